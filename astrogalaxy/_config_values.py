@@ -1,0 +1,380 @@
+"""The kinds of value in a configuration: lengths, sizes, paths, patterns, numbers per band.
+
+Each is an annotated type for a pydantic model, whose `Kind` is its name in the documentation. A wrong
+value is one sentence that says what is wanted.
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo
+
+from astrogalaxy._config_schema import Kind, fail
+from astrogalaxy._yaml import show
+from astrogalaxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from astropy.units import Quantity
+
+__all__ = [
+    "FileName",
+    "Hdu",
+    "InputPath",
+    "Length",
+    "LengthOrAuto",
+    "Levels",
+    "ModelName",
+    "NameList",
+    "Names",
+    "OptionalModelName",
+    "OptionalPatterns",
+    "OutputPath",
+    "Pattern",
+    "PatternList",
+    "Patterns",
+    "PerBand",
+    "Scheduler",
+    "Size",
+    "Threshold",
+    "TileSize",
+    "Weights",
+    "Workers",
+    "as_tuple",
+    "length_in_pixels",
+]
+
+BYTES = {
+    **{"TB": 10**12, "TiB": 2**40, "GB": 10**9, "GiB": 2**30},
+    **{"MB": 10**6, "MiB": 2**20, "kB": 10**3, "KiB": 2**10, "B": 1},
+}
+WEIGHT_FILES = (".safetensors", ".onnx", ".pt", ".ckpt")
+
+
+def as_tuple(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    """One value or several, as a tuple; None is none."""
+    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+
+
+# -- words and numbers -----------------------------------------------------------------------------
+
+
+def _text(value: Any, what: str) -> str:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        raise ValueError(f"must be {what}, not the number {show(value)}; put it in quotes")
+    if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > 4000:
+        raise ValueError(f"must be {what}, not {show(value)}")
+    return value.strip()
+
+
+def _number(value: Any) -> float | None:
+    """`value` as a finite float, or None where it is not one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
+        return None
+    return float(value)
+
+
+def _whole(value: Any, low: int, high: int) -> int | str:
+    """'auto' or a whole number in a range, both ends included."""
+    if isinstance(value, str) and value == "auto":
+        return value
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"must be auto, or a whole number from {low} to {high}, not {show(value)}")
+    return value
+
+
+def _file_name(value: Any) -> str:
+    name = _text(value, "text")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", name):
+        raise ValueError(f"must be letters, digits and . _ + - (it names files), not {show(name)}")
+    return name
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ValueError(f"must be a list such as [g, r, i], not {show(value)}")
+    return tuple(_text(item, "a list of text") for item in value)
+
+
+def _name_list(value: Any) -> tuple[str, ...]:
+    return () if isinstance(value, (list, tuple)) and not value else _names(value)
+
+
+def _threshold(value: Any) -> float | str:
+    number = _number(value)
+    if isinstance(value, str) and value == "default":
+        return value
+    if number is None or not 0 <= number <= 1:
+        raise ValueError(f"must be default, or a probability from 0 to 1, not {show(value)}")
+    return number
+
+
+def _tile_size(value: Any) -> int | str:
+    size = _whole(value, 128, 65536)
+    if isinstance(size, int) and size % 32:
+        below = size // 32 * 32
+        raise ValueError(f"must be a multiple of 32, such as {below} or {below + 32}, not {size}")
+    return size
+
+
+def _hdu(value: Any) -> int | str:
+    if isinstance(value, str):
+        return _text(value, "an extension's name")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10_000:
+        raise ValueError(f"must be auto, an extension's name, or its number from 0, not {show(value)}")
+    return value
+
+
+def _scheduler(value: Any) -> str | None:
+    if value is not None and not re.fullmatch(r"[a-z]+://\S+", _text(value, "an address")):
+        raise ValueError(f"must be an address such as 'tcp://host:8786', or null, not {show(value)}")
+    return value
+
+
+def _per_band(value: Any) -> float | str | dict[str, float] | None:
+    number = _number(value)
+    if value is None or number is not None:
+        return number
+    if isinstance(value, Mapping):
+        return _band_numbers(value, "a number")
+    wrong = f"must be a number, {{band: number}}, a header keyword, or null, not {show(value)}"
+    if not isinstance(value, str) or value.lower() in {"auto", "default", "none"}:
+        raise ValueError(wrong)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_. -]{0,67}", value):
+        raise ValueError(wrong + ("; numbers have no quotes" if re.match(r"\s*[-+.\d]", value) else ""))
+    return value
+
+
+def _band_numbers(value: Mapping[Any, Any], what: str) -> dict[str, float]:
+    numbers = {_text(key, "text"): _number(number) for key, number in value.items()}
+    wrong = [
+        (str(key), f"must be {what}, not {show(number)}")
+        for key, number in value.items()
+        if _number(number) is None
+    ]
+    fail("numbers", wrong)
+    return {key: number for key, number in numbers.items() if number is not None}
+
+
+def _weights(value: Any) -> dict[str, float]:
+    """``{name: weight}`` with weights above 0."""
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(f"must be a mapping such as {{sdss: 1}}, not {show(value)}")
+    weights = _band_numbers(value, "a number above 0")
+    fail(
+        "weights", [(key, f"must be a number above 0, not {show(n)}") for key, n in weights.items() if n <= 0]
+    )
+    return weights
+
+
+def _levels(value: Any) -> tuple[int, ...]:
+    steps = tuple(value) if isinstance(value, (list, tuple)) else ()
+    if not steps or steps != tuple(
+        s for s in (1, 2, 4, 8, 16, 32, 64) if any(s is step or s == step for step in steps)
+    ):
+        raise ValueError(f"must be rising powers of two up to 64, such as [4, 8, 16], not {show(value)}")
+    return steps
+
+
+# -- lengths and sizes -----------------------------------------------------------------------------
+
+
+def _length(value: Any) -> Quantity | float:
+    """An angle (as a Quantity in arcsec) or a number of pixels."""
+    wrong = ValueError(f"must be an angle such as '20 arcsec', or a number of pixels, not {show(value)}")
+    number, unit = _number(value), "pix"
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*([A-Za-z]{2,20}|\"|')\s*", value)
+        if match is None:
+            raise wrong
+        text, unit = match.groups()
+        number = (
+            float(text) if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,3})?", text.lower()) else None
+        )
+    elif hasattr(value, "unit") and getattr(value, "shape", None) == ():
+        number, unit = float(value.value), value.unit.to_string()
+    if number is None:
+        raise wrong
+    if not 0 < number < 1e7:
+        raise ValueError(f"must be more than 0, not {show(value)}")
+    if unit in {"pix", "px", "pixel", "pixels"}:
+        return int(number) if number == int(number) else number
+    return _angle(number, {'"': "arcsec", "'": "arcmin"}.get(unit, unit), wrong)
+
+
+def _angle(number: float, unit: str, wrong: ValueError) -> Quantity:
+    from astropy import units  # here, because it takes longer to import than everything else together
+
+    try:
+        return (number * units.Unit(unit, parse_strict="raise")).to(units.arcsec)
+    except (TypeError, ValueError, units.UnitsError):
+        raise wrong from None
+
+
+def _length_or_auto(value: Any) -> Quantity | float | str:
+    return value if isinstance(value, str) and value == "auto" else _length(value)
+
+
+def _length_text(value: Any) -> Any:
+    return f"{float(value.value)!r} arcsec".replace(".0 ", " ") if hasattr(value, "unit") else value
+
+
+def length_in_pixels(length: Quantity | float, pixel_scale: float) -> float:
+    """A configured length in pixels.
+
+    Parameters
+    ----------
+    length : `~astropy.units.Quantity` or number
+        An angle, or pixels.
+    pixel_scale : float
+        Arcsec per pixel; NaN where it is not known (no WCS).
+
+    Raises
+    ------
+    ConfigError
+        The length is an angle and the pixel scale is not known.
+
+    Examples
+    --------
+    >>> length_in_pixels(12, 0.4)
+    12.0
+    """
+    if not hasattr(length, "unit"):
+        return float(length)
+    if not (math.isfinite(pixel_scale) and pixel_scale > 0):
+        raise ConfigError(
+            f"a length of {_length_text(length)} needs an image with a WCS; give it in pixels instead"
+        )
+    return float(length.to_value("arcsec")) / pixel_scale
+
+
+def _size(value: Any) -> int | str:
+    """Bytes, or 'auto'."""
+    if isinstance(value, str) and value == "auto":
+        return value
+    match = re.fullmatch(r"\s*(\d+\.?\d{0,9})\s*([A-Za-z]+)\s*", value) if isinstance(value, str) else None
+    unit = match and next((n for name, n in BYTES.items() if name.lower() == match[2].lower()), None)
+    if not match or not unit or len(match[1]) > 20:
+        raise ValueError(f"must be auto, or a size such as '4 GB', not {show(value)}")
+    size = round(float(match[1]) * unit)
+    if not 10**8 <= size <= 10**16:
+        raise ValueError(f"must be at least 100 MB, not {show(value)}")
+    return size
+
+
+def _size_text(value: int | str) -> str:
+    if isinstance(value, str):
+        return value
+    unit = next(name for name, n in BYTES.items() if value % n == 0)
+    return f"{value // BYTES[unit]} {unit}"
+
+
+# -- paths -----------------------------------------------------------------------------------------
+
+
+def _expanded(value: Any) -> str:
+    """A local path with ``~`` and ``$VAR`` replaced."""
+    text = os.path.expandvars(os.path.expanduser(_text(value, "a path")))
+    unset = re.search(r"\$\{?(\w+)", text)
+    if unset:
+        raise ValueError(f"the environment variable {unset[1]} is not set")
+    if "://" in text:
+        raise ValueError(f"must be a local path, not {show(text)}; fetch the files first")
+    return text
+
+
+def _absolute(text: str, info: ValidationInfo, *, folder: str = "folder", pattern: bool = False) -> str:
+    base = os.path.abspath((info.context or {}).get(folder, "."))
+    return os.path.normpath(os.path.join(glob.escape(base) if pattern else base, text))
+
+
+def _input_path(value: Any, info: ValidationInfo) -> str:
+    return _absolute(_expanded(value), info)
+
+
+def _output_path(value: Any, info: ValidationInfo) -> str:
+    return _absolute(_expanded(value), info, folder="output_folder")
+
+
+def _pattern(value: Any, info: ValidationInfo) -> str:
+    text = _expanded(value)
+    for name in re.findall(r"\{([^{}]*)\}", text):
+        if name not in {"band", "field"}:
+            raise ValueError(
+                f"unknown placeholder {show('{' + name + '}')}; there are {{band}} and {{field}}"
+            )
+    if re.search(r"[{}]", re.sub(r"\{(band|field)\}", "", text)):
+        raise ValueError(f"has an unpaired brace: {show(text)}; the placeholders are {{band}} and {{field}}")
+    return _absolute(text, info, pattern=True)
+
+
+def _pattern_list(value: Any, info: ValidationInfo) -> tuple[str, ...]:
+    items = (value,) if isinstance(value, (str, os.PathLike)) else value
+    if not isinstance(items, (list, tuple)):
+        raise ValueError(f"must be a list of patterns, not {show(value)}")
+    return tuple(_pattern(item, info) for item in items)
+
+
+def _patterns(value: Any, info: ValidationInfo) -> str | tuple[str, ...] | dict[str, str | tuple[str, ...]]:
+    if isinstance(value, Mapping) and value:
+        return {_text(band, "a band's name"): _one_or_more(item, info) for band, item in value.items()}
+    return _one_or_more(value, info)
+
+
+def _one_or_more(value: Any, info: ValidationInfo) -> str | tuple[str, ...]:
+    if isinstance(value, (list, tuple)) and value:
+        return _pattern_list(value, info)
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(
+            f"must be a pattern in quotes, a list of them, or {{band: pattern}}, not {show(value)}"
+        )
+    return _pattern(value, info)
+
+
+def _optional_patterns(value: Any, info: ValidationInfo) -> Any:
+    return None if value is None else _patterns(value, info)
+
+
+def _model_name(value: Any, info: ValidationInfo) -> str:
+    text = _text(value, "a model's name or path")
+    is_path = "/" in text or os.sep in text or text.startswith("~") or text.endswith(WEIGHT_FILES)
+    return _input_path(text, info) if is_path else _file_name(text)
+
+
+def _optional_model_name(value: Any, info: ValidationInfo) -> str | None:
+    return None if value is None else _model_name(value, info)
+
+
+FileName = Annotated[str, BeforeValidator(_file_name), Kind("text")]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names), Kind("list of text")]
+NameList = Annotated[tuple[str, ...], BeforeValidator(_name_list), Kind("list of text")]
+Hdu = Annotated[Any, PlainValidator(_hdu), Kind("auto | name | whole number")]
+PerBand = Annotated[Any, PlainValidator(_per_band), Kind("number | {band: number} | header keyword | null")]
+Weights = Annotated[dict[str, float], BeforeValidator(_weights), Kind("{name: number}")]
+Levels = Annotated[tuple[int, ...], BeforeValidator(_levels), Kind("list of whole numbers")]
+Threshold = Annotated[Any, PlainValidator(_threshold), Kind("default | number from 0 to 1")]
+Workers = Annotated[Any, PlainValidator(lambda value: _whole(value, 1, 100_000)), Kind("auto | whole number")]
+TileSize = Annotated[Any, PlainValidator(_tile_size), Kind("auto | multiple of 32")]
+Scheduler = Annotated[Any, PlainValidator(_scheduler), Kind("address | null")]
+Length = Annotated[Any, PlainValidator(_length), PlainSerializer(_length_text), Kind("angle | pixels")]
+LengthOrAuto = Annotated[
+    Any, PlainValidator(_length_or_auto), PlainSerializer(_length_text), Kind("auto | angle | pixels")
+]
+Size = Annotated[Any, PlainValidator(_size), PlainSerializer(_size_text), Kind("auto | size")]
+InputPath = Annotated[str, BeforeValidator(_input_path), Kind("path")]
+OutputPath = Annotated[str, BeforeValidator(_output_path), Kind("path")]
+Pattern = Annotated[str, BeforeValidator(_pattern), Kind("path or pattern")]
+PatternList = Annotated[tuple[str, ...], BeforeValidator(_pattern_list), Kind("list of patterns")]
+Patterns = Annotated[Any, PlainValidator(_patterns), Kind("pattern | list of patterns | {band: pattern}")]
+OptionalPatterns = Annotated[
+    Any, PlainValidator(_optional_patterns), Kind("pattern | list of patterns | {band: pattern} | null")
+]
+ModelName = Annotated[str, BeforeValidator(_model_name), Kind("default | name | path")]
+OptionalModelName = Annotated[Any, PlainValidator(_optional_model_name), Kind("name | path | null")]

@@ -1,0 +1,140 @@
+"""Rows as one big-endian record array, which both FITS and VOTable BINARY take as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Column, MaskedColumn, Table
+
+from astrogalaxy.catalog.columns import COLUMNS
+from astrogalaxy.catalog.errors import CatalogError
+
+__all__ = ["null_of", "plain_table", "settled_column", "unit_text", "without_mask"]
+
+# Types that one of the formats lacks, and the next wider one that both have.
+_WIDER = {"i1": "i2", "u2": "i4", "u4": "i8", "f2": "f4"}
+# What stands for a hole in a column that is not of the contract.
+_HOLES = {"f": np.nan, "c": np.nan, "U": "", "S": b""}
+_WRITABLE = {"b1", "u1", "i2", "i4", "i8", "f4", "f8", "c8", "c16"}
+
+
+def plain_table(table: Table) -> Table:
+    """Reduce a table to what both file formats hold.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Any table of plain columns.
+
+    Returns
+    -------
+    astropy.table.Table
+        New columns where something changed: masked floats and strings are filled with NaN and
+        "", byte strings decoded, narrow types widened. Masked integers stay masked.
+
+    Raises
+    ------
+    CatalogError
+        If a column is a mixin (`~astropy.coordinates.SkyCoord`, say) or of a type that cannot be
+        written.
+    """
+    # A bare Table: the copy must not go through a subclass's own rules.
+    return Table([_plain_column(name, table[name]) for name in table.colnames], names=table.colnames, copy=False)
+
+
+def _plain_column(name: str, column: Any) -> Column:
+    if isinstance(column, u.Quantity):
+        column = Column(column.value, unit=column.unit, description=column.info.description, meta=column.info.meta)
+    if not isinstance(column, Column):
+        msg = f"column {name!r} is a {type(column).__name__}, which a file cannot hold; split it into plain columns"
+        raise CatalogError(msg)
+    if isinstance(column, MaskedColumn):
+        column = _fillable_column(name, column)
+    code = column.dtype.str[1:]
+    if column.dtype.kind == "S":
+        column = _like(column, np.char.decode(np.asarray(column), "utf-8"))
+    if column.dtype.kind == "U" and column.ndim == 1:
+        return column
+    if code in _WIDER:
+        return column.astype(_WIDER[code])
+    if code not in _WRITABLE:
+        msg = f"column {name!r} has type {column.dtype} and {column.ndim} dimensions, which a file cannot hold"
+        raise CatalogError(msg)
+    return column
+
+
+def null_of(dtype: np.dtype) -> int:
+    """The integer that stands for a hole in a file: the end of the type that a value hardly has."""
+    limits = np.iinfo(dtype)
+    return int(limits.min or limits.max)
+
+
+def without_mask(column: Column) -> np.ndarray:
+    """The values as they stand in a file, with `null_of` in an integer column's holes."""
+    return np.asarray(column.filled(null_of(column.dtype)) if isinstance(column, MaskedColumn) else column)
+
+
+def settled_column(column: MaskedColumn) -> Column:
+    """Take the mask off a column that was read.
+
+    Holes become the contract's missing value, or else NaN or "". Integers and booleans outside
+    the contract have no such value and stay masked where they have holes.
+    """
+    known = COLUMNS.get(column.name)
+    missing = known.missing if known is not None else _HOLES.get(column.dtype.kind)
+    if missing is None and column.mask.any():
+        return column
+    return _fill(column, missing)
+
+
+def _fillable_column(name: str, column: MaskedColumn) -> Column:
+    """Take the mask off a column that is to be written; integers with holes keep it."""
+    if not column.mask.any():
+        return _like(column, column.data.data)
+    if column.dtype.kind == "b":
+        msg = f"column {name!r} is a masked boolean, which a file cannot hold; fill it first"
+        raise CatalogError(msg)
+    missing = _HOLES.get(column.dtype.kind)
+    return column if missing is None else _fill(column, missing)
+
+
+def _fill(column: MaskedColumn, missing: Any) -> Column:
+    values = column.data.data
+    if not column.mask.any():
+        return _like(column, values)
+    # A string may be longer than the column is wide; a number takes the column's type.
+    fill = np.asarray(missing, dtype=None if isinstance(missing, str | bytes) else values.dtype)
+    return _like(column, np.where(column.mask, fill, values))
+
+
+def _like(column: Column, values: np.ndarray) -> Column:
+    """A column with other values and the same unit, description and UCD."""
+    return Column(
+        np.asarray(values), name=column.name, unit=column.unit, description=column.description, meta=column.meta
+    )
+
+
+def unit_text(name: str, column: Column, form: str) -> str | None:
+    """Spell a column's unit in a format's own way, or refuse one that it does not know.
+
+    Parameters
+    ----------
+    name : str
+        The column's name, for the error.
+    column : astropy.table.Column
+    form : {"fits", "vounit"}
+
+    Raises
+    ------
+    CatalogError
+        If the format has no such unit: it would be lost without a word.
+    """
+    if column.unit is None or column.unit == u.dimensionless_unscaled:
+        return None
+    try:
+        return column.unit.to_string(format=form)
+    except (ValueError, TypeError) as error:
+        msg = f"column {name!r} has the unit {column.unit}, which the format {form} does not know; convert it first"
+        raise CatalogError(msg) from error

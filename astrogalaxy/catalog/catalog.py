@@ -1,0 +1,402 @@
+"""The source catalogue: an astropy table that knows its contract."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy import units as u
+from astropy.io.registry import UnifiedReadWriteMethod
+from astropy.table import MaskedColumn, Table, vstack
+from astropy.table.connect import TableWrite
+
+from astrogalaxy.catalog.columns import CLASS_UCD, COLUMNS, INSTRUMENTAL, Column, columns_for
+from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.catalog.flags import FLAGS, has_flags
+from astrogalaxy.catalog.ids import source_ids
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+__all__ = ["SourceCatalog"]
+
+_VOTABLE_SUFFIXES = (".vot", ".votable", ".xml", ".vot.gz", ".votable.gz", ".xml.gz")
+
+
+class _Write(TableWrite):
+    """Write the catalogue to a file: whole, or not at all.
+
+    The format is known by the name's end: ``.fits``, ``.vot``, ``.votable`` or ``.xml`` (each
+    also with ``.gz``), and what `astropy.table.Table.write` knows besides.
+
+    Parameters
+    ----------
+    *args : tuple, optional
+        The file's path first.
+    format : str
+        The format, where the name does not tell.
+    overwrite : bool
+        Replace an existing file.
+    **kwargs : dict, optional
+        Passed on to the writer.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        target = args[0] if args else None
+        if isinstance(target, str | os.PathLike) and os.fspath(target).lower().endswith(_VOTABLE_SUFFIXES):
+            kwargs.setdefault("format", "votable")
+        super().__call__(*args, **kwargs)
+
+
+class SourceCatalog(Table):
+    """Sources with their positions, classes and fluxes; an `astropy.table.Table` in all else.
+
+    Make one with `from_columns`, read one with ``SourceCatalog.read("x.fits")`` (or ``.vot``),
+    write it with ``catalog.write("x.vot")``. Rows, column subsets and unpickled copies are
+    again of this class. Columns and their units are listed in the documentation and in
+    `astrogalaxy.catalog.COLUMNS`; each column's UCD is in ``catalog["ra"].meta["ucd"]``.
+
+    Notes
+    -----
+    The catalogue's own columns are never masked: where nothing was measured a float is NaN, a
+    string its default, ``flags`` 0 and ``source_id`` -1. ``meta`` holds flat provenance keys
+    (`astrogalaxy.catalog.provenance`), which both file formats keep.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog
+    >>> catalog = SourceCatalog.from_columns(
+    ...     {"ra": [10.0, 11.0], "dec": [0.5, 0.6], "class": ["star", "galaxy"]}, bands=["g", "r"]
+    ... )
+    >>> len(catalog.galaxies), catalog.bands
+    (1, ('g', 'r'))
+    """
+
+    write = UnifiedReadWriteMethod(_Write)
+
+    @classmethod
+    def from_columns(
+        cls,
+        columns: Mapping[str, Any],
+        *,
+        bands: Sequence[str],
+        calibrated: bool | Collection[str] = True,
+        classes: Sequence[str] = (),
+        meta: Mapping[str, Any] | None = None,
+    ) -> SourceCatalog:
+        """Build a catalogue with every column of the contract.
+
+        Parameters
+        ----------
+        columns : mapping of str to array_like
+            Values by column name, all of one length; a scalar is repeated. Quantities are
+            converted to the column's unit, other values are taken to be in it. Masked values
+            become the column's missing value. Columns that are not given hold their missing
+            value, except ``source_id``, which is computed from ``ra`` and ``dec``.
+        bands : sequence of str
+            Band names, shortest wavelength first.
+        calibrated : bool or collection of str
+            Whether fluxes are in nJy: for all bands, none, or those named.
+        classes : sequence of str
+            Classes of the optional cutout classifier.
+        meta : mapping, optional
+            Provenance.
+
+        Returns
+        -------
+        SourceCatalog
+
+        Raises
+        ------
+        CatalogError
+            If a name is not in the contract (the message gives the nearest), lengths differ,
+            a value does not fit the column's type or unit, or is not among its allowed ones.
+        """
+        contract = columns_for(bands, calibrated=calibrated, classes=classes)
+        _check_names(columns, [column.name for column in contract])
+        n_rows = _common_length(columns)
+        values = {c.name: _values(c, columns.get(c.name, c.missing), n_rows) for c in contract}
+        if "source_id" not in columns:
+            values["source_id"] = source_ids(values["ra"], values["dec"])
+        catalog = cls(values, copy=False, meta=dict(meta or {}))
+        for column in contract:
+            catalog._describe(column)
+        return catalog
+
+    @classmethod
+    def stack(cls, catalogs: Iterable[SourceCatalog]) -> SourceCatalog:
+        """Put the rows of several catalogues under each other.
+
+        Parameters
+        ----------
+        catalogs : iterable of SourceCatalog
+            At least one; all with the same columns and units. Columns are put in the first
+            one's order. Rows are neither merged nor sorted.
+
+        Returns
+        -------
+        SourceCatalog
+            A copy. ``meta`` has the keys on which all catalogues agree.
+
+        Raises
+        ------
+        CatalogError
+            If there is no catalogue, or columns, types or units differ.
+        """
+        tables = list(catalogs)
+        if not tables:
+            msg = "there is no catalogue to stack; give at least one"
+            raise CatalogError(msg)
+        first = tables[0]
+        for number, table in enumerate(tables[1:], start=2):
+            _check_alike(first, table, number)
+        stacked = vstack(tables, join_type="exact", metadata_conflicts="silent")
+        stacked.meta = _agreed_meta(tables)
+        return stacked
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands, in the order of their columns."""
+        seen = Counter(
+            match[1]
+            for name in self.colnames
+            for pattern in (r"(?:flux|mag)_(.+)_err", r"(?:flux|mag)_(.+)")
+            if (match := re.fullmatch(pattern, name))
+        )
+        # A band has four such columns; three still tell it, so that validate() can name the lost one.
+        return tuple(band for band, count in seen.items() if count >= 3)
+
+    @property
+    def calibrated(self) -> tuple[str, ...]:
+        """Names of the bands whose fluxes are in nJy; the others' are in image units."""
+
+        def instrumental(band: str) -> bool:
+            name = f"flux_{band}"
+            return name in self.colnames and INSTRUMENTAL in (self[name].description or "")
+
+        return tuple(band for band in self.bands if not instrumental(band))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of the optional cutout classifier, as spelt in the column names (without ``p_``)."""
+        return tuple(
+            name[2:]
+            for name in self.colnames
+            if name.startswith("p_") and name not in COLUMNS and self[name].meta.get("ucd") == CLASS_UCD
+        )
+
+    @property
+    def coords(self) -> SkyCoord:
+        """Positions in ICRS, one per row; NaN where a source has none."""
+        from astropy.coordinates import SkyCoord
+
+        ra, dec = self._need("ra"), self._need("dec")
+        return SkyCoord(np.asarray(ra) * u.deg, np.asarray(dec) * u.deg, frame="icrs")
+
+    @property
+    def stars(self) -> SourceCatalog:
+        """The rows whose ``class`` is star."""
+        return self[np.asarray(self._need("class")) == "star"]
+
+    @property
+    def galaxies(self) -> SourceCatalog:
+        """The rows whose ``class`` is galaxy."""
+        return self[np.asarray(self._need("class")) == "galaxy"]
+
+    def flagged(self, *names: str) -> SourceCatalog:
+        """Rows with at least one of the named flags.
+
+        Parameters
+        ----------
+        *names : str
+            Names out of `astrogalaxy.catalog.FLAGS`; none means any flag of the registry.
+
+        Returns
+        -------
+        SourceCatalog
+
+        Raises
+        ------
+        CatalogError
+            If a name is unknown or the catalogue has no column ``flags``.
+        """
+        return self[has_flags(self._need("flags"), *(names or FLAGS))]
+
+    def validate(self) -> None:
+        """Check that the catalogue is what its contract says.
+
+        Raises
+        ------
+        CatalogError
+            If a column of the contract is missing, is masked, or has another type, unit or UCD,
+            no description, or a value that is not allowed. Other columns are not looked at.
+        """
+        if not self.bands:
+            msg = "the catalogue has no band: there are no columns flux_<band> and mag_<band>"
+            raise CatalogError(msg)
+        for column in columns_for(self.bands, calibrated=self.calibrated, classes=self.classes):
+            self._check(column, self._need(column.name))
+
+    def _need(self, name: str) -> Any:
+        """The column, or an error that names it."""
+        if name not in self.colnames:
+            msg = f"the catalogue has no column {name!r}"
+            raise CatalogError(msg)
+        return self[name]
+
+    def _describe(self, column: Column) -> None:
+        """Give a column its unit, description and UCD."""
+        here = self[column.name]
+        here.unit = column.unit
+        here.description = column.description
+        here.meta["ucd"] = column.ucd
+
+    def _check(self, column: Column, here: Any) -> None:
+        """Compare a column with its entry in the registry."""
+        wanted = np.dtype(column.dtype)
+        if isinstance(here, MaskedColumn):
+            problem = "is masked; fill it with the missing value"
+        elif here.dtype.kind != wanted.kind or (wanted.kind != "U" and here.dtype != wanted):
+            problem = f"has type {here.dtype}, not {wanted}"
+        elif here.unit != (column.unit and u.Unit(column.unit)):
+            problem = f"has unit {here.unit}, not {column.unit}"
+        elif here.meta.get("ucd") != column.ucd:
+            problem = f"has UCD {here.meta.get('ucd')!r}, not {column.ucd!r}"
+        elif not here.description:
+            problem = "has no description"
+        elif column.values and not np.isin(here, column.values).all():
+            problem = _stranger(column, np.asarray(here))
+        else:
+            return
+        msg = f"column {column.name!r} {problem}"
+        raise CatalogError(msg)
+
+
+def _check_names(columns: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse a name outside the contract."""
+    for name in columns:
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "add it to the finished table instead"
+            msg = f"column {name!r} is not one of this catalogue's; {hint}"
+            raise CatalogError(msg)
+
+
+def _common_length(columns: Mapping[str, Any]) -> int:
+    """Length that all arrays share; 0 where there is no column at all."""
+    lengths: dict[str, int] = {}
+    for name, values in columns.items():
+        if np.ndim(values) > 1:
+            msg = f"column {name!r} has {np.ndim(values)} dimensions; a column has one value per source"
+            raise CatalogError(msg)
+        if np.ndim(values) == 1:
+            lengths[name] = len(values)
+    if columns and not lengths:
+        msg = "all columns are single values; give at least one as an array, so that the length is known"
+        raise CatalogError(msg)
+    if len(set(lengths.values())) > 1:
+        shortest, longest = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
+        msg = f"column {shortest!r} has {lengths[shortest]} rows, but {longest!r} has {lengths[longest]}"
+        raise CatalogError(msg)
+    return next(iter(lengths.values()), 0)
+
+
+def _values(column: Column, given: Any, n_rows: int) -> np.ndarray:
+    """Values of one column: converted, checked, of the contract's type, and a copy."""
+    mask = np.ma.getmaskarray(given) if np.ma.isMaskedArray(given) else getattr(given, "mask", None)
+    # astropy's Masked classes call their data "unmasked"; numpy's masked arrays have getdata().
+    raw = getattr(given, "unmasked", None)
+    raw = np.ma.getdata(given) if raw is None else raw
+    if getattr(given, "unit", None) is not None:
+        raw = _in_unit(column, u.Quantity(raw, given.unit))
+    raw = np.asarray(raw)
+    if mask is not None and np.any(mask):
+        raw = np.where(mask, np.asarray(column.missing), raw)
+    wanted = np.dtype(column.dtype).kind
+    cast = {"U": _strings, "i": _integers, "f": _floats}[wanted]
+    return np.array(np.broadcast_to(cast(column, raw), n_rows))
+
+
+def _in_unit(column: Column, quantity: u.Quantity) -> np.ndarray:
+    try:
+        return quantity.to_value(column.unit or u.one)
+    except u.UnitConversionError as error:
+        msg = f"column {column.name!r} is in {column.unit or 'no unit'}: {error}"
+        raise CatalogError(msg) from error
+
+
+def _floats(column: Column, raw: np.ndarray) -> np.ndarray:
+    if raw.dtype.kind not in "fiub" and raw.size:
+        msg = f"column {column.name!r} wants numbers, but got {raw.dtype}"
+        raise CatalogError(msg)
+    with np.errstate(over="ignore"):
+        return raw.astype(column.dtype)
+
+
+def _integers(column: Column, raw: np.ndarray) -> np.ndarray:
+    if raw.dtype.kind not in "iub" and raw.size:
+        msg = f"column {column.name!r} wants whole numbers, but got {raw.dtype}"
+        raise CatalogError(msg)
+    limits = np.iinfo(column.dtype)
+    if raw.size and not (limits.min <= int(raw.min()) and int(raw.max()) <= limits.max):
+        msg = f"column {column.name!r} has a value that does not fit into {column.dtype}"
+        raise CatalogError(msg)
+    return raw.astype(column.dtype)
+
+
+def _strings(column: Column, raw: np.ndarray) -> np.ndarray:
+    if raw.dtype.kind not in "USO" and raw.size:
+        msg = f"column {column.name!r} wants strings, but got {raw.dtype}"
+        raise CatalogError(msg)
+    text = np.char.decode(raw, "utf-8") if raw.dtype.kind == "S" else raw.astype(str)
+    if column.values:
+        if not np.isin(text, column.values).all():
+            msg = f"column {column.name!r} {_stranger(column, text)}"
+            raise CatalogError(msg)
+        return text.astype(column.dtype)
+    # As wide as its longest value: a slice of a wide array must not widen the file. Two at least,
+    # since VOTable has no good way to write strings of one.
+    width = int(np.char.str_len(text).max(initial=2))
+    return text.astype(f"U{width}")
+
+
+def _stranger(column: Column, text: np.ndarray) -> str:
+    """Say which value is not among those allowed."""
+    stranger = str(np.atleast_1d(text)[~np.isin(np.atleast_1d(text), column.values)][0])
+    return f"has the value {stranger!r}; allowed are {', '.join(map(repr, column.values))}"
+
+
+def _check_alike(first: SourceCatalog, other: SourceCatalog, number: int) -> None:
+    """Refuse to stack catalogues whose columns differ."""
+    odd = sorted(set(first.colnames) ^ set(other.colnames))
+    if odd:
+        where = "the first" if odd[0] in first.colnames else f"number {number}"
+        msg = f"cannot stack catalogues: only {where} has the column {odd[0]!r}"
+        raise CatalogError(msg)
+    for name in first.colnames:
+        for what in ("unit", "ucd", "type"):
+            mine, theirs = _trait(first[name], what), _trait(other[name], what)
+            if mine != theirs:
+                where = f"{what} of column {name!r} is {mine} in the first, {theirs} in number {number}"
+                msg = f"cannot stack catalogues: {where}"
+                raise CatalogError(msg)
+
+
+def _trait(column: Any, what: str) -> Any:
+    """What must be the same in stacked columns: strings may differ in width."""
+    if what == "unit":
+        return column.unit
+    if what == "ucd":
+        return column.meta.get("ucd")
+    return "string" if column.dtype.kind == "U" else str(column.dtype)
+
+
+def _agreed_meta(tables: Sequence[SourceCatalog]) -> dict[str, Any]:
+    """Provenance that is true of every table: the keys with one and the same value."""
+    first, rest = tables[0].meta, [table.meta for table in tables[1:]]
+    return {key: value for key, value in first.items() if all(key in m and m[key] == value for m in rest)}

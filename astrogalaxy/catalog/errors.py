@@ -1,0 +1,11 @@
+"""The error of this room."""
+
+from __future__ import annotations
+
+from astrogalaxy.errors import AstrogalaxyError
+
+__all__ = ["CatalogError"]
+
+
+class CatalogError(AstrogalaxyError, ValueError):
+    """A catalogue, or a file of one, is damaged, lacks a column, or has one that cannot be written."""

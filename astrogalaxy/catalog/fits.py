@@ -1,0 +1,294 @@
+"""Catalogues as FITS binary tables with units, UCDs, descriptions, provenance and checksums."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import warnings
+from collections.abc import Mapping
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Column, MaskedColumn, Table
+
+from astrogalaxy.catalog._meta import META_JSON, PIXEL_BASE, from_json, plain_meta, to_json
+from astrogalaxy.catalog._records import null_of, plain_table, settled_column, unit_text, without_mask
+from astrogalaxy.catalog._target import name_of, open_target
+from astrogalaxy.catalog.catalog import SourceCatalog
+from astrogalaxy.catalog.errors import CatalogError
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+
+__all__ = ["EXTENSION", "read_fits", "write_fits"]
+
+log = logging.getLogger(__name__)
+
+EXTENSION = "CATALOG"
+"""Name of the extension that holds the table."""
+
+# Keywords that belong to the file's structure or to us; provenance under such a key goes into the JSON.
+_RESERVED = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|EXTEND|EXTNAME|EXTVER|EXTLEVEL|TFIELDS|THEAP|END|"
+    r"CHECKSUM|DATASUM|COMMENT|HISTORY|CONTINUE|HIERARCH|LONGSTRN|BSCALE|BZERO|BLANK|GROUPS|BLOCKED|"
+    rf"T[A-Z]+\d+|\d*T[A-Z]+\d+|{META_JSON}|{PIXEL_BASE}|"
+)
+_PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+
+
+def write_fits(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
+    """Write a catalogue as a FITS file; called by ``catalog.write("x.fits")``.
+
+    Parameters
+    ----------
+    catalog : SourceCatalog
+        Columns beyond the contract are written too, as long as they are plain.
+    target : path-like or binary file
+        A path ending in ``.gz`` is compressed. The file appears whole or not at all.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    CatalogError
+        If a column, its unit or a meta value cannot be held by the format.
+    FileExistsError
+        If the file exists and ``overwrite`` is false.
+    RunError
+        If the folder or the disk does not take the file.
+
+    Notes
+    -----
+    The table is the first extension, named CATALOG. Each column has its TUNIT, TUCD and TCOMM
+    card. Provenance is written to both headers: a card each where keyword and value fit one
+    exactly, everything else as JSON in METAJSON. A string column with other than printable
+    ASCII characters is percent-encoded, and its card TESC holds its width before.
+    """
+    from astropy.io import fits
+
+    hdu = _table_hdu(catalog)
+    primary = fits.PrimaryHDU()
+    for part in (primary, hdu):
+        _add_provenance(part.header, catalog.meta)
+        # By default the comment is the clock, and the same catalogue gives another file each time.
+        part.add_checksum(when="as written")
+    with open_target(target, overwrite=overwrite) as stream:
+        fits.HDUList([primary, hdu]).writeto(stream)
+
+
+def _table_hdu(catalog: Table) -> fits.BinTableHDU:
+    """Make the extension without its provenance."""
+    from astropy.io import fits
+
+    table = plain_table(catalog)
+    _check_names(table.colnames)
+    arrays, escaped = {}, {}
+    for name in table.colnames:
+        arrays[name] = without_mask(table[name])
+        if arrays[name].dtype.kind == "U":
+            arrays[name], width = _to_ascii(arrays[name])
+            escaped |= {name: width} if width else {}
+    records = np.empty(len(table), dtype=[(n, a.dtype, a.shape[1:]) for n, a in arrays.items()])
+    for name, values in arrays.items():
+        records[name] = values
+    # As bytes: otherwise astropy decodes every string only to encode it again.
+    hdu = fits.BinTableHDU.from_columns(records, name=EXTENSION, character_as_bytes=True)
+    for number, name in enumerate(table.colnames, start=1):
+        _describe(hdu, number, table[name], escaped.get(name))
+    return hdu
+
+
+def _describe(hdu: fits.BinTableHDU, number: int, column: Column, width: int | None) -> None:
+    """Put a column's unit, UCD, description and null value into the header."""
+    card = hdu.columns[number - 1]
+    unit = unit_text(column.name, column, "fits")
+    if unit:
+        card.unit = unit
+    if isinstance(column, MaskedColumn):
+        card.null = null_of(column.dtype)
+    texts = {"TUCD": column.meta.get("ucd"), "TCOMM": column.description, "TESC": width}
+    for key, text in texts.items():
+        if text:
+            # At the end: putting a card beside its TFORM makes the header renumber itself each time.
+            hdu.header.append((f"{key}{number}", _ascii(text) if isinstance(text, str) else text), end=True)
+
+
+def _ascii(text: str) -> str:
+    """Text as a header card can hold it: on one line, in ASCII."""
+    return " ".join(text.split()).encode("ascii", "replace").decode("ascii")
+
+
+def _check_names(names: list[str]) -> None:
+    """Refuse column names that FITS cannot hold or cannot tell apart."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if not (name.isascii() and name.isprintable() and name.strip() == name):
+            msg = f"column name {name!r} cannot be written to FITS; use ASCII letters, digits and underscores"
+            raise CatalogError(msg)
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            msg = f"columns {other!r} and {name!r} differ in case only, which FITS ignores; rename one"
+            raise CatalogError(msg)
+
+
+def _to_ascii(text: np.ndarray) -> tuple[np.ndarray, int | None]:
+    """Bytes of a string column, and its width in characters where it had to be percent-encoded."""
+    width = text.dtype.itemsize // 4
+    try:
+        plain = text.astype(f"S{max(width, 1)}")
+        if _is_plain(plain):
+            return plain, None
+    except UnicodeEncodeError:
+        pass
+    values, where = np.unique(text, return_inverse=True)
+    return np.array([_escape(str(value)) for value in values], dtype="S")[where], width
+
+
+def _is_plain(text: np.ndarray) -> bool:
+    """Whether FITS gives these bytes back as they are: printable, without trailing spaces."""
+    codes = np.ascontiguousarray(text).view(np.uint8).reshape(len(text), text.dtype.itemsize)
+    inside = codes != 0
+    if (inside & ((codes < 0x20) | (codes > 0x7E))).any() or (inside[:, 1:] & ~inside[:, :-1]).any():
+        return False
+    ends = inside.copy()
+    ends[:, :-1] &= ~inside[:, 1:]
+    return not (codes[ends] == 0x20).any()
+
+
+def _escape(text: str) -> str:
+    bare = text.rstrip(" ")
+    return quote(bare, safe=_PRINTABLE, errors="surrogatepass") + "%20" * (len(text) - len(bare))
+
+
+def _add_provenance(header: fits.Header, meta: Mapping[Any, Any]) -> None:
+    """Write what fits a card exactly as a card, and the rest as JSON."""
+    header[PIXEL_BASE] = (0, "x, y: the centre of the first pixel is (0, 0)")
+    rest = {}
+    for key, value in plain_meta(meta).items():
+        card = _card(key, value)
+        if card is None:
+            rest[key] = value
+        else:
+            header.append(card, end=True)
+    if rest:
+        header[META_JSON] = to_json(rest)
+
+
+def _card(key: str, value: Any) -> fits.Card | None:
+    """A card that gives key and value back unchanged, or None where there is none."""
+    from astropy.io import fits
+
+    if not re.fullmatch(r"[A-Z0-9_-]{1,8}", key) or _RESERVED.fullmatch(key):
+        return None
+    if not isinstance(value, str | bool | int | float):
+        return None
+    if isinstance(value, str) and not (value.isascii() and value.isprintable()):
+        return None
+    try:
+        card = fits.Card(key, value)
+        # Long floats are cut by the card's width and trailing spaces are lost: try it out.
+        back = fits.Card.fromstring(str(card)).value
+    except (ValueError, fits.VerifyError):
+        return None
+    return card if type(back) is type(value) and back == value else None
+
+
+def read_fits(source: str | os.PathLike[str] | IO[bytes], *, hdu: int | str | None = None) -> SourceCatalog:
+    """Read a catalogue from a FITS file; called by ``SourceCatalog.read("x.fits")``.
+
+    Parameters
+    ----------
+    source : path-like or binary file
+        A file that `write_fits` made, also after other tools changed and saved it.
+    hdu : int or str, optional
+        Extension; default: CATALOG, else the first binary table.
+
+    Returns
+    -------
+    SourceCatalog
+        With native byte order, and ``meta`` from the extension's header.
+
+    Raises
+    ------
+    CatalogError
+        If the file is damaged or has no binary table.
+
+    Notes
+    -----
+    A wrong checksum is one warning in the log, since tools that edit a header often leave the
+    old one behind.
+    """
+    from astropy.io import fits
+
+    name = name_of(source)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with fits.open(source, memmap=False, checksum=True, character_as_bytes=True) as hdus:
+                part = _find_table(hdus, hdu, name)
+                catalog = SourceCatalog([_column(part, number) for number in range(len(part.columns))], copy=False)
+                catalog.meta.update(_meta(part.header))
+    except CatalogError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
+        if getattr(error, "errno", None) is not None:
+            # No such file, no permission: the operating system's own words are clear.
+            raise
+        msg = f"cannot read the catalogue {name}: {error}; the file is damaged or not a FITS table"
+        raise CatalogError(msg) from error
+    for text in dict.fromkeys(str(warning.message) for warning in caught):
+        log.warning("%s: %s", name, text)
+    return catalog
+
+
+def _find_table(hdus: fits.HDUList, hdu: int | str | None, name: str) -> fits.BinTableHDU:
+    """The extension asked for, or the catalogue's."""
+    from astropy.io import fits
+
+    tables = [part for part in hdus if isinstance(part, fits.BinTableHDU) and not isinstance(part, fits.CompImageHDU)]
+    if hdu is not None:
+        tables = [part for part in tables if part is hdus[hdu]]
+    if not tables:
+        where = "" if hdu is None else f" in extension {hdu!r}"
+        msg = f"{name} has no binary table{where} that can be read; it is damaged, cut short, or no catalogue"
+        raise CatalogError(msg)
+    return next((part for part in tables if part.name == EXTENSION), tables[0])
+
+
+def _column(part: fits.BinTableHDU, index: int) -> Column:
+    """One column with unit, UCD and description."""
+    card = part.columns[index]
+    values = np.asarray(part.data.field(index))
+    if values.dtype.kind == "S":
+        values = _from_ascii(values, part.header.get(f"TESC{index + 1}"))
+    else:
+        values = values.astype(values.dtype.newbyteorder("="))
+    unit = u.Unit(card.unit, format="fits", parse_strict="silent") if card.unit else None
+    ucd = part.header.get(f"TUCD{index + 1}")
+    about = {"unit": unit, "description": part.header.get(f"TCOMM{index + 1}"), "meta": {"ucd": ucd} if ucd else {}}
+    if card.null is None or values.dtype.kind not in "iu":
+        return Column(values, name=card.name, **about)
+    return settled_column(MaskedColumn(values, name=card.name, mask=values == card.null, **about))
+
+
+def _from_ascii(text: np.ndarray, width: int | None) -> np.ndarray:
+    """Strings of a column, decoded where it was percent-encoded."""
+    text = np.char.rstrip(np.asarray(text), b" ")
+    if width is None:
+        try:
+            return text.astype(f"U{max(text.dtype.itemsize, 1)}")
+        except UnicodeDecodeError:
+            # Not allowed by the standard, but some tools write UTF-8.
+            return np.char.decode(text, "utf-8", "replace")
+    values, where = np.unique(text, return_inverse=True)
+    decoded = [unquote(value.decode("ascii"), errors="surrogatepass") for value in values]
+    return np.array(decoded, dtype=f"U{width}")[where]
+
+
+def _meta(header: fits.Header) -> dict[str, Any]:
+    """Provenance out of a header, without what belongs to the file's structure."""
+    meta = {card.keyword: card.value for card in header.cards if not _RESERVED.fullmatch(card.keyword)}
+    return meta | from_json(header.get(META_JSON, "{}"))

@@ -1,0 +1,178 @@
+"""The bits of the ``flags`` column: one registry with names, meanings and the decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from astrogalaxy.catalog.errors import CatalogError
+
+__all__ = ["FLAGS", "Flag", "count_flags", "decode_flags", "flag_bits", "flag_rows", "flags_rst", "has_flags"]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One bit of the ``flags`` column.
+
+    Attributes
+    ----------
+    bit : int
+        Position of the bit; the flag's value is ``2**bit``.
+    name : str
+        Name by which code and users call it.
+    description : str
+        What it means for the source.
+    """
+
+    bit: int
+    name: str
+    description: str
+
+    @property
+    def value(self) -> int:
+        """The number that is added to ``flags``: ``2**bit``."""
+        return 1 << self.bit
+
+
+FLAGS: dict[str, Flag] = {
+    flag.name: flag
+    for flag in (
+        Flag(0, "edge", "The source touches an edge of the image, so part of its light is lost."),
+        Flag(1, "saturated", "A pixel of the source is saturated in at least one band."),
+        Flag(2, "masked", "A pixel of the source is bad (NaN, masked or without weight) in at least one band."),
+        Flag(3, "blended", "Another source overlaps this one; its light may be in the fluxes."),
+        Flag(4, "missing_band", "At least one band has no usable pixels here; its columns are NaN."),
+        Flag(5, "deblended", "The light of an overlapping source was taken out before measuring."),
+        Flag(6, "bad_centroid", "The centroid could not be refined; x and y are the detector's."),
+        Flag(7, "outside_weight", "The data differ in scale or seeing from what the weights were trained on."),
+    )
+}
+
+
+def flag_bits(*names: str) -> int:
+    """Value of ``flags`` with the named bits set and no other.
+
+    Parameters
+    ----------
+    *names : str
+        Names out of `FLAGS`; none gives 0.
+
+    Returns
+    -------
+    int
+        The sum of the bits.
+
+    Raises
+    ------
+    CatalogError
+        If a name is unknown; the message gives the nearest one.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import flag_bits
+    >>> flag_bits("edge", "masked")
+    5
+    """
+    value = 0
+    for name in names:
+        if name not in FLAGS:
+            near = get_close_matches(str(name), FLAGS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known flags: {', '.join(FLAGS)}"
+            msg = f"unknown flag {name!r}; {hint}"
+            raise CatalogError(msg)
+        value |= FLAGS[name].value
+    return value
+
+
+def decode_flags(value: int) -> tuple[str, ...]:
+    """Names of the bits that are set in one value of ``flags``, lowest bit first.
+
+    Parameters
+    ----------
+    value : int
+        One value of the column, not negative.
+
+    Returns
+    -------
+    tuple of str
+        Names; a bit that this version does not know (a newer file) is given as ``"bit12"``.
+
+    Raises
+    ------
+    CatalogError
+        If ``value`` is negative.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import decode_flags
+    >>> decode_flags(5)
+    ('edge', 'masked')
+    """
+    value = int(value)
+    if value < 0:
+        msg = f"flags cannot be negative, but got {value}"
+        raise CatalogError(msg)
+    names = {flag.bit: flag.name for flag in FLAGS.values()}
+    return tuple(names.get(bit, f"bit{bit}") for bit in range(value.bit_length()) if value >> bit & 1)
+
+
+def has_flags(flags: ArrayLike, *names: str) -> np.ndarray:
+    """Which rows have at least one of the named flags.
+
+    Parameters
+    ----------
+    flags : array_like of int
+        The column, any shape.
+    *names : str
+        Names out of `FLAGS`.
+
+    Returns
+    -------
+    ndarray of bool
+        Same shape as ``flags``.
+
+    Raises
+    ------
+    CatalogError
+        If a name is unknown.
+    """
+    return (np.asarray(flags) & flag_bits(*names)) != 0
+
+
+def count_flags(flags: ArrayLike) -> dict[str, int]:
+    """How many sources have each flag.
+
+    Parameters
+    ----------
+    flags : array_like of int
+        The column, any shape.
+
+    Returns
+    -------
+    dict of str to int
+        Every flag of the registry in bit order, also those with no source.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import count_flags
+    >>> count_flags([1, 5, 0])["edge"]
+    2
+    """
+    values = np.asarray(flags, dtype=np.int64)
+    return {name: int(np.count_nonzero(values & flag.value)) for name, flag in FLAGS.items()}
+
+
+def flag_rows() -> list[tuple[str, str, str, str]]:
+    """Rows of the documentation's table: bit, value, name, description."""
+    return [(str(flag.bit), str(flag.value), flag.name, flag.description) for flag in FLAGS.values()]
+
+
+def flags_rst() -> str:
+    """The registry as a reStructuredText ``list-table``, for the documentation."""
+    from astrogalaxy.catalog._rst import list_table
+
+    rows = [(bit, value, f"``{name}``", text) for bit, value, name, text in flag_rows()]
+    return list_table(("Bit", "Value", "Name", "Meaning"), rows)

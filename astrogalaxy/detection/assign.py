@@ -1,0 +1,118 @@
+"""Which cells answer for which source: SimOTA, sparse and batched.
+
+YOLOX compares every cell with every source of an image, image by image. Only the
+cells around a source's centre can be chosen, so here those alone are compared, for all
+sources of a batch at once: the cost grows with the number of sources, not with its
+product with the number of cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["Assignment", "assign", "box_iou"]
+
+_REACH = 1  # cells on either side of the source's own cell
+_TOP = 10  # SimOTA: this many best overlaps decide how many cells a source gets
+_IOU_WEIGHT = 3.0
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Matched pairs of a batch: ``cell`` indexes the flattened cells, ``source`` the sources."""
+
+    cell: Tensor
+    source: Tensor
+    iou: Tensor
+
+
+def box_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Intersection over union of boxes ``(..., 4)`` given as centre and sides."""
+    half1, half2 = first[..., 2:4] / 2, second[..., 2:4] / 2
+    low = torch.maximum(first[..., :2] - half1, second[..., :2] - half2)
+    high = torch.minimum(first[..., :2] + half1, second[..., :2] + half2)
+    inter = (high - low).clamp(min=0).prod(-1)
+    union = first[..., 2:4].prod(-1) + second[..., 2:4].prod(-1) - inter
+    return inter / union.clamp(min=1e-9)
+
+
+def _candidates(
+    batch: Tensor, boxes: Tensor, grids: list[tuple[int, int, int]]
+) -> tuple[Tensor, Tensor]:
+    """Cells within reach of each source on each level, and which of them exist."""
+    cells_per_image = sum(h * w for _, h, w in grids)
+    step = torch.arange(-_REACH, _REACH + 1, device=boxes.device)
+    dy, dx = (d.reshape(-1) for d in torch.meshgrid(step, step, indexing="ij"))
+    cells, valid, start = [], [], 0
+    for stride, height, width in grids:
+        col = (boxes[:, 0:1] / stride).long() + dx
+        row = (boxes[:, 1:2] / stride).long() + dy
+        valid.append((col >= 0) & (col < width) & (row >= 0) & (row < height))
+        index = row.clamp(0, height - 1) * width + col.clamp(0, width - 1)
+        cells.append(batch[:, None] * cells_per_image + start + index)
+        start += height * width
+    return torch.cat(cells, 1), torch.cat(valid, 1)
+
+
+@torch.no_grad()
+def assign(
+    batch: Tensor,
+    boxes: Tensor,
+    galaxy: Tensor,
+    predicted: Tensor,
+    logits: Tensor,
+    grids: list[tuple[int, int, int]],
+) -> Assignment:
+    """Choose the cells that shall predict each source.
+
+    Parameters
+    ----------
+    batch : Tensor
+        ``(n,)`` image of each source.
+    boxes : Tensor
+        ``(n, 4)`` centre and sides in network pixels.
+    galaxy : Tensor
+        ``(n,)`` probability of being a galaxy; NaN where unknown.
+    predicted : Tensor
+        ``(cells, 4)`` boxes of all cells of the batch, image after image, level after level.
+    logits : Tensor
+        ``(cells, 2)`` logits of "source" and "galaxy".
+    grids : list of (stride, rows, columns)
+        The pyramid's levels.
+
+    Returns
+    -------
+    Assignment
+        Each cell at most once; each source at least once unless others took all of
+        its cells.
+    """
+    cells, valid = _candidates(batch, boxes, grids)
+    iou = box_iou(boxes[:, None], predicted[cells]) * valid
+    known = torch.isfinite(galaxy)
+    target = torch.where(known, galaxy, torch.zeros_like(galaxy))[:, None].expand_as(iou)
+    source, label = logits[cells, 0], logits[cells, 1]
+    cost = F.softplus(-source) + known[:, None] * F.binary_cross_entropy_with_logits(
+        label, target, reduction="none"
+    )
+    cost = cost - _IOU_WEIGHT * torch.log(iou.clamp(min=1e-8))
+    cost = torch.where(valid, cost, torch.inf)
+    best = iou.topk(min(_TOP, iou.shape[1]), dim=1).values.sum(1).int().clamp(min=1)
+    rank = cost.argsort(dim=1).argsort(dim=1)
+    chosen = (rank < best[:, None]) & valid
+    return _one_source_per_cell(chosen, cells, cost, iou, len(predicted))
+
+
+def _one_source_per_cell(
+    chosen: Tensor, cells: Tensor, cost: Tensor, iou: Tensor, n_cells: int
+) -> Assignment:
+    """Of several sources that want one cell the cheapest gets it."""
+    source, slot = chosen.nonzero(as_tuple=True)
+    cell, price = cells[source, slot], cost[source, slot]
+    lowest = price.new_full((n_cells,), torch.inf)
+    lowest.scatter_reduce_(0, cell, price, "amin")
+    keep = price <= lowest[cell]
+    return Assignment(cell[keep], source[keep], iou[source, slot][keep])

@@ -1,0 +1,90 @@
+"""From a trained torch network to a weight file's tensors and graph."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import warnings
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from yolox.models.network_blocks import BaseConv
+
+from astrogalaxy.detection.network import AstroYolo
+
+__all__ = ["network_from_tensors", "network_graph", "network_tensors"]
+
+
+def network_tensors(network: AstroYolo) -> dict[str, NDArray[np.generic]]:
+    """State of the network as arrays, without the counters of training."""
+    return {
+        name: value.detach().cpu().contiguous().numpy()
+        for name, value in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+
+
+def network_from_tensors(network: AstroYolo, tensors: dict[str, NDArray[np.generic]]) -> AstroYolo:
+    """Load tensors into a network of the same architecture and set it to inference."""
+    state = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
+    missing, unexpected = network.load_state_dict(state, strict=False)
+    wrong = [*unexpected, *(name for name in missing if not name.endswith("num_batches_tracked"))]
+    if wrong:
+        msg = f"weights do not fit the network: {wrong[0]}"
+        raise ValueError(msg)
+    return network.eval()
+
+
+def network_graph(network: AstroYolo) -> bytes:
+    """ONNX graph of the network with batch normalisation folded, without its weights.
+
+    Batch, height and width are free; the initialisers carry the names that
+    `astrogalaxy.models.folded` gives to the weights.
+    """
+    plain = _fuse(network)
+    stride = network.architecture.stride
+    image = torch.randn(2, network.architecture.inputs, 8 * stride, 10 * stride)
+    free = {
+        0: torch.export.Dim("batch", min=1, max=4096),
+        2: stride * torch.export.Dim("rows", min=2, max=4096),
+        3: stride * torch.export.Dim("columns", min=2, max=4096),
+    }
+    outputs = [f"stride{level}" for level in network.architecture.levels]
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # the exporter's own, about its internals
+        program = torch.onnx.export(
+            plain, (image,), dynamo=True, dynamic_shapes={"image": free}, verbose=False,
+            input_names=["image"], output_names=outputs, optimize=True,
+        )  # fmt: skip
+    return _without_weights(program.model_proto, set(plain.state_dict()))
+
+
+def _fuse(network: AstroYolo) -> AstroYolo:
+    plain = copy.deepcopy(network).cpu().eval()
+    for module in plain.modules():
+        if isinstance(module, BaseConv):
+            module.conv = fuse_conv_bn_eval(module.conv, module.bn)
+            module.bn = nn.Identity()
+    return plain
+
+
+def _without_weights(model: object, names: set[str]) -> bytes:
+    """Mark the weights as external data, to be handed over when a session is made."""
+    from onnx import TensorProto
+
+    graph = model.graph  # type: ignore[attr-defined]
+    for tensor in graph.initializer:
+        if tensor.name in names:
+            tensor.ClearField("raw_data")
+            tensor.data_location = TensorProto.EXTERNAL
+            entry = tensor.external_data.add()
+            entry.key, entry.value = "location", "weights"
+    for part in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+    del graph.value_info[:]
+    del model.metadata_props[:]  # type: ignore[attr-defined]
+    return model.SerializeToString()  # type: ignore[attr-defined,no-any-return]

@@ -1,0 +1,132 @@
+"""Find and classify the sources of an image."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrogalaxy.detection.decode import Boxes, decode
+from astrogalaxy.detection.inputs import network_input, pad_to_multiple
+from astrogalaxy.detection.runtime import Runtime
+from astrogalaxy.errors import WeightsError
+from astrogalaxy.images import Aligned, Image, Section
+from astrogalaxy.models import Calibration, WeightCard
+
+__all__ = ["Detections", "find", "find_aligned"]
+
+logger = logging.getLogger(__name__)
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Sources as the network sees them, best first.
+
+    Attributes
+    ----------
+    x, y : ndarray
+        Centres in 0-based pixels of the whole reference image.
+    x_min, x_max, y_min, y_max : ndarray
+        Sides of the boxes, same pixels.
+    det_score, p_star, p_galaxy, p_smooth, p_disk : ndarray
+        Calibrated probabilities. ``p_star + p_galaxy = 1``; ``p_smooth`` and
+        ``p_disk`` hold if the source is a galaxy, and add up to 1.
+    """
+
+    x: Floats
+    y: Floats
+    x_min: Floats
+    x_max: Floats
+    y_min: Floats
+    y_max: Floats
+    det_score: Floats
+    p_star: Floats
+    p_galaxy: Floats
+    p_smooth: Floats
+    p_disk: Floats
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
+        """Return a selection of the sources."""
+        return Detections(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
+
+
+def find(
+    image: Image,
+    runtime: Runtime,
+    *,
+    section: Section | None = None,
+    threshold: float | None = None,
+) -> Detections:
+    """Find the sources of an image or of a section of it.
+
+    Parameters
+    ----------
+    image : Image
+        Bands, aligned as needed.
+    runtime : Runtime
+        The network.
+    section : Section, optional
+        Part of the reference image; its origin should be a multiple of the network's coarsest
+        stride, so that the same source meets the same cells whatever the tiling.
+    threshold : float, optional
+        Lowest ``det_score``; the weight card's by default.
+
+    Raises
+    ------
+    WeightsError
+        If the network cannot serve so many or so few bands.
+    """
+    check_bands(runtime.weights.card, len(image.bands))
+    return find_aligned(image.aligned(section), runtime, threshold=threshold)
+
+
+def find_aligned(
+    aligned: Aligned, runtime: Runtime, *, threshold: float | None = None
+) -> Detections:
+    """Find the sources on bands that are aligned already; see `find`."""
+    card = runtime.weights.card
+    cube = pad_to_multiple(network_input(aligned.snr, card.inputs), card.architecture.stride)
+    lowest = card.threshold if threshold is None else threshold
+    boxes = decode(
+        runtime(cube), card.levels, threshold=_logit(lowest, card.calibration["source"])
+    )
+    ny, nx = aligned.snr.shape[1:]
+    # padding and the outermost half pixel may attract a centre off the image
+    on_image = (boxes.x > -0.5) & (boxes.x < nx - 0.5) & (boxes.y > -0.5) & (boxes.y < ny - 0.5)
+    return _detections(boxes.take(on_image), card, aligned.section)
+
+
+def check_bands(card: WeightCard, n_bands: int) -> None:
+    """Refuse a number of bands that the weights were not made for."""
+    if not card.min_bands <= n_bands <= card.max_bands:
+        msg = f"weights {card.name} serve {card.min_bands} to {card.max_bands} bands, not {n_bands}; choose other weights or bands"
+        raise WeightsError(msg)
+
+
+def _detections(boxes: Boxes, card: WeightCard, section: Section) -> Detections:
+    x = boxes.x.astype(float) + section.x0
+    y = boxes.y.astype(float) + section.y0
+    galaxy = _probability(boxes.galaxy, card.calibration["galaxy"])
+    disk = _probability(boxes.disk, card.calibration["disk"])
+    return Detections(
+        x, y, x - boxes.width / 2, x + boxes.width / 2, y - boxes.height / 2, y + boxes.height / 2,
+        _probability(boxes.source, card.calibration["source"]), 1 - galaxy, galaxy, 1 - disk, disk,
+    )  # fmt: skip
+
+
+def _probability(logit: NDArray[np.float32], calibration: Calibration) -> Floats:
+    z = calibration.slope * logit.astype(float) + calibration.offset
+    return 1 / (1 + np.exp(-np.clip(z, -60, 60)))
+
+
+def _logit(probability: float, calibration: Calibration) -> float:
+    """Raw logit at which the calibrated probability is reached."""
+    p = min(max(probability, 1e-4), 1 - 1e-6)
+    return float((np.log(p / (1 - p)) - calibration.offset) / calibration.slope)

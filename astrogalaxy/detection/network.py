@@ -1,0 +1,128 @@
+"""AstroYOLO: a YOLOX backbone with three heads of one design.
+
+The backbone (CSPDarknet) and the feature pyramid (PAFPN) are those of the ``yolox``
+package; each head repeats the decoupled YOLOX branch (a 1 x 1 stem, two 3 x 3
+convolutions, a 1 x 1 prediction) on every pyramid level. Unlike in COCO images a
+star covers six pixels, so the finest level may be stride 4 (``levels``); the
+published system is ``levels=(8, 16, 32)``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from yolox.models.darknet import CspDarknet
+from yolox.models.network_blocks import BaseConv, DWConv, Focus
+from yolox.models.yolo_pafpn import YoloPafpn
+
+from astrogalaxy.models.architecture import CHANNELS, SIZES, Architecture
+
+__all__ = ["AstroYolo", "TaskHead"]
+
+_STRIDE_TO_STAGE = {4: "dark2", 8: "dark3", 16: "dark4", 32: "dark5"}
+_STAGE_CHANNELS = {4: 128, 8: 256, 16: 512, 32: 1024}
+# A source is rare among cells: starting from this prior keeps the first steps stable.
+_OBJECT_PRIOR = 0.01
+
+
+class TaskHead(nn.Module):
+    """One decoupled head: the same small branch on every pyramid level.
+
+    Parameters
+    ----------
+    in_channels : sequence of int
+        Channels of the pyramid's levels, finest first.
+    hidden : int
+        Channels inside the branch.
+    outputs : int
+        Channels of the prediction.
+    depthwise : bool
+        Depthwise-separable convolutions, as in YOLOX-nano.
+    """
+
+    def __init__(
+        self, in_channels: Sequence[int], *, hidden: int, outputs: int, depthwise: bool
+    ) -> None:
+        super().__init__()
+        conv = DWConv if depthwise else BaseConv
+        self.branches = nn.ModuleList(
+            nn.Sequential(
+                BaseConv(channels, hidden, ksize=1, stride=1),
+                conv(hidden, hidden, ksize=3, stride=1),
+                conv(hidden, hidden, ksize=3, stride=1),
+                nn.Conv2d(hidden, outputs, kernel_size=1),
+            )
+            for channels in in_channels
+        )
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Predict one map per level."""
+        return [branch(f) for branch, f in zip(self.branches, features, strict=True)]
+
+
+class AstroYolo(nn.Module):
+    """Detection, star/galaxy and smooth/disk in one pass (the AstroYOLO paper).
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Size, pyramid levels and input channels.
+
+    Notes
+    -----
+    ``forward`` takes ``(batch, inputs, height, width)`` float32 with height and width
+    multiples of the coarsest stride, and returns one map ``(batch, 7, h, w)`` per
+    level with the raw channels of `~astrogalaxy.models.CHANNELS`: the offset of the
+    box centre from the cell's centre and the logarithm of its sides, both in strides,
+    then the logits of "a source", "a galaxy" and "a disk".
+    """
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        size = SIZES[architecture.size]
+        channels = [_STAGE_CHANNELS[stride] for stride in architecture.levels]
+        stages = tuple(_STRIDE_TO_STAGE[stride] for stride in architecture.levels)
+        self.neck = YoloPafpn(
+            size.depth, size.width, in_features=stages, in_channels=channels,
+            depthwise=size.depthwise,
+        )
+        self.neck.backbone = _backbone(size.depth, size.width, stages, size.depthwise)
+        stem = self.neck.backbone.stem.conv.conv.out_channels
+        self.neck.backbone.stem = Focus(architecture.inputs, stem, ksize=3)
+        widths = [int(c * size.width) for c in channels]
+        head: dict[str, Any] = {"hidden": size.head, "depthwise": size.depthwise}
+        self.detection = TaskHead(widths, outputs=5, **head)
+        self.stargalaxy = TaskHead(widths, outputs=1, **head)
+        self.morphology = TaskHead(widths, outputs=1, **head)
+        self._start_rare()
+
+    def _start_rare(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps, module.momentum = 1e-3, 0.03
+        for branch in self.detection.branches:
+            bias = branch[-1].bias
+            with torch.no_grad():
+                bias[CHANNELS.index("source")] = -math.log((1 - _OBJECT_PRIOR) / _OBJECT_PRIOR)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return the raw prediction map of each level, finest first."""
+        features = self.neck(image)
+        heads = (self.detection, self.stargalaxy, self.morphology)
+        maps = zip(*(head(features) for head in heads), strict=True)
+        return tuple(torch.cat(level, dim=1) for level in maps)
+
+
+def _backbone(depth: float, width: float, stages: tuple[str, ...], depthwise: bool) -> CspDarknet:
+    """Build the backbone up to the coarsest stage that the pyramid reads."""
+    backbone = CspDarknet(depth, width, out_features=stages, depthwise=depthwise)
+    for stage in ("dark5", "dark4"):
+        if stage in stages:
+            break
+        setattr(backbone, stage, nn.Identity())
+    return backbone

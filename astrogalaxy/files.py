@@ -1,0 +1,135 @@
+"""Files that are either whole or not there: write beside the target, flush to disk, rename."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from astrogalaxy.errors import RunError
+
+__all__ = ["atomic_path"]
+
+# What an operating system says when the disk, and not the caller, is at fault.
+_DISK_ERRORS = frozenset(
+    code
+    for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM", "ENAMETOOLONG", "ENOTDIR")
+    if (code := getattr(errno, name, None)) is not None
+)
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path to write to, and put it in the place of ``path`` when all went well.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to make or to replace. Its folder must exist. A symbolic link is followed, so
+        that the file it points to is replaced and the link stays.
+
+    Yields
+    ------
+    pathlib.Path
+        A path on the same file system with the same file name (so that writers which look at
+        the suffix work), inside a hidden folder beside ``path``.
+
+    Raises
+    ------
+    RunError
+        If the folder is missing or not writable, the disk is full, ``path`` is a folder, or
+        nothing was written. The message names ``path``. Errors of the caller's own code pass
+        through unchanged. In every case the old file, if any, is untouched and the temporary
+        file is removed.
+
+    Notes
+    -----
+    The file and its folder are flushed to disk (``fsync``) before and after the rename, so
+    that after a power cut the target is the old file or the new one, never a part of one.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from astrogalaxy.files import atomic_path
+    >>> target = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> with atomic_path(target) as temporary:
+    ...     size = temporary.write_text("whole")
+    >>> target.read_text()
+    'whole'
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        msg = f"cannot write {path}: it is a folder; give the name of a file"
+        raise RunError(msg)
+    folder = _make_folder(target, path)
+    try:
+        with _disk_errors(path, folder):
+            temporary = folder / target.name
+            yield temporary
+            if not temporary.is_file():
+                msg = f"cannot write {path}: nothing was written to its temporary file"
+                raise RunError(msg)
+            _flush(temporary)
+            os.replace(temporary, target)
+            _flush_folder(target.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _make_folder(target: Path, path: str | os.PathLike[str]) -> Path:
+    """Make the hidden folder beside ``target`` that holds the temporary file."""
+    try:
+        # A folder, not a file: a half-written "x.fits" can then never match the pattern "*.fits".
+        return Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent))
+    except FileNotFoundError as error:
+        msg = f"cannot write {path}: the folder {target.parent} does not exist; make it first"
+        raise RunError(msg) from error
+    except OSError as error:
+        msg = f"cannot write {path}: {error.strerror or error} (folder {target.parent})"
+        raise RunError(msg) from error
+
+
+@contextmanager
+def _disk_errors(path: str | os.PathLike[str], folder: Path) -> Iterator[None]:
+    """Turn a disk's errors about our temporary file into a RunError that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        # An OSError about another file (an input, say) belongs to the caller.
+        about = error.filename
+        ours = about is None or str(os.fsdecode(about)).startswith(str(folder))
+        # Libraries wrap "disk full" in an OSError without a number; then its cause has it.
+        code = error.errno or getattr(error.__context__, "errno", None)
+        if not ours or code not in _DISK_ERRORS:
+            raise
+        msg = f"cannot write {path}: {os.strerror(code)}; free some space or choose another folder"
+        raise RunError(msg) from error
+
+
+def _flush(path: Path) -> None:
+    """Wait until the file's content is on the disk."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Wait until the folder's entries are on the disk; where a system cannot (Windows), do nothing."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems do not flush folders; the rename itself is done.
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
+            raise
+    finally:
+        os.close(descriptor)

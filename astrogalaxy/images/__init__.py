@@ -1,0 +1,11 @@
+"""Images in: FITS files of several bands, their sky and their alignment, cut into tiles."""
+
+from __future__ import annotations
+
+from astrogalaxy.images.align import Aligned
+from astrogalaxy.images.background import Mesh
+from astrogalaxy.images.band import Band, Pixels
+from astrogalaxy.images.image import Image
+from astrogalaxy.images.tiling import Section, Tile, plan_tiles
+
+__all__ = ["Aligned", "Band", "Image", "Mesh", "Pixels", "Section", "Tile", "plan_tiles"]

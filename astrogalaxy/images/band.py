@@ -1,0 +1,208 @@
+"""One band of an image on its own grid: pixels, background, noise, bad and saturated pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from astrogalaxy.errors import ImageError
+from astrogalaxy.images.background import Mesh, make_mesh
+from astrogalaxy.images.tiling import Section
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+    from numpy.typing import NDArray
+
+    from astrogalaxy.images.inputs import Plane
+
+__all__ = ["Band", "Pixels"]
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A section of one band, ready to use: native, contiguous, and without NaN.
+
+    Parameters
+    ----------
+    data : ndarray, shape (ny, nx), float32
+        Background-subtracted pixels in image units; 0 where bad.
+    noise : ndarray, shape (ny, nx), float32
+        One sigma of the sky in a pixel, image units, positive everywhere: from the weight
+        map if there is one, else from the mesh.
+    bad : ndarray, shape (ny, nx), bool
+        NaN or infinite, masked, or of weight zero.
+    saturated : ndarray, shape (ny, nx), bool
+        At or above the saturation level. Such pixels are bad only if they are masked, too.
+    section : Section
+        Where these pixels lie in the band.
+    """
+
+    data: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    bad: NDArray[np.bool_]
+    saturated: NDArray[np.bool_]
+    section: Section
+
+
+class Band:
+    """One band on its own grid, read by section when its pixels are asked for.
+
+    Made by `Image.read`. A band made from paths pickles small, its mesh included.
+
+    Parameters
+    ----------
+    name : str
+        Name of the band, such as ``r``.
+    plane : Plane
+        Where the pixels are.
+    masks : tuple of Plane, optional
+        Maps of the same shape, in which non-zero (or NaN) is bad.
+    weight : Plane, optional
+        Map of the same shape: inverse variance, image units to the power -2; zero,
+        negative and NaN are bad.
+    zeropoint : float, optional
+        AB magnitude of one image unit; None if the band is not calibrated.
+    gain : float, optional
+        Electrons per image unit, for the Poisson noise of sources; None: sky noise only.
+    saturation : float, optional
+        Level of saturation in image units, before background subtraction.
+    box : int, optional
+        Side of the boxes of the background mesh, pixels.
+
+    Raises
+    ------
+    astrogalaxy.errors.ImageError
+        If a map's shape differs from the image's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        plane: Plane,
+        *,
+        masks: tuple[Plane, ...] = (),
+        weight: Plane | None = None,
+        zeropoint: float | None = None,
+        gain: float | None = None,
+        saturation: float | None = None,
+        box: int = 64,
+    ) -> None:
+        self.name = name
+        self.zeropoint = zeropoint
+        self.gain = gain
+        self.saturation = saturation
+        self.box = box
+        self._plane, self._masks, self._weight = plane, masks, weight
+        self._mesh: Mesh | None = None
+        for label, extra in [("mask", mask) for mask in masks] + [("weight map", weight)]:
+            if extra is not None and extra.shape != plane.shape:
+                msg = f"{extra.origin}: this {label} has shape {extra.shape}"
+                raise ImageError(f"{msg}, but {plane.origin} has {plane.shape}")
+
+    def __repr__(self) -> str:
+        ny, nx = self.shape
+        return f"<Band {self.name}: {nx} x {ny} pixels of {self.origin}>"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns, (ny, nx)."""
+        return self._plane.shape
+
+    @property
+    def wcs(self) -> Any:
+        """Celestial WCS, or None."""
+        return self._plane.wcs
+
+    @property
+    def header(self) -> fits.Header | None:
+        """Header the pixels came with, or None."""
+        return self._plane.header
+
+    @property
+    def origin(self) -> str:
+        """Path of the file, or a description, for messages."""
+        return self._plane.origin
+
+    @property
+    def mesh(self) -> Mesh:
+        """Background and noise of the sky, measured on the whole band when first asked for.
+
+        Set it to restore a mesh computed earlier.
+
+        Raises
+        ------
+        astrogalaxy.errors.ImageError
+            If the band has no usable pixels, or its file cannot be read.
+        """
+        if self._mesh is None:
+            self._mesh = make_mesh(
+                lambda part: self._read(part)[:2], self.shape, box=self.box, origin=self.origin
+            )
+        return self._mesh
+
+    @mesh.setter
+    def mesh(self, mesh: Mesh) -> None:
+        if tuple(mesh.shape) != tuple(self.shape):
+            msg = (
+                f"{self.origin}: a background mesh for shape {mesh.shape} does not fit its shape {self.shape}"
+            )
+            raise ImageError(msg)
+        self._mesh = mesh
+
+    def pixels(self, section: Section | None = None) -> Pixels:
+        """Read a section: background-subtracted pixels with their noise and masks.
+
+        Parameters
+        ----------
+        section : Section, optional
+            Which pixels, within the band; default all.
+
+        Returns
+        -------
+        Pixels
+            New arrays. A pixel has the same values whatever section it is read with.
+
+        Raises
+        ------
+        astrogalaxy.errors.ImageError
+            If the section leaves the band, the file cannot be read, or the band has no
+            usable pixels.
+        """
+        section = self._check(section)
+        data, bad, weight = self._read(section)
+        saturated = np.zeros(data.shape, dtype=bool) if self.saturation is None else data >= self.saturation
+        data -= self.mesh.background(section)
+        noise = self.mesh.noise(section)
+        if weight is not None:
+            good = _usable(weight)
+            np.divide(1, np.sqrt(weight, where=good, out=weight), where=good, out=noise)
+        data[bad] = 0
+        return Pixels(data, noise, bad, saturated, section)
+
+    def _read(
+        self, section: Section
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
+        """Pixels as in the file, NaN included; which of them are bad; and their weights."""
+        data = self._plane.read(section)
+        bad = ~np.isfinite(data)
+        for mask in self._masks:
+            bad |= mask.read(section) != 0
+        if self._weight is None:
+            return data, bad, None
+        weight = self._weight.read(section)
+        return data, bad | ~_usable(weight), weight
+
+    def _check(self, section: Section | None) -> Section:
+        if section is None:
+            return Section.whole(self.shape)
+        section = Section(*(int(edge) for edge in section))
+        if section.clip(self.shape) != section or 0 in section.shape:
+            msg = f"{self.origin}: {section} does not lie within its {self.shape[1]} x {self.shape[0]} pixels"
+            raise ImageError(msg)
+        return section
+
+
+def _usable(weight: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return (weight > 0) & np.isfinite(weight)

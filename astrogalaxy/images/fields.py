@@ -1,0 +1,140 @@
+"""Which files make up the fields of a survey."""
+
+from __future__ import annotations
+
+import glob
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from astrogalaxy.errors import ImageError
+from astrogalaxy.images.image import Image
+
+if TYPE_CHECKING:
+    from astrogalaxy.config import ImagesSection
+
+__all__ = ["Field", "find_fields", "open_field"]
+
+Kind = Literal["path", "mask", "weight"]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One patch of sky: a file per band.
+
+    Attributes
+    ----------
+    name : str
+        What ``{field}`` stands for; ``field`` where the pattern has no such placeholder.
+    paths, masks, weights : dict of str to Path
+        Per band. A band without a file is missing from ``paths``.
+    """
+
+    name: str
+    paths: dict[str, Path]
+    masks: dict[str, Path] = field(default_factory=dict)
+    weights: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file of the field, images first."""
+        return [*self.paths.values(), *self.masks.values(), *self.weights.values()]
+
+
+def find_fields(images: ImagesSection) -> list[Field]:
+    """List the fields that a survey's patterns match on disk, sorted by name.
+
+    Parameters
+    ----------
+    images : ImagesSection
+        The ``images`` section of a survey.yml.
+
+    Raises
+    ------
+    ImageError
+        If no file matches, or one field of a band matches several files.
+    """
+    by_band = {band: _matches(images.patterns(band), band) for band in images.bands}
+    names = sorted(set().union(*by_band.values()))
+    if not names:
+        tried = images.patterns(images.bands[0])[0]
+        msg = f"no image matches images.path, for instance {tried}"
+        raise ImageError(msg)
+    masks = {band: _matches(images.patterns(band, kind="mask"), band) for band in images.bands}
+    weights = {band: _matches(images.patterns(band, kind="weight"), band) for band in images.bands}
+    return [
+        Field(name, _of(by_band, name), _of(masks, name), _of(weights, name)) for name in names
+    ]
+
+
+def open_field(
+    field_: Field, images: ImagesSection, *, bands: Iterable[str] | None = None
+) -> Image:
+    """Open the bands of a field that have files.
+
+    Parameters
+    ----------
+    field_ : Field
+        What to open.
+    images : ImagesSection
+        How to read it.
+    bands : iterable of str, optional
+        Only these bands.
+    """
+    wanted = [b for b in (images.bands if bands is None else bands) if b in field_.paths]
+    return Image.read(
+        {band: field_.paths[band] for band in wanted}, reference=images.reference, hdu=images.hdu,
+        zeropoint=images.zeropoint, gain=images.gain, saturation=images.saturation,
+        mask={b: p for b, p in field_.masks.items() if b in wanted} or None,
+        weight={b: p for b, p in field_.weights.items() if b in wanted} or None,
+        name=field_.name,
+    )  # fmt: skip
+
+
+def _of(by_band: dict[str, dict[str, Path]], name: str) -> dict[str, Path]:
+    # a mask or weight without {field} in its pattern serves every field
+    return {
+        band: found.get(name, found.get(""))  # type: ignore[misc]
+        for band, found in by_band.items()
+        if name in found or "" in found
+    }
+
+
+def _matches(patterns: tuple[str, ...], band: str) -> dict[str, Path]:
+    """Files of a band, by the field's name."""
+    found: dict[str, Path] = {}
+    for pattern in patterns:
+        expression = _expression(pattern)
+        for text in sorted(glob.glob(pattern.replace("{field}", "*"), recursive=True)):
+            match = expression.fullmatch(text)
+            if match is None:
+                continue
+            name = match.groupdict().get("field") or ""
+            if name in found and found[name] != Path(text):
+                msg = f"{text}: field {name or 'of the survey'!r} has a second file in band {band}: {found[name]}; narrow images.path"
+                raise ImageError(msg)
+            found[name] = Path(text)
+    return found
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    """The glob pattern as a regular expression whose group ``field`` is the field's name."""
+    parts: list[str] = []
+    seen = False
+    for piece in re.split(r"(\{field\}|\*\*/?|\*|\?|\[[^\]]+\])", pattern):
+        if piece == "{field}":
+            parts.append("(?P=field)" if seen else r"(?P<field>[^/]+?)")
+            seen = True
+        elif piece.startswith("**"):
+            parts.append(".*")
+        elif piece == "*":
+            parts.append("[^/]*")
+        elif piece == "?":
+            parts.append("[^/]")
+        elif piece.startswith("[") and len(piece) > 2:
+            parts.append("[^" + piece[2:] if piece[1] == "!" else piece)
+        else:
+            parts.append(re.escape(piece))
+    return re.compile("".join(parts))

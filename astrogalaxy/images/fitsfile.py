@@ -1,0 +1,408 @@
+"""FITS files in: finding the image in a file, and reading sections of it."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import shutil
+import tempfile
+import threading
+import zlib
+from collections import OrderedDict
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.io import fits
+
+from astrogalaxy.errors import ImageError
+from astrogalaxy.images.quiet import quiet
+from astrogalaxy.images.sky import read_wcs
+from astrogalaxy.images.tiling import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from astropy.wcs import WCS
+    from numpy.typing import NDArray
+
+__all__ = ["FitsPlane", "choose_hdu", "find_plane", "to_float32"]
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+_OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+
+# A compressed file has to be unpacked whole. Up to this size it is kept in memory as
+# float32, beyond it is unpacked to a temporary file so that memory stays bounded.
+_IN_MEMORY_BYTES = 64 * 2**20
+# Images unpacked last are shared by all bands of a process, up to this much.
+_RECENT_BYTES = 256 * 2**20
+# Tile-compressed images up to this size are decoded once rather than section by section.
+_DECODE_WHOLE_BYTES = 64 * 2**20
+_FITS_BLOCK = 2880
+
+
+@dataclass(frozen=True)
+class FitsPlane:
+    """One 2-D image within a FITS file, read by section; the file is opened for each read.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file: plain, or compressed with gzip, bzip2 or xz.
+    index : int
+        Number of the HDU.
+    shape : (int, int)
+        Rows and columns.
+    header, primary : astropy.io.fits.Header
+        Headers of that HDU and of the primary HDU.
+    wcs : astropy.wcs.WCS or None
+        Celestial WCS, None where there is none that works.
+    packing : str
+        '', 'gzip', 'bzip2' or 'xz': compression of the file as a whole.
+    tiled : bool
+        Whether the HDU is tile-compressed (Rice, gzip, Hcompress, ...).
+    offset : int
+        Bytes from the start of the (unpacked) file to the pixels.
+    scaling : (float, float, int or None)
+        BSCALE, BZERO and BLANK.
+    bitpix : int
+        BITPIX of the pixels as stored.
+    """
+
+    path: Path
+    index: int
+    shape: tuple[int, int]
+    header: fits.Header
+    primary: fits.Header
+    wcs: WCS | None
+    packing: str
+    tiled: bool
+    offset: int
+    scaling: tuple[float, float, int | None]
+    bitpix: int
+    # Pixels of a compressed file once decoded; never pickled.
+    _kept: list[NDArray[Any]] = field(default_factory=list, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": []}
+
+    @property
+    def origin(self) -> str:
+        """The file and HDU, for messages."""
+        return f"{self.path}[{self.index}]" if self.index else str(self.path)
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Cards of both headers; the image's own come first."""
+        return {**dict(self.primary), **dict(self.header)}
+
+    def read(self, section: Section) -> NDArray[np.float32]:
+        """Pixels of a section as a new native float32 array; BLANK becomes NaN.
+
+        Raises
+        ------
+        astrogalaxy.errors.ImageError
+            If the file is gone, truncated or damaged.
+        """
+        try:
+            return self._read(section)
+        except (ImageError, MemoryError):
+            raise
+        except FileNotFoundError as error:
+            raise ImageError(_missing(self.path)) from error
+        except Exception as error:
+            # Decompressors raise errors of many unrelated kinds on damaged files.
+            msg = f"{self.origin}: its pixels cannot be read, the file is damaged"
+            raise ImageError(f"{msg} ({type(error).__name__}: {_one_line(error)})") from error
+
+    def _read(self, section: Section) -> NDArray[np.float32]:
+        whole_bytes = 4 * self.shape[0] * self.shape[1]
+        if self.tiled and not self.packing and whole_bytes > _DECODE_WHOLE_BYTES:
+            with quiet(), fits.open(self.path) as hdus:
+                return to_float32(_plane_of(hdus[self.index].section, section))
+        if self.packing or self.tiled:
+            pixels = self._unpacked()
+            part = pixels[section.slices]
+            return part.copy() if pixels.dtype == np.float32 and pixels.dtype.isnative else self._decode(part)
+        return self._decode(self._raw(self.path)[section.slices])
+
+    def _raw(self, file: Any) -> NDArray[Any]:
+        """Pixels as they are stored, mapped from an unpacked file."""
+        mapped = np.memmap(file, dtype=_DTYPES[self.bitpix], mode="r", offset=self.offset, shape=self.shape)
+        return mapped.view(np.ndarray)
+
+    def _decode(self, raw: NDArray[Any]) -> NDArray[np.float32]:
+        scale, zero, blank = self.scaling
+        if (scale, zero) == (1.0, 0.0) and blank is None:
+            return to_float32(raw)
+        # 16-bit integers with an offset are exact in float32; the rest needs more digits.
+        exact = self.bitpix in (8, 16) and scale == 1.0 and zero == int(zero) and abs(zero) < 2**23
+        values = raw.astype(np.float32 if exact else np.float64)
+        values *= scale
+        values += zero
+        if blank is not None:
+            values[raw == blank] = np.nan
+        return to_float32(values)
+
+    def _unpacked(self) -> NDArray[Any]:
+        """The whole image of a compressed file, unpacked once per process and file."""
+        if not self._kept:
+            stat = self.path.stat()
+            key = (str(self.path), self.index, stat.st_mtime_ns, stat.st_size)
+            self._kept[:] = [_RECENT.get(key, self._unpack)]
+        return self._kept[0]
+
+    def _unpack(self) -> NDArray[Any]:
+        ny, nx = self.shape
+        if not self.packing:
+            with quiet(), fits.open(self.path) as hdus:
+                return to_float32(_plane_of(hdus[self.index].section, Section.whole(self.shape)))
+        large = 4 * ny * nx > _IN_MEMORY_BYTES
+        with _OPENERS[self.packing](self.path, "rb") as packed, _scratch(large) as unpacked:
+            _copy_whole(packed, unpacked, self.origin)
+            if self.tiled:
+                unpacked.seek(0)
+                with quiet(), fits.open(unpacked) as hdus:
+                    return to_float32(_plane_of(hdus[self.index].section, Section.whole(self.shape)))
+            size = self.offset + abs(self.bitpix) // 8 * ny * nx
+            if unpacked.seek(0, 2) < size:
+                raise ImageError(_truncated(self.origin, unpacked.tell(), size))
+            if large:
+                return self._raw(unpacked)
+            raw = np.frombuffer(
+                unpacked.getbuffer(), dtype=_DTYPES[self.bitpix], offset=self.offset, count=ny * nx
+            )
+            pixels = self._decode(raw.reshape(self.shape))
+            del raw
+            return pixels
+
+
+class _Recent:
+    """The images unpacked last, up to a number of bytes: bands are pickled and copied, files are not."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: OrderedDict[Any, NDArray[Any]] = OrderedDict()
+        self._making: dict[Any, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Any, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """What `make` gave for this key; threads that ask for one key wait for each other."""
+        with self._lock:
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                if key in self._held:
+                    self._held.move_to_end(key)
+                    return self._held[key]
+            pixels = make()
+            with self._lock:
+                self._making.pop(key, None)
+                if pixels.nbytes <= self._limit:
+                    self._held[key] = pixels
+                while sum(held.nbytes for held in self._held.values()) > self._limit:
+                    self._held.popitem(last=False)
+            return pixels
+
+
+_RECENT = _Recent(_RECENT_BYTES)
+
+
+def find_plane(path: str | Path, *, hdu: str | int = "auto") -> FitsPlane:
+    """Find the image in a FITS file; pixels are not read yet.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A FITS file: plain, gzip, bzip2 or xz (told by content, not by name).
+    hdu : str or int, optional
+        Number or name of the HDU, or 'auto': the first 2-D image, or, if there are
+        several, the first one with a celestial WCS. Leading axes of length 1 are dropped.
+
+    Raises
+    ------
+    astrogalaxy.errors.ImageError
+        If the file is missing, not FITS, truncated, or has no such image.
+    """
+    path = Path(path).expanduser()
+    try:
+        packing = _packing(path)
+        with quiet(str(path)), _OPENERS.get(packing, open)(path, "rb") as stream:
+            plane = _first_of_packed(path, packing, stream) if packing and hdu in ("auto", 0) else None
+            if plane is not None:
+                return plane
+            stream.seek(0)
+            with fits.open(stream, memmap=False, lazy_load_hdus=True, ignore_missing_simple=False) as hdus:
+                return _plane(path, packing, hdus, choose_hdu(hdus, hdu, origin=str(path)))
+    except FileNotFoundError as error:
+        raise ImageError(_missing(path)) from error
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+        fits.VerifyError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:
+        msg = f"{path}: not a readable FITS file, or truncated ({_one_line(error)})"
+        raise ImageError(msg) from error
+
+
+def to_float32(values: Any) -> NDArray[np.float32]:
+    """Copy into a new, native, contiguous float32 array; what does not fit becomes infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.array(values, dtype=np.float32, order="C", copy=True)
+
+
+def _packing(path: Path) -> str:
+    with path.open("rb") as stream:
+        start = stream.read(6)
+    if not start:
+        msg = f"{path}: the file is empty"
+        raise ImageError(msg)
+    return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
+
+
+def choose_hdu(hdus: fits.HDUList, wanted: str | int, *, origin: str) -> int:
+    """Number of the HDU to read: `wanted`, or for 'auto' the first image, rather one with a WCS.
+
+    Raises
+    ------
+    astrogalaxy.errors.ImageError
+        If there is no such HDU, or it is not a 2-D image; the message lists what there is.
+    """
+    if wanted != "auto":
+        if isinstance(wanted, str) and wanted.isdigit():
+            wanted = int(wanted)
+        try:
+            index = hdus.index_of(wanted)
+            shape = _image_shape(hdus[index])
+        except (KeyError, IndexError) as error:
+            msg = f"{origin}: no HDU {wanted!r}; it has {_contents(hdus)}"
+            raise ImageError(msg) from error
+        if shape is None:
+            msg = f"{origin}: HDU {wanted!r} is not a 2-D image; the file has {_contents(hdus)}"
+            raise ImageError(msg)
+        return int(index) % len(hdus)
+    first = None
+    for index, hdu in enumerate(hdus):
+        shape = _image_shape(hdu)
+        if shape is None:
+            continue
+        if "CTYPE1" in hdu.header and read_wcs(hdu.header, shape, origin=origin, hdus=hdus) is not None:
+            return index
+        first = index if first is None else first
+    if first is None:
+        msg = f"{origin}: no 2-D image with pixels; it has {_contents(hdus)}"
+        raise ImageError(msg)
+    return first
+
+
+def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane | None:
+    """Primary image of a compressed file from its header alone; None if it takes more than that.
+
+    astropy unpacks the pixels, too, on its way to the next header.
+    """
+    header = fits.Header.fromfile(stream)
+    shape = tuple(header.get(f"NAXIS{i}", 0) for i in range(header.get("NAXIS", 0), 0, -1))
+    tables = any(key.startswith(("CPDIS", "D2IM")) for key in header)
+    if len(shape) != 2 or min(shape) < 2 or "CTYPE1" not in header or tables:
+        return None
+    wcs = read_wcs(header, shape, origin=str(path))
+    if wcs is None:
+        return None
+    bitpix = int(header["BITPIX"])
+    return FitsPlane(
+        path, 0, shape, header, header, wcs, packing, False, stream.tell(), _scaling(header), bitpix
+    )
+
+
+def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int) -> FitsPlane:
+    """Describe the image in one HDU of an opened file."""
+    hdu = hdus[index]
+    header, primary = hdu.header.copy(), hdus[0].header.copy()
+    shape = _image_shape(hdu)
+    offset, span = (hdu.fileinfo()[key] for key in ("datLoc", "datSpan"))
+    tiled = isinstance(hdu, fits.CompImageHDU)
+    bitpix = int(header["BITPIX"])
+    if not packing:
+        end = offset + (span if tiled else abs(bitpix) // 8 * shape[0] * shape[1])
+        size = path.stat().st_size
+        # Many writers leave out the padding behind the last pixels; no harm in that.
+        if size < end and not (tiled and size > end - _FITS_BLOCK):
+            raise ImageError(_truncated(str(path), size, end))
+    wcs = read_wcs(header, shape, origin=str(path), hdus=hdus)
+    return FitsPlane(
+        path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix
+    )
+
+
+def _scaling(header: fits.Header) -> tuple[float, float, int | None]:
+    """BSCALE, BZERO and (for integers) BLANK, as long as astropy has not read the pixels."""
+    blank = int(header["BLANK"]) if header["BITPIX"] > 0 and "BLANK" in header else None
+    return float(header.get("BSCALE", 1)), float(header.get("BZERO", 0)), blank
+
+
+def _image_shape(hdu: Any) -> tuple[int, int] | None:
+    """Rows and columns of an image HDU; None if it is no image, or empty, or not 2-D."""
+    if not getattr(hdu, "is_image", False):
+        return None
+    shape = tuple(hdu.shape or ())
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) != 2 or min(shape) < 1 or max(shape) < 2:
+        return None
+    return int(shape[0]), int(shape[1])
+
+
+def _plane_of(pixels: Any, section: Section) -> Any:
+    """Cut a section out of an image that may have leading axes of length 1."""
+    leading = (0,) * (len(pixels.shape) - 2)
+    return pixels[(*leading, *section.slices)]
+
+
+def _contents(hdus: fits.HDUList) -> str:
+    lines = [
+        f"{i} {h.name or type(h).__name__} {getattr(h, 'shape', ()) or 'empty'}" for i, h in enumerate(hdus)
+    ]
+    return ", ".join(lines[:8]) + (", ..." if len(lines) > 8 else "")
+
+
+def _missing(path: Path) -> str:
+    return f"{path}: no such file"
+
+
+def _one_line(error: Exception) -> str:
+    # The first sentence: astropy goes on with advice about its own settings.
+    return " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__
+
+
+def _truncated(origin: str, size: int, wanted: int) -> str:
+    return f"{origin}: truncated, {size} bytes of at least {wanted}; copy or download the file again"
+
+
+@contextmanager
+def _scratch(large: bool) -> Iterator[Any]:
+    """Somewhere to unpack a file to: memory, or a temporary file that vanishes with its last use."""
+    if large:
+        # The mapping made from it stays valid after the name is gone.
+        with tempfile.TemporaryFile() as file:
+            yield file
+    else:
+        yield BytesIO()
+
+
+def _copy_whole(packed: IO[bytes], unpacked: IO[bytes], origin: str) -> None:
+    """Unpack to the very end, where the checksums are."""
+    try:
+        shutil.copyfileobj(packed, unpacked, 1 << 20)
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        msg = f"{origin}: truncated or damaged ({error}); copy or download the file again"
+        raise ImageError(msg) from error

@@ -1,0 +1,279 @@
+"""Images of one patch of sky in several bands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from astrogalaxy.errors import ImageError
+from astrogalaxy.images.align import Aligned, resample, significance
+from astrogalaxy.images.band import Band
+from astrogalaxy.images.grids import GridMap, map_grid
+from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane
+from astrogalaxy.images.sky import pixel_scale
+from astrogalaxy.images.tiling import Section
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = ["Image"]
+
+logger = logging.getLogger(__name__)
+
+
+class Image:
+    """Bands of one patch of sky, and the reference band on whose grid sources are found.
+
+    Made by `Image.read`. Pixels are read when they are asked for; an image made from
+    paths can be pickled and sent to another process.
+
+    Parameters
+    ----------
+    bands : dict of str to Band
+        In the order of their wavelength, shortest first.
+    reference : str, optional
+        Name of the reference band; default the middle one (of an even number, the redder
+        of the two in the middle).
+    name : str, optional
+        Name of the image, such as that of the field.
+
+    Raises
+    ------
+    astrogalaxy.errors.ImageError
+        If there are no bands, the reference is not one of them, or a band cannot be
+        aligned to the reference.
+    """
+
+    def __init__(self, bands: dict[str, Band], *, reference: str | None = None, name: str = "") -> None:
+        if not bands:
+            msg = "an image needs at least one band"
+            raise ImageError(msg)
+        self.bands = dict(bands)
+        self.reference = list(bands)[len(bands) // 2] if reference is None else reference
+        self.name = name
+        if self.reference not in self.bands:
+            msg = f"the reference band {reference!r} is not one of {', '.join(self.bands)}"
+            raise ImageError(msg)
+        self._grids: dict[str, GridMap | None] = {}
+        for band in self.bands.values():
+            if band.wcs is None or self.bands[self.reference].wcs is None:
+                map_grid(self.bands[self.reference], band)
+
+    @classmethod
+    def read(
+        cls,
+        source: Any,
+        *,
+        reference: str | None = None,
+        hdu: str | int = "auto",
+        zeropoint: float | str | Mapping[str, Any] | None = None,
+        gain: float | str | Mapping[str, Any] | None = None,
+        saturation: float | str | Mapping[str, Any] | None = None,
+        mask: Any = None,
+        weight: Any = None,
+        name: str = "",
+        box: int = 64,
+    ) -> Self:
+        """Open the images of one patch of sky.
+
+        Headers are read at once; pixels, and with them damage that only shows in the
+        pixels of compressed files, when they are asked for.
+
+        Parameters
+        ----------
+        source : mapping of str to image, or image
+            For each band, shortest wavelength first, one of: the path of a FITS file
+            (plain, gzip, bzip2, xz, tile-compressed), a pair (path, HDU), an
+            `~astropy.io.fits` HDU or HDU list, a 2-D array, a pair (array, WCS or
+            header), or an `~astropy.nddata.NDData` with its mask, uncertainty, unit and
+            WCS. Arrays may be anything that is cut by slices, such as Dask arrays, and are
+            never modified. A single image becomes the band ``image``.
+        reference : str, optional
+            Band on whose grid sources are found; default the middle one.
+        hdu : str or int, optional
+            HDU of files: number, name, or 'auto' for the first 2-D image, rather one with
+            a celestial WCS.
+        zeropoint : float, str or mapping, optional
+            AB magnitude of one image unit: a number, a header keyword, or these by band.
+            Without it, units such as nJy that come with an array decide; else the band is
+            not calibrated.
+        gain : float, str or mapping, optional
+            Electrons per image unit, given in the same ways.
+        saturation : float, str or mapping, optional
+            Level in image units from which pixels are saturated, given in the same ways;
+            default the header's SATURATE, if it has one.
+        mask : image or mapping of str to image, optional
+            Map of bad pixels by band, or one for all: non-zero is bad.
+        weight : image or mapping of str to image, optional
+            Map of inverse variances by band, or one for all: zero is bad.
+        name : str, optional
+            Name of the image.
+        box : int, optional
+            Side of the boxes in which the sky is measured, pixels.
+
+        Returns
+        -------
+        Image
+
+        Raises
+        ------
+        astrogalaxy.errors.ImageError
+            If a file is missing, truncated or has no 2-D image, if a setting names a band
+            or keyword that is not there, or if a band cannot be aligned.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> sky = np.random.default_rng(0).normal(100, 5, (90, 120))
+        >>> image = Image.read(sky)
+        >>> image.shape, image.aligned().snr.shape
+        ((90, 120), (1, 90, 120))
+        """
+        sources = dict(source) if isinstance(source, Mapping) else {"image": source}
+        settings = {
+            "zeropoint": zeropoint,
+            "gain": gain,
+            "saturation": saturation,
+            "mask": mask,
+            "weight": weight,
+        }
+        for key, value in settings.items():
+            unknown = set(value) - set(sources) if isinstance(value, Mapping) else ()
+            if unknown:
+                msg = (
+                    f"{key} is given for {', '.join(sorted(unknown))}, but the bands are {', '.join(sources)}"
+                )
+                raise ImageError(msg)
+        bands = {}
+        for band, what in sources.items():
+            own = {
+                key: value.get(band) if isinstance(value, Mapping) else value
+                for key, value in settings.items()
+            }
+            bands[band] = _make_band(band, what, hdu, box, **own)
+        return cls(bands, reference=reference, name=name)
+
+    def __repr__(self) -> str:
+        ny, nx = self.shape
+        label = f" {self.name}" if self.name else ""
+        return (
+            f"<Image{label}: {nx} x {ny} pixels, bands {', '.join(self.bands)}, reference {self.reference}>"
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the reference band."""
+        return self.bands[self.reference].shape
+
+    @property
+    def wcs(self) -> Any:
+        """WCS of the reference band, or None."""
+        return self.bands[self.reference].wcs
+
+    @property
+    def pixel_scale(self) -> float:
+        """Pixel size of the reference band at its centre, arcsec; NaN without WCS."""
+        return pixel_scale(self.wcs, self.shape)
+
+    def grid(self, band: str) -> GridMap | None:
+        """Map from the reference grid to a band's; None where they are the same grid."""
+        if band not in self._grids:
+            self._grids[band] = map_grid(self.bands[self.reference], self.bands[band])
+        return self._grids[band]
+
+    def aligned(self, section: Section | None = None) -> Aligned:
+        """All bands of a section on the reference grid, in units of the sky noise.
+
+        Only the parts of other bands that cover the section are read. Bands on the
+        reference's grid (to 0.001 pixel) are not resampled.
+
+        Parameters
+        ----------
+        section : Section, optional
+            Which pixels of the reference band; default all.
+
+        Returns
+        -------
+        Aligned
+            A pixel has the same values whatever section it is part of.
+
+        Raises
+        ------
+        astrogalaxy.errors.ImageError
+            If the section leaves the image, or a band cannot be read or has no usable pixels.
+        """
+        section = Section.whole(self.shape) if section is None else section
+        snr = np.empty((len(self.bands), *section.shape), dtype=np.float32)
+        bad = np.empty(snr.shape, dtype=bool)
+        for i, (name, band) in enumerate(self.bands.items()):
+            grid = self.grid(name)
+            made = significance(band, section) if grid is None else resample(band, grid, section)
+            snr[i], bad[i] = made
+        return Aligned(snr, bad, tuple(self.bands), section)
+
+
+def _make_band(
+    name: str,
+    source: Any,
+    hdu: str | int,
+    box: int,
+    *,
+    zeropoint: Any,
+    gain: Any,
+    saturation: Any,
+    mask: Any,
+    weight: Any,
+) -> Band:
+    """Open one band with its maps and settings."""
+    plane = as_plane(source, hdu=hdu, origin=f"band {name}")
+    masks = [] if mask is None else [as_plane(mask, origin=f"mask of band {name}")]
+    weights = None if weight is None else as_plane(weight, origin=f"weight map of band {name}")
+    if isinstance(plane, ArrayPlane):
+        if plane.mask is not None:
+            masks.append(as_plane(plane.mask, origin=f"mask of {plane.origin}"))
+        if plane.weight is not None and weights is None:
+            weights = as_plane(plane.weight, origin=f"uncertainty of {plane.origin}")
+        zeropoint = _unit_zeropoint(plane.unit) if zeropoint is None else zeropoint
+        gain = 1.0 if gain is None and str(plane.unit) == "electron" else gain
+    if saturation is None:
+        saturation = plane.keywords.get("SATURATE")
+        saturation = saturation if isinstance(saturation, Real) and saturation > 0 else None
+    return Band(
+        name,
+        plane,
+        masks=tuple(masks),
+        weight=weights,
+        zeropoint=_number(zeropoint, "zeropoint", plane),
+        gain=_number(gain, "gain", plane),
+        saturation=_number(saturation, "saturation", plane),
+        box=box,
+    )
+
+
+def _number(value: Any, setting: str, plane: Plane) -> float | None:
+    """Value of a setting that is a number or a header keyword."""
+    if isinstance(value, str):
+        if value not in plane.keywords:
+            msg = f"{plane.origin}: the header has no keyword {value!r}, given as {setting}"
+            raise ImageError(msg)
+        value = plane.keywords[value]
+    if value is None:
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        msg = f"{plane.origin}: {setting} must be a number, not {value!r}"
+        raise ImageError(msg) from error
+
+
+def _unit_zeropoint(unit: Any) -> float | None:
+    """AB magnitude of one image unit, from a unit of flux density; None for other units."""
+    from astropy import units as u
+
+    if unit is None or not unit.is_equivalent(u.Jy):
+        return None
+    return float((1 * unit).to_value(u.ABmag))

@@ -1,0 +1,180 @@
+"""Everything a user may hand in as an image: files, HDUs, arrays with a WCS, NDData."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from astropy.io import fits
+
+from astrogalaxy.errors import ImageError
+from astrogalaxy.images.fitsfile import choose_hdu, find_plane, to_float32
+from astrogalaxy.images.sky import read_wcs, usable_wcs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from astrogalaxy.images.tiling import Section
+
+__all__ = ["ArrayPlane", "Plane", "as_plane"]
+
+
+class Plane(Protocol):
+    """A 2-D image whose pixels are read by section."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+
+    @property
+    def wcs(self) -> Any:
+        """Celestial WCS, or None."""
+
+    @property
+    def header(self) -> fits.Header | None:
+        """Header of the image, or None."""
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Header cards that concern the image, of its own and the primary header."""
+
+    @property
+    def origin(self) -> str:
+        """File or description, for messages."""
+
+    def read(self, section: Section) -> NDArray[np.float32]:
+        """Pixels of a section: a new native float32 array, NaN where there are none."""
+
+
+@dataclass(frozen=True)
+class ArrayPlane:
+    """An image in memory, or any array-like that is cut by slices (Dask, HDF5, ...).
+
+    Parameters
+    ----------
+    array : array_like, shape (ny, nx)
+        Never modified. Entries masked in a masked array are read as NaN.
+    shape : (int, int)
+        Its shape.
+    wcs : astropy.wcs.wcsapi.BaseHighLevelWCS or None
+    header : astropy.io.fits.Header or None
+    origin : str
+        Description, for messages.
+    mask, weight : array_like, shape (ny, nx), or None
+        What came with the array: non-zero is bad; inverse variance.
+    unit : astropy.units.UnitBase or None
+        Unit of a pixel.
+    """
+
+    array: Any
+    shape: tuple[int, int]
+    wcs: Any
+    header: fits.Header | None
+    origin: str
+    mask: Any = None
+    weight: Any = None
+    unit: Any = None
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Cards of the header."""
+        return dict(self.header) if self.header is not None else {}
+
+    def read(self, section: Section) -> NDArray[np.float32]:
+        """Pixels of a section as a new native float32 array."""
+        part = self.array[section.slices]
+        pixels = to_float32(np.ma.getdata(part) if isinstance(part, np.ma.MaskedArray) else part)
+        if isinstance(part, np.ma.MaskedArray):
+            pixels[np.ma.getmaskarray(part)] = np.nan
+        return pixels
+
+
+def as_plane(source: Any, *, hdu: str | int = "auto", origin: str = "image") -> Plane:
+    """Turn whatever the user handed in into an image that is read by section.
+
+    Parameters
+    ----------
+    source : path, (path, hdu), HDU, HDUList, array_like, (array, wcs or header), or NDData
+        Where the pixels are. An HDU pair picks another HDU than `hdu` for this one file.
+    hdu : str or int, optional
+        HDU of files and HDU lists: number, name, or 'auto' (first 2-D image, rather one
+        with a celestial WCS).
+    origin : str, optional
+        What to call an image that has no file name.
+
+    Raises
+    ------
+    astrogalaxy.errors.ImageError
+        If it is none of these, or not a 2-D image of numbers.
+    """
+    if isinstance(source, str | os.PathLike):
+        return find_plane(os.fspath(source), hdu=hdu)
+    if isinstance(source, tuple) and len(source) == 2:
+        if isinstance(source[0], str | os.PathLike):
+            return find_plane(os.fspath(source[0]), hdu=source[1])
+        return _from_array(source[0], source[1], origin)
+    if isinstance(source, fits.HDUList):
+        return _from_hdu(source[choose_hdu(source, hdu, origin=origin)], source, origin)
+    if hasattr(source, "is_image") and hasattr(source, "header"):
+        return _from_hdu(source, None, origin)
+    if hasattr(source, "uncertainty") and hasattr(source, "data"):
+        return _from_nddata(source, origin)
+    return _from_array(source, None, origin)
+
+
+def _from_array(array: Any, wcs: Any, origin: str, **extra: Any) -> ArrayPlane:
+    if not hasattr(array, "shape") or not hasattr(array, "__getitem__"):
+        array = np.asarray(array)
+    unit = extra.pop("unit", None) or getattr(array, "unit", None)
+    array = getattr(array, "value", array) if unit is not None else array
+    shape = _plane_shape(array, origin)
+    header = extra.pop("header", None)
+    if isinstance(wcs, fits.Header):
+        header, wcs = wcs, read_wcs(wcs, shape, origin=origin)
+    elif wcs is not None:
+        wcs = usable_wcs(wcs, shape, origin=origin)
+    return ArrayPlane(array, shape, wcs, header, origin, unit=unit, **extra)
+
+
+def _from_hdu(hdu: Any, hdus: fits.HDUList | None, origin: str) -> ArrayPlane:
+    # Before the pixels: astropy drops scaling keywords from the header when they are read.
+    header = hdu.header.copy()
+    data = hdu.data
+    while data is not None and data.ndim > 2 and data.shape[0] == 1:
+        data = data[0]
+    if data is None:
+        msg = f"{origin}: the HDU has no pixels"
+        raise ImageError(msg)
+    shape = _plane_shape(data, origin)
+    return ArrayPlane(data, shape, read_wcs(header, shape, origin=origin, hdus=hdus), header, origin)
+
+
+def _from_nddata(source: Any, origin: str) -> ArrayPlane:
+    shape = _plane_shape(source.data, origin)
+    weight = None
+    if source.uncertainty is not None:
+        from astropy.nddata import InverseVariance, UnknownUncertainty
+
+        if isinstance(source.uncertainty, UnknownUncertainty):
+            msg = f"{origin}: the kind of its uncertainty is unknown; use StdDevUncertainty or the like"
+            raise ImageError(msg)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            weight = source.uncertainty.represent_as(InverseVariance).array
+    mask = None if source.mask is None else np.broadcast_to(source.mask, shape)
+    header = source.meta if isinstance(source.meta, fits.Header) else None
+    return _from_array(
+        source.data, source.wcs, origin, mask=mask, weight=weight, unit=source.unit, header=header
+    )
+
+
+def _plane_shape(array: Any, origin: str) -> tuple[int, int]:
+    shape = tuple(int(n) for n in array.shape)
+    if len(shape) != 2 or min(shape) < 1:
+        msg = f"{origin}: an image must be 2-D with pixels, this has shape {shape}"
+        raise ImageError(msg)
+    if np.dtype(array.dtype).kind not in "biuf":
+        msg = f"{origin}: an image must hold real numbers, this has dtype {array.dtype}"
+        raise ImageError(msg)
+    return shape[0], shape[1]

@@ -1,0 +1,128 @@
+"""The gate every WCS passes: celestial, usable, without noise; and what is asked of it later."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.wcs import WCS
+
+from astrogalaxy.images.quiet import quiet
+
+if TYPE_CHECKING:
+    from astropy.io import fits
+    from astropy.wcs.wcsapi import BaseHighLevelWCS
+    from numpy.typing import NDArray
+
+__all__ = ["map_pixels", "pixel_scale", "read_wcs", "usable_wcs"]
+
+logger = logging.getLogger(__name__)
+
+# Positions of pixels that do not come back to within this distance mean a broken WCS.
+_ROUND_TRIP_PX = 0.5
+
+
+def read_wcs(
+    header: fits.Header, shape: tuple[int, int], *, origin: str, hdus: fits.HDUList | None = None
+) -> WCS | None:
+    """Celestial WCS of an image header, or None where it has none that works.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Header of the image. SIP, TPV and lookup-table distortions are honoured.
+    shape : (int, int)
+        Rows and columns of the image.
+    origin : str
+        What to call the image in the log.
+    hdus : astropy.io.fits.HDUList, optional
+        The file, needed by lookup-table distortions.
+
+    Returns
+    -------
+    astropy.wcs.WCS or None
+        None without celestial axes, and (with a warning in the log) where the WCS cannot
+        be parsed or does not take pixels to the sky and back.
+    """
+    try:
+        with quiet():
+            wcs = WCS(header, fobj=hdus)
+            if wcs.naxis > 2:
+                # Not `.celestial`, which would turn an image whose first axis is declination.
+                wcs = wcs.sub([1, 2])
+            if not wcs.has_celestial:
+                return None
+            _complete(wcs)
+    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, OSError, MemoryError) as error:
+        logger.warning("%s: its WCS cannot be read and is left out (%s)", origin, _first_line(error))
+        return None
+    return usable_wcs(wcs, shape, origin=origin)
+
+
+def usable_wcs(wcs: Any, shape: tuple[int, int], *, origin: str) -> Any:
+    """Return `wcs` if it takes pixels to the sky and back, else None and a warning in the log.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.wcsapi.BaseHighLevelWCS or None
+        Any WCS of two pixel axes that yields one sky position.
+    shape : (int, int)
+        Rows and columns of the image.
+    origin : str
+        What to call the image in the log.
+    """
+    if wcs is None or (isinstance(wcs, WCS) and not wcs.has_celestial):
+        return None
+    x = np.array([0.5, 0.25, 0.75, 0.4]) * (shape[1] - 1)
+    y = np.array([0.5, 0.4, 0.75, 0.6]) * (shape[0] - 1)
+    try:
+        x_back, y_back = map_pixels(wcs, wcs, x, y)
+    except (ValueError, TypeError, AttributeError) as error:
+        logger.warning("%s: its WCS does not work and is left out (%s)", origin, _first_line(error))
+        return None
+    error_px = np.hypot(x_back - x, y_back - y)
+    if not np.all(error_px < _ROUND_TRIP_PX):
+        logger.warning("%s: its WCS does not take pixels to the sky and back, and is left out", origin)
+        return None
+    return wcs
+
+
+def map_pixels(
+    source: BaseHighLevelWCS, target: BaseHighLevelWCS, x: NDArray[Any], y: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Positions on the grid of `target` of the pixels (x, y) of the grid of `source`.
+
+    Celestial frames may differ. Positions that the sky projection cannot reach are NaN.
+    """
+    with quiet():
+        # Through the sky even where source and target are one object: `pixel_to_pixel`
+        # would return the input then.
+        sky = source.pixel_to_world(x, y)
+        x_new, y_new = target.world_to_pixel(sky)
+    return np.asarray(x_new, dtype=float), np.asarray(y_new, dtype=float)
+
+
+def pixel_scale(wcs: BaseHighLevelWCS | None, shape: tuple[int, int]) -> float:
+    """Pixel size at the image's centre, arcsec: the root of a pixel's area; NaN without WCS."""
+    if wcs is None:
+        return float("nan")
+    x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
+    with quiet():
+        sky = wcs.pixel_to_world(np.array([x, x + 0.5, x - 0.5, x, x]), np.array([y, y, y, y + 0.5, y - 0.5]))
+    lon, lat = sky[0].spherical_offsets_to(sky)
+    along_x = lon[1] - lon[2], lat[1] - lat[2]
+    along_y = lon[3] - lon[4], lat[3] - lat[4]
+    area = along_x[0] * along_y[1] - along_x[1] * along_y[0]
+    return float(np.sqrt(abs(area.to_value("arcsec2"))))
+
+
+def _complete(wcs: WCS) -> None:
+    """Give an equinox to frames that need one and do not say it, as the FITS standard does."""
+    default = {"FK5": 2000.0, "FK4": 1950.0, "FK4-NO-E": 1950.0}.get(wcs.wcs.radesys.strip().upper())
+    if default is not None and not np.isfinite(wcs.wcs.equinox):
+        wcs.wcs.equinox = default
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

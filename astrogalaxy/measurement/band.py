@@ -1,0 +1,278 @@
+"""The light of all sources in one band, on the band's own pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from astrogalaxy.measurement.canvas import Canvas, touched
+from astrogalaxy.measurement.locate import stacked
+from astrogalaxy.measurement.photometry import circle_sums, ellipse_sums, half_light_radius
+from astrogalaxy.measurement.scene import Scene
+
+if TYPE_CHECKING:
+    from astrogalaxy.measurement.moments import Shapes
+    from astrogalaxy.measurement.stamps import Stamps
+
+__all__ = ["BandLight", "Footprint", "band_scene", "measure_light"]
+
+# A band in which less than this share of the aperture has data is missing.
+_LEAST_DATA = 0.5
+# Signal to noise at which a band's own shape of a source counts as much as that of the reference.
+_SHAPE_SNR = 10.0
+_ROUNDS = 4
+# Error of a neighbour's model, as a share of the light that it takes out of an aperture.
+_MODEL_ERROR = 0.03
+# Inner part of the aperture in which a saturated pixel is the source's own.
+_SATURATED_PART = 0.6
+# Inner part of the aperture in which half of the light is reached.
+_HALF_LIGHT_PART = 0.6
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Where and how wide n sources are measured in one band, in pixels of its canvas.
+
+    Attributes
+    ----------
+    shapes : Shapes
+        Centres and covariances.
+    radius : ndarray, shape (n,)
+        Semi-axes of the total aperture in units of those of the covariance.
+    circle : ndarray, shape (n,)
+        Radius of the fixed aperture; NaN: none.
+    share : ndarray, shape (n,)
+        Share of the light that the total aperture holds.
+    """
+
+    shapes: Shapes
+    radius: np.ndarray
+    circle: np.ndarray
+    share: np.ndarray
+
+
+@dataclass
+class BandLight:
+    """Light of n sources in one band, in units of its image.
+
+    Attributes
+    ----------
+    total, total_err : ndarray of float64, shape (n,)
+        Light of the source, and error; NaN where the band is missing.
+    circle, circle_err : ndarray of float64, shape (n,)
+        Light within the fixed aperture, and error.
+    others : ndarray of float64, shape (n,)
+        Light of modelled neighbours within the total aperture, which is not in `total`.
+    half_light : ndarray of float64, shape (n,)
+        Radius with half of the light, pixels; NaN where not asked for.
+    missing, edge, masked, saturated : ndarray of bool, shape (n,)
+        What the aperture meets.
+    """
+
+    total: np.ndarray
+    total_err: np.ndarray
+    circle: np.ndarray
+    circle_err: np.ndarray
+    others: np.ndarray
+    half_light: np.ndarray
+    missing: np.ndarray
+    edge: np.ndarray
+    masked: np.ndarray
+    saturated: np.ndarray
+
+    @classmethod
+    def empty(cls, n: int) -> BandLight:
+        """Nothing measured: NaN, and missing."""
+        values = [np.full(n, np.nan) for _ in range(6)]
+        return cls(*values, np.ones(n, dtype=bool), *(np.zeros(n, dtype=bool) for _ in range(3)))
+
+    def put(self, index: np.ndarray, **values: np.ndarray) -> None:
+        """Overwrite some of the values of some of the sources."""
+        for name, value in values.items():
+            getattr(self, name)[index] = value
+
+    def put_all(self, index: np.ndarray, other: BandLight) -> None:
+        """Overwrite all values of some of the sources."""
+        self.put(index, **vars(other))
+
+
+def band_scene(
+    canvas: Canvas,
+    footprint: Footprint,
+    half: np.ndarray,
+    core: np.ndarray,
+    beta: np.ndarray,
+    modelled: np.ndarray,
+    pairs: tuple[np.ndarray, np.ndarray],
+) -> tuple[Scene, np.ndarray]:
+    """Models of crowded sources in a band, at fixed centres, from their shapes on the reference.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        Pixels of the band.
+    footprint : Footprint
+        Places and expected shapes of all sources; centres inside the canvas.
+    half, core : ndarray, shape (n,)
+        Half widths of stamps for models and for apertures, pixels of this band.
+    beta : ndarray, shape (n,)
+        Exponents.
+    modelled : ndarray of int
+        Sources with neighbours.
+    pairs : tuple of ndarray
+        Ordered pairs, counted over all n sources.
+
+    Returns
+    -------
+    scene : Scene
+    index : ndarray of int
+        The sources in it: those with neighbours, and those that touch bad pixels here.
+    """
+    shapes = footprint.shapes
+    crowded = touched(canvas, shapes.x, shapes.y, core - 1.0)
+    crowded[modelled] = True
+    index = np.flatnonzero(crowded)
+    place = np.full(len(shapes), -1)
+    place[index] = np.arange(len(index))
+    i, j = place[pairs[0]], place[pairs[1]]
+    kept = (i >= 0) & (j >= 0)
+    scene = Scene(canvas, shapes.take(index), half[index], core[index], beta[index], (i[kept], j[kept]))
+    if len(index):
+        first = scene.shapes.take(slice(None))
+        largest = np.maximum(2.0 * first.axes()[0], 1.0)
+        scene.measure_light()
+        for number in range(_ROUNDS):
+            settings = {"prior_snr": _SHAPE_SNR, "iterations": 3, "everywhere": number == 0}
+            scene.measure_shapes(largest=largest, origin=first, **settings)
+    return scene, index
+
+
+def measure_light(
+    canvas: Canvas, footprint: Footprint, scene: Scene, index: np.ndarray, *, sizes: bool = False
+) -> BandLight:
+    """Aperture sums of all sources in one band.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        Pixels of the band.
+    footprint : Footprint
+        Apertures.
+    scene : Scene
+        Models of the sources in `index`, settled on this canvas.
+    index : ndarray of int
+        Sources that are measured with their neighbours taken away; the rest is measured as it is.
+    sizes : bool, optional
+        Find the half-light radii too.
+
+    Returns
+    -------
+    BandLight
+    """
+    n = len(footprint.shapes)
+    result = BandLight.empty(n)
+    result.missing[:] = False
+    result.others[:] = 0.0
+    result.edge[:] = _crosses_edge(canvas, footprint)
+    alone = np.ones(n, dtype=bool)
+    alone[index] = False
+    alone = np.flatnonzero(alone)
+    if len(alone):
+        shapes = footprint.shapes.take(alone)
+        _sum(result, alone, footprint, canvas.data, canvas.noise, shapes.x, shapes.y, canvas.gain, sizes=sizes)
+    for stamps, members, own in scene.batches():
+        _sum_scene(result, index[members], footprint, scene, stamps, members, own, sizes=sizes)
+    for name in ("total", "total_err", "circle", "circle_err", "half_light"):
+        getattr(result, name)[result.missing] = np.nan
+    return result
+
+
+def _crosses_edge(canvas: Canvas, footprint: Footprint) -> np.ndarray:
+    """Whether the total aperture leaves the band's image (not only the part of it that was read)."""
+    shapes, (ny, nx) = footprint.shapes, canvas.whole
+    x, y = shapes.x + canvas.origin[0], shapes.y + canvas.origin[1]
+    wide, high = footprint.radius * np.sqrt(shapes.xx), footprint.radius * np.sqrt(shapes.yy)
+    return (x - wide < -0.5) | (x + wide > nx - 0.5) | (y - high < -0.5) | (y + high > ny - 0.5)
+
+
+def _sum(
+    result: BandLight,
+    index: np.ndarray,
+    footprint: Footprint,
+    data: np.ndarray,
+    noise: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    gain: float | None,
+    *,
+    sizes: bool,
+) -> None:
+    """All sums of some sources, whose centres on the pixels given are x, y."""
+    axes = tuple(part[index] for part in footprint.shapes.axes())
+    radius, circle = footprint.radius[index], footprint.circle[index]
+    share = footprint.share[index]
+    total, total_err = ellipse_sums(data, noise, x, y, axes, radius, gain=gain)
+    result.put(index, total=total / share, total_err=total_err / share)
+    if sizes:
+        result.put(index, half_light=half_light_radius(data, x, y, _HALF_LIGHT_PART * radius * axes[0], total / share))
+    known = np.isfinite(circle)
+    if known.any():
+        light, error = circle_sums(data, noise, x[known], y[known], circle[known], gain=gain)
+        result.put(index[known], circle=light, circle_err=error)
+
+
+def _sum_scene(
+    result: BandLight,
+    index: np.ndarray,
+    footprint: Footprint,
+    scene: Scene,
+    stamps: Stamps,
+    members: np.ndarray,
+    own: np.ndarray,
+    *,
+    sizes: bool,
+) -> None:
+    """Sums on stamps from which all neighbours were taken, and what the apertures meet there."""
+    canvas, tall = scene.canvas, (-1, stamps.size)
+    left = stamps.gather(scene.residual)
+    others = stamps.gather(canvas.data) - left - own
+    void = _void(canvas, stamps)
+    if void is not None:
+        others[void] = 0.0
+    noise = stamps.gather(canvas.noise)
+    outside = stamps.outside
+    if outside is not None:
+        noise = np.where(outside, np.median(noise[~outside]), noise)
+    if canvas.gain is not None:
+        noise = np.sqrt(noise**2 + np.maximum(others, 0.0) / np.float32(canvas.gain))
+    x, y = stacked(scene, stamps, members)
+    left += own
+    _sum(result, index, footprint, left.reshape(tall), noise.reshape(tall), x, y, canvas.gain, sizes=sizes)
+
+    axes = tuple(part[index] for part in footprint.shapes.axes())
+    radius = footprint.radius[index]
+
+    def within(values: np.ndarray, factor: float = 1.0) -> np.ndarray:
+        pixels = np.ascontiguousarray(values.reshape(tall), dtype=np.float32)
+        return ellipse_sums(pixels, np.float32(1.0), x, y, axes, factor * radius)[0]
+
+    light = within(others)
+    result.put(index, others=light, total_err=np.hypot(result.total_err[index], _MODEL_ERROR * light))
+    if void is not None:
+        area = np.pi * radius**2 * axes[0] * axes[1]
+        result.put(index, missing=within(void) > (1 - _LEAST_DATA) * area)
+    if canvas.any_bad:
+        result.put(index, masked=within(stamps.gather(canvas.bad, fill=False)) > 0)
+    if canvas.any_saturated:
+        result.put(index, saturated=within(stamps.gather(canvas.saturated, fill=False), _SATURATED_PART) > 0)
+
+
+def _void(canvas: Canvas, stamps: Stamps) -> np.ndarray | None:
+    """Stamp pixels without data, or None where all have some."""
+    outside = stamps.outside
+    if not canvas.any_bad:
+        return outside
+    bad = stamps.gather(canvas.bad, fill=True)
+    return bad if outside is None else bad | outside

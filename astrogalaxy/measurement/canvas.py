@@ -1,0 +1,96 @@
+"""The pixels on which sources are measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+__all__ = ["Canvas", "touched"]
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """Pixels on which sources are measured.
+
+    Attributes
+    ----------
+    data : ndarray of float32, shape (ny, nx)
+        Background-subtracted light, 0 where bad.
+    noise : ndarray of float32, shape (ny, nx)
+        Sky noise per pixel, positive.
+    bad, saturated : ndarray of bool, shape (ny, nx)
+        Pixels without data, and pixels at the detector's limit.
+    gain : float or None
+        Electrons per unit of the data; None: sky noise only.
+    origin : (int, int)
+        Pixel (x, y) of the whole image that is the canvas's first.
+    full : (int, int) or None
+        Shape of the whole image; None: that of the canvas.
+    """
+
+    data: np.ndarray
+    noise: np.ndarray
+    bad: np.ndarray
+    saturated: np.ndarray
+    gain: float | None = None
+    origin: tuple[int, int] = (0, 0)
+    full: tuple[int, int] | None = None
+
+    @property
+    def whole(self) -> tuple[int, int]:
+        """Shape of the whole image, of which the canvas may be a part."""
+        return self.shape if self.full is None else self.full
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.data.shape
+
+    @cached_property
+    def any_bad(self) -> bool:
+        """Whether there is a bad pixel."""
+        return bool(self.bad.any())
+
+    @cached_property
+    def any_saturated(self) -> bool:
+        """Whether there is a saturated pixel."""
+        return bool(self.saturated.any())
+
+    def noise_at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Sky noise of the pixel nearest to each position."""
+        rows = np.clip(np.rint(y).astype(int), 0, self.shape[0] - 1)
+        columns = np.clip(np.rint(x).astype(int), 0, self.shape[1] - 1)
+        return self.noise[rows, columns].astype(np.float64)
+
+
+def touched(canvas: Canvas, x: np.ndarray, y: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """Sources with bad or saturated pixels, or the edge of the canvas, within `reach` pixels.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        The pixels.
+    x, y : ndarray, shape (n,)
+        Positions, pixels.
+    reach : ndarray, shape (n,)
+        Half side of the square looked at.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    ny, nx = canvas.shape
+    rows = np.rint(y - reach).astype(np.int64), np.rint(y + reach).astype(np.int64) + 1
+    columns = np.rint(x - reach).astype(np.int64), np.rint(x + reach).astype(np.int64) + 1
+    found = (rows[0] < 0) | (columns[0] < 0) | (rows[1] > ny) | (columns[1] > nx)
+    if not (canvas.any_bad or canvas.any_saturated):
+        return found
+    # Sums over boxes from a table of sums over all boxes that begin at the origin.
+    table = np.zeros((ny + 1, nx + 1), dtype=np.int32)
+    np.cumsum(canvas.bad | canvas.saturated, axis=0, dtype=np.int32, out=table[1:, 1:])
+    np.cumsum(table[1:, 1:], axis=1, out=table[1:, 1:])
+    y0, y1 = (np.clip(edge, 0, ny) for edge in rows)
+    x0, x1 = (np.clip(edge, 0, nx) for edge in columns)
+    return found | (table[y1, x1] - table[y0, x1] - table[y1, x0] + table[y0, x0] > 0)

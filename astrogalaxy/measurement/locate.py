@@ -1,0 +1,309 @@
+"""Where the sources are and what shape they have, on the reference band."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from astrogalaxy.measurement.canvas import Canvas, touched
+from astrogalaxy.measurement.moments import Shapes, adapt
+from astrogalaxy.measurement.neighbours import neighbours
+from astrogalaxy.measurement.photometry import KronApertures, kron_apertures
+from astrogalaxy.measurement.profiles import Moffat
+from astrogalaxy.measurement.scene import Scene
+from astrogalaxy.measurement.stamps import Stamps, batches
+
+__all__ = ["Located", "Start", "locate", "stacked"]
+
+# Half a box's side in rms sizes of the light, for boxes of 4.4 half-light radii.
+_BOX_SIGMAS = 2.6
+# A neighbour is felt where its surface brightness exceeds this share of the sky noise.
+_FELT_NOISE = 0.15
+_WING_SIGMAS = 12.0
+_USUAL_BETA = 3.0
+_ROUNDS = 6
+# Signal to noise of the core at which half of a measured elongation is believed.
+_ROUND_SNR = 5.0
+
+
+@dataclass(frozen=True)
+class Start:
+    """First guess of n sources, in pixels of the canvas.
+
+    Attributes
+    ----------
+    x, y : ndarray, shape (n,)
+        Centres.
+    half : ndarray, shape (n,)
+        Half of the longer side of the box.
+    x_min, x_max, y_min, y_max : ndarray, shape (n,)
+        Edges of the box: a centroid outside is not believed.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    half: np.ndarray
+    x_min: np.ndarray
+    x_max: np.ndarray
+    y_min: np.ndarray
+    y_max: np.ndarray
+
+    def shifted(self, dx: float, dy: float) -> Start:
+        """Copy moved by whole or part pixels."""
+        x, y = (self.x + dx, self.x_min + dx, self.x_max + dx), (self.y + dy, self.y_min + dy, self.y_max + dy)
+        return Start(x[0], y[0], self.half, x[1], x[2], y[1], y[2])
+
+    @property
+    def sigma(self) -> np.ndarray:
+        """Rms size that the box suggests, pixels."""
+        return np.maximum(self.half / _BOX_SIGMAS, 0.8)
+
+    @property
+    def largest(self) -> np.ndarray:
+        """Largest semi-axis that is believed, pixels."""
+        return np.maximum(1.2 * self.half, 3.0)
+
+    @property
+    def reach(self) -> np.ndarray:
+        """Radius within which the source is measured, pixels."""
+        return np.maximum(1.6 * self.half, 8.0)
+
+    @property
+    def extent(self) -> np.ndarray:
+        """Radius beyond which no light is expected, pixels."""
+        return np.maximum(3.0 * self.half, 12.0)
+
+    @property
+    def leash(self) -> np.ndarray:
+        """How far the centroid may move, pixels."""
+        return np.maximum(0.3 * self.half, 1.5)
+
+
+@dataclass
+class Located:
+    """What the reference band tells about n sources; see `locate`.
+
+    Attributes
+    ----------
+    shapes : Shapes
+        Centres and covariances, pixels of the canvas.
+    apertures : KronApertures
+        Total apertures.
+    bad_centroid, bad_shape : ndarray of bool, shape (n,)
+        Where the first guess had to stand.
+    modelled : ndarray of int
+        Sources that are measured through the scene.
+    half, core : ndarray, shape (n,)
+        Half widths of stamps that hold all the light, and all apertures.
+    pairs : tuple of ndarray
+        Ordered pairs of neighbours, counted within `modelled`.
+    scene : Scene
+        Models of `modelled` on the reference band.
+    """
+
+    shapes: Shapes
+    apertures: KronApertures
+    bad_centroid: np.ndarray
+    bad_shape: np.ndarray
+    modelled: np.ndarray
+    half: np.ndarray
+    core: np.ndarray
+    pairs: tuple[np.ndarray, np.ndarray]
+    scene: Scene
+
+
+def locate(canvas: Canvas, start: Start, *, circle: np.ndarray, kron_factor: float = 2.5) -> Located:
+    """Centroids, shapes and apertures of all sources on one canvas.
+
+    Sources without neighbours are measured where they are; the others through a `Scene`.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        Pixels of the reference band.
+    start : Start
+        First guess; every centre inside the canvas.
+    circle : ndarray, shape (n,)
+        Radius of the fixed aperture at each source, pixels.
+    kron_factor : float, optional
+        Aperture in Kron radii.
+
+    Returns
+    -------
+    Located
+    """
+    n = len(start.x)
+    wing = _wings(canvas, start)
+    # A bright source is measured further out.
+    reach = np.maximum(start.reach, np.minimum(wing, start.extent))
+    reach = np.fmax(reach, circle + 1.0)
+    pairs = neighbours(start.x, start.y, reach, wing)
+    crowded = np.zeros(n, dtype=bool)
+    crowded[pairs[0]] = crowded[pairs[1]] = True
+    crowded |= touched(canvas, start.x, start.y, reach)
+
+    alone, modelled = np.flatnonzero(~crowded), np.flatnonzero(crowded)
+
+    shapes = Shapes.circles(start.x, start.y, start.sigma)
+    bad_centroid, bad_shape = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    core = np.ceil(reach) + 2.0
+    half = np.maximum(core, np.ceil(wing) + 2.0)
+    _locate_alone(canvas, start, alone, shapes, bad_centroid, bad_shape)
+    place = np.zeros(n, dtype=np.int64)
+    place[modelled] = np.arange(len(modelled))
+    pairs = place[pairs[0]], place[pairs[1]]
+    beta = np.full(len(modelled), _USUAL_BETA)
+    scene = Scene(canvas, shapes.take(modelled), half[modelled], core[modelled], beta, pairs)
+    centre, shape = _locate_crowded(scene, start, modelled)
+    bad_centroid[modelled], bad_shape[modelled] = centre, shape
+    shapes.put(modelled, scene.shapes)
+    shapes = _rounded(shapes, canvas.noise_at(shapes.x, shapes.y))
+    apertures = _apertures(canvas, start, shapes, scene, alone, modelled, kron_factor)
+    return Located(shapes, apertures, bad_centroid, bad_shape, modelled, half, core, pairs, scene)
+
+
+def _rounded(shapes: Shapes, noise: np.ndarray) -> Shapes:
+    """Shapes drawn towards circles of the same size by the noise, which makes everything look elongated."""
+    snr2 = np.maximum(shapes.core, 0.0) ** 2 / (4 * np.pi * np.maximum(shapes.area, 0.1) * noise**2)
+    trust = snr2 / (snr2 + _ROUND_SNR**2)
+    result = shapes.take(slice(None))
+    mean = (shapes.xx + shapes.yy) / 2
+    result.xx, result.yy = (mean + trust * (part - mean) for part in (shapes.xx, shapes.yy))
+    result.xy = trust * shapes.xy
+    return result
+
+
+def _wings(canvas: Canvas, start: Start) -> np.ndarray:
+    """Radius out to which each source shines noticeably, from its central pixel and its box."""
+    rows, columns = np.rint(start.y).astype(int), np.rint(start.x).astype(int)
+    peak = np.maximum(canvas.data[rows, columns], 0.0).astype(float)
+    profile = Moffat(np.full(len(peak), _USUAL_BETA))
+    noise = canvas.noise[rows, columns].astype(float)
+    with np.errstate(divide="ignore"):
+        level = np.where(peak > 0, _FELT_NOISE * noise / peak, np.inf) * profile.peak
+    return start.sigma * np.clip(profile.radius_of(level), 1.0, _WING_SIGMAS)
+
+
+def _locate_alone(
+    canvas: Canvas,
+    start: Start,
+    alone: np.ndarray,
+    shapes: Shapes,
+    bad_centroid: np.ndarray,
+    bad_shape: np.ndarray,
+) -> None:
+    """Centroids and shapes of sources without neighbours, written into the arrays given."""
+    need = np.ceil(1.5 * start.half) + 1.0
+    todo = alone
+    for _ in range(3):
+        for half, members in batches(need, todo):
+            stamps = Stamps(start.x[members], start.y[members], half, canvas.shape)
+            pixels = stamps.gather(canvas.data)
+            guess = Shapes.circles(start.x[members] - stamps.x0, start.y[members] - stamps.y0, start.sigma[members])
+            found = adapt(pixels, guess, largest=start.largest[members])
+            moved = _moved(start, members, found.shifted(stamps.x0, stamps.y0))
+            _again(pixels, guess, found, moved, start.largest[members], fixed_shape=False)
+            lost = _shapeless(found, start.largest[members])
+            _again(pixels, guess, found, lost, start.largest[members], fixed_shape=True)
+            bad_centroid[members], bad_shape[members] = moved | (lost & (found.core <= 0)), lost
+            shapes.put(members, found.shifted(stamps.x0, stamps.y0))
+        # A source that outgrew its stamp is measured again on a larger one.
+        wanted = np.ceil(3.5 * shapes.axes()[0]) + 2.0
+        todo = alone[wanted[alone] > 1.2 * need[alone]]
+        if not len(todo):
+            break
+        need = np.maximum(need, wanted)
+
+
+def _again(
+    pixels: np.ndarray, guess: Shapes, found: Shapes, which: np.ndarray, largest: np.ndarray, *, fixed_shape: bool
+) -> None:
+    """Measure some sources anew with the centre held at the guess, and the shape too if asked."""
+    index = np.flatnonzero(which)
+    if len(index):
+        held = adapt(
+            pixels[index],
+            guess.take(index),
+            iterations=1 if fixed_shape else 25,
+            fixed_centre=True,
+            fixed_shape=fixed_shape,
+            largest=largest[index],
+        )
+        found.put(index, held)
+
+
+def _moved(start: Start, members: np.ndarray, shapes: Shapes) -> np.ndarray:
+    """Centroids that ran away from where they started, or out of their box, or have no light."""
+    distance = np.hypot(shapes.x - start.x[members], shapes.y - start.y[members])
+    inside = (shapes.x >= start.x_min[members]) & (shapes.x <= start.x_max[members])
+    inside &= (shapes.y >= start.y_min[members]) & (shapes.y <= start.y_max[members])
+    return ~inside | (distance >= 0.999 * start.leash[members]) | (shapes.core <= 0)
+
+
+def _shapeless(shapes: Shapes, largest: np.ndarray) -> np.ndarray:
+    """Shapes that hit the limits: the moments followed noise, or a glow wider than the source."""
+    a, _, _ = shapes.axes()
+    return (shapes.core <= 0) | (a >= 0.99 * largest)
+
+
+def _locate_crowded(scene: Scene, start: Start, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Settle the scene; returns which sources kept their first position, and their first shape."""
+    if not len(members):
+        return np.zeros(0, dtype=bool), np.zeros(0, dtype=bool)
+    first = scene.shapes.take(slice(None))
+    largest = start.largest[members]
+    for _ in range(2):
+        scene.measure_light()
+    for number in range(_ROUNDS):
+        scene.measure_shapes(largest=largest, origin=first, leash=start.leash[members], everywhere=number == 0)
+    moved, lost = _moved(start, members, scene.shapes), _shapeless(scene.shapes, largest)
+    for which, names in ((moved, ("x", "y")), (lost, ("xx", "xy", "yy"))):
+        for name in names:
+            getattr(scene.shapes, name)[which] = getattr(first, name)[which]
+    return moved, lost
+
+
+def _apertures(
+    canvas: Canvas,
+    start: Start,
+    shapes: Shapes,
+    scene: Scene,
+    alone: np.ndarray,
+    modelled: np.ndarray,
+    factor: float,
+) -> KronApertures:
+    """Kron apertures of all sources; the models of crowded ones learn their exponent from them."""
+    a, b, angle = shapes.axes()
+    noise = canvas.noise_at(shapes.x, shapes.y)
+    result = KronApertures.empty(len(shapes))
+
+    def measure(data: np.ndarray, x: np.ndarray, y: np.ndarray, index: np.ndarray, room: float) -> KronApertures:
+        axes = a[index], b[index], angle[index]
+        settings = {"factor": factor, "gain": canvas.gain}
+        core, extent = shapes.core[index], start.extent[index]
+        found = kron_apertures(data, x, y, axes, extent, room, core, noise[index], **settings)
+        result.put(index, found)
+        return found
+
+    if len(alone):
+        measure(canvas.data, shapes.x[alone], shapes.y[alone], alone, np.inf)
+
+    def change(pixels: np.ndarray, stamps: Stamps, members: np.ndarray) -> None:
+        index = modelled[members]
+        scene.shapes.put(members, shapes.take(index))
+        x, y = stacked(scene, stamps, members)
+        found = measure(pixels.reshape(-1, stamps.size), x, y, index, stamps.half - 1.0)
+        scene.light[members] *= Moffat(scene.beta[members]).core / Moffat(found.beta).core
+        scene.beta[members] = found.beta
+
+    scene.update(change, everywhere=True)
+    scene.measure_light()
+    return result
+
+
+def stacked(scene: Scene, stamps: Stamps, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Centres of a batch's sources on its stamps stacked into one tall image."""
+    x = scene.shapes.x[members] - stamps.x0
+    y = scene.shapes.y[members] - stamps.y0 + stamps.size * np.arange(len(members))
+    return x, y

@@ -1,0 +1,225 @@
+"""Measure sources in all bands of an image: the room's one entry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from astrogalaxy.catalog.flags import flag_bits
+from astrogalaxy.images.tiling import Section
+from astrogalaxy.measurement.locate import Start
+from astrogalaxy.measurement.moments import centroid_covariance
+from astrogalaxy.measurement.photometry import ab_magnitude, nanojansky
+from astrogalaxy.measurement.profiles import Moffat
+from astrogalaxy.measurement.reference import Reference, light_in_band, read_reference
+from astrogalaxy.measurement.sky import determinant, ellipse_on_sky, transform
+
+if TYPE_CHECKING:
+    from astrogalaxy.images import Band, Image
+    from astrogalaxy.measurement.band import BandLight
+    from astrogalaxy.measurement.sources import Sources
+
+__all__ = ["measure"]
+
+# Half a side of the box of a source that comes without one, pixels.
+_USUAL_HALF_BOX = 5.0
+# Light of neighbours in the aperture, as a share of the source's own: taken out, and too much to be sure.
+_DEBLENDED = 0.01
+_BLENDED = 0.10
+# Error of any centroid, however bright the source, from the sampling by pixels.
+_PIXEL_ERROR = 0.002
+
+
+def measure(
+    image: Image,
+    sources: Sources,
+    *,
+    section: Section | None = None,
+    aperture: float = 3.0,
+    kron_factor: float = 2.5,
+    pixel_scale: float | None = None,
+) -> dict[str, np.ndarray]:
+    """Positions, fluxes in every band, shapes and flags of sources.
+
+    Centres and shapes come from adaptive moments on the reference band. Light is summed in
+    every band on the band's own pixels, in the same apertures on the sky: an ellipse of
+    Kron's size for the total, a circle for ``flux_aper``. Neighbours are modelled and taken
+    away first. What a source's profile puts outside the ellipse is added to the total, by
+    the same factor in all bands, so that colours do not change. Stars and exponential disks
+    come out right within 2 %; a de Vaucouleurs galaxy loses 5 to 20 % in its endless wings.
+
+    Parameters
+    ----------
+    image : Image
+        The bands and their noise; nothing in it is changed.
+    sources : Sources
+        What to measure, in pixels of the whole reference image.
+    section : Section, optional
+        Part of the reference image to read; sources centred outside are not measured.
+        Default: as much as the sources need.
+    aperture : float, optional
+        Diameter of the fixed aperture, arcsec.
+    kron_factor : float, optional
+        Semi-axes of the total aperture in Kron radii.
+    pixel_scale : float, optional
+        Arcsec per pixel, used only where the reference band has no WCS.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n,)
+        Once per source: ``x, y`` (pixels of the whole reference image), ``ra, dec`` (ICRS,
+        deg), ``ra_err, dec_err`` (arcsec on the sky), ``snr`` (all bands together),
+        ``a, b`` (arcsec, semi-axes of the adaptive moments), ``theta`` (deg east of north,
+        0 to 180), ``ellipticity``, ``half_light_radius, fwhm`` (arcsec, as observed) and
+        ``flags`` (int32, see `astrogalaxy.catalog.FLAGS`). Once per band: ``flux_<b>``,
+        ``flux_<b>_err``, ``flux_aper_<b>``, ``flux_aper_<b>_err`` (nJy; image units where
+        the band has no zero point), ``mag_<b>``, ``mag_<b>_err`` (AB).
+        NaN stands for a position or position angle without WCS, a length without WCS and
+        `pixel_scale`, light in a missing band, the magnitude of a flux that is not positive
+        or not calibrated, and the error of a position that could not be refined.
+
+    Raises
+    ------
+    ImageError
+        If a band has no WCS and another shape than the reference.
+    ValueError
+        If `aperture`, `kron_factor` or `pixel_scale` is not a positive number.
+    """
+    for name, value in (("aperture", aperture), ("kron_factor", kron_factor), ("pixel_scale", pixel_scale)):
+        if value is not None and not (np.isfinite(value) and value > 0):
+            msg = f"{name} must be a positive number, not {value!r}"
+            raise ValueError(msg)
+    table = _blank(list(image.bands), sources)
+    limits = Section.whole(image.shape) if section is None else Section(*section).clip(image.shape)
+    index = np.flatnonzero(limits.contains(sources.x, sources.y))
+    if not len(index):
+        return table
+    reference = read_reference(
+        image.bands[image.reference],
+        _start(sources, index),
+        limits,
+        aperture=aperture,
+        kron_factor=kron_factor,
+        pixel_scale=pixel_scale,
+    )
+    light = {name: light_in_band(reference, band) for name, band in image.bands.items()}
+    for name, values in _columns(image, reference, light).items():
+        table[name][index] = values
+    return table
+
+
+def _blank(bands: list[str], sources: Sources) -> dict[str, np.ndarray]:
+    """Columns of sources that were not measured, in the catalogue's order."""
+    n = len(sources)
+    names = ["ra", "dec", "ra_err", "dec_err"]
+    for band in bands:
+        for prefix in (f"flux_{band}", f"mag_{band}", f"flux_aper_{band}"):
+            names += [prefix, f"{prefix}_err"]
+    names += ["snr", "a", "b", "theta", "ellipticity", "half_light_radius", "fwhm"]
+    table = {"x": sources.x.copy(), "y": sources.y.copy()}
+    table.update({name: np.full(n, np.nan) for name in names})
+    table["flags"] = np.full(n, flag_bits("missing_band", "bad_centroid"), dtype=np.int32)
+    return table
+
+
+def _start(sources: Sources, index: np.ndarray) -> Start:
+    """First guess from positions and boxes; a box that makes no sense is replaced."""
+    x, y = sources.x[index], sources.y[index]
+    edges = [getattr(sources, name)[index] for name in ("x_min", "x_max", "y_min", "y_max")]
+    usable = (edges[0] <= x) & (x <= edges[1]) & (edges[2] <= y) & (y <= edges[3])
+    usable &= np.isfinite(sum(edges))
+    half = np.where(usable, np.maximum(edges[1] - edges[0], edges[3] - edges[2]) / 2, _USUAL_HALF_BOX)
+    half = np.maximum(half, 2.0)
+    x_min, x_max = np.where(usable, edges[0], x - half), np.where(usable, edges[1], x + half)
+    y_min, y_max = np.where(usable, edges[2], y - half), np.where(usable, edges[3], y + half)
+    return Start(x, y, half, x_min, x_max, y_min, y_max)
+
+
+def _columns(image: Image, reference: Reference, light: dict[str, BandLight]) -> dict[str, np.ndarray]:
+    """The table of the measured sources."""
+    located = reference.located
+    in_reference = light[image.reference]
+    unseen = in_reference.missing | located.bad_centroid
+    table = {"x": reference.x, "y": reference.y, "ra": reference.ra, "dec": reference.dec}
+    table["ra_err"], table["dec_err"] = (np.where(unseen, np.nan, error) for error in _position_errors(reference))
+    for name, band in image.bands.items():
+        table.update(_fluxes(name, band, light[name], reference.share_error))
+    table["snr"] = _signal_to_noise(light)
+    shapes = _shape_columns(reference, in_reference)
+    table.update({name: np.where(in_reference.missing, np.nan, values) for name, values in shapes.items()})
+    table["flags"] = _flags(image, reference, light)
+    return table
+
+
+def _position_errors(reference: Reference) -> tuple[np.ndarray, np.ndarray]:
+    """1 sigma along right ascension and declination, arcsec."""
+    canvas, shapes = reference.canvas, reference.located.shapes
+    covariance = centroid_covariance(shapes, canvas.noise_at(shapes.x, shapes.y), canvas.gain)
+    finite = np.isfinite(covariance[0])
+    xx, xy, yy = (np.where(finite, part, np.nan) for part in covariance)
+    east, _, north = transform(reference.jacobian, xx + _PIXEL_ERROR**2, xy, yy + _PIXEL_ERROR**2)
+    return np.sqrt(east), np.sqrt(north)
+
+
+def _fluxes(name: str, band: Band, light: BandLight, share_error: np.ndarray) -> dict[str, np.ndarray]:
+    """Flux and magnitude columns of one band."""
+    known = band.zeropoint is not None and np.isfinite(band.zeropoint)
+    unit = nanojansky(band.zeropoint) if known else 1.0
+    flux, error = light.total * unit, np.hypot(light.total_err, share_error * light.total) * unit
+    magnitude, magnitude_err = ab_magnitude(flux, error) if known else (np.full(len(flux), np.nan),) * 2
+    return {
+        f"flux_{name}": flux,
+        f"flux_{name}_err": error,
+        f"mag_{name}": magnitude,
+        f"mag_{name}_err": magnitude_err,
+        f"flux_aper_{name}": light.circle * unit,
+        f"flux_aper_{name}_err": light.circle_err * unit,
+    }
+
+
+def _signal_to_noise(light: dict[str, BandLight]) -> np.ndarray:
+    """Root of the summed squares over the bands that have light; NaN where no band has data."""
+    ratios = np.array([band.total / band.total_err for band in light.values()])
+    combined = np.sqrt(np.nansum(np.maximum(ratios, 0.0) ** 2, axis=0))
+    return np.where(np.isfinite(ratios).any(axis=0), combined, np.nan)
+
+
+def _shape_columns(reference: Reference, light: BandLight) -> dict[str, np.ndarray]:
+    """Lengths and angles on the sky."""
+    located = reference.located
+    a, b, theta = ellipse_on_sky(*reference.sky_covariance)
+    major, minor, _ = located.shapes.axes()
+    scale = np.sqrt(np.abs(determinant(reference.jacobian)))
+    return {
+        "a": a,
+        "b": b,
+        "theta": theta if reference.band.wcs is not None else np.full(len(a), np.nan),
+        "ellipticity": 1.0 - np.where(np.isfinite(a), b, minor) / np.where(np.isfinite(a), a, major),
+        "half_light_radius": light.half_light * scale,
+        "fwhm": Moffat(located.apertures.beta).fwhm * np.sqrt(a * b),
+    }
+
+
+def _flags(image: Image, reference: Reference, light: dict[str, BandLight]) -> np.ndarray:
+    """The bit field."""
+    located = reference.located
+    others = light[image.reference].others
+    own = np.maximum(np.nan_to_num(light[image.reference].total), 0.0)
+    rules = {
+        "edge": _any(band.edge for band in light.values()),
+        "saturated": _any(band.saturated for band in light.values()),
+        "masked": _any(band.masked for band in light.values()),
+        "blended": others > _BLENDED * own,
+        "missing_band": _any(band.missing for band in light.values()),
+        "deblended": others > _DEBLENDED * own,
+        "bad_centroid": located.bad_centroid | light[image.reference].missing,
+    }
+    flags = np.zeros(len(reference.x), dtype=np.int32)
+    for name, rule in rules.items():
+        flags |= np.where(rule, flag_bits(name), 0).astype(np.int32)
+    return flags
+
+
+def _any(masks: object) -> np.ndarray:
+    return np.any(list(masks), axis=0)

@@ -1,0 +1,274 @@
+"""Sums of light in apertures, Kron radii, half-light radii and magnitudes.
+
+Thin and vectorised over sep (Barbary 2016, JOSS 1, 58), whose C code is that of SExtractor.
+The functions know nothing of the sky: lengths are pixels, light is in units of the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sep
+
+from astrogalaxy.measurement.profiles import KRON_LIMIT, Moffat, exponent
+
+if TYPE_CHECKING:
+    from typing import Self
+
+__all__ = [
+    "KronApertures",
+    "ab_magnitude",
+    "circle_sums",
+    "ellipse_sums",
+    "enclosed_share",
+    "half_light_radius",
+    "kron_apertures",
+    "nanojansky",
+]
+
+# Kron radius of ordinary sources, in sigma, and its spread: stars and exponential disks in usual seeing.
+_USUAL_KRON = 1.53
+_USUAL_SPREAD = 0.1
+# From this signal to noise on, the moment is summed further out than the tables of the profiles go.
+_FAR_SNR = 40.0
+# How much of the light that the Moffat profile puts outside the aperture is believed: disks have no wings.
+_BELIEF = 0.85
+# Light outside the aperture per unit of Kron radius beyond the usual, for Sersic profiles of n = 2 to 4 in
+# ground-based seeing, and the most that these may add; and what at least is in the aperture.
+_WING_SLOPE = 0.085
+_WING_LIMIT = 0.12
+_LEAST_SHARE = 0.8
+# The added light is known to about this part of itself.
+_SHARE_ERROR = 0.05
+_AB_NANOJANSKY = 31.4
+
+
+@dataclass
+class KronApertures:
+    """Elliptical apertures of n sources.
+
+    Attributes
+    ----------
+    radius : ndarray, shape (n,)
+        Semi-axes of the aperture in units of those of the source (of its adaptive moments).
+    kron : ndarray, shape (n,)
+        Kron radius in the same units, drawn towards its usual value where noise drowns it.
+    kron_err : ndarray, shape (n,)
+        What noise is left in it.
+    inner, inner_err : ndarray, shape (n,)
+        The same, summed only as far as the tables of the profiles go.
+    """
+
+    radius: np.ndarray
+    kron: np.ndarray
+    kron_err: np.ndarray
+    inner: np.ndarray
+    inner_err: np.ndarray
+
+    @property
+    def beta(self) -> np.ndarray:
+        """Exponent of the Moffat profile with the inner Kron radius."""
+        return exponent(self.inner)
+
+    @classmethod
+    def empty(cls, n: int) -> Self:
+        """Apertures to be filled in."""
+        return cls(*(np.zeros(n) for _ in fields(cls)))
+
+    def put(self, index: np.ndarray, other: KronApertures) -> None:
+        """Overwrite some of the sources."""
+        for field in fields(self):
+            getattr(self, field.name)[index] = getattr(other, field.name)
+
+
+def kron_apertures(
+    data: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    axes: tuple[np.ndarray, np.ndarray, np.ndarray],
+    extent: np.ndarray,
+    room: np.ndarray | float,
+    core: np.ndarray,
+    noise: np.ndarray,
+    *,
+    factor: float = 2.5,
+    gain: float | None = None,
+) -> KronApertures:
+    """Apertures after Kron (1980, ApJS 43, 305) that stay steady for faint sources.
+
+    The first moment of the radius is averaged with its usual value, weighted by the noise
+    of the one and the spread of the other; a value that is certainly unusual stands. The
+    brighter the source, the further out the moment is summed.
+
+    Parameters
+    ----------
+    data : ndarray of float32, shape (ny, nx)
+        Background-subtracted light.
+    x, y : ndarray, shape (n,)
+        Centres.
+    axes : tuple of ndarray
+        Semi-axes a, b (pixels) and angle (radians from x towards y).
+    extent : ndarray, shape (n,)
+        Radius beyond which no light of the source is expected, pixels.
+    room : float or ndarray, shape (n,)
+        Radius that nothing may exceed, pixels.
+    core : ndarray, shape (n,)
+        Core light of the source.
+    noise : ndarray, shape (n,)
+        Sky noise per pixel at the source.
+    factor : float, optional
+        Aperture in Kron radii; the aperture is never smaller than 1.4 times this in semi-axes.
+    gain : float, optional
+        Electrons per unit of `data`.
+
+    Returns
+    -------
+    KronApertures
+    """
+    a, b, angle = axes
+    room = room / a
+
+    def moment(limit: np.ndarray, index: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
+        kron, _ = sep.kron_radius(data, x[index], y[index], a[index], b[index], angle[index], limit)
+        variance = _kron_variance(limit, (a * b)[index], core[index], noise[index], gain)
+        return _steadied(kron, variance, limit)
+
+    limit = np.minimum(KRON_LIMIT, room)
+    inner, inner_err = moment(limit, slice(None))
+    kron, error = inner.copy(), inner_err.copy()
+    snr = np.maximum(core, 0.0) / (noise * np.sqrt(4 * np.pi * a * b))
+    far = np.minimum(np.minimum(KRON_LIMIT * np.sqrt(snr / _FAR_SNR), extent / a), room)
+    further = np.flatnonzero(far > 1.05 * limit)
+    if len(further):
+        kron[further], error[further] = moment(far[further], further)
+    radius = np.minimum(factor * np.maximum(kron, 1.4), room)
+    return KronApertures(radius, kron, error, inner, inner_err)
+
+
+def _kron_variance(
+    limit: np.ndarray, area: np.ndarray, core: np.ndarray, noise: np.ndarray, gain: float | None
+) -> np.ndarray:
+    """Noise of the Kron radius, squared: the sum of (r - kron)**2 over the ellipse, times the noise, over the light."""
+    light = core / Moffat(3.0).core
+    usual = _USUAL_KRON
+    spread = limit**4 / 4 - 2 * usual * limit**3 / 3 + usual**2 * limit**2 / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = 2 * np.pi * area * spread * noise**2 / light**2
+        if gain is not None:
+            variance = variance + 0.7 / (gain * light)
+    return np.where(np.isfinite(variance) & (light > 0), variance, np.inf)
+
+
+def _steadied(kron: np.ndarray, variance: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kron radii drawn towards the usual value by their noise, and the noise that is left."""
+    usable = np.isfinite(variance) & (kron > 0)
+    excess = np.where(usable, kron - _USUAL_KRON, 0.0)
+    noise = np.where(usable, variance, 1.0)
+    prior = np.maximum(_USUAL_SPREAD**2, excess**2 - 3.0 * noise)
+    trust = np.where(usable, prior / (prior + noise), 0.0)
+    kron = np.clip(_USUAL_KRON + trust * excess, 1.0, np.maximum(limit / 2.0, 1.4))
+    return kron, trust * np.sqrt(noise)
+
+
+def enclosed_share(apertures: KronApertures) -> tuple[np.ndarray, np.ndarray]:
+    """Share of a source's light within its aperture, from the profile's wings.
+
+    Returns
+    -------
+    share : ndarray, shape (n,)
+        Between 0.8 and 1.
+    error : ndarray, shape (n,)
+        Relative error of the light that follows, from the noise of the Kron radius and the
+        unknown wings.
+    """
+    radius, kron, beta = apertures.radius, apertures.kron, apertures.beta
+    share = _share(kron, radius, beta)
+    step = 0.05
+    # Noise of the Kron radius moves the aperture, whose light and share go together, and of the
+    # inner one the exponent, which moves the share alone.
+    wider = radius * (1.0 + step / kron)
+    profile = Moffat(beta)
+    light = np.log(profile.enclosed(wider) / profile.enclosed(radius))
+    from_radius = (light - np.log(_share(kron + step, wider, beta) / share)) / step
+    from_profile = np.log(_share(kron, radius, exponent(apertures.inner + step)) / share) / step
+    noise = np.hypot(from_radius * apertures.kron_err, from_profile * apertures.inner_err)
+    return share, np.hypot(_SHARE_ERROR * (1.0 - share), noise)
+
+
+def _share(kron: np.ndarray, radius: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    moffat = _BELIEF * (1.0 - Moffat(beta).enclosed(radius))
+    sersic = np.clip(_WING_SLOPE * (kron - _USUAL_KRON), 0.0, _WING_LIMIT)
+    return np.clip(1.0 - np.maximum(moffat, sersic), _LEAST_SHARE, 1.0)
+
+
+def ellipse_sums(
+    data: np.ndarray,
+    error: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    axes: tuple[np.ndarray, np.ndarray, np.ndarray],
+    radius: np.ndarray,
+    *,
+    gain: float | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Light in ellipses and its error.
+
+    Parameters
+    ----------
+    data, error : ndarray of float32, shape (ny, nx)
+        Light, and noise per pixel.
+    x, y : ndarray, shape (n,)
+        Centres.
+    axes : tuple of ndarray
+        Semi-axes a >= b and angle.
+    radius : ndarray, shape (n,)
+        Factor on the semi-axes.
+    gain : float, optional
+        Electrons per unit of `data`, for photon noise.
+
+    Returns
+    -------
+    light, error : ndarray, shape (n,)
+    """
+    a, b, angle = axes
+    light, sigma, _ = sep.sum_ellipse(data, x, y, a, b, angle, radius, err=error, gain=gain)
+    return light, sigma
+
+
+def circle_sums(
+    data: np.ndarray, error: np.ndarray, x: np.ndarray, y: np.ndarray, radius: np.ndarray, *, gain: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Light in circles of given radii (pixels) and its error; see `ellipse_sums`."""
+    light, sigma, _ = sep.sum_circle(data, x, y, radius, err=error, gain=gain, subpix=0)
+    return light, sigma
+
+
+def half_light_radius(
+    data: np.ndarray, x: np.ndarray, y: np.ndarray, largest: np.ndarray, light: np.ndarray
+) -> np.ndarray:
+    """Radius (pixels) of the circle that holds half of `light`; NaN where light is not positive."""
+    lit = np.isfinite(light) & (light > 0)
+    radius, _ = sep.flux_radius(data, x, y, largest, 0.5, normflux=np.where(lit, light, 1.0), subpix=5)
+    return np.where(lit & (radius > 0), radius, np.nan)
+
+
+def nanojansky(zeropoint: float) -> float:
+    """Nanojansky in one image unit of the given AB magnitude.
+
+    Examples
+    --------
+    >>> from astrogalaxy.measurement.photometry import nanojansky
+    >>> nanojansky(31.4)
+    1.0
+    """
+    return float(10.0 ** (0.4 * (_AB_NANOJANSKY - zeropoint)))
+
+
+def ab_magnitude(flux: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AB magnitudes and errors of fluxes in nanojansky; NaN where the flux is not positive."""
+    positive = np.isfinite(flux) & (flux > 0)
+    safe = np.where(positive, flux, 1.0)
+    magnitude = np.where(positive, _AB_NANOJANSKY - 2.5 * np.log10(safe), np.nan)
+    return magnitude, np.where(positive, 2.5 / np.log(10) * error / safe, np.nan)

@@ -1,0 +1,133 @@
+"""From pixels to the sky and back: ICRS positions, local scales and position angles."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from astrogalaxy.images.quiet import quiet
+
+if TYPE_CHECKING:
+    from astropy.wcs.wcsapi import BaseHighLevelWCS
+
+__all__ = ["SkyGrid", "determinant", "ellipse_on_sky", "invert", "transform"]
+
+logger = logging.getLogger(__name__)
+
+_ARCSEC = np.degrees(1.0) * 3600.0
+
+
+class SkyGrid:
+    """The sky behind an image's pixels.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.wcsapi.BaseHighLevelWCS
+        Celestial WCS in any frame.
+    """
+
+    def __init__(self, wcs: BaseHighLevelWCS) -> None:
+        self.wcs = wcs
+
+    def to_sky(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """ICRS right ascension (0 to 360) and declination, degrees; NaN where the pixel has no sky."""
+        with quiet():
+            sky = self.wcs.pixel_to_world(x, y)
+            sky = sky if sky.frame.name == "icrs" else sky.icrs
+        return np.asarray(sky.ra.deg, dtype=float) % 360.0, np.asarray(sky.dec.deg, dtype=float)
+
+    def to_pixel(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of ICRS positions; NaN where the projection does not reach."""
+        from astropy.coordinates import SkyCoord
+        from astropy.wcs import NoConvergence
+
+        x, y = np.full(np.shape(ra), np.nan), np.full(np.shape(ra), np.nan)
+        known = np.isfinite(ra) & np.isfinite(dec)
+        if not known.any():
+            return x, y
+        sky = SkyCoord(ra[known], dec[known], unit="deg")
+        try:
+            with quiet():
+                pixels: Any = self.wcs.world_to_pixel(sky)
+        except NoConvergence as error:
+            # Far outside the image a distortion need not be invertible; there no pixel is measured.
+            logger.debug("distortion not inverted for some positions: %s", error)
+            solution = np.array(error.best_solution, dtype=float)
+            for failed in (error.divergent, error.slow_conv):
+                if failed is not None:
+                    solution[failed] = np.nan
+            pixels = solution.T
+        x[known], y[known] = pixels
+        return x, y
+
+    def jacobian(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """How the sky moves with the pixel, shape (n, 2, 2).
+
+        Rows are east and north (arcsec), columns x and y (pixels); differences over one pixel.
+        """
+        directions = {}
+        for name, dx, dy in (("centre", 0, 0), ("right", 0.5, 0), ("left", -0.5, 0), ("up", 0, 0.5), ("down", 0, -0.5)):
+            directions[name] = _unit(*self.to_sky(x + dx, y + dy))
+        along_x = directions["right"] - directions["left"]
+        along_y = directions["up"] - directions["down"]
+        ra, dec = self.to_sky(x, y)
+        a, d = np.radians(ra), np.radians(dec)
+        zero = np.zeros_like(a)
+        east = np.stack([-np.sin(a), np.cos(a), zero], axis=-1)
+        north = np.stack([-np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)], axis=-1)
+        rows = [[np.sum(axis * along, axis=-1) for along in (along_x, along_y)] for axis in (east, north)]
+        return _ARCSEC * np.moveaxis(np.array(rows), -1, 0)
+
+
+def _unit(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
+    a, d = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
+
+
+def transform(
+    jacobian: np.ndarray, xx: np.ndarray, xy: np.ndarray, yy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Covariances (xx, xy, yy) carried over by a linear map, ``J C J^T``."""
+    j = jacobian
+    out = []
+    for p, q in ((0, 0), (0, 1), (1, 1)):
+        mixed = j[:, p, 0] * j[:, q, 1] + j[:, p, 1] * j[:, q, 0]
+        out.append(j[:, p, 0] * j[:, q, 0] * xx + mixed * xy + j[:, p, 1] * j[:, q, 1] * yy)
+    return out[0], out[1], out[2]
+
+
+def determinant(jacobian: np.ndarray) -> np.ndarray:
+    """Determinants of 2 x 2 matrices; NaN, without a warning, where they hold NaN."""
+    return jacobian[:, 0, 0] * jacobian[:, 1, 1] - jacobian[:, 0, 1] * jacobian[:, 1, 0]
+
+
+def invert(jacobian: np.ndarray) -> np.ndarray:
+    """Inverses of 2 x 2 matrices; NaN where singular."""
+    j = jacobian
+    area = determinant(j)
+    rows = [[j[:, 1, 1], -j[:, 0, 1]], [-j[:, 1, 0], j[:, 0, 0]]]
+    return np.moveaxis(np.array(rows) / np.where(area == 0, np.nan, area), -1, 0)
+
+
+def ellipse_on_sky(east: np.ndarray, mixed: np.ndarray, north: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Semi-axes and position angle of covariances on the sky.
+
+    Parameters
+    ----------
+    east, mixed, north : ndarray, shape (n,)
+        Covariance along east, of east with north, and along north, square arcsec.
+
+    Returns
+    -------
+    a, b : ndarray
+        Semi-axes, arcsec.
+    theta : ndarray
+        Angle of the major axis from north towards east, degrees, 0 to 180.
+    """
+    mean, half = (east + north) / 2, (north - east) / 2
+    split = np.hypot(half, mixed)
+    a, b = np.sqrt(np.maximum(mean + split, 0.0)), np.sqrt(np.maximum(mean - split, 0.0))
+    theta = np.degrees(0.5 * np.arctan2(mixed, half)) % 180.0
+    return a, b, theta

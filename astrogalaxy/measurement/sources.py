@@ -1,0 +1,86 @@
+"""The sources to measure: where each is, and the box that holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = ["Sources"]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Positions and boxes of n sources, in 0-based pixels of the whole reference image.
+
+    Values may be NaN: such a source is kept, but comes back unmeasured.
+
+    Attributes
+    ----------
+    x, y : ndarray of float64, shape (n,)
+        Centres; the centre of the first pixel is (0, 0).
+    x_min, x_max, y_min, y_max : ndarray of float64, shape (n,)
+        Edges of the box around the light of each source. Measurement takes from it a first
+        guess of the size and the limits of what may belong to the source.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are not one-dimensional and equally long.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.measurement import Sources
+    >>> sources = Sources.around(np.array([10.0, 42.5]), np.array([8.0, 30.0]), side=12)
+    >>> len(sources), float(sources.x_min[0])
+    (2, 4.0)
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    x_min: np.ndarray
+    x_max: np.ndarray
+    y_min: np.ndarray
+    y_max: np.ndarray
+
+    def __post_init__(self) -> None:
+        lengths = set()
+        for name in ("x", "y", "x_min", "x_max", "y_min", "y_max"):
+            values = np.array(getattr(self, name), dtype=np.float64)
+            object.__setattr__(self, name, values)
+            lengths.add(values.shape)
+        if len(lengths) != 1 or len(lengths.copy().pop()) != 1:
+            msg = f"x, y and the edges of the boxes must be one-dimensional and equally long, not {sorted(lengths)}"
+            raise ValueError(msg)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def n(self) -> int:
+        """How many sources there are."""
+        return len(self.x)
+
+    @classmethod
+    def around(cls, x: ArrayLike, y: ArrayLike, *, side: ArrayLike) -> Sources:
+        """Sources in square boxes around given positions.
+
+        Parameters
+        ----------
+        x, y : array_like, shape (n,)
+            Centres, pixels.
+        side : float or array_like of shape (n,)
+            Length of a box's side, pixels.
+
+        Returns
+        -------
+        Sources
+        """
+        x, y = np.atleast_1d(np.asarray(x, dtype=float)), np.atleast_1d(np.asarray(y, dtype=float))
+        half = np.broadcast_to(np.asarray(side, dtype=float) / 2, x.shape)
+        return cls(x, y, x - half, x + half, y - half, y + half)

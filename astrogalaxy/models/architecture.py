@@ -1,0 +1,54 @@
+"""What an AstroYOLO weight file says of its network, without importing torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+__all__ = ["CHANNELS", "SIZES", "Architecture", "Size"]
+
+#: The channels of each level's output map, in order.
+CHANNELS = ("dx", "dy", "log_width", "log_height", "source", "galaxy", "disk")
+
+
+class Size(NamedTuple):
+    """Multipliers of one member of the YOLOX family."""
+
+    depth: float
+    width: float
+    head: int
+    depthwise: bool
+
+
+#: The sizes of the YOLOX family; ``head`` is the width of a head's branch.
+SIZES = {
+    "nano": Size(depth=0.33, width=0.25, head=48, depthwise=True),
+    "tiny": Size(depth=0.33, width=0.375, head=64, depthwise=False),
+    "s": Size(depth=0.33, width=0.50, head=96, depthwise=False),
+}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Shape of an AstroYOLO network.
+
+    Parameters
+    ----------
+    size : {'nano', 'tiny', 's'}
+        Member of the YOLOX family.
+    levels : tuple of int
+        Strides of the three pyramid levels, finest first: ``(4, 8, 16)`` for
+        seeing-limited surveys, ``(8, 16, 32)`` as published.
+    inputs : int
+        Input channels onto which the bands are mapped.
+    """
+
+    size: str = "nano"
+    levels: tuple[int, ...] = (4, 8, 16)
+    inputs: int = 3
+    name: str = "astroyolo"
+
+    @property
+    def stride(self) -> int:
+        """Coarsest stride; image sides must be multiples of it."""
+        return self.levels[-1]

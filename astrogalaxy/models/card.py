@@ -1,0 +1,77 @@
+"""The weight card: what a weight file is, was trained on, and can be trusted with."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from astrogalaxy.errors import WeightsError
+from astrogalaxy.models.architecture import Architecture
+
+__all__ = ["Calibration", "WeightCard"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Calibration(_Strict):
+    """Platt scaling of one logit: ``p = 1 / (1 + exp(-(slope * logit + offset)))``."""
+
+    slope: float = 1.0
+    offset: float = 0.0
+
+
+class WeightCard(_Strict):
+    """Metadata of a weight file; the file's own header holds it as JSON.
+
+    The descriptions of the fields are those of the documentation.
+    """
+
+    name: str = Field(description="name by which a configuration asks for the weights")
+    version: str = Field(description="version of these weights")
+    task: Literal["detection"] = Field("detection", description="what the network does")
+    size: str = Field(description="member of the YOLOX family")
+    levels: tuple[int, ...] = Field(description="strides of the pyramid's levels, finest first")
+    inputs: int = Field(description="input channels onto which the bands are mapped")
+    bands: str = Field(description="bands wanted, and how they are mapped onto the input channels")
+    min_bands: int = Field(1, description="fewest bands that can be served")
+    max_bands: int = Field(description="most bands that can be served")
+    normalisation: str = Field(description="how pixels become network input")
+    pixel_scale: tuple[float, float] = Field(description="arcsec per pixel seen in training")
+    seeing: tuple[float, float] = Field(description="FWHM of stars in pixels seen in training")
+    data: tuple[str, ...] = Field(description="training data and its terms")
+    licence: str = Field(description="licence of the weights")
+    command: str = Field(description="command that trained them")
+    metrics: dict[str, float] = Field(description="measured on held-out data")
+    metrics_command: str = Field(description="command that gives the metrics")
+    calibration: dict[str, Calibration] = Field(description="logits to probabilities")
+    threshold: float = Field(description="default det_score below which a source is dropped")
+    sha256: str = Field(description="hash of the tensors")
+
+    @property
+    def architecture(self) -> Architecture:
+        """Shape of the network."""
+        return Architecture(self.size, self.levels, self.inputs)
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str) -> WeightCard:
+        """Parse the card of a weight file.
+
+        Raises
+        ------
+        WeightsError
+            Naming the file and the field that is wrong.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            msg = f"{source}: the weight card is not valid at {where or 'top'}: {first['msg']}"
+            raise WeightsError(msg) from None
+
+    def rows(self) -> list[tuple[str, Any]]:
+        """Name and value of every field, for printing."""
+        return [(name, getattr(self, name)) for name in type(self).model_fields]

@@ -1,0 +1,177 @@
+"""Weight files: safetensors with the network's tensors, its graph and its card.
+
+One file serves every runtime. The tensors are those of the torch network; the graph is
+an ONNX model without weights, whose convolutions take the tensors with their batch
+normalisation folded in (`folded`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrogalaxy.errors import WeightsError
+from astrogalaxy.files import atomic_path
+from astrogalaxy.models.card import WeightCard
+
+__all__ = ["Weights", "bundled", "folded", "load_weights", "save_weights"]
+
+_GRAPH = "onnx.graph"
+_BUNDLED = Path(__file__).resolve().parent / "weights"
+_ALIASES = {"default": "astroyolo-nano"}
+# Epsilon of every batch normalisation of the YOLOX family.
+BATCH_NORM_EPSILON = 1e-3
+
+Tensors = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """An opened weight file: the card at once, the tensors when asked for.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    card : WeightCard
+        Its metadata.
+    """
+
+    path: Path
+    card: WeightCard = field(compare=False)
+
+    @cached_property
+    def tensors(self) -> dict[str, NDArray[np.generic]]:
+        """The network's tensors, checked against the card's hash.
+
+        Raises
+        ------
+        WeightsError
+            If they are not what the card says.
+        """
+        tensors = self._read()
+        tensors.pop(_GRAPH, None)
+        if tensors_digest(tensors) != self.card.sha256:
+            msg = f"{self.path}: the tensors do not match the card's SHA-256; get the file again"
+            raise WeightsError(msg)
+        return tensors
+
+    @property
+    def graph(self) -> bytes:
+        """The ONNX graph, without weights."""
+        return self._read()[_GRAPH].tobytes()
+
+    def _read(self) -> dict[str, NDArray[np.generic]]:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            return load_file(self.path)
+        except (SafetensorError, OSError) as error:
+            msg = f"{self.path}: cannot be read as a safetensors file: {error}"
+            raise WeightsError(msg) from None
+
+
+def bundled() -> dict[str, Path]:
+    """Weights that come with astrogalaxy, by name."""
+    return {path.stem: path for path in sorted(_BUNDLED.glob("*.safetensors"))}
+
+
+def load_weights(name: str | Path = "default") -> Weights:
+    """Open weights by name or path.
+
+    Parameters
+    ----------
+    name : str or path
+        ``default``, the name of bundled weights, or the path of a ``.safetensors`` file.
+
+    Raises
+    ------
+    WeightsError
+        If there are no such weights, or the file has no valid card.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models import load_weights
+    >>> load_weights("default").card.name
+    'astroyolo-nano'
+    """
+    known = bundled()
+    path = known.get(_ALIASES.get(str(name), str(name)), Path(name))
+    if not path.is_file():
+        msg = f"{name}: no such weights; known are {', '.join(known) or 'none'}, or give the path of a .safetensors file"
+        raise WeightsError(msg)
+    return Weights(path, WeightCard.from_json(_card_text(path), source=str(path)))
+
+
+def _card_text(path: Path) -> str:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        msg = f"{path}: cannot be read as a safetensors file: {error}"
+        raise WeightsError(msg) from None
+    if "card" not in metadata:
+        msg = f"{path}: the file has no weight card; it was not written by astrogalaxy"
+        raise WeightsError(msg)
+    return str(metadata["card"])
+
+
+def save_weights(path: str | Path, card: WeightCard, tensors: Tensors, graph: bytes) -> Weights:
+    """Write a weight file atomically; the card's hash is set from the tensors."""
+    from safetensors.numpy import save_file
+
+    path = Path(path)
+    card = card.model_copy(update={"sha256": tensors_digest(tensors)})
+    stored = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+    stored[_GRAPH] = np.frombuffer(graph, dtype=np.uint8)
+    with atomic_path(path) as temporary:
+        save_file(stored, temporary, metadata={"card": card.model_dump_json()})
+    return Weights(path, card)
+
+
+def tensors_digest(tensors: Tensors) -> str:
+    """SHA-256 over names, shapes, types and values, in order of names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name}:{value.dtype.str}:{value.shape};".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def folded(tensors: Tensors) -> dict[str, NDArray[np.float32]]:
+    """Fold every batch normalisation into the convolution before it.
+
+    Parameters
+    ----------
+    tensors : mapping
+        State of the torch network: ``<block>.conv.weight`` and ``<block>.bn.*``.
+
+    Returns
+    -------
+    dict
+        ``<block>.conv.weight`` and ``<block>.conv.bias``, and what has no normalisation
+        unchanged: the initialisers of the graph.
+    """
+    result: dict[str, NDArray[np.float32]] = {}
+    for name, value in tensors.items():
+        if ".bn." in name:
+            continue
+        block = name.removesuffix(".conv.weight")
+        if f"{block}.bn.weight" not in tensors:
+            result[name] = np.asarray(value, dtype=np.float32)
+            continue
+        bn = {k: tensors[f"{block}.bn.{k}"] for k in ("weight", "bias", "running_mean", "running_var")}
+        gain = bn["weight"] / np.sqrt(bn["running_var"] + BATCH_NORM_EPSILON)
+        result[name] = np.asarray(value * gain[:, None, None, None], dtype=np.float32)
+        result[f"{block}.conv.bias"] = np.asarray(bn["bias"] - bn["running_mean"] * gain, dtype=np.float32)
+    return result

@@ -1,0 +1,188 @@
+"""Simulated sources injected into real sky.
+
+Real frames have what no simulation has: their own noise, artefacts, ghosts and
+neighbours. Sources of known brightness and shape laid over them train the network and
+measure what it finds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import sep
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from astrogalaxy.errors import ImageError
+from astrogalaxy.images import Image
+from astrogalaxy.simulation.population import draw_population
+from astrogalaxy.simulation.profiles import Conditions, SurveyProfile
+from astrogalaxy.simulation.render import draw_sources
+from astrogalaxy.simulation.truth import complete_truth
+
+__all__ = ["Injected", "estimate_seeing", "inject_sources", "observed_conditions"]
+
+_MIN_STARS = 5
+
+
+@dataclass(frozen=True)
+class Injected:
+    """Real frames with sources added.
+
+    Attributes
+    ----------
+    image : Image
+        All bands, background subtracted, with the injected light.
+    truth : Table
+        The injected sources; see `~astrogalaxy.simulation.truth.complete_truth`.
+    conditions : Conditions
+        Seeing and noise measured on the frames and used for the sources.
+    """
+
+    image: Image
+    truth: Table
+    conditions: Conditions
+
+
+def estimate_seeing(data: NDArray[np.float32], noise: NDArray[np.float32]) -> float:
+    """FWHM of stars in pixels, from the half-light radii of bright compact sources.
+
+    Parameters
+    ----------
+    data, noise : ndarray
+        Background-subtracted image and its noise, ``(ny, nx)``.
+
+    Returns
+    -------
+    float
+        NaN where fewer than five sources are bright enough.
+    """
+    found = sep.extract(data, 10.0, err=noise, minarea=6)
+    found = found[(found["flag"] == 0) & (found["b"] / found["a"] > 0.7)]
+    if len(found) < _MIN_STARS:
+        return float("nan")
+    radius, _ = sep.flux_radius(
+        data, found["x"], found["y"], np.maximum(6 * found["a"], 6.0), 0.5,
+        normflux=found["flux"], subpix=5,
+    )  # fmt: skip
+    radius = np.sort(radius[np.isfinite(radius) & (radius > 0.5)])
+    if len(radius) < _MIN_STARS:
+        return float("nan")
+    # stars crowd at the small end: the densest stretch that holds a tenth of the sources
+    width = max(len(radius) // 10, _MIN_STARS) - 1
+    start = int(np.argmin((radius[width:] - radius[: len(radius) - width]) / radius[width:]))
+    return float(2 * np.median(radius[start : start + width + 1]))
+
+
+def observed_conditions(image: Image, rng: np.random.Generator) -> Conditions:
+    """Seeing and noise of real frames, with a drawn PSF shape and density.
+
+    Raises
+    ------
+    ImageError
+        If no band has enough stars for its seeing.
+    """
+    seeing, noise = {}, {}
+    for name, band in image.bands.items():
+        pixels = band.pixels()
+        seeing[name] = estimate_seeing(pixels.data, pixels.noise) * image.pixel_scale
+        noise[name] = float(np.median(pixels.noise))
+    known = [value for value in seeing.values() if np.isfinite(value)]
+    if not known:
+        msg = f"{image.name or 'image'}: too few stars to measure the seeing; give `conditions`"
+        raise ImageError(msg)
+    seeing = {b: v if np.isfinite(v) else float(np.median(known)) for b, v in seeing.items()}
+    return Conditions(
+        seeing, noise, beta=float(rng.uniform(2.6, 4.5)), shear=(0.0, 0.0),
+        crowding=float(rng.lognormal(0, 0.5)), clustering=float(rng.lognormal(0, 0.4)),
+    )  # fmt: skip
+
+
+def inject_sources(
+    image: Image,
+    profile: SurveyProfile,
+    *,
+    seed: int | np.random.SeedSequence = 0,
+    conditions: Conditions | None = None,
+    density: float = 1.0,
+    zeropoints: dict[str, float] | None = None,
+) -> Injected:
+    """Add simulated stars and galaxies to real frames.
+
+    Parameters
+    ----------
+    image : Image
+        The frames; its arrays are not changed.
+    profile : SurveyProfile
+        Whose population is drawn; pixel scale, bands and depth are those of the image.
+    seed : int or numpy.random.SeedSequence
+        The same seed injects the same sources.
+    conditions : Conditions, optional
+        Measured on the frames by default.
+    density : float
+        Factor on the counts of the population.
+    zeropoints : dict, optional
+        AB magnitude of one image unit, per band; by default the bands' own.
+
+    Returns
+    -------
+    Injected
+        The new image and the truth.
+    """
+    rng = np.random.default_rng(seed)
+    conditions = conditions or observed_conditions(image, rng)
+    conditions = replace(
+        conditions, crowding=conditions.crowding * density, clustering=conditions.clustering * density
+    )
+    profile = _profile_of(image, profile, conditions, zeropoints)
+    ny, nx = image.shape
+    table = draw_population(profile, conditions, ny * nx * (profile.pixel_scale / 60) ** 2, rng)
+    table["x"] = rng.uniform(-0.5, nx - 0.5, len(table))
+    table["y"] = rng.uniform(-0.5, ny - 0.5, len(table))
+    positions = {name: _positions(image, name, table) for name in image.bands}
+    light = {name: np.zeros(band.shape, np.float32) for name, band in image.bands.items()}
+    stamps = draw_sources(light, table, profile, conditions, positions=positions, rng=rng)
+    truth = complete_truth(table, stamps, light, profile, conditions, image.wcs, positions)
+    added = {
+        name: (_overlay(image, name, light[name], profile, rng), band.wcs)
+        for name, band in image.bands.items()
+    }
+    return Injected(Image.read(added, reference=image.reference, name=image.name), truth, conditions)
+
+
+def _profile_of(
+    image: Image, profile: SurveyProfile, conditions: Conditions,
+    zeropoints: dict[str, float] | None,
+) -> SurveyProfile:
+    """The profile as observed: magnitudes are counted on the first known zero point."""
+    known = zeropoints or {n: b.zeropoint for n, b in image.bands.items() if b.zeropoint is not None}
+    zeropoint = float(next(iter(known.values()), profile.zeropoint))
+    depth = {}
+    for name, noise in conditions.noise.items():
+        sigma = conditions.seeing[name] / 2.355 / image.pixel_scale
+        depth[name] = float(zeropoint - 2.5 * np.log10(5 * noise * np.sqrt(4 * np.pi) * sigma))
+    return replace(
+        profile, pixel_scale=image.pixel_scale, bands=tuple(image.bands), depth=depth, zeropoint=zeropoint
+    )
+
+
+def _positions(
+    image: Image, name: str, table: Table
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    wcs = image.bands[name].wcs
+    x, y = np.asarray(table["x"]), np.asarray(table["y"])
+    if name == image.reference or wcs is None or image.wcs is None:
+        return x, y
+    px, py = wcs.all_world2pix(*image.wcs.all_pix2world(x, y, 0), 0)
+    return np.asarray(px), np.asarray(py)
+
+
+def _overlay(
+    image: Image, name: str, light: NDArray[np.float32], profile: SurveyProfile, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """The frame with the light and its photon noise; bad pixels stay bad (NaN)."""
+    pixels = image.bands[name].pixels()
+    gain = image.bands[name].gain or profile.gain
+    photons = np.sqrt(np.clip(light, 0, None) / gain) * rng.standard_normal(light.shape)
+    return np.where(pixels.bad, np.nan, pixels.data + light + photons).astype(np.float32)

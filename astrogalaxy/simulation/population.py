@@ -1,0 +1,130 @@
+"""Stars and galaxies of a field: counts, magnitudes, colours, sizes and shapes.
+
+Number counts, sizes and the mix of types follow what deep fields show, roughly: the
+network must meet every combination of brightness, size and colour, not a census.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, Conditions, SurveyProfile
+
+__all__ = ["draw_population"]
+
+# Counts brighter than r = 22.5 per square arcmin, and the slope of log10 counts.
+_GALAXIES, _GALAXY_SLOPE = 4.5, 0.34
+_STARS, _STAR_SLOPE = 1.6, 0.16
+_BRIGHTEST = 14.0
+# Sources are drawn to this much below the five-sigma limit: they are the confusion noise.
+_BELOW_LIMIT = 0.8
+_SERSIC_BULGE = (1.5, 2.0, 3.0, 4.0)
+
+Floats = NDArray[np.float64]
+
+
+def draw_population(
+    profile: SurveyProfile,
+    conditions: Conditions,
+    area: float,
+    rng: np.random.Generator,
+) -> Table:
+    """Draw the sources of a field, without positions.
+
+    Parameters
+    ----------
+    profile : SurveyProfile
+        Bands and depth.
+    conditions : Conditions
+        Density factors.
+    area : float
+        Square arcmin.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    astropy.table.Table
+        ``class`` (star, galaxy), ``mag_<band>`` (AB), and for galaxies
+        ``bulge_fraction``, ``bulge_radius``, ``disk_radius`` (half-light, arcsec),
+        ``bulge_sersic``, ``bulge_q``, ``disk_q`` (axis ratios), ``angle`` (radian),
+        ``knots`` (fraction of the disk in star-forming knots), ``disk``
+        (1 for a disk galaxy, 0 for a smooth one, NaN for stars).
+    """
+    limit = profile.depth.get("r", max(profile.depth.values())) + _BELOW_LIMIT
+    n_star = rng.poisson(area * _counts(_STARS * conditions.crowding, _STAR_SLOPE, limit))
+    n_galaxy = rng.poisson(area * _counts(_GALAXIES * conditions.clustering, _GALAXY_SLOPE, limit))
+    mag = np.concatenate(
+        [_magnitudes(n_star, _STAR_SLOPE, limit, rng), _magnitudes(n_galaxy, _GALAXY_SLOPE, limit, rng)]
+    )
+    galaxy = np.arange(n_star + n_galaxy) >= n_star
+    table = Table({"class": np.where(galaxy, "galaxy", "star")})
+    late = galaxy & (rng.random(len(galaxy)) < 0.67)
+    for name, values in _structure(mag, galaxy, late, rng).items():
+        table[name] = values
+    colours = _colours(profile.bands, galaxy, late, rng)
+    for band in profile.bands:
+        table[f"mag_{band}"] = mag + colours[band]
+    return table
+
+
+def _counts(at_22: float, slope: float, limit: float) -> float:
+    return float(at_22 * 10 ** (slope * (limit - 22.5)))
+
+
+def _magnitudes(n: int, slope: float, limit: float, rng: np.random.Generator) -> Floats:
+    """Magnitudes of counts that rise as ``10**(slope * m)`` up to the limit."""
+    floor = 10 ** (slope * (_BRIGHTEST - limit))
+    return limit + np.log10(rng.uniform(floor, 1, n)) / slope
+
+
+def _structure(
+    mag: Floats, galaxy: NDArray[np.bool_], late: NDArray[np.bool_], rng: np.random.Generator
+) -> dict[str, Floats]:
+    n = len(mag)
+    # median half-light radius of real galaxies: 0.85 arcsec at r = 21, shrinking fainter
+    radius = 0.85 * 10 ** (-0.13 * (mag - 21)) * 10 ** rng.normal(0, 0.2, n)
+    radius = np.clip(radius, 0.1, 15)
+    cos_i = rng.uniform(0, 1, n)
+    structure = {
+        "bulge_fraction": np.where(late, rng.beta(1, 4, n), rng.uniform(0.75, 1.0, n)),
+        "bulge_radius": np.where(late, 0.35, 0.9) * radius * 10 ** rng.normal(0, 0.08, n),
+        "disk_radius": np.where(late, 1.1, 1.4) * radius,
+        "bulge_sersic": np.where(
+            late, rng.choice(_SERSIC_BULGE[:3], n), rng.choice(_SERSIC_BULGE[1:], n)
+        ),
+        "bulge_q": rng.uniform(0.55, 1.0, n),
+        "disk_q": np.where(late, np.sqrt(cos_i**2 + (1 - cos_i**2) * 0.2**2), rng.uniform(0.5, 1, n)),
+        "angle": rng.uniform(0, np.pi, n),
+        # knots show in galaxies that are well resolved; drawing them elsewhere only costs time
+        "knots": np.where(
+            late & (radius > 0.6) & (rng.random(n) < 0.7), rng.uniform(0.05, 0.35, n), 0.0
+        ),
+        "disk": late.astype(float),
+    }
+    return {name: np.where(galaxy, values, np.nan) for name, values in structure.items()}
+
+
+def _colours(
+    bands: tuple[str, ...], galaxy: NDArray[np.bool_], late: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> dict[str, Floats]:
+    """Magnitude minus that at 623 nm: black bodies for stars, a broken power law for galaxies."""
+    n = len(galaxy)
+    temperature = np.clip(10 ** rng.normal(np.log10(4300), 0.11, n), 2900, 12000)
+    break_at = 400 * (1 + rng.gamma(2.2, 0.17, n))
+    step = np.where(late, rng.uniform(0.1, 0.7, n), rng.uniform(0.7, 1.3, n))
+    slope = np.where(late, rng.normal(0.6, 0.4, n), rng.normal(1.5, 0.3, n))
+
+    def magnitude(wavelength: float) -> Floats:
+        x = 1.4388e7 / (wavelength * temperature)
+        star = -2.5 * np.log10(1 / (wavelength**3 * np.expm1(x)))
+        below = 1 / (1 + np.exp((wavelength - break_at) / 25))
+        return np.where(galaxy, step * below - slope * np.log(wavelength / 623), star)
+
+    zero = magnitude(BAND_WAVELENGTHS["r"])
+    return {
+        band: magnitude(BAND_WAVELENGTHS[band]) - zero + rng.normal(0, 0.05, n) for band in bands
+    }

@@ -1,0 +1,96 @@
+"""Training examples: aligned bands in units of noise, and what is to be found on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from astrogalaxy.files import atomic_path
+from astrogalaxy.images import Image
+from astrogalaxy.simulation import Scene
+
+__all__ = ["SOURCE_DTYPE", "Example", "example_from_scene", "sources_array"]
+
+#: One source of an example. Boxes in 0-based pixels; ``galaxy`` and ``disk`` are
+#: probabilities, NaN where unknown; ``snr`` NaN where unknown.
+SOURCE_DTYPE = np.dtype(
+    [(n, "f4") for n in ("x", "y", "width", "height", "galaxy", "disk", "snr")] + [("ignore", "?")]
+)
+# Fainter than this matched-filter signal to noise nothing is asked and nothing punished.
+_HOPELESS_SNR = 2.5
+# Smooth or disk can be told only where a galaxy is bright and wider than the seeing.
+_MORPHOLOGY_SNR, _MORPHOLOGY_RADIUS = 20.0, 0.45
+
+
+@dataclass(frozen=True)
+class Example:
+    """Pixels and sources of a piece of sky.
+
+    Attributes
+    ----------
+    snr : ndarray
+        ``(n_bands, ny, nx)`` float16, (pixel - background) / noise, 0 where bad.
+    sources : ndarray
+        Records of `SOURCE_DTYPE`.
+    name : str
+        For messages and file names.
+    """
+
+    snr: NDArray[np.float16]
+    sources: NDArray[np.void]
+    name: str = field(default="", compare=False)
+
+    def save(self, folder: Path) -> Path:
+        """Write the example atomically; the pixels can be memory-mapped."""
+        for suffix, array in ((".sources.npy", self.sources), (".npy", self.snr)):
+            with atomic_path(folder / f"{self.name}{suffix}") as path, path.open("wb") as file:
+                np.save(file, array)
+        return folder / f"{self.name}.npy"
+
+    @classmethod
+    def load(cls, path: Path) -> Example:
+        """Map an example from disk."""
+        sources = np.load(path.with_suffix("").with_suffix(".sources.npy"))
+        return cls(np.load(path, mmap_mode="r"), sources, path.stem)
+
+
+def sources_array(**columns: object) -> NDArray[np.void]:
+    """Build source records from columns; unnamed ones are unknown (NaN, not ignored)."""
+    n = len(np.asarray(columns["x"]))
+    sources = np.full(n, np.nan, dtype=SOURCE_DTYPE)
+    sources["ignore"] = False
+    for name, values in columns.items():
+        sources[name] = values
+    return sources
+
+
+def example_from_scene(scene: Scene, *, name: str = "") -> Example:
+    """Reduce a simulated scene exactly as a survey's images are reduced."""
+    image = Image.read(
+        {band: (scene.images[band], scene.wcs[band]) for band in scene.images},
+        reference=scene.reference,
+    )
+    snr = image.aligned().snr
+    seeing = float(np.mean(list(scene.conditions.seeing.values())))
+    return Example(_half(snr), truth_sources(scene.truth, seeing), name)
+
+
+def truth_sources(truth: Table, seeing: float) -> NDArray[np.void]:
+    """Source records of a truth table; ``seeing`` in arcsec."""
+    known = np.asarray(truth["snr"] >= _HOPELESS_SNR)
+    t = truth[known]
+    resolved = (t["snr"] >= _MORPHOLOGY_SNR) & (t["half_light_radius"] >= _MORPHOLOGY_RADIUS * seeing)
+    return sources_array(
+        x=t["x"], y=t["y"], width=t["x_max"] - t["x_min"], height=t["y_max"] - t["y_min"],
+        galaxy=(t["class"] == "galaxy").astype(float), disk=np.where(resolved, t["disk"], np.nan),
+        snr=t["snr"], ignore=~t["visible"],
+    )  # fmt: skip
+
+
+def _half(snr: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Half precision is finer than the noise; saturated cores are clipped to its range."""
+    return np.clip(snr, -6e4, 6e4).astype(np.float16)

@@ -1,0 +1,154 @@
+"""A band's pixels: subtracted, finite, with their noise, bad and saturated ones marked."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from astrogalaxy.errors import ImageError
+from astrogalaxy.images import Image, Mesh, Section
+
+
+@pytest.fixture
+def sky(rng):
+    return rng.normal(100, 4, (150, 200)).astype(np.float32)
+
+
+def test_pixels_are_subtracted_and_clean(sky):
+    sky[3, 4], sky[5, 6], sky[7, 8] = np.nan, np.inf, -np.inf
+    pixels = Image.read(sky).bands["image"].pixels()
+    assert pixels.section == Section(0, 200, 0, 150)
+    for array in (pixels.data, pixels.noise):
+        assert array.dtype == np.float32
+        assert array.flags.c_contiguous
+        assert np.isfinite(array).all()
+    assert abs(pixels.data.mean()) < 0.2
+    assert pixels.noise.mean() == pytest.approx(4, rel=0.05)
+    assert np.argwhere(pixels.bad).tolist() == [[3, 4], [5, 6], [7, 8]]
+    assert pixels.data[pixels.bad].tolist() == [0, 0, 0]
+    assert not pixels.saturated.any()
+
+
+def test_sections_agree_with_the_whole(tmp_path, sky, make_wcs):
+    fits.writeto(tmp_path / "a.fits", sky, make_wcs().to_header())
+    band = Image.read(tmp_path / "a.fits").bands["image"]
+    section = Section(31, 140, 77, 101)
+    whole, part = band.pixels(), band.pixels(section)
+    for name in ("data", "noise", "bad", "saturated"):
+        np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[section.slices])
+
+
+def test_mesh_is_measured_once_from_the_whole_band(tmp_path, sky, monkeypatch):
+    made = []
+    from astrogalaxy.images import band as module
+
+    make = module.make_mesh
+    monkeypatch.setattr(module, "make_mesh", lambda *args, **kwargs: made.append(1) or make(*args, **kwargs))
+    fits.writeto(tmp_path / "a.fits", sky)
+    band = Image.read(tmp_path / "a.fits").bands["image"]
+    band.pixels(Section(0, 10, 0, 10))
+    again = pickle.loads(pickle.dumps(band))
+    np.testing.assert_array_equal(again.pixels().data, band.pixels().data)
+    assert made == [1]
+
+
+def test_mesh_can_be_restored(tmp_path, sky):
+    fits.writeto(tmp_path / "a.fits", sky)
+    band = Image.read(tmp_path / "a.fits").bands["image"]
+    band.mesh = Mesh.constant(90.0, 2.0, band.shape)
+    np.testing.assert_allclose(band.pixels().data, sky - 90, rtol=1e-6)
+    with pytest.raises(ImageError, match=r"a\.fits: a background mesh"):
+        band.mesh = Mesh.constant(0.0, 1.0, (3, 3))
+
+
+def test_box_size_is_a_setting(sky):
+    assert Image.read(sky, box=25).bands["image"].mesh.background_mesh.shape == (6, 8)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int32, np.float32, np.int64])
+def test_mask_nonzero_is_bad(tmp_path, sky, dtype):
+    mask = np.zeros(sky.shape, dtype)
+    mask[10:12, 20:30] = 1
+    if mask.dtype == np.int64:
+        mask[10, 20] = 2**40
+    sky[mask != 0] = 1e5
+    path = tmp_path / "mask.fits"
+    fits.writeto(path, mask.astype(np.uint8 if dtype is bool else dtype))
+    mask.flags.writeable = False
+    for given in (mask, path, {"image": mask}, (path, 0)):
+        band = Image.read(sky, mask=given).bands["image"]
+        np.testing.assert_array_equal(band.pixels().bad, mask != 0)
+        assert band.mesh.background().max() < 105
+
+
+def test_weight_gives_the_noise_and_zero_is_bad(sky):
+    weight = np.full(sky.shape, 1 / 25, np.float32)
+    weight[:, 100:] = 1 / 4
+    weight[0], weight[1], weight[2], weight[3] = 0, -1, np.nan, np.inf
+    weight.flags.writeable = False
+    pixels = Image.read(sky, weight=weight).bands["image"].pixels()
+    assert pixels.bad[:4].all()
+    assert not pixels.bad[4:].any()
+    np.testing.assert_allclose(pixels.noise[4:, :100], 5, rtol=1e-6)
+    np.testing.assert_allclose(pixels.noise[4:, 100:], 2, rtol=1e-6)
+    assert np.isfinite(pixels.noise).all()
+    assert (pixels.noise > 0).all()
+
+
+def test_maps_must_fit(tmp_path, sky):
+    fits.writeto(tmp_path / "mask.fits", np.zeros((5, 5), np.uint8))
+    with pytest.raises(ImageError, match=r"mask\.fits: this mask has shape \(5, 5\)"):
+        Image.read(sky, mask=tmp_path / "mask.fits")
+    with pytest.raises(ImageError, match="weight map of band image: this weight map"):
+        Image.read(sky, weight=np.ones((5, 5)))
+
+
+def test_everything_masked_is_no_image(sky):
+    band = Image.read({"z": sky}, mask=np.ones(sky.shape, bool)).bands["z"]
+    with pytest.raises(ImageError, match="band z: no usable pixels"):
+        band.pixels(Section(0, 5, 0, 5))
+
+
+def test_saturation_is_measured_before_subtraction(sky):
+    sky[10, 10], sky[20, 20], sky[30, 30] = 5000, 4999, np.inf
+    pixels = Image.read(sky, saturation=5000).bands["image"].pixels()
+    assert np.argwhere(pixels.saturated).tolist() == [[10, 10], [30, 30]]
+    assert not pixels.bad[10, 10]
+
+
+def test_settings_by_number_band_or_keyword(sky):
+    header = fits.Header({"MAGZP": 27.5, "GAIN": 1.6, "SATURATE": 40000, "TEXT": "no number"})
+    source = {"g": (sky, header), "r": (sky, header)}
+    bands = Image.read(source, zeropoint="MAGZP", gain={"g": "GAIN", "r": 3}).bands
+    assert [band.zeropoint for band in bands.values()] == [27.5, 27.5]
+    assert [band.gain for band in bands.values()] == [1.6, 3]
+    assert [band.saturation for band in bands.values()] == [40000, 40000]
+    assert Image.read(source, zeropoint={"g": 25.0}).bands["r"].zeropoint is None
+    assert Image.read(sky).bands["image"].saturation is None
+    with pytest.raises(ImageError, match="band g: the header has no keyword 'NONE', given as zeropoint"):
+        Image.read(source, zeropoint="NONE")
+    with pytest.raises(ImageError, match="band g: gain must be a number"):
+        Image.read(source, gain="TEXT")
+    with pytest.raises(ImageError, match="zeropoint is given for x, but the bands are g, r"):
+        Image.read(source, zeropoint={"x": 25})
+
+
+@pytest.mark.parametrize("section", [Section(-1, 5, 0, 5), Section(0, 201, 0, 5), Section(5, 5, 0, 5)])
+def test_sections_beyond_the_band_are_refused(sky, section):
+    with pytest.raises(ImageError, match=r"band image: Section.* does not lie within its 200 x 150 pixels"):
+        Image.read(sky).bands["image"].pixels(section)
+
+
+def test_user_arrays_are_left_alone(sky):
+    sky[3, 4] = np.nan
+    before = sky.copy()
+    sky.flags.writeable = False
+    Image.read(sky).aligned()
+    np.testing.assert_array_equal(sky, before)
+
+
+def test_repr_says_what_it_is(sky):
+    assert repr(Image.read({"r": sky}).bands["r"]) == "<Band r: 200 x 150 pixels of band r>"

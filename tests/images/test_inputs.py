@@ -1,0 +1,162 @@
+"""Whatever a user hands in becomes the same image; what he handed in is left alone."""
+
+from __future__ import annotations
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import (
+    CCDData,
+    InverseVariance,
+    NDData,
+    StdDevUncertainty,
+    UnknownUncertainty,
+    VarianceUncertainty,
+)
+
+from astrogalaxy.errors import ImageError
+from astrogalaxy.images import Image, Section
+from astrogalaxy.images.inputs import as_plane
+
+PART = Section(2, 9, 1, 6)
+
+
+@pytest.fixture
+def pixels(rng):
+    return rng.normal(10, 1, (40, 50)).astype(np.float32)
+
+
+@pytest.fixture
+def frozen(pixels):
+    """The same pixels, which nobody may write to."""
+    pixels = pixels.copy()
+    pixels.flags.writeable = False
+    return pixels
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f8", ">i2", "u2", "?"])
+def test_arrays_of_any_dtype(frozen, dtype):
+    array = frozen.astype(dtype)
+    array.flags.writeable = False
+    part = as_plane(array).read(PART)
+    np.testing.assert_array_equal(part, array[PART.slices].astype(np.float32))
+    assert part.dtype.isnative
+    part[:] = 0
+
+
+def test_everything_reads_the_same(tmp_path, frozen, make_wcs):
+    wcs = make_wcs()
+    header = wcs.to_header()
+    path = tmp_path / "a.fits"
+    fits.writeto(path, frozen, header)
+    with fits.open(path) as hdus:
+        sources = [
+            path,
+            str(path),
+            (path, 0),
+            (path, "PRIMARY"),
+            (frozen, wcs),
+            (frozen, header),
+            NDData(frozen, wcs=wcs),
+            CCDData(frozen, unit="adu", wcs=wcs),
+            (frozen * u.nJy, wcs),
+            hdus,
+            hdus[0],
+        ]
+        planes = [as_plane(source) for source in sources]
+        for plane in planes:
+            np.testing.assert_array_equal(plane.read(PART), frozen[PART.slices])
+            assert plane.wcs.pixel_to_world(3, 4).separation(wcs.pixel_to_world(3, 4)) < 1e-6 * u.arcsec
+    # HDUs stay readable after their file was closed.
+    np.testing.assert_array_equal(planes[-1].read(PART), frozen[PART.slices])
+
+
+def test_hdu_list_is_searched_like_a_file(pixels, make_wcs):
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(pixels, make_wcs().to_header(), name="SCI")])
+    np.testing.assert_array_equal(as_plane(hdus).read(PART), pixels[PART.slices])
+    np.testing.assert_array_equal(as_plane(hdus, hdu="SCI").read(PART), pixels[PART.slices])
+    with pytest.raises(ImageError, match="band g: no HDU 'ERR'"):
+        as_plane(hdus, hdu="ERR", origin="band g")
+
+
+def test_scaled_hdu(tmp_path):
+    array = np.arange(200, dtype=np.uint16).reshape(10, 20) + 40000
+    fits.writeto(tmp_path / "a.fits", array)
+    with fits.open(tmp_path / "a.fits") as hdus:
+        np.testing.assert_array_equal(as_plane(hdus).read(PART), array[PART.slices])
+
+
+def test_dask_arrays_stay_lazy(pixels, make_wcs):
+    dask_array = pytest.importorskip("dask.array")
+    computed = []
+
+    def look(block):
+        computed.append(block.shape)
+        return block
+
+    lazy = dask_array.from_array(pixels, chunks=(10, 10)).map_blocks(
+        look, dtype=pixels.dtype, meta=pixels[:0, :0]
+    )
+    plane = as_plane((lazy, make_wcs()))
+    assert computed == []
+    np.testing.assert_array_equal(plane.read(PART), pixels[PART.slices])
+    assert len(computed) == 1
+
+
+def test_masked_array(pixels):
+    masked = np.ma.MaskedArray(pixels, mask=pixels > 11)
+    found = Image.read(masked).bands["image"].pixels()
+    np.testing.assert_array_equal(found.bad, pixels > 11)
+
+
+@pytest.mark.parametrize("kind", [StdDevUncertainty, VarianceUncertainty, InverseVariance])
+def test_nddata_with_mask_and_uncertainty(frozen, make_wcs, kind):
+    sigma = np.full(frozen.shape, 2.0)
+    sigma[0, 0] = np.inf
+    mask = frozen > 12
+    mask.flags.writeable = False
+    power = {StdDevUncertainty: 1, VarianceUncertainty: 2, InverseVariance: -2}[kind]
+    found = Image.read(NDData(frozen, mask=mask, wcs=make_wcs(), uncertainty=kind(sigma**power)))
+    pixels = found.bands["image"].pixels()
+    np.testing.assert_allclose(pixels.noise[~pixels.bad], 2)
+    assert pixels.bad[0, 0]
+    pixels.bad[0, 0] = mask[0, 0]
+    np.testing.assert_array_equal(pixels.bad, mask)
+    assert found.wcs is not None
+
+
+def test_uncertainty_of_unknown_kind_is_refused(pixels):
+    with pytest.raises(ImageError, match="band g: the kind of its uncertainty"):
+        Image.read({"g": NDData(pixels, uncertainty=UnknownUncertainty(pixels))})
+
+
+@pytest.mark.parametrize(
+    ("unit", "zeropoint", "gain"),
+    [
+        (u.nJy, 31.4, None),
+        (u.uJy, 23.9, None),
+        (u.Jy, 8.9, None),
+        (u.adu, None, None),
+        (u.electron, None, 1.0),
+    ],
+)
+def test_units_calibrate(pixels, unit, zeropoint, gain):
+    for source in (CCDData(pixels, unit=unit), pixels * unit):
+        band = Image.read(source).bands["image"]
+        assert band.zeropoint == (None if zeropoint is None else pytest.approx(zeropoint, abs=1e-3))
+        assert band.gain == gain
+        assert Image.read(source, zeropoint=25, gain=3).bands["image"].zeropoint == 25
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros(5), np.zeros((2, 3, 4)), np.zeros((0, 4)), 7, [["a"]], np.zeros((3, 3), complex)]
+)
+def test_what_is_no_image_is_refused(wrong):
+    with pytest.raises(ImageError, match="band r: an image must"):
+        Image.read({"r": wrong})
+
+
+def test_hdu_without_pixels_is_refused():
+    with pytest.raises(ImageError, match="band r: the HDU has no pixels"):
+        Image.read({"r": fits.PrimaryHDU()})

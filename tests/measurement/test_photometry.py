@@ -1,0 +1,109 @@
+"""Tests of astrogalaxy.measurement.photometry."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from known_skies import field_of, lattice
+
+from astrogalaxy.measurement.photometry import (
+    KronApertures,
+    ab_magnitude,
+    circle_sums,
+    ellipse_sums,
+    enclosed_share,
+    half_light_radius,
+    kron_apertures,
+    nanojansky,
+)
+from astrogalaxy.measurement.profiles import Moffat, exponent
+
+SIGMA = 1.6
+
+
+def _kron(data: np.ndarray, x: np.ndarray, y: np.ndarray, flux: float, *, noise: float = 1.0) -> KronApertures:
+    n = len(x)
+    axes = np.full(n, SIGMA), np.full(n, SIGMA), np.zeros(n)
+    core = np.full(n, flux * 0.87)
+    return kron_apertures(data, x, y, axes, np.full(n, 12.0), np.inf, core, np.full(n, noise))
+
+
+def test_sums_over_flat_light() -> None:
+    data = np.full((60, 60), 2.0, dtype=np.float32)
+    place, one = np.array([30.0]), np.array([1.0])
+    light, error = ellipse_sums(
+        data, np.float32(3.0) * (data > 0), place, place, (4 * one, 2 * one, 0.3 * one), 2 * one
+    )
+    assert light[0] == pytest.approx(2 * np.pi * 8 * 4, rel=0.01)
+    assert error[0] == pytest.approx(3 * np.sqrt(np.pi * 8 * 4), rel=0.02)
+    light, error = circle_sums(data, data * 0, place, place, 5 * one, gain=4.0)
+    assert light[0] == pytest.approx(2 * np.pi * 25, rel=1e-6)
+    assert error[0] == pytest.approx(np.sqrt(2 * np.pi * 25 / 4), rel=0.01)
+
+
+def test_half_light_radius_of_flat_disk() -> None:
+    y, x = np.mgrid[:80, :80] - 40
+    data = (np.hypot(x, y) < 20).astype(np.float32)
+    place = np.array([40.0, 40.0])
+    light = np.array([data.sum(), -1.0])
+    radius = half_light_radius(data, place, place, np.full(2, 30.0), light)
+    assert radius[0] == pytest.approx(20 / np.sqrt(2), rel=0.01)
+    assert np.isnan(radius[1])
+
+
+def test_kron_radius_of_bright_stars_leads_to_their_profile(rng: np.random.Generator) -> None:
+    x, y = lattice(5, 50, rng)
+    for beta in (2.7, 3.5):
+        data = field_of((250, 250), x, y, 1e6, fwhm=Moffat(beta).fwhm * SIGMA, beta=beta).astype(np.float32)
+        found = _kron(data, x, y, 1e6)
+        assert np.median(found.beta) == pytest.approx(beta, rel=0.08)
+        share, error = enclosed_share(found)
+        light, _ = ellipse_sums(data, data * 0 + 1, x, y, (x * 0 + SIGMA, x * 0 + SIGMA, x * 0), found.radius)
+        np.testing.assert_allclose(light / share, 1e6, rtol=0.02)
+        assert np.all(error < 0.01)
+
+
+def test_apertures_of_faint_stars_stay_steady(rng: np.random.Generator) -> None:
+    x, y = lattice(12, 40, rng)
+    data = field_of((480, 480), x, y, 60.0) + rng.normal(size=(480, 480))
+    found = _kron(data.astype(np.float32), x, y, 60.0)
+    assert np.std(found.radius) < 0.15 * np.median(found.radius)
+    assert 3.5 <= found.radius.min()
+    assert found.radius.max() < 8.0
+    share, _ = enclosed_share(found)
+    assert np.all((share >= 0.8) & (share < 1.0))
+
+
+def test_sources_without_light_get_the_usual_aperture() -> None:
+    data = np.full((40, 40), -1.0, dtype=np.float32)
+    place = np.array([20.0])
+    found = _kron(data, place, place, -5.0)
+    assert found.radius[0] == pytest.approx(2.5 * 1.53)
+    assert np.isfinite(enclosed_share(found)[1]).all()
+
+
+def test_apertures_keep_to_the_room() -> None:
+    data = np.full((40, 40), 1.0, dtype=np.float32)
+    one = np.array([1.0])
+    found = kron_apertures(data, 20 * one, 20 * one, (4 * one, 4 * one, 0 * one), 40 * one, 9.0, 500 * one, one)
+    assert found.radius[0] * 4 <= 9.0
+
+
+def test_share_error_follows_the_noise_of_the_radius() -> None:
+    kron = np.array([1.5, 1.5])
+    apertures = KronApertures(np.full(2, 3.75), kron, np.array([0.0, 0.1]), kron, np.array([0.0, 0.1]))
+    _, error = enclosed_share(apertures)
+    assert error[0] < 0.005
+    assert 0.01 < error[1] < 0.06
+    np.testing.assert_array_equal(apertures.beta, exponent(kron))
+
+
+def test_magnitudes() -> None:
+    assert nanojansky(22.5) == pytest.approx(3630.78, rel=1e-5)
+    flux = np.array([3630.78e9, 1.0, 0.0, -5.0, np.nan])
+    magnitude, error = ab_magnitude(flux, np.full(5, 0.01))
+    assert magnitude[0] == pytest.approx(0.0, abs=1e-5)
+    assert magnitude[1] == pytest.approx(31.4)
+    assert error[1] == pytest.approx(0.010857, rel=1e-3)
+    assert np.isnan(magnitude[2:]).all()
+    assert np.isnan(error[2:]).all()

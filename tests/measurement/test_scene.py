@@ -1,0 +1,113 @@
+"""Tests of astrogalaxy.measurement.scene and canvas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from known_skies import field_of, moffat
+
+from astrogalaxy.measurement.canvas import Canvas, touched
+from astrogalaxy.measurement.moments import Shapes
+from astrogalaxy.measurement.scene import Scene, render
+
+
+def _canvas(data: np.ndarray, bad: np.ndarray | None = None) -> Canvas:
+    none = np.zeros(data.shape, dtype=bool)
+    bad = none if bad is None else bad
+    data = np.where(bad, 0, data).astype(np.float32)
+    return Canvas(data, np.ones_like(data), bad, none)
+
+
+def _scene(canvas: Canvas, x: list[float], y: list[float], *, half: float = 22.0) -> Scene:
+    n = len(x)
+    shapes = Shapes.circles(np.array(x), np.array(y), np.full(n, 1.7))
+    i, j = np.nonzero(~np.eye(n, dtype=bool))
+    return Scene(canvas, shapes, np.full(n, half), np.full(n, 12.0), np.full(n, 3.0), (i, j))
+
+
+def _settle(scene: Scene, rounds: int = 8) -> None:
+    n = len(scene.shapes)
+    first = scene.shapes.take(slice(None))
+    for number in range(rounds):
+        scene.measure_light()
+        scene.measure_shapes(largest=np.full(n, 6.0), origin=first, leash=np.full(n, 2.0), everywhere=number == 0)
+
+
+def test_render_has_the_light_and_shape_asked_for() -> None:
+    shapes = Shapes.circles(np.array([40.3]), np.array([39.6]), np.array([3.0]))
+    shapes.xx[:], shapes.yy[:], shapes.xy[:] = 12.0, 7.0, 3.0
+    stamp = render(shapes, np.array([50.0]), np.array([6.0]), 81)[0].astype(float)
+    assert stamp.sum() == pytest.approx(50.0, rel=0.01)
+    y, x = np.mgrid[:81, :81]
+    assert (stamp * x).sum() / stamp.sum() == pytest.approx(40.3, abs=0.02)
+    dx, dy = x - 40.3, y - 39.6
+    ratio = (stamp * dx * dy).sum() / (stamp * dx**2).sum()
+    assert ratio == pytest.approx(3.0 / 12.0, rel=0.05)
+
+
+def test_two_stars_are_taken_apart() -> None:
+    x, y, flux = [40.0, 46.6], [40.0, 41.0], [1000.0, 300.0]
+    scene = _scene(_canvas(field_of((80, 90), x, y, flux, side=120)), [40.3, 46.3], [39.8, 41.2])
+    _settle(scene)
+    np.testing.assert_allclose(scene.shapes.x, x, atol=0.05)
+    np.testing.assert_allclose(scene.shapes.y, y, atol=0.05)
+    np.testing.assert_allclose(scene.light, flux, rtol=0.03)
+    assert abs(scene.residual).max() < 0.03 * scene.canvas.data.max()
+    for stamps, members, own in scene.batches():
+        alone = stamps.gather(scene.residual) + own
+        np.testing.assert_allclose(alone.sum(axis=(1, 2)), np.array(flux)[members], rtol=0.06)
+
+
+def test_image_and_guess_are_left_alone() -> None:
+    canvas = _canvas(field_of((60, 60), [30.0], [30.0], 500.0))
+    before = canvas.data.copy()
+    shapes = Shapes.circles(np.array([30.4]), np.array([30.0]), np.array([1.7]))
+    scene = Scene(canvas, shapes, np.array([15.0]), np.array([10.0]), np.array([3.0]))
+    _settle(scene)
+    np.testing.assert_array_equal(canvas.data, before)
+    assert shapes.x[0] == 30.4
+
+
+def test_models_and_residual_add_up_to_the_image(rng: np.random.Generator) -> None:
+    x, y = rng.uniform(5, 75, (2, 12))
+    canvas = _canvas(field_of((80, 80), x, y, 400.0) + rng.normal(size=(80, 80)))
+    scene = _scene(canvas, list(x), list(y), half=30.0)
+    _settle(scene, rounds=3)
+    total = scene.residual.astype(float)
+    for k in range(12):
+        stamp = render(scene.shapes.take([k]).shifted(100, 100), scene.light[k : k + 1], scene.beta[k : k + 1], 281)[0]
+        total += stamp[100:180, 100:180]
+    # What is left out is the light beyond each model's square, and changes too small to redraw.
+    np.testing.assert_allclose(total, canvas.data, atol=1.5)
+
+
+def test_bad_pixels_are_filled_by_the_model() -> None:
+    star = field_of((60, 60), [30.2], [29.7], 1000.0, side=60)
+    bad = np.zeros((60, 60), dtype=bool)
+    bad[28:33, 32] = bad[40:] = True
+    scene = _scene(_canvas(star, bad), [30.0], [30.0], half=15.0)
+    _settle(scene, rounds=12)
+    assert scene.light[0] == pytest.approx(1000.0, rel=0.03)
+    assert scene.shapes.x[0] == pytest.approx(30.2, abs=0.05)
+    assert np.all(scene.residual[bad] == 0)
+
+
+def test_twice_the_same_star_shares_its_light() -> None:
+    scene = _scene(_canvas(moffat((60, 60), 30.0, 30.0, 1000.0)), [30.0, 30.0], [30.0, 30.0])
+    for _ in range(20):
+        scene.measure_light()
+    # The width is only guessed, and with it the light.
+    assert scene.light.sum() == pytest.approx(1000.0, rel=0.08)
+    assert scene.light.min() > 400.0
+
+
+def test_touched_looks_at_bad_saturated_and_edge() -> None:
+    none = np.zeros((50, 60), dtype=bool)
+    bad, saturated = none.copy(), none.copy()
+    bad[10, 20], saturated[30, 40] = True, True
+    data = np.zeros((50, 60), dtype=np.float32)
+    canvas = Canvas(data, data + 1, bad, saturated)
+    x, y = np.array([20.0, 25.0, 40.0, 3.0, 30.0, 57.0]), np.array([13.0, 10.0, 26.0, 25.0, 20.0, 25.0])
+    np.testing.assert_array_equal(touched(canvas, x, y, np.full(6, 4.0)), [True, False, True, True, False, True])
+    clean = Canvas(data, data + 1, none, none)
+    np.testing.assert_array_equal(touched(clean, x, y, np.full(6, 4.0)), [False, False, False, True, False, True])

@@ -1,0 +1,125 @@
+"""Every file under pipelines/ is valid and explained, and says of its survey what is so."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from astrogalaxy._yaml import parse_yaml
+from astrogalaxy.config import RecipeConfig, SurveyConfig, commented_yaml, pipelines_folder, presets
+
+FOLDER = pipelines_folder()
+FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.y*ml"))
+SURVEYS = [name for name in FILES if not name.startswith("recipes/")]
+
+
+def test_there_is_one_for_each_survey() -> None:
+    assert set(presets()) >= {"quickstart", "sdss", "legacy", "panstarrs", "hsc"}
+    assert len(presets()) == len(SURVEYS), "every survey file has a name of its own"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_it_is_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ASTROGALAXY_DATA", "/data")  # recipes read the training data from there
+    (RecipeConfig if name.startswith("recipes/") else SurveyConfig).read(FOLDER / name)
+
+
+@pytest.mark.parametrize("name", SURVEYS)
+def test_every_key_has_a_comment(name: str) -> None:
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    rows = text.splitlines()
+    assert rows[0].startswith("# "), "the file begins by saying what it is"
+    for way, line in parse_yaml(text, source=name).lines.items():
+        if way and not isinstance(way[-1], int):
+            assert "#" in rows[line - 2] or "#" in rows[line - 1], f"{name}:{line}: no comment for {way[-1]}"
+
+
+@pytest.mark.parametrize("name", sorted(presets()))
+def test_init_writes_the_same_configuration(name: str, tmp_path: Path) -> None:
+    for file, text in (("init.yml", commented_yaml(name)), ("copy.yml", presets()[name].read_text("utf-8"))):
+        (tmp_path / file).write_text(text, encoding="utf-8")
+    assert SurveyConfig.read(tmp_path / "init.yml") == SurveyConfig.read(tmp_path / "copy.yml")
+
+
+@pytest.mark.parametrize(
+    ("name", "band", "file", "field"),
+    [
+        ("quickstart", "g", "quickstart-g.fits", None),
+        ("sdss", "r", "frame-r-003918-3-0213.fits.bz2", "003918-3-0213"),
+        ("sdss", "g", "frame-g-003918-3-0213.fits", "003918-3-0213"),
+        ("legacy", "z", "legacysurvey-1498p020-image-z.fits.fz", "1498p020"),
+        ("panstarrs", "i", "rings.v3.skycell.1784.059.stk.i.unconv.fits", "1784.059"),
+        ("hsc", "i", "calexp-HSC-I-9813-4,4.fits", "9813-4,4"),
+    ],
+)
+def test_it_finds_the_files_of_the_archive(name: str, band: str, file: str, field: str | None) -> None:
+    config = SurveyConfig.read(presets()[name])
+    (pattern,) = config.images.patterns(band)
+    assert fnmatch.fnmatchcase(file, Path(pattern).name.replace("{field}", field or ""))
+    others = [other for other in config.images.bands if other != band]
+    for other in others:
+        (pattern,) = config.images.patterns(other)
+        assert not fnmatch.fnmatchcase(file, Path(pattern).name.replace("{field}", "*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "zeropoint", "hdu", "weight"),
+    [
+        ("quickstart", 22.5, "auto", False),
+        ("sdss", 22.5, 0, False),
+        ("legacy", 22.5, 1, True),
+        ("panstarrs", "MAGZERO", "auto", False),
+        ("hsc", 27.0, 1, False),
+    ],
+)
+def test_it_knows_the_survey(name: str, zeropoint: float | str, hdu: int | str, weight: bool) -> None:
+    images = SurveyConfig.read(presets()[name]).images
+    assert images.zeropoint == zeropoint
+    assert images.hdu == hdu
+    assert (images.weight is not None) == weight
+    assert len(images.bands) == 3
+
+
+def test_sdss_finds_real_frames(shared_data: Path) -> None:
+    config = SurveyConfig.read(presets()["sdss"])
+    for band in config.images.bands:
+        (pattern,) = config.images.patterns(band)
+        assert sorted((shared_data / "sdss").glob(Path(pattern).name.replace("{field}", "003918-*")))
+
+
+def test_the_readme_lists_every_file() -> None:
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for name in SURVEYS:
+        assert f"`{name}`" in readme
+
+
+def test_the_readme_converts_pan_starrs_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The documented lines undo the asinh scale, repair the WCS and write the zero point."""
+    flux = np.linspace(-30, 5000, 400).reshape(20, 20)
+    offset, softening = 1.5, 40.0
+    stack = fits.ImageHDU(np.arcsinh((flux - offset) / (2 * softening)) * 2.5 / np.log(10))
+    stack.header.update(
+        BOFFSET=offset, BSOFTEN=softening, EXPTIME=731.0, CTYPE1="RA---TAN", CTYPE2="DEC--TAN"
+    )
+    stack.header.update(CDELT1=-7e-5, CDELT2=7e-5, CRVAL1=10.0, CRVAL2=41.0)
+    stack.header.update(PC001001=0.0, PC001002=1.0, PC002001=1.0, PC002002=0.0)
+    name = "rings.v3.skycell.1784.059.stk.r.unconv.fits"
+    fits.HDUList([fits.PrimaryHDU(), stack]).writeto(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    (lines,) = re.findall(
+        r"```python\n(.*?)```", (FOLDER / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    exec(compile(lines, "README.md", "exec"), {})
+
+    with fits.open(tmp_path / "converted" / name) as hdus:
+        header, data = hdus[0].header, hdus[0].data
+    np.testing.assert_allclose(data, flux, rtol=1e-5, atol=1e-3)
+    assert header["MAGZERO"] == pytest.approx(25 + 2.5 * np.log10(731))
+    assert not {"BSOFTEN", "BOFFSET", "PC001001"} & set(header)
+    np.testing.assert_allclose(WCS(header).wcs.pc, [[0, 1], [1, 0]])
