@@ -20,6 +20,7 @@ __all__ = ["Located", "Start", "locate", "stacked"]
 _BOX_SIGMAS = 2.6
 # A neighbour is felt where its surface brightness exceeds this share of the sky noise.
 _FELT_NOISE = 0.15
+_FELT_ELSEWHERE = 0.1
 _WING_SIGMAS = 12.0
 _USUAL_BETA = 3.0
 _ROUNDS = 6
@@ -160,7 +161,22 @@ def locate(canvas: Canvas, start: Start, *, circle: np.ndarray, kron_factor: flo
     shapes.put(modelled, scene.shapes)
     shapes = _rounded(shapes, canvas.noise_at(shapes.x, shapes.y))
     apertures = _apertures(canvas, start, shapes, scene, alone, modelled, kron_factor)
+    half, core = _widths(canvas, shapes, apertures, circle)
     return Located(shapes, apertures, bad_centroid, bad_shape, modelled, half, core, pairs, scene)
+
+
+def _widths(
+    canvas: Canvas, shapes: Shapes, apertures: KronApertures, circle: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Half widths of stamps for all the light and for the apertures, now that shapes and light are known."""
+    a, _, _ = shapes.axes()
+    core = np.ceil(np.fmax(apertures.radius * a, circle)) + 3.0
+    profile = Moffat(apertures.beta)
+    light = np.maximum(shapes.core, 0.0) / profile.core
+    # Other bands may be deeper than the reference.
+    level = _FELT_ELSEWHERE * canvas.noise_at(shapes.x, shapes.y) * shapes.area / np.maximum(light, 1e-30)
+    wing = a * np.minimum(profile.radius_of(level), _WING_SIGMAS)
+    return np.maximum(core, np.ceil(wing) + 2.0), core
 
 
 def _rounded(shapes: Shapes, noise: np.ndarray) -> Shapes:

@@ -47,7 +47,11 @@ def measure(
     Kron's size for the total, a circle for ``flux_aper``. Neighbours are modelled and taken
     away first. What a source's profile puts outside the ellipse is added to the total, by
     the same factor in all bands, so that colours do not change. Stars and exponential disks
-    come out right within 2 %; a de Vaucouleurs galaxy loses 5 to 20 % in its endless wings.
+    come out right within about 2 % above a signal to noise of 30. A de Vaucouleurs galaxy loses
+    5 to 10 % in its endless wings where it is bright, and up to a third where they drown in
+    the noise. The errors of total fluxes hold that of this addition, which is common to all
+    bands: errors of colours made from them are upper limits. No PSF is matched between bands:
+    0.1 arcsec of seeing between two bands moves the total colours of stars by about 0.015 mag.
 
     Parameters
     ----------
@@ -85,6 +89,18 @@ def measure(
         If a band has no WCS and another shape than the reference.
     ValueError
         If `aperture`, `kron_factor` or `pixel_scale` is not a positive number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.images import Image
+    >>> from astrogalaxy.measurement import Sources, measure
+    >>> y, x = np.mgrid[:96, :96]
+    >>> star = 500 * np.exp(-((x - 40.3) ** 2 + (y - 52.0) ** 2) / 8)
+    >>> image = Image.read({"r": star + np.random.default_rng(1).normal(size=star.shape)})
+    >>> table = measure(image, Sources.around([40], [52], side=12), pixel_scale=0.4)
+    >>> f"{table['x'][0]:.1f} {table['a'][0]:.1f}"
+    '40.3 0.8'
     """
     for name, value in (("aperture", aperture), ("kron_factor", kron_factor), ("pixel_scale", pixel_scale)):
         if value is not None and not (np.isfinite(value) and value > 0):

@@ -36,7 +36,8 @@ __all__ = ["Trained", "train"]
 
 logger = logging.getLogger(__name__)
 
-_AVERAGE_OVER = 0.998  # decay per step of the averaged weights that are kept
+# The weights that are kept are a running average, renewed every few steps (each costs time).
+_AVERAGE_EVERY, _AVERAGE_DECAY = 10, 0.97
 _VALIDATION_BATCHES = 10
 
 
@@ -121,7 +122,12 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback]) -> light
         max_steps=settings.steps, precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
         accelerator="auto", devices="auto", default_root_dir=folder,
         logger=[CSVLogger(folder, name="log", version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
-        callbacks=[keep, EMAWeightAveraging(decay=_AVERAGE_OVER, use_buffers=True), LearningRateMonitor(), *extra],
+        callbacks=[
+            keep, LearningRateMonitor(), *extra,
+            EMAWeightAveraging(
+                decay=_AVERAGE_DECAY, use_buffers=True, update_every_n_steps=_AVERAGE_EVERY
+            ),
+        ],
         val_check_interval=settings.validate_every, check_val_every_n_epoch=None,
         limit_val_batches=_VALIDATION_BATCHES, num_sanity_val_steps=0, gradient_clip_val=20.0,
         enable_model_summary=False, enable_progress_bar=bool(extra), log_every_n_steps=20,

@@ -128,7 +128,7 @@ def field_of(
     """Image without noise of many stars; each is drawn on a square of `side` pixels."""
     image = np.zeros(shape)
     for xi, yi, light in zip(x, y, np.broadcast_to(flux, np.shape(x)), strict=True):
-        x0, y0 = int(round(xi)) - side // 2, int(round(yi)) - side // 2
+        x0, y0 = round(xi) - side // 2, round(yi) - side // 2
         stamp = moffat((side, side), xi - x0, yi - y0, light, **profile)
         low_x, low_y = max(x0, 0), max(y0, 0)
         high_x, high_y = min(x0 + side, shape[1]), min(y0 + side, shape[0])
