@@ -155,7 +155,9 @@ class SourceCatalog(Table):
         first = tables[0]
         for number, table in enumerate(tables[1:], start=2):
             _check_alike(first, table, number)
-        stacked = vstack(tables, join_type="exact", metadata_conflicts="silent")
+        # Of a single table vstack returns, before astropy 7.2, that table itself.
+        alone = len(tables) == 1
+        stacked = first.copy() if alone else vstack(tables, join_type="exact", metadata_conflicts="silent")
         stacked.meta = _agreed_meta(tables)
         return stacked
 

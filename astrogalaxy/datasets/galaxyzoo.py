@@ -60,7 +60,7 @@ def read_galaxy_zoo2(folder: str | Path) -> list[GalaxyCutout]:
     table = Table.read(table_path, format="ascii.csv")
     missing = {"objid", "asset_id", "derived_label", _SMOOTH, _DISK} - set(table.colnames)
     if missing:
-        msg = f"{table_path}: no column {sorted(missing)[0]!r}"
+        msg = f"{table_path}: no column {min(missing)!r}"
         raise ImageError(msg)
     return [
         GalaxyCutout(
@@ -86,12 +86,21 @@ def cutout_light(path: str | Path, *, shrink: float = 1.0) -> NDArray[np.float32
     -------
     ndarray
         ``(3, n, n)`` float32 in g, r, i; brightest pixel of the mean 1, sky 0.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing or is no image.
     """
     import sep
     from PIL import Image as Picture
 
-    with Picture.open(path) as picture:
-        rgb = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
+    try:
+        with Picture.open(path) as picture:
+            rgb = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
+    except OSError as error:
+        msg = f"{path}: cannot be read as an image: {error}"
+        raise ImageError(msg) from error
     brightness = rgb.mean(axis=2)
     linear = np.sinh(_SOFTENING * brightness) / _SOFTENING
     light = rgb * (linear / np.maximum(brightness, 1e-4))[..., None]

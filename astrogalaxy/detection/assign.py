@@ -115,4 +115,8 @@ def _one_source_per_cell(
     lowest = price.new_full((n_cells,), torch.inf)
     lowest.scatter_reduce_(0, cell, price, "amin")
     keep = price <= lowest[cell]
+    # twins (same box, same class) cost the same: the first of them gets the cell
+    first = source.new_full((n_cells,), len(chosen))
+    first.scatter_reduce_(0, cell[keep], source[keep], "amin")
+    keep &= source == first[cell]
     return Assignment(cell[keep], source[keep], iou[source, slot][keep])

@@ -92,6 +92,7 @@ def find_aligned(
 ) -> Detections:
     """Find the sources on bands that are aligned already; see `find`."""
     card = runtime.weights.card
+    check_bands(card, len(aligned.snr))
     cube = pad_to_multiple(network_input(aligned.snr, card.inputs), card.architecture.stride)
     lowest = card.threshold if threshold is None else threshold
     boxes = decode(
@@ -106,7 +107,8 @@ def find_aligned(
 def check_bands(card: WeightCard, n_bands: int) -> None:
     """Refuse a number of bands that the weights were not made for."""
     if not card.min_bands <= n_bands <= card.max_bands:
-        msg = f"weights {card.name} serve {card.min_bands} to {card.max_bands} bands, not {n_bands}; choose other weights or bands"
+        served = f"{card.min_bands} to {card.max_bands} bands, not {n_bands}"
+        msg = f"weights {card.name} serve {served}; choose other weights or bands"
         raise WeightsError(msg)
 
 

@@ -7,6 +7,8 @@ channels are summed in neighbouring groups, each sum again in units of its noise
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +42,7 @@ def map_bands(snr: Cube, channels: int) -> Cube:
     edges = np.linspace(0, n, channels + 1)
     groups = [
         range(int(np.floor(low + 1e-9)), max(int(np.ceil(high - 1e-9)), int(low) + 1))
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+        for low, high in pairwise(edges)
     ]
     return np.stack([snr[list(g)].sum(0) / np.float32(np.sqrt(len(g))) for g in groups])
 

@@ -123,7 +123,7 @@ def _source_loss(
 
 
 def _ignored(targets: Targets) -> list[tuple[int, Tensor]]:
-    """The boxes to ignore, by image."""
+    """Return the boxes to ignore, by image."""
     batch, boxes = targets.batch[targets.ignore], targets.boxes[targets.ignore]
     return [(int(image), boxes[batch == image]) for image in batch.unique()]
 

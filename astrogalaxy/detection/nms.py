@@ -26,12 +26,17 @@ def suppress(boxes: Floats, scores: Floats, *, iou: float = 0.5) -> NDArray[np.i
     scores : ndarray
         ``(n,)``; ties are broken by order.
     iou : float
-        Overlap (intersection over union) above which the lower score goes.
+        Overlap (intersection over union) above which the lower score goes; above 0, at most 1.
 
     Returns
     -------
     ndarray
         Indices of the boxes kept, best first.
+
+    Raises
+    ------
+    ValueError
+        If ``iou`` is out of range.
 
     Examples
     --------
@@ -40,6 +45,9 @@ def suppress(boxes: Floats, scores: Floats, *, iou: float = 0.5) -> NDArray[np.i
     >>> suppress(boxes, np.array([0.9, 0.8, 0.7]))
     array([0, 2])
     """
+    if not 0 < iou <= 1:
+        msg = f"iou must be above 0 and at most 1, not {iou}"
+        raise ValueError(msg)
     order = np.argsort(-scores, kind="stable")
     ranked = np.asarray(boxes, dtype=np.float64)[order]
     better, worse = _overlapping(ranked, iou)
@@ -52,12 +60,14 @@ def _overlapping(boxes: Floats, iou: float) -> tuple[NDArray[np.intp], NDArray[n
         empty = np.zeros(0, dtype=np.intp)
         return empty, empty
     side = boxes[:, 2:].max(axis=1)
-    # boxes of one octave are compared with each other and with the next octave
+    # boxes can only overlap by more than `iou` if their sides differ by less than 1 / iou: each
+    # octave of sides is compared with itself and with so many next ones (one, down to iou = 0.5)
+    spread = max(int(np.ceil(-np.log2(iou))), 1)
     octave = np.floor(np.log2(np.maximum(side, 1e-3))).astype(int)
     first, second = [], []
     for value in np.unique(octave):
-        members = np.nonzero((octave == value) | (octave == value + 1))[0]
-        reach = 2.0 ** (value + 2) * (1 - iou) / (1 + iou) * np.sqrt(2)
+        members = np.nonzero((octave >= value) & (octave <= value + spread))[0]
+        reach = 2.0 ** (value + spread + 1) * (1 - iou) / (1 + iou) * np.sqrt(2)
         pairs = cKDTree(boxes[members, :2]).query_pairs(reach, output_type="ndarray")
         first.append(members[pairs[:, 0]])
         second.append(members[pairs[:, 1]])

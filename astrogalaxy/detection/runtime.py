@@ -126,7 +126,11 @@ def _on_gpu(weights: Weights, _threads: int) -> Forward:
     from astrogalaxy.detection.export import network_from_tensors
     from astrogalaxy.detection.network import AstroYolo
 
-    network = network_from_tensors(AstroYolo(weights.card.architecture), weights.tensors)
+    try:
+        network = network_from_tensors(AstroYolo(weights.card.architecture), weights.tensors)
+    except (ValueError, RuntimeError) as error:
+        msg = f"{weights.path}: the tensors do not fit the network that the card names: {error}"
+        raise WeightsError(msg) from error
     network = network.to("cuda", memory_format=torch.channels_last)
 
     def forward(image: Cube) -> list[Cube]:

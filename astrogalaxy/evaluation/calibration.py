@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,10 +15,12 @@ from scipy.special import expit
 from astrogalaxy.detection.decode import Boxes, decode
 from astrogalaxy.detection.inputs import network_input, pad_to_multiple
 from astrogalaxy.detection.runtime import Runtime
-from astrogalaxy.evaluation.matching import match_positions, precision_recall
-from astrogalaxy.models import Calibration, Weights
+from astrogalaxy.evaluation.matching import Match, match_positions, precision_recall
+from astrogalaxy.models import HEADS, Calibration, Weights
 
 __all__ = ["CalibrationResult", "calibrate", "expected_calibration_error", "fit_platt"]
+
+logger = logging.getLogger(__name__)
 
 _LOWEST_LOGIT = -4.0
 _RADIUS = 3.0
@@ -63,8 +66,12 @@ def calibrate(weights: Weights, scenes: Sequence[Labelled]) -> CalibrationResult
     Returns
     -------
     CalibrationResult
-        The threshold is where F1 is highest.
+        The threshold is where F1 is highest. Without scenes the logits stay as they are, the
+        threshold is 0.5 and there are no metrics.
     """
+    if not scenes:
+        logger.warning("%s: no validation scenes, so its probabilities are not calibrated", weights.path)
+        return CalibrationResult({head: Calibration() for head in HEADS}, 0.5, {})
     runtime = Runtime(weights, device="cpu")
     scored = [_score(runtime, snr, sources) for snr, sources in scenes]
     held = scored[::_HELD_OUT]
@@ -81,6 +88,17 @@ def calibrate(weights: Weights, scenes: Sequence[Labelled]) -> CalibrationResult
 def fit_platt(logit: Floats, target: Floats) -> Calibration:
     """Platt scaling by maximum likelihood; targets may be fractions.
 
+    Parameters
+    ----------
+    logit, target : ndarray
+        ``(n,)``, finite. Where fewer than two are given, or all targets are the same, nothing
+        can be learnt and the logits stay as they are.
+
+    Returns
+    -------
+    Calibration
+        Its slope is positive: calibration never turns the order round.
+
     Examples
     --------
     >>> import numpy as np
@@ -89,6 +107,7 @@ def fit_platt(logit: Floats, target: Floats) -> Calibration:
     >>> round(fit_platt(logit, target).slope, 2)
     0.55
     """
+    logit, target = np.asarray(logit, dtype=float), np.asarray(target, dtype=float)
     if len(logit) < 2 or np.ptp(target) == 0:
         return Calibration()
 
@@ -109,10 +128,22 @@ def expected_calibration_error(probability: Floats, target: Floats, *, bins: int
         ``(n,)``; targets 0, 1 or a fraction.
     bins : int
         Number of bins.
+
+    Returns
+    -------
+    float
+        0 where nothing was said.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> expected_calibration_error(np.full(4, 0.75), np.array([1.0, 1.0, 1.0, 0.0]), bins=1)
+    0.0
     """
     order = np.argsort(probability, kind="stable")
     parts = [p for p in np.array_split(order, bins) if len(p)]
-    return float(sum(len(p) * abs(probability[p].mean() - target[p].mean()) for p in parts) / max(len(order), 1))
+    distance = sum(len(p) * abs(probability[p].mean() - target[p].mean()) for p in parts)
+    return float(distance / max(len(order), 1))
 
 
 def _score(runtime: Runtime, snr: NDArray[np.float32], sources: NDArray[np.void]) -> _Scored:
@@ -162,8 +193,8 @@ def _best_threshold(scored: Sequence[_Scored], calibration: Calibration) -> floa
 
 def _metrics(scored: Sequence[_Scored], calibration: dict[str, Calibration]) -> dict[str, float]:
     metrics: dict[str, float] = {}
-    for name, head, answer in (("source", "source", "real"), ("galaxy", "galaxy", "galaxy"), ("disk", "disk", "disk")):
-        logit, target = _known(scored, head, answer)
+    for name in HEADS:
+        logit, target = _known(scored, name, "real" if name == "source" else name)
         if not len(target):
             continue
         p = expit(calibration[name].slope * logit + calibration[name].offset)
@@ -176,8 +207,6 @@ def _metrics(scored: Sequence[_Scored], calibration: dict[str, Calibration]) -> 
 
 def _detection(scored: Sequence[_Scored]) -> tuple[float, float]:
     """Average precision and best F1 over all scenes, ignored sources left out."""
-    from astrogalaxy.evaluation.matching import Match
-
     logit, real = _known(scored, "source", "real")
     truth = np.where(real > 0, 0, -1)
     curve = precision_recall(

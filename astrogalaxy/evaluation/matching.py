@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-__all__ = ["Curve", "Match", "match_positions", "precision_recall"]
+__all__ = ["Curve", "Match", "match_positions", "match_sky", "precision_recall"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Match:
     truth : ndarray
         ``(n_found,)`` index of the true source of each found one; -1 for none.
     distance : ndarray
-        ``(n_found,)`` in pixels; NaN for none.
+        ``(n_found,)`` in pixels, or in arcsec on the sky; NaN for none.
     n_truth : int
         Number of true sources.
     """
@@ -67,11 +67,15 @@ def match_positions(
     Parameters
     ----------
     x, y, score : array-like
-        Found sources.
+        Found sources. Those without a position (NaN) match nothing, and come last without a score.
     true_x, true_y : array-like
         True sources, same pixels.
     radius : float
         Largest distance in pixels.
+
+    Returns
+    -------
+    Match
 
     Examples
     --------
@@ -80,15 +84,58 @@ def match_positions(
     """
     found = np.column_stack([np.asarray(x, float), np.asarray(y, float)])
     true = np.column_stack([np.asarray(true_x, float), np.asarray(true_y, float)])
+    return _match(found, np.asarray(score, float), true, radius)
+
+
+def match_sky(
+    ra: ArrayLike, dec: ArrayLike, score: ArrayLike, true_ra: ArrayLike, true_dec: ArrayLike, *, radius: float
+) -> Match:
+    """Match positions on the sky; else as `match_positions`.
+
+    Parameters
+    ----------
+    ra, dec, true_ra, true_dec : array-like
+        Degrees, one frame for both.
+    score : array-like
+        Of the found sources.
+    radius : float
+        Largest distance in arcsec.
+
+    Returns
+    -------
+    Match
+
+    Examples
+    --------
+    >>> match_sky([359.9999], [0.0], [1.0], [0.0001], [0.0], radius=1).distance.round(3)
+    array([0.72])
+    """
+    chord = 2 * np.sin(np.radians(radius / 3600) / 2)
+    match = _match(_directions(ra, dec), np.asarray(score, float), _directions(true_ra, true_dec), chord)
+    distance = np.degrees(2 * np.arcsin(match.distance / 2)) * 3600
+    return Match(match.truth, distance, match.n_truth)
+
+
+def _directions(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
+    """Unit vectors ``(n, 3)``: distances between them know no poles and no ra = 0."""
+    ra, dec = np.radians(np.asarray(ra, float)), np.radians(np.asarray(dec, float))
+    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+
+
+def _match(
+    found: NDArray[np.float64], score: NDArray[np.float64], true: NDArray[np.float64], radius: float
+) -> Match:
+    """Match points ``(n, k)``."""
     truth = np.full(len(found), -1, dtype=np.intp)
     distance = np.full(len(found), np.nan)
-    if len(found) and len(true):
-        near = cKDTree(true).query_ball_point(found, radius)
+    placed, real = (np.nonzero(np.isfinite(points).all(axis=1))[0] for points in (found, true))
+    if len(placed) and len(real):
+        near = dict(zip(placed, cKDTree(true[real]).query_ball_point(found[placed], radius), strict=True))
         free = np.ones(len(true), dtype=bool)
-        for i in np.argsort(-np.asarray(score, float), kind="stable"):
-            options = [j for j in near[i] if free[j]]
+        for i in np.argsort(-score, kind="stable"):
+            options = [j for j in real[near.get(i, [])] if free[j]]
             if options:
-                gaps = np.hypot(*(true[options] - found[i]).T)
+                gaps = np.hypot.reduce(true[options] - found[i], axis=1)
                 truth[i] = options[int(np.argmin(gaps))]
                 distance[i] = gaps.min()
                 free[truth[i]] = False
@@ -96,7 +143,25 @@ def match_positions(
 
 
 def precision_recall(score: ArrayLike, match: Match) -> Curve:
-    """Precision and recall of a match, as a function of the score."""
+    """Precision and recall of a match, as a function of the score.
+
+    Parameters
+    ----------
+    score : array-like
+        Of the found sources; equal ones are taken in their order.
+    match : Match
+        What each of them is.
+
+    Returns
+    -------
+    Curve
+
+    Examples
+    --------
+    >>> match = match_positions([0.0, 9.0], [0.0, 0.0], [0.9, 0.8], [0.0, 5.0], [0.0, 0.0], radius=1)
+    >>> precision_recall([0.9, 0.8], match).average_precision
+    0.5
+    """
     order = np.argsort(-np.asarray(score, float), kind="stable")
     hits = np.cumsum(match.matched[order])
     precision = hits / np.arange(1, len(hits) + 1)

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astrogalaxy.images.grids import BandPixels, ReferencePixels
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from astrogalaxy.images.band import Band
-    from astrogalaxy.images.grids import GridMap, Shift
+    from astrogalaxy.images.grids import GridMap
 
 __all__ = ["Aligned", "resample", "significance"]
 
-# Blocks of this many pixels a side are resampled at a time. They are cut at multiples of
-# it on the reference grid, so that a pixel is treated alike in every section.
-_BLOCK = 256
-# More neighbours than this along an axis are gathered pixel by pixel.
-_MAX_TAPS = 4
+# At most this many rows and columns are resampled at a time: bounds the memory, and keeps
+# work arrays (2 MB) where the processor's cache and allocator are quick. Blocks are wide
+# because files are stored by rows, and compressed ones are unpacked by whole rows.
+_BLOCK = (128, 2048)
 # A bad pixel counts where bilinear interpolation gives it more than this weight.
 _TOUCHED = 1e-3
 
@@ -80,102 +80,49 @@ def resample(band: Band, grid: GridMap, section: Section) -> tuple[NDArray[np.fl
     """
     snr = np.zeros(section.shape, dtype=np.float32)
     bad = np.ones(section.shape, dtype=bool)
-    for y0, y1 in _cuts(section.y0, section.y1):
-        strip = Section(section.x0, section.x1, y0, y1)
-        part = grid.cover(strip, band.shape)
-        if 0 in part.shape:
-            continue
-        source = _Source(*significance(band, part), part, grid, band.shape)
-        for x0, x1 in _cuts(section.x0, section.x1):
-            block = Section(x0, x1, y0, y1)
+    for y0, y1 in _cuts(section.y0, section.y1, _BLOCK[0]):
+        for x0, x1 in _cuts(section.x0, section.x1, _BLOCK[1]):
             where = (slice(y0 - section.y0, y1 - section.y0), slice(x0 - section.x0, x1 - section.x0))
-            source.fill(block, snr[where], bad[where])
+            _resample_block(band, grid, Section(x0, x1, y0, y1), snr[where], bad[where])
     snr *= np.float32(grid.scale)
     snr[bad] = 0
     return snr, bad
 
 
-class _Source:
-    """A part of a band, and the ways to interpolate in it."""
+def _resample_block(
+    band: Band, grid: GridMap, block: Section, snr: NDArray[np.float32], bad: NDArray[np.bool_]
+) -> None:
+    """Write a block of the reference grid into `snr` and `bad`; leave them where the band has nothing."""
+    from reproject import reproject_interp
 
-    def __init__(
-        self,
-        values: NDArray[np.float32],
-        bad: NDArray[np.bool_],
-        part: Section,
-        grid: GridMap,
-        shape: tuple[int, int],
-    ) -> None:
-        self._values, self._bad = values, bad
-        self._part, self._grid, self._shape = part, grid, shape
-        if grid.bins > 1:
-            self._values, self._bad = _binned(values, bad, grid.bins)
-
-    def fill(self, block: Section, snr: NDArray[np.float32], bad: NDArray[np.bool_]) -> None:
-        """Interpolate onto a block of the reference grid that no multiple of `_BLOCK` cuts."""
-        around = _around(block).clip(self._grid.shape)
-        shift = self._grid.shift(around) if self._grid.bins == 1 else None
-        if shift is not None and max(shift.taps) <= _MAX_TAPS and shift.within(around, self._shape):
-            self._fill_shifted(block, shift, snr, bad)
-        else:
-            self._fill_gathered(block, snr, bad)
-
-    def _fill_shifted(
-        self, block: Section, shift: Shift, snr: NDArray[np.float32], bad: NDArray[np.bool_]
-    ) -> None:
-        """Add up shifted copies: quick, for grids that hardly turn or stretch within a block."""
-        weights = shift.weights(block)
-        row, column = block.y0 + shift.y - self._part.y0, block.x0 + shift.x - self._part.x0
-        ny, nx = block.shape
-        reach = (slice(row, row + ny + shift.taps[0] - 1), slice(column, column + nx + shift.taps[1] - 1))
-        snr[...] = _weighted(self._values[reach], *weights)
-        touching = self._bad[reach]
-        bad[...] = _weighted(touching.astype(np.float32), *weights) > _TOUCHED if touching.any() else False
-
-    def _fill_gathered(self, block: Section, snr: NDArray[np.float32], bad: NDArray[np.bool_]) -> None:
-        """Look up each pixel's neighbours: for all grids, and at the band's edges."""
-        from scipy import ndimage
-
-        x, y = self._grid.positions(block)
-        ny, nx = self._shape
-        with np.errstate(invalid="ignore"):
-            inside = (x >= -0.5) & (x <= nx - 0.5) & (y >= -0.5) & (y <= ny - 0.5)
-        bins, part = self._grid.bins, self._part
-        where = np.stack([(y - part.y0 - (bins - 1) / 2) / bins, (x - part.x0 - (bins - 1) / 2) / bins])
-        where[:, ~inside] = 0
-        ndimage.map_coordinates(self._values, where, output=snr, order=1, prefilter=False, mode="nearest")
-        np.logical_not(inside, out=bad)
-        if self._bad.any():
-            touched = self._bad.astype(np.float32)
-            touched = ndimage.map_coordinates(touched, where, order=1, prefilter=False, mode="nearest")
-            bad |= touched > _TOUCHED
+    part = grid.cover(block, band.shape)
+    if 0 in part.shape:
+        return
+    values, touched = significance(band, part)
+    if grid.bins > 1:
+        values, touched = _binned(values, touched, grid.bins)
+    layers = np.stack([values, touched]) if touched.any() else values[None]
+    made = np.empty((len(layers), *block.shape), dtype=np.float32)
+    reproject_interp(
+        (layers, BandPixels(part.x0 // grid.bins, part.y0 // grid.bins)),
+        ReferencePixels(grid, block),
+        order="bilinear",
+        roundtrip_coords=False,
+        output_array=made,
+        return_footprint=False,
+    )
+    snr[...] = made[0]
+    # Not a number: outside the band.
+    np.isnan(made[0], out=bad)
+    if len(made) > 1:
+        bad |= made[1] > _TOUCHED
 
 
-def _weighted(
-    values: NDArray[np.float32], rows: list[NDArray[np.float32]], columns: list[NDArray[np.float32]]
-) -> NDArray[np.float32]:
-    """Sum of shifted copies of `values`, each with its weight along the rows and the columns."""
-    ny, nx = rows[0].shape
-    total = np.zeros((ny, nx), dtype=np.float32)
-    along, product = np.empty_like(total), np.empty_like(total)
-    for j, row in enumerate(rows):
-        along[...] = 0
-        for i, column in enumerate(columns):
-            along += np.multiply(values[j : j + ny, i : i + nx], column, out=product)
-        total += np.multiply(along, row, out=product)
-    return total
-
-
-def _cuts(start: int, stop: int) -> list[tuple[int, int]]:
-    """Cut start..stop at the multiples of `_BLOCK`."""
-    edges = [start, *range((start // _BLOCK + 1) * _BLOCK, stop, _BLOCK), stop]
+def _cuts(start: int, stop: int, longest: int) -> list[tuple[int, int]]:
+    """Cut start..stop into equal parts of at most `longest`."""
+    count = -(-(stop - start) // longest)
+    edges = [start + (stop - start) * i // count for i in range(count + 1)]
     return list(pairwise(edges))
-
-
-def _around(block: Section) -> Section:
-    """The whole block, of those that tile the plane, that this (part of a) block lies in."""
-    x0, y0 = block.x0 // _BLOCK * _BLOCK, block.y0 // _BLOCK * _BLOCK
-    return Section(x0, x0 + _BLOCK, y0, y0 + _BLOCK)
 
 
 def _binned(

@@ -137,17 +137,13 @@ class Band:
             If the band has no usable pixels, or its file cannot be read.
         """
         if self._mesh is None:
-            self._mesh = make_mesh(
-                lambda part: self._read(part)[:2], self.shape, box=self.box, origin=self.origin
-            )
+            self._mesh = make_mesh(lambda part: self._read(part)[:2], self.shape, box=self.box, origin=self.origin)
         return self._mesh
 
     @mesh.setter
     def mesh(self, mesh: Mesh) -> None:
         if tuple(mesh.shape) != tuple(self.shape):
-            msg = (
-                f"{self.origin}: a background mesh for shape {mesh.shape} does not fit its shape {self.shape}"
-            )
+            msg = f"{self.origin}: a background mesh for shape {mesh.shape} does not fit its shape {self.shape}"
             raise ImageError(msg)
         self._mesh = mesh
 
@@ -181,9 +177,7 @@ class Band:
         data[bad] = 0
         return Pixels(data, noise, bad, saturated, section)
 
-    def _read(
-        self, section: Section
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
+    def _read(self, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
         """Pixels as in the file, NaN included; which of them are bad; and their weights."""
         data = self._plane.read(section)
         bad = ~np.isfinite(data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -27,7 +27,7 @@ class Field:
     Attributes
     ----------
     name : str
-        What ``{field}`` stands for; ``field`` where the pattern has no such placeholder.
+        What ``{field}`` stands for; empty where the pattern has no such placeholder.
     paths, masks, weights : dict of str to Path
         Per band. A band without a file is missing from ``paths``.
     """
@@ -84,9 +84,14 @@ def open_field(
         Only these bands.
     """
     wanted = [b for b in (images.bands if bands is None else bands) if b in field_.paths]
+
+    def of_wanted(value: object) -> object:
+        return {b: v for b, v in value.items() if b in wanted} if isinstance(value, Mapping) else value
+
     return Image.read(
         {band: field_.paths[band] for band in wanted}, reference=images.reference, hdu=images.hdu,
-        zeropoint=images.zeropoint, gain=images.gain, saturation=images.saturation,
+        zeropoint=of_wanted(images.zeropoint), gain=of_wanted(images.gain),
+        saturation=of_wanted(images.saturation),
         mask={b: p for b, p in field_.masks.items() if b in wanted} or None,
         weight={b: p for b, p in field_.weights.items() if b in wanted} or None,
         name=field_.name,
@@ -113,7 +118,8 @@ def _matches(patterns: tuple[str, ...], band: str) -> dict[str, Path]:
                 continue
             name = match.groupdict().get("field") or ""
             if name in found and found[name] != Path(text):
-                msg = f"{text}: field {name or 'of the survey'!r} has a second file in band {band}: {found[name]}; narrow images.path"
+                which = f"field {name!r}" if name else "the field"
+                msg = f"{text}: {which} has a second file in band {band}: {found[name]}; narrow images.path"
                 raise ImageError(msg)
             found[name] = Path(text)
     return found

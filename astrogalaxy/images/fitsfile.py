@@ -174,9 +174,7 @@ class FitsPlane:
                 raise ImageError(_truncated(self.origin, unpacked.tell(), size))
             if large:
                 return self._raw(unpacked)
-            raw = np.frombuffer(
-                unpacked.getbuffer(), dtype=_DTYPES[self.bitpix], offset=self.offset, count=ny * nx
-            )
+            raw = np.frombuffer(unpacked.getbuffer(), dtype=_DTYPES[self.bitpix], offset=self.offset, count=ny * nx)
             pixels = self._decode(raw.reshape(self.shape))
             del raw
             return pixels
@@ -319,9 +317,7 @@ def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane |
     if wcs is None:
         return None
     bitpix = int(header["BITPIX"])
-    return FitsPlane(
-        path, 0, shape, header, header, wcs, packing, False, stream.tell(), _scaling(header), bitpix
-    )
+    return FitsPlane(path, 0, shape, header, header, wcs, packing, False, stream.tell(), _scaling(header), bitpix)
 
 
 def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int) -> FitsPlane:
@@ -339,9 +335,7 @@ def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int) -> FitsPlan
         if size < end and not (tiled and size > end - _FITS_BLOCK):
             raise ImageError(_truncated(str(path), size, end))
     wcs = read_wcs(header, shape, origin=str(path), hdus=hdus)
-    return FitsPlane(
-        path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix
-    )
+    return FitsPlane(path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix)
 
 
 def _scaling(header: fits.Header) -> tuple[float, float, int | None]:
@@ -369,9 +363,7 @@ def _plane_of(pixels: Any, section: Section) -> Any:
 
 
 def _contents(hdus: fits.HDUList) -> str:
-    lines = [
-        f"{i} {h.name or type(h).__name__} {getattr(h, 'shape', ()) or 'empty'}" for i, h in enumerate(hdus)
-    ]
+    lines = [f"{i} {h.name or type(h).__name__} {getattr(h, 'shape', ()) or 'empty'}" for i, h in enumerate(hdus)]
     return ", ".join(lines[:8]) + (", ..." if len(lines) > 8 else "")
 
 

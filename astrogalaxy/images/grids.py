@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from astropy.wcs.wcsapi import BaseLowLevelWCS
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.lattice import expand
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from astrogalaxy.images.band import Band
 
-__all__ = ["GridMap", "Shift", "map_grid"]
+__all__ = ["BandPixels", "GridMap", "ReferencePixels", "map_grid"]
 
 # Grids that agree to this many pixels everywhere need no resampling.
 _SAME_PX = 1e-3
@@ -69,9 +70,7 @@ class GridMap:
         # Between nodes positions are bilinear: their extremes are at the section's corners
         # and where its edges cross the lattice.
         rows, columns = (
-            np.unique(
-                [start, *range(start // self.step * self.step + self.step, stop - 1, self.step), stop - 1]
-            )
+            np.unique([start, *range(start // self.step * self.step + self.step, stop - 1, self.step), stop - 1])
             for start, stop in ((section.y0, section.y1), (section.x0, section.x1))
         )
         at = np.meshgrid(rows / self.step, columns / self.step, indexing="ij")
@@ -88,67 +87,71 @@ class GridMap:
             edges += [int(low // self.bins) * self.bins, int(-(-high // self.bins)) * self.bins]
         return Section(*edges).clip(shape)
 
-    def shift(self, section: Section) -> Shift | None:
-        """How a section is shifted onto the band, where it is hardly turned or stretched."""
-        where = self._nodes(section)
-        rows, columns = (np.arange(part.start, part.stop) * self.step for part in where)
-        x, y = self.x[where] - columns[None, :], self.y[where] - rows[:, None]
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            return None
-        base_x, base_y = int(np.floor(x.min())), int(np.floor(y.min()))
-        x, y = (x - base_x).astype(np.float32), (y - base_y).astype(np.float32)
-        taps = int(np.floor(y.max())) + 2, int(np.floor(x.max())) + 2
-        return Shift(base_x, base_y, taps, x, y, self.step, (float(rows[0]), float(columns[0])))
-
     def _nodes(self, section: Section) -> tuple[slice, slice]:
         """Slices (y, x) of the nodes that a section is interpolated from."""
         step = self.step
-        y0, x0 = (
-            min(start // step, n - 2) for start, n in zip((section.y0, section.x0), self.x.shape, strict=True)
-        )
+        y0, x0 = (min(start // step, n - 2) for start, n in zip((section.y0, section.x0), self.x.shape, strict=True))
         return slice(y0, -(-(section.y1 - 1) // step) + 1), slice(x0, -(-(section.x1 - 1) // step) + 1)
 
 
-@dataclass(frozen=True)
-class Shift:
-    """A section's pixels moved by whole pixels and by an interpolated remainder.
+class _PositionWCS(BaseLowLevelWCS):
+    """WCS (APE 14) of a part of a grid whose "world" is the position (x, y) on the band, in bins.
+
+    With one of these for each grid, reproject interpolates between any two of them without
+    going through the sky for every pixel.
+    """
+
+    pixel_n_dim = world_n_dim = 2
+    world_axis_physical_types = (None, None)
+    world_axis_units = ("pixel", "pixel")
+    # High-level "world objects" are the plain arrays themselves: nothing is converted or copied.
+    world_axis_object_components = (("x", 0, np.asarray), ("y", 0, np.asarray))
+    world_axis_object_classes: ClassVar = {axis: (np.ndarray, (), {}, np.asarray) for axis in "xy"}
+
+    def pixel_to_world_values(self, *pixels: Any) -> Any:
+        raise NotImplementedError
+
+    def world_to_pixel_values(self, *world: Any) -> Any:
+        raise NotImplementedError
+
+
+class ReferencePixels(_PositionWCS):
+    """Whole pixels of a section of the reference grid, and where they fall on the band.
 
     Parameters
     ----------
-    x, y : int
-        Whole pixels from the reference's pixel to the first neighbour on the band.
-    taps : (int, int)
-        Number of neighbours along y and x that are needed within the section.
-    rest_x, rest_y : ndarray, float32
-        What remains, at the nodes: 0 or more, and below ``taps - 1``.
-    step : int
-        Distance of the nodes, reference pixels.
-    first : (float, float)
-        Position (y, x) of the first node on the reference.
+    grid : GridMap
+        Where the reference's pixels fall on the band.
+    section : Section
+        The pixel (x0, y0) of the reference is the pixel (0, 0) of this WCS.
     """
 
-    x: int
-    y: int
-    taps: tuple[int, int]
-    rest_x: NDArray[np.float32]
-    rest_y: NDArray[np.float32]
-    step: int
-    first: tuple[float, float]
+    def __init__(self, grid: GridMap, section: Section) -> None:
+        self._nx = section.shape[1]
+        centre = (grid.bins - 1) / 2
+        self._x, self._y = ((at.ravel() - centre) / grid.bins for at in grid.positions(section))
 
-    def within(self, section: Section, shape: tuple[int, int]) -> bool:
-        """Whether all neighbours of the section's pixels lie on the band."""
-        x1, y1 = section.x1 + self.x + self.taps[1] - 1, section.y1 + self.y + self.taps[0] - 1
-        return section.x0 + self.x >= 0 and section.y0 + self.y >= 0 and x1 <= shape[1] and y1 <= shape[0]
+    def pixel_to_world_values(self, x: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Positions on the band, in bins, of the pixels (x, y) of the section."""
+        index = np.asarray(y * self._nx + x, dtype=np.intp)
+        return self._x[index], self._y[index]
 
-    def weights(self, section: Section) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
-        """Weights of bilinear interpolation of each neighbour along y, and along x."""
-        rests = (
-            expand(rest, (self.step, self.step), self.first, section) for rest in (self.rest_y, self.rest_x)
-        )
-        return tuple(
-            [np.maximum(1 - np.abs(rest - np.float32(tap)), 0) for tap in range(taps)]
-            for rest, taps in zip(rests, self.taps, strict=True)
-        )
+
+class BandPixels(_PositionWCS):
+    """Pixels of a part of the band, in bins, whose position on the band is known by counting.
+
+    Parameters
+    ----------
+    x0, y0 : int
+        Which bin of the band is (0, 0) in this part.
+    """
+
+    def __init__(self, x0: int, y0: int) -> None:
+        self._x0, self._y0 = x0, y0
+
+    def world_to_pixel_values(self, x: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Pixels of the part at the positions (x, y) on the band; exact, so the same in every part."""
+        return x - self._x0, y - self._y0
 
 
 def map_grid(reference: Band, band: Band) -> GridMap | None:

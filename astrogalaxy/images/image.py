@@ -8,6 +8,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.align import Aligned, resample, significance
@@ -144,25 +145,18 @@ class Image:
         for key, value in settings.items():
             unknown = set(value) - set(sources) if isinstance(value, Mapping) else ()
             if unknown:
-                msg = (
-                    f"{key} is given for {', '.join(sorted(unknown))}, but the bands are {', '.join(sources)}"
-                )
+                msg = f"{key} is given for {', '.join(sorted(unknown))}, but the bands are {', '.join(sources)}"
                 raise ImageError(msg)
         bands = {}
         for band, what in sources.items():
-            own = {
-                key: value.get(band) if isinstance(value, Mapping) else value
-                for key, value in settings.items()
-            }
+            own = {key: value.get(band) if isinstance(value, Mapping) else value for key, value in settings.items()}
             bands[band] = _make_band(band, what, hdu, box, **own)
         return cls(bands, reference=reference, name=name)
 
     def __repr__(self) -> str:
         ny, nx = self.shape
         label = f" {self.name}" if self.name else ""
-        return (
-            f"<Image{label}: {nx} x {ny} pixels, bands {', '.join(self.bands)}, reference {self.reference}>"
-        )
+        return f"<Image{label}: {nx} x {ny} pixels, bands {', '.join(self.bands)}, reference {self.reference}>"
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -260,7 +254,10 @@ def _number(value: Any, setting: str, plane: Plane) -> float | None:
         if value not in plane.keywords:
             msg = f"{plane.origin}: the header has no keyword {value!r}, given as {setting}"
             raise ImageError(msg)
-        value = plane.keywords[value]
+        keyword, value = value, plane.keywords[value]
+        if value is None or isinstance(value, fits.card.Undefined):
+            msg = f"{plane.origin}: the header's {keyword!r}, given as {setting}, has no value"
+            raise ImageError(msg)
     if value is None:
         return None
     try:

@@ -164,9 +164,7 @@ def _from_nddata(source: Any, origin: str) -> ArrayPlane:
             weight = source.uncertainty.represent_as(InverseVariance).array
     mask = None if source.mask is None else np.broadcast_to(source.mask, shape)
     header = source.meta if isinstance(source.meta, fits.Header) else None
-    return _from_array(
-        source.data, source.wcs, origin, mask=mask, weight=weight, unit=source.unit, header=header
-    )
+    return _from_array(source.data, source.wcs, origin, mask=mask, weight=weight, unit=source.unit, header=header)
 
 
 def _plane_shape(array: Any, origin: str) -> tuple[int, int]:

@@ -57,4 +57,4 @@ def quiet(origin: str = "") -> Iterator[None]:
                 held = []
     if origin and held:
         lines = dict.fromkeys(" ".join(message.split()) for message in held)
-        logger.info("%s: %s", origin, "; ".join(lines))
+        logger.debug("%s: %s", origin, "; ".join(lines))

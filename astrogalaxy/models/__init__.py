@@ -1,11 +1,12 @@
 """Weight files and their cards."""
 
 from astrogalaxy.models.architecture import CHANNELS, SIZES, Architecture
-from astrogalaxy.models.card import Calibration, WeightCard
+from astrogalaxy.models.card import HEADS, Calibration, WeightCard
 from astrogalaxy.models.files import Weights, bundled, folded, load_weights, save_weights
 
 __all__ = [
     "CHANNELS",
+    "HEADS",
     "SIZES",
     "Architecture",
     "Calibration",

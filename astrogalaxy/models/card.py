@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from astrogalaxy.errors import WeightsError
-from astrogalaxy.models.architecture import Architecture
+from astrogalaxy.models.architecture import SIZES, Architecture
 
-__all__ = ["Calibration", "WeightCard"]
+__all__ = ["HEADS", "Calibration", "WeightCard"]
+
+#: The heads whose logits a card calibrates.
+HEADS = ("source", "galaxy", "disk")
 
 
 class _Strict(BaseModel):
@@ -19,7 +22,7 @@ class _Strict(BaseModel):
 class Calibration(_Strict):
     """Platt scaling of one logit: ``p = 1 / (1 + exp(-(slope * logit + offset)))``."""
 
-    slope: float = 1.0
+    slope: float = Field(1.0, gt=0)
     offset: float = 0.0
 
 
@@ -49,6 +52,18 @@ class WeightCard(_Strict):
     calibration: dict[str, Calibration] = Field(description="logits to probabilities")
     threshold: float = Field(description="default det_score below which a source is dropped")
     sha256: str = Field(description="hash of the tensors")
+
+    @model_validator(mode="after")
+    def _can_be_served(self) -> Self:
+        problems = {
+            f"size {self.size!r} is none of {', '.join(SIZES)}": self.size not in SIZES,
+            "three levels are needed": len(self.levels) != 3,
+            f"calibration must have {', '.join(HEADS)}": set(self.calibration) != set(HEADS),
+        }
+        for problem, present in problems.items():
+            if present:
+                raise ValueError(problem)
+        return self
 
     @property
     def architecture(self) -> Architecture:

@@ -64,8 +64,18 @@ class Weights:
 
     @property
     def graph(self) -> bytes:
-        """The ONNX graph, without weights."""
-        return self._read()[_GRAPH].tobytes()
+        """The ONNX graph, without weights.
+
+        Raises
+        ------
+        WeightsError
+            If the file has none.
+        """
+        tensors = self._read()
+        if _GRAPH not in tensors:
+            msg = f"{self.path}: the file has no graph; it was not written by astrogalaxy"
+            raise WeightsError(msg)
+        return tensors[_GRAPH].tobytes()
 
     def _read(self) -> dict[str, NDArray[np.generic]]:
         from safetensors import SafetensorError
@@ -105,7 +115,8 @@ def load_weights(name: str | Path = "default") -> Weights:
     known = bundled()
     path = known.get(_ALIASES.get(str(name), str(name)), Path(name))
     if not path.is_file():
-        msg = f"{name}: no such weights; known are {', '.join(known) or 'none'}, or give the path of a .safetensors file"
+        names = ", ".join(known) or "none"
+        msg = f"{name}: no such weights; known are {names}, or give the path of a .safetensors file"
         raise WeightsError(msg)
     return Weights(path, WeightCard.from_json(_card_text(path), source=str(path)))
 
@@ -127,14 +138,15 @@ def _card_text(path: Path) -> str:
 
 def save_weights(path: str | Path, card: WeightCard, tensors: Tensors, graph: bytes) -> Weights:
     """Write a weight file atomically; the card's hash is set from the tensors."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     path = Path(path)
     card = card.model_copy(update={"sha256": tensors_digest(tensors)})
     stored = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     stored[_GRAPH] = np.frombuffer(graph, dtype=np.uint8)
     with atomic_path(path) as temporary:
-        save_file(stored, temporary, metadata={"card": card.model_dump_json()})
+        # not save_file: it makes files that only their owner may read
+        temporary.write_bytes(save(stored, metadata={"card": card.model_dump_json()}))
     return Weights(path, card)
 
 

@@ -15,9 +15,9 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images import Image
+from astrogalaxy.images import Band, Image, Section
 from astrogalaxy.simulation.population import draw_population
-from astrogalaxy.simulation.profiles import Conditions, SurveyProfile
+from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, Conditions, SurveyProfile
 from astrogalaxy.simulation.render import draw_sources
 from astrogalaxy.simulation.truth import complete_truth
 
@@ -33,7 +33,8 @@ class Injected:
     Attributes
     ----------
     image : Image
-        All bands, background subtracted, with the injected light.
+        All bands, background subtracted, with the injected light; zero points, gains and
+        saturation levels are those of the real frames.
     truth : Table
         The injected sources; see `~astrogalaxy.simulation.truth.complete_truth`.
     conditions : Conditions
@@ -123,48 +124,96 @@ def inject_sources(
     density : float
         Factor on the counts of the population.
     zeropoints : dict, optional
-        AB magnitude of one image unit, per band; by default the bands' own.
+        AB magnitude of one image unit, per band; by default the bands' own. A band
+        without one has that of the first band that has, or the profile's.
 
     Returns
     -------
     Injected
         The new image and the truth.
+
+    Raises
+    ------
+    ImageError
+        If the image has no WCS (its pixel scale is unknown), a band is not one whose
+        wavelength is known, or the seeing has to be measured and there are too few stars.
     """
+    _check(image)
     rng = np.random.default_rng(seed)
     conditions = conditions or observed_conditions(image, rng)
     conditions = replace(
         conditions, crowding=conditions.crowding * density, clustering=conditions.clustering * density
     )
-    profile = _profile_of(image, profile, conditions, zeropoints)
+    zero = _zeropoints(image, profile, zeropoints)
+    profile = _profile_of(image, profile, conditions, zero)
     ny, nx = image.shape
     table = draw_population(profile, conditions, ny * nx * (profile.pixel_scale / 60) ** 2, rng)
     table["x"] = rng.uniform(-0.5, nx - 0.5, len(table))
     table["y"] = rng.uniform(-0.5, ny - 0.5, len(table))
     positions = {name: _positions(image, name, table) for name in image.bands}
     light = {name: np.zeros(band.shape, np.float32) for name, band in image.bands.items()}
-    stamps = draw_sources(light, table, profile, conditions, positions=positions, rng=rng)
+    # a profile has one zero point: a band with another one is drawn with shifted magnitudes
+    drawn = table.copy()
+    for name, value in zero.items():
+        drawn[f"mag_{name}"] += profile.zeropoint - value
+    stamps = draw_sources(light, drawn, profile, conditions, positions=positions, rng=rng)
     truth = complete_truth(table, stamps, light, profile, conditions, image.wcs, positions)
+    for name, value in zero.items():
+        truth[f"flux_{name}"] *= 10 ** (0.4 * (value - profile.zeropoint))
     added = {
         name: (_overlay(image, name, light[name], profile, rng), band.wcs)
         for name, band in image.bands.items()
     }
-    return Injected(Image.read(added, reference=image.reference, name=image.name), truth, conditions)
+    new = Image.read(
+        added, reference=image.reference, name=image.name,
+        zeropoint={name: band.zeropoint for name, band in image.bands.items()},
+        gain={name: band.gain for name, band in image.bands.items()},
+        saturation={name: _saturation(band) for name, band in image.bands.items()},
+    )  # fmt: skip
+    return Injected(new, truth, conditions)
+
+
+def _check(image: Image) -> None:
+    """Refuse frames for which a population cannot be drawn."""
+    name = image.name or "image"
+    if not np.isfinite(image.pixel_scale):
+        msg = f"{name}: without a WCS its pixel scale is unknown, and nothing can be injected"
+        raise ImageError(msg)
+    unknown = [band for band in image.bands if band not in BAND_WAVELENGTHS]
+    if unknown:
+        known = ", ".join(BAND_WAVELENGTHS)
+        msg = f"{name}: sources have no colours for band {unknown[0]!r}; name the bands out of {known}"
+        raise ImageError(msg)
+
+
+def _zeropoints(
+    image: Image, profile: SurveyProfile, given: dict[str, float] | None
+) -> dict[str, float]:
+    known = given or {n: b.zeropoint for n, b in image.bands.items() if b.zeropoint is not None}
+    first = next(iter(known.values()), profile.zeropoint)
+    return {name: float(known.get(name, first)) for name in image.bands}
 
 
 def _profile_of(
-    image: Image, profile: SurveyProfile, conditions: Conditions,
-    zeropoints: dict[str, float] | None,
+    image: Image, profile: SurveyProfile, conditions: Conditions, zeropoints: dict[str, float]
 ) -> SurveyProfile:
-    """The profile as observed: magnitudes are counted on the first known zero point."""
-    known = zeropoints or {n: b.zeropoint for n, b in image.bands.items() if b.zeropoint is not None}
-    zeropoint = float(next(iter(known.values()), profile.zeropoint))
+    """Return the profile as observed; its one zero point is that of the first band."""
     depth = {}
-    for name, noise in conditions.noise.items():
+    for name, zeropoint in zeropoints.items():
         sigma = conditions.seeing[name] / 2.355 / image.pixel_scale
+        noise = conditions.noise[name]
         depth[name] = float(zeropoint - 2.5 * np.log10(5 * noise * np.sqrt(4 * np.pi) * sigma))
+    zeropoint = next(iter(zeropoints.values()))
     return replace(
         profile, pixel_scale=image.pixel_scale, bands=tuple(image.bands), depth=depth, zeropoint=zeropoint
     )
+
+
+def _saturation(band: Band) -> float | None:
+    """Level of saturation of a band whose background has been subtracted."""
+    if band.saturation is None:
+        return None
+    return band.saturation - float(np.median(band.mesh.background(Section.whole(band.shape))))
 
 
 def _positions(
@@ -181,7 +230,7 @@ def _positions(
 def _overlay(
     image: Image, name: str, light: NDArray[np.float32], profile: SurveyProfile, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """The frame with the light and its photon noise; bad pixels stay bad (NaN)."""
+    """Return the frame with the light and its photon noise; bad pixels stay bad (NaN)."""
     pixels = image.bands[name].pixels()
     gain = image.bands[name].gain or profile.gain
     photons = np.sqrt(np.clip(light, 0, None) / gain) * rng.standard_normal(light.shape)

@@ -55,7 +55,7 @@ class CropStream(IterableDataset[tuple[NDArray[np.float32], Sources]]):
     def __init__(
         self, paths: Sequence[Path], weights: Sequence[float], *, crop: int, channels: int, seed: int
     ) -> None:
-        self.examples = [Example.load(path) for path in paths]
+        self.paths = list(paths)
         self.share = np.asarray(weights, dtype=float) / np.sum(weights)
         self.crop, self.channels, self.seed = crop, channels, seed
 
@@ -63,8 +63,10 @@ class CropStream(IterableDataset[tuple[NDArray[np.float32], Sources]]):
         """Yield (network input, sources in pixels of the crop)."""
         worker = get_worker_info()
         rng = np.random.default_rng([self.seed, worker.id if worker else 0])
+        # mapped here, not earlier: a map that is sent to a worker process becomes a copy in memory
+        examples = [Example.load(path) for path in self.paths]
         while True:
-            example = self.examples[rng.choice(len(self.examples), p=self.share)]
+            example = examples[rng.choice(len(examples), p=self.share)]
             snr, sources = random_crop(example, self.crop, rng)
             yield network_input(snr, self.channels), sources
 

@@ -54,7 +54,7 @@ class Example:
     @classmethod
     def load(cls, path: Path) -> Example:
         """Map an example from disk."""
-        sources = np.load(path.with_suffix("").with_suffix(".sources.npy"))
+        sources = np.load(path.with_name(f"{path.stem}.sources.npy"))
         return cls(np.load(path, mmap_mode="r"), sources, path.stem)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from astrogalaxy.errors import ConfigError
+from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.images import Image, Section
 from astrogalaxy.simulation.inject import inject_sources
 from astrogalaxy.simulation.profiles import SurveyProfile
@@ -28,7 +29,7 @@ def read_labels(path: str, split: str | None = None, part: str = "train") -> Tab
     Parameters
     ----------
     path : str
-        CSV, comments after ``#``.
+        CSV, ECSV or FITS; see `~astrogalaxy.evaluation.truth.read_truth`.
     split : str, optional
         CSV with ``row`` (of the label file, from 0) and ``part``.
     part : str
@@ -37,17 +38,14 @@ def read_labels(path: str, split: str | None = None, part: str = "train") -> Tab
     Raises
     ------
     ConfigError
-        If a column is missing.
+        If a file or a column is missing.
     """
-    labels = Table.read(path, format="ascii.csv", comment="#")
+    labels = read_truth(path, split=split, part=part)
     missing = {"x", "y", "class"} - set(labels.colnames)
     if missing:
-        msg = f"{path}: no column {sorted(missing)[0]!r}; labels need x, y and class"
+        msg = f"{path}: no column {min(missing)!r}; labels need x, y and class"
         raise ConfigError(msg)
-    if split is None:
-        return labels
-    rows = Table.read(split, format="ascii.csv", comment="#")
-    return labels[np.asarray(rows["row"][rows["part"] == part], dtype=int)]
+    return labels
 
 
 def labelled_example(
@@ -67,6 +65,12 @@ def labelled_example(
         See `read_labels`.
     region : Section, optional
         Part of the field that the labels cover; default their bounding box.
+
+    Returns
+    -------
+    Example
+        Pixels of the region. Labels of another class than star and galaxy have a place to be
+        found at, but no class.
     """
     region = (region or _bounds(labels)).clip(image.shape)
     snr = image.aligned(region).snr
@@ -75,10 +79,8 @@ def labelled_example(
     summed = _sum(snr)
     radius, _ = sep.flux_radius(summed, x, y, _room(x, y), 0.5, subpix=5)
     side = np.clip(2 * BOX_RADII * np.where(np.isfinite(radius), radius, 0), _SMALLEST_BOX, None)
-    sources = sources_array(
-        x=x, y=y, width=side, height=side,
-        galaxy=np.asarray(labels["class"] == "galaxy", dtype=float),
-    )  # fmt: skip
+    galaxy = np.select([labels["class"] == "galaxy", labels["class"] == "star"], [1.0, 0.0], np.nan)
+    sources = sources_array(x=x, y=y, width=side, height=side, galaxy=galaxy)
     unknown, _ = _detections(summed)
     inside = _within(unknown, sources)
     return Example(

@@ -36,13 +36,13 @@ class AstroYoloTrainer(lightning.LightningModule):
 
     def __init__(
         self, architecture: Architecture, *, steps: int, learning_rate: float = 2e-3,
-        weight_decay: float = 5e-4, warmup: int = 200, weights: LossWeights = LossWeights(),
+        weight_decay: float = 5e-4, warmup: int = 200, weights: LossWeights | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.network = AstroYolo(architecture).to(memory_format=torch.channels_last)
         self.steps, self.warmup = steps, warmup
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.weights = weights
+        self.weights = weights or LossWeights()
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Raw prediction maps."""
@@ -65,7 +65,8 @@ class AstroYoloTrainer(lightning.LightningModule):
             {f"{stage}_{name}": value.detach() for name, value in parts.items()},
             prog_bar=False, batch_size=len(batch.image),
         )
-        self.log(f"{stage}_total", parts["loss"].detach(), prog_bar=True, logger=False, batch_size=len(batch.image))
+        total = parts["loss"].detach()
+        self.log(f"{stage}_total", total, prog_bar=True, logger=False, batch_size=len(batch.image))
         return parts["loss"]
 
     def configure_optimizers(self) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -16,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from astrogalaxy.config import RecipeConfig, SimulationSection
+from astrogalaxy._config_schema import sha256
+from astrogalaxy.config import ImagesSection, LabelsSection, RecipeConfig, SimulationSection
 from astrogalaxy.datasets.galaxyzoo import GalaxyCutout, read_galaxy_zoo2
 from astrogalaxy.datasets.splits import part_of
-from astrogalaxy.errors import ConfigError
+from astrogalaxy.errors import ConfigError, ImageError
+from astrogalaxy.files import atomic_path
 from astrogalaxy.images import Section
-from astrogalaxy.images.fields import find_fields, open_field
+from astrogalaxy.images.fields import Field, find_fields, open_field
 from astrogalaxy.simulation import PROFILES, simulate_scene, vary
 from astrogalaxy.simulation.profiles import SurveyProfile
 from astrogalaxy.training.examples import example_from_scene
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 # Where the seeds of each kind of example start, so that their streams never meet.
 _FIRST_SEED = {"train": 0, "val": 10**6, "sky": 2 * 10**6}
+# File beside the examples: hash of the settings that they were made with.
+_RECORD = "settings.sha256"
 
 
 @dataclass(frozen=True)
@@ -53,17 +56,18 @@ def plan_examples(recipe: RecipeConfig) -> list[Prepared]:
     Raises
     ------
     ConfigError
-        If data that the recipe names are not there.
+        If data that the recipe names are not there, or a survey is not known.
     """
+    _check_names(recipe)
     simulation = recipe.data.simulation
     plan = []
     if simulation:
         plan += [Prepared("train", i, 1.0, f"scene-{i:05d}") for i in range(simulation.scenes)]
         plan += [Prepared("val", i, 1.0, f"val-{i:05d}") for i in range(simulation.validation)]
     for number, sky in enumerate(recipe.data.sky):
-        fields = [f for f in find_fields(sky.images) if f.name not in sky.exclude]
+        fields = [f for f in _fields(sky.images, f"data.sky[{number}]") if f.name not in sky.exclude]
         if not fields:
-            msg = f"data.sky: no field left to inject into under {sky.images.path}"
+            msg = f"data.sky[{number}]: no field left to inject into under {sky.images.path}"
             raise ConfigError(msg)
         plan += [
             Prepared("sky", i, sky.weight, f"sky-{number}-{i:03d}", number)
@@ -74,6 +78,48 @@ def plan_examples(recipe: RecipeConfig) -> list[Prepared]:
         for number, labels in enumerate(recipe.data.labels)
     ]
     return plan
+
+
+def _check_names(recipe: RecipeConfig) -> None:
+    """Refuse a recipe before an hour of work if a name in it leads nowhere."""
+    data = recipe.data
+    surveys = [("data.simulation.surveys", name) for name in (data.simulation.surveys if data.simulation else ())]
+    surveys += [(f"data.sky[{i}].profile", sky.profile) for i, sky in enumerate(data.sky)]
+    for key, name in surveys:
+        if name not in PROFILES:
+            msg = f"{key}: {name!r} is not known; choose from {', '.join(PROFILES)}"
+            raise ConfigError(msg)
+    files = [(f"data.labels[{i}].truth", labels.truth) for i, labels in enumerate(data.labels)]
+    files += [(f"data.labels[{i}].split", labels.split) for i, labels in enumerate(data.labels) if labels.split]
+    if data.stamps:
+        files.append(("data.stamps.folder", str(Path(data.stamps.folder) / "labels.csv")))
+    for key, path in files:
+        if not Path(path).is_file():
+            msg = f"{key}: {path}: no such file"
+            raise ConfigError(msg)
+    for number, labels in enumerate(data.labels):
+        _labelled_field(labels, f"data.labels[{number}]")
+
+
+def _fields(images: ImagesSection, key: str) -> list[Field]:
+    try:
+        return find_fields(images)
+    except ImageError as error:
+        msg = f"{key}: {error}"
+        raise ConfigError(msg) from error
+
+
+def _labelled_field(labels: LabelsSection, key: str) -> Field:
+    """Return the field that labels belong to."""
+    fields = {f.name: f for f in _fields(labels.images, key)}
+    if labels.field is None and len(fields) > 1:
+        msg = f"{key}.field: {labels.images.path} has {len(fields)} fields; name the labelled one"
+        raise ConfigError(msg)
+    name = labels.field or next(iter(fields))
+    if name not in fields:
+        msg = f"{key}.field: no field {name!r} under {labels.images.path}"
+        raise ConfigError(msg)
+    return fields[name]
 
 
 def prepare(
@@ -88,7 +134,7 @@ def prepare(
     folder : Path
         Where the examples are kept.
     workers : int
-        Processes.
+        Processes; none are started for 0 or 1.
     progress : callable, optional
         Called with (done, all).
 
@@ -96,9 +142,20 @@ def prepare(
     -------
     list of Prepared
         All examples of the recipe.
+
+    Raises
+    ------
+    ConfigError
+        See `plan_examples`.
+
+    Notes
+    -----
+    Examples in the folder that were made with other settings (seed or data; not their number
+    or weight) are removed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     plan = plan_examples(recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    _forget_others(recipe, folder)
     todo = [item for item in plan if not (folder / f"{item.name}.npy").exists()]
     logger.info("%d examples, %d to be made", len(plan), len(todo))
     for done, _ in enumerate(_in_processes(recipe, folder, todo, workers), start=1):
@@ -107,20 +164,48 @@ def prepare(
     return plan
 
 
+def _forget_others(recipe: RecipeConfig, folder: Path) -> None:
+    """Remove examples that other settings left under the same names."""
+    data = recipe.data.model_dump(
+        mode="json",
+        exclude={
+            "simulation": {"scenes", "validation"},
+            "labels": {"__all__": {"weight"}},
+            "sky": {"__all__": {"weight", "injections"}},
+        },
+    )
+    record, made_with = folder / _RECORD, sha256({"seed": recipe.seed, "data": data})
+    known = record.read_text(encoding="ascii") if record.is_file() else made_with
+    if known != made_with:
+        logger.info("%s: examples of other settings are made anew", folder)
+        for path in folder.glob("*.npy"):
+            path.unlink()
+    with atomic_path(record) as path:
+        path.write_text(made_with, encoding="ascii")
+
+
 def _in_processes(
     recipe: RecipeConfig, folder: Path, todo: list[Prepared], workers: int
 ) -> Iterator[None]:
-    if not todo:
+    if min(workers, len(todo)) <= 1:
+        for item in todo:
+            yield _make(recipe, folder, item)
         return
     # spawned, not forked: torch may already be at work in this process
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(workers, 1), mp_context=context, initializer=_one_thread) as pool:
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
+    try:
         for future in as_completed([pool.submit(_make, recipe, folder, item) for item in todo]):
             yield future.result()
+    finally:
+        # after an error or Ctrl-C what has not begun is not begun
+        pool.shutdown(cancel_futures=True)
 
 
 def _one_thread() -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"
+    import galsim
+
+    galsim.set_omp_threads(1)
 
 
 def _make(recipe: RecipeConfig, folder: Path, item: Prepared) -> None:
@@ -145,10 +230,6 @@ def _scene(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
 
 def _draw_profile(simulation: SimulationSection, rng: np.random.Generator) -> SurveyProfile:
     names, shares = list(simulation.surveys), np.array(list(simulation.surveys.values()))
-    unknown = sorted(set(names) - set(PROFILES))
-    if unknown:
-        msg = f"data.simulation.surveys: {unknown[0]!r} is not known; choose from {', '.join(PROFILES)}"
-        raise ConfigError(msg)
     return vary(PROFILES[names[rng.choice(len(names), p=shares / shares.sum())]], rng)
 
 
@@ -173,12 +254,7 @@ def _sky(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
 
 def _labels(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
     labels = recipe.data.labels[item.section]
-    fields = {f.name: f for f in find_fields(labels.images)}
-    name = labels.field or next(iter(fields))
-    if name not in fields:
-        msg = f"data.labels: no field {name!r} under {labels.images.path}"
-        raise ConfigError(msg)
-    image = open_field(fields[name], labels.images)
+    image = open_field(_labelled_field(labels, f"data.labels[{item.section}]"), labels.images)
     table = read_labels(labels.truth, labels.split, labels.part)
     region = Section(*labels.region) if labels.region else None
     labelled_example(image, table, region=region, name=item.name).save(folder)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 import lightning
 import numpy as np
+import torch
 from lightning.pytorch.callbacks import (
     Callback,
     EMAWeightAveraging,
@@ -18,27 +22,32 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader
 
 from astrogalaxy.config import RecipeConfig
 from astrogalaxy.detection.export import network_graph, network_tensors
 from astrogalaxy.detection.inputs import STRETCH
 from astrogalaxy.detection.network import AstroYolo
+from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation.calibration import calibrate
 from astrogalaxy.files import atomic_path
-from astrogalaxy.models import Architecture, Calibration, WeightCard, Weights, save_weights
+from astrogalaxy.models import HEADS, Architecture, Calibration, WeightCard, Weights, save_weights
 from astrogalaxy.training.crops import Batch, CropStream, collate
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.prepare import Prepared, prepare
 
-__all__ = ["Trained", "train"]
+__all__ = ["Trained", "finish", "train"]
 
 logger = logging.getLogger(__name__)
 
 # The weights that are kept are a running average, renewed every few steps (each costs time).
 _AVERAGE_EVERY, _AVERAGE_DECAY = 10, 0.97
 _VALIDATION_BATCHES = 10
+_NORMALISATION_BATCHES = 60
+# Warnings of Lightning about its own code, and about data made in this process (`workers: 0`).
+_NOT_OURS = (r"`isinstance\(treespec, LeafSpec\)` is deprecated", "The '.*_dataloader' does not have many workers")
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,8 @@ def train(
 ) -> Trained:
     """Train a recipe to a calibrated weight file.
 
-    Interrupted at any moment, the same call goes on from the last checkpoint.
+    Interrupted at any moment, the same call goes on from the last checkpoint; finished, it
+    only calibrates again and writes the weight file anew.
 
     Parameters
     ----------
@@ -89,39 +99,85 @@ def train(
     -------
     Trained
         With ``<output.directory>/<name>/<name>.safetensors``.
+
+    Raises
+    ------
+    ConfigError
+        If data that the recipe names are missing, or the checkpoint is of another network.
+    RunError
+        If the checkpoint cannot be read.
     """
     folder = Path(recipe.output.directory) / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "recipe.yml") as path:
         path.write_text(recipe.to_yaml(), encoding="utf-8")
     examples = folder / "examples"
-    plan = prepare(recipe, examples, workers=os.cpu_count() or 1, progress=progress)
+    settings = recipe.training
+    processes = (os.cpu_count() or 1) if settings.workers else 0
+    plan = prepare(recipe, examples, workers=processes, progress=progress)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     module = AstroYoloTrainer(
         Architecture(recipe.model.size, tuple(recipe.model.levels), recipe.model.inputs),
-        steps=recipe.training.steps, learning_rate=recipe.training.learning_rate,
-        weight_decay=recipe.training.weight_decay, warmup=recipe.training.warmup,
+        steps=settings.steps, learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay, warmup=settings.warmup,
     )  # fmt: skip
     last = folder / "checkpoints" / "last.ckpt"
-    checkpoint = last if resume and last.is_file() else None
-    trainer = _trainer(recipe, folder, callbacks or [])
-    logger.info("training %s, %d steps%s", recipe.name, recipe.training.steps, f", from {checkpoint}" if checkpoint else "")
-    trainer.fit(
-        module, *_loaders(recipe, plan, examples, checkpoint), ckpt_path=checkpoint, weights_only=False
-    )
+    start = _restore(module, last) if resume and last.is_file() else 0
+    logger.info("training %s, from step %d to %d", recipe.name, start, settings.steps)
+    if start < settings.steps:
+        with _quiet():
+            trainer = _trainer(recipe, folder, callbacks or [], start)
+            loaders = _loaders(recipe, plan, examples, start)
+            trainer.fit(module, *loaders, ckpt_path=last if start else None, weights_only=False)
     return finish(recipe, module.network, plan, folder, command=command)
 
 
-def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback]) -> lightning.Trainer:
+def _restore(module: AstroYoloTrainer, path: Path) -> int:
+    """Load the averaged weights of a checkpoint; return the step it was written at."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=False)
+        weights, step = state["state_dict"], int(state["global_step"])
+    except Exception as error:  # a damaged file raises whatever its bytes make of it
+        msg = f"{path}: cannot be read ({error}); remove it to train from the start"
+        raise RunError(msg) from error
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        msg = f"{path}: is of another network than the recipe's; give the recipe another name"
+        raise ConfigError(msg) from error
+    return step
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence warnings that no user can do anything about."""
+    with warnings.catch_warnings():
+        for message in _NOT_OURS:
+            warnings.filterwarnings("ignore", message)
+        yield
+
+
+def refresh_normalisation(network: AstroYolo, loader: DataLoader[Batch]) -> None:
+    """Measure the batch normalisation's statistics anew: averaged weights need their own."""
+    device = next(network.parameters()).device
+    update_bn(islice(loader, _NORMALISATION_BATCHES), network, device=device)
+
+
+def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: int) -> lightning.Trainer:
     settings = recipe.training
     keep = ModelCheckpoint(
         dirpath=folder / "checkpoints", save_last=True, save_top_k=0, save_on_train_epoch_end=False,
-        every_n_train_steps=min(settings.validate_every, 200),
+        every_n_train_steps=min(settings.validate_every, 200), enable_version_counter=False,
     )  # fmt: skip
+    # the log of a run that goes on lies beside the first one, which would else be overwritten
+    part = f"from-{start}" if start else ""
     return lightning.Trainer(
         max_steps=settings.steps, precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
         accelerator="auto", devices="auto", default_root_dir=folder,
-        logger=[CSVLogger(folder, name="log", version=""), TensorBoardLogger(folder, name="tensorboard", version="")],
+        logger=[
+            CSVLogger(folder, name="log", version=part),
+            TensorBoardLogger(folder, name="tensorboard", version=part),
+        ],
         callbacks=[
             keep, LearningRateMonitor(), *extra,
             EMAWeightAveraging(
@@ -135,12 +191,9 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback]) -> light
 
 
 def _loaders(
-    recipe: RecipeConfig, plan: list[Prepared], examples: Path, checkpoint: Path | None
+    recipe: RecipeConfig, plan: list[Prepared], examples: Path, start: int
 ) -> tuple[DataLoader[Batch], DataLoader[Batch]]:
     settings = recipe.training
-    # a resumed run must not see the same crops again
-    start = int(checkpoint.stat().st_mtime) if checkpoint else 0
-
     def loader(kinds: set[str], seed: int, workers: int) -> DataLoader[Batch]:
         items = [item for item in plan if item.kind in kinds] or plan
         stream = CropStream(
@@ -152,6 +205,7 @@ def _loaders(
             multiprocessing_context="spawn" if workers else None, persistent_workers=workers > 0,
         )  # type: ignore[arg-type,return-value]
 
+    # a run that goes on from a step must not see the first crops again
     return (
         loader({"train", "sky", "labels"}, recipe.seed + start, settings.workers),
         loader({"val"}, recipe.seed + 2**20, 0),
@@ -161,11 +215,32 @@ def _loaders(
 def finish(
     recipe: RecipeConfig, network: AstroYolo, plan: list[Prepared], folder: Path, *, command: str = ""
 ) -> Trained:
-    """Calibrate a trained network on the validation scenes and write its weight file."""
+    """Calibrate a trained network on the validation scenes and write its weight file.
+
+    Parameters
+    ----------
+    recipe : RecipeConfig
+        What it was trained on.
+    network : AstroYolo
+        The averaged network.
+    plan : list of Prepared
+        The examples, in ``folder / "examples"``.
+    folder : Path
+        Where to write.
+    command : str
+        For the weight card.
+
+    Returns
+    -------
+    Trained
+    """
     network = network.eval().cpu()
     draft = _card(recipe, command)
     path = folder / f"{recipe.name}.safetensors"
-    weights = save_weights(path, draft, network_tensors(network), network_graph(network))
+    # not under its final name: an interruption must not leave weights that are not calibrated
+    draft_path = folder / "checkpoints" / "uncalibrated.safetensors"
+    draft_path.parent.mkdir(exist_ok=True)
+    weights = save_weights(draft_path, draft, network_tensors(network), network_graph(network))
     items = [item for item in plan if item.kind == "val"]
     examples = [Example.load(folder / "examples" / f"{item.name}.npy") for item in items]
     result = calibrate(weights, [(np.asarray(e.snr, np.float32), e.sources) for e in examples])
@@ -173,12 +248,13 @@ def finish(
         update={"calibration": result.calibration, "threshold": result.threshold, "metrics": result.metrics}
     )
     weights = save_weights(path, card, weights.tensors, weights.graph)
+    draft_path.unlink()
     logger.info("wrote %s", path)
     return Trained(weights, folder, result.metrics)
 
 
 def _card(recipe: RecipeConfig, command: str) -> WeightCard:
-    neutral = {name: Calibration() for name in ("source", "galaxy", "disk")}
+    neutral = {name: Calibration() for name in HEADS}
     return WeightCard(
         name=recipe.name, version=version("astrogalaxy").split("+")[0], size=recipe.model.size,
         levels=recipe.model.levels, inputs=recipe.model.inputs,

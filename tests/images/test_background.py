@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.stats import SigmaClip
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from photutils.background import Background2D, SExtractorBackground
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Mesh, Section, background
@@ -35,15 +37,11 @@ def test_gradient_is_followed(rng):
     assert np.abs(mesh.background() - slope)[inner].max() < 0.4
 
 
-@pytest.mark.parametrize(
-    ("density", "level", "noise"), [(0.001, 0.06, 0.03), (0.004, 0.15, 0.05), (0.01, 0.35, 0.1)]
-)
+@pytest.mark.parametrize(("density", "level", "noise"), [(0.001, 0.06, 0.03), (0.004, 0.15, 0.05), (0.01, 0.35, 0.1)])
 def test_stars_hardly_raise_the_sky(rng, make_stars, density, level, noise):
     shape, count = (256, 256), int(density * 256**2)
     peaks = np.minimum(10 * rng.uniform(0, 1, count) ** -1, 5000)
-    image = make_stars(
-        shape, rng.uniform(0, 256, count), rng.uniform(0, 256, count), peak=peaks, sigma=1.3, noise=1.0
-    )
+    image = make_stars(shape, rng.uniform(0, 256, count), rng.uniform(0, 256, count), peak=peaks, sigma=1.3, noise=1.0)
     mesh = mesh_of(image)
     assert np.median(mesh.background()) == pytest.approx(0, abs=level)
     assert np.median(mesh.noise()) == pytest.approx(1, abs=noise)
@@ -58,17 +56,20 @@ def test_coarsely_digitised_sky_is_not_stuck_on_its_steps(rng):
     assert mesh.noise().mean() == pytest.approx(np.hypot(1.2, np.sqrt(1 / 12)), rel=0.04)
 
 
-def test_agrees_with_photutils(rng, make_stars):
-    photutils = pytest.importorskip("photutils.background")
-    from astropy.stats import SigmaClip
-
+def test_agrees_with_the_estimators_of_photutils_where_those_are_good(rng, make_stars):
     image = make_stars((512, 512), rng.uniform(0, 512, 80), rng.uniform(0, 512, 80), sky=50, noise=3.0)
-    theirs = photutils.Background2D(
-        image, 64, sigma_clip=SigmaClip(3), bkg_estimator=photutils.SExtractorBackground(), filter_size=3
-    )
+    theirs = Background2D(image, 64, sigma_clip=SigmaClip(3), bkg_estimator=SExtractorBackground(), filter_size=3)
     mesh = mesh_of(image)
     np.testing.assert_allclose(mesh.background_mesh, theirs.background_mesh, atol=0.5)
     np.testing.assert_allclose(mesh.noise_mesh, theirs.background_rms_mesh, rtol=0.1)
+
+
+@pytest.mark.parametrize("scale", [1e-29, 1e25])
+def test_any_unit(rng, scale):
+    """Such as erg / (s cm2 Hz), whose squares are beyond float32."""
+    mesh = mesh_of((rng.normal(7, 2, (128, 128)) * scale).astype(np.float32))
+    assert mesh.background().mean() / scale == pytest.approx(7, abs=0.1)
+    assert mesh.noise().mean() / scale == pytest.approx(2, rel=0.05)
 
 
 @given(

@@ -136,6 +136,18 @@ def test_settings_by_number_band_or_keyword(sky):
         Image.read(source, zeropoint={"x": 25})
 
 
+def test_missing_keyword_is_refused_with_the_file(tmp_path, sky):
+    path, header = tmp_path / "a.fits", fits.Header({"MAGZP": 27.5})
+    fits.writeto(path, sky, header)
+    assert Image.read(path, zeropoint="MAGZP").bands["image"].zeropoint == 27.5
+    for key in ("zeropoint", "gain", "saturation"):
+        with pytest.raises(ImageError, match=rf"a\.fits: the header has no keyword 'PHOTZP', given as {key}"):
+            Image.read(path, **{key: "PHOTZP"})
+    fits.setval(path, "PHOTZP", value=None)
+    with pytest.raises(ImageError, match=r"a\.fits: the header's 'PHOTZP', given as zeropoint, has no value"):
+        Image.read(path, zeropoint={"image": "PHOTZP"})
+
+
 @pytest.mark.parametrize("section", [Section(-1, 5, 0, 5), Section(0, 201, 0, 5), Section(5, 5, 0, 5)])
 def test_sections_beyond_the_band_are_refused(sky, section):
     with pytest.raises(ImageError, match=r"band image: Section.* does not lie within its 200 x 150 pixels"):

@@ -215,9 +215,7 @@ def test_hdu_by_name_or_number(tmp_path, pixels, hdu):
     assert find_plane(tmp_path / "a.fits", hdu=hdu).index == 3
 
 
-@pytest.mark.parametrize(
-    ("hdu", "what"), [("NONE", "no HDU 'NONE'"), (9, "no HDU 9"), ("TAB", "not a 2-D image")]
-)
+@pytest.mark.parametrize(("hdu", "what"), [("NONE", "no HDU 'NONE'"), (9, "no HDU 9"), ("TAB", "not a 2-D image")])
 def test_wrong_hdu_names_what_there_is(tmp_path, hdu, what):
     mef(tmp_path / "a.fits")
     with pytest.raises(ImageError, match=rf"a\.fits: .*{what}.*2 THUMB \(4, 5\)"):
@@ -284,9 +282,7 @@ def test_damage_within_packed_files_is_refused(packed, suffix):
         find_plane(path).read(WHOLE)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"SIMPLE", b"\x89PNG\r\n" * 600, b"BZh not bzip2", b"\x1f\x8b not gzip"]
-)
+@pytest.mark.parametrize("content", [b"", b"SIMPLE", b"\x89PNG\r\n" * 600, b"BZh not bzip2", b"\x1f\x8b not gzip"])
 def test_what_is_not_fits_is_refused(tmp_path, content):
     path = tmp_path / "picture.fits"
     path.write_bytes(content)
@@ -328,7 +324,7 @@ def test_oddities_make_one_log_line_and_no_warning(tmp_path, pixels, make_wcs, c
     header["RADECSYS"] = "FK5"
     header["DATE-OBS"] = "31/12/98"
     fits.writeto(tmp_path / "image.fits", pixels, header)
-    with caplog.at_level(logging.INFO, logger="astrogalaxy"):
+    with caplog.at_level(logging.DEBUG, logger="astrogalaxy"):
         plane = find_plane(tmp_path / "image.fits")
     assert plane.wcs is not None
     assert len(caplog.records) == 1

@@ -95,9 +95,7 @@ def test_dask_arrays_stay_lazy(pixels, make_wcs):
         computed.append(block.shape)
         return block
 
-    lazy = dask_array.from_array(pixels, chunks=(10, 10)).map_blocks(
-        look, dtype=pixels.dtype, meta=pixels[:0, :0]
-    )
+    lazy = dask_array.from_array(pixels, chunks=(10, 10)).map_blocks(look, dtype=pixels.dtype, meta=pixels[:0, :0])
     plane = as_plane((lazy, make_wcs()))
     assert computed == []
     np.testing.assert_array_equal(plane.read(PART), pixels[PART.slices])

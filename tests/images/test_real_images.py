@@ -18,9 +18,7 @@ from astrogalaxy.images.fitsfile import find_plane
 
 
 def sdss(folder: Path, field: str = "003918-3-0213") -> Image:
-    return Image.read(
-        {band: folder / "sdss" / f"frame-{band}-{field}.fits.bz2" for band in "gri"}, zeropoint=22.5
-    )
+    return Image.read({band: folder / "sdss" / f"frame-{band}-{field}.fits.bz2" for band in "gri"}, zeropoint=22.5)
 
 
 def every_fits_file(folder: Path) -> list[Path]:
@@ -94,9 +92,7 @@ def test_sdss_bands_land_on_the_reference(shared_data):
     stars = []
     for snr in aligned.snr:
         found = sep.extract(snr, 3.0, minarea=9)
-        found = found[
-            (found["flag"] == 0) & (found["peak"] > 30) & (found["peak"] < 600) & (found["a"] < 2.5)
-        ]
+        found = found[(found["flag"] == 0) & (found["peak"] > 30) & (found["peak"] < 600) & (found["a"] < 2.5)]
         x, y, flags = sep.winpos(snr, found["x"], found["y"], np.full(len(found), 1.5))
         stars.append(np.c_[x, y][flags == 0])
     tree = cKDTree(stars[1])

@@ -1,0 +1,6 @@
+"""``python -m astrogalaxy``."""
+
+from astrogalaxy.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How good a catalogue or a network is: matching, calibration, and scores with their intervals."""

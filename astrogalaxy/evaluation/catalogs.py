@@ -1,0 +1,335 @@
+"""How good a catalogue is, against a table of what is really there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.evaluation.matching import Match, match_positions, match_sky, precision_recall
+from astrogalaxy.evaluation.truth import read_truth
+
+__all__ = ["CatalogScore", "Estimate", "evaluate_catalog", "read_truth"]
+
+# Intervals are those of one standard deviation.
+_CONFIDENCE = 0.6827
+_ARCSEC = 1.0
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Region = tuple[float, float, float, float]
+
+
+class Estimate(NamedTuple):
+    """A number, its 68 % interval, and how many sources it rests on; NaN where there are none."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class CatalogScore:
+    """What `evaluate_catalog` measures.
+
+    Attributes
+    ----------
+    n_found, n_truth, n_matched : int
+        Sources of the catalogue and of the truth that count, and those that are in both.
+    average_precision : Estimate
+        Area under the monotone curve of purity against completeness, over all thresholds; NaN
+        without scores. Its interval is a bootstrap over sources.
+    best_f1 : Estimate
+        Highest harmonic mean of purity and completeness; interval as above.
+    best_score : float
+        Score at which it is reached.
+    completeness : Estimate
+        Share of the true sources that are in the catalogue, as it is. Wilson interval.
+    purity : Estimate
+        Share of the catalogue's sources that are true. Wilson interval.
+    accuracy : Estimate
+        Share of the matched stars and galaxies that are on their side of ``p_galaxy = 0.5``. Wilson
+        interval.
+    offset_median, offset_95 : float
+        Median and 95th percentile of the distance of matched positions.
+    unit : {'pix', 'arcsec'}
+        Unit of the offsets.
+    bins : Table or None
+        Completeness by magnitude: ``mag_low``, ``mag_high``, ``n_truth``, ``n_found``,
+        ``completeness``, ``low``, ``high``; None where the truth has no magnitudes.
+    """
+
+    n_found: int
+    n_truth: int
+    n_matched: int
+    average_precision: Estimate
+    best_f1: Estimate
+    best_score: float
+    completeness: Estimate
+    purity: Estimate
+    accuracy: Estimate
+    offset_median: float
+    offset_95: float
+    unit: Literal["pix", "arcsec"]
+    bins: Table | None
+
+    def table(self) -> Table:
+        """Return the scores as a table to print or to write.
+
+        Returns
+        -------
+        Table
+            ``quantity``, ``value``, ``low``, ``high``, ``n`` (sources it rests on).
+        """
+        names = ("average_precision", "best_f1", "completeness", "purity", "accuracy")
+        rows: list[tuple[Any, ...]] = [(name, *getattr(self, name)) for name in names]
+        rows.insert(2, ("best_score", self.best_score, np.nan, np.nan, self.n_found))
+        rows += [
+            (f"offset_median [{self.unit}]", self.offset_median, np.nan, np.nan, self.n_matched),
+            (f"offset_95 [{self.unit}]", self.offset_95, np.nan, np.nan, self.n_matched),
+        ]
+        table = Table(rows=rows, names=("quantity", "value", "low", "high", "n"))
+        for name in ("value", "low", "high"):
+            table[name].info.format = ".4f"
+        return table
+
+
+def evaluate_catalog(
+    catalog: Table,
+    truth: Table,
+    *,
+    radius: float = 3.0,
+    radius_arcsec: float | None = None,
+    region: Region | Literal["truth"] | None = None,
+    field: str | None = None,
+    score: str = "det_score",
+    magnitude: str | None = None,
+    bin_width: float = 0.5,
+    resamples: int = 500,
+    seed: int = 0,
+) -> CatalogScore:
+    """Compare a catalogue with the truth.
+
+    Sources are matched one to one, the best score first, each with the nearest true source
+    that is still free. True sources that are not ``visible``, or lie outside of the region, are
+    neither asked for, nor is finding them wrong.
+
+    Parameters
+    ----------
+    catalog : SourceCatalog or Table
+        With ``x`` and ``y`` (pixels), or ``ra`` and ``dec`` (deg), and if possible a score and
+        ``p_galaxy``.
+    truth : Table
+        See `~astrogalaxy.evaluation.truth.read_truth`.
+    radius : float
+        Largest distance of a match, pixels.
+    radius_arcsec : float, optional
+        Match on the sky within this distance. By default pixels are used where both tables have
+        them, and else the sky with 1 arcsec.
+    region : (x0, x1, y0, y1) or 'truth', optional
+        Pixels that the truth covers, half open as a `~astrogalaxy.images.Section`: what the catalogue
+        has elsewhere does not count. ``truth``: from the first to the last true source. Default: all.
+    field : str, optional
+        Only this field of the catalogue; needed to match pixels where it has several.
+    score : str
+        Column that orders the catalogue. Without it there is no average precision and no F1.
+    magnitude : str, optional
+        Column of the truth for the completeness by magnitude; by default ``mag``, ``mag_r``, or the
+        first ``mag_<band>``.
+    bin_width : float
+        Width of a magnitude bin.
+    resamples : int
+        Bootstrap samples.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    CatalogScore
+
+    Raises
+    ------
+    CatalogError
+        If positions to match by, or a named column, are missing, or pixels are ambiguous.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> truth = Table({"x": [10.0, 20.0, 30.0], "y": [5.0, 5.0, 5.0], "class": ["star", "galaxy", "star"]})
+    >>> found = Table({"x": [10.4, 20.0], "y": [5.0, 5.0], "det_score": [0.9, 0.8], "p_galaxy": [0.1, 0.9]})
+    >>> result = evaluate_catalog(found, truth)
+    >>> round(result.completeness.value, 2), result.purity.value, result.accuracy.value
+    (0.67, 1.0, 1.0)
+    """
+    if field is not None:
+        catalog = catalog[np.asarray(_column(catalog, "field", "the catalogue")).astype(str) == field]
+    sky = _on_the_sky(catalog, truth, radius_arcsec)
+    edges = _edges(truth) if region == "truth" else region
+    asked = _inside(truth, edges, "the truth")
+    if "visible" in truth.colnames:
+        asked &= np.asarray(truth["visible"], dtype=bool)
+    scores = _floats(catalog, score) if score in catalog.colnames else np.full(len(catalog), np.nan)
+    reach = (radius_arcsec or _ARCSEC) if sky else radius
+    match = _match(catalog, scores, truth[asked], reach, sky=sky)
+    excused = _match(catalog[~match.matched], scores[~match.matched], truth[~asked], reach, sky=sky)
+    counts = match.matched | _inside(catalog, edges, "the catalogue")
+    counts[np.nonzero(~match.matched)[0][excused.matched]] = False
+    counted = Match(match.truth[counts], match.distance[counts], match.n_truth)
+    return _score(
+        catalog[counts], scores[counts], truth[asked], counted, unit="arcsec" if sky else "pix",
+        magnitude=magnitude, bin_width=bin_width, resamples=resamples, seed=seed,
+    )  # fmt: skip
+
+
+def _score(
+    catalog: Table, scores: Floats, truth: Table, match: Match, *, unit: Literal["pix", "arcsec"],
+    magnitude: str | None, bin_width: float, resamples: int, seed: int,
+) -> CatalogScore:  # fmt: skip
+    hit = match.matched
+    curve = precision_recall(scores, match)
+    ranked = bool(np.isfinite(scores).all()) and len(truth) > 0
+    area, f1 = _bootstrap(scores, match, resamples, seed) if ranked else (None, None)
+    distance = match.distance[hit]
+    return CatalogScore(
+        n_found=len(catalog), n_truth=len(truth), n_matched=int(hit.sum()),
+        average_precision=_estimate(curve.average_precision if ranked else np.nan, area, len(catalog)),
+        best_f1=_estimate(curve.best_f1 if ranked else np.nan, f1, len(catalog)),
+        best_score=curve.best_score if ranked else float("nan"),
+        completeness=_share(hit.sum(), len(truth)), purity=_share(hit.sum(), len(catalog)),
+        accuracy=_accuracy(catalog, truth, match),
+        offset_median=float(np.median(distance)) if len(distance) else float("nan"),
+        offset_95=float(np.percentile(distance, 95)) if len(distance) else float("nan"),
+        unit=unit, bins=_bins(truth, match, magnitude, bin_width),
+    )  # fmt: skip
+
+
+def _column(table: Table, name: str, what: str) -> Any:
+    if name not in table.colnames:
+        msg = f"{what} has no column {name!r}, only {', '.join(table.colnames[:12]) or 'none'}"
+        raise CatalogError(msg)
+    return table[name]
+
+
+def _floats(table: Table, name: str) -> Floats:
+    return np.asarray(np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan))
+
+
+def _on_the_sky(catalog: Table, truth: Table, radius_arcsec: float | None) -> bool:
+    """Whether to match by ra and dec; refuse tables that have no positions in common."""
+    pixels, sky = ({*pair} <= {*catalog.colnames} & {*truth.colnames} for pair in (("x", "y"), ("ra", "dec")))
+    if not (sky or (pixels and radius_arcsec is None)):
+        wanted = "ra and dec" if radius_arcsec is not None else "x and y, or ra and dec"
+        msg = f"catalogue and truth cannot be matched: both need {wanted}"
+        raise CatalogError(msg)
+    if radius_arcsec is not None or not pixels:
+        return True
+    fields = set(np.asarray(catalog["field"]).astype(str)) if "field" in catalog.colnames else set()
+    if len(fields) > 1:
+        few = ", ".join(sorted(fields)[:4])
+        msg = f"pixels are ambiguous: the catalogue has {len(fields)} fields ({few} ...); name one, or match on the sky"
+        raise CatalogError(msg)
+    return False
+
+
+def _match(catalog: Table, scores: Floats, truth: Table, radius: float, *, sky: bool) -> Match:
+    names = ("ra", "dec") if sky else ("x", "y")
+    found, true = [[_floats(t, name) for name in names] for t in (catalog, truth)]
+    if sky:
+        return match_sky(*found, scores, *true, radius=radius)
+    return match_positions(*found, scores, *true, radius=radius)
+
+
+def _edges(truth: Table) -> Region:
+    x, y = (_floats_of(truth, name, "the truth") for name in ("x", "y"))
+    return (float(np.nanmin(x)), float(np.nanmax(x)) + 1, float(np.nanmin(y)), float(np.nanmax(y)) + 1)
+
+
+def _floats_of(table: Table, name: str, what: str) -> Floats:
+    _column(table, name, what)
+    return _floats(table, name)
+
+
+def _inside(table: Table, region: Region | None, what: str) -> Bools:
+    """Rows in the region; those without a position are, since they are nowhere else."""
+    if region is None:
+        return np.ones(len(table), dtype=bool)
+    x, y = (_floats_of(table, name, what) for name in ("x", "y"))
+    x0, x1, y0, y1 = region
+    outside = (x < x0 - 0.5) | (x >= x1 - 0.5) | (y < y0 - 0.5) | (y >= y1 - 0.5)
+    return ~outside
+
+
+def _share(k: int, n: int) -> Estimate:
+    """Share with its Wilson interval."""
+    from astropy.stats import binom_conf_interval
+
+    if not n:
+        return Estimate(float("nan"), float("nan"), float("nan"), 0)
+    low, high = binom_conf_interval(int(k), n, confidence_level=_CONFIDENCE, interval="wilson")
+    return Estimate(float(k / n), float(low), float(high), int(n))
+
+
+def _estimate(value: float, samples: Floats | None, n: int) -> Estimate:
+    if samples is None:
+        return Estimate(float(value), float("nan"), float("nan"), n)
+    low, high = np.quantile(samples, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    return Estimate(float(value), float(low), float(high), n)
+
+
+def _bootstrap(scores: Floats, match: Match, resamples: int, seed: int) -> tuple[Floats, Floats]:
+    """Average precision and best F1 of resampled sources: true ones found, true ones missed, false ones."""
+    rng = np.random.default_rng(seed)
+    hit = match.matched[np.argsort(-scores, kind="stable")]
+    n = len(hit) + match.n_truth - int(hit.sum())
+    area, f1 = np.zeros(resamples), np.zeros(resamples)
+    for i in range(resamples if len(hit) else 0):
+        weight = np.bincount(rng.integers(0, n, n), minlength=n)
+        missed = int(weight[len(hit) :].sum())
+        weight = weight[: len(hit)]
+        true, found = np.cumsum(weight * hit), np.cumsum(weight)
+        n_truth = max(int(true[-1]) + missed, 1)
+        precision = true / np.maximum(found, 1)
+        monotone = np.maximum.accumulate(precision[::-1])[::-1]
+        area[i] = np.sum(np.diff(true / n_truth, prepend=0.0) * monotone)
+        f1[i] = np.max(2 * true / np.maximum(found + n_truth, 1))
+    return area, f1
+
+
+def _accuracy(catalog: Table, truth: Table, match: Match) -> Estimate:
+    """Stars and galaxies told apart, of those matched whose class is known."""
+    if "p_galaxy" not in catalog.colnames or "class" not in truth.colnames:
+        return _share(0, 0)
+    p = _floats(catalog, "p_galaxy")[match.matched]
+    label = np.asarray(truth["class"]).astype(str)[match.truth[match.matched]]
+    known = np.isin(label, ("star", "galaxy")) & np.isfinite(p)
+    right = (p > 0.5) == (label == "galaxy")
+    return _share(right[known].sum(), int(known.sum()))
+
+
+def _bins(truth: Table, match: Match, magnitude: str | None, width: float) -> Table | None:
+    if magnitude is None:
+        candidates = ("mag", "mag_r", *(name for name in truth.colnames if name.startswith("mag_")))
+        magnitude = next((name for name in candidates if name in truth.colnames), None)
+    if magnitude is None:
+        return None
+    mag = _floats_of(truth, magnitude, "the truth")
+    seen = np.zeros(len(truth), dtype=bool)
+    seen[match.truth[match.matched]] = True
+    number = np.floor(mag[np.isfinite(mag)] / width).astype(int)
+    seen = seen[np.isfinite(mag)]
+    rows = []
+    for bin_ in np.unique(number):
+        here = seen[number == bin_]
+        share = _share(here.sum(), len(here))
+        rows.append((bin_ * width, (bin_ + 1) * width, len(here), int(here.sum()), *share[:3]))
+    names = ("mag_low", "mag_high", "n_truth", "n_found", "completeness", "low", "high")
+    table = Table(rows=rows or None, names=names, dtype=("f8", "f8", "i8", "i8", "f8", "f8", "f8"))
+    table.meta["magnitude"] = magnitude
+    for name in names[4:]:
+        table[name].info.format = ".3f"
+    return table

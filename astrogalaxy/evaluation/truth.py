@@ -1,0 +1,125 @@
+"""Read tables that say what is really there: labels for training, truth for evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from astrogalaxy.errors import ConfigError
+
+__all__ = ["read_truth"]
+
+_POSITIONS = (("x", "y"), ("ra", "dec"))
+# Columns whose names are known in any case: catalogues write RA as often as ra.
+_KNOWN = ("x", "y", "ra", "dec", "class", "visible")
+_CLASSES = {"star": "star", "galaxy": "galaxy"}
+_TRUE = {"true", "t", "1", "yes"}
+
+
+def read_truth(path: str | Path, *, split: str | Path | None = None, part: str = "test") -> Table:
+    r"""Read a table of true sources, or of labels.
+
+    Parameters
+    ----------
+    path : path-like
+        CSV (comments after ``#``), ECSV, FITS, VOTable, or what `astropy.table.Table` reads
+        besides. Its columns, in any case: ``x`` and ``y`` (0-based pixels of the reference
+        image), or ``ra`` and ``dec`` (deg), or all four; ``class`` if known (star, galaxy; anything
+        else means unknown); ``visible`` if some rows shall be neither found nor counted;
+        others are kept as they are.
+    split : path-like, optional
+        CSV with ``row`` (of the table, from 0) and ``part``.
+    part : str, optional
+        Part of the split to keep; without a split all rows are kept.
+
+    Returns
+    -------
+    Table
+        Positions as float64, ``class`` star, galaxy or empty, ``visible`` bool; in the order of
+        the file, or of the split.
+
+    Raises
+    ------
+    ConfigError
+        If a file is missing or unreadable, has no positions, or the split names rows or a
+        part that do not exist.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> path = Path(tempfile.mkdtemp()) / "truth.csv"
+    >>> _ = path.write_text("# made up\nRA,Dec,class\n150.1,2.2,STAR\n")
+    >>> read_truth(path)["ra", "dec", "class"][0].as_void().tolist()
+    (150.1, 2.2, 'star')
+    """
+    table = _read(Path(path))
+    for name in table.colnames:
+        if name.lower() in _KNOWN and name.lower() not in table.colnames:
+            table.rename_column(name, name.lower())
+    found = [name for pair in _POSITIONS if set(pair) <= set(table.colnames) for name in pair]
+    if not found:
+        msg = f"{path}: no positions; it needs columns x and y, or ra and dec, not only {_some(table)}"
+        raise ConfigError(msg)
+    for name in found:
+        table[name] = _numbers(table, name, path)
+    if "class" in table.colnames:
+        table["class"] = [_CLASSES.get(str(value).strip().lower(), "") for value in table["class"]]
+    if "visible" in table.colnames:
+        table["visible"] = [str(value).strip().lower() in _TRUE for value in table["visible"]]
+    return table if split is None else table[_rows(Path(split), part, len(table), path)]
+
+
+def _read(path: Path) -> Table:
+    """Read a table of any format, strings as strings."""
+    if not path.is_file():
+        msg = f"{path}: no such file"
+        raise ConfigError(msg)
+    is_csv = path.name.lower().endswith((".csv", ".csv.gz"))
+    options = {"format": "ascii.csv", "comment": "#"} if is_csv else {}
+    try:
+        table = Table.read(path, **options)
+    except Exception as error:  # every reader has its own kinds of errors
+        reason = " ".join(str(error).split())[:200]
+        msg = f"{path}: cannot be read as a table: {reason or type(error).__name__}"
+        raise ConfigError(msg) from error
+    table.convert_bytestring_to_unicode()
+    return table
+
+
+def _some(table: Table) -> str:
+    return ", ".join(table.colnames[:8]) or "none"
+
+
+def _numbers(table: Table, name: str, path: str | Path) -> np.ndarray:
+    """Positions as plain float64, NaN where masked; angles in degrees."""
+    column = table[name]
+    unit = "deg" if name in {"ra", "dec"} and column.unit is not None else None
+    try:
+        values = np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
+        return np.asarray((values * column.unit).to_value(unit) if unit else values, dtype=float)
+    except (TypeError, ValueError) as error:
+        msg = f"{path}: column {name!r} must hold numbers, not {column[0]!r}"
+        raise ConfigError(msg) from error
+
+
+def _rows(split: Path, part: str, n_rows: int, path: str | Path) -> np.ndarray:
+    """Rows of a part."""
+    table = _read(split)
+    missing = {"row", "part"} - set(table.colnames)
+    if missing:
+        msg = f"{split}: no column {sorted(missing)[0]!r}; a split has row and part"
+        raise ConfigError(msg)
+    chosen = np.asarray(table["part"]).astype(str) == part
+    if not chosen.any():
+        parts = ", ".join(sorted(set(np.asarray(table["part"]).astype(str)))) or "none"
+        msg = f"{split}: no part {part!r}; there are {parts}"
+        raise ConfigError(msg)
+    rows = np.asarray(table["row"][chosen], dtype=int)
+    if rows.min() < 0 or rows.max() >= n_rows:
+        wrong = rows[(rows < 0) | (rows >= n_rows)][0]
+        msg = f"{split}: names row {wrong}, but {path} has {n_rows} rows"
+        raise ConfigError(msg)
+    return rows

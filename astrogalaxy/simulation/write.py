@@ -1,0 +1,77 @@
+"""Write a simulated scene as a small survey that can be run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from astrogalaxy.files import atomic_path
+from astrogalaxy.simulation.scene import Scene
+
+__all__ = ["write_scene"]
+
+_SURVEY = """\
+# A simulated field; its truth is in {name}-truth.ecsv.
+name: {name}
+images:
+  path: "{name}-{{band}}.fits"
+  bands: [{bands}]
+  reference: {reference}
+  zeropoint: {zeropoint}
+output:
+  directory: out
+"""
+
+
+def write_scene(scene: Scene, folder: str | Path, *, name: str, compress: bool = False) -> list[Path]:
+    """Write one FITS image per band, the truth as ECSV, and a survey.yml.
+
+    Parameters
+    ----------
+    scene : Scene
+        What to write.
+    folder : path
+        Made if need be.
+    name : str
+        Start of every file's name.
+    compress : bool
+        Rice-compress the images; pixels are then rounded to a sixteenth of the noise.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for band, pixels in scene.images.items():
+        files.append(folder / f"{name}-{band}.fits")
+        _write_image(files[-1], scene, band, pixels, compress=compress)
+    files += [folder / f"{name}-truth.ecsv", folder / f"{name}.yml"]
+    with atomic_path(files[-2]) as path:
+        scene.truth.write(path, format="ascii.ecsv", overwrite=True)
+    survey = _SURVEY.format(
+        name=name, bands=", ".join(scene.images), reference=scene.reference, zeropoint=scene.profile.zeropoint
+    )
+    with atomic_path(files[-1]) as path:
+        path.write_text(survey, encoding="utf-8")
+    return files
+
+
+def _write_image(path: Path, scene: Scene, band: str, pixels: np.ndarray, *, compress: bool) -> None:
+    header = scene.wcs[band].to_header()
+    header["FILTER"] = (band, "simulated band")
+    header["MAGZERO"] = (scene.profile.zeropoint, "[mag] AB magnitude of one image unit")
+    header["SEEING"] = (round(scene.conditions.seeing[band], 4), "[arcsec] FWHM of stars")
+    header["ORIGIN"] = "astrogalaxy simulate"
+    data = np.asarray(pixels, dtype=np.float32)
+    primary: fits.PrimaryHDU | fits.CompImageHDU = fits.PrimaryHDU(data, header)
+    hdus = [primary]
+    if compress:
+        image = fits.CompImageHDU(data, header, compression_type="RICE_1", quantize_level=16, quantize_method=2)
+        hdus = [fits.PrimaryHDU(), image]
+    with atomic_path(path) as temporary:
+        fits.HDUList(hdus).writeto(temporary, overwrite=True, checksum=True)

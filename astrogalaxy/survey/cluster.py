@@ -1,0 +1,143 @@
+"""The Dask cluster of a run: the user's own, or workers started here for its duration."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from astrogalaxy.config import ComputeSection
+from astrogalaxy.errors import RunError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["Crew", "hired", "worker_memory"]
+
+logger = logging.getLogger(__name__)
+
+_CONNECT_SECONDS = 20
+# Share of the machine's memory that workers may use between them.
+_MEMORY_SHARE = 0.8
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who does the work.
+
+    Attributes
+    ----------
+    client : Client
+        Where tasks are sent.
+    workers : int
+        Tasks at a time.
+    threads : int
+        Threads of each.
+    """
+
+    client: Client
+    workers: int
+    threads: int
+
+
+def worker_memory(compute: ComputeSection) -> float:
+    """Bytes that a worker may use."""
+    if isinstance(compute.memory, int):
+        return float(compute.memory)
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    workers = compute.workers if isinstance(compute.workers, int) else os.cpu_count() or 1
+    return _MEMORY_SHARE * total / workers
+
+
+@contextmanager
+def hired(compute: ComputeSection, *, tasks: int, client: Client | None = None) -> Iterator[Crew]:
+    """Provide workers: the given client's, those of ``compute.scheduler``, or new ones.
+
+    Workers times threads is the number of cores.
+
+    Raises
+    ------
+    RunError
+        If the scheduler does not answer, or has no workers.
+    """
+    if client is not None:
+        yield _crew_of(client)
+    elif compute.scheduler is not None:
+        with _connected(compute.scheduler) as theirs:
+            yield _crew_of(theirs)
+    else:
+        with _local(compute, tasks) as crew:
+            yield crew
+
+
+def _crew_of(client: Client) -> Crew:
+    threads = client.nthreads()
+    if not threads:
+        msg = "the Dask scheduler has no workers yet; start some, or leave out compute.scheduler"
+        raise RunError(msg)
+    return Crew(client, sum(threads.values()), 1)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Client]:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout=_CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        msg = f"compute.scheduler: no Dask scheduler answers at {address} ({error})"
+        raise RunError(msg) from None
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+@contextmanager
+def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
+    import dask
+    from distributed import Client, LocalCluster
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = compute.workers if isinstance(compute.workers, int) else cores
+    workers = max(1, min(wanted, tasks))
+    threads = max(1, cores // workers)
+    # one worker lives in this process: nothing to start, nothing to send
+    settings = {"processes": workers > 1, "n_workers": workers, "threads_per_worker": 1}
+    quiet = {"distributed.comm.timeouts.connect": "60s", "distributed.worker.daemon": True}
+    limits = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS")}
+    nanny = {**dask.config.get("distributed.nanny.pre-spawn-environ", {}), **limits}
+    with (
+        dask.config.set({**quiet, "distributed.nanny.pre-spawn-environ": nanny}),
+        _scripts_not_rerun(),
+        LocalCluster(
+            **settings, memory_limit=int(worker_memory(compute)), dashboard_address=None,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        logger.info("%d worker%s with %d thread%s", workers, "s"[: workers > 1], threads, "s"[: threads > 1])
+        yield Crew(client, workers, threads)
+
+
+@contextmanager
+def _scripts_not_rerun() -> Iterator[None]:
+    """Keep new processes from running the user's script again.
+
+    A spawned process imports the main module to find functions there. No task of a run lives in
+    it, and a script that calls `run` without a ``__main__`` guard would start itself for ever.
+    """
+    main = sys.modules["__main__"]
+    hidden = {name: getattr(main, name) for name in ("__file__", "__spec__") if hasattr(main, name)}
+    try:
+        main.__spec__ = None
+        if "__file__" in hidden:
+            del main.__file__
+        yield
+    finally:
+        for name, value in hidden.items():
+            setattr(main, name, value)

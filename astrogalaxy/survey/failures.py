@@ -1,0 +1,51 @@
+"""What went wrong in a run, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from astropy.table import Table
+
+from astrogalaxy.files import atomic_path
+
+__all__ = ["Failure", "write_failures"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One thing that could not be done.
+
+    Attributes
+    ----------
+    field : str
+        The field.
+    stage : str
+        ``open``, ``read``, ``tile``, ``merge`` or ``report``.
+    reason : str
+        One sentence that names the file and what is wrong.
+    band, tile : str
+        Where it concerns only one; else empty.
+    """
+
+    field: str
+    stage: str
+    reason: str
+    band: str = ""
+    tile: str = ""
+
+    def __str__(self) -> str:
+        where = [f"field {self.field}"]
+        where += [f"band {self.band}"] if self.band else []
+        where += [f"tile {self.tile}"] if self.tile else []
+        return f"{', '.join(where)}: {self.reason}"
+
+
+def write_failures(path: Path, failures: Iterable[Failure]) -> None:
+    """Write failures as ECSV, atomically; an empty table where there are none."""
+    names = list(Failure.__dataclass_fields__)
+    rows = [asdict(failure) for failure in failures]
+    table = Table({name: [row[name] for row in rows] for name in names}, dtype=["str"] * len(names))
+    with atomic_path(path) as temporary:
+        table.write(temporary, format="ascii.ecsv", overwrite=True)

@@ -1,0 +1,231 @@
+"""What a run will do: fields, their files and tiles, and the keys of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from astrogalaxy.config import SurveyConfig, length_in_pixels
+from astrogalaxy.errors import ImageError
+from astrogalaxy.images import Image, Tile, plan_tiles
+from astrogalaxy.images.fields import Field, find_fields, open_field
+from astrogalaxy.models import Weights
+from astrogalaxy.survey.failures import Failure
+
+__all__ = ["FieldPlan", "Plan", "hash_files", "make_plan"]
+
+# Version of what a shard holds: a change here makes every earlier shard stale.
+_SHARD_FORMAT = 1
+# Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile.
+_BASE_BYTES = 450e6
+_BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 160, 40
+_SMALLEST_TILE, _LARGEST_TILE = 512, 4096
+# Wider than the network sees and than all but the largest galaxies; their light is not cut.
+_OVERLAP = 128
+
+
+@dataclass(frozen=True)
+class FieldPlan:
+    """One field of a run.
+
+    Attributes
+    ----------
+    field : Field
+        Its files.
+    bands : tuple of str
+        Bands that can be opened, reference included; empty if the field cannot be done.
+    shape : tuple of int
+        Of the reference band; (0, 0) if unknown.
+    pixel_scale : float
+        Arcsec; NaN if unknown.
+    tiles : list of Tile
+        The work.
+    keys : dict of str to str
+        Content key of each tile, by the tile's name.
+    inputs : dict of Path to str
+        SHA-256 of every file.
+    """
+
+    field: Field
+    bands: tuple[str, ...] = ()
+    shape: tuple[int, int] = (0, 0)
+    pixel_scale: float = float("nan")
+    tiles: list[Tile] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+    inputs: dict[Path, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Content key of the whole field."""
+        return _digest(self.keys)
+
+    @property
+    def name(self) -> str:
+        """Name of the field; ``field`` for a survey of one."""
+        return self.field.name or "field"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All fields of a run, and what is known to be wrong before it starts."""
+
+    fields: list[FieldPlan]
+    failures: list[Failure]
+
+    @property
+    def n_tiles(self) -> int:
+        """Number of tiles."""
+        return sum(len(f.tiles) for f in self.fields)
+
+
+def make_plan(
+    config: SurveyConfig,
+    weights: Weights,
+    *,
+    memory: float,
+    known_hashes: Mapping[str, tuple[int, int, str]] | None = None,
+) -> Plan:
+    """Open every header and cut every field into tiles; no pixels are read.
+
+    Parameters
+    ----------
+    config : SurveyConfig
+        The run.
+    weights : Weights
+        Part of the content keys.
+    memory : float
+        Bytes that a worker may use.
+    known_hashes : mapping, optional
+        ``{path: (size, mtime_ns, sha256)}`` of an earlier run; files that have not changed
+        since are not read again.
+
+    Raises
+    ------
+    ImageError
+        If no file matches.
+    """
+    found = find_fields(config.images)
+    hashes = hash_files([path for f in found for path in f.files], known_hashes or {})
+    settings = {
+        "format": _SHARD_FORMAT, "code": version("astrogalaxy"), "config": config.science_digest(),
+        "weights": weights.card.sha256, "calibration": weights.card.model_dump(mode="json")["calibration"],
+    }  # fmt: skip
+    failures: list[Failure] = []
+    fields = [_plan_field(f, config, memory, hashes, settings, failures) for f in found]
+    return Plan(fields, failures)
+
+
+def _plan_field(
+    field_: Field,
+    config: SurveyConfig,
+    memory: float,
+    hashes: Mapping[Path, str],
+    settings: Mapping[str, object],
+    failures: list[Failure],
+) -> FieldPlan:
+    inputs = {path: hashes[path] for path in field_.files if path in hashes}
+    image, problems = open_bands(field_, config)
+    failures.extend(problems)
+    if image is None:
+        return FieldPlan(field_, inputs=inputs)
+    tiles = plan_tiles(
+        image.shape,
+        size=_tile_size(config, memory),
+        overlap=_overlap(config, image.pixel_scale),
+    )
+    plan = FieldPlan(
+        field_, tuple(image.bands), image.shape, float(image.pixel_scale), tiles, inputs=inputs
+    )
+    content = {**settings, "inputs": [inputs.get(p, "") for p in field_.files], "field": plan.name}
+    keys = {t.name: _digest({**content, "core": t.core, "outer": t.outer}) for t in tiles}
+    plan.keys.update(keys)
+    return plan
+
+
+def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[Failure]]:
+    """Open what can be opened of a field, and say what cannot and why.
+
+    Returns
+    -------
+    image : Image or None
+        The bands that are there and can be aligned; None without the reference band.
+    failures : list of Failure
+        One per band that is missing or refused.
+    """
+    name, reference = field_.name or "field", config.images.reference
+    failures: list[Failure] = []
+    bands = {}
+    for band in config.images.bands:
+        try:
+            bands[band] = _open_band(field_, band, config)
+        except ImageError as error:
+            failures.append(Failure(name, "open", str(error), band=band))
+    if reference not in bands:
+        failures.append(Failure(name, "open", f"without its reference band {reference} the field cannot be done"))
+        return None, failures
+    for band in [b for b in bands if b != reference]:
+        try:
+            Image({b: bands[b] for b in (reference, band)}, reference=reference)
+        except ImageError as error:
+            failures.append(Failure(name, "open", str(error), band=band))
+            del bands[band]
+    return Image(bands, reference=reference, name=name), failures
+
+
+def _open_band(field_: Field, band: str, config: SurveyConfig) -> object:
+    if band not in field_.paths:
+        tried = config.images.patterns(band)[0].replace("{field}", field_.name)
+        msg = f"no file matches {tried}"
+        raise ImageError(msg)
+    only = config.images.model_copy(update={"reference": band})
+    opened = open_field(field_, only, bands=[band]).bands[band]
+    if band == config.images.reference and opened.wcs is None:
+        msg = f"{field_.paths[band]}: no celestial WCS in the header; sky positions need one"
+        raise ImageError(msg)
+    return opened
+
+
+def _tile_size(config: SurveyConfig, memory: float) -> int:
+    if isinstance(config.tiles.size, int):
+        return config.tiles.size
+    per_pixel = _BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * len(config.images.bands)
+    side = np.sqrt(max(memory - _BASE_BYTES, 1.0) / per_pixel)
+    return int(np.clip(side // 32 * 32, _SMALLEST_TILE, _LARGEST_TILE))
+
+
+def _overlap(config: SurveyConfig, pixel_scale: float) -> int:
+    if config.tiles.overlap == "auto":
+        return _OVERLAP
+    return int(np.ceil(length_in_pixels(config.tiles.overlap, pixel_scale)))
+
+
+def hash_files(
+    paths: list[Path], known: Mapping[str, tuple[int, int, str]]
+) -> dict[Path, str]:
+    """SHA-256 of files; of files that cannot be read, nothing."""
+
+    def hashed(path: Path) -> str | None:
+        try:
+            status = path.stat()
+            size, mtime, digest = known.get(str(path), (-1, -1, ""))
+            if (size, mtime) == (status.st_size, status.st_mtime_ns):
+                return digest
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        results = pool.map(hashed, paths)
+    return {path: digest for path, digest in zip(paths, results, strict=True) if digest}
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()

@@ -1,0 +1,248 @@
+"""What the report says in numbers: counts, seeing and depth of the survey and of each field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrogalaxy.catalog import SourceCatalog, has_flags
+
+__all__ = ["Depth", "FieldFacts", "Seeing", "class_counts", "depth", "field_facts", "field_rows", "seeing", "values"]
+
+#: A star is good enough to measure the seeing: surely a star, bright, alone, whole and not saturated.
+SURE_STAR, BRIGHT_SNR = 0.9, 50.0
+_FEWEST_STARS = 3
+_DISTURBED = ("edge", "saturated", "masked", "blended", "bad_centroid")
+# In apertures below this signal to noise, the sky alone makes the error.
+_FAINT_SNR = 20.0
+_FEWEST_FAINT = 10
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Seeing:
+    """Sharpness of a field: median FWHM of its good stars, arcsec, and the 16th and 84th percentile."""
+
+    median: float
+    low: float
+    high: float
+    n_stars: int
+
+    @property
+    def spread(self) -> float:
+        """Half of the range that holds the middle 68 % of the stars."""
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class Depth:
+    """Five times the noise in the fixed aperture: an AB magnitude, or a flux where not calibrated."""
+
+    value: float
+    is_magnitude: bool
+
+
+@dataclass(frozen=True)
+class FieldFacts:
+    """One field in numbers.
+
+    Attributes
+    ----------
+    name, status, bands, shape, pixel_scale
+        As in the run's record; shape (0, 0) and scale NaN where unknown.
+    rows : ndarray of int
+        Rows of the catalogue.
+    centre : tuple of float
+        Median right ascension and declination of the sources, degrees; NaN without.
+    counts : dict of str to int
+        Sources by class, and ``sources``.
+    seeing : Seeing or None
+        None with too few good stars.
+    depth : dict of str to Depth
+        By band, where there is one.
+    area : float
+        Square arcsec of sky that was searched; NaN without pixel scale.
+    tiles : tuple of int
+        Tiles that were done, and all.
+    inputs : mapping
+        The files by band, as in the run's record.
+    """
+
+    name: str
+    status: str
+    bands: tuple[str, ...]
+    shape: tuple[int, int]
+    pixel_scale: float
+    rows: NDArray[np.intp]
+    centre: tuple[float, float]
+    counts: dict[str, int]
+    seeing: Seeing | None
+    depth: dict[str, Depth]
+    area: float
+    tiles: tuple[int, int]
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+
+def values(catalog: SourceCatalog, name: str) -> Floats:
+    """A numeric column as float64; NaN throughout where the catalogue does not have it."""
+    if name not in catalog.colnames:
+        return np.full(len(catalog), np.nan)
+    return np.asarray(catalog[name], dtype=np.float64)
+
+
+def field_rows(catalog: SourceCatalog) -> dict[str, NDArray[np.intp]]:
+    """Rows of each field, by its name.
+
+    The catalogue goes field by field, so that it is cut where the name changes; comparing
+    millions of strings with every name would take minutes.
+    """
+    names = np.asarray(catalog["field"])
+    if not len(names):
+        return {}
+    starts = np.concatenate([[0], np.flatnonzero(names[1:] != names[:-1]) + 1])
+    parts: dict[str, list[NDArray[np.intp]]] = {}
+    for start, stop in zip(starts, [*starts[1:], len(names)], strict=True):
+        parts.setdefault(str(names[start]), []).append(np.arange(start, stop))
+    return {name: np.concatenate(rows) for name, rows in parts.items()}
+
+
+def class_counts(catalog: SourceCatalog) -> dict[str, int]:
+    """How many sources there are, and of which class."""
+    kind = np.asarray(catalog["class"])
+    counts = {"sources": len(catalog)}
+    for name, plural in (("star", "stars"), ("galaxy", "galaxies"), ("unsure", "unsure")):
+        counts[plural] = int(np.count_nonzero(kind == name))
+    return counts
+
+
+def seeing(catalog: SourceCatalog) -> Seeing | None:
+    """Measure the seeing on stars that are sure, bright, alone and not saturated.
+
+    Parameters
+    ----------
+    catalog : SourceCatalog
+        One field. Sources whose FWHM is NaN do not count.
+
+    Returns
+    -------
+    Seeing or None
+        None if fewer than three stars are good enough.
+    """
+    fwhm, snr = values(catalog, "fwhm"), values(catalog, "snr")
+    with np.errstate(invalid="ignore"):
+        good = (fwhm > 0) & np.isfinite(fwhm) & (values(catalog, "p_star") >= SURE_STAR)
+        good &= ~has_flags(catalog["flags"], *_DISTURBED)
+        # shallow images may have no star of the wanted brightness
+        for lowest in (BRIGHT_SNR, BRIGHT_SNR / 2):
+            chosen = fwhm[good & (snr >= lowest)]
+            if len(chosen) >= _FEWEST_STARS:
+                low, median, high = np.percentile(chosen, [16, 50, 84])
+                return Seeing(float(median), float(low), float(high), len(chosen))
+    return None
+
+
+def depth(catalog: SourceCatalog, band: str) -> Depth | None:
+    """Measure the depth of a band from the errors of the fixed aperture's fluxes.
+
+    Parameters
+    ----------
+    catalog : SourceCatalog
+        One field.
+    band : str
+        Its name.
+
+    Returns
+    -------
+    Depth or None
+        Five times the median error of sources too faint to add noise of their own; of all
+        sources where few are faint. None if no source has an error.
+    """
+    error = values(catalog, f"flux_aper_{band}_err")
+    flux = values(catalog, f"flux_aper_{band}")
+    with np.errstate(invalid="ignore"):
+        good = np.isfinite(error) & (error > 0) & ~has_flags(catalog["flags"], "edge", "saturated", "masked")
+        faint = good & (flux < _FAINT_SNR * error)
+    chosen = error[faint if np.count_nonzero(faint) >= _FEWEST_FAINT else good]
+    if not len(chosen):
+        return None
+    limit = 5 * float(np.median(chosen))
+    if band in catalog.calibrated:
+        # 1 nJy is AB 31.4
+        return Depth(float(31.4 - 2.5 * np.log10(limit)), True)
+    return Depth(limit, False)
+
+
+def field_facts(run: Mapping[str, Any], catalog: SourceCatalog) -> list[FieldFacts]:
+    """Numbers of every field of a run, in its order.
+
+    Parameters
+    ----------
+    run : mapping
+        The run's record.
+    catalog : SourceCatalog
+        All its sources.
+
+    Returns
+    -------
+    list of FieldFacts
+    """
+    rows = field_rows(catalog)
+    tiles: dict[str, list[Mapping[str, Any]]] = {}
+    for tile in run.get("tiles") or ():
+        tiles.setdefault(str(tile.get("field")), []).append(tile)
+    nothing = np.zeros(0, dtype=np.intp)
+    return [
+        _field(record, catalog, rows.get(str(record["name"]), nothing), tiles.get(str(record["name"]), []))
+        for record in run.get("fields") or ()
+    ]
+
+
+def _field(
+    record: Mapping[str, Any], catalog: SourceCatalog, rows: NDArray[np.intp], tiles: list[Mapping[str, Any]]
+) -> FieldFacts:
+    mine = catalog[rows]
+    bands = tuple(str(band) for band in record.get("bands") or ())
+    depths = {band: depth(mine, band) for band in bands}
+    ny, nx = record.get("shape") or (0, 0)
+    scale = record.get("pixel_scale")
+    scale = float("nan") if scale is None else float(scale)
+    return FieldFacts(
+        name=str(record["name"]),
+        status=str(record.get("status", "")),
+        bands=bands,
+        shape=(int(ny), int(nx)),
+        pixel_scale=scale,
+        rows=rows,
+        centre=_centre(mine),
+        counts=class_counts(mine),
+        seeing=seeing(mine),
+        depth={band: found for band, found in depths.items() if found is not None},
+        area=_pixels_done(record, tiles) * scale**2,
+        tiles=(sum(tile.get("status") in ("done", "kept") for tile in tiles), len(tiles)),
+        inputs=record.get("inputs") or {},
+    )
+
+
+def _centre(catalog: SourceCatalog) -> tuple[float, float]:
+    """Where the sources are on the sky; right ascension may go through 0."""
+    ra, dec = values(catalog, "ra"), values(catalog, "dec")
+    known = np.isfinite(ra) & np.isfinite(dec)
+    if not known.any():
+        return float("nan"), float("nan")
+    ra, dec = ra[known], dec[known]
+    offset = (ra - ra[0] + 180) % 360 - 180
+    return float((ra[0] + np.median(offset)) % 360), float(np.median(dec))
+
+
+def _pixels_done(record: Mapping[str, Any], tiles: list[Mapping[str, Any]]) -> float:
+    """Pixels of a field that were searched."""
+    ny, nx = record.get("shape") or (0, 0)
+    if not tiles:
+        return float(ny * nx) if record.get("status") == "done" else 0.0
+    done = sum(float(tile.get("pixels") or 0) for tile in tiles if tile.get("status") in ("done", "kept"))
+    return min(done, float(ny * nx))

@@ -1,0 +1,110 @@
+"""The run directory: what is in it, and how it is written so that nothing is half there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from astrogalaxy.errors import RunError
+from astrogalaxy.files import atomic_path
+
+__all__ = ["RunDirectory"]
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths of a run's results.
+
+    Parameters
+    ----------
+    path : Path
+        The directory.
+    name : str
+        Name of the survey: the catalogues are ``<name>.fits`` and ``<name>.vot``.
+    """
+
+    path: Path
+    name: str
+
+    @property
+    def report(self) -> Path:
+        """The report for the browser."""
+        return self.path / "report.html"
+
+    @property
+    def log(self) -> Path:
+        """What happened, line by line."""
+        return self.path / "run.log"
+
+    @property
+    def record(self) -> Path:
+        """What was done, for programs."""
+        return self.path / "run.json"
+
+    @property
+    def failures(self) -> Path:
+        """What could not be done."""
+        return self.path / "failures.ecsv"
+
+    def catalog(self, format_: str) -> Path:
+        """The catalogue in one of its formats."""
+        return self.path / f"{self.name}.{ {'fits': 'fits', 'votable': 'vot'}[format_] }"
+
+    def shards(self, field: str) -> Path:
+        """Folder of a field's shards; made when asked for."""
+        # a field's name comes from a file's name: it must not lead out of the directory
+        safe = re.sub(r"[^\w.+-]", "_", field).lstrip(".") or "field"
+        folder = self.path / "tiles" / safe
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory for one run.
+
+        Raises
+        ------
+        RunError
+            If another run holds it, or it cannot be made or written to.
+        """
+        lock = self.path / ".lock"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            msg = f"{self.path}: cannot be written to ({error.strerror}); set output.directory to another folder"
+            raise RunError(msg) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            msg = f"{self.path}: another run is at work in this directory; wait for it or set output.directory"
+            raise RunError(msg) from None
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def write_json(self, record: Mapping[str, Any]) -> None:
+        """Write ``run.json`` atomically."""
+        self.write_text(self.record, json.dumps(record, indent=1, allow_nan=False) + "\n")
+
+    def write_text(self, path: Path, text: str) -> None:
+        """Write a text file atomically."""
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+    def read_json(self) -> dict[str, Any]:
+        """What an earlier run recorded; empty if none did, or none that can be read."""
+        try:
+            record = json.loads(self.record.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return record if isinstance(record, dict) else {}

@@ -1,0 +1,233 @@
+"""The work that is sent to Dask: one function per task, small things in, small things out."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.detection import Device, open_runtime
+from astrogalaxy.errors import AstrogalaxyError, ImageError
+from astrogalaxy.files import atomic_path
+from astrogalaxy.images import Image, Mesh, Tile
+from astrogalaxy.images.fields import Field
+from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.plan import open_bands
+from astrogalaxy.survey.preview import make_preview, preview_step
+from astrogalaxy.survey.stages import Stopwatch, extract
+
+__all__ = ["TileOutcome", "TileTask", "measure_sky", "process_tile"]
+
+logger = logging.getLogger(__name__)
+
+# A process keeps the field that it worked on last: its next tile is probably of the same.
+_OPEN: OrderedDict[str, tuple[Image | None, list[Failure]]] = OrderedDict()
+_KEEP_OPEN = 1
+
+
+@dataclass(frozen=True)
+class TileTask:
+    """Everything a worker needs for one tile.
+
+    Attributes
+    ----------
+    field, tile, key
+        What to do, and its content key.
+    field_key : str
+        Content key of the whole field.
+    config : SurveyConfig
+        How.
+    folder : Path
+        Where the field's shards go.
+    threads : int
+        CPU threads of the network.
+    alone : bool
+        Whether the field is a single tile: its sky is then measured on the way.
+    """
+
+    field: Field
+    tile: Tile
+    key: str
+    field_key: str
+    config: SurveyConfig
+    folder: Path
+    threads: int
+    alone: bool
+
+    @property
+    def shard(self) -> Path:
+        """Where the tile's catalogue goes."""
+        return self.folder / f"{self.tile.name}.fits"
+
+    @property
+    def preview(self) -> Path:
+        """Where the tile's picture goes."""
+        return self.folder / f"{self.tile.name}.preview.npz"
+
+
+@dataclass(frozen=True)
+class TileOutcome:
+    """What became of a tile.
+
+    Attributes
+    ----------
+    status : str
+        ``done``, ``kept`` (an earlier run had done it) or ``failed``.
+    sources : int
+        Rows of the shard.
+    seconds : dict
+        Wall time by stage.
+    failures : list of Failure
+        What went wrong, bands that could not be read among it.
+    """
+
+    field: str
+    tile: str
+    key: str
+    status: str
+    sources: int = 0
+    pixels: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+
+
+def measure_sky(task: TileTask) -> None:
+    """Measure background and noise of a field's bands once, for all its tiles.
+
+    What cannot be read is found again, and reported, by the tiles.
+    """
+    with _quiet():
+        image, _ = _open(task)
+        if image is not None:
+            arrays = {
+                f"{band}.{name}": values
+                for band, opened in image.bands.items()
+                for name, values in opened.mesh.to_arrays().items()
+            }
+            with atomic_path(task.folder / "sky.npz") as path:
+                np.savez(path, **arrays)
+
+
+def process_tile(task: TileTask) -> TileOutcome:
+    """Turn a tile into a shard on disk; nothing that goes wrong with it gets out.
+
+    Returns
+    -------
+    TileOutcome
+        Always; what went wrong is in its failures.
+    """
+    watch = Stopwatch()
+    name, known = task.field.name or "field", []
+    try:
+        with _quiet():
+            with watch("read"):
+                image, known = _open(task)
+            if image is None:
+                return TileOutcome(name, task.tile.name, task.key, "failed", failures=known)
+            sources = _make_shard(task, image, watch)
+    except AstrogalaxyError as error:
+        reason = str(error)
+    except MemoryError:
+        reason = "not enough memory; give smaller tiles.size or fewer compute.workers"
+    except Exception as error:  # one bad tile must never end a run
+        logger.exception("field %s, tile %s", name, task.tile.name)
+        reason = f"unexpected {type(error).__name__}: {error}; please report this with the log"
+    else:
+        ny, nx = task.tile.core.shape
+        return TileOutcome(
+            name, task.tile.name, task.key, "done", sources, ny * nx, watch.seconds, known
+        )
+    failures = [*known, Failure(name, "tile", reason, tile=task.tile.name)]
+    return TileOutcome(name, task.tile.name, task.key, "failed", seconds=watch.seconds, failures=failures)
+
+
+def _make_shard(task: TileTask, image: Image, watch: Stopwatch) -> int:
+    config = task.config
+    device: Device = config.compute.device
+    runtime = open_runtime(config.detection.model, device, task.threads)
+    threshold = config.detection.threshold
+    result = extract(
+        image, task.tile, runtime,
+        bands=config.images.bands,
+        calibrated=dict.fromkeys(config.images.bands, config.images.zeropoint is not None),
+        threshold=None if threshold == "default" else threshold,
+        aperture=_arcsec(config, image.pixel_scale),
+        watch=watch,
+    )  # fmt: skip
+    with watch("write"):
+        step = preview_step(image.shape)
+        make_preview(result.aligned, task.tile.core, step=step).save(task.preview)
+        result.catalog.meta["TILEKEY"] = task.key
+        result.catalog.write(task.shard, overwrite=True)
+    return len(result.catalog)
+
+
+def _arcsec(config: SurveyConfig, pixel_scale: float) -> float:
+    aperture = config.measurement.aperture
+    if str(aperture.unit) in {"pix", "pixel"}:
+        return float(aperture.value * pixel_scale)
+    return float(aperture.to_value("arcsec"))
+
+
+def _open(task: TileTask) -> tuple[Image | None, list[Failure]]:
+    """The field with its sky measured; bands whose pixels cannot be read are left out."""
+    name = task.field_key
+    if name not in _OPEN:
+        while len(_OPEN) >= _KEEP_OPEN:
+            _OPEN.popitem(last=False)
+        _OPEN[name] = _read_sky(task)
+    return _OPEN[name]
+
+
+def _read_sky(task: TileTask) -> tuple[Image | None, list[Failure]]:
+    image, failures = open_bands(task.field, task.config)
+    if image is None:
+        return None, failures
+    _restore_sky(task.folder / "sky.npz", image)
+    reference, good = image.reference, {}
+    for name, band in image.bands.items():
+        try:
+            band.mesh  # noqa: B018 (reads the pixels: damage shows here)
+        except ImageError as error:
+            failures.append(Failure(image.name, "read", str(error), band=name))
+        else:
+            good[name] = band
+    if reference not in good:
+        msg = f"without its reference band {reference} the field cannot be done"
+        return None, [*failures, Failure(image.name, "read", msg)]
+    return Image(good, reference=reference, name=image.name), failures
+
+
+def _restore_sky(path: Path, image: Image) -> None:
+    if not path.is_file():
+        return
+    with np.load(path, allow_pickle=False) as stored:
+        for band, opened in image.bands.items():
+            arrays = {n.split(".", 1)[1]: stored[n] for n in stored.files if n.startswith(f"{band}.")}
+            if arrays:
+                opened.mesh = Mesh.from_arrays(arrays)
+
+
+def read_shard(path: Path, key: str) -> SourceCatalog | None:
+    """Read a finished shard; None if there is none or it is of other content."""
+    if not path.is_file():
+        return None
+    try:
+        catalog = SourceCatalog.read(path)
+    except Exception:  # whatever is wrong with it, it must be made again
+        logger.warning("%s: not a readable shard; the tile is done again", path)
+        return None
+    return catalog if catalog.meta.get("TILEKEY") == key else None
+
+
+class _quiet(warnings.catch_warnings):  # noqa: N801
+    """Warnings of libraries are for developers; what matters to the user is in the failures."""
+
+    def __init__(self) -> None:
+        super().__init__(action="ignore")

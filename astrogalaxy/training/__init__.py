@@ -1,0 +1,1 @@
+"""Recipes that train the network: examples, crops, and the loop that ends in a weight file."""

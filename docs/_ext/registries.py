@@ -1,0 +1,173 @@
+"""Pages made from the package's own registries, so that they are always those of the code.
+
+``.. registry:: columns`` and its like put a table (or, for the commands, sections) into a page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from astrogalaxy.catalog import columns_rst, flags_rst
+
+__all__ = ["REGISTRIES", "setup"]
+
+
+def plain(text: str) -> str:
+    """Text in which nothing is markup."""
+    return re.sub(r"([\\*`|_])", r"\\\1", text)
+
+
+def code(text: str) -> str:
+    """Text as code, a dash where there is none."""
+    return f"``{text}``" if text else "\N{EN DASH}"
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]], widths: str) -> str:
+    """A table whose cells are reStructuredText."""
+    lines = [".. list-table::", "   :header-rows: 1", f"   :widths: {widths}", ""]
+    for row in (heads, *rows):
+        for index, cell in enumerate(row):
+            lines.append(("   * - " if index == 0 else "     - ") + cell)
+    return "\n".join(lines) + "\n"
+
+
+def keys(model: Any) -> str:
+    """Every key of a configuration file."""
+    from astrogalaxy.config import config_rows
+
+    rows = [
+        (f"``{row.key}``", plain(row.type), code(row.default), plain(row.description)) for row in config_rows(model)
+    ]
+    return table(("Key", "Type", "Default", "Meaning"), rows, "22 22 14 42")
+
+
+def survey_keys() -> str:
+    """Keys of survey.yml."""
+    from astrogalaxy.config import SurveyConfig
+
+    return keys(SurveyConfig)
+
+
+def recipe_keys() -> str:
+    """Keys of recipe.yml."""
+    from astrogalaxy.config import RecipeConfig
+
+    return keys(RecipeConfig)
+
+
+def pipelines() -> str:
+    """The survey files that come with the package, each with its first comment."""
+    from astrogalaxy.config import SurveyConfig, presets
+
+    rows = []
+    for name, path in presets().items():
+        comment = re.match(r"(?:# ?.*\n)+", path.read_text(encoding="utf-8"))
+        words = " ".join(line.lstrip("# ") for line in comment[0].splitlines()) if comment else ""
+        bands = ", ".join(SurveyConfig.read(path).images.bands)
+        rows.append((code(name), bands, plain(words.split(". ")[0].rstrip(".") + ".")))
+    return table(("Name", "Bands", "Images"), rows, "15 15 70")
+
+
+def card_fields() -> str:
+    """What a weight card says."""
+    from astrogalaxy.models import WeightCard
+
+    rows = [(code(name), plain(info.description or "")) for name, info in WeightCard.model_fields.items()]
+    return table(("Field", "Meaning"), rows, "25 75")
+
+
+def cards() -> str:
+    """The cards of the bundled weights, a section each."""
+    from astrogalaxy.models import bundled, load_weights
+
+    parts = [_card(name, load_weights(name)) for name in bundled()]
+    return "\n".join(parts) or "No weights come with this build.\n"
+
+
+def _card(name: str, weights: Any) -> str:
+    rows = [(code(field), plain(_value(value))) for field, value in weights.card.rows()]
+    size = weights.path.stat().st_size / 1e6
+    text = f"{name}\n{'-' * len(name)}\n\n``{weights.path.name}``, {size:.1f} MB.\n\n"
+    return text + table(("Field", "Value"), rows, "25 75")
+
+
+def _value(value: Any) -> str:
+    """The value of a card's field in words."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_value(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, (tuple, list)):
+        numbers = all(isinstance(item, (int, float)) for item in value)
+        return (", " if numbers else "; ").join(_value(item) for item in value)
+    if hasattr(value, "model_dump"):
+        return "(" + _value(value.model_dump()) + ")"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def commands() -> str:
+    """The command line: what --help prints, for every command."""
+    try:
+        from astrogalaxy.cli import app
+    except ModuleNotFoundError as error:
+        if error.name != "astrogalaxy.cli":
+            raise
+        return "This build has no command line.\n"
+    from typer.main import get_command
+
+    return "\n".join(_command(*entry) for entry in _walk(get_command(app), "astrogalaxy", None))
+
+
+def _walk(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
+    """The path and the help of a command and of those under it."""
+    command.rich_markup_mode = None  # words without frames and colours
+    context = command.context_class(
+        command, info_name=name, parent=parent, terminal_width=88, max_content_width=88
+    )
+    yield context.command_path, command.get_help(context)
+    for child, below in getattr(command, "commands", {}).items():
+        if not below.hidden:
+            yield from _walk(below, child, context)
+
+
+def _command(path: str, text: str) -> str:
+    body = "\n".join(f"   {line}".rstrip() for line in text.splitlines())
+    return f"{path}\n{'-' * len(path)}\n\n.. code-block:: text\n\n{body}\n"
+
+
+REGISTRIES: dict[str, Callable[[], str]] = {
+    "survey-keys": survey_keys,
+    "recipe-keys": recipe_keys,
+    "pipelines": pipelines,
+    "columns": columns_rst,
+    "flags": flags_rst,
+    "card-fields": card_fields,
+    "cards": cards,
+    "commands": commands,
+}
+
+
+class Registry(SphinxDirective):
+    """Put a registry into the page."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Parse what the registry writes, sections included."""
+        name = self.arguments[0]
+        if name not in REGISTRIES:
+            raise self.error(f"no registry {name!r}; there are {', '.join(REGISTRIES)}")
+        self.env.note_reread()  # the registry may change where the page does not
+        self.content = StringList(REGISTRIES[name]().splitlines(), source=f"registry {name}")
+        return self.parse_content_to_nodes(allow_section_headings=True)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("registry", Registry)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,129 @@
+"""Tests of astrogalaxy.datasets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from astrogalaxy.datasets.galaxyzoo import cutout_light, read_galaxy_zoo2
+from astrogalaxy.datasets.splits import part_of
+from astrogalaxy.errors import ImageError
+
+SMOOTH = "t01_smooth_or_features_a01_smooth_weighted_fraction"
+DISK = "t01_smooth_or_features_a02_features_or_disk_weighted_fraction"
+
+
+def _write_table(folder: Path, header: str, *rows: str) -> None:
+    (folder / "labels.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+
+
+def _draw(path: Path, *, peaks: tuple[float, float, float] = (0.9, 0.7, 0.5), companion: bool = False) -> None:
+    """A galaxy in the middle of a dark image, i, r, g as red, green, blue."""
+    y, x = np.mgrid[:160, :160]
+    rgb = np.stack([p * np.exp(-((x - 80) ** 2 + (y - 80) ** 2) / (2 * 9.0**2)) for p in peaks], axis=2)
+    if companion:
+        rgb += 0.8 * np.exp(-((x - 130) ** 2 + (y - 30) ** 2) / (2 * 5.0**2))[..., None]
+    rgb = 255 * rgb + np.random.default_rng(0).uniform(4, 8, rgb.shape)
+    Picture.fromarray(np.clip(rgb, 0, 255).astype(np.uint8)).save(path)
+
+
+def test_a_small_sample(tmp_path: Path) -> None:
+    _write_table(
+        tmp_path, f"objid,asset_id,derived_label,{SMOOTH},{DISK}",
+        "587722981736120347,12,elliptical,0.75,0.2", "587722981741363294,34,spiral,0.0,0.9",
+        "587722981741363323,56,merger,0.5,0.5", "587722981746082020,78,edge_on,0.0,0.0",
+    )  # fmt: skip
+    galaxies = read_galaxy_zoo2(tmp_path)
+    assert [g.name for g in galaxies] == ["587722981736120347", "587722981741363294", "587722981746082020"]
+    assert [g.p_disk for g in galaxies] == pytest.approx([0.2 / 0.95, 1.0, 0.0])
+    assert galaxies[0].path == tmp_path / "images" / "12.jpg"
+
+
+def test_a_sample_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"labels\.csv: no such file"):
+        read_galaxy_zoo2(tmp_path)
+    _write_table(tmp_path, f"objid,asset_id,{SMOOTH},{DISK}", "1,2,0.5,0.5")
+    with pytest.raises(ImageError, match=r"labels\.csv: no column 'derived_label'"):
+        read_galaxy_zoo2(tmp_path)
+
+
+def test_the_real_sample(shared_data: Path) -> None:
+    folder = shared_data / "gz2"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    galaxies = read_galaxy_zoo2(folder)
+    assert len(galaxies) == 600, "200 of 800 are mergers"
+    votes = np.array([g.p_disk for g in galaxies])
+    assert 0 <= votes.min() < 0.1 < 0.9 < votes.max() <= 1
+    assert all(g.path.is_file() for g in galaxies)
+    light = cutout_light(galaxies[0].path, shrink=4.0)
+    assert light.shape == (3, 106, 106)
+    assert light.mean(axis=0).max() == pytest.approx(1.0)
+
+
+def test_the_light_of_a_cutout(tmp_path: Path) -> None:
+    _draw(tmp_path / "a.png")
+    light = cutout_light(tmp_path / "a.png")
+    assert light.shape == (3, 160, 160)
+    assert light.dtype == np.float32
+    assert light.flags.c_contiguous
+    assert light.mean(axis=0).max() == pytest.approx(1.0)
+    assert np.unravel_index(light.mean(axis=0).argmax(), (160, 160)) == pytest.approx((80, 80), abs=2)
+    g, r, i = light[:, 80, 80]
+    assert g < r < i, "blue first"
+    assert light[:, 5, 5].max() == 0
+
+
+def test_the_stretch_of_the_colours_is_undone(tmp_path: Path) -> None:
+    """Twice as bright on the screen is much more than twice the light."""
+    _draw(tmp_path / "a.png", peaks=(0.9, 0.9, 0.9))
+    profile = cutout_light(tmp_path / "a.png").mean(axis=0)[80, 80:]
+    half = 80 + 9 * np.sqrt(2 * np.log(2))  # where the picture has half of its peak
+    expected = np.sinh(8 * 0.45) / np.sinh(8 * 0.9)
+    assert profile[round(half) - 80] == pytest.approx(expected, rel=0.35)
+
+
+def test_neighbours_are_removed(tmp_path: Path) -> None:
+    _draw(tmp_path / "a.png", companion=True)
+    light = cutout_light(tmp_path / "a.png")
+    assert light[:, 30, 130].max() == 0
+    assert light[:, 80, 80].min() > 0.2
+
+
+def test_a_smaller_galaxy_keeps_its_shape(tmp_path: Path) -> None:
+    _draw(tmp_path / "a.png")
+    full, small = (cutout_light(tmp_path / "a.png", shrink=s).mean(axis=0) for s in (1.0, 4.0))
+    assert small.shape == (40, 40)
+    widths = []
+    for image in (full, small):
+        y, x = np.indices(image.shape)
+        cx = (image * x).sum() / image.sum()
+        widths.append(np.sqrt((image * (x - cx) ** 2).sum() / image.sum()))
+    assert widths[0] == pytest.approx(4 * widths[1], rel=0.25)
+
+
+def test_a_cutout_that_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("nothing")
+    with pytest.raises(ImageError, match=r"a\.jpg: cannot be read as an image"):
+        cutout_light(tmp_path / "a.jpg")
+    with pytest.raises(ImageError, match=r"b\.jpg: cannot be read"):
+        cutout_light(tmp_path / "b.jpg")
+
+
+def test_the_parts_are_fixed_for_ever() -> None:
+    known = {
+        "587739505552785605": "train", "587722981736120347": "train", "587722981741363294": "test", "1237648720693755918": "train",
+        "a": "train", "b": "train", "": "train",
+    }  # fmt: skip
+    assert {name: part_of(name) for name in known} == known
+
+
+def test_three_fifths_are_for_training() -> None:
+    share = Counter(part_of(str(587722981736120347 + 17 * i)) for i in range(5000))
+    assert share.keys() == {"train", "val", "test"}
+    assert share["train"] / 5000 == pytest.approx(0.6, abs=0.03)
+    assert share["val"] / 5000 == pytest.approx(0.2, abs=0.03)

@@ -1,0 +1,93 @@
+"""Tests of astrogalaxy.detection.find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from astrogalaxy.detection import find, find_aligned
+from astrogalaxy.errors import WeightsError
+from astrogalaxy.images import Image, Section
+from astrogalaxy.models import Calibration
+
+
+@pytest.fixture
+def image() -> Image:
+    sky = np.random.default_rng(3).normal(100, 2, (3, 90, 120)).astype(np.float32)
+    return Image.read(dict(zip("gri", sky, strict=True)))
+
+
+def test_positions_are_those_of_the_whole_image(image: Image, seeing_at: Callable[..., Any]) -> None:
+    runtime = seeing_at((10.25, 20.5, 3.0), side=6.0)
+    whole = find(image, runtime)
+    assert (whole.x[0], whole.y[0]) == pytest.approx((10.25, 20.5))
+    part = find(image, runtime, section=Section(32, 112, 16, 80))
+    assert (part.x[0], part.y[0]) == pytest.approx((42.25, 36.5))
+    assert (part.x_min[0], part.x_max[0]) == pytest.approx((39.25, 45.25))
+    assert (part.y_min[0], part.y_max[0]) == pytest.approx((33.5, 39.5))
+
+
+def test_the_network_sees_padded_sky_in_units_of_noise(image: Image, seeing_at: Callable[..., Any]) -> None:
+    runtime = seeing_at()
+    assert len(find(image, runtime)) == 0
+    assert runtime.shown.shape == (3, 96, 128)
+    seen = np.sinh(runtime.shown) * 3
+    assert seen[:, :90, :120].std() == pytest.approx(1, abs=0.03)
+    assert not seen[:, 90:].any()
+    assert not seen[:, :, 120:].any()
+
+
+def test_centres_off_the_image_are_dropped(image: Image, seeing_at: Callable[..., Any]) -> None:
+    places = [(-0.6, 40), (119.6, 40), (60, -0.6), (60, 89.6), (123, 20)]
+    assert len(find(image, seeing_at(*[(x, y, 5.0) for x, y in places]))) == 0
+    edges = [(-0.4, 40), (119.4, 40), (60, -0.4), (60, 89.4)]
+    found = find(image, seeing_at(*[(x, y, 5.0) for x, y in edges]))
+    assert sorted(zip(found.x.round(1), found.y.round(1), strict=True)) == sorted(edges)
+
+
+def test_scores_are_calibrated(image: Image, seeing_at: Callable[..., Any]) -> None:
+    calibration = {
+        "source": Calibration(slope=0.5, offset=-1.0),
+        "galaxy": Calibration(slope=2.0, offset=0.0),
+        "disk": Calibration(slope=1.0, offset=1.0),
+    }
+    found = find(image, seeing_at((30, 30, 4.0), calibration=calibration))
+    assert found.det_score[0] == pytest.approx(1 / (1 + np.exp(-1.0)))
+    assert found.p_galaxy[0] == pytest.approx(1 / (1 + np.exp(-2.0)))
+    assert found.p_disk[0] == pytest.approx(1 / (1 + np.exp(1.0)))
+    np.testing.assert_allclose(found.p_star + found.p_galaxy, 1)
+    np.testing.assert_allclose(found.p_smooth + found.p_disk, 1)
+
+
+def test_the_threshold_is_a_calibrated_probability(image: Image, seeing_at: Callable[..., Any]) -> None:
+    calibration = {head: Calibration(slope=0.5, offset=-1.0) for head in ("source", "galaxy", "disk")}
+    logits = [0.0, 1.9, 2.1, 6.0]  # det_score 0.27, 0.488, 0.512, 0.88
+    runtime = seeing_at(*[(20 * i + 10, 30, z) for i, z in enumerate(logits)], calibration=calibration)
+    assert len(find(image, runtime)) == 2, "the card's, 0.5"
+    assert len(find(image, runtime, threshold=0.2)) == 4
+    assert len(find(image, runtime, threshold=0.48)) == 3
+    assert len(find(image, runtime, threshold=0.9)) == 0
+    assert len(find(image, runtime, threshold=0.0)) >= 4, "and not an error"
+    assert len(find(image, runtime, threshold=1.0)) == 0
+    scores = find(image, runtime, threshold=0.2).det_score
+    assert (np.diff(scores) < 0).all(), "best first"
+
+
+def test_bands_beyond_the_card_are_refused(image: Image, seeing_at: Callable[..., Any]) -> None:
+    few, many = seeing_at(max_bands=2), seeing_at(min_bands=4, max_bands=9)
+    for runtime, text in ((few, "1 to 2 bands, not 3"), (many, "4 to 9 bands, not 3")):
+        with pytest.raises(WeightsError, match=f"made-up serve {text}"):
+            find(image, runtime)
+        with pytest.raises(WeightsError, match=text):
+            find_aligned(image.aligned(), runtime)
+
+
+def test_a_selection_keeps_its_columns_together(image: Image, seeing_at: Callable[..., Any]) -> None:
+    found = find(image, seeing_at((10, 10, 1.0), (50, 50, 3.0), (80, 20, 2.0)))
+    assert found.x.tolist() == [50, 80, 10]
+    kept = found.take(found.x > 40)
+    assert kept.y.tolist() == [50, 20]
+    assert len(kept) == len(kept.p_disk) == 2

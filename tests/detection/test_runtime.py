@@ -1,0 +1,124 @@
+"""Tests of astrogalaxy.detection.runtime and export: one weight file, the same maps everywhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from astrogalaxy.detection import Runtime, open_runtime
+from astrogalaxy.detection.export import network_from_tensors, network_graph, network_tensors
+from astrogalaxy.detection.network import AstroYolo
+from astrogalaxy.errors import WeightsError
+from astrogalaxy.models import Architecture, WeightCard, Weights, load_weights, save_weights
+
+NO_GPU = not torch.cuda.is_available()
+
+
+def _sky(shape: tuple[int, int], *, inputs: int = 3) -> np.ndarray:
+    return np.arcsinh(np.random.default_rng(5).normal(0, 2, (inputs, *shape))).astype(np.float32)
+
+
+def _with_torch(weights: Weights, image: np.ndarray) -> list[np.ndarray]:
+    network = network_from_tensors(AstroYolo(weights.card.architecture), weights.tensors)
+    with torch.inference_mode():
+        return [level[0].numpy() for level in network(torch.from_numpy(image[None]))]
+
+
+def _agree(first: list[np.ndarray], second: list[np.ndarray], *, atol: float) -> None:
+    assert [m.shape for m in first] == [m.shape for m in second]
+    for a, b in zip(first, second, strict=True):
+        assert a.dtype == b.dtype == np.float32
+        assert a.std() > 0.05, "maps of nothing would always agree"
+        np.testing.assert_allclose(a, b, atol=atol)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (48, 80), (16, 32), (16, 16), (256, 16)])
+def test_onnx_and_torch_agree_on_images_of_any_shape(weights: Weights, shape: tuple[int, int]) -> None:
+    image = _sky(shape)
+    runtime = Runtime(load_weights(weights.path), device="cpu", threads=1)
+    assert runtime.device == "cpu"
+    maps = runtime(image)
+    assert [m.shape for m in maps] == [(7, shape[0] // s, shape[1] // s) for s in (4, 8, 16)]
+    _agree(maps, _with_torch(weights, image), atol=2e-4)
+
+
+def test_the_published_levels_too(
+    tmp_path: Path, make_card: Callable[..., WeightCard], make_network: Callable[..., AstroYolo]
+) -> None:
+    network = make_network((8, 16, 32), 2)
+    card = make_card(levels=(8, 16, 32), inputs=2)
+    weights = save_weights(tmp_path / "w.safetensors", card, network_tensors(network), network_graph(network))
+    image = _sky((64, 96), inputs=2)
+    _agree(Runtime(weights, device="cpu", threads=1)(image), _with_torch(weights, image), atol=2e-4)
+
+
+@pytest.mark.skipif(NO_GPU, reason="needs a GPU that torch sees")
+def test_the_gpu_agrees_to_half_precision(weights: Weights) -> None:
+    runtime = Runtime(weights, device="cuda")
+    assert runtime.device == Runtime(weights, device="auto").device == "cuda"
+    image = _sky((64, 96))
+    _agree(runtime(image), _with_torch(weights, image), atol=0.05)
+
+
+@pytest.mark.skipif(not NO_GPU, reason="there is a GPU")
+def test_without_a_gpu(weights: Weights) -> None:
+    with pytest.raises(WeightsError, match="cuda, but torch finds no GPU; use auto or cpu"):
+        Runtime(weights, device="cuda")
+    assert Runtime(weights, device="auto", threads=1).device == "cpu"
+
+
+def test_a_runtime_is_opened_once(weights: Weights) -> None:
+    first = open_runtime(weights.path, "cpu", 1)
+    assert open_runtime(weights.path, "cpu", 1) is first
+    assert open_runtime(weights.path, "cpu", 2) is not first
+
+
+def test_a_graph_that_cannot_be_run_names_the_file(
+    tmp_path: Path, weights: Weights, make_card: Callable[..., WeightCard]
+) -> None:
+    broken = save_weights(tmp_path / "broken.safetensors", make_card(), weights.tensors, b"not a graph")
+    with pytest.raises(WeightsError, match=r"broken\.safetensors: the graph cannot be run"):
+        Runtime(broken, device="cpu")
+    tensors = dict(list(weights.tensors.items())[:-20])
+    lacking = save_weights(tmp_path / "lacking.safetensors", make_card(), tensors, weights.graph)
+    with pytest.raises(WeightsError, match=r"lacking\.safetensors: the graph cannot be run"):
+        Runtime(lacking, device="cpu")
+
+
+def test_tensors_of_another_network_are_refused(weights: Weights) -> None:
+    tensors = dict(weights.tensors)
+    del tensors["detection.branches.0.3.bias"]
+    with pytest.raises(ValueError, match=r"do not fit the network: detection\.branches\.0\.3\.bias"):
+        network_from_tensors(AstroYolo(Architecture()), tensors)
+    with pytest.raises(ValueError, match="do not fit the network: extra"):
+        network_from_tensors(AstroYolo(Architecture()), {**weights.tensors, "extra": np.zeros(1)})
+
+
+def test_the_graph_is_small_and_holds_no_weights(weights: Weights) -> None:
+    import onnx
+
+    size = sum(value.nbytes for value in weights.tensors.values())
+    assert len(weights.graph) < 0.2 * size
+    graph = onnx.load_from_string(weights.graph).graph
+    assert [level.name for level in graph.output] == ["stride4", "stride8", "stride16"]
+    assert [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim][1] == 3
+
+
+def test_running_on_the_cpu_needs_no_torch(weights: Weights) -> None:
+    code = f"""
+import sys
+import numpy as np
+from astrogalaxy.detection import Runtime, find
+from astrogalaxy.models import load_weights
+maps = Runtime(load_weights({str(weights.path)!r}), device="cpu", threads=1)(np.zeros((3, 32, 32), np.float32))
+heavy = sorted({{"torch", "lightning", "onnx", "matplotlib", "dask"}} & set(sys.modules))
+sys.exit(", ".join(heavy) or None)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
