@@ -64,12 +64,13 @@ def read_galaxy_zoo2(folder: str | Path) -> list[GalaxyCutout]:
         raise ImageError(msg)
     return [
         GalaxyCutout(
-            str(row["objid"]), Path(folder) / "images" / f"{row['asset_id']}.jpg",
+            str(row["objid"]),
+            Path(folder) / "images" / f"{row['asset_id']}.jpg",
             float(row[_DISK] / max(row[_DISK] + row[_SMOOTH], 1e-6)),
         )
         for row in table
         if row["derived_label"] != "merger"
-    ]  # fmt: skip
+    ]
 
 
 def cutout_light(path: str | Path, *, shrink: float = 1.0) -> NDArray[np.float32]:

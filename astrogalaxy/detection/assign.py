@@ -40,9 +40,7 @@ def box_iou(first: Tensor, second: Tensor) -> Tensor:
     return inter / union.clamp(min=1e-9)
 
 
-def _candidates(
-    batch: Tensor, boxes: Tensor, grids: list[tuple[int, int, int]]
-) -> tuple[Tensor, Tensor]:
+def _candidates(batch: Tensor, boxes: Tensor, grids: list[tuple[int, int, int]]) -> tuple[Tensor, Tensor]:
     """Cells within reach of each source on each level, and which of them exist."""
     cells_per_image = sum(h * w for _, h, w in grids)
     step = torch.arange(-_REACH, _REACH + 1, device=boxes.device)
@@ -95,9 +93,7 @@ def assign(
     known = torch.isfinite(galaxy)
     target = torch.where(known, galaxy, torch.zeros_like(galaxy))[:, None].expand_as(iou)
     source, label = logits[cells, 0], logits[cells, 1]
-    cost = F.softplus(-source) + known[:, None] * F.binary_cross_entropy_with_logits(
-        label, target, reduction="none"
-    )
+    cost = F.softplus(-source) + known[:, None] * F.binary_cross_entropy_with_logits(label, target, reduction="none")
     cost = cost - _IOU_WEIGHT * torch.log(iou.clamp(min=1e-8))
     cost = torch.where(valid, cost, torch.inf)
     best = iou.topk(min(_TOP, iou.shape[1]), dim=1).values.sum(1).int().clamp(min=1)
@@ -106,9 +102,7 @@ def assign(
     return _one_source_per_cell(chosen, cells, cost, iou, len(predicted))
 
 
-def _one_source_per_cell(
-    chosen: Tensor, cells: Tensor, cost: Tensor, iou: Tensor, n_cells: int
-) -> Assignment:
+def _one_source_per_cell(chosen: Tensor, cells: Tensor, cost: Tensor, iou: Tensor, n_cells: int) -> Assignment:
     """Of several sources that want one cell the cheapest gets it."""
     source, slot = chosen.nonzero(as_tuple=True)
     cell, price = cells[source, slot], cost[source, slot]

@@ -45,9 +45,7 @@ class Boxes:
         return Boxes(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
 
 
-def decode(
-    maps: Sequence[Floats], levels: Sequence[int], *, threshold: float, iou: float = 0.5
-) -> Boxes:
+def decode(maps: Sequence[Floats], levels: Sequence[int], *, threshold: float, iou: float = 0.5) -> Boxes:
     """Decode the maps of one image.
 
     Parameters

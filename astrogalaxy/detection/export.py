@@ -57,9 +57,15 @@ def network_graph(network: AstroYolo) -> bytes:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the exporter's own, about its internals
         program = torch.onnx.export(
-            plain, (image,), dynamo=True, dynamic_shapes={"image": free}, verbose=False,
-            input_names=["image"], output_names=outputs, optimize=True,
-        )  # fmt: skip
+            plain,
+            (image,),
+            dynamo=True,
+            dynamic_shapes={"image": free},
+            verbose=False,
+            input_names=["image"],
+            output_names=outputs,
+            optimize=True,
+        )
     return _without_weights(program.model_proto, set(plain.state_dict()))
 
 

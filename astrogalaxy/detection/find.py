@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 from astrogalaxy.detection.decode import Boxes, decode
 from astrogalaxy.detection.inputs import network_input, pad_to_multiple
 from astrogalaxy.detection.runtime import Runtime
+from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.images import Aligned, Image, Section
-from astrogalaxy.models import Calibration, WeightCard
+from astrogalaxy.models import HEADS, WeightCard
 
 __all__ = ["Detections", "find", "find_aligned"]
 
 logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.float64]
+# Cells below this logit are never sources, whatever their light.
+_CANDIDATE_LOGIT = -3.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Detections:
         Centres in 0-based pixels of the whole reference image.
     x_min, x_max, y_min, y_max : ndarray
         Sides of the boxes, same pixels.
+    significance : ndarray
+        Signal to noise of a matched filter at the centre, all bands together.
     det_score, p_star, p_galaxy, p_smooth, p_disk : ndarray
         Calibrated probabilities. ``p_star + p_galaxy = 1``; ``p_smooth`` and
         ``p_disk`` hold if the source is a galaxy, and add up to 1.
@@ -43,6 +48,7 @@ class Detections:
     x_max: Floats
     y_min: Floats
     y_max: Floats
+    significance: Floats
     det_score: Floats
     p_star: Floats
     p_galaxy: Floats
@@ -87,21 +93,21 @@ def find(
     return find_aligned(image.aligned(section), runtime, threshold=threshold)
 
 
-def find_aligned(
-    aligned: Aligned, runtime: Runtime, *, threshold: float | None = None
-) -> Detections:
+def find_aligned(aligned: Aligned, runtime: Runtime, *, threshold: float | None = None) -> Detections:
     """Find the sources on bands that are aligned already; see `find`."""
     card = runtime.weights.card
     check_bands(card, len(aligned.snr))
     cube = pad_to_multiple(network_input(aligned.snr, card.inputs), card.architecture.stride)
-    lowest = card.threshold if threshold is None else threshold
-    boxes = decode(
-        runtime(cube), card.levels, threshold=_logit(lowest, card.calibration["source"])
-    )
+    boxes = decode(runtime(cube), card.levels, threshold=_CANDIDATE_LOGIT)
     ny, nx = aligned.snr.shape[1:]
     # padding and the outermost half pixel may attract a centre off the image
     on_image = (boxes.x > -0.5) & (boxes.x < nx - 0.5) & (boxes.y > -0.5) & (boxes.y < ny - 0.5)
-    return _detections(boxes.take(on_image), card, aligned.section)
+    boxes = boxes.take(on_image)
+    found = _detections(boxes, significance(aligned.snr, boxes.x, boxes.y), card, aligned.section)
+    lowest = card.threshold if threshold is None else threshold
+    found = found.take(found.det_score >= lowest)
+    # the boxes came in the order of their logits, which is not quite that of the probabilities
+    return found.take(np.argsort(-found.det_score, kind="stable"))
 
 
 def check_bands(card: WeightCard, n_bands: int) -> None:
@@ -112,23 +118,21 @@ def check_bands(card: WeightCard, n_bands: int) -> None:
         raise WeightsError(msg)
 
 
-def _detections(boxes: Boxes, card: WeightCard, section: Section) -> Detections:
+def _detections(boxes: Boxes, light: Floats, card: WeightCard, section: Section) -> Detections:
     x = boxes.x.astype(float) + section.x0
     y = boxes.y.astype(float) + section.y0
-    galaxy = _probability(boxes.galaxy, card.calibration["galaxy"])
-    disk = _probability(boxes.disk, card.calibration["disk"])
+    source, galaxy, disk = (card.calibration[head].probability(getattr(boxes, head), light) for head in HEADS)
     return Detections(
-        x, y, x - boxes.width / 2, x + boxes.width / 2, y - boxes.height / 2, y + boxes.height / 2,
-        _probability(boxes.source, card.calibration["source"]), 1 - galaxy, galaxy, 1 - disk, disk,
-    )  # fmt: skip
-
-
-def _probability(logit: NDArray[np.float32], calibration: Calibration) -> Floats:
-    z = calibration.slope * logit.astype(float) + calibration.offset
-    return 1 / (1 + np.exp(-np.clip(z, -60, 60)))
-
-
-def _logit(probability: float, calibration: Calibration) -> float:
-    """Raw logit at which the calibrated probability is reached."""
-    p = min(max(probability, 1e-4), 1 - 1e-6)
-    return float((np.log(p / (1 - p)) - calibration.offset) / calibration.slope)
+        x,
+        y,
+        x - boxes.width / 2,
+        x + boxes.width / 2,
+        y - boxes.height / 2,
+        y + boxes.height / 2,
+        light,
+        source,
+        1 - galaxy,
+        galaxy,
+        1 - disk,
+        disk,
+    )

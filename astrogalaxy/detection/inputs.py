@@ -41,8 +41,7 @@ def map_bands(snr: Cube, channels: int) -> Cube:
     # each channel is fed by the bands whose share of the wavelength order overlaps its own
     edges = np.linspace(0, n, channels + 1)
     groups = [
-        range(int(np.floor(low + 1e-9)), max(int(np.ceil(high - 1e-9)), int(low) + 1))
-        for low, high in pairwise(edges)
+        range(int(np.floor(low + 1e-9)), max(int(np.ceil(high - 1e-9)), int(low) + 1)) for low, high in pairwise(edges)
     ]
     return np.stack([snr[list(g)].sum(0) / np.float32(np.sqrt(len(g))) for g in groups])
 

@@ -61,7 +61,8 @@ def decode_maps(maps: tuple[Tensor, ...], levels: tuple[int, ...]) -> tuple[Tens
     for level, stride in zip(maps, levels, strict=True):
         rows, cols = level.shape[-2:]
         y, x = torch.meshgrid(
-            torch.arange(rows, device=level.device), torch.arange(cols, device=level.device),
+            torch.arange(rows, device=level.device),
+            torch.arange(cols, device=level.device),
             indexing="ij",
         )
         centre = torch.stack([x, y]).to(level.dtype) + 0.5 + level[:, 0:2]
@@ -92,8 +93,12 @@ def multitask_loss(
     flat_boxes, flat_logits = boxes.reshape(-1, 4).float(), logits.reshape(-1, 3).float()
     wanted = (~targets.ignore).nonzero().squeeze(1)
     match = assign(
-        targets.batch[wanted], targets.boxes[wanted], targets.galaxy[wanted],
-        flat_boxes.detach(), flat_logits.detach(), grids,
+        targets.batch[wanted],
+        targets.boxes[wanted],
+        targets.galaxy[wanted],
+        flat_boxes.detach(),
+        flat_logits.detach(),
+        grids,
     )
     source = wanted[match.source]
     n = max(len(match.cell), 1)
@@ -108,15 +113,13 @@ def multitask_loss(
     return {"loss": total, **parts}
 
 
-def _source_loss(
-    logits: Tensor, match: Assignment, targets: Targets, boxes: Tensor, n_cells: int
-) -> Tensor:
+def _source_loss(logits: Tensor, match: Assignment, targets: Targets, boxes: Tensor, n_cells: int) -> Tensor:
     wanted = torch.zeros_like(logits)
     wanted[match.cell] = 1.0
     counts = torch.ones_like(logits)
     for image, box in _ignored(targets):
         cells = slice(image * n_cells, (image + 1) * n_cells)
-        inside = ((boxes[cells, :2].detach() - box[:, None, :2]).abs() < box[:, None, 2:] / 2)
+        inside = (boxes[cells, :2].detach() - box[:, None, :2]).abs() < box[:, None, 2:] / 2
         counts[cells][inside.all(-1).any(0)] = 0.0
     counts[match.cell] = 1.0
     return (F.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * counts).sum()

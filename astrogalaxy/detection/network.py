@@ -44,9 +44,7 @@ class TaskHead(nn.Module):
         Depthwise-separable convolutions, as in YOLOX-nano.
     """
 
-    def __init__(
-        self, in_channels: Sequence[int], *, hidden: int, outputs: int, depthwise: bool
-    ) -> None:
+    def __init__(self, in_channels: Sequence[int], *, hidden: int, outputs: int, depthwise: bool) -> None:
         super().__init__()
         conv = DWConv if depthwise else BaseConv
         self.branches = nn.ModuleList(
@@ -88,7 +86,10 @@ class AstroYolo(nn.Module):
         channels = [_STAGE_CHANNELS[stride] for stride in architecture.levels]
         stages = tuple(_STRIDE_TO_STAGE[stride] for stride in architecture.levels)
         self.neck = YoloPafpn(
-            size.depth, size.width, in_features=stages, in_channels=channels,
+            size.depth,
+            size.width,
+            in_features=stages,
+            in_channels=channels,
             depthwise=size.depthwise,
         )
         self.neck.backbone = _backbone(size.depth, size.width, stages, size.depthwise)

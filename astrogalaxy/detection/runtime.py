@@ -107,9 +107,7 @@ def _on_cpu(weights: Weights, threads: int) -> Forward:
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(v)) for v in tensors.values()]
     options.add_external_initializers(list(tensors), values)
     try:
-        session = onnxruntime.InferenceSession(
-            weights.graph, options, providers=["CPUExecutionProvider"]
-        )
+        session = onnxruntime.InferenceSession(weights.graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common public base
         msg = f"{weights.path}: the graph cannot be run by onnxruntime: {error}"
         raise WeightsError(msg) from error

@@ -15,8 +15,11 @@ from scipy.special import expit
 from astrogalaxy.detection.decode import Boxes, decode
 from astrogalaxy.detection.inputs import network_input, pad_to_multiple
 from astrogalaxy.detection.runtime import Runtime
-from astrogalaxy.evaluation.matching import Match, match_positions, precision_recall
-from astrogalaxy.models import HEADS, Calibration, Weights
+from astrogalaxy.detection.significance import significance
+from astrogalaxy.evaluation.matching import Curve, Match, match_positions, precision_recall
+from astrogalaxy.images import Image
+from astrogalaxy.measurement import Sources, measure, relative_extent, star_radius
+from astrogalaxy.models import BY_EXTENT, HEADS, Calibration, Weights
 
 __all__ = ["CalibrationResult", "calibrate", "expected_calibration_error", "fit_platt"]
 
@@ -24,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 _LOWEST_LOGIT = -4.0
 _RADIUS = 3.0
+_RIDGE = 1e-6  # keeps the fit finite where the answers are told without error
+# Where each head's answer stands.
+_ANSWERS = {"source": "real", "galaxy": "galaxy", "disk": "disk"}
 # One validation scene in this many measures what the others calibrated.
 _HELD_OUT = 3
 
@@ -45,13 +51,17 @@ class _Scored:
     """Found sources of one scene with the answers, where they are known."""
 
     boxes: Boxes
+    light: Floats
+    snr: Floats
+    radius: Floats
+    flags: NDArray[np.integer]
     real: Floats
     galaxy: Floats
     disk: Floats
     truth: NDArray[np.void]
 
 
-def calibrate(weights: Weights, scenes: Sequence[Labelled]) -> CalibrationResult:
+def calibrate(weights: Weights, scenes: Sequence[Labelled], *, real: Sequence[Labelled] = ()) -> CalibrationResult:
     """Fit each head's calibration.
 
     Parameters
@@ -62,6 +72,8 @@ def calibrate(weights: Weights, scenes: Sequence[Labelled]) -> CalibrationResult
         Aligned bands in units of noise, ``(n_bands, ny, nx)``, and the records of
         `~astrogalaxy.training.examples.SOURCE_DTYPE` on them. Every third scene is
         held out for the metrics.
+    real : sequence of (snr, sources)
+        Real fields with labels, for the calibration of star and galaxy with the measured extent.
 
     Returns
     -------
@@ -76,23 +88,34 @@ def calibrate(weights: Weights, scenes: Sequence[Labelled]) -> CalibrationResult
     scored = [_score(runtime, snr, sources) for snr, sources in scenes]
     held = scored[::_HELD_OUT]
     fit = [s for i, s in enumerate(scored) if i % _HELD_OUT] or scored
-    calibration = {
-        "source": _fit(fit, "source", "real"),
-        "galaxy": _fit(fit, "galaxy", "galaxy"),
-        "disk": _fit(fit, "disk", "disk"),
-    }
+    calibration = {head: fit_platt(*_known(fit, head)) for head in HEADS}
+    calibration[BY_EXTENT] = _fit_by_extent(
+        fit, [_score(runtime, snr, sources) for snr, sources in real], calibration["galaxy"]
+    )
     threshold = _best_threshold(fit, calibration["source"])
     return CalibrationResult(calibration, threshold, _metrics(held, calibration))
 
 
-def fit_platt(logit: Floats, target: Floats) -> Calibration:
+def fit_platt(
+    logit: Floats,
+    light: Floats,
+    target: Floats,
+    *,
+    extent: Floats | None = None,
+    weight: Floats | None = None,
+) -> Calibration:
     """Platt scaling by maximum likelihood; targets may be fractions.
 
     Parameters
     ----------
-    logit, target : ndarray
-        ``(n,)``, finite. Where fewer than two are given, or all targets are the same, nothing
-        can be learnt and the logits stay as they are.
+    logit, light, target : ndarray
+        ``(n,)``, finite: the network's logit, the signal to noise, the answer. Where fewer than
+        two are given, or all targets are the same, nothing can be learnt and the logits stay as
+        they are.
+    extent : ndarray, optional
+        ``(n,)``, finite: see `~astrogalaxy.measurement.relative_extent`.
+    weight : ndarray, optional
+        ``(n,)`` how much each counts; all the same by default.
 
     Returns
     -------
@@ -104,19 +127,52 @@ def fit_platt(logit: Floats, target: Floats) -> Calibration:
     >>> import numpy as np
     >>> logit = np.repeat([-2.0, 2.0], 100)
     >>> target = np.repeat([0.25, 0.75], 100)
-    >>> round(fit_platt(logit, target).slope, 2)
+    >>> round(fit_platt(logit, np.ones(200), target).slope, 2)
     0.55
     """
     logit, target = np.asarray(logit, dtype=float), np.asarray(target, dtype=float)
     if len(logit) < 2 or np.ptp(target) == 0:
         return Calibration()
+    wide = np.zeros(len(logit)) if extent is None else extent
+    share = np.ones(len(logit)) if weight is None else np.asarray(weight, dtype=float)
+    share = share / share.sum()
+    design = np.column_stack([logit, np.log(np.maximum(light, 1.0)), wide, np.ones(len(logit))])
 
-    def loss(parameters: NDArray[np.float64]) -> float:
-        z = parameters[0] * logit + parameters[1]
-        return float(np.mean(np.logaddexp(0, z) - target * z)) + 1e-6 * float(parameters[0] ** 2)
+    def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = design @ parameters
+        value = share @ (np.logaddexp(0, z) - target * z) + _RIDGE * np.sum(parameters[:3] ** 2)
+        slope = design.T @ (share * (expit(z) - target))
+        return float(value), slope + 2 * _RIDGE * parameters * [1, 1, 1, 0]
 
-    best = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-9})
-    return Calibration(slope=float(max(best.x[0], 1e-3)), offset=float(best.x[1]))
+    best = minimize(loss, np.array([1.0, 0.0, 0.0, 0.0]), jac=True, method="BFGS")
+    slope, brighter, wider, offset = (float(value) for value in best.x)
+    return Calibration(slope=max(slope, 1e-3), weight=brighter, extent=wider, offset=offset)
+
+
+def _fit_by_extent(simulated: Sequence[_Scored], real: Sequence[_Scored], network: Calibration) -> Calibration:
+    """Calibrate the galaxy head's probability together with the measured extent.
+
+    Real labels, where there are any, weigh as much as all simulated ones together: the mix of
+    sizes and colours in a simulation is only a guess at that of the sky.
+    """
+    rows, weights = [], []
+    for group in (simulated, real):
+        parts = [_extent_rows(scored, network) for scored in group]
+        rows += parts
+        n = sum(len(part) for part in parts)
+        weights += [np.full(len(part), 1 / n) for part in parts if n]
+    table = np.concatenate(rows) if rows else np.zeros((0, 4))
+    if not len(table):
+        return Calibration()
+    logit, snr, target, extent = table.T
+    return fit_platt(logit, snr, target, extent=extent, weight=np.concatenate(weights))
+
+
+def _extent_rows(scored: _Scored, network: Calibration) -> Floats:
+    """Logit, signal to noise, answer and extent of the sources where all are known."""
+    logit, extent = _extent(scored, network)
+    rows = np.column_stack([logit, scored.snr, scored.galaxy, extent])
+    return rows[np.isfinite(rows).all(axis=1)]
 
 
 def expected_calibration_error(probability: Floats, target: Floats, *, bins: int = 10) -> float:
@@ -157,7 +213,25 @@ def _score(runtime: Runtime, snr: NDArray[np.float32], sources: NDArray[np.void]
     galaxy, disk = np.full(len(boxes), np.nan), np.full(len(boxes), np.nan)
     galaxy[match.matched] = truth["galaxy"][match.truth[match.matched]]
     disk[match.matched] = truth["disk"][match.truth[match.matched]]
-    return _Scored(boxes, real, galaxy, disk, truth)
+    light = significance(snr, boxes.x, boxes.y)
+    measured = _measured(snr, boxes)
+    return _Scored(boxes, light, *measured, real, galaxy, disk, truth)
+
+
+def _measured(snr: NDArray[np.float32], boxes: Boxes) -> tuple[Floats, Floats, NDArray[np.integer]]:
+    """Signal to noise, half-light radius in pixels and flags, as a run of the pipeline has them."""
+    image = Image.read({str(number): band for number, band in enumerate(snr)})
+    x, y, width, height = (np.asarray(getattr(boxes, n), float) for n in ("x", "y", "width", "height"))
+    sources = Sources(x, y, x - width / 2, x + width / 2, y - height / 2, y + height / 2)
+    columns = measure(image, sources, pixel_scale=1.0)
+    return columns["snr"], columns["half_light_radius"], columns["flags"]
+
+
+def _extent(scored: _Scored, network: Calibration) -> tuple[Floats, Floats]:
+    """Logit of the network's calibrated p_galaxy, and the extent, as `classify` has them."""
+    p = np.clip(network.probability(scored.boxes.galaxy, scored.light), 1e-6, 1 - 1e-6)
+    ruler = star_radius(scored.radius, scored.snr, 1 - p, scored.flags)
+    return np.log(p / (1 - p)), relative_extent(scored.radius, ruler)
 
 
 def _near_ignored(boxes: Boxes, ignored: NDArray[np.void]) -> NDArray[np.bool_]:
@@ -168,48 +242,45 @@ def _near_ignored(boxes: Boxes, ignored: NDArray[np.void]) -> NDArray[np.bool_]:
     return np.asarray(distance < _RADIUS)
 
 
-def _known(scored: Sequence[_Scored], head: str, answer: str) -> tuple[Floats, Floats]:
+def _known(scored: Sequence[_Scored], head: str) -> tuple[Floats, Floats, Floats]:
+    """Logit, signal to noise and answer of the sources whose answer is known."""
     logit = np.concatenate([getattr(s.boxes, head) for s in scored]).astype(float)
-    target = np.concatenate([getattr(s, answer) for s in scored])
+    light = np.concatenate([s.light for s in scored])
+    target = np.concatenate([getattr(s, _ANSWERS[head]) for s in scored])
     known = np.isfinite(target)
-    return logit[known], target[known]
-
-
-def _fit(scored: Sequence[_Scored], head: str, answer: str) -> Calibration:
-    return fit_platt(*_known(scored, head, answer))
+    return logit[known], light[known], target[known]
 
 
 def _best_threshold(scored: Sequence[_Scored], calibration: Calibration) -> float:
-    logit, real = _known(scored, "source", "real")
-    order = np.argsort(-logit)
-    hits = np.cumsum(real[order])
-    n_truth = sum(len(s.truth) for s in scored)
-    f1 = 2 * hits / (np.arange(1, len(hits) + 1) + max(n_truth, 1))
-    if not len(f1):
-        return 0.5
-    best = float(logit[order][int(np.argmax(f1))])
-    return round(float(expit(calibration.slope * best + calibration.offset)), 3)
+    curve = _detection(scored, calibration)
+    return round(curve.best_score, 3) if np.isfinite(curve.best_score) else 0.5
 
 
 def _metrics(scored: Sequence[_Scored], calibration: dict[str, Calibration]) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for name in HEADS:
-        logit, target = _known(scored, name, "real" if name == "source" else name)
-        if not len(target):
-            continue
-        p = expit(calibration[name].slope * logit + calibration[name].offset)
-        metrics[f"{name}_ece"] = expected_calibration_error(p, target)
-        if name != "source":
-            metrics[f"{name}_accuracy"] = float(np.mean((p > 0.5) == (target > 0.5)))
-    metrics["average_precision"], metrics["best_f1"] = _detection(scored)
+        logit, light, target = _known(scored, name)
+        if len(target):
+            _add_metrics(metrics, name, calibration[name].probability(logit, light), target)
+    rows = [_extent_rows(s, calibration["galaxy"]) for s in scored]
+    logit, snr, target, extent = np.concatenate(rows).T if rows else np.zeros((4, 0))
+    if len(target):
+        _add_metrics(metrics, BY_EXTENT, calibration[BY_EXTENT].probability(logit, snr, extent), target)
+    curve = _detection(scored, calibration["source"])
+    metrics["average_precision"], metrics["best_f1"] = curve.average_precision, curve.best_f1
     return {name: round(value, 4) for name, value in metrics.items()}
 
 
-def _detection(scored: Sequence[_Scored]) -> tuple[float, float]:
-    """Average precision and best F1 over all scenes, ignored sources left out."""
-    logit, real = _known(scored, "source", "real")
+def _add_metrics(metrics: dict[str, float], name: str, p: Floats, target: Floats) -> None:
+    metrics[f"{name}_ece"] = expected_calibration_error(p, target)
+    if name != "source":
+        metrics[f"{name}_accuracy"] = float(np.mean((p > 0.5) == (target > 0.5)))
+
+
+def _detection(scored: Sequence[_Scored], calibration: Calibration) -> Curve:
+    """Precision and recall over all scenes, ignored sources left out."""
+    logit, light, real = _known(scored, "source")
     truth = np.where(real > 0, 0, -1)
-    curve = precision_recall(
-        logit, Match(truth, np.zeros(len(truth)), sum(len(s.truth) for s in scored))
-    )
-    return curve.average_precision, curve.best_f1
+    n_truth = sum(len(s.truth) for s in scored)
+    match = Match(truth, np.zeros(len(truth)), n_truth)
+    return precision_recall(calibration.probability(logit, light), match)

@@ -181,31 +181,50 @@ def evaluate_catalog(
     counts[np.nonzero(~match.matched)[0][excused.matched]] = False
     counted = Match(match.truth[counts], match.distance[counts], match.n_truth)
     return _score(
-        catalog[counts], scores[counts], truth[asked], counted, unit="arcsec" if sky else "pix",
-        magnitude=magnitude, bin_width=bin_width, resamples=resamples, seed=seed,
-    )  # fmt: skip
+        catalog[counts],
+        scores[counts],
+        truth[asked],
+        counted,
+        unit="arcsec" if sky else "pix",
+        magnitude=magnitude,
+        bin_width=bin_width,
+        resamples=resamples,
+        seed=seed,
+    )
 
 
 def _score(
-    catalog: Table, scores: Floats, truth: Table, match: Match, *, unit: Literal["pix", "arcsec"],
-    magnitude: str | None, bin_width: float, resamples: int, seed: int,
-) -> CatalogScore:  # fmt: skip
+    catalog: Table,
+    scores: Floats,
+    truth: Table,
+    match: Match,
+    *,
+    unit: Literal["pix", "arcsec"],
+    magnitude: str | None,
+    bin_width: float,
+    resamples: int,
+    seed: int,
+) -> CatalogScore:
     hit = match.matched
     curve = precision_recall(scores, match)
     ranked = bool(np.isfinite(scores).all()) and len(truth) > 0
     area, f1 = _bootstrap(scores, match, resamples, seed) if ranked else (None, None)
     distance = match.distance[hit]
     return CatalogScore(
-        n_found=len(catalog), n_truth=len(truth), n_matched=int(hit.sum()),
+        n_found=len(catalog),
+        n_truth=len(truth),
+        n_matched=int(hit.sum()),
         average_precision=_estimate(curve.average_precision if ranked else np.nan, area, len(catalog)),
         best_f1=_estimate(curve.best_f1 if ranked else np.nan, f1, len(catalog)),
         best_score=curve.best_score if ranked else float("nan"),
-        completeness=_share(hit.sum(), len(truth)), purity=_share(hit.sum(), len(catalog)),
+        completeness=_share(hit.sum(), len(truth)),
+        purity=_share(hit.sum(), len(catalog)),
         accuracy=_accuracy(catalog, truth, match),
         offset_median=float(np.median(distance)) if len(distance) else float("nan"),
         offset_95=float(np.percentile(distance, 95)) if len(distance) else float("nan"),
-        unit=unit, bins=_bins(truth, match, magnitude, bin_width),
-    )  # fmt: skip
+        unit=unit,
+        bins=_bins(truth, match, magnitude, bin_width),
+    )
 
 
 def _column(table: Table, name: str, what: str) -> Any:

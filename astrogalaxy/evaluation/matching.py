@@ -122,9 +122,7 @@ def _directions(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
     return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
 
 
-def _match(
-    found: NDArray[np.float64], score: NDArray[np.float64], true: NDArray[np.float64], radius: float
-) -> Match:
+def _match(found: NDArray[np.float64], score: NDArray[np.float64], true: NDArray[np.float64], radius: float) -> Match:
     """Match points ``(n, k)``."""
     truth = np.full(len(found), -1, dtype=np.intp)
     distance = np.full(len(found), np.nan)
@@ -172,6 +170,10 @@ def precision_recall(score: ArrayLike, match: Match) -> Curve:
     ranked = np.asarray(score, float)[order]
     best = int(np.argmax(f1)) if len(f1) else -1
     return Curve(
-        precision, recall, ranked, area,
-        float(f1[best]) if len(f1) else 0.0, float(ranked[best]) if len(f1) else float("nan"),
-    )  # fmt: skip
+        precision,
+        recall,
+        ranked,
+        area,
+        float(f1[best]) if len(f1) else 0.0,
+        float(ranked[best]) if len(f1) else float("nan"),
+    )

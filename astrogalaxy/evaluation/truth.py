@@ -101,7 +101,7 @@ def _numbers(table: Table, name: str, path: str | Path) -> np.ndarray:
         values = np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
         return np.asarray((values * column.unit).to_value(unit) if unit else values, dtype=float)
     except (TypeError, ValueError) as error:
-        msg = f"{path}: column {name!r} must hold numbers, not {column[0]!r}"
+        msg = f"{path}: column {name!r} must hold numbers, not {column[0]}"
         raise ConfigError(msg) from error
 
 
@@ -110,12 +110,12 @@ def _rows(split: Path, part: str, n_rows: int, path: str | Path) -> np.ndarray:
     table = _read(split)
     missing = {"row", "part"} - set(table.colnames)
     if missing:
-        msg = f"{split}: no column {sorted(missing)[0]!r}; a split has row and part"
+        msg = f"{split}: no column {min(missing)!r}; a split has row and part"
         raise ConfigError(msg)
-    chosen = np.asarray(table["part"]).astype(str) == part
+    parts = np.asarray(table["part"]).astype(str)
+    chosen = parts == part
     if not chosen.any():
-        parts = ", ".join(sorted(set(np.asarray(table["part"]).astype(str)))) or "none"
-        msg = f"{split}: no part {part!r}; there are {parts}"
+        msg = f"{split}: no part {part!r}; there are {', '.join(np.unique(parts)) or 'none'}"
         raise ConfigError(msg)
     rows = np.asarray(table["row"][chosen], dtype=int)
     if rows.min() < 0 or rows.max() >= n_rows:

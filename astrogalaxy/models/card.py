@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.models.architecture import SIZES, Architecture
 
-__all__ = ["HEADS", "Calibration", "WeightCard"]
+__all__ = ["BY_EXTENT", "HEADS", "Calibration", "WeightCard"]
 
 #: The heads whose logits a card calibrates.
 HEADS = ("source", "galaxy", "disk")
+#: Calibration of the galaxy head's probability together with the measured extent, if a card has it.
+BY_EXTENT = "galaxy_by_extent"
 
 
 class _Strict(BaseModel):
@@ -20,10 +24,24 @@ class _Strict(BaseModel):
 
 
 class Calibration(_Strict):
-    """Platt scaling of one logit: ``p = 1 / (1 + exp(-(slope * logit + offset)))``."""
+    """Platt scaling of one logit, with what the light itself says of it.
+
+    ``p = 1 / (1 + exp(-z))`` with ``z = slope * logit + weight * log(max(s, 1)) + extent * e +
+    offset``, where ``s`` is the signal to noise of the source and ``e`` the logarithm of its
+    half-light radius over that of the field's stars (only of what has been measured).
+    """
 
     slope: float = Field(1.0, gt=0)
+    weight: float = 0.0
+    extent: float = 0.0
     offset: float = 0.0
+
+    def probability(self, logit: ArrayLike, significance: ArrayLike, extent: ArrayLike = 0.0) -> NDArray[np.float64]:
+        """Calibrated probabilities of logits at sources of given signal to noise and extent."""
+        light = np.log(np.maximum(np.asarray(significance, dtype=float), 1.0))
+        z = self.slope * np.asarray(logit, dtype=float) + self.weight * light + self.offset
+        z = z + self.extent * np.asarray(extent, dtype=float)
+        return np.asarray(1 / (1 + np.exp(-np.clip(z, -60, 60))))
 
 
 class WeightCard(_Strict):
@@ -58,7 +76,7 @@ class WeightCard(_Strict):
         problems = {
             f"size {self.size!r} is none of {', '.join(SIZES)}": self.size not in SIZES,
             "three levels are needed": len(self.levels) != 3,
-            f"calibration must have {', '.join(HEADS)}": set(self.calibration) != set(HEADS),
+            f"calibration must have {', '.join(HEADS)}": set(self.calibration) - {BY_EXTENT} != set(HEADS),
         }
         for problem, present in problems.items():
             if present:

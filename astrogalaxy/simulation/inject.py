@@ -10,20 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import sep
 from astropy.table import Table
 from numpy.typing import NDArray
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Band, Image, Section
+from astrogalaxy.measurement.seeing import estimate_seeing
 from astrogalaxy.simulation.population import draw_population
 from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, Conditions, SurveyProfile
 from astrogalaxy.simulation.render import draw_sources
 from astrogalaxy.simulation.truth import complete_truth
 
-__all__ = ["Injected", "estimate_seeing", "inject_sources", "observed_conditions"]
-
-_MIN_STARS = 5
+__all__ = ["Injected", "inject_sources", "observed_conditions"]
 
 
 @dataclass(frozen=True)
@@ -46,36 +44,6 @@ class Injected:
     conditions: Conditions
 
 
-def estimate_seeing(data: NDArray[np.float32], noise: NDArray[np.float32]) -> float:
-    """FWHM of stars in pixels, from the half-light radii of bright compact sources.
-
-    Parameters
-    ----------
-    data, noise : ndarray
-        Background-subtracted image and its noise, ``(ny, nx)``.
-
-    Returns
-    -------
-    float
-        NaN where fewer than five sources are bright enough.
-    """
-    found = sep.extract(data, 10.0, err=noise, minarea=6)
-    found = found[(found["flag"] == 0) & (found["b"] / found["a"] > 0.7)]
-    if len(found) < _MIN_STARS:
-        return float("nan")
-    radius, _ = sep.flux_radius(
-        data, found["x"], found["y"], np.maximum(6 * found["a"], 6.0), 0.5,
-        normflux=found["flux"], subpix=5,
-    )  # fmt: skip
-    radius = np.sort(radius[np.isfinite(radius) & (radius > 0.5)])
-    if len(radius) < _MIN_STARS:
-        return float("nan")
-    # stars crowd at the small end: the densest stretch that holds a tenth of the sources
-    width = max(len(radius) // 10, _MIN_STARS) - 1
-    start = int(np.argmin((radius[width:] - radius[: len(radius) - width]) / radius[width:]))
-    return float(2 * np.median(radius[start : start + width + 1]))
-
-
 def observed_conditions(image: Image, rng: np.random.Generator) -> Conditions:
     """Seeing and noise of real frames, with a drawn PSF shape and density.
 
@@ -95,9 +63,13 @@ def observed_conditions(image: Image, rng: np.random.Generator) -> Conditions:
         raise ImageError(msg)
     seeing = {b: v if np.isfinite(v) else float(np.median(known)) for b, v in seeing.items()}
     return Conditions(
-        seeing, noise, beta=float(rng.uniform(2.6, 4.5)), shear=(0.0, 0.0),
-        crowding=float(rng.lognormal(0, 0.5)), clustering=float(rng.lognormal(0, 0.4)),
-    )  # fmt: skip
+        seeing,
+        noise,
+        beta=float(rng.uniform(2.6, 4.5)),
+        shear=(0.0, 0.0),
+        crowding=float(rng.lognormal(0, 0.5)),
+        clustering=float(rng.lognormal(0, 0.4)),
+    )
 
 
 def inject_sources(
@@ -141,9 +113,7 @@ def inject_sources(
     _check(image)
     rng = np.random.default_rng(seed)
     conditions = conditions or observed_conditions(image, rng)
-    conditions = replace(
-        conditions, crowding=conditions.crowding * density, clustering=conditions.clustering * density
-    )
+    conditions = replace(conditions, crowding=conditions.crowding * density, clustering=conditions.clustering * density)
     zero = _zeropoints(image, profile, zeropoints)
     profile = _profile_of(image, profile, conditions, zero)
     ny, nx = image.shape
@@ -160,16 +130,15 @@ def inject_sources(
     truth = complete_truth(table, stamps, light, profile, conditions, image.wcs, positions)
     for name, value in zero.items():
         truth[f"flux_{name}"] *= 10 ** (0.4 * (value - profile.zeropoint))
-    added = {
-        name: (_overlay(image, name, light[name], profile, rng), band.wcs)
-        for name, band in image.bands.items()
-    }
+    added = {name: (_overlay(image, name, light[name], profile, rng), band.wcs) for name, band in image.bands.items()}
     new = Image.read(
-        added, reference=image.reference, name=image.name,
+        added,
+        reference=image.reference,
+        name=image.name,
         zeropoint={name: band.zeropoint for name, band in image.bands.items()},
         gain={name: band.gain for name, band in image.bands.items()},
         saturation={name: _saturation(band) for name, band in image.bands.items()},
-    )  # fmt: skip
+    )
     return Injected(new, truth, conditions)
 
 
@@ -186,9 +155,7 @@ def _check(image: Image) -> None:
         raise ImageError(msg)
 
 
-def _zeropoints(
-    image: Image, profile: SurveyProfile, given: dict[str, float] | None
-) -> dict[str, float]:
+def _zeropoints(image: Image, profile: SurveyProfile, given: dict[str, float] | None) -> dict[str, float]:
     known = given or {n: b.zeropoint for n, b in image.bands.items() if b.zeropoint is not None}
     first = next(iter(known.values()), profile.zeropoint)
     return {name: float(known.get(name, first)) for name in image.bands}
@@ -204,9 +171,7 @@ def _profile_of(
         noise = conditions.noise[name]
         depth[name] = float(zeropoint - 2.5 * np.log10(5 * noise * np.sqrt(4 * np.pi) * sigma))
     zeropoint = next(iter(zeropoints.values()))
-    return replace(
-        profile, pixel_scale=image.pixel_scale, bands=tuple(image.bands), depth=depth, zeropoint=zeropoint
-    )
+    return replace(profile, pixel_scale=image.pixel_scale, bands=tuple(image.bands), depth=depth, zeropoint=zeropoint)
 
 
 def _saturation(band: Band) -> float | None:
@@ -216,9 +181,7 @@ def _saturation(band: Band) -> float | None:
     return band.saturation - float(np.median(band.mesh.background(Section.whole(band.shape))))
 
 
-def _positions(
-    image: Image, name: str, table: Table
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _positions(image: Image, name: str, table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     wcs = image.bands[name].wcs
     x, y = np.asarray(table["x"]), np.asarray(table["y"])
     if name == image.reference or wcs is None or image.wcs is None:

@@ -92,23 +92,21 @@ def _structure(
         "bulge_fraction": np.where(late, rng.beta(1, 4, n), rng.uniform(0.75, 1.0, n)),
         "bulge_radius": np.where(late, 0.35, 0.9) * radius * 10 ** rng.normal(0, 0.08, n),
         "disk_radius": np.where(late, 1.1, 1.4) * radius,
-        "bulge_sersic": np.where(
-            late, rng.choice(_SERSIC_BULGE[:3], n), rng.choice(_SERSIC_BULGE[1:], n)
-        ),
+        "bulge_sersic": np.where(late, rng.choice(_SERSIC_BULGE[:3], n), rng.choice(_SERSIC_BULGE[1:], n)),
         "bulge_q": rng.uniform(0.55, 1.0, n),
         "disk_q": np.where(late, np.sqrt(cos_i**2 + (1 - cos_i**2) * 0.2**2), rng.uniform(0.5, 1, n)),
         "angle": rng.uniform(0, np.pi, n),
         # knots show in galaxies that are well resolved; drawing them elsewhere only costs time
-        "knots": np.where(
-            late & (radius > 0.6) & (rng.random(n) < 0.7), rng.uniform(0.05, 0.35, n), 0.0
-        ),
+        "knots": np.where(late & (radius > 0.6) & (rng.random(n) < 0.7), rng.uniform(0.05, 0.35, n), 0.0),
         "disk": late.astype(float),
     }
     return {name: np.where(galaxy, values, np.nan) for name, values in structure.items()}
 
 
 def _colours(
-    bands: tuple[str, ...], galaxy: NDArray[np.bool_], late: NDArray[np.bool_],
+    bands: tuple[str, ...],
+    galaxy: NDArray[np.bool_],
+    late: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> dict[str, Floats]:
     """Magnitude minus that at 623 nm: black bodies for stars, a broken power law for galaxies."""
@@ -125,6 +123,4 @@ def _colours(
         return np.where(galaxy, step * below - slope * np.log(wavelength / 623), star)
 
     zero = magnitude(BAND_WAVELENGTHS["r"])
-    return {
-        band: magnitude(BAND_WAVELENGTHS[band]) - zero + rng.normal(0, 0.05, n) for band in bands
-    }
+    return {band: magnitude(BAND_WAVELENGTHS[band]) - zero + rng.normal(0, 0.05, n) for band in bands}

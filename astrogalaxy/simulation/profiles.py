@@ -6,13 +6,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-__all__ = ["BAND_WAVELENGTHS", "PROFILES", "Conditions", "SurveyProfile", "draw_conditions", "vary"]
+__all__ = ["BAND_WAVELENGTHS", "PROFILES", "SCALE_RANGE", "Conditions", "SurveyProfile", "draw_conditions", "vary"]
 
 #: Central wavelengths in nm of the bands that a scene can be drawn in.
 BAND_WAVELENGTHS = {
     "u": 355.0, "g": 477.0, "r": 623.0, "i": 763.0, "z": 913.0, "y": 1000.0, "Y": 1000.0,
     "J": 1250.0, "H": 1630.0, "Ks": 2150.0,
 }  # fmt: skip
+
+
+#: Factors by which `vary` changes the pixel scale, at most.
+SCALE_RANGE = (0.8, 1.2)
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class Conditions:
 
 def vary(profile: SurveyProfile, rng: np.random.Generator) -> SurveyProfile:
     """Return the profile with pixel scale and depth of a survey near it (domain randomisation)."""
-    scale = profile.pixel_scale * float(rng.uniform(0.8, 1.2))
+    scale = profile.pixel_scale * float(rng.uniform(*SCALE_RANGE))
     shift = float(rng.normal(0, 0.5))
     depth = {band: m + shift + float(rng.normal(0, 0.2)) for band, m in profile.depth.items()}
     return replace(profile, pixel_scale=scale, depth=depth)

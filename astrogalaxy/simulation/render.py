@@ -15,9 +15,13 @@ __all__ = ["Stamp", "draw_sources", "point_spread"]
 
 # Training scenes need no accuracy beyond the noise: coarse transforms draw ten times faster.
 _FAST = galsim.GSParams(
-    folding_threshold=2e-2, maxk_threshold=1e-2, kvalue_accuracy=1e-4, xvalue_accuracy=1e-4,
-    stepk_minimum_hlr=3, maximum_fft_size=8192,
-)  # fmt: skip
+    folding_threshold=2e-2,
+    maxk_threshold=1e-2,
+    kvalue_accuracy=1e-4,
+    xvalue_accuracy=1e-4,
+    stepk_minimum_hlr=3,
+    maximum_fft_size=8192,
+)
 _SMALLEST, _LARGEST = 20, 1200
 
 Image = NDArray[np.float32]
@@ -42,13 +46,9 @@ class Stamp:
         self.peak: dict[str, float] = {}
 
 
-def point_spread(
-    conditions: Conditions, band: str, *, accurate: bool = False
-) -> galsim.GSObject:
+def point_spread(conditions: Conditions, band: str, *, accurate: bool = False) -> galsim.GSObject:
     """Return the PSF of a band: a sheared Moffat profile."""
-    moffat = galsim.Moffat(
-        beta=conditions.beta, fwhm=conditions.seeing[band], gsparams=None if accurate else _FAST
-    )
+    moffat = galsim.Moffat(beta=conditions.beta, fwhm=conditions.seeing[band], gsparams=None if accurate else _FAST)
     return moffat.shear(g1=conditions.shear[0], g2=conditions.shear[1])
 
 
@@ -83,17 +83,28 @@ def draw_sources(
     psfs = {band: point_spread(conditions, band, accurate=accurate) for band in images}
     return [
         _draw_one(
-            images, row, profile, conditions, psfs,
-            {band: (x[i], y[i]) for band, (x, y) in positions.items()}, rng, accurate,
+            images,
+            row,
+            profile,
+            conditions,
+            psfs,
+            {band: (x[i], y[i]) for band, (x, y) in positions.items()},
+            rng,
+            accurate,
         )
         for i, row in enumerate(table)
-    ]  # fmt: skip
+    ]
 
 
 def _draw_one(
-    images: Mapping[str, Image], row: Row, profile: SurveyProfile, conditions: Conditions,
-    psfs: Mapping[str, galsim.GSObject], places: Mapping[str, tuple[float, float]],
-    rng: np.random.Generator, accurate: bool,
+    images: Mapping[str, Image],
+    row: Row,
+    profile: SurveyProfile,
+    conditions: Conditions,
+    psfs: Mapping[str, galsim.GSObject],
+    places: Mapping[str, tuple[float, float]],
+    rng: np.random.Generator,
+    accurate: bool,
 ) -> Stamp:
     stamp = Stamp()
     shape = _galaxy(row, rng, accurate) if row["class"] == "galaxy" else None
@@ -102,8 +113,10 @@ def _draw_one(
         flux = 10 ** (-0.4 * (float(row[f"mag_{band}"]) - profile.zeropoint))
         seen = psfs[band] if shape is None else galsim.Convolve(shape, psfs[band])
         light = _light(
-            seen.withFlux(flux), *places[band],
-            profile.pixel_scale, _side(row, flux, conditions, band, profile),
+            seen.withFlux(flux),
+            *places[band],
+            profile.pixel_scale,
+            _side(row, flux, conditions, band, profile),
         )
         stamp.peak[band] = float(light.array.max(initial=0.0))
         power += float(np.sum(light.array.astype(float) ** 2)) / conditions.noise[band] ** 2
@@ -112,9 +125,7 @@ def _draw_one(
     return stamp
 
 
-def _side(
-    row: Row, flux: float, conditions: Conditions, band: str, profile: SurveyProfile
-) -> int:
+def _side(row: Row, flux: float, conditions: Conditions, band: str, profile: SurveyProfile) -> int:
     """Side of the stamp: to where the profile sinks well under the noise."""
     radius = conditions.seeing[band] / 2
     if row["class"] == "galaxy":
@@ -132,7 +143,9 @@ def _galaxy(row: Row, rng: np.random.Generator, accurate: bool) -> galsim.GSObje
     parts = []
     if fraction > 0.02:
         bulge = galsim.Sersic(
-            n=float(row["bulge_sersic"]), flux=fraction, gsparams=params,
+            n=float(row["bulge_sersic"]),
+            flux=fraction,
+            gsparams=params,
             half_light_radius=float(row["bulge_radius"] * np.sqrt(row["bulge_q"])),
         )
         parts.append(bulge.shear(q=float(row["bulge_q"]), beta=angle))
@@ -141,22 +154,20 @@ def _galaxy(row: Row, rng: np.random.Generator, accurate: bool) -> galsim.GSObje
         q = float(row["disk_q"])
         # radii are those of the major axis; GalSim's shear keeps the area
         radius = float(row["disk_radius"]) * np.sqrt(q)
-        disk = galsim.Exponential(
-            half_light_radius=radius, flux=(1 - fraction) * (1 - knots), gsparams=params
-        )
+        disk = galsim.Exponential(half_light_radius=radius, flux=(1 - fraction) * (1 - knots), gsparams=params)
         if knots > 0:
             disk += galsim.RandomKnots(
-                npoints=int(rng.integers(4, 25)), half_light_radius=radius,
-                flux=(1 - fraction) * knots, rng=galsim.BaseDeviate(int(rng.integers(1, 2**31))),
+                npoints=int(rng.integers(4, 25)),
+                half_light_radius=radius,
+                flux=(1 - fraction) * knots,
+                rng=galsim.BaseDeviate(int(rng.integers(1, 2**31))),
                 gsparams=params,
             )
         parts.append(disk.shear(q=q, beta=angle))
     return galsim.Add(parts)
 
 
-def _light(
-    profile: galsim.GSObject, x: float, y: float, scale: float, side: int
-) -> galsim.Image:
+def _light(profile: galsim.GSObject, x: float, y: float, scale: float, side: int) -> galsim.Image:
     """Draw on a stamp whose centre lies near the source; pixel (0, 0) is the image's first."""
     ix, iy = round(x), round(y)
     stamp = galsim.ImageF(side + 1, side + 1, xmin=ix - side // 2, ymin=iy - side // 2)

@@ -102,18 +102,10 @@ def simulate_scene(
     table["x"] = rng.uniform(-0.5, shape[1] - 0.5, len(table))
     table["y"] = rng.uniform(-0.5, shape[0] - 0.5, len(table))
     light = {band: np.zeros(shape, np.float32) for band in profile.bands}
-    positions = {
-        band: (np.asarray(table["x"]) - dx, np.asarray(table["y"]) - dy)
-        for band, (dx, dy) in offsets.items()
-    }
-    stamps = draw_sources(
-        light, table, profile, conditions, positions=positions, rng=rng, accurate=accurate
-    )
+    positions = {band: (np.asarray(table["x"]) - dx, np.asarray(table["y"]) - dy) for band, (dx, dy) in offsets.items()}
+    stamps = draw_sources(light, table, profile, conditions, positions=positions, rng=rng, accurate=accurate)
     truth = complete_truth(table, stamps, light, profile, conditions, wcs[reference], positions)
-    images = {
-        band: _expose(light[band], profile, conditions, band, rng, artefacts=artefacts)
-        for band in profile.bands
-    }
+    images = {band: _expose(light[band], profile, conditions, band, rng, artefacts=artefacts) for band in profile.bands}
     return Scene(images, wcs, truth, profile, conditions, reference)
 
 
@@ -128,8 +120,11 @@ def _offsets(
 
 
 def _grids(
-    profile: SurveyProfile, shape: tuple[int, int], offsets: Mapping[str, tuple[float, float]],
-    centre: tuple[float, float] | None, rng: np.random.Generator,
+    profile: SurveyProfile,
+    shape: tuple[int, int],
+    offsets: Mapping[str, tuple[float, float]],
+    centre: tuple[float, float] | None,
+    rng: np.random.Generator,
 ) -> dict[str, WCS]:
     drawn = float(rng.uniform(0, 360)), float(np.degrees(np.arcsin(rng.uniform(-0.95, 0.95))))
     ra, dec = centre or drawn
@@ -147,8 +142,13 @@ def _grids(
 
 
 def _expose(
-    light: Pixels, profile: SurveyProfile, conditions: Conditions, band: str,
-    rng: np.random.Generator, *, artefacts: bool,
+    light: Pixels,
+    profile: SurveyProfile,
+    conditions: Conditions,
+    band: str,
+    rng: np.random.Generator,
+    *,
+    artefacts: bool,
 ) -> Pixels:
     """Add photon and sky noise, saturate, and lay over a smooth sky."""
     noise = conditions.noise[band]

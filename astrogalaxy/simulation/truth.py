@@ -86,9 +86,7 @@ def _half_light(truth: Table) -> Floats:
     return np.where(truth["class"] == "galaxy", np.exp(parts), 0.0)
 
 
-def _saturated_radius(
-    truth: Table, profile: SurveyProfile, conditions: Conditions, seeing: float
-) -> Floats:
+def _saturated_radius(truth: Table, profile: SurveyProfile, conditions: Conditions, seeing: float) -> Floats:
     """Radius in arcsec at which a star's Moffat profile falls below saturation."""
     band = "r" if "r" in profile.bands else profile.bands[0]
     excess = 10 ** (-0.4 * (np.asarray(truth[f"mag_{band}"]) - profile.saturation))
@@ -113,7 +111,8 @@ def _boxes(truth: Table, radius: Floats, seeing: float, scale: float) -> dict[st
 
 
 def _own_light(
-    stamps: Sequence[Stamp], light: Mapping[str, NDArray[np.float32]],
+    stamps: Sequence[Stamp],
+    light: Mapping[str, NDArray[np.float32]],
     positions: Mapping[str, Positions],
 ) -> Floats:
     """Largest share, over bands, of the light at a source's centre that is its own."""

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from astrogalaxy.catalog import SourceCatalog, count_flags, provenance
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import AstrogalaxyError, RunError
-from astrogalaxy.models import Weights, load_weights
+from astrogalaxy.models import WeightCard, Weights, load_weights
 from astrogalaxy.survey.cluster import Crew, hired, worker_memory
 from astrogalaxy.survey.failures import Failure, write_failures
 from astrogalaxy.survey.merge import TileCatalog, merge_fields, merge_tiles
 from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan
 from astrogalaxy.survey.scheduling import work_through
-from astrogalaxy.survey.stages import Stopwatch
+from astrogalaxy.survey.stages import Stopwatch, classify
 from astrogalaxy.survey.store import RunDirectory
 from astrogalaxy.survey.tasks import TileOutcome, TileTask, read_shard
 
@@ -158,7 +158,7 @@ def _execute(
     failures = list(dict.fromkeys(failures))
     progress(plan.n_tiles, plan.n_tiles, "merging")
     with watch("merge"):
-        catalog, duplicates = _merge(plan, outcomes, directory)
+        catalog, duplicates = _merge(plan, outcomes, directory, weights.card)
     summary = RunSummary(
         directory.path, failures=failures, tiles=_by_status(outcomes), seconds=perf_counter() - begin
     )
@@ -223,8 +223,9 @@ def _log_outcome(outcome: TileOutcome) -> None:
 
 
 def _merge(
-    plan: Plan, outcomes: list[TileOutcome], directory: RunDirectory
+    plan: Plan, outcomes: list[TileOutcome], directory: RunDirectory, card: WeightCard
 ) -> tuple[SourceCatalog | None, int]:
+    """Join each field's tiles, classify its sources, and join the fields."""
     done = {(o.field, o.tile) for o in outcomes if o.status != "failed"}
     fields = []
     for field_plan in plan.fields:
@@ -240,7 +241,7 @@ def _merge(
             shard.meta.clear()
             tiles.append(TileCatalog(tile, shard))
         if tiles:
-            fields.append(merge_tiles(tiles))
+            fields.append(classify(merge_tiles(tiles), card))
     if not fields:
         return None, 0
     return merge_fields(fields)

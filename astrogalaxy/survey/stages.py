@@ -14,8 +14,8 @@ from astrogalaxy.catalog import SourceCatalog, flag_bits
 from astrogalaxy.detection import Detections, Device, Runtime, find_aligned, open_runtime
 from astrogalaxy.detection.find import check_bands
 from astrogalaxy.images import Aligned, Image, Section, Tile
-from astrogalaxy.measurement import Sources, measure
-from astrogalaxy.models import WeightCard
+from astrogalaxy.measurement import Sources, measure, relative_extent, star_radius
+from astrogalaxy.models import BY_EXTENT, WeightCard
 
 __all__ = ["Stopwatch", "TileResult", "classify", "detect", "extract"]
 
@@ -103,7 +103,8 @@ def detect(
     runtime = open_runtime(model, device, threads)
     whole = Section.whole(image.shape)
     tile = Tile("whole", whole, whole)
-    return extract(image, tile, runtime, threshold=threshold, aperture=aperture).catalog
+    found = extract(image, tile, runtime, threshold=threshold, aperture=aperture).catalog
+    return classify(found, runtime.weights.card)
 
 
 def extract(
@@ -117,7 +118,9 @@ def extract(
     aperture: float = 3.0,
     watch: Stopwatch | None = None,
 ) -> TileResult:
-    """Find, classify and measure the sources of a tile.
+    """Find and measure the sources of a tile.
+
+    Probabilities are those of the network alone; `classify` completes them, field by field.
 
     Parameters
     ----------
@@ -169,9 +172,10 @@ def _catalog(
 ) -> SourceCatalog:
     columns: dict[str, object] = {name: values[mine] for name, values in measured.items()}
     found = found.take(mine)
-    for name in ("x_min", "x_max", "y_min", "y_max", "det_score", "p_star", "p_galaxy"):
+    for name in ("x_min", "x_max", "y_min", "y_max"):
         columns[name] = getattr(found, name)
-    columns.update(classify(found, np.asarray(columns["snr"])))
+    for name in ("det_score", "p_star", "p_galaxy", "p_smooth", "p_disk"):
+        columns[name] = getattr(found, name)
     columns["field"] = np.full(len(found), image.name)
     columns["flags"] = np.asarray(columns["flags"]) | _image_flags(image, card, bands)
     known = calibrated or {name: band.zeropoint is not None for name, band in image.bands.items()}
@@ -181,33 +185,55 @@ def _catalog(
     return catalog[np.lexsort([catalog["x"], catalog["y"]])]
 
 
-def classify(found: Detections, snr: NDArray[np.floating]) -> dict[str, NDArray[np.generic]]:
-    """Classes from probabilities.
+def classify(catalog: SourceCatalog, card: WeightCard) -> SourceCatalog:
+    """Complete the probabilities of a field's sources, and name their classes.
 
-    ``class`` is star or galaxy where one of them is at least 0.6 probable, else
-    ``unsure``. Morphology is told of what is more probably a galaxy than a star: smooth or
-    disk where that is at least 0.6 probable and the signal to noise at least 20, else
-    ``unsure``. Of stars it is empty and its probabilities are NaN.
+    The network judges the width of a source against the few stars that it happens to see around
+    it. The measured half-light radius over that of the clear stars of the whole field says it
+    better; both go into one calibrated probability, where the field has stars enough.
+
+    ``class`` is star or galaxy where that is at least 0.6 probable, else ``unsure``. Morphology
+    is told of what is more probably a galaxy than a star: smooth or disk where that is at least
+    0.6 probable and the signal to noise at least 20, else ``unsure``. Of stars it is empty and
+    its probabilities are NaN.
+
+    Parameters
+    ----------
+    catalog : SourceCatalog
+        All sources of one field, as `extract` gives them.
+    card : WeightCard
+        Of the weights that found them.
 
     Returns
     -------
-    dict
-        ``class``, ``p_smooth``, ``p_disk`` and ``morphology``.
+    SourceCatalog
+        A copy.
     """
-    galaxy = found.p_galaxy >= 0.5
-    kind = np.select([found.p_star >= SURE, found.p_galaxy >= SURE], ["star", "galaxy"], "unsure")
+    result = catalog.copy()
+    p_galaxy = _with_extent(catalog, card)
+    result["p_galaxy"], result["p_star"] = p_galaxy, 1 - p_galaxy
+    galaxy = p_galaxy >= 0.5
+    result["class"] = np.select([p_galaxy <= 1 - SURE, p_galaxy >= SURE], ["star", "galaxy"], "unsure")
     with np.errstate(invalid="ignore"):
-        clear = galaxy & (np.asarray(snr) >= MORPHOLOGY_SNR)
-    shape = np.select(
-        [~galaxy, clear & (found.p_smooth >= SURE), clear & (found.p_disk >= SURE)],
-        ["", "smooth", "disk"], "unsure",
-    )  # fmt: skip
-    return {
-        "class": kind,
-        "p_smooth": np.where(galaxy, found.p_smooth, np.nan),
-        "p_disk": np.where(galaxy, found.p_disk, np.nan),
-        "morphology": shape,
-    }
+        clear = galaxy & (np.asarray(catalog["snr"]) >= MORPHOLOGY_SNR)
+    smooth, disk = np.asarray(catalog["p_smooth"]), np.asarray(catalog["p_disk"])
+    shapes = [~galaxy, clear & (smooth >= SURE), clear & (disk >= SURE)]
+    result["morphology"] = np.select(shapes, ["", "smooth", "disk"], "unsure")
+    result["p_smooth"], result["p_disk"] = np.where(galaxy, smooth, np.nan), np.where(galaxy, disk, np.nan)
+    return result
+
+
+def _with_extent(catalog: SourceCatalog, card: WeightCard) -> NDArray[np.float64]:
+    """Probability of a galaxy from the network's and, where it is known, the extent."""
+    p = np.clip(np.asarray(catalog["p_galaxy"], dtype=float), 1e-6, 1 - 1e-6)
+    radius, snr = np.asarray(catalog["half_light_radius"], float), np.asarray(catalog["snr"], float)
+    ruler = star_radius(radius, snr, 1 - p, np.asarray(catalog["flags"]))
+    calibration = card.calibration.get(BY_EXTENT)
+    if calibration is None or not np.isfinite(ruler):
+        return p
+    extent = relative_extent(radius, ruler)
+    combined = calibration.probability(np.log(p / (1 - p)), np.nan_to_num(snr), extent)
+    return np.where(np.isfinite(extent), combined, p)
 
 
 def _image_flags(image: Image, card: WeightCard, bands: Sequence[str]) -> int:

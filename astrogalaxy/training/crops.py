@@ -52,9 +52,7 @@ class CropStream(IterableDataset[tuple[NDArray[np.float32], Sources]]):
         With the worker's number it determines the stream.
     """
 
-    def __init__(
-        self, paths: Sequence[Path], weights: Sequence[float], *, crop: int, channels: int, seed: int
-    ) -> None:
+    def __init__(self, paths: Sequence[Path], weights: Sequence[float], *, crop: int, channels: int, seed: int) -> None:
         self.paths = list(paths)
         self.share = np.asarray(weights, dtype=float) / np.sum(weights)
         self.crop, self.channels, self.seed = crop, channels, seed
@@ -71,9 +69,7 @@ class CropStream(IterableDataset[tuple[NDArray[np.float32], Sources]]):
             yield network_input(snr, self.channels), sources
 
 
-def random_crop(
-    example: Example, side: int, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], Sources]:
+def random_crop(example: Example, side: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], Sources]:
     """Cut, turn and vary a crop of an example.
 
     Returns
@@ -113,9 +109,7 @@ def _inside(sources: Sources, x0: int, y0: int, side: int) -> Sources:
     return moved[seen > 0]
 
 
-def _turn(
-    snr: NDArray[np.float32], sources: Sources, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], Sources]:
+def _turn(snr: NDArray[np.float32], sources: Sources, rng: np.random.Generator) -> tuple[NDArray[np.float32], Sources]:
     """One of the eight symmetries of the square."""
     side = snr.shape[-1]
     if rng.random() < 0.5:
@@ -131,9 +125,7 @@ def _turn(
     return snr, sources
 
 
-def _fewer_bands(
-    snr: NDArray[np.float32], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], float]:
+def _fewer_bands(snr: NDArray[np.float32], rng: np.random.Generator) -> tuple[NDArray[np.float32], float]:
     """Now and then show one or two bands; return how much signal to noise that costs."""
     n, draw = len(snr), rng.random()
     if draw >= _ONE_BAND + _TWO_BANDS or n < 2:
@@ -159,14 +151,14 @@ def collate(items: Sequence[tuple[NDArray[np.float32], Sources]]) -> Batch:
     batch = np.repeat(np.arange(len(items)), [len(s) for _, s in items])
     sources = np.concatenate([s for _, s in items])
     # the network counts from the edge of the first pixel, astronomers from its centre
-    boxes = np.stack(
-        [sources["x"] + 0.5, sources["y"] + 0.5, sources["width"], sources["height"]], axis=1
-    )
+    boxes = np.stack([sources["x"] + 0.5, sources["y"] + 0.5, sources["width"], sources["height"]], axis=1)
     return Batch(
         image,
         Targets(
-            torch.from_numpy(batch), torch.from_numpy(boxes),
-            torch.from_numpy(sources["galaxy"].copy()), torch.from_numpy(sources["disk"].copy()),
+            torch.from_numpy(batch),
+            torch.from_numpy(boxes),
+            torch.from_numpy(sources["galaxy"].copy()),
+            torch.from_numpy(sources["disk"].copy()),
             torch.from_numpy(sources["ignore"].copy()),
         ),
-    )  # fmt: skip
+    )

@@ -17,9 +17,7 @@ __all__ = ["SOURCE_DTYPE", "Example", "example_from_scene", "sources_array"]
 
 #: One source of an example. Boxes in 0-based pixels; ``galaxy`` and ``disk`` are
 #: probabilities, NaN where unknown; ``snr`` NaN where unknown.
-SOURCE_DTYPE = np.dtype(
-    [(n, "f4") for n in ("x", "y", "width", "height", "galaxy", "disk", "snr")] + [("ignore", "?")]
-)
+SOURCE_DTYPE = np.dtype([(n, "f4") for n in ("x", "y", "width", "height", "galaxy", "disk", "snr")] + [("ignore", "?")])
 # Fainter than this matched-filter signal to noise nothing is asked and nothing punished.
 _HOPELESS_SNR = 2.5
 # Smooth or disk can be told only where a galaxy is bright and wider than the seeing.
@@ -85,10 +83,15 @@ def truth_sources(truth: Table, seeing: float) -> NDArray[np.void]:
     t = truth[known]
     resolved = (t["snr"] >= _MORPHOLOGY_SNR) & (t["half_light_radius"] >= _MORPHOLOGY_RADIUS * seeing)
     return sources_array(
-        x=t["x"], y=t["y"], width=t["x_max"] - t["x_min"], height=t["y_max"] - t["y_min"],
-        galaxy=(t["class"] == "galaxy").astype(float), disk=np.where(resolved, t["disk"], np.nan),
-        snr=t["snr"], ignore=~t["visible"],
-    )  # fmt: skip
+        x=t["x"],
+        y=t["y"],
+        width=t["x_max"] - t["x_min"],
+        height=t["y_max"] - t["y_min"],
+        galaxy=(t["class"] == "galaxy").astype(float),
+        disk=np.where(resolved, t["disk"], np.nan),
+        snr=t["snr"],
+        ignore=~t["visible"],
+    )
 
 
 def _half(snr: NDArray[np.float32]) -> NDArray[np.float16]:

@@ -48,9 +48,7 @@ def read_labels(path: str, split: str | None = None, part: str = "train") -> Tab
     return labels
 
 
-def labelled_example(
-    image: Image, labels: Table, *, region: Section | None = None, name: str = ""
-) -> Example:
+def labelled_example(image: Image, labels: Table, *, region: Section | None = None, name: str = "") -> Example:
     """Example of a real field with labels.
 
     Labels give a position and a class; the boxes come from the light itself. What is
@@ -83,9 +81,7 @@ def labelled_example(
     sources = sources_array(x=x, y=y, width=side, height=side, galaxy=galaxy)
     unknown, _ = _detections(summed)
     inside = _within(unknown, sources)
-    return Example(
-        np.clip(snr, -6e4, 6e4).astype(np.float16), np.concatenate([sources, unknown[~inside]]), name
-    )
+    return Example(np.clip(snr, -6e4, 6e4).astype(np.float16), np.concatenate([sources, unknown[~inside]]), name)
 
 
 def injected_example(
@@ -125,9 +121,7 @@ def _sum(snr: NDArray[np.float32]) -> NDArray[np.float32]:
 def _detections(summed: NDArray[np.float32]) -> tuple[NDArray[np.void], NDArray[np.int32]]:
     """What a plain threshold finds, as sources to ignore, and the map of their pixels."""
     sep.set_extract_pixstack(max(sep.get_extract_pixstack(), summed.size // 4))
-    found, owner = sep.extract(
-        summed, _DETECT_SIGMA, minarea=_DETECT_PIXELS, deblend_cont=0.001, segmentation_map=True
-    )
+    found, owner = sep.extract(summed, _DETECT_SIGMA, minarea=_DETECT_PIXELS, deblend_cont=0.001, segmentation_map=True)
     ignored = np.zeros(len(found), dtype=SOURCE_DTYPE)
     for name in ("galaxy", "disk", "snr"):
         ignored[name] = np.nan

@@ -35,9 +35,15 @@ class AstroYoloTrainer(lightning.LightningModule):
     """
 
     def __init__(
-        self, architecture: Architecture, *, steps: int, learning_rate: float = 2e-3,
-        weight_decay: float = 5e-4, warmup: int = 200, weights: LossWeights | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        architecture: Architecture,
+        *,
+        steps: int,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 5e-4,
+        warmup: int = 200,
+        weights: LossWeights | None = None,
+    ) -> None:
         super().__init__()
         self.network = AstroYolo(architecture).to(memory_format=torch.channels_last)
         self.steps, self.warmup = steps, warmup
@@ -58,12 +64,11 @@ class AstroYoloTrainer(lightning.LightningModule):
 
     def _step(self, batch: Batch, stage: str) -> Tensor:
         maps = tuple(level.float() for level in self(batch.image))
-        parts = multitask_loss(
-            maps, batch.targets, self.network.architecture.levels, weights=self.weights
-        )
+        parts = multitask_loss(maps, batch.targets, self.network.architecture.levels, weights=self.weights)
         self.log_dict(
             {f"{stage}_{name}": value.detach() for name, value in parts.items()},
-            prog_bar=False, batch_size=len(batch.image),
+            prog_bar=False,
+            batch_size=len(batch.image),
         )
         total = parts["loss"].detach()
         self.log(f"{stage}_total", total, prog_bar=True, logger=False, batch_size=len(batch.image))
@@ -75,10 +80,9 @@ class AstroYoloTrainer(lightning.LightningModule):
         for parameter in self.network.parameters():
             (decayed if parameter.ndim > 1 else plain).append(parameter)
         optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": self.weight_decay},
-             {"params": plain, "weight_decay": 0.0}],
+            [{"params": decayed, "weight_decay": self.weight_decay}, {"params": plain, "weight_decay": 0.0}],
             lr=self.learning_rate,
-        )  # fmt: skip
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

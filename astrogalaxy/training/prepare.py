@@ -70,8 +70,7 @@ def plan_examples(recipe: RecipeConfig) -> list[Prepared]:
             msg = f"data.sky[{number}]: no field left to inject into under {sky.images.path}"
             raise ConfigError(msg)
         plan += [
-            Prepared("sky", i, sky.weight, f"sky-{number}-{i:03d}", number)
-            for i in range(len(fields) * sky.injections)
+            Prepared("sky", i, sky.weight, f"sky-{number}-{i:03d}", number) for i in range(len(fields) * sky.injections)
         ]
     plan += [
         Prepared("labels", 0, labels.weight, f"labels-{number}", number)
@@ -184,9 +183,7 @@ def _forget_others(recipe: RecipeConfig, folder: Path) -> None:
         path.write_text(made_with, encoding="ascii")
 
 
-def _in_processes(
-    recipe: RecipeConfig, folder: Path, todo: list[Prepared], workers: int
-) -> Iterator[None]:
+def _in_processes(recipe: RecipeConfig, folder: Path, todo: list[Prepared], workers: int) -> Iterator[None]:
     if min(workers, len(todo)) <= 1:
         for item in todo:
             yield _make(recipe, folder, item)

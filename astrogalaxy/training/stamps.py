@@ -21,9 +21,7 @@ _SEEING = (1.0, 2.0)  # sigma in pixels of the blur that stands for the seeing
 _TRIES = 20
 
 
-def paste_galaxies(
-    example: Example, cutouts: Sequence[GalaxyCutout], *, seed: int | np.random.SeedSequence
-) -> Example:
+def paste_galaxies(example: Example, cutouts: Sequence[GalaxyCutout], *, seed: int | np.random.SeedSequence) -> Example:
     """Add galaxies of a cutout set to an example of three bands.
 
     Each is made smaller, blurred, given a signal to noise, turned, and placed where no
@@ -85,9 +83,12 @@ def _describe(stamp: NDArray[np.float32], p_disk: float) -> np.void:
 
 
 def _free_place(
-    stamp: NDArray[np.float32], taken: NDArray[np.floating], source: np.void,
-    shape: tuple[int, ...], rng: np.random.Generator,
-) -> tuple[int, int] | None:  # fmt: skip
+    stamp: NDArray[np.float32],
+    taken: NDArray[np.floating],
+    source: np.void,
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+) -> tuple[int, int] | None:
     """A corner for the stamp such that no source lies in the galaxy's box."""
     room_y, room_x = shape[0] - stamp.shape[1], shape[1] - stamp.shape[2]
     if room_y <= 0 or room_x <= 0:

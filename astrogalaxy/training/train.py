@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from numpy.typing import NDArray
 from torch.optim.swa_utils import update_bn
 from torch.utils.data import DataLoader
 
@@ -33,6 +35,7 @@ from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation.calibration import calibrate
 from astrogalaxy.files import atomic_path
 from astrogalaxy.models import HEADS, Architecture, Calibration, WeightCard, Weights, save_weights
+from astrogalaxy.simulation.profiles import PROFILES, SCALE_RANGE
 from astrogalaxy.training.crops import Batch, CropStream, collate
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.module import AstroYoloTrainer
@@ -118,9 +121,11 @@ def train(
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     module = AstroYoloTrainer(
         Architecture(recipe.model.size, tuple(recipe.model.levels), recipe.model.inputs),
-        steps=settings.steps, learning_rate=settings.learning_rate,
-        weight_decay=settings.weight_decay, warmup=settings.warmup,
-    )  # fmt: skip
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup=settings.warmup,
+    )
     last = folder / "checkpoints" / "last.ckpt"
     start = _restore(module, last) if resume and last.is_file() else 0
     logger.info("training %s, from step %d to %d", recipe.name, start, settings.steps)
@@ -166,43 +171,65 @@ def refresh_normalisation(network: AstroYolo, loader: DataLoader[Batch]) -> None
 def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: int) -> lightning.Trainer:
     settings = recipe.training
     keep = ModelCheckpoint(
-        dirpath=folder / "checkpoints", save_last=True, save_top_k=0, save_on_train_epoch_end=False,
-        every_n_train_steps=min(settings.validate_every, 200), enable_version_counter=False,
-    )  # fmt: skip
+        dirpath=folder / "checkpoints",
+        save_last=True,
+        save_top_k=0,
+        save_on_train_epoch_end=False,
+        every_n_train_steps=min(settings.validate_every, 200),
+        enable_version_counter=False,
+    )
     # the log of a run that goes on lies beside the first one, which would else be overwritten
     part = f"from-{start}" if start else ""
+    for kind in ("log", "tensorboard"):
+        shutil.rmtree(folder / kind / part, ignore_errors=True)  # of an attempt that is repeated
     return lightning.Trainer(
-        max_steps=settings.steps, precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
-        accelerator="auto", devices="auto", default_root_dir=folder,
+        max_steps=settings.steps,
+        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+        accelerator="auto",
+        devices="auto",
+        default_root_dir=folder,
         logger=[
             CSVLogger(folder, name="log", version=part),
             TensorBoardLogger(folder, name="tensorboard", version=part),
         ],
         callbacks=[
-            keep, LearningRateMonitor(), *extra,
-            EMAWeightAveraging(
-                decay=_AVERAGE_DECAY, use_buffers=True, update_every_n_steps=_AVERAGE_EVERY
-            ),
+            keep,
+            LearningRateMonitor(),
+            *extra,
+            EMAWeightAveraging(decay=_AVERAGE_DECAY, use_buffers=True, update_every_n_steps=_AVERAGE_EVERY),
         ],
-        val_check_interval=settings.validate_every, check_val_every_n_epoch=None,
-        limit_val_batches=_VALIDATION_BATCHES, num_sanity_val_steps=0, gradient_clip_val=20.0,
-        enable_model_summary=False, enable_progress_bar=bool(extra), log_every_n_steps=20,
-    )  # fmt: skip
+        val_check_interval=settings.validate_every,
+        check_val_every_n_epoch=None,
+        limit_val_batches=_VALIDATION_BATCHES,
+        num_sanity_val_steps=0,
+        gradient_clip_val=20.0,
+        enable_model_summary=False,
+        enable_progress_bar=bool(extra),
+        log_every_n_steps=20,
+    )
 
 
 def _loaders(
     recipe: RecipeConfig, plan: list[Prepared], examples: Path, start: int
 ) -> tuple[DataLoader[Batch], DataLoader[Batch]]:
     settings = recipe.training
+
     def loader(kinds: set[str], seed: int, workers: int) -> DataLoader[Batch]:
         items = [item for item in plan if item.kind in kinds] or plan
         stream = CropStream(
-            [examples / f"{item.name}.npy" for item in items], [item.weight for item in items],
-            crop=settings.crop, channels=recipe.model.inputs, seed=seed,
-        )  # fmt: skip
+            [examples / f"{item.name}.npy" for item in items],
+            [item.weight for item in items],
+            crop=settings.crop,
+            channels=recipe.model.inputs,
+            seed=seed,
+        )
         return DataLoader(
-            stream, batch_size=settings.batch, collate_fn=collate, num_workers=workers,
-            multiprocessing_context="spawn" if workers else None, persistent_workers=workers > 0,
+            stream,
+            batch_size=settings.batch,
+            collate_fn=collate,
+            num_workers=workers,
+            multiprocessing_context="spawn" if workers else None,
+            persistent_workers=workers > 0,
         )  # type: ignore[arg-type,return-value]
 
     # a run that goes on from a step must not see the first crops again
@@ -241,9 +268,12 @@ def finish(
     draft_path = folder / "checkpoints" / "uncalibrated.safetensors"
     draft_path.parent.mkdir(exist_ok=True)
     weights = save_weights(draft_path, draft, network_tensors(network), network_graph(network))
-    items = [item for item in plan if item.kind == "val"]
-    examples = [Example.load(folder / "examples" / f"{item.name}.npy") for item in items]
-    result = calibrate(weights, [(np.asarray(e.snr, np.float32), e.sources) for e in examples])
+
+    def labelled(kind: str) -> list[tuple[NDArray[np.float32], NDArray[np.void]]]:
+        paths = [folder / "examples" / f"{item.name}.npy" for item in plan if item.kind == kind]
+        return [(np.asarray(e.snr, np.float32), e.sources) for e in map(Example.load, paths)]
+
+    result = calibrate(weights, labelled("val"), real=labelled("labels"))
     card = draft.model_copy(
         update={"calibration": result.calibration, "threshold": result.threshold, "metrics": result.metrics}
     )
@@ -255,16 +285,38 @@ def finish(
 
 def _card(recipe: RecipeConfig, command: str) -> WeightCard:
     neutral = {name: Calibration() for name in HEADS}
+    pixel_scale, seeing = _ranges(recipe)
     return WeightCard(
-        name=recipe.name, version=version("astrogalaxy").split("+")[0], size=recipe.model.size,
-        levels=recipe.model.levels, inputs=recipe.model.inputs,
+        name=recipe.name,
+        version=version("astrogalaxy").split("+")[0],
+        size=recipe.model.size,
+        levels=recipe.model.levels,
+        inputs=recipe.model.inputs,
         bands="1 to N bands by order of wavelength; more than the input channels are summed in groups",
-        max_bands=64, normalisation=f"asinh((pixel - background) / noise / {STRETCH:g})",
-        pixel_scale=(0.13, 0.48), seeing=(2.2, 6.5), data=_data(recipe), licence="BSD-3-Clause",
-        command=command or f"astrogalaxy train {recipe.name}.yml", metrics={},
+        max_bands=64,
+        normalisation=f"asinh((pixel - background) / noise / {STRETCH:g})",
+        pixel_scale=pixel_scale,
+        seeing=seeing,
+        data=_data(recipe),
+        licence="BSD-3-Clause",
+        command=command or f"astrogalaxy train {recipe.name}.yml",
+        metrics={},
         metrics_command=f"astrogalaxy train {recipe.name}.yml (validation scenes)",
-        calibration=neutral, threshold=0.5, sha256="",
-    )  # fmt: skip
+        calibration=neutral,
+        threshold=0.5,
+        sha256="",
+    )
+
+
+def _ranges(recipe: RecipeConfig) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Pixel scales (arcsec) and seeing (pixels) of the recipe's scenes; of all surveys without scenes."""
+    simulation = recipe.data.simulation
+    profiles = [PROFILES[name] for name in (simulation.surveys if simulation else PROFILES)]
+    low, high = SCALE_RANGE
+    scales = min(p.pixel_scale for p in profiles) * low, max(p.pixel_scale for p in profiles) * high
+    sharpest = min(p.seeing[0] / p.pixel_scale / high for p in profiles)
+    widest = max(p.seeing[1] / p.pixel_scale / low for p in profiles)
+    return (round(scales[0], 2), round(scales[1], 2)), (round(sharpest, 1), round(widest, 1))
 
 
 def _data(recipe: RecipeConfig) -> tuple[str, ...]:
@@ -278,4 +330,3 @@ def _data(recipe: RecipeConfig) -> tuple[str, ...]:
     if data.stamps:
         lines.append("Galaxy Zoo 2 votes and SDSS colour cutouts (Willett et al. 2013, Hart et al. 2016)")
     return tuple(lines)
-

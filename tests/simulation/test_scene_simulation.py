@@ -128,9 +128,7 @@ def test_the_noise_is_the_stated_one(
 def test_light_brings_its_own_noise(sdss: SurveyProfile, make_conditions: Callable[..., Conditions]) -> None:
     options = {"size": 96, "seed": 8, "artefacts": False}
     conditions = make_conditions(crowding=20.0)
-    dim, exact = (
-        simulate_scene(replace(sdss, gain=gain), conditions=conditions, **options) for gain in (50.0, 1e12)
-    )
+    dim, exact = (simulate_scene(replace(sdss, gain=gain), conditions=conditions, **options) for gain in (50.0, 1e12))
     extra = dim.images["r"] - exact.images["r"]
     clean = exact.images["r"] - np.median(exact.images["r"])
     bright = (clean > 1) & (clean < 5)

@@ -232,7 +232,7 @@ def jpeg_uri(rgb: Picture, budget: int) -> str:
         for quality in _QUALITIES:
             buffer = io.BytesIO()
             # full colour resolution: sources are small and their colour is what counts
-            picture.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=True)
+            picture.save(buffer, "JPEG", quality=quality, subsampling=0)
             if buffer.tell() * 4 / 3 <= budget:
                 break
         if buffer.tell() * 4 / 3 <= budget or max(picture.size) < 200:

@@ -1,0 +1,188 @@
+"""Tests of astrogalaxy.evaluation.calibration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from astrogalaxy.detection.inputs import network_input
+from astrogalaxy.evaluation import calibration as module
+from astrogalaxy.evaluation.calibration import calibrate, expected_calibration_error, fit_platt
+from astrogalaxy.models import BY_EXTENT, HEADS, Calibration, WeightCard, Weights
+from astrogalaxy.training.examples import sources_array
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7, -0.5])
+@pytest.mark.parametrize(("slope", "offset"), [(1.0, 0.0), (0.5, -1.0), (3.0, 2.0)])
+def test_platt_scaling_finds_what_was_done_to_the_logits(slope: float, offset: float, weight: float) -> None:
+    rng = np.random.default_rng(1)
+    logit, light = rng.normal(0, 2, 4000), rng.lognormal(1.5, 1, 4000)
+    exact = expit(slope * logit + weight * np.log(np.maximum(light, 1)) + offset)
+    found = fit_platt(logit, light, exact)
+    assert (found.slope, found.weight, found.offset) == pytest.approx((slope, weight, offset), abs=0.03)
+    np.testing.assert_allclose(found.probability(logit, light), exact, atol=0.005)
+    found = fit_platt(logit, light, (rng.random(4000) < exact).astype(float))
+    assert found.slope == pytest.approx(slope, rel=0.15)
+    assert found.weight == pytest.approx(weight, abs=0.3)
+    assert found.offset == pytest.approx(offset, abs=0.6)
+
+
+@pytest.mark.parametrize(("logit", "target"), [([], []), ([1.0], [1.0]), ([1.0, 2.0, 3.0], [1.0, 1.0, 1.0])])
+def test_nothing_is_learnt_from_nothing(logit: list[float], target: list[float]) -> None:
+    assert fit_platt(np.array(logit), np.ones(len(logit)), np.array(target)) == Calibration()
+
+
+def test_calibration_never_turns_the_order_round() -> None:
+    logit = np.linspace(-3, 3, 50)
+    assert 0 < fit_platt(logit, np.ones(50), (logit < 0).astype(float)).slope < 0.1
+
+
+def test_what_is_said_with_the_right_confidence_has_no_error() -> None:
+    rng = np.random.default_rng(2)
+    p = rng.random(20_000)
+    assert expected_calibration_error(p, p) == 0.0
+    assert expected_calibration_error(p, (rng.random(20_000) < p).astype(float)) < 0.02
+
+
+def test_known_miscalibration() -> None:
+    p = np.repeat([0.2, 0.9], 500)
+    real = np.concatenate([np.arange(500) < 200, np.arange(500) < 300]).astype(float)
+    assert expected_calibration_error(p, real, bins=2) == pytest.approx(0.5 * 0.2 + 0.5 * 0.3)
+    assert expected_calibration_error(np.full(10, 0.5), np.ones(10)) == pytest.approx(0.5)
+    assert expected_calibration_error(np.zeros(0), np.zeros(0)) == 0.0
+
+
+# -- calibrate: the network is replaced by one whose mistakes are known -------------------------------
+
+
+def _weights(tmp_path: Path) -> Weights:
+    card = WeightCard(
+        name="w", version="1", size="nano", levels=(4, 8, 16), inputs=1, bands="any", max_bands=1, normalisation="",
+        pixel_scale=(0, 1), seeing=(1, 9), data=(), licence="", command="", metrics={}, metrics_command="",
+        calibration={head: Calibration() for head in HEADS}, threshold=0.5, sha256="",
+    )  # fmt: skip
+    return Weights(tmp_path / "w.safetensors", card)
+
+
+def _scene(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels, the sources to be found, and the maps that a badly calibrated network makes of them.
+
+    A cell's logit says half of what is so; galaxies are told from stars with the same half heart.
+    """
+    rng = np.random.default_rng(seed)
+    side, maps = 256, [np.full((7, 256 // s, 256 // s), -9.0, np.float32) for s in (4, 8, 16)]
+    rows = []
+    for row in range(2, 62, 5):
+        for column in range(2, 62, 5):
+            z, g = rng.normal(1, 2), rng.normal(0, 2)
+            kind = rng.random()
+            maps[0][:, row, column] = [0, 0, np.log(2), np.log(2), z / 2, g / 2, g / 2]
+            if rng.random() < expit(z):
+                galaxy = float(rng.random() < expit(g))
+                rows.append((column * 4 + 1.5, row * 4 + 1.5, galaxy, np.nan if kind < 0.5 else galaxy, False))
+            elif kind < 0.1:  # too faint to be asked for
+                rows.append((column * 4 + 2.0, row * 4 + 1.0, np.nan, np.nan, True))
+    x, y, galaxy, disk, ignore = np.array(rows).T
+    sources = sources_array(x=x, y=y, width=8, height=8, galaxy=galaxy, disk=disk, ignore=ignore.astype(bool))
+    # too faint to have a significance that would matter
+    return 0.1 * rng.standard_normal((1, side, side), dtype=np.float32), sources, maps
+
+
+@pytest.fixture
+def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, np.ndarray]]:
+    made = [_scene(seed) for seed in range(9)]
+    maps = {network_input(snr, 1)[0, 0, 0]: maps for snr, _, maps in made}
+
+    def opened(weights: Weights, **_: Any) -> Any:
+        def runtime(cube: np.ndarray) -> list[np.ndarray]:
+            return maps[cube[0, 0, 0]]
+
+        runtime.weights = SimpleNamespace(card=weights.card)
+        return runtime
+
+    monkeypatch.setattr(module, "Runtime", opened)
+    return [(snr, sources) for snr, sources, _ in made]
+
+
+def test_each_head_is_calibrated(scenes: list[tuple[np.ndarray, np.ndarray]], tmp_path: Path) -> None:
+    result = calibrate(_weights(tmp_path), scenes)
+    assert result.calibration.keys() == {*HEADS, BY_EXTENT}
+    for head in HEADS:
+        assert result.calibration[head].slope == pytest.approx(2.0, rel=0.3)
+        assert result.calibration[head].offset == pytest.approx(0.0, abs=0.35)
+        assert result.calibration[head].weight == pytest.approx(0.0, abs=0.01)
+    assert 0.2 < result.threshold < 0.6
+    assert result.metrics.keys() == {
+        "source_ece", "galaxy_ece", "disk_ece", "galaxy_accuracy", "galaxy_accuracy_network", "disk_accuracy",
+        "average_precision", "best_f1",
+    }  # fmt: skip
+    assert result.metrics["galaxy_accuracy"] == result.metrics["galaxy_accuracy_network"], "no stars, no ruler"
+    for head in HEADS:
+        assert result.metrics[f"{head}_ece"] < 0.12
+    assert 0.65 < result.metrics["galaxy_accuracy"] < 0.9
+    assert 0.7 < result.metrics["best_f1"] < result.metrics["average_precision"] + 0.1 < 1.1
+
+
+def test_how_wide_a_source_is_tells_galaxies_from_stars(
+    scenes: list[tuple[np.ndarray, np.ndarray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = {
+        snr[0, 0, 0]: {(x, y) for x, y, galaxy in zip(s["x"], s["y"], s["galaxy"], strict=True) if galaxy == 1}
+        for snr, s in scenes
+    }
+    rng = np.random.default_rng(0)
+
+    def measured(snr: np.ndarray, boxes: Any) -> np.ndarray:
+        extent = np.array([0.8 if place in wide[snr[0, 0, 0]] else 0.0 for place in zip(boxes.x, boxes.y, strict=True)])
+        return np.where(rng.random(len(boxes)) < 0.1, np.nan, extent + rng.normal(0, 0.3, len(boxes)))
+
+    monkeypatch.setattr(module, "_extent", measured)
+    result = calibrate(_weights(tmp_path), scenes)
+    assert result.calibration[BY_EXTENT].extent > 3
+    assert result.calibration["galaxy"].extent == 0
+    assert result.metrics["galaxy_accuracy"] > result.metrics["galaxy_accuracy_network"] + 0.03
+    assert result.metrics["galaxy_ece"] < 0.12
+
+
+def test_the_metrics_are_of_scenes_that_calibrated_nothing(
+    scenes: list[tuple[np.ndarray, np.ndarray]], tmp_path: Path
+) -> None:
+    plain = calibrate(_weights(tmp_path), scenes)
+    emptied = [(snr, s[:0]) if i % 3 == 0 else (snr, s) for i, (snr, s) in enumerate(scenes)]
+    result = calibrate(_weights(tmp_path), emptied)
+    assert result.calibration == plain.calibration
+    assert result.threshold == plain.threshold
+    assert result.metrics["average_precision"] == 0 < plain.metrics["average_precision"]
+
+
+def test_what_is_ignored_counts_for_nothing(scenes: list[tuple[np.ndarray, np.ndarray]], tmp_path: Path) -> None:
+    plain = calibrate(_weights(tmp_path), scenes)
+    kept = [(snr, sources[~sources["ignore"]]) for snr, sources in scenes]
+    strict = calibrate(_weights(tmp_path), kept)
+    assert sum(sources["ignore"].sum() for _, sources in scenes) > 20
+    assert strict.calibration["galaxy"] == plain.calibration["galaxy"]
+    assert strict.metrics["average_precision"] < plain.metrics["average_precision"]
+
+
+def test_without_scenes_nothing_is_claimed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    result = calibrate(_weights(tmp_path), [])
+    assert result.calibration == {head: Calibration() for head in HEADS}
+    assert (result.threshold, result.metrics) == (0.5, {})
+    assert "no validation scenes" in caplog.text
+
+
+def test_one_scene_is_enough(scenes: list[tuple[np.ndarray, np.ndarray]], tmp_path: Path) -> None:
+    result = calibrate(_weights(tmp_path), scenes[:1])
+    assert result.calibration["source"].slope == pytest.approx(2.0, rel=0.6)
+    assert result.metrics["average_precision"] > 0.5
+
+
+def test_empty_scenes(scenes: list[tuple[np.ndarray, np.ndarray]], tmp_path: Path) -> None:
+    result = calibrate(_weights(tmp_path), [(snr, sources[:0]) for snr, sources in scenes])
+    assert result.calibration["source"] == Calibration(), "everything found is false: nothing to learn"
+    assert result.metrics["best_f1"] == 0

@@ -1,0 +1,260 @@
+"""Tests of astrogalaxy.evaluation.catalogs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.stats import binom_conf_interval
+from astropy.table import Table
+
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.evaluation.catalogs import evaluate_catalog, read_truth
+
+NAN = float("nan")
+
+
+def _truth(n: int = 40) -> Table:
+    """Sources 20 pixels apart, every other one a galaxy, fainter and fainter."""
+    x, y = 20.0 * (np.arange(n) % 10) + 10, 20.0 * (np.arange(n) // 10) + 10
+    return Table(
+        {
+            "x": x, "y": y, "ra": 150 + x / 3600, "dec": y / 3600, "class": np.where(np.arange(n) % 2, "galaxy", "star"),
+            "mag_r": np.linspace(18.01, 21.99, n),
+        }
+    )  # fmt: skip
+
+
+def _found(truth: Table, keep: np.ndarray, *, shift: float = 0.5) -> Table:
+    """The kept ones, moved by `shift` pixels, the brighter the surer; all classes right."""
+    rows = truth[keep]
+    table = Table({"x": rows["x"] + shift, "y": rows["y"], "ra": rows["ra"] + shift / 3600, "dec": rows["dec"]})
+    table["det_score"] = np.linspace(0.99, 0.6, len(rows))
+    table["p_galaxy"] = np.where(rows["class"] == "galaxy", 0.9, 0.1)
+    return table
+
+
+def _add(table: Table, x: float, y: float, score: float) -> Table:
+    table.add_row({"x": x, "y": y, "ra": 150 + x / 3600, "dec": y / 3600, "det_score": score, "p_galaxy": 0.5})
+    return table
+
+
+def test_a_perfect_catalogue() -> None:
+    truth = _truth()
+    score = evaluate_catalog(_found(truth, np.arange(40), shift=0.0), truth)
+    assert (score.n_found, score.n_truth, score.n_matched) == (40, 40, 40)
+    for name in ("average_precision", "best_f1", "completeness", "purity", "accuracy"):
+        estimate = getattr(score, name)
+        assert estimate.value == 1.0
+        assert estimate.n == 40
+    assert score.average_precision[:3] == (1.0, 1.0, 1.0)
+    assert score.best_score == pytest.approx(0.6)
+    assert (score.offset_median, score.offset_95, score.unit) == (0.0, 0.0, "pix")
+
+
+def test_known_mistakes() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(30))  # the ten faintest are missed
+    found["p_galaxy"][:3] = 1 - found["p_galaxy"][:3]
+    for i in range(10):
+        _add(found, 20.0 * i, 0.0, 0.5 - 0.01 * i)
+    score = evaluate_catalog(found, truth, radius=2.0)
+    assert (score.n_found, score.n_truth, score.n_matched) == (40, 40, 30)
+    low, high = binom_conf_interval(30, 40, interval="wilson")
+    for estimate in (score.completeness, score.purity):
+        assert estimate.value == 0.75
+        assert (estimate.low, estimate.high) == pytest.approx((low, high), abs=1e-4)
+    assert score.accuracy.value == pytest.approx(27 / 30)
+    assert score.accuracy.n == 30
+    assert score.average_precision.value == pytest.approx(0.75), "the false ones come last"
+    assert score.average_precision.low < 0.75 < score.average_precision.high
+    assert 0.05 < score.average_precision.high - score.average_precision.low < 0.25
+    assert score.best_f1.value == pytest.approx(2 * 0.75 / 1.75)
+    assert score.best_score == pytest.approx(0.6)
+    assert (score.offset_median, score.offset_95) == pytest.approx((0.5, 0.5))
+
+
+def test_the_bootstrap_interval_holds_what_it_says() -> None:
+    """Of many catalogues of one sky, two thirds have an interval with the average in it."""
+    truth = _truth(100)
+    rng = np.random.default_rng(0)
+    scores = []
+    for seed in range(60):
+        found = _found(truth, rng.random(100) < 0.7)
+        scores.append(evaluate_catalog(found, truth, resamples=100, seed=seed).average_precision)
+    inside = np.mean([score.low <= 0.7 <= score.high for score in scores])
+    assert 0.5 < inside < 0.85
+
+
+def test_a_seed_is_an_interval() -> None:
+    truth = _truth()
+    found = _add(_found(truth, np.arange(25)), 0.0, 0.0, 0.8)
+    first, again, other = (evaluate_catalog(found, truth, seed=s).average_precision for s in (1, 1, 2))
+    assert first == again
+    assert first != other
+    assert first.value == other.value
+
+
+def test_the_radius_decides() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(40), shift=2.5)
+    assert evaluate_catalog(found, truth).completeness.value == 1.0
+    assert evaluate_catalog(found, truth, radius=2.4).completeness.value == 0.0
+    sky = evaluate_catalog(found, truth, radius_arcsec=3.0)
+    assert (sky.completeness.value, sky.unit) == (1.0, "arcsec")
+    assert sky.offset_median == pytest.approx(2.5, rel=1e-3)
+    assert evaluate_catalog(found, truth, radius_arcsec=2.4).completeness.value == 0.0
+
+
+def test_the_sky_is_used_where_there_are_no_pixels() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(40))["ra", "dec", "det_score"]
+    score = evaluate_catalog(found, truth)
+    assert (score.unit, score.completeness.value) == ("arcsec", 1.0)
+    assert np.isnan(score.accuracy.value)
+    assert score.accuracy.n == 0
+
+
+def test_completeness_falls_with_magnitude() -> None:
+    truth = _truth()
+    keep = np.arange(40) < 25  # to magnitude 20.5 or so
+    bins = evaluate_catalog(_found(truth, keep), truth).bins
+    assert bins.meta["magnitude"] == "mag_r"
+    assert list(bins["mag_low"]) == [18, 18.5, 19, 19.5, 20, 20.5, 21, 21.5]
+    np.testing.assert_allclose(bins["mag_high"] - bins["mag_low"], 0.5)
+    assert list(bins["n_truth"]) == [5] * 8
+    assert list(bins["n_found"]) == [5] * 5 + [0] * 3
+    assert list(bins["completeness"]) == [1.0] * 5 + [0.0] * 3
+    assert ((bins["low"] <= bins["completeness"]) & (bins["completeness"] <= bins["high"])).all()
+    coarse = evaluate_catalog(_found(truth, keep), truth, bin_width=4.0, magnitude="mag_r").bins
+    assert list(coarse["n_truth"]) == [20, 20]
+
+
+def test_magnitudes_are_optional_and_may_be_unknown() -> None:
+    truth = _truth()
+    truth["mag_r"][:10] = NAN
+    assert evaluate_catalog(_found(truth, np.arange(40)), truth).bins["n_truth"].sum() == 30
+    del truth["mag_r"]
+    assert evaluate_catalog(_found(truth, np.arange(40)), truth).bins is None
+    truth["mag_i"] = 20.0
+    assert evaluate_catalog(_found(truth, np.arange(40)), truth).bins.meta["magnitude"] == "mag_i"
+    with pytest.raises(CatalogError, match="the truth has no column 'mag_z'"):
+        evaluate_catalog(_found(truth, np.arange(40)), truth, magnitude="mag_z")
+
+
+def test_what_is_not_visible_is_neither_asked_for_nor_wrong() -> None:
+    truth = _truth()
+    truth["visible"] = np.arange(40) < 30
+    all_found = evaluate_catalog(_found(truth, np.arange(40)), truth)
+    assert (all_found.n_truth, all_found.n_found) == (30, 30)
+    assert all_found.purity.value == all_found.completeness.value == 1.0
+    some = evaluate_catalog(_add(_found(truth, np.arange(30)), 0.0, 0.0, 0.9), truth)
+    assert some.completeness.value == 1.0
+    assert some.purity.value == pytest.approx(30 / 31)
+
+
+def test_only_the_region_counts() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(40), shift=0.0)
+    _add(_add(found, 500.0, 40.0, 0.9), 100.0, 40.0, 0.9)
+    assert evaluate_catalog(found, truth).n_found == 42
+    bounds = evaluate_catalog(found, truth, region="truth")
+    assert (bounds.n_found, bounds.n_truth) == (41, 40)
+    half = evaluate_catalog(found, truth, region=(0, 100, 0, 100))
+    assert (half.n_truth, half.n_matched, half.n_found) == (20, 20, 20)
+
+
+def test_a_match_across_the_region_s_edge_is_no_mistake() -> None:
+    truth = Table({"x": [99.4, 99.6, 50.0], "y": [10.0, 60.0, 50.0]})
+    found = Table({"x": [99.6, 99.4, 50.0], "y": [10.0, 60.0, 50.0], "det_score": [0.9, 0.8, 0.7]})
+    score = evaluate_catalog(found, truth, region=(0, 100, 0, 100))
+    assert (score.n_truth, score.n_found, score.n_matched) == (2, 2, 2)
+
+
+def test_classes_that_nobody_knows_are_left_out() -> None:
+    truth = _truth()
+    truth["class"][:10] = ""
+    found = _found(truth, np.arange(40))
+    found["p_galaxy"][20:25] = NAN
+    assert evaluate_catalog(found, truth).accuracy.n == 25
+    del truth["class"]
+    assert np.isnan(evaluate_catalog(found, truth).accuracy.value)
+
+
+def test_without_scores_there_is_no_curve() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(30))
+    del found["det_score"]
+    score = evaluate_catalog(found, truth)
+    assert np.isnan([*score.average_precision[:3], *score.best_f1[:3], score.best_score]).all()
+    assert (score.completeness.value, score.purity.value) == (0.75, 1.0)
+    found["snr"] = np.arange(30.0)
+    assert evaluate_catalog(found, truth, score="snr").average_precision.value == pytest.approx(0.75)
+
+
+def test_empty_tables() -> None:
+    truth = _truth()
+    nothing = evaluate_catalog(_found(truth, np.zeros(40, dtype=bool)), truth)
+    assert (nothing.average_precision.value, nothing.completeness.value, nothing.n_found) == (0.0, 0.0, 0)
+    assert np.isnan([nothing.purity.value, nothing.accuracy.value, nothing.offset_median]).all()
+    unasked = evaluate_catalog(_found(truth, np.arange(40)), truth[:0])
+    assert np.isnan([unasked.average_precision.value, unasked.completeness.value]).all()
+    assert unasked.purity.value == 0.0
+    assert len(unasked.bins) == 0
+
+
+def test_a_source_without_a_position_is_a_false_one() -> None:
+    truth = _truth()
+    found = _add(_found(truth, np.arange(40)), NAN, NAN, 0.95)
+    assert evaluate_catalog(found, truth).purity.value == pytest.approx(40 / 41)
+    assert evaluate_catalog(found, truth, region="truth").n_found == 41
+
+
+def test_pixels_of_several_fields_are_ambiguous() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(40))
+    found["field"] = np.where(np.arange(40) < 25, "a", "b")
+    with pytest.raises(CatalogError, match=r"pixels are ambiguous: the catalogue has 2 fields \(a, b"):
+        evaluate_catalog(found, truth)
+    assert evaluate_catalog(found, truth, field="a").n_found == 25
+    assert evaluate_catalog(found, truth, radius_arcsec=1.0).n_found == 40
+    del found["field"]
+    with pytest.raises(CatalogError, match="the catalogue has no column 'field'"):
+        evaluate_catalog(found, truth, field="a")
+
+
+def test_tables_that_have_nothing_in_common() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(4))
+    with pytest.raises(CatalogError, match="both need x and y, or ra and dec"):
+        evaluate_catalog(found["x", "y"], truth["ra", "dec"])
+    with pytest.raises(CatalogError, match="both need ra and dec"):
+        evaluate_catalog(found["x", "y"], truth["x", "y"], radius_arcsec=1.0)
+    with pytest.raises(CatalogError, match="the truth has no column 'x'"):
+        evaluate_catalog(found, truth["ra", "dec"], region=(0, 10, 0, 10))
+
+
+def test_a_source_catalogue_against_a_file(tmp_path) -> None:
+    truth = _truth()
+    truth.write(tmp_path / "truth.csv")
+    found = _found(truth, np.arange(30))
+    catalog = SourceCatalog.from_columns({**{n: found[n] for n in found.colnames}, "field": "f"}, bands=["r"])
+    score = evaluate_catalog(catalog, read_truth(tmp_path / "truth.csv"))
+    assert score.completeness.value == 0.75
+    assert score.accuracy.value == 1.0
+
+
+def test_the_scores_as_a_table() -> None:
+    truth = _truth()
+    score = evaluate_catalog(_add(_found(truth, np.arange(30)), 0, 0, 0.7), truth)
+    table = score.table()
+    assert table.colnames == ["quantity", "value", "low", "high", "n"]
+    rows = {row["quantity"]: row for row in table}
+    assert list(rows) == [
+        "average_precision", "best_f1", "best_score", "completeness", "purity", "accuracy",
+        "offset_median [pix]", "offset_95 [pix]",
+    ]  # fmt: skip
+    assert rows["completeness"]["value"] == 0.75
+    assert rows["completeness"]["low"] == score.completeness.low
+    assert rows["offset_median [pix]"]["n"] == 30
+    assert "0.7500" in "\n".join(table.pformat())

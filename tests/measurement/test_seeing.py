@@ -1,0 +1,42 @@
+"""Tests of astrogalaxy.measurement.seeing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from astrogalaxy.images import Image
+from astrogalaxy.measurement.seeing import estimate_seeing, relative_extent, star_radius
+
+SHAPE = (260, 300)
+
+
+def _stars(n: int, *, fwhm: float) -> np.ndarray:
+    rng = np.random.default_rng(1)
+    rows, columns = np.indices(SHAPE)
+    image = np.zeros(SHAPE)
+    for x, y in zip(rng.uniform(20, 280, n), rng.uniform(20, 240, n), strict=True):
+        image += 500 * np.exp(-4 * np.log(2) * ((columns - x) ** 2 + (rows - y) ** 2) / fwhm**2)
+    return image
+
+
+@pytest.mark.parametrize("fwhm", [2.5, 3.5, 5.0])
+def test_the_seeing_is_measured(fwhm: float) -> None:
+    noise, sky = np.ones(SHAPE, np.float32), np.random.default_rng(0).normal(0, 1, SHAPE)
+    many, few = ((_stars(n, fwhm=fwhm) + sky).astype(np.float32) for n in (30, 3))
+    assert estimate_seeing(many, noise) == pytest.approx(fwhm, rel=0.1)
+    assert np.isnan(estimate_seeing(few, noise))
+    assert np.isnan(estimate_seeing(sky.astype(np.float32), noise))
+
+
+def test_the_radius_of_stars_is_that_of_the_reference_band() -> None:
+    sky = np.random.default_rng(0).normal(10, 1, (2, *SHAPE))
+    bands = {"g": sky[0] + _stars(30, fwhm=5.0), "r": sky[1] + _stars(30, fwhm=3.0)}
+    image = Image.read({name: band.astype(np.float32) for name, band in bands.items()}, reference="r")
+    assert star_radius(image) == pytest.approx(1.5, rel=0.1)
+
+
+def test_extent_is_counted_from_a_star_s() -> None:
+    extent = relative_extent([1.0, np.e, 0.01, 1e6, np.nan, -1.0, 0.0], 1.0)
+    np.testing.assert_allclose(extent, [0, 1, -0.7, 1.5, np.nan, np.nan, -0.7])
+    assert np.isnan(relative_extent([1.0], np.nan)).all()

@@ -1,0 +1,218 @@
+"""Whole runs: the result, what goes wrong and how it is said, and what a rerun does."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from astrogalaxy.catalog import SourceCatalog, decode_flags
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.errors import ConfigError, ImageError, RunError
+from astrogalaxy.survey import execute, run
+from astrogalaxy.survey.store import RunDirectory
+
+
+def change(path: Path, old: str, new: str) -> Path:
+    """Edit a survey.yml."""
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def test_whole_run(survey: Path, scenes: list) -> None:
+    summary = execute(survey)
+    out = survey.parent / "out"
+    assert summary.exit_code == 0
+    assert summary.directory == out
+    names = {p.name for p in out.iterdir()}
+    assert {"pair.fits", "pair.vot", "report.html", "survey.yml", "run.json", "failures.ecsv", "run.log"} <= names
+    catalog = SourceCatalog.read(out / "pair.fits")
+    catalog.validate()
+    assert set(catalog["field"]) == {"north", "south"}
+    assert len(np.unique(catalog["source_id"])) == len(catalog)
+    bright = scenes[0].truth[(scenes[0].truth["snr"] > 40) & scenes[0].truth["visible"]]
+    north = catalog[catalog["field"] == "north"]
+    gaps = [np.hypot(north["x"] - t["x"], north["y"] - t["y"]).min() for t in bright]
+    assert np.mean(np.array(gaps) < 2) > 0.85
+    assert len(Table.read(out / "failures.ecsv")) == 0
+
+
+def test_fits_and_votable_hold_the_same_rows(survey: Path) -> None:
+    execute(survey)
+    first = SourceCatalog.read(survey.parent / "out/pair.fits")
+    second = SourceCatalog.read(survey.parent / "out/pair.vot")
+    assert first.colnames == second.colnames
+    for name in first.colnames:
+        np.testing.assert_array_equal(np.asarray(first[name]), np.asarray(second[name]), err_msg=name)
+        assert first[name].unit == second[name].unit
+        assert first[name].meta["ucd"] == second[name].meta["ucd"]
+
+
+def test_record_sums_up(survey: Path) -> None:
+    summary = execute(survey)
+    record = json.loads((survey.parent / "out/run.json").read_text())
+    assert record["status"] == "complete"
+    assert record["counts"]["sources"] == len(summary.catalog)
+    assert [f["status"] for f in record["fields"]] == ["done", "done"]
+    assert record["weights"]["name"] == "astroyolo-nano"
+    assert {"read", "detect", "measure", "write", "merge", "catalog", "report"} <= set(record["seconds"])
+    assert all(len(e["sha256"]) == 64 for f in record["fields"] for e in f["inputs"].values())
+    assert SurveyConfig.read(survey.parent / "out/survey.yml").name == "pair"
+
+
+def test_rerun_does_nothing_again(survey: Path) -> None:
+    first = execute(survey)
+    again = execute(survey)
+    assert again.tiles == {"done": 0, "kept": 2, "failed": 0}
+    assert list(again.catalog["source_id"]) == list(first.catalog["source_id"])
+
+
+def test_changed_input_redoes_only_its_field(survey: Path) -> None:
+    execute(survey)
+    with fits.open(survey.parent / "north-r.fits", mode="update") as hdus:
+        hdus[0].data[0, 0] += 1
+    assert execute(survey).tiles == {"done": 1, "kept": 1, "failed": 0}
+
+
+def test_changed_setting_redoes_all(survey: Path) -> None:
+    execute(survey)
+    change(survey, "compute:", "measurement: {aperture: 2 arcsec}\ncompute:")
+    assert execute(survey).tiles == {"done": 2, "kept": 0, "failed": 0}
+
+
+def test_damaged_shard_is_made_again(survey: Path) -> None:
+    execute(survey)
+    shard = next((survey.parent / "out/tiles/north").glob("*.fits"))
+    shard.write_bytes(shard.read_bytes()[:3000])
+    assert execute(survey).tiles["done"] == 1
+
+
+def test_missing_band_is_named_and_the_rest_finished(survey: Path) -> None:
+    (survey.parent / "north-g.fits").unlink()
+    summary = execute(survey)
+    assert summary.exit_code == 3
+    (failure,) = summary.failures
+    assert (failure.field, failure.band) == ("north", "g")
+    assert "north-g.fits" in str(failure)
+    north = summary.catalog[summary.catalog["field"] == "north"]
+    assert len(north) > 0
+    assert np.isnan(north["flux_g"]).all()
+    assert np.isfinite(north["flux_r"]).any()
+    assert all("missing_band" in decode_flags(f) for f in north["flags"])
+    south = summary.catalog[summary.catalog["field"] == "south"]
+    assert np.isfinite(south["flux_g"]).any()
+
+
+def test_truncated_reference_loses_its_field_only(survey: Path) -> None:
+    path = survey.parent / "north-r.fits"
+    path.write_bytes(path.read_bytes()[: 2880 * 5])
+    summary = execute(survey)
+    assert summary.exit_code == 3
+    assert set(summary.catalog["field"]) == {"south"}
+    assert any("north-r.fits" in f.reason for f in summary.failures)
+    listed = Table.read(survey.parent / "out/failures.ecsv")
+    assert set(listed["field"]) == {"north"}
+
+
+def test_truncated_bzip2_is_found_when_its_pixels_are_read(survey: Path) -> None:
+    import bz2
+
+    path = survey.parent / "north-i.fits"
+    packed = bz2.compress(path.read_bytes())
+    path.unlink()
+    (survey.parent / "north-i.fits.bz2").write_bytes(packed[: len(packed) // 2])
+    change(survey, "{field}-{band}.fits", "{field}-{band}.fits*")
+    summary = execute(survey)
+    assert summary.exit_code == 3
+    assert [(f.field, f.band) for f in summary.failures] == [("north", "i")]
+    assert np.isnan(summary.catalog["flux_i"][summary.catalog["field"] == "north"]).all()
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_empty_frame_is_refused(survey: Path, value: float) -> None:
+    with fits.open(survey.parent / "north-i.fits", mode="update") as hdus:
+        hdus[0].data[:] = value
+    summary = execute(survey)
+    assert summary.exit_code == 3
+    assert [(f.field, f.band) for f in summary.failures] == [("north", "i")]
+    assert "north-i.fits" in summary.failures[0].reason
+
+
+def test_no_wcs_is_refused(survey: Path) -> None:
+    for band in ("g", "r"):
+        data = fits.getdata(survey.parent / f"{'north' if band == 'g' else 'south'}-{band}.fits")
+        fits.PrimaryHDU(data).writeto(
+            survey.parent / f"{'north' if band == 'g' else 'south'}-{band}.fits", overwrite=True
+        )
+    summary = execute(survey)
+    assert summary.exit_code == 3
+    assert set(summary.catalog["field"]) == {"north"}
+    reasons = {(f.field, f.band): f.reason for f in summary.failures}
+    assert "WCS" in reasons["north", "g"]
+    assert "WCS" in reasons["south", "r"]
+
+
+def test_nothing_could_be_done(survey: Path) -> None:
+    for path in survey.parent.glob("*-r.fits"):
+        path.unlink()
+    summary = execute(survey)
+    assert summary.exit_code == 1
+    assert not (survey.parent / "out/pair.fits").exists()
+    assert json.loads((survey.parent / "out/run.json").read_text())["status"] == "failed"
+    with pytest.raises(RunError, match=r"nothing could be done.*run\.log"):
+        run(survey)
+
+
+def test_no_files_at_all(survey: Path) -> None:
+    change(survey, "{field}-{band}.fits", "nowhere-{field}-{band}.fits")
+    with pytest.raises(ImageError, match="no image matches"):
+        execute(survey)
+
+
+def test_typo_is_one_clear_line(survey: Path) -> None:
+    change(survey, "zeropoint", "zeropint")
+    with pytest.raises(ConfigError, match=r"survey\.yml:5: images\.zeropint: .*did you mean 'zeropoint'") as error:
+        execute(survey)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_second_run_into_the_same_directory_stops(survey: Path) -> None:
+    config = SurveyConfig.read(survey)
+    directory = RunDirectory(Path(config.output.directory), config.name)
+    with directory.locked(), pytest.raises(RunError, match="another run"):
+        execute(survey)
+
+
+def test_read_only_output_is_said(survey: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root may write anywhere")
+    (survey.parent / "out").mkdir(mode=0o500)
+    with pytest.raises(RunError, match="cannot be written"):
+        execute(survey)
+
+
+def test_field_names_cannot_leave_the_directory(tmp_path: Path) -> None:
+    folder = RunDirectory(tmp_path, "x").shards("../../etc")
+    assert folder.parent == tmp_path / "tiles"
+
+
+def test_with_a_users_client(survey: Path) -> None:
+    from distributed import Client
+
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        catalog = run(survey, client=client)
+    assert set(catalog["field"]) == {"north", "south"}
+
+
+def test_progress_is_told(survey: Path) -> None:
+    seen = []
+    execute(survey, progress=lambda done, total, what: seen.append((done, total, what)))
+    assert (2, 2) == seen[-1][:2]
+    assert any(what == "merging" for _, _, what in seen)

@@ -1,0 +1,110 @@
+"""The catalogue must not depend on how the work was cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.images import Section, Tile
+from astrogalaxy.survey import execute
+from astrogalaxy.survey.merge import TileCatalog, merge_fields, merge_tiles
+
+
+def config_of(folder, *, size, output, workers=1):
+    """A survey of one field with a given tile size."""
+    return SurveyConfig.from_dict(
+        {
+            "name": "tiled",
+            "images": {"path": str(folder / "sky-{band}.fits"), "bands": ["g", "r", "i"], "zeropoint": 22.5},
+            "tiles": {"size": size},
+            "compute": {"workers": workers, "device": "cpu"},
+            "output": {"directory": str(folder / output)},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(crowded, tmp_path_factory):
+    """The field on disk and its catalogue from one tile."""
+    folder = tmp_path_factory.mktemp("tiled")
+    for band, pixels in crowded.images.items():
+        fits.PrimaryHDU(pixels, crowded.wcs[band].to_header()).writeto(folder / f"sky-{band}.fits")
+    return folder, execute(config_of(folder, size=4096, output="whole")).catalog
+
+
+@pytest.mark.parametrize(("size", "workers"), [(256, 1), (192, 2)])
+def test_tiles_change_nothing(whole, size, workers):
+    folder, expected = whole
+    summary = execute(config_of(folder, size=size, output=f"tiles-{size}", workers=workers))
+    assert summary.tiles["done"] >= 4
+    catalog = summary.catalog
+    gaps, near = expected.coords.match_to_catalog_sky(catalog.coords)[1], None
+    same = gaps.arcsec < 0.05
+    # sources at the detection threshold may come and go
+    secure = np.asarray(expected["det_score"]) > 0.9
+    assert same[secure].mean() > 0.99
+    near = expected.coords.match_to_catalog_sky(catalog.coords)[0]
+    a, b = expected[same & secure], catalog[near[same & secure]]
+    assert np.median(np.abs(a["p_galaxy"] - b["p_galaxy"])) < 1e-3
+    ratio = np.asarray(b["flux_r"] / a["flux_r"])
+    assert np.nanmedian(np.abs(ratio - 1)) < 1e-3
+    assert abs(len(catalog) - len(expected)) <= max(2, 0.02 * len(expected))
+    # no source twice at a tile's edge
+    pairs = catalog.coords.match_to_catalog_sky(catalog.coords, nthneighbor=2)[1]
+    alone = expected.coords.match_to_catalog_sky(expected.coords, nthneighbor=2)[1]
+    assert (pairs.arcsec < 0.5).sum() == (alone.arcsec < 0.5).sum()
+
+
+def made(x, y, *, field="f", snr=10.0, flags=0, scale=1e-4):
+    """A catalogue with given pixel positions; a pixel is 0.36 arcsec."""
+    x, y = np.asarray(x, float), np.asarray(y, float)
+    return SourceCatalog.from_columns(
+        {"x": x, "y": y, "ra": 10 + x * scale, "dec": y * scale, "field": field, "snr": snr, "flags": flags},
+        bands=["r"],
+    )
+
+
+def test_owner_keeps_a_shared_source():
+    left = Tile("a", Section(0, 100, 0, 100), Section(0, 132, 0, 100))
+    right = Tile("b", Section(100, 200, 0, 100), Section(68, 200, 0, 100))
+    merged = merge_tiles(
+        [TileCatalog(left, made([99.7, 20], [50, 50])), TileCatalog(right, made([99.8, 150], [50.1, 50]))]
+    )
+    assert sorted(merged["x"]) == [20, 99.7, 150]
+
+
+def test_lost_between_two_tiles_is_not_lost():
+    left = Tile("a", Section(0, 100, 0, 100), Section(0, 132, 0, 100))
+    right = Tile("b", Section(100, 200, 0, 100), Section(68, 200, 0, 100))
+    # each tile thinks that the other owns it
+    merged = merge_tiles([TileCatalog(left, made([99.6], [50])), TileCatalog(right, made([99.4], [50]))])
+    assert len(merged) == 1
+
+
+def test_close_pairs_of_one_tile_stay():
+    tile = Tile("a", Section(0, 100, 0, 100), Section(0, 100, 0, 100))
+    assert len(merge_tiles([TileCatalog(tile, made([50.0, 50.9], [50, 50]))])) == 2
+
+
+def test_overlapping_fields_give_one_row_per_source():
+    merged, dropped = merge_fields(
+        [made([10, 20, 30], [5, 5, 5], field="a", snr=5.0), made([20.2, 30.1, 40], [5, 5, 5], field="b", snr=9.0)]
+    )
+    assert dropped == 2
+    assert sorted(zip(np.round(merged["x"]), merged["field"], strict=True)) == [
+        (10, "a"), (20, "b"), (30, "b"), (40, "b"),
+    ]  # fmt: skip
+
+
+def test_source_cut_by_an_edge_gives_way():
+    merged, _ = merge_fields([made([20], [5], field="a", snr=50.0, flags=1), made([20], [5], field="b", snr=5.0)])
+    assert list(merged["field"]) == ["b"]
+
+
+def test_close_pair_seen_twice_stays_a_pair():
+    merged, dropped = merge_fields([made([20, 22], [5, 5], field="a"), made([20.1, 22.1], [5, 5], field="b")])
+    assert len(merged) == 2
+    assert dropped == 2

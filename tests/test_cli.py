@@ -1,0 +1,127 @@
+"""The command line as a user meets it: in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from astrogalaxy.cli import app
+
+VERBS = ["run", "check", "init", "simulate", "train", "evaluate", "weights"]
+
+
+def astrogalaxy(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    command = [sys.executable, "-m", "astrogalaxy", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    """A simulated survey, written by the command itself."""
+    made = astrogalaxy("simulate", "sdss", "--size", 96, "--seed", 3, "--name", "small", "-o", tmp_path)
+    assert made.returncode == 0, made.stderr
+    return tmp_path / "small.yml"
+
+
+def test_run_end_to_end(scene: Path) -> None:
+    ran = astrogalaxy("run", scene, "--workers", 1)
+    assert ran.returncode == 0, ran.stderr
+    assert "sources:" in ran.stdout
+    assert ran.stderr == ""
+    out = scene.parent / "out"
+    assert (out / "small.fits").is_file()
+    assert (out / "report.html").is_file()
+    checked = astrogalaxy("evaluate", out / "small.fits", scene.parent / "small-truth.ecsv")
+    assert checked.returncode == 0, checked.stderr
+    assert "completeness" in checked.stdout
+
+
+def test_typo_is_one_line_and_exit_code_2(scene: Path) -> None:
+    scene.write_text(scene.read_text().replace("reference:", "referense:"))
+    ran = astrogalaxy("run", scene)
+    assert ran.returncode == 2
+    (line,) = ran.stderr.splitlines()
+    assert "small.yml:6" in line
+    assert "did you mean 'reference'" in line
+
+
+def test_missing_band_is_exit_code_3(scene: Path) -> None:
+    (scene.parent / "small-g.fits").unlink()
+    ran = astrogalaxy("run", scene, "--workers", 1)
+    assert ran.returncode == 3
+    assert "small-g.fits" in ran.stderr
+    assert "failures.ecsv" in ran.stdout
+
+
+def test_nothing_to_do_is_exit_code_1(scene: Path) -> None:
+    for path in scene.parent.glob("small-?.fits"):
+        path.unlink()
+    ran = astrogalaxy("run", scene)
+    assert ran.returncode == 1
+    (line,) = ran.stderr.splitlines()
+    assert "no image matches" in line
+
+
+def test_check_prints_the_plan_and_writes_nothing(scene: Path) -> None:
+    ran = astrogalaxy("check", scene)
+    assert ran.returncode == 0, ran.stderr
+    assert "96 x 96 pixels, 1 tile" in ran.stdout
+    assert not (scene.parent / "out").exists()
+
+
+def test_init_writes_a_file_that_reads_and_refuses_to_overwrite(tmp_path: Path) -> None:
+    assert astrogalaxy("init", "sdss", cwd=tmp_path).returncode == 0
+    again = astrogalaxy("init", "sdss", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+    checked = astrogalaxy("check", "survey.yml", cwd=tmp_path)
+    assert checked.returncode == 1
+    assert "no image matches" in checked.stderr
+
+
+def test_unknown_pipeline_and_survey_name_what_there_is(tmp_path: Path) -> None:
+    assert "did you mean" in astrogalaxy("init", "sds", cwd=tmp_path).stderr
+    assert "choose from" in astrogalaxy("simulate", "euclid", cwd=tmp_path).stderr
+
+
+def test_weights(tmp_path: Path) -> None:
+    runner = CliRunner()
+    assert "astroyolo-nano" in runner.invoke(app, ["weights", "list"]).output
+    shown = runner.invoke(app, ["weights", "show"]).output
+    assert "calibration" in shown
+    assert "match SHA-256" in runner.invoke(app, ["weights", "verify"]).output
+    assert "no such weights" in astrogalaxy("weights", "show", "nonsense", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(verb: str) -> None:
+    shown = CliRunner().invoke(app, [verb, "--help"])
+    assert shown.exit_code == 0
+    assert verb == "weights" or "Example: astrogalaxy " + verb in shown.output
+
+
+def test_import_and_help_stay_light() -> None:
+    code = (
+        "import sys; import astrogalaxy, astrogalaxy.cli\n"
+        "from typer.testing import CliRunner\n"
+        "assert CliRunner().invoke(astrogalaxy.cli.app, ['--help']).exit_code == 0\n"
+        "heavy = {'torch', 'dask', 'distributed', 'matplotlib', 'photutils', 'astropy', 'scipy', 'onnxruntime'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "[]"
+
+
+def test_a_cpu_run_never_imports_torch(scene: Path) -> None:
+    code = (
+        "import sys, astrogalaxy\n"
+        f"astrogalaxy.run({str(scene)!r})\n"
+        "print('torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "False"

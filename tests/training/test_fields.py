@@ -1,0 +1,149 @@
+"""Tests of astrogalaxy.training.fields and stamps: real frames and real galaxies in examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from astropy.wcs import WCS
+from PIL import Image as Picture
+
+from astrogalaxy.datasets.galaxyzoo import GalaxyCutout
+from astrogalaxy.errors import ConfigError
+from astrogalaxy.images import Image, Section
+from astrogalaxy.simulation import PROFILES
+from astrogalaxy.simulation.inject import inject_sources
+from astrogalaxy.training import fields
+from astrogalaxy.training.examples import Example
+from astrogalaxy.training.fields import injected_example, labelled_example, read_labels
+from astrogalaxy.training.stamps import paste_galaxies
+
+STARS = ([40.0, 90.0, 150.0, 60.0], [30.0, 100.0, 50.0, 120.0])
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    """Four stars on noise, three bands with a WCS."""
+    rows, columns = np.indices((160, 200))
+    light = sum(80 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 6) for x, y in zip(*STARS, strict=True))
+    sky = np.random.default_rng(0).normal(50, 1, (3, 160, 200))
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval, wcs.wcs.crpix = [150.0, 2.0], [100.0, 80.0]
+    wcs.wcs.cdelt = [-0.396 / 3600, 0.396 / 3600]
+    return Image.read(
+        {b: ((s + light).astype(np.float32), wcs) for b, s in zip("gri", sky, strict=True)}, zeropoint=22.5
+    )
+
+
+def _labels(n: int = 3) -> Table:
+    return Table({"x": STARS[0][:n], "y": STARS[1][:n], "class": ["star", "galaxy", "unsure", "star"][:n]})
+
+
+def test_labels_are_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("# labels\nx,y,class\n1,2,star\n3,4,galaxy\n5,6,star\n")
+    (tmp_path / "s.csv").write_text("row,part\n0,test\n2,train\n")
+    assert len(read_labels(str(tmp_path / "t.csv"))) == 3
+    assert read_labels(str(tmp_path / "t.csv"), str(tmp_path / "s.csv"))["x"].tolist() == [5]
+    assert read_labels(str(tmp_path / "t.csv"), str(tmp_path / "s.csv"), "test")["x"].tolist() == [1]
+    (tmp_path / "sky.csv").write_text("ra,dec,class\n1,2,star\n")
+    with pytest.raises(ConfigError, match=r"sky\.csv: no column 'x'; labels need x, y and class"):
+        read_labels(str(tmp_path / "sky.csv"))
+
+
+def test_labels_and_what_else_is_there(image: Image) -> None:
+    example = labelled_example(image, _labels(), region=Section(20, 180, 10, 150), name="field")
+    assert example.name == "field"
+    assert example.snr.shape == (3, 140, 160)
+    wanted, ignored = (example.sources[example.sources["ignore"] == flag] for flag in (False, True))
+    assert wanted["x"].tolist() == [20, 70, 130]
+    assert wanted["y"].tolist() == [20, 90, 40]
+    np.testing.assert_array_equal(wanted["galaxy"], np.float32([0, 1, np.nan]))
+    assert ((wanted["width"] >= 6) & (wanted["width"] < 20)).all()
+    # the fourth star is seen but not labelled; pieces of labelled ones are not ignored
+    assert np.hypot(ignored["x"] - 40, ignored["y"] - 110).min() < 1
+    for x, y in zip(wanted["x"], wanted["y"], strict=True):
+        assert np.hypot(ignored["x"] - x, ignored["y"] - y).min() > 3
+
+
+def test_the_region_is_that_of_the_labels(image: Image) -> None:
+    example = labelled_example(image, _labels(4))
+    assert example.snr.shape == (3, 91, 111)
+    assert example.sources["x"][:4].tolist() == [0, 50, 110, 20]
+    assert labelled_example(image, _labels(1), region=Section(-50, 900, -50, 900)).snr.shape == (3, 160, 200)
+
+
+def test_injected_sources_and_the_field_s_own(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    def many(*args: object, **options: object) -> object:
+        from astrogalaxy.simulation import Conditions
+
+        conditions = Conditions(
+            dict.fromkeys("gri", 1.1), dict.fromkeys("gri", 1.0), beta=3.5, shear=(0.0, 0.0), crowding=60.0,
+            clustering=30.0,
+        )  # fmt: skip
+        return inject_sources(*args, conditions=conditions, **options)
+
+    monkeypatch.setattr(fields, "inject_sources", many)
+    example = injected_example(image, PROFILES["sdss"], seed=4, name="sky")
+    again = injected_example(image, PROFILES["sdss"], seed=4, name="sky")
+    np.testing.assert_array_equal(example.snr, again.snr)
+    assert example.sources.tobytes() == again.sources.tobytes()
+    assert example.snr.shape == (3, 160, 200)
+    own = np.isnan(example.sources["snr"])
+    assert example.sources["ignore"][own].all()
+    for x, y in zip(*STARS, strict=True):
+        gaps = np.hypot(example.sources["x"] - x, example.sources["y"] - y)
+        assert gaps[own].min() < 1, "the field's own stars are neither asked for nor punished"
+        near = ~own & (gaps < 2)
+        assert example.sources["ignore"][near].all(), "nor is what was injected on top of them"
+    wanted = ~example.sources["ignore"]
+    assert wanted.sum() >= 5
+    assert set(example.sources["galaxy"][wanted]) == {0.0, 1.0}
+
+
+def _cutout(path: Path, p_disk: float) -> GalaxyCutout:
+    y, x = np.mgrid[:200, :200]
+    light = np.exp(-((x - 100) ** 2 / 2 / 14**2 + (y - 100) ** 2 / 2 / 7**2))
+    rgb = 200 * light[..., None] * [0.9, 0.7, 0.5] + np.random.default_rng(0).uniform(4, 8, (200, 200, 3))
+    Picture.fromarray(rgb.astype(np.uint8)).save(path)
+    return GalaxyCutout("g", path, p_disk)
+
+
+def test_real_galaxies_are_laid_where_nothing_is(tmp_path: Path, make_example: Callable[..., Example]) -> None:
+    example = make_example([100.0, 30.0], [60.0, 200.0], shape=(256, 256), noise=1.0)
+    before = example.snr.copy()
+    pasted = paste_galaxies(example, [_cutout(tmp_path / "a.png", 0.25)] * 5, seed=3)
+    np.testing.assert_array_equal(example.snr, before)
+    assert pasted.sources[:2].tobytes() == example.sources.tobytes()
+    new = pasted.sources[2:]
+    assert len(new) == 5
+    assert new["disk"].tolist() == [0.25] * 5
+    assert new["galaxy"].tolist() == [1.0] * 5
+    assert not new["ignore"].any()
+    assert (new["snr"] > 5).all()
+    shape = np.maximum(new["width"] / new["height"], new["height"] / new["width"])
+    assert shape.max() > 1.3, "the galaxy is twice as long as wide, and its box follows where it is resolved"
+    added = pasted.snr.astype(np.float32).sum(0) - before.astype(np.float32).sum(0)
+    for source in new:
+        x, y = int(np.rint(source["x"])), int(np.rint(source["y"]))
+        others = np.hypot(pasted.sources["x"] - source["x"], pasted.sources["y"] - source["y"])
+        assert np.sort(others)[1] > 0.5 * max(source["width"], source["height"])
+        assert added[y - 1 : y + 2, x - 1 : x + 2].mean() > 4, "light in the middle of its box"
+    again = paste_galaxies(example, [_cutout(tmp_path / "a.png", 0.25)] * 5, seed=3)
+    np.testing.assert_array_equal(pasted.snr, again.snr)
+    other = paste_galaxies(example, [_cutout(tmp_path / "a.png", 0.25)] * 5, seed=4)
+    assert not np.array_equal(pasted.snr, other.snr)
+
+
+def test_where_there_is_no_place_nothing_is_laid(tmp_path: Path, make_example: Callable[..., Example]) -> None:
+    small = make_example([10.0], [10.0], shape=(16, 16))
+    cutout = _cutout(tmp_path / "a.png", 1.0)
+    assert len(paste_galaxies(small, [cutout], seed=1).sources) == 1
+    x, y = np.meshgrid(np.arange(0, 96, 5.0), np.arange(0, 96, 5.0))
+    full = make_example(x.ravel().tolist(), y.ravel().tolist(), shape=(96, 96))
+    assert len(paste_galaxies(full, [cutout] * 3, seed=1).sources) == x.size
+    empty = make_example([], [], shape=(96, 96))
+    assert len(paste_galaxies(empty, [cutout], seed=1).sources) == 1

@@ -1,0 +1,215 @@
+"""Tests of astrogalaxy.training.train and module: whole trainings, as small as they can be."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from astrogalaxy.config import RecipeConfig
+from astrogalaxy.detection import Runtime, find
+from astrogalaxy.detection.export import network_tensors
+from astrogalaxy.errors import ConfigError, RunError
+from astrogalaxy.images import Image
+from astrogalaxy.models import BY_EXTENT, HEADS, Architecture, Weights, load_weights
+from astrogalaxy.training import train as module
+from astrogalaxy.training.crops import CropStream
+from astrogalaxy.training.module import AstroYoloTrainer
+from astrogalaxy.training.train import Trained, train
+
+Make = Callable[..., RecipeConfig]
+
+
+class _Watch(Callback):
+    """Remember the steps, and stop at one of them if asked to."""
+
+    def __init__(self, stop: int | None = None) -> None:
+        self.stop, self.steps = stop, []
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
+        self.steps.append(trainer.global_step)
+        if trainer.global_step == self.stop:
+            raise RuntimeError("the power is gone")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Leave out the end of a training, graph and calibration; keep the network it would be done with."""
+    ended: list[Any] = []
+
+    def finish(recipe: RecipeConfig, network: Any, *_: Any, **__: Any) -> Trained:
+        ended.append(network_tensors(network))
+        return Trained(None, Path(), {})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "finish", finish)
+    return ended
+
+
+def _same(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> bool:
+    return all(np.array_equal(value, second[name]) for name, value in first.items())
+
+
+def test_a_whole_training(make_recipe: Make, tmp_path: Path) -> None:
+    data = {"simulation": {"scenes": 2, "validation": 2, "size": 128, "surveys": {"hsc": 1.0}}}
+    recipe, watch = make_recipe(data=data), _Watch()
+    made: list[tuple[int, int]] = []
+    trained = train(recipe, command="by hand", progress=lambda *n: made.append(n), callbacks=[watch])
+    folder = tmp_path / "runs" / "tiny"
+    assert watch.steps == list(range(1, 13))
+    assert made[-1] == (4, 4)
+    assert trained.folder == folder
+    assert trained.weights.path == folder / "tiny.safetensors"
+    assert RecipeConfig.read(folder / "recipe.yml") == recipe
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["last.ckpt"]
+    with (folder / "log" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {"val_loss", "val_source"} <= rows[0].keys()
+    assert sum(bool(row["val_loss"]) for row in rows) == 3, "every four steps"
+    # the weight file is whole, and runs
+    weights = load_weights(folder / "tiny.safetensors")
+    card = weights.card
+    assert (card.name, card.command, card.size, card.levels) == ("tiny", "by hand", "nano", (4, 8, 16))
+    assert set(HEADS) <= set(card.calibration) <= {*HEADS, BY_EXTENT}
+    assert card.metrics == trained.metrics
+    assert card.data == ("2 GalSim scenes like hsc",)
+    assert card.pixel_scale == (0.13, 0.2)
+    assert card.seeing == (2.5, 7.1)
+    sky = np.random.default_rng(0).normal(100, 1, (3, 96, 96)).astype(np.float32)
+    found = find(Image.read(dict(zip("gri", sky, strict=True))), Runtime(weights, device="cpu", threads=1), threshold=0)
+    assert np.isfinite(found.det_score).all()
+    # once more: nothing is trained, the result is the same
+    again = train(recipe, callbacks=[watch])
+    assert watch.steps == list(range(1, 13))
+    assert again.weights.card.sha256 == card.sha256
+
+
+def test_an_interrupted_training_goes_on(make_recipe: Make, tmp_path: Path, quick: list[Any]) -> None:
+    recipe = make_recipe()
+    first = _Watch(stop=6)
+    with pytest.raises(RuntimeError, match="the power is gone"):
+        train(recipe, callbacks=[first])
+    assert first.steps == [1, 2, 3, 4, 5, 6]
+    assert not quick
+    second = _Watch()
+    train(recipe, callbacks=[second])
+    assert second.steps == list(range(5, 13)), "on from the last checkpoint"
+    folder = tmp_path / "runs" / "tiny"
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert (folder / "log" / "metrics.csv").is_file(), "the first log is kept"
+    assert (folder / "log" / "from-4" / "metrics.csv").is_file()
+
+
+def test_a_resumed_training_sees_other_crops(
+    make_recipe: Make, quick: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    plain = CropStream.__init__
+
+    def watch(self: CropStream, *args: Any, **options: Any) -> None:
+        seeds.append(options["seed"])
+        plain(self, *args, **options)
+
+    monkeypatch.setattr(CropStream, "__init__", watch)
+    train(make_recipe(steps=4, seed=11))
+    train(make_recipe(steps=8, seed=11))
+    assert seeds[0] == 11
+    assert seeds[2] == 11 + 4
+    assert seeds[1] == seeds[3] != seeds[0], "validation is always the same"
+
+
+def test_from_the_start_if_so_wished(make_recipe: Make, tmp_path: Path, quick: list[Any]) -> None:
+    train(make_recipe(steps=4))
+    watch = _Watch()
+    train(make_recipe(steps=4), resume=False, callbacks=[watch])
+    assert watch.steps == [1, 2, 3, 4]
+    assert _same(*quick), "and the same seed makes the same network"
+    assert [path.name for path in (tmp_path / "runs" / "tiny" / "checkpoints").iterdir()] == ["last.ckpt"]
+    train(make_recipe(steps=4, seed=5), resume=False)
+    assert not _same(quick[0], quick[2])
+
+
+def test_a_finished_training_keeps_its_averaged_weights(make_recipe: Make, quick: list[Any]) -> None:
+    """The checkpoint holds the last weights too; they are not those that are published."""
+    train(make_recipe(steps=4))
+    train(make_recipe(steps=4))
+    assert _same(*quick)
+
+
+def test_checkpoints_that_do_not_fit(make_recipe: Make, tmp_path: Path, quick: list[Any]) -> None:
+    last = tmp_path / "runs" / "tiny" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    last.write_bytes(b"not a checkpoint")
+    with pytest.raises(RunError, match=r"last\.ckpt: cannot be read .*; remove it to train from the start"):
+        train(make_recipe())
+    other = AstroYoloTrainer(Architecture("tiny"), steps=1)
+    torch.save({"state_dict": other.state_dict(), "global_step": 4}, last)
+    with pytest.raises(ConfigError, match=r"last\.ckpt: is of another network than the recipe's"):
+        train(make_recipe())
+    assert not quick
+
+
+def test_labels_alone_are_enough(
+    make_recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without validation scenes the weights are written, and say that they are not calibrated."""
+    sky = np.random.default_rng(0).normal(10, 1, (80, 90)).astype(np.float32)
+    np.testing.assert_equal(sky.shape, (80, 90))
+    from astropy.io import fits
+
+    fits.writeto(tmp_path / "f-r.fits", sky)
+    (tmp_path / "t.csv").write_text("x,y,class\n30,20,star\n50,40,galaxy\n")
+    images = {"path": "f-{band}.fits", "bands": ["r"]}
+    data = {"labels": [{"images": images, "truth": "t.csv", "region": [0, 90, 0, 80]}]}
+    monkeypatch.setattr(module, "network_graph", lambda _network: b"none")
+    trained = train(make_recipe(data=data, steps=2, validate_every=2, crop=32))
+    assert trained.metrics == {}
+    assert trained.weights.card.threshold == 0.5
+    assert "not calibrated" in caplog.text
+    assert trained.weights.card.data == ("labels of t.csv, part train",)
+
+
+def test_an_interruption_leaves_no_weights_that_are_not_calibrated(
+    make_recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(weights: Weights, scenes: list[Any]) -> None:
+        assert len(scenes) == 2
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "network_graph", lambda _network: b"none")
+    monkeypatch.setattr(module, "calibrate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(make_recipe(steps=2, validate_every=2))
+    assert not (tmp_path / "runs" / "tiny" / "tiny.safetensors").exists()
+
+
+def test_saving_does_not_depend_on_training_being_over(tmp_path: Path) -> None:
+    """The state that a weight file holds has no counters of training."""
+    names = network_tensors(AstroYoloTrainer(Architecture(), steps=1).network)
+    assert not [name for name in names if "num_batches" in name]
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    trainer = AstroYoloTrainer(Architecture(), steps=100, warmup=10)
+    rates = [trainer._rate(step) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[9] == rates[10] == 1.0
+    assert (np.diff(rates[10:]) < 0).all()
+    assert rates[-1] == pytest.approx(0.01)
+    assert AstroYoloTrainer(Architecture(), steps=10, warmup=0)._rate(0) == 1.0
+
+
+def test_biases_and_normalisations_are_not_decayed() -> None:
+    trainer = AstroYoloTrainer(Architecture(), steps=10, weight_decay=0.1)
+    optimizer = trainer.configure_optimizers()["optimizer"]
+    decayed, plain = optimizer.param_groups
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
+    assert {p.ndim for p in plain["params"]} == {1}
+    assert min(p.ndim for p in decayed["params"]) == 4
+    assert len(decayed["params"]) + len(plain["params"]) == len(list(trainer.network.parameters()))
