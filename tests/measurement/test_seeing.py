@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astrogalaxy.images import Image
+from astrogalaxy.catalog.flags import flag_bits
 from astrogalaxy.measurement.seeing import estimate_seeing, relative_extent, star_radius
 
 SHAPE = (260, 300)
@@ -29,11 +29,14 @@ def test_the_seeing_is_measured(fwhm: float) -> None:
     assert np.isnan(estimate_seeing(sky.astype(np.float32), noise))
 
 
-def test_the_radius_of_stars_is_that_of_the_reference_band() -> None:
-    sky = np.random.default_rng(0).normal(10, 1, (2, *SHAPE))
-    bands = {"g": sky[0] + _stars(30, fwhm=5.0), "r": sky[1] + _stars(30, fwhm=3.0)}
-    image = Image.read({name: band.astype(np.float32) for name, band in bands.items()}, reference="r")
-    assert star_radius(image) == pytest.approx(1.5, rel=0.1)
+def test_the_radius_of_stars_is_that_of_the_clear_ones() -> None:
+    radius = np.array([1.1, 1.2, 1.3, 1.4, 1.5, 1.6, np.nan, 9.0, 9.0, 9.0, 9.0])
+    snr = np.array([50.0] * 7 + [50.0, 10.0, 50.0, np.nan])
+    p_star = np.array([0.9] * 7 + [0.5, 0.9, 0.9, 0.9])
+    flags = np.zeros(11, dtype=np.int32)
+    flags[9] = flag_bits("saturated")
+    assert star_radius(radius, snr, p_star, flags) == pytest.approx(1.35)
+    assert np.isnan(star_radius(radius[1:], snr[1:], p_star[1:], flags[1:])), "five are too few"
 
 
 def test_extent_is_counted_from_a_star_s() -> None:

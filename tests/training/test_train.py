@@ -178,7 +178,7 @@ def test_labels_alone_are_enough(
 def test_an_interruption_leaves_no_weights_that_are_not_calibrated(
     make_recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(weights: Weights, scenes: list[Any]) -> None:
+    def interrupted(weights: Weights, scenes: list[Any], **_: Any) -> None:
         assert len(scenes) == 2
         raise KeyboardInterrupt
 
