@@ -272,7 +272,9 @@ class OutputSection(Section):
     )
     formats: values.Names = Field(("fits", "votable"), description="Catalogue files to write: fits, votable.")
     keep_tiles: bool = Field(
-        False, description="Keep the partial catalogues of the tiles when the run is complete."
+        True,
+        description="Keep the catalogues of the tiles, so that a rerun does only what has changed. false: "
+        "remove them when the run is complete.",
     )
 
     @field_validator("formats")

@@ -308,7 +308,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert config.tiles.size == config.tiles.overlap == "auto"
     assert config.compute.scheduler is None
     assert config.output.formats == ("fits", "votable")
-    assert config.output.keep_tiles is False
+    assert config.output.keep_tiles is True
     assert config.output.directory == str(tmp_path / "out")
 
 

@@ -186,7 +186,8 @@ def _open_band(field_: Field, band: str, config: SurveyConfig) -> object:
         raise ImageError(msg)
     only = config.images.model_copy(update={"reference": band})
     opened = open_field(field_, only, bands=[band]).bands[band]
-    if band == config.images.reference and opened.wcs is None:
+    # bands of one shape are not of one grid for that: nothing is assumed aligned
+    if opened.wcs is None:
         msg = f"{field_.paths[band]}: no celestial WCS in the header; sky positions need one"
         raise ImageError(msg)
     return opened

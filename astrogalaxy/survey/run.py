@@ -217,7 +217,8 @@ def _work(
 
 def _log_outcome(outcome: TileOutcome) -> None:
     times = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in outcome.seconds.items())
-    logger.info("field %s, tile %s: %s, %d sources (%s)", outcome.field, outcome.tile, outcome.status, outcome.sources, times)
+    what = f"field {outcome.field}, tile {outcome.tile}: {outcome.status}"
+    logger.info("%s, %d sources (%s)", what, outcome.sources, times)
     for failure in outcome.failures:
         logger.warning("%s", failure)
 
@@ -285,17 +286,16 @@ def _finish(
 def _report(
     directory: RunDirectory, record: dict[str, Any], catalog: SourceCatalog, plan: Plan
 ) -> None:
-    from astrogalaxy.survey.preview import Preview
+    from astrogalaxy.survey.preview import StoredPreviews
     from astrogalaxy.survey.report import write_report
 
-    previews = {
+    paths = {
         field_plan.name: [
-            Preview.load(path)
-            for tile in field_plan.tiles
-            if (path := directory.shards(field_plan.name) / f"{tile.name}.preview.npz").is_file()
+            directory.shards(field_plan.name) / f"{tile.name}.preview.npz" for tile in field_plan.tiles
         ]
         for field_plan in plan.fields
     }
+    previews = StoredPreviews({name: [p for p in files if p.is_file()] for name, files in paths.items()})
     write_report(directory.report, run=record, catalog=catalog, previews=previews)
 
 
@@ -319,7 +319,7 @@ def _record(
         "status": "running",
         "started": started.isoformat(timespec="seconds"),
         "versions": _versions(),
-        "weights": {n: getattr(weights.card, n) for n in ("name", "version", "sha256")},
+        "weights": {n: getattr(weights.card, n) for n in ("name", "version", "sha256", "metrics")},
         "config_sha256": config.digest(),
         "bands": list(config.images.bands),
         "reference": config.images.reference,

@@ -211,15 +211,17 @@ def classify(catalog: SourceCatalog, card: WeightCard) -> SourceCatalog:
     """
     result = catalog.copy()
     p_galaxy = _with_extent(catalog, card)
-    result["p_galaxy"], result["p_star"] = p_galaxy, 1 - p_galaxy
+    # in place: a column keeps its type, unit and UCD
+    result["p_galaxy"][:], result["p_star"][:] = p_galaxy, 1 - p_galaxy
     galaxy = p_galaxy >= 0.5
-    result["class"] = np.select([p_galaxy <= 1 - SURE, p_galaxy >= SURE], ["star", "galaxy"], "unsure")
+    result["class"][:] = np.select([p_galaxy <= 1 - SURE, p_galaxy >= SURE], ["star", "galaxy"], "unsure")
     with np.errstate(invalid="ignore"):
         clear = galaxy & (np.asarray(catalog["snr"]) >= MORPHOLOGY_SNR)
     smooth, disk = np.asarray(catalog["p_smooth"]), np.asarray(catalog["p_disk"])
     shapes = [~galaxy, clear & (smooth >= SURE), clear & (disk >= SURE)]
-    result["morphology"] = np.select(shapes, ["", "smooth", "disk"], "unsure")
-    result["p_smooth"], result["p_disk"] = np.where(galaxy, smooth, np.nan), np.where(galaxy, disk, np.nan)
+    result["morphology"][:] = np.select(shapes, ["", "smooth", "disk"], "unsure")
+    for name, values in (("p_smooth", smooth), ("p_disk", disk)):
+        result[name][:] = np.where(galaxy, values, np.nan)
     return result
 
 

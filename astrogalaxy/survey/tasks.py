@@ -220,7 +220,7 @@ def read_shard(path: Path, key: str) -> SourceCatalog | None:
         return None
     try:
         catalog = SourceCatalog.read(path)
-    except Exception:  # whatever is wrong with it, it must be made again
+    except Exception:  # noqa: BLE001 (whatever is wrong with it, it must be made again)
         logger.warning("%s: not a readable shard; the tile is done again", path)
         return None
     return catalog if catalog.meta.get("TILEKEY") == key else None

@@ -38,6 +38,7 @@ def _greedy(boxes: np.ndarray, scores: np.ndarray, iou: float) -> list[int]:
 @given(_scored, st.sampled_from([0.1, 0.3, 0.45, 0.5, 0.7, 1.0]))
 @example([((5.0, 5.0, 4.0, 4.0), 1.0), ((5.0, 5.0, 4.0, 4.0), 1.0)], 0.5)
 @example([((5.0, 5.0, 10.0, 10.0), 1.0), ((5.0, 5.0, 4.0, 10.0), 0.0)], 0.3)
+@example([((70.0, 5.0, 127.0, 8.0), 1.0), ((132.75, 5.0, 253.0, 8.0), 0.0)], 0.5)
 def test_it_is_greedy_suppression(scored: list[tuple[tuple[float, ...], float]], iou: float) -> None:
     boxes = np.array([box for box, _ in scored], dtype=float).reshape(-1, 4)
     scores = np.array([score for _, score in scored])

@@ -71,9 +71,9 @@ def test_owner_keeps_a_shared_source():
     left = Tile("a", Section(0, 100, 0, 100), Section(0, 132, 0, 100))
     right = Tile("b", Section(100, 200, 0, 100), Section(68, 200, 0, 100))
     merged = merge_tiles(
-        [TileCatalog(left, made([99.7, 20], [50, 50])), TileCatalog(right, made([99.8, 150], [50.1, 50]))]
+        [TileCatalog(left, made([99.2, 20], [50, 50])), TileCatalog(right, made([99.3, 150], [50.1, 50]))]
     )
-    assert sorted(merged["x"]) == [20, 99.7, 150]
+    assert sorted(merged["x"]) == [20, 99.2, 150]
 
 
 def test_lost_between_two_tiles_is_not_lost():
