@@ -259,14 +259,12 @@ def evaluate(
     part: Annotated[str, typer.Option(help="Part of the split.")] = "test",
     field: Annotated[str | None, typer.Option(help="Only this field of the catalogue.")] = None,
 ) -> None:
-    """Score a catalogue against a truth table."""
+    """Score a catalogue against a truth table, within the area that the truth covers."""
     from astrogalaxy.catalog import SourceCatalog
     from astrogalaxy.evaluation.catalogs import evaluate_catalog, read_truth
 
-    sources = SourceCatalog.read(catalog)
-    if field is not None:
-        sources = sources[sources["field"] == field]
-    score = evaluate_catalog(sources, read_truth(truth, split=split, part=part), radius=radius)
+    labels = read_truth(truth, split=split, part=part)
+    score = evaluate_catalog(SourceCatalog.read(catalog), labels, radius=radius, region="truth", field=field)
     typer.echo("\n".join(score.table().pformat(show_unit=False, max_lines=-1, max_width=-1)))
 
 

@@ -24,7 +24,7 @@ from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan
 from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.stages import Stopwatch, classify
 from astrogalaxy.survey.store import RunDirectory
-from astrogalaxy.survey.tasks import TileOutcome, TileTask, read_shard
+from astrogalaxy.survey.tasks import TileOutcome, TileTask, read_shard, shard_failures
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -192,7 +192,12 @@ def _work(
             shard = read_shard(folder / f"{tile.name}.fits", key)
             if shard is not None:
                 ny, nx = tile.core.shape
-                kept.append(TileOutcome(field_plan.name, tile.name, key, "kept", len(shard), ny * nx))
+                kept.append(
+                    TileOutcome(
+                        field_plan.name, tile.name, key, "kept", len(shard), ny * nx,
+                        failures=shard_failures(shard),
+                    )
+                )  # fmt: skip
             else:
                 todo.append((field_plan, tile))
     logger.info("%d tiles, %d of them done by an earlier run", plan.n_tiles, len(kept))

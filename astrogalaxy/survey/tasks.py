@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import warnings
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def process_tile(task: TileTask) -> TileOutcome:
                 image, known = _open(task)
             if image is None:
                 return TileOutcome(name, task.tile.name, task.key, "failed", failures=known)
-            sources = _make_shard(task, image, watch)
+            sources = _make_shard(task, image, known, watch)
     except AstrogalaxyError as error:
         reason = str(error)
     except MemoryError:
@@ -147,7 +148,7 @@ def process_tile(task: TileTask) -> TileOutcome:
     return TileOutcome(name, task.tile.name, task.key, "failed", seconds=watch.seconds, failures=failures)
 
 
-def _make_shard(task: TileTask, image: Image, watch: Stopwatch) -> int:
+def _make_shard(task: TileTask, image: Image, known: list[Failure], watch: Stopwatch) -> int:
     config = task.config
     device: Device = config.compute.device
     runtime = open_runtime(config.detection.model, device, task.threads)
@@ -164,6 +165,8 @@ def _make_shard(task: TileTask, image: Image, watch: Stopwatch) -> int:
         step = preview_step(image.shape)
         make_preview(result.aligned, task.tile.core, step=step).save(task.preview)
         result.catalog.meta["TILEKEY"] = task.key
+        # a rerun that keeps this tile must still say what it lacks
+        result.catalog.meta["TILEFAIL"] = json.dumps([asdict(failure) for failure in known])
         result.catalog.write(task.shard, overwrite=True)
     return len(result.catalog)
 
@@ -224,6 +227,11 @@ def read_shard(path: Path, key: str) -> SourceCatalog | None:
         logger.warning("%s: not a readable shard; the tile is done again", path)
         return None
     return catalog if catalog.meta.get("TILEKEY") == key else None
+
+
+def shard_failures(shard: SourceCatalog) -> list[Failure]:
+    """Return what could not be read when a shard was made."""
+    return [Failure(**entry) for entry in json.loads(str(shard.meta.get("TILEFAIL", "[]")))]
 
 
 class _quiet(warnings.catch_warnings):  # noqa: N801

@@ -129,11 +129,12 @@ def train(
     last = folder / "checkpoints" / "last.ckpt"
     start = _restore(module, last) if resume and last.is_file() else 0
     logger.info("training %s, from step %d to %d", recipe.name, start, settings.steps)
+    loaders = _loaders(recipe, plan, examples, start)
     if start < settings.steps:
         with _quiet():
             trainer = _trainer(recipe, folder, callbacks or [], start)
-            loaders = _loaders(recipe, plan, examples, start)
             trainer.fit(module, *loaders, ckpt_path=last if start else None, weights_only=False)
+    refresh_normalisation(module.network, loaders[0])
     return finish(recipe, module.network, plan, folder, command=command)
 
 

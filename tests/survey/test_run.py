@@ -133,6 +133,9 @@ def test_truncated_bzip2_is_found_when_its_pixels_are_read(survey: Path) -> None
     assert summary.exit_code == 3
     assert [(f.field, f.band) for f in summary.failures] == [("north", "i")]
     assert np.isnan(summary.catalog["flux_i"][summary.catalog["field"] == "north"]).all()
+    again = execute(survey)
+    assert again.tiles["kept"] == 2
+    assert again.failures == summary.failures
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
