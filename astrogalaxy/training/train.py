@@ -157,6 +157,8 @@ def _restore(module: AstroYoloTrainer, path: Path) -> int:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence warnings that no user can do anything about."""
+    # Lightning greets and advertises at the level of information
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for message in _NOT_OURS:
             warnings.filterwarnings("ignore", message)
