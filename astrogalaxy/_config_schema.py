@@ -133,9 +133,7 @@ def _listing(problems: Sequence[Problem], document: YamlDocument) -> str:
     for problem in problems:
         line = problem.line or document.line(problem.loc)
         place = document.source if line is None else f"{document.source}:{line}"
-        rows.append(
-            (line or 0, ": ".join(part for part in (place, _key(problem.loc), problem.sentence) if part))
-        )
+        rows.append((line or 0, ": ".join(part for part in (place, _key(problem.loc), problem.sentence) if part)))
     texts = [text for _, text in sorted(rows, key=lambda row: row[0])]
     if len(texts) > MAX_PROBLEMS:
         texts[MAX_PROBLEMS:] = [f"{document.source}: and {len(texts) - MAX_PROBLEMS} more problems"]
@@ -320,9 +318,7 @@ def render_commented(cls: type[BaseModel], commented: Commented) -> str:
     return "\n".join(rows).lstrip("\n") + "\n"
 
 
-def _render(
-    cls: type[BaseModel], values: Mapping[str, Any], notes: Mapping[Loc, list[str]], loc: Loc
-) -> Iterator[str]:
+def _render(cls: type[BaseModel], values: Mapping[str, Any], notes: Mapping[Loc, list[str]], loc: Loc) -> Iterator[str]:
     margin = "  " * len(loc)
     comment = textwrap.TextWrapper(
         98, break_on_hyphens=False, initial_indent=margin + "# ", subsequent_indent=margin + "# "
@@ -385,9 +381,7 @@ class File(Section):
         return read_yaml_model(path, cls)
 
     @classmethod
-    def from_dict(
-        cls, mapping: Mapping[str, Any], *, source: str = "configuration", folder: str | Path = "."
-    ) -> Self:
+    def from_dict(cls, mapping: Mapping[str, Any], *, source: str = "configuration", folder: str | Path = ".") -> Self:
         """Check a mapping with the keys and values of a file.
 
         Parameters

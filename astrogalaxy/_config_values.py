@@ -50,8 +50,15 @@ __all__ = [
 ]
 
 BYTES = {
-    "TB": 10**12, "TiB": 2**40, "GB": 10**9, "GiB": 2**30,
-    "MB": 10**6, "MiB": 2**20, "kB": 10**3, "KiB": 2**10, "B": 1,
+    "TB": 10**12,
+    "TiB": 2**40,
+    "GB": 10**9,
+    "GiB": 2**30,
+    "MB": 10**6,
+    "MiB": 2**20,
+    "kB": 10**3,
+    "KiB": 2**10,
+    "B": 1,
 }
 WEIGHT_FILES = (".safetensors", ".onnx", ".pt", ".ckpt")
 
@@ -155,9 +162,7 @@ def _per_band(value: Any) -> float | str | dict[str, float] | None:
 def _band_numbers(value: Mapping[Any, Any], what: str) -> dict[str, float]:
     numbers = {_text(key, "text"): _number(number) for key, number in value.items()}
     wrong = [
-        (str(key), f"must be {what}, not {show(number)}")
-        for key, number in value.items()
-        if _number(number) is None
+        (str(key), f"must be {what}, not {show(number)}") for key, number in value.items() if _number(number) is None
     ]
     fail("numbers", wrong)
     return {key: number for key, number in numbers.items() if number is not None}
@@ -168,9 +173,7 @@ def _weights(value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping) or not value:
         raise ValueError(f"must be a mapping such as {{sdss: 1}}, not {show(value)}")
     weights = _band_numbers(value, "a number above 0")
-    fail(
-        "weights", [(key, f"must be a number above 0, not {show(n)}") for key, n in weights.items() if n <= 0]
-    )
+    fail("weights", [(key, f"must be a number above 0, not {show(n)}") for key, n in weights.items() if n <= 0])
     return weights
 
 
@@ -195,9 +198,7 @@ def _length(value: Any) -> Quantity | float:
         if match is None:
             raise wrong
         text, unit = match.groups()
-        number = (
-            float(text) if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,3})?", text.lower()) else None
-        )
+        number = float(text) if re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d{1,3})?", text.lower()) else None
     elif hasattr(value, "unit") and getattr(value, "shape", None) == ():
         number, unit = float(value.value), value.unit.to_string()
     if number is None:
@@ -249,9 +250,7 @@ def length_in_pixels(length: Quantity | float, pixel_scale: float) -> float:
     if not hasattr(length, "unit"):
         return float(length)
     if not (math.isfinite(pixel_scale) and pixel_scale > 0):
-        raise ConfigError(
-            f"a length of {_length_text(length)} needs an image with a WCS; give it in pixels instead"
-        )
+        raise ConfigError(f"a length of {_length_text(length)} needs an image with a WCS; give it in pixels instead")
     return float(length.to_value("arcsec")) / pixel_scale
 
 
@@ -307,9 +306,7 @@ def _pattern(value: Any, info: ValidationInfo) -> str:
     text = _expanded(value)
     for name in re.findall(r"\{([^{}]*)\}", text):
         if name not in {"band", "field"}:
-            raise ValueError(
-                f"unknown placeholder {show('{' + name + '}')}; there are {{band}} and {{field}}"
-            )
+            raise ValueError(f"unknown placeholder {show('{' + name + '}')}; there are {{band}} and {{field}}")
     if re.search(r"[{}]", re.sub(r"\{(band|field)\}", "", text)):
         raise ValueError(f"has an unpaired brace: {show(text)}; the placeholders are {{band}} and {{field}}")
     return _absolute(text, info, pattern=True)
@@ -332,9 +329,7 @@ def _one_or_more(value: Any, info: ValidationInfo) -> str | tuple[str, ...]:
     if isinstance(value, (list, tuple)) and value:
         return _pattern_list(value, info)
     if not isinstance(value, (str, os.PathLike)):
-        raise ValueError(
-            f"must be a pattern in quotes, a list of them, or {{band: pattern}}, not {show(value)}"
-        )
+        raise ValueError(f"must be a pattern in quotes, a list of them, or {{band: pattern}}, not {show(value)}")
     return _pattern(value, info)
 
 

@@ -72,7 +72,9 @@ def _common(
 @app.command(epilog="Example: astrogalaxy run pipelines/quickstart.yml")
 def run(
     survey: Annotated[Path, typer.Argument(metavar="SURVEY.yml", help="What to run.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Output directory instead of the file's.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Output directory instead of the file's.")
+    ] = None,
     workers: Annotated[int | None, typer.Option("--workers", "-j", min=1, help="Worker processes.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
@@ -128,7 +130,13 @@ def _progress(*, quiet: bool = False) -> Iterator[Progress | None]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("tiles"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    columns = (
+        TextColumn("tiles"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
 
@@ -153,7 +161,11 @@ def check(
     plan = make_plan(config, weights, memory=worker_memory(config.compute))
     for field in plan.fields:
         ny, nx = field.shape
-        what = f"{nx} x {ny} pixels, {len(field.tiles)} tile{'s'[: len(field.tiles) != 1]}" if field.tiles else "cannot be done"
+        what = (
+            f"{nx} x {ny} pixels, {len(field.tiles)} tile{'s'[: len(field.tiles) != 1]}"
+            if field.tiles
+            else "cannot be done"
+        )
         typer.echo(f"{field.name}: {' '.join(field.bands) or 'no band'}: {what}")
     typer.echo(f"{len(plan.fields)} fields, {plan.n_tiles} tiles, weights {weights.card.name} {weights.card.version}")
     typer.echo(f"output: {config.output.directory}")
@@ -225,7 +237,9 @@ def train(
         )
     for name, value in trained.metrics.items():
         typer.echo(f"{name:20} {value:.4f}")
-    typer.echo(f"wrote {_short(trained.weights.path)}; use it with detection: {{model: {_short(trained.weights.path)}}}")
+    typer.echo(
+        f"wrote {_short(trained.weights.path)}; use it with detection: {{model: {_short(trained.weights.path)}}}"
+    )
 
 
 def _bar(progress: Progress | None) -> list[Any]:
@@ -254,7 +268,7 @@ def _need(module: str, extra: str) -> None:
 def evaluate(
     catalog: Annotated[Path, typer.Argument(metavar="CATALOG", help="A catalogue of astrogalaxy.")],
     truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Table with x, y or ra, dec, and class.")],
-    radius: Annotated[float, typer.Option(help="Largest distance: pixels, or arcsec where the truth has ra and dec only.")] = 3.0,
+    radius: Annotated[float, typer.Option(help="Largest distance in pixels of the reference image.")] = 3.0,
     split: Annotated[Path | None, typer.Option(help="Table that assigns the truth's rows to parts.")] = None,
     part: Annotated[str, typer.Option(help="Part of the split.")] = "test",
     field: Annotated[str | None, typer.Option(help="Only this field of the catalogue.")] = None,

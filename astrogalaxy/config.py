@@ -61,8 +61,7 @@ class ImagesSection(Section):
         examples=["frame-{band}-{field}.fits"],
     )
     bands: values.Names = Field(
-        description="Bands, shortest wavelength first. Their names fill in {band} and end the columns' "
-        "names (flux_r).",
+        description="Bands, shortest wavelength first. Their names fill in {band} and end the columns' names (flux_r).",
         examples=[["g", "r", "i"]],
     )
     reference: str | None = Field(
@@ -72,8 +71,7 @@ class ImagesSection(Section):
     )
     hdu: values.Hdu = Field(
         "auto",
-        description="Extension with the image: its name, its number (0 is the first), or auto: the first "
-        "image.",
+        description="Extension with the image: its name, its number (0 is the first), or auto: the first image.",
     )
     zeropoint: values.PerBand = Field(
         None,
@@ -221,8 +219,7 @@ class MeasurementSection(Section):
 
     aperture: values.Length = Field(
         "3 arcsec",
-        description="Diameter of the fixed aperture of flux_aper_<band>: an angle, or pixels of the "
-        "reference.",
+        description="Diameter of the fixed aperture of flux_aper_<band>: an angle, or pixels of the reference.",
     )
 
 
@@ -231,8 +228,7 @@ class TilesSection(Section):
 
     size: values.TileSize = Field(
         "auto",
-        description="Side of a tile in pixels, a multiple of 32. auto: as large as the memory of a worker "
-        "allows.",
+        description="Side of a tile in pixels, a multiple of 32. auto: as large as the memory of a worker allows.",
     )
     overlap: values.LengthOrAuto = Field(
         "auto",
@@ -244,9 +240,7 @@ class TilesSection(Section):
 class ComputeSection(Section):
     """``compute``: where the work is done."""
 
-    workers: values.Workers = Field(
-        "auto", description="Worker processes. auto: as many as cores and memory allow."
-    )
+    workers: values.Workers = Field("auto", description="Worker processes. auto: as many as cores and memory allow.")
     memory: values.Size = Field(
         "auto",
         description="Memory of each worker, such as 4 GB. auto: the machine's memory shared by the workers.",
@@ -284,9 +278,7 @@ class OutputSection(Section):
             if name not in FORMATS:
                 raise ValueError(f"unknown format {show(name)}; choose from {', '.join(WRITABLE)}")
             if name not in WRITABLE:
-                raise ValueError(
-                    f"{name!r} is not available in this version; choose from {', '.join(WRITABLE)}"
-                )
+                raise ValueError(f"{name!r} is not available in this version; choose from {', '.join(WRITABLE)}")
             if count > 1:
                 raise ValueError(f"{name!r} is given twice")
         return formats
@@ -316,15 +308,9 @@ class SurveyConfig(File):
         examples=["my-survey"],
     )
     images: ImagesSection = Field(description="The images to read.")
-    detection: DetectionSection = Field(
-        default_factory=dict, description="Finding and classifying sources."
-    )
-    morphology: MorphologySection = Field(
-        default_factory=dict, description="An optional classifier of galaxy cutouts."
-    )
-    measurement: MeasurementSection = Field(
-        default_factory=dict, description="Measuring sources."
-    )
+    detection: DetectionSection = Field(default_factory=dict, description="Finding and classifying sources.")
+    morphology: MorphologySection = Field(default_factory=dict, description="An optional classifier of galaxy cutouts.")
+    measurement: MeasurementSection = Field(default_factory=dict, description="Measuring sources.")
     tiles: TilesSection = Field(
         default_factory=dict,
         description="How images are cut for the work; the catalogue does not depend on it.",
@@ -338,9 +324,7 @@ class SurveyConfig(File):
         Left out are ``name``, ``compute``, ``output``, and where files lie: of masks, weights and models only
         the file names count, of ``images.path`` nothing. A content key must add the content of the files.
         """
-        data = self.model_dump(
-            mode="json", exclude={"name": True, "compute": True, "output": True, "images": {"path"}}
-        )
+        data = self.model_dump(mode="json", exclude={"name": True, "compute": True, "output": True, "images": {"path"}})
         for section, key in (
             ("images", "mask"),
             ("images", "weight"),
@@ -367,9 +351,7 @@ class ModelSection(Section):
 
     architecture: Literal["astroyolo"] = Field("astroyolo", description="Family of networks.")
     size: Literal["nano", "tiny", "s"] = Field("nano", description="Width and depth.")
-    levels: values.Levels = Field(
-        (4, 8, 16), description="Strides of the detection levels in pixels, finest first."
-    )
+    levels: values.Levels = Field((4, 8, 16), description="Strides of the detection levels in pixels, finest first.")
     inputs: int = Field(3, ge=1, le=64, description="Input channels; bands are mapped onto them.")
 
 
@@ -437,9 +419,7 @@ class DataSection(Section):
     sky: tuple[SkySection, ...] = Field(
         (), strict=False, description="Real images whose sky and noise lie under injected sources."
     )
-    stamps: StampsSection | None = Field(
-        None, description="Galaxy cutouts for the morphology head. null: none."
-    )
+    stamps: StampsSection | None = Field(None, description="Galaxy cutouts for the morphology head. null: none.")
 
     @model_validator(mode="after")
     def _there_is_some(self) -> Self:
@@ -504,9 +484,7 @@ class RecipeConfig(File):
 def presets() -> dict[str, Path]:
     """The survey files that come with astrogalaxy, by name: ``quickstart`` and one for each survey."""
     folder = pipelines_folder()
-    return {
-        path.stem: path for path in [*sorted(folder.glob("*.yml")), *sorted(folder.glob("surveys/*.yml"))]
-    }
+    return {path.stem: path for path in [*sorted(folder.glob("*.yml")), *sorted(folder.glob("surveys/*.yml"))]}
 
 
 def config_rows(model: type[File] = SurveyConfig) -> list[KeyRow]:

@@ -141,9 +141,7 @@ ONE_PROBLEM = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "key", "words"), ONE_PROBLEM, ids=[key for _, _, key, _ in ONE_PROBLEM]
-)
+@pytest.mark.parametrize(("text", "line", "key", "words"), ONE_PROBLEM, ids=[key for _, _, key, _ in ONE_PROBLEM])
 def test_one_problem_is_one_line_with_file_line_and_key(
     tmp_path: Path, text: str, line: int, key: str, words: str
 ) -> None:
@@ -188,9 +186,7 @@ NOT_A_CONFIGURATION = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("text", "words"), NOT_A_CONFIGURATION, ids=[words[:20] for _, words in NOT_A_CONFIGURATION]
-)
+@pytest.mark.parametrize(("text", "words"), NOT_A_CONFIGURATION, ids=[words[:20] for _, words in NOT_A_CONFIGURATION])
 def test_what_is_not_a_configuration_is_refused_in_one_line(tmp_path: Path, text: str, words: str) -> None:
     message = error(tmp_path, text)
     assert words in message
@@ -327,13 +323,7 @@ def test_lengths_have_units_or_are_pixels() -> None:
         return variant(tiles={"overlap": value}).tiles.overlap
 
     assert overlap("0.5 arcmin").unit == u.arcsec
-    assert (
-        overlap("0.5 arcmin")
-        == overlap("30arcsec")
-        == overlap('30"')
-        == overlap(30 * u.arcsec)
-        == 30 * u.arcsec
-    )
+    assert overlap("0.5 arcmin") == overlap("30arcsec") == overlap('30"') == overlap(30 * u.arcsec) == 30 * u.arcsec
     assert overlap("1 deg").to_value("deg") == pytest.approx(1, rel=1e-12)
     assert overlap(48) == overlap("48 pix") == overlap("48 px") == 48
     assert overlap("auto") == "auto"
@@ -367,9 +357,7 @@ def test_numbers_of_bands() -> None:
     assert images.gain == "HIERARCH CELL.GAIN"
 
 
-@pytest.mark.parametrize(
-    ("bands", "reference"), [(["g"], "g"), (["g", "r"], "r"), (["u", "g", "r", "i", "z"], "r")]
-)
+@pytest.mark.parametrize(("bands", "reference"), [(["g"], "g"), (["g", "r"], "r"), (["u", "g", "r", "i", "z"], "r")])
 def test_the_reference_is_the_middle_band(bands: list[str], reference: str) -> None:
     assert variant(images={"bands": bands}).images.reference == reference
 
@@ -423,17 +411,13 @@ def test_a_folder_with_glob_characters_is_taken_literally(tmp_path: Path) -> Non
     assert glob.glob(pattern) == [str(folder / "m31-g.fits")]
 
 
-def test_a_mapping_is_relative_to_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mapping_is_relative_to_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert variant().images.patterns("g") == (f"{tmp_path}/m31-g.fits",)
     assert SurveyConfig.from_dict(MINIMAL, folder="/data").images.patterns("g") == ("/data/m31-g.fits",)
 
 
-def test_shipped_pipelines_write_into_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shipped_pipelines_write_into_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shipped = presets()["quickstart"]
     monkeypatch.chdir(tmp_path)
     by_name = SurveyConfig.read("pipelines/quickstart.yml")  # not in this folder: the shipped one
@@ -447,9 +431,7 @@ def test_shipped_pipelines_write_into_the_working_directory(
 
 def test_importing_it_is_light() -> None:
     code = "import sys, astrogalaxy.config; print(*sorted({m.split('.')[0] for m in sys.modules}))"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "astropy", "torch", "dask", "matplotlib"} & set(loaded)
 
 
@@ -515,9 +497,7 @@ def test_science_digest_is_of_what_changes_the_catalogue() -> None:
         variant(images={"mask": "m.fits"}, name="other"),
         variant(images={"mask": "m.fits", "path": "elsewhere/{band}.fits"}),
         variant(images={"mask": "moved/m.fits", "reference": "r"}),
-        variant(
-            images={"mask": "m.fits"}, compute={"workers": 3}, output={"directory": "x", "formats": ["fits"]}
-        ),
+        variant(images={"mask": "m.fits"}, compute={"workers": 3}, output={"directory": "x", "formats": ["fits"]}),
     ]
     other = [
         variant(),
@@ -635,9 +615,7 @@ def test_a_recipe_is_read_and_written(tmp_path: Path) -> None:
         ("name: detector", "name: detector\nseed: -1", 2, "seed", "must be 0 or more, not -1"),
     ],
 )
-def test_a_wrong_recipe_is_explained(
-    tmp_path: Path, old: str, new: str, line: int, key: str, words: str
-) -> None:
+def test_a_wrong_recipe_is_explained(tmp_path: Path, old: str, new: str, line: int, key: str, words: str) -> None:
     message = error(tmp_path, RECIPE.replace(old, new), RecipeConfig)
     assert message.startswith(f"{tmp_path / 'survey.yml'}:{line}: {key}: ")
     assert words in message

@@ -104,17 +104,13 @@ def test_the_readme_converts_pan_starrs_stacks(tmp_path: Path, monkeypatch: pyte
     flux = np.linspace(-30, 5000, 400).reshape(20, 20)
     offset, softening = 1.5, 40.0
     stack = fits.ImageHDU(np.arcsinh((flux - offset) / (2 * softening)) * 2.5 / np.log(10))
-    stack.header.update(
-        BOFFSET=offset, BSOFTEN=softening, EXPTIME=731.0, CTYPE1="RA---TAN", CTYPE2="DEC--TAN"
-    )
+    stack.header.update(BOFFSET=offset, BSOFTEN=softening, EXPTIME=731.0, CTYPE1="RA---TAN", CTYPE2="DEC--TAN")
     stack.header.update(CDELT1=-7e-5, CDELT2=7e-5, CRVAL1=10.0, CRVAL2=41.0)
     stack.header.update(PC001001=0.0, PC001002=1.0, PC002001=1.0, PC002002=0.0)
     name = "rings.v3.skycell.1784.059.stk.r.unconv.fits"
     fits.HDUList([fits.PrimaryHDU(), stack]).writeto(tmp_path / name)
     monkeypatch.chdir(tmp_path)
-    (lines,) = re.findall(
-        r"```python\n(.*?)```", (FOLDER / "README.md").read_text(encoding="utf-8"), re.DOTALL
-    )
+    (lines,) = re.findall(r"```python\n(.*?)```", (FOLDER / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     exec(compile(lines, "README.md", "exec"), {})
 
     with fits.open(tmp_path / "converted" / name) as hdus:

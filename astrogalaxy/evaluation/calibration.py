@@ -231,7 +231,7 @@ def _extent(scored: _Scored, network: Calibration) -> tuple[Floats, Floats]:
     """Logit of the network's calibrated p_galaxy, and the extent, as `classify` has them."""
     p = np.clip(network.probability(scored.boxes.galaxy, scored.light), 1e-6, 1 - 1e-6)
     ruler = star_radius(scored.radius, scored.snr, 1 - p, scored.flags)
-    return np.log(p / (1 - p)), relative_extent(scored.radius, ruler)
+    return np.log(p / (1 - p)), relative_extent(scored.radius, ruler, flags=scored.flags)
 
 
 def _near_ignored(boxes: Boxes, ignored: NDArray[np.void]) -> NDArray[np.bool_]:

@@ -64,14 +64,10 @@ def find_fields(images: ImagesSection) -> list[Field]:
         raise ImageError(msg)
     masks = {band: _matches(images.patterns(band, kind="mask"), band) for band in images.bands}
     weights = {band: _matches(images.patterns(band, kind="weight"), band) for band in images.bands}
-    return [
-        Field(name, _of(by_band, name), _of(masks, name), _of(weights, name)) for name in names
-    ]
+    return [Field(name, _of(by_band, name), _of(masks, name), _of(weights, name)) for name in names]
 
 
-def open_field(
-    field_: Field, images: ImagesSection, *, bands: Iterable[str] | None = None
-) -> Image:
+def open_field(field_: Field, images: ImagesSection, *, bands: Iterable[str] | None = None) -> Image:
     """Open the bands of a field that have files.
 
     Parameters

@@ -12,6 +12,7 @@ __all__ = ["estimate_seeing", "relative_extent", "star_radius"]
 
 _MIN_STARS = 5
 _DETECT_SIGMA = 10.0
+_NOT_ALONE = ("blended", "deblended", "bad_centroid")
 # A star that can serve as a ruler.
 _CLEAR, _CLEAR_SNR, _MIN_CLEAR = 0.8, 25.0, 6
 
@@ -39,7 +40,7 @@ def star_radius(radius: ArrayLike, snr: ArrayLike, p_star: ArrayLike, flags: Arr
     return float(np.median(radius[clear])) if clear.sum() >= _MIN_CLEAR else float("nan")
 
 
-def relative_extent(radius: ArrayLike, ruler: float) -> NDArray[np.float64]:
+def relative_extent(radius: ArrayLike, ruler: float, *, flags: ArrayLike = 0) -> NDArray[np.float64]:
     """Logarithm of half-light radii over that of stars: 0 for a star, NaN where unknown.
 
     Parameters
@@ -48,6 +49,14 @@ def relative_extent(radius: ArrayLike, ruler: float) -> NDArray[np.float64]:
         Half-light radii, any unit of length.
     ruler : float
         Half-light radius of stars, same unit.
+    flags : array-like
+        Flags of the sources: the radius of one that shares its light with others is theirs too,
+        and tells nothing.
+
+    Returns
+    -------
+    ndarray
+        NaN where unknown.
 
     Examples
     --------
@@ -57,7 +66,8 @@ def relative_extent(radius: ArrayLike, ruler: float) -> NDArray[np.float64]:
     radius = np.asarray(radius, dtype=float)
     # a source cannot be much smaller than a star, and how much wider it is soon does not matter
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.clip(np.log(radius / ruler), -0.7, 1.5)
+        extent = np.clip(np.log(radius / ruler), -0.7, 1.5)
+    return np.where(has_flags(flags, *_NOT_ALONE), np.nan, extent)
 
 
 def estimate_seeing(data: NDArray[np.float32], noise: NDArray[np.float32]) -> float:

@@ -117,9 +117,7 @@ def _nearest(
     return np.array([gap <= best[key] for key, gap in zip(keys, distance.tolist(), strict=True)], dtype=bool)
 
 
-def _lesser(
-    first: NDArray[np.intp], second: NDArray[np.intp], rank: NDArray[np.integer], n: int
-) -> Bools:
+def _lesser(first: NDArray[np.intp], second: NDArray[np.intp], rank: NDArray[np.integer], n: int) -> Bools:
     gone = np.zeros(n, dtype=bool)
     gone[np.where(rank[first] <= rank[second], second, first)] = True
     return gone

@@ -140,9 +140,7 @@ def _plan_field(
         size=_tile_size(config, memory),
         overlap=_overlap(config, image.pixel_scale),
     )
-    plan = FieldPlan(
-        field_, tuple(image.bands), image.shape, float(image.pixel_scale), tiles, inputs=inputs
-    )
+    plan = FieldPlan(field_, tuple(image.bands), image.shape, float(image.pixel_scale), tiles, inputs=inputs)
     content = {**settings, "inputs": [inputs.get(p, "") for p in field_.files], "field": plan.name}
     keys = {t.name: _digest({**content, "core": t.core, "outer": t.outer}) for t in tiles}
     plan.keys.update(keys)
@@ -207,9 +205,7 @@ def _overlap(config: SurveyConfig, pixel_scale: float) -> int:
     return int(np.ceil(length_in_pixels(config.tiles.overlap, pixel_scale)))
 
 
-def hash_files(
-    paths: list[Path], known: Mapping[str, tuple[int, int, str]]
-) -> dict[Path, str]:
+def hash_files(paths: list[Path], known: Mapping[str, tuple[int, int, str]]) -> dict[Path, str]:
     """SHA-256 of files; of files that cannot be read, nothing."""
 
     def hashed(path: Path) -> str | None:

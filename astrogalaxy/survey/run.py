@@ -147,9 +147,7 @@ def _execute(
 ) -> RunSummary:
     watch, begin = Stopwatch(), perf_counter()
     progress(0, 0, "reading headers")
-    plan = make_plan(
-        config, weights, memory=worker_memory(config.compute), known_hashes=_known_hashes(directory)
-    )
+    plan = make_plan(config, weights, memory=worker_memory(config.compute), known_hashes=_known_hashes(directory))
     for failure in plan.failures:
         logger.warning("%s", failure)
     directory.write_text(directory.path / "survey.yml", config.to_yaml())
@@ -159,9 +157,7 @@ def _execute(
     progress(plan.n_tiles, plan.n_tiles, "merging")
     with watch("merge"):
         catalog, duplicates = _merge(plan, outcomes, directory, weights.card)
-    summary = RunSummary(
-        directory.path, failures=failures, tiles=_by_status(outcomes), seconds=perf_counter() - begin
-    )
+    summary = RunSummary(directory.path, failures=failures, tiles=_by_status(outcomes), seconds=perf_counter() - begin)
     record = _record(config, weights, plan, outcomes, failures, crew, started)
     if catalog is not None:
         progress(plan.n_tiles, plan.n_tiles, "writing the catalogue")
@@ -170,9 +166,7 @@ def _execute(
             files = _write(catalog, config, directory)
         counts = _counts(catalog, duplicates)
         record["counts"] = counts
-        summary = RunSummary(
-            directory.path, files, counts, failures, summary.tiles, perf_counter() - begin, catalog
-        )
+        summary = RunSummary(directory.path, files, counts, failures, summary.tiles, perf_counter() - begin, catalog)
     _finish(directory, record, summary, plan, watch, progress)
     if catalog is not None and not config.output.keep_tiles:
         shutil.rmtree(directory.path / "tiles", ignore_errors=True)
@@ -288,16 +282,12 @@ def _finish(
     directory.write_json(record)
 
 
-def _report(
-    directory: RunDirectory, record: dict[str, Any], catalog: SourceCatalog, plan: Plan
-) -> None:
+def _report(directory: RunDirectory, record: dict[str, Any], catalog: SourceCatalog, plan: Plan) -> None:
     from astrogalaxy.survey.preview import StoredPreviews
     from astrogalaxy.survey.report import write_report
 
     paths = {
-        field_plan.name: [
-            directory.shards(field_plan.name) / f"{tile.name}.preview.npz" for tile in field_plan.tiles
-        ]
+        field_plan.name: [directory.shards(field_plan.name) / f"{tile.name}.preview.npz" for tile in field_plan.tiles]
         for field_plan in plan.fields
     }
     previews = StoredPreviews({name: [p for p in files if p.is_file()] for name, files in paths.items()})
@@ -339,9 +329,7 @@ def _record(
     }
 
 
-def _field_record(
-    plan: FieldPlan, failures: list[Failure], outcomes: list[TileOutcome]
-) -> dict[str, Any]:
+def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileOutcome]) -> dict[str, Any]:
     done = [o for o in outcomes if o.field == plan.name and o.status != "failed"]
     flawed = any(f.field == plan.name for f in failures)
     status = "failed" if not done else "partial" if flawed or len(done) < len(plan.tiles) else "done"

@@ -179,9 +179,7 @@ def _catalog(
     columns["field"] = np.full(len(found), image.name)
     columns["flags"] = np.asarray(columns["flags"]) | _image_flags(image, card, bands)
     known = calibrated or {name: band.zeropoint is not None for name, band in image.bands.items()}
-    catalog = SourceCatalog.from_columns(
-        columns, bands=bands, calibrated={name for name in bands if known.get(name)}
-    )
+    catalog = SourceCatalog.from_columns(columns, bands=bands, calibrated={name for name in bands if known.get(name)})
     return catalog[np.lexsort([catalog["x"], catalog["y"]])]
 
 
@@ -190,7 +188,8 @@ def classify(catalog: SourceCatalog, card: WeightCard) -> SourceCatalog:
 
     The network judges the width of a source against the few stars that it happens to see around
     it. The measured half-light radius over that of the clear stars of the whole field says it
-    better; both go into one calibrated probability, where the field has stars enough.
+    better; both go into one calibrated probability, of sources that stand alone, where the field
+    has stars enough.
 
     ``class`` is star or galaxy where that is at least 0.6 probable, else ``unsure``. Morphology
     is told of what is more probably a galaxy than a star: smooth or disk where that is at least
@@ -233,7 +232,7 @@ def _with_extent(catalog: SourceCatalog, card: WeightCard) -> NDArray[np.float64
     calibration = card.calibration.get(BY_EXTENT)
     if calibration is None or not np.isfinite(ruler):
         return p
-    extent = relative_extent(radius, ruler)
+    extent = relative_extent(radius, ruler, flags=catalog["flags"])
     combined = calibration.probability(np.log(p / (1 - p)), np.nan_to_num(snr), extent)
     return np.where(np.isfinite(extent), combined, p)
 

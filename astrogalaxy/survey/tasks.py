@@ -141,9 +141,7 @@ def process_tile(task: TileTask) -> TileOutcome:
         reason = f"unexpected {type(error).__name__}: {error}; please report this with the log"
     else:
         ny, nx = task.tile.core.shape
-        return TileOutcome(
-            name, task.tile.name, task.key, "done", sources, ny * nx, watch.seconds, known
-        )
+        return TileOutcome(name, task.tile.name, task.key, "done", sources, ny * nx, watch.seconds, known)
     failures = [*known, Failure(name, "tile", reason, tile=task.tile.name)]
     return TileOutcome(name, task.tile.name, task.key, "failed", seconds=watch.seconds, failures=failures)
 

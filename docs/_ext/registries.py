@@ -126,9 +126,7 @@ def commands() -> str:
 def _walk(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
     """The path and the help of a command and of those under it."""
     command.rich_markup_mode = None  # words without frames and colours
-    context = command.context_class(
-        command, info_name=name, parent=parent, terminal_width=88, max_content_width=88
-    )
+    context = command.context_class(command, info_name=name, parent=parent, terminal_width=88, max_content_width=88)
     yield context.command_path, command.get_help(context)
     for child, below in getattr(command, "commands", {}).items():
         if not below.hidden:

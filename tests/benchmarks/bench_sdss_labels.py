@@ -96,9 +96,7 @@ def aperture_snr(catalog: ag.SourceCatalog) -> np.ndarray:
 def score(found: Ranked, labels: Table, part: str) -> tuple[Curve, Match]:
     """Curve and match of a catalogue on a part."""
     mine = found.in_part(part)
-    match = match_positions(
-        found.x[mine], found.y[mine], found.rank[mine], labels["x"], labels["y"], radius=RADIUS
-    )
+    match = match_positions(found.x[mine], found.y[mine], found.rank[mine], labels["x"], labels["y"], radius=RADIUS)
     return precision_recall(found.rank[mine], match), match
 
 

@@ -217,5 +217,5 @@ def test_with_a_users_client(survey: Path) -> None:
 def test_progress_is_told(survey: Path) -> None:
     seen = []
     execute(survey, progress=lambda done, total, what: seen.append((done, total, what)))
-    assert (2, 2) == seen[-1][:2]
+    assert seen[-1][:2] == (2, 2)
     assert any(what == "merging" for _, _, what in seen)
