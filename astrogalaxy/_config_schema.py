@@ -74,6 +74,15 @@ class Kind:
 # -- validating ------------------------------------------------------------------------------------
 
 
+def _is_shipped(path: Path) -> bool:
+    """Whether a file came with astrogalaxy: from the installed package, or a checkout with the same in it."""
+    folder = pipelines_folder()
+    if folder in path.resolve().parents:
+        return True
+    twins = (folder / "/".join(path.resolve().parts[-depth:]) for depth in (1, 2))
+    return any(twin.is_file() and twin.read_bytes() == path.read_bytes() for twin in twins)
+
+
 def read_yaml_model(path: str | Path, cls: type[M]) -> M:
     """Read a YAML file as a model whose relative paths are relative to the file.
 
@@ -91,7 +100,7 @@ def read_yaml_model(path: str | Path, cls: type[M]) -> M:
     """
     found = _locate(Path(path))
     document = parse_yaml(read_text(found), source=str(path))
-    shipped = pipelines_folder() in found.resolve().parents
+    shipped = _is_shipped(found)
     return validate_model(document, cls, context=_folders(found.parent, Path() if shipped else found.parent))
 
 

@@ -31,7 +31,7 @@ def quiet(origin: str = "") -> Iterator[None]:
     Parameters
     ----------
     origin : str, optional
-        What is being read; begins the log line (level INFO), one for the outermost block.
+        What is being read; begins the log line (level DEBUG), one for the outermost block.
         Without it nothing is logged.
     """
     records: list[str] = []

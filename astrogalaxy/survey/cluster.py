@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,15 +112,19 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
     quiet = {"distributed.comm.timeouts.connect": "60s", "distributed.worker.daemon": True}
     limits = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS")}
     nanny = {**dask.config.get("distributed.nanny.pre-spawn-environ", {}), **limits}
-    with (
-        dask.config.set({**quiet, "distributed.nanny.pre-spawn-environ": nanny}),
-        _scripts_not_rerun(),
-        LocalCluster(
-            **settings, memory_limit=int(worker_memory(compute)), dashboard_address=None,
-            silence_logs=logging.ERROR,
-        ) as cluster,
-        Client(cluster) as client,
-    ):  # fmt: skip
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set({**quiet, "distributed.nanny.pre-spawn-environ": nanny}))
+        stack.enter_context(_scripts_not_rerun())
+        with warnings.catch_warnings():
+            # without a network the loopback is all there is, and all that is needed
+            warnings.filterwarnings("ignore", "Couldn't detect a suitable IP address")
+            cluster = LocalCluster(
+                **settings,
+                memory_limit=int(worker_memory(compute)),
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.ERROR,
+            )
+            client = stack.enter_context(Client(stack.enter_context(cluster)))
         logger.info("%d worker%s with %d thread%s", workers, "s"[: workers > 1], threads, "s"[: threads > 1])
         yield Crew(client, workers, threads)
 

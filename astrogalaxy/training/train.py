@@ -49,6 +49,9 @@ logger = logging.getLogger(__name__)
 _AVERAGE_EVERY, _AVERAGE_DECAY = 10, 0.97
 _VALIDATION_BATCHES = 10
 _NORMALISATION_BATCHES = 60
+# Kinds of examples that are trained on, and where the other streams of crops start.
+_TRAINED_ON = {"train", "sky", "labels"}
+_VALIDATION_SEED, _NORMALISATION_SEED = 2**20, 2**21
 # Warnings of Lightning about its own code, and about data made in this process (`workers: 0`).
 _NOT_OURS = (r"`isinstance\(treespec, LeafSpec\)` is deprecated", "The '.*_dataloader' does not have many workers")
 
@@ -134,7 +137,8 @@ def train(
         with _quiet():
             trainer = _trainer(recipe, folder, callbacks or [], start)
             trainer.fit(module, *loaders, ckpt_path=last if start else None, weights_only=False)
-    refresh_normalisation(module.network, loaders[0])
+    steady = _crops(recipe, plan, examples, _TRAINED_ON, recipe.seed + _NORMALISATION_SEED, 0)
+    refresh_normalisation(module.network, steady)
     return finish(recipe, module.network, plan, folder, command=command)
 
 
@@ -215,31 +219,33 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
 def _loaders(
     recipe: RecipeConfig, plan: list[Prepared], examples: Path, start: int
 ) -> tuple[DataLoader[Batch], DataLoader[Batch]]:
-    settings = recipe.training
-
-    def loader(kinds: set[str], seed: int, workers: int) -> DataLoader[Batch]:
-        items = [item for item in plan if item.kind in kinds] or plan
-        stream = CropStream(
-            [examples / f"{item.name}.npy" for item in items],
-            [item.weight for item in items],
-            crop=settings.crop,
-            channels=recipe.model.inputs,
-            seed=seed,
-        )
-        return DataLoader(
-            stream,
-            batch_size=settings.batch,
-            collate_fn=collate,
-            num_workers=workers,
-            multiprocessing_context="spawn" if workers else None,
-            persistent_workers=workers > 0,
-        )  # type: ignore[arg-type,return-value]
-
     # a run that goes on from a step must not see the first crops again
     return (
-        loader({"train", "sky", "labels"}, recipe.seed + start, settings.workers),
-        loader({"val"}, recipe.seed + 2**20, 0),
+        _crops(recipe, plan, examples, _TRAINED_ON, recipe.seed + start, recipe.training.workers),
+        _crops(recipe, plan, examples, {"val"}, recipe.seed + _VALIDATION_SEED, 0),
     )
+
+
+def _crops(
+    recipe: RecipeConfig, plan: list[Prepared], examples: Path, kinds: set[str], seed: int, workers: int
+) -> DataLoader[Batch]:
+    """Batches of random crops of the examples of some kinds; of all, if there are none of these."""
+    items = [item for item in plan if item.kind in kinds] or plan
+    stream = CropStream(
+        [examples / f"{item.name}.npy" for item in items],
+        [item.weight for item in items],
+        crop=recipe.training.crop,
+        channels=recipe.model.inputs,
+        seed=seed,
+    )
+    return DataLoader(
+        stream,
+        batch_size=recipe.training.batch,
+        collate_fn=collate,
+        num_workers=workers,
+        multiprocessing_context="spawn" if workers else None,
+        persistent_workers=workers > 0,
+    )  # type: ignore[arg-type,return-value]
 
 
 def finish(

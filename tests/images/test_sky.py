@@ -110,7 +110,7 @@ def test_wcs_that_is_not_two_dimensional_is_left_out():
 
 
 def test_quiet_hands_inner_messages_to_the_outermost_block(caplog):
-    with caplog.at_level(logging.INFO), quiet("a.fits"):
+    with caplog.at_level(logging.DEBUG), quiet("a.fits"):
         with quiet("inner"):
             warnings.warn("odd  thing", stacklevel=1)
         warnings.warn("odd thing", stacklevel=1)

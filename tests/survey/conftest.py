@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,10 +41,3 @@ def survey(tmp_path: Path, scenes: list[Scene]) -> Path:
         "compute: {workers: 1, device: cpu}\n"
     )
     return path
-
-
-@pytest.fixture(scope="session")
-def crowded() -> Scene:
-    """One field with many sources, for tiling."""
-    profile = replace(PROFILES["sdss"], seeing=(1.2, 1.3))
-    return simulate_scene(profile, size=(512, 640), seed=4, artefacts=False, dither=0.0)

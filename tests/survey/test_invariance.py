@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -9,6 +11,7 @@ from astropy.io import fits
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.images import Section, Tile
+from astrogalaxy.simulation import PROFILES, Scene, simulate_scene
 from astrogalaxy.survey import execute
 from astrogalaxy.survey.merge import TileCatalog, merge_fields, merge_tiles
 
@@ -24,6 +27,13 @@ def config_of(folder, *, size, output, workers=1):
             "output": {"directory": str(folder / output)},
         }
     )
+
+
+@pytest.fixture(scope="module")
+def crowded() -> Scene:
+    """One field with many sources, for tiling."""
+    profile = replace(PROFILES["sdss"], seeing=(1.2, 1.3))
+    return simulate_scene(profile, size=(512, 640), seed=4, artefacts=False, dither=0.0)
 
 
 @pytest.fixture(scope="module")

@@ -209,7 +209,7 @@ def test_field_names_cannot_leave_the_directory(tmp_path: Path) -> None:
 def test_with_a_users_client(survey: Path) -> None:
     from distributed import Client
 
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
         catalog = run(survey, client=client)
     assert set(catalog["field"]) == {"north", "south"}
 
