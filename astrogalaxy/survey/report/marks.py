@@ -16,6 +16,8 @@ __all__ = ["Frame", "Orientation", "mark_paths", "orientation"]
 _ELLIPSE = 3.0
 # A diamond has less room than the box; a star should be seen in it.
 _DIAMOND = 1.3
+# The picture of a bright star is wider than its box: each factor of ten above this signal to noise widens its diamond.
+_GLARE, _GLARE_SNR = 0.7, 50.0
 # A galaxy's mark may be this much larger than its box before the shape is not believed.
 _LARGEST = 2.0
 # Positions that no straight map from pixels to the sky fits within this, pixels, give no orientation.
@@ -148,6 +150,7 @@ def mark_paths(catalog: SourceCatalog, frame: Frame, turned: Orientation | None)
     wide, high = (_half(catalog, axis) / frame.step for axis in "xy")
     side = np.maximum(np.nan_to_num(np.sqrt(wide * high)), frame.smallest)
     ellipses = _ellipses(catalog, frame, turned, wide, high)
+    glare = 1 + _GLARE * np.log10(np.fmax(values(catalog, "snr") / _GLARE_SNR, 1.0))
     kinds = np.asarray(catalog["class"])
     paths: dict[str, list[str]] = {"star": [], "galaxy": [], "unsure": []}
     for i, kind in enumerate(kinds):
@@ -155,7 +158,7 @@ def mark_paths(catalog: SourceCatalog, frame: Frame, turned: Orientation | None)
         if kind == "galaxy":
             path = _ellipse(*at, *ellipses[:, i])
         elif kind == "star":
-            r = _DIAMOND * r
+            r = _DIAMOND * r * float(glare[i])
             path = f"M{_n(at[0] - r)} {_n(at[1])}l{_n(r)}{_m(-r)}{_m(r)}{_m(r)}{_m(-r)}{_m(r)}z"
         else:
             half = 0.8 * r
