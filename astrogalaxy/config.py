@@ -191,8 +191,7 @@ class DetectionSection(Section):
 
     model: values.ModelName = Field(
         "default",
-        description="Weights: default (chosen by bands and pixel scale), a name of 'astrogalaxy weights "
-        "list', or a path.",
+        description="Weights: default (the bundled astroyolo-nano), a name of 'astrogalaxy weights list', or a path.",
     )
     threshold: values.Threshold = Field(
         "default",
@@ -206,12 +205,18 @@ class MorphologySection(Section):
 
     model: values.OptionalModelName = Field(
         None,
-        description="Cutout classifier that runs after the network's own smooth/disk head: a name or a "
-        "path. null: none.",
+        description="Cutout classifier that runs after the network's own smooth/disk head; not available in "
+        "this version. null: none.",
     )
     min_snr: float = Field(
         20.0, gt=0, lt=1e6, description="Galaxies with a lower signal-to-noise ratio are not classified."
     )
+
+    @field_validator("model")
+    @classmethod
+    def _model_is_not_there_yet(cls, model: str | None) -> None:
+        if model is not None:
+            raise ValueError("cutout classifiers are not available in this version; use null")
 
 
 class MeasurementSection(Section):

@@ -115,6 +115,7 @@ ONE_PROBLEM = [
     (HEAD + "bands: [g]\n", 5, "bands", "did you mean 'images.bands'?"),
     (HEAD + "detection: {threshold: 1.5}\n", 5, "detection.threshold", "a probability from 0 to 1, not 1.5"),
     (HEAD + "detection: {model: null}\n", 5, "detection.model", "must be a model's name or path"),
+    (HEAD + "morphology: {model: other}\n", 5, "morphology.model", "not available in this version"),
     (HEAD + "morphology: {min_snr: 0}\n", 5, "morphology.min_snr", "must be greater than 0"),
     (HEAD + "morphology: {min_snr: '20'}\n", 5, "morphology.min_snr", "must be a number, not '20'"),
     (HEAD + "measurement: {aperture: 0}\n", 5, "measurement.aperture", "must be more than 0"),
@@ -386,7 +387,7 @@ images:
   bands: [g, r]
   weight: {g: w.fits, r: "w-{band}*.fits"}
 detection: {model: nets/mine.safetensors}
-morphology: {model: paper-3}
+morphology: {min_snr: 12}
 output: {directory: ../results}
 """
     config = read(tmp_path, text)
@@ -397,7 +398,7 @@ output: {directory: ../results}
     assert config.images.patterns("r", kind="mask") == ()
     assert config.images.patterns("g", filled=False)[0].endswith("a/{band}.fits")
     assert config.detection.model == f"{tmp_path}/nets/mine.safetensors"
-    assert config.morphology.model == "paper-3"
+    assert config.morphology.min_snr == 12
     assert config.output.directory == f"{tmp_path.parent}/results"
 
 

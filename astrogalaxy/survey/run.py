@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import platform
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan
 from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.stages import Stopwatch, classify
 from astrogalaxy.survey.store import RunDirectory
-from astrogalaxy.survey.tasks import TileOutcome, TileTask, read_shard, shard_failures
+from astrogalaxy.survey.tasks import TileOutcome, TileTask, forget_fields, read_shard, shard_failures
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -156,7 +157,7 @@ def _execute(
     failures = list(dict.fromkeys(failures))
     progress(plan.n_tiles, plan.n_tiles, "merging")
     with watch("merge"):
-        catalog, duplicates = _merge(plan, outcomes, directory, weights.card)
+        catalog, duplicates = _merge(plan, outcomes, directory, weights.card, config.morphology.min_snr)
     summary = RunSummary(directory.path, failures=failures, tiles=_by_status(outcomes), seconds=perf_counter() - begin)
     record = _record(config, weights, plan, outcomes, failures, crew, started)
     if catalog is not None:
@@ -211,6 +212,7 @@ def _work(
             outcomes.append(outcome)
             _log_outcome(outcome)
             progress(len(outcomes), plan.n_tiles, outcome.field)
+    forget_fields()
     return outcomes, crew
 
 
@@ -223,7 +225,7 @@ def _log_outcome(outcome: TileOutcome) -> None:
 
 
 def _merge(
-    plan: Plan, outcomes: list[TileOutcome], directory: RunDirectory, card: WeightCard
+    plan: Plan, outcomes: list[TileOutcome], directory: RunDirectory, card: WeightCard, min_snr: float
 ) -> tuple[SourceCatalog | None, int]:
     """Join each field's tiles, classify its sources, and join the fields."""
     done = {(o.field, o.tile) for o in outcomes if o.status != "failed"}
@@ -241,7 +243,7 @@ def _merge(
             shard.meta.clear()
             tiles.append(TileCatalog(tile, shard))
         if tiles:
-            fields.append(classify(merge_tiles(tiles), card))
+            fields.append(classify(merge_tiles(tiles), card, min_snr=min_snr))
     if not fields:
         return None, 0
     return merge_fields(fields)
@@ -334,13 +336,12 @@ def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileO
     flawed = any(f.field == plan.name for f in failures)
     status = "failed" if not done else "partial" if flawed or len(done) < len(plan.tiles) else "done"
     lost = {f.band for f in failures if f.field == plan.name and f.band}
-    known = plan.pixel_scale == plan.pixel_scale
     return {
         "name": plan.name,
         "status": status,
         "bands": [b for b in plan.bands if b not in lost],
         "shape": list(plan.shape) if plan.tiles else None,
-        "pixel_scale": plan.pixel_scale if known else None,
+        "pixel_scale": plan.pixel_scale if math.isfinite(plan.pixel_scale) else None,
         "inputs": {band: _input_record(path, plan) for band, path in plan.field.paths.items()},
     }
 

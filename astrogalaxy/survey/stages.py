@@ -183,7 +183,7 @@ def _catalog(
     return catalog[np.lexsort([catalog["x"], catalog["y"]])]
 
 
-def classify(catalog: SourceCatalog, card: WeightCard) -> SourceCatalog:
+def classify(catalog: SourceCatalog, card: WeightCard, *, min_snr: float = MORPHOLOGY_SNR) -> SourceCatalog:
     """Complete the probabilities of a field's sources, and name their classes.
 
     The network judges the width of a source against the few stars that it happens to see around
@@ -193,7 +193,7 @@ def classify(catalog: SourceCatalog, card: WeightCard) -> SourceCatalog:
 
     ``class`` is star or galaxy where that is at least 0.6 probable, else ``unsure``. Morphology
     is told of what is more probably a galaxy than a star: smooth or disk where that is at least
-    0.6 probable and the signal to noise at least 20, else ``unsure``. Of stars it is empty and
+    0.6 probable and the signal to noise at least ``min_snr``, else ``unsure``. Of stars it is empty and
     its probabilities are NaN.
 
     Parameters
@@ -202,6 +202,8 @@ def classify(catalog: SourceCatalog, card: WeightCard) -> SourceCatalog:
         All sources of one field, as `extract` gives them.
     card : WeightCard
         Of the weights that found them.
+    min_snr : float
+        Lowest signal to noise of a galaxy whose morphology is told.
 
     Returns
     -------
@@ -215,7 +217,7 @@ def classify(catalog: SourceCatalog, card: WeightCard) -> SourceCatalog:
     galaxy = p_galaxy >= 0.5
     result["class"][:] = np.select([p_galaxy <= 1 - SURE, p_galaxy >= SURE], ["star", "galaxy"], "unsure")
     with np.errstate(invalid="ignore"):
-        clear = galaxy & (np.asarray(catalog["snr"]) >= MORPHOLOGY_SNR)
+        clear = galaxy & (np.asarray(catalog["snr"]) >= min_snr)
     smooth, disk = np.asarray(catalog["p_smooth"]), np.asarray(catalog["p_disk"])
     shapes = [~galaxy, clear & (smooth >= SURE), clear & (disk >= SURE)]
     result["morphology"][:] = np.select(shapes, ["", "smooth", "disk"], "unsure")

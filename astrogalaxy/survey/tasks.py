@@ -28,7 +28,7 @@ __all__ = ["TileOutcome", "TileTask", "measure_sky", "process_tile"]
 logger = logging.getLogger(__name__)
 
 # A process keeps the field that it worked on last: its next tile is probably of the same.
-_OPEN: OrderedDict[str, tuple[Image | None, list[Failure]]] = OrderedDict()
+_OPEN: OrderedDict[tuple[str, ...], tuple[Image | None, list[Failure]]] = OrderedDict()
 _KEEP_OPEN = 1
 
 
@@ -65,6 +65,11 @@ class TileTask:
     def shard(self) -> Path:
         """Where the tile's catalogue goes."""
         return self.folder / f"{self.tile.name}.fits"
+
+    @property
+    def sky(self) -> Path:
+        """Where the sky of the whole field goes; by content, so that a changed input cannot find the old one."""
+        return self.folder / f"sky-{self.field_key[:16]}.npz"
 
     @property
     def preview(self) -> Path:
@@ -111,7 +116,7 @@ def measure_sky(task: TileTask) -> None:
                 for band, opened in image.bands.items()
                 for name, values in opened.mesh.to_arrays().items()
             }
-            with atomic_path(task.folder / "sky.npz") as path:
+            with atomic_path(task.sky) as path:
                 np.savez(path, **arrays)
 
 
@@ -178,19 +183,25 @@ def _arcsec(config: SurveyConfig, pixel_scale: float) -> float:
 
 def _open(task: TileTask) -> tuple[Image | None, list[Failure]]:
     """The field with its sky measured; bands whose pixels cannot be read are left out."""
-    name = task.field_key
-    if name not in _OPEN:
+    # content alone does not do: equal files of another place may be gone from theirs
+    key = (task.field_key, *map(str, task.field.files))
+    if key not in _OPEN:
         while len(_OPEN) >= _KEEP_OPEN:
             _OPEN.popitem(last=False)
-        _OPEN[name] = _read_sky(task)
-    return _OPEN[name]
+        _OPEN[key] = _read_sky(task)
+    return _OPEN[key]
+
+
+def forget_fields() -> None:
+    """Let go of the field that this process keeps open."""
+    _OPEN.clear()
 
 
 def _read_sky(task: TileTask) -> tuple[Image | None, list[Failure]]:
     image, failures = open_bands(task.field, task.config)
     if image is None:
         return None, failures
-    _restore_sky(task.folder / "sky.npz", image)
+    _restore_sky(task.sky, image)
     reference, good = image.reference, {}
     for name, band in image.bands.items():
         try:

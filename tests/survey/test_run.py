@@ -81,6 +81,36 @@ def test_changed_input_redoes_only_its_field(survey: Path) -> None:
     assert execute(survey).tiles == {"done": 1, "kept": 1, "failed": 0}
 
 
+def test_changed_sky_of_a_tiled_field_is_measured_anew(survey: Path) -> None:
+    change(survey, "compute:", "tiles: {size: 128, overlap: 64}\ncompute:")
+    first = execute(survey).catalog
+    with fits.open(survey.parent / "north-r.fits", mode="update") as hdus:
+        hdus[0].data += 1000 * np.std(hdus[0].data)
+    again = execute(survey)
+    assert again.tiles["done"] == again.tiles["kept"] == 2
+    assert np.nanmedian(again.catalog["flux_r"]) == pytest.approx(np.nanmedian(first["flux_r"]), rel=0.2)
+    assert len(again.catalog) == pytest.approx(len(first), abs=3)
+
+
+def test_same_images_in_another_place(survey: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for path in survey.parent.glob("north-*.fits"):
+        path.unlink()
+    other = tmp_path_factory.mktemp("other")
+    for path in (survey, *survey.parent.glob("*.fits")):
+        (other / path.name).write_bytes(path.read_bytes())
+    first = execute(survey)
+    for path in survey.parent.glob("*.fits"):
+        path.unlink()
+    second = execute(other / survey.name)
+    assert second.exit_code == 0
+    assert list(second.catalog["source_id"]) == list(first.catalog["source_id"])
+
+
+def test_least_signal_to_noise_of_a_morphology(survey: Path) -> None:
+    change(survey, "compute:", "morphology: {min_snr: 1e5}\ncompute:")
+    assert set(execute(survey).catalog["morphology"]) <= {"", "unsure"}
+
+
 def test_changed_setting_redoes_all(survey: Path) -> None:
     execute(survey)
     change(survey, "compute:", "measurement: {aperture: 2 arcsec}\ncompute:")
