@@ -11,7 +11,7 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FileName",
     "Hdu",
+    "Heads",
     "InputPath",
     "Length",
     "LengthOrAuto",
@@ -350,6 +351,9 @@ def _optional_model_name(value: Any, info: ValidationInfo) -> str | None:
 FileName = Annotated[str, BeforeValidator(_file_name), Kind("text")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names), Kind("list of text")]
 NameList = Annotated[tuple[str, ...], BeforeValidator(_name_list), Kind("list of text")]
+Heads = Annotated[
+    tuple[Literal["detection", "stargalaxy", "morphology"], ...], Kind("list of detection | stargalaxy | morphology")
+]
 Hdu = Annotated[Any, PlainValidator(_hdu), Kind("auto | name | whole number")]
 PerBand = Annotated[Any, PlainValidator(_per_band), Kind("number | {band: number} | header keyword | null")]
 Weights = Annotated[dict[str, float], BeforeValidator(_weights), Kind("{name: number}")]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 
 if TYPE_CHECKING:
+    from astrogalaxy.config import RecipeConfig
+    from astrogalaxy.evaluation.recipes import RecipeScore
     from astrogalaxy.survey.run import Progress, RunSummary
 
 __all__ = ["app", "main"]
@@ -29,7 +32,7 @@ weights_app = typer.Typer(help="Weight files: what there is, and what they are g
 app.add_typer(weights_app, name="weights")
 
 # Exit codes: 0 done, 1 nothing could be done, 2 the command or configuration is wrong, 3 partly done.
-_FAILED, _WRONG, _INTERRUPTED = 1, 2, 130
+_FAILED, _WRONG, _PARTLY, _INTERRUPTED = 1, 2, 3, 130
 
 
 def main() -> None:
@@ -122,7 +125,7 @@ def _short(path: Path) -> Path:
 
 
 @contextmanager
-def _progress(*, quiet: bool = False) -> Iterator[Progress | None]:
+def _progress(*, quiet: bool = False, unit: str = "tiles") -> Iterator[Progress | None]:
     """A bar on a terminal, nothing elsewhere; the log file tells the rest."""
     if quiet or not sys.stderr.isatty():
         yield None
@@ -131,7 +134,7 @@ def _progress(*, quiet: bool = False) -> Iterator[Progress | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
-        TextColumn("tiles"),
+        TextColumn(unit),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -220,23 +223,41 @@ def simulate(
 
 @app.command(epilog="Example: astrogalaxy train pipelines/recipes/astroyolo-nano-simulated.yml")
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yml", help="What to train.")],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE.yml", help="What to train; with --truth the survey.yml of your images.")
+    ],
+    truth: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Go on from the survey's weights on these labels: x, y or ra, dec; class."),
+    ] = None,
+    field: Annotated[str | None, typer.Option(help="With --truth: the labelled field, if there are several.")] = None,
+    name: Annotated[str | None, typer.Option(help="With --truth: name of the new weights.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="With --truth: longest training.")] = 1500,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint, if there is one.")] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Train a recipe to a calibrated weight file; interrupted, the same command goes on."""
+    """Train a recipe to a calibrated weight file; interrupted, the same command goes on.
+
+    With --truth, weights are tuned to labelled images of your own: the recipe is made from the
+    survey.yml, and left in runs/NAME/recipe.yml to be changed and trained again.
+    """
     _need("lightning", "train")
-    from astrogalaxy.config import RecipeConfig
+    from astrogalaxy.config import RecipeConfig, SurveyConfig
     from astrogalaxy.training.train import train as train_recipe
 
-    config = RecipeConfig.read(recipe)
+    command = f"astrogalaxy train {recipe}"
+    if truth is None:
+        config = RecipeConfig.read(recipe)
+    else:
+        from astrogalaxy.training.finetune import fine_tune_recipe
+
+        config = fine_tune_recipe(SurveyConfig.read(recipe), truth, name=name, field=field, steps=steps)
+        command += f" --truth {truth}"
     with _progress(quiet=quiet) as progress:
         made = None if progress is None else lambda done, total: progress(done, total, "making examples")
-        trained = train_recipe(
-            config, command=f"astrogalaxy train {recipe}", resume=resume, progress=made, callbacks=_bar(progress)
-        )
-    for name, value in trained.metrics.items():
-        typer.echo(f"{name:20} {value:.4f}")
+        trained = train_recipe(config, command=command, resume=resume, progress=made, callbacks=_bar(progress))
+    for metric, value in trained.metrics.items():
+        typer.echo(f"{metric:28} {value:.4f}")
     typer.echo(
         f"wrote {_short(trained.weights.path)}; use it with detection: {{model: {_short(trained.weights.path)}}}"
     )
@@ -266,20 +287,132 @@ def _need(module: str, extra: str) -> None:
 
 @app.command(epilog="Example: astrogalaxy evaluate out/survey.fits truth.csv --radius 3")
 def evaluate(
-    catalog: Annotated[Path, typer.Argument(metavar="CATALOG", help="A catalogue of astrogalaxy.")],
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="Table with x, y or ra, dec, and class.")],
+    what: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[CATALOG TRUTH | RECIPE.yml ...]",
+            help="A catalogue, and a table with x, y or ra, dec, and class; or recipes that are trained.",
+        ),
+    ] = None,
     radius: Annotated[float, typer.Option(help="Largest distance in pixels of the reference image.")] = 3.0,
     split: Annotated[Path | None, typer.Option(help="Table that assigns the truth's rows to parts.")] = None,
     part: Annotated[str, typer.Option(help="Part of the split.")] = "test",
-    field: Annotated[str | None, typer.Option(help="Only this field of the catalogue.")] = None,
+    field: Annotated[str | None, typer.Option(help="Only this field of the catalogue, or of the survey.")] = None,
+    inject: Annotated[
+        Path | None,
+        typer.Option(metavar="SURVEY.yml", help="Inject known sources into this survey's images, and find them again."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="With --inject: how often, for each field.")] = 10,
+    density: Annotated[
+        float | None, typer.Option(help="With --inject: sources per square arcmin and round. Default: by field.")
+    ] = None,
+    magnitudes: Annotated[
+        tuple[float, float] | None, typer.Option(help="With --inject: brightest and faintest. Default: by depth.")
+    ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BAND=KNOWN", help="With --inject: a known band (r, ...) that one of another name is like."
+        ),
+    ] = None,
+    seeing: Annotated[
+        float | None, typer.Option(help="With --inject: FWHM of stars, arcsec, for fields with too few of them.")
+    ] = None,
+    fields: Annotated[int | None, typer.Option(min=1, help="With --inject: so many fields, drawn by the seed.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="With --inject: the same seed injects the same sources.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Score a catalogue against a truth table, within the area that the truth covers."""
+    """Score a catalogue against a truth table, recipes on their test sets, or (--inject) a survey by injected sources.
+
+    A truth table is compared within the area that it covers. Recipes that follow a paper are
+    shown beside its numbers. Injections give completeness and purity by magnitude and size, in
+    the folder injection of the survey's output directory.
+    """
+    what = what or []
+    if inject is not None:
+        if what:
+            msg = f"evaluate takes CATALOG and TRUTH, or --inject SURVEY.yml, but not both: {what[0]}"
+            raise ConfigError(msg)
+        _inject(
+            inject, quiet=quiet, rounds=rounds, density=density, magnitudes=magnitudes, like=_pairs(like),
+            seeing=seeing, seed=seed, field_name=field, n_fields=fields,
+        )  # fmt: skip
+    if what and all(path.suffix.lower() in {".yml", ".yaml"} for path in what):
+        _evaluate_recipes(what, quiet=quiet)
+    if len(what) != 2:
+        msg = "evaluate needs CATALOG and TRUTH, or RECIPE.yml, or --inject SURVEY.yml"
+        raise ConfigError(msg)
+    catalog, truth = what
     from astrogalaxy.catalog import SourceCatalog
     from astrogalaxy.evaluation.catalogs import evaluate_catalog, read_truth
 
     labels = read_truth(truth, split=split, part=part)
     score = evaluate_catalog(SourceCatalog.read(catalog), labels, radius=radius, region="truth", field=field)
     typer.echo("\n".join(score.table().pformat(show_unit=False, max_lines=-1, max_width=-1)))
+
+
+def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:
+    """Measure what recipes have trained, print it beside the papers' numbers, and end."""
+    _need("faster_coco_eval", "train")
+    from astrogalaxy.config import RecipeConfig
+    from astrogalaxy.errors import RunError
+    from astrogalaxy.evaluation.comparison import comparison, printed, write_scores
+
+    scores, files, missing = [], [], 0
+    for recipe in [RecipeConfig.read(path) for path in paths]:
+        try:
+            scores.append(_recipe_score(recipe, quiet=quiet))
+        except RunError as error:
+            typer.secho(f"error: {error}", fg="red", err=True)
+            missing += 1
+            continue
+        files += write_scores(scores[-1:], Path(recipe.output.directory) / recipe.name)
+    if not scores:
+        raise typer.Exit(_FAILED)
+    if len(scores) > 1:
+        files = write_scores(scores, Path(recipe.output.directory))
+    typer.echo("\n".join(printed(comparison(scores))))
+    for path in files:
+        typer.echo(f"  {_short(path)}")
+    raise typer.Exit(_PARTLY if missing else 0)
+
+
+def _recipe_score(recipe: RecipeConfig, *, quiet: bool) -> RecipeScore:
+    from astrogalaxy.evaluation.recipes import evaluate_recipe
+
+    with _progress(quiet=quiet, unit="test fields") as progress:
+        made = None if progress is None else lambda done, total: progress(done, total, recipe.name)
+        return evaluate_recipe(recipe, workers=os.cpu_count() or 1, progress=made)
+
+
+def _inject(survey: Path, *, quiet: bool, **options: Any) -> NoReturn:
+    """Inject sources into a survey, say what came of it, and end."""
+    _need("galsim", "train")
+    from astrogalaxy.config import SurveyConfig
+    from astrogalaxy.survey.injection import inject_survey
+
+    config = SurveyConfig.read(survey)
+    with _progress(quiet=quiet, unit="rounds") as progress:
+        summary = inject_survey(config, **options, progress=progress)
+    for failure in summary.failures:
+        typer.secho(f"failed: {failure}", fg="red", err=True)
+    if summary.recovery is None:
+        typer.secho("error: nothing could be done", fg="red", err=True)
+    else:
+        typer.echo("\n".join(summary.recovery.lines()))
+    for path in summary.files:
+        typer.echo(f"  {_short(path)}")
+    raise typer.Exit(summary.exit_code)
+
+
+def _pairs(given: list[str] | None) -> dict[str, str]:
+    """Bands and what they are like, as BAND=KNOWN."""
+    pairs = [one.partition("=") for one in given or ()]
+    wrong = next((name + sign + known for name, sign, known in pairs if not (name and known)), None)
+    if wrong is not None:
+        msg = f"--like {wrong}: give BAND=KNOWN, such as F606W=r"
+        raise ConfigError(msg)
+    return {name: known for name, _, known in pairs}
 
 
 @weights_app.command("list")

@@ -1,10 +1,12 @@
-"""Galaxy Zoo 2: colour cutouts of single galaxies with the votes of volunteers.
+"""Galaxy Zoo: colour cutouts of single galaxies with the votes of volunteers.
 
-Willett et al. (2013), Hart et al. (2016).
+Galaxy Zoo 2 (Willett et al. 2013, Hart et al. 2016) and Galaxy Zoo DECaLS (Walmsley et al. 2022): a folder with the
+vote table, ``labels.csv``, and the images.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +16,28 @@ from numpy.typing import NDArray
 
 from astrogalaxy.errors import ImageError
 
-__all__ = ["GalaxyCutout", "cutout_light", "read_galaxy_zoo2"]
+__all__ = [
+    "GalaxyCutout",
+    "central_light",
+    "cutout_light",
+    "read_galaxy_zoo",
+    "read_galaxy_zoo2",
+    "read_galaxy_zoo_decals",
+]
 
 _SMOOTH = "t01_smooth_or_features_a01_smooth_weighted_fraction"
 _DISK = "t01_smooth_or_features_a02_features_or_disk_weighted_fraction"
+# Galaxy Zoo DECaLS; catalogues of one data release put its name in the middle (smooth-or-featured-dr5_...).
+_DECALS_SMOOTH = r"smooth-or-featured(-dr\d+)?_smooth_fraction"
+_DECALS_DISK = r"smooth-or-featured(-dr\d+)?_featured-or-disk_fraction"
+_DECALS_NAMES = ("id_str", "iauname")
 # The stretch of the SDSS colour images (Lupton et al. 2004).
 _SOFTENING = 8.0
 # Pixels around the galaxy's segment that still hold its light.
 _HALO = 12
+# So far off the middle, in sides of its surroundings, a galaxy may have its brightest pixel; and the share of the light
+# of that pixel down to which the galaxy reaches.
+_OFF_CENTRE, _FAINTEST = 0.15, 0.03
 
 
 @dataclass(frozen=True)
@@ -53,11 +69,7 @@ def read_galaxy_zoo2(folder: str | Path) -> list[GalaxyCutout]:
     ImageError
         If the table or its columns are missing.
     """
-    table_path = Path(folder) / "labels.csv"
-    if not table_path.is_file():
-        msg = f"{table_path}: no such file; expected the Galaxy Zoo 2 vote table there"
-        raise ImageError(msg)
-    table = Table.read(table_path, format="ascii.csv")
+    table_path, table = _votes(folder, "Galaxy Zoo 2")
     missing = {"objid", "asset_id", "derived_label", _SMOOTH, _DISK} - set(table.colnames)
     if missing:
         msg = f"{table_path}: no column {min(missing)!r}"
@@ -71,6 +83,65 @@ def read_galaxy_zoo2(folder: str | Path) -> list[GalaxyCutout]:
         for row in table
         if row["derived_label"] != "merger"
     ]
+
+
+def read_galaxy_zoo_decals(folder: str | Path) -> list[GalaxyCutout]:
+    """Read the vote table of a folder with ``labels.csv`` and the images, in ``images/`` or below.
+
+    The table has ``id_str`` or ``iauname``, and the vote fractions ``smooth-or-featured_smooth_fraction`` and
+    ``smooth-or-featured_featured-or-disk_fraction``. Where the first is missing, all votes that are not for a disk
+    are taken as votes for smooth.
+
+    Raises
+    ------
+    ImageError
+        If the table or its columns are missing.
+    """
+    table_path, table = _votes(folder, "Galaxy Zoo DECaLS")
+    name = next((n for n in _DECALS_NAMES if n in table.colnames), None)
+    smooth, disk = (
+        next((n for n in table.colnames if re.fullmatch(pattern, n)), None)
+        for pattern in (_DECALS_SMOOTH, _DECALS_DISK)
+    )
+    if name is None or disk is None:
+        wanted = " or ".join(_DECALS_NAMES) if name is None else "smooth-or-featured_featured-or-disk_fraction"
+        msg = f"{table_path}: no column {wanted}"
+        raise ImageError(msg)
+    images = {path.stem: path for path in sorted(Path(folder).rglob("*")) if path.suffix in {".jpg", ".jpeg", ".png"}}
+    return [
+        GalaxyCutout(
+            str(row[name]),
+            images.get(str(row[name]), Path(folder) / "images" / f"{row[name]}.jpg"),
+            float(row[disk] / max(row[disk] + row[smooth], 1e-6)) if smooth else float(row[disk]),
+        )
+        for row in table
+        if np.isfinite(row[disk])
+    ]
+
+
+def read_galaxy_zoo(folder: str | Path) -> list[GalaxyCutout]:
+    """Read a folder of Galaxy Zoo 2 or of Galaxy Zoo DECaLS, whichever its vote table is of.
+
+    Raises
+    ------
+    ImageError
+        See `read_galaxy_zoo2` and `read_galaxy_zoo_decals`.
+    """
+    _, table = _votes(folder, "Galaxy Zoo")
+    return read_galaxy_zoo_decals(folder) if _column(table, _DECALS_DISK) else read_galaxy_zoo2(folder)
+
+
+def _column(table: Table, pattern: str) -> str | None:
+    """Name of the first column that a pattern fits."""
+    return next((name for name in table.colnames if re.fullmatch(pattern, name)), None)
+
+
+def _votes(folder: str | Path, what: str) -> tuple[Path, Table]:
+    path = Path(folder) / "labels.csv"
+    if not path.is_file():
+        msg = f"{path}: no such file; expected the {what} vote table there"
+        raise ImageError(msg)
+    return path, Table.read(path, format="ascii.csv")
 
 
 def cutout_light(path: str | Path, *, shrink: float = 1.0) -> NDArray[np.float32]:
@@ -93,7 +164,49 @@ def cutout_light(path: str | Path, *, shrink: float = 1.0) -> NDArray[np.float32
     ImageError
         If the file is missing or is no image.
     """
-    import sep
+    light = _linear_light(path)
+    light[~_central(_segments(light))] = 0
+    small = _shrink(light, shrink)
+    return np.ascontiguousarray(small.transpose(2, 0, 1)[::-1] / max(float(small.mean(2).max()), 1e-6))
+
+
+def central_light(path: str | Path, *, side: int, centre: float = 0.5) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return the middle of a cutout in linear units, with all that is seen there.
+
+    Parameters
+    ----------
+    path : path
+        Colour image with the longest wavelength as red.
+    side : int
+        Side in pixels to which the middle is made smaller.
+    centre : float
+        Side of the middle in sides of the cutout: neighbours lie outside.
+
+    Returns
+    -------
+    light : ndarray
+        ``(3, side, side)`` float32, shortest wavelength first; brightest pixel of the mean 1, sky 0.
+    galaxy : ndarray
+        ``(side, side)`` pixels of the galaxy in the middle, down to 3 % of its brightest one.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing or is no image.
+    """
+    from PIL import Image as Picture
+
+    light = _linear_light(path)
+    rows, columns = (slice(round(n * (1 - centre) / 2), round(n * (1 + centre) / 2)) for n in light.shape[:2])
+    planes = light[rows, columns].transpose(2, 0, 1)[::-1]
+    # a box averages over the pixels that become one, so that no light is lost
+    small = np.stack([np.asarray(Picture.fromarray(p).resize((side, side), Picture.Resampling.BOX)) for p in planes])
+    mean = small.mean(axis=0)
+    return np.asarray(small / max(float(mean.max()), 1e-6), np.float32), _middle_source(mean)
+
+
+def _linear_light(path: str | Path) -> NDArray[np.float32]:
+    """Pixels ``(ny, nx, 3)`` of a colour image without their stretch and without the sky."""
     from PIL import Image as Picture
 
     try:
@@ -105,13 +218,28 @@ def cutout_light(path: str | Path, *, shrink: float = 1.0) -> NDArray[np.float32
     brightness = rgb.mean(axis=2)
     linear = np.sinh(_SOFTENING * brightness) / _SOFTENING
     light = rgb * (linear / np.maximum(brightness, 1e-4))[..., None]
-    light -= np.median(light[_border(light.shape[:2])], axis=0)
+    return np.asarray(light - np.median(light[_border(light.shape[:2])], axis=0), np.float32)
+
+
+def _segments(light: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Number of the source that each pixel belongs to, 0 for sky."""
+    import sep
+
     mean = np.ascontiguousarray(light.mean(axis=2))
     noise = max(float(np.std(mean[_border(mean.shape)])), 1e-4)
     _, owner = sep.extract(mean, 1.5, err=noise, minarea=20, segmentation_map=True)
-    light[~_central(owner)] = 0
-    small = _shrink(light, shrink)
-    return np.ascontiguousarray(small.transpose(2, 0, 1)[::-1] / max(float(small.mean(2).max()), 1e-6))
+    return np.asarray(owner)
+
+
+def _middle_source(light: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Pixels of the source in the middle, down to a share of its brightest one."""
+    from scipy import ndimage
+
+    smooth = ndimage.gaussian_filter(light, 1.0)
+    distance = np.hypot(*(np.indices(light.shape) - (np.array(light.shape).reshape(2, 1, 1) - 1) / 2))
+    peak = int(np.argmax(np.where(distance < _OFF_CENTRE * min(light.shape), smooth, -np.inf)))
+    owner, _ = ndimage.label(smooth >= _FAINTEST * smooth.ravel()[peak])
+    return np.asarray(owner == owner.ravel()[peak])
 
 
 def _central(owner: NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -47,7 +47,7 @@ def network_graph(network: AstroYolo) -> bytes:
     """
     plain = _fuse(network)
     stride = network.architecture.stride
-    image = torch.randn(2, network.architecture.inputs, 8 * stride, 10 * stride)
+    image = torch.randn(2, network.architecture.channels, 8 * stride, 10 * stride)
     free = {
         0: torch.export.Dim("batch", min=1, max=4096),
         2: stride * torch.export.Dim("rows", min=2, max=4096),

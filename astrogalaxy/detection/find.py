@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrogalaxy.detection.decode import Boxes, decode
-from astrogalaxy.detection.inputs import network_input, pad_to_multiple
+from astrogalaxy.detection.inputs import UNKNOWN_SEEING, network_input, pad_to_multiple
 from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import WeightsError
@@ -90,14 +90,26 @@ def find(
         If the network cannot serve so many or so few bands.
     """
     check_bands(runtime.weights.card, len(image.bands))
-    return find_aligned(image.aligned(section), runtime, threshold=threshold)
+    seeing = field_seeing(image, runtime.weights.card)
+    return find_aligned(image.aligned(section), runtime, seeing=seeing, threshold=threshold)
 
 
-def find_aligned(aligned: Aligned, runtime: Runtime, *, threshold: float | None = None) -> Detections:
-    """Find the sources on bands that are aligned already; see `find`."""
+def field_seeing(image: Image, card: WeightCard) -> float:
+    """Seeing of the reference band for weights that want it, NaN for others: measuring it takes time."""
+    return image.bands[image.reference].seeing if card.seeing_input else UNKNOWN_SEEING
+
+
+def find_aligned(
+    aligned: Aligned, runtime: Runtime, *, seeing: float = UNKNOWN_SEEING, threshold: float | None = None
+) -> Detections:
+    """Find the sources on bands that are aligned already; see `find`.
+
+    ``seeing`` is that of the whole field, so that its tiles agree: the half-light diameter of
+    stars in pixels, NaN where it is not known.
+    """
     card = runtime.weights.card
     check_bands(card, len(aligned.snr))
-    cube = pad_to_multiple(network_input(aligned.snr, card.inputs), card.architecture.stride)
+    cube = card_input(card, aligned.snr, seeing)
     boxes = decode(runtime(cube), card.levels, threshold=_CANDIDATE_LOGIT)
     ny, nx = aligned.snr.shape[1:]
     # padding and the outermost half pixel may attract a centre off the image
@@ -108,6 +120,12 @@ def find_aligned(aligned: Aligned, runtime: Runtime, *, threshold: float | None 
     found = found.take(found.det_score >= lowest)
     # the boxes came in the order of their logits, which is not quite that of the probabilities
     return found.take(np.argsort(-found.det_score, kind="stable"))
+
+
+def card_input(card: WeightCard, snr: NDArray[np.float32], seeing: float) -> NDArray[np.float32]:
+    """Return what the network of a card sees of bands: mapped, stretched, padded."""
+    cube = network_input(snr, card.inputs, seeing=seeing if card.seeing_input else None)
+    return pad_to_multiple(cube, card.architecture.stride)
 
 
 def check_bands(card: WeightCard, n_bands: int) -> None:

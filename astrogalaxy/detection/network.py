@@ -72,7 +72,7 @@ class AstroYolo(nn.Module):
 
     Notes
     -----
-    ``forward`` takes ``(batch, inputs, height, width)`` float32 with height and width
+    ``forward`` takes ``(batch, channels, height, width)`` float32 with height and width
     multiples of the coarsest stride, and returns one map ``(batch, 7, h, w)`` per
     level with the raw channels of `~astrogalaxy.models.CHANNELS`: the offset of the
     box centre from the cell's centre and the logarithm of its sides, both in strides,
@@ -94,7 +94,7 @@ class AstroYolo(nn.Module):
         )
         self.neck.backbone = _backbone(size.depth, size.width, stages, size.depthwise)
         stem = self.neck.backbone.stem.conv.conv.out_channels
-        self.neck.backbone.stem = Focus(architecture.inputs, stem, ksize=3)
+        self.neck.backbone.stem = Focus(architecture.channels, stem, ksize=3)
         widths = [int(c * size.width) for c in channels]
         head: dict[str, Any] = {"hidden": size.head, "depthwise": size.depthwise}
         self.detection = TaskHead(widths, outputs=5, **head)

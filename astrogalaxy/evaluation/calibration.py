@@ -13,28 +13,34 @@ from scipy.spatial import cKDTree
 from scipy.special import expit
 
 from astrogalaxy.detection.decode import Boxes, decode
-from astrogalaxy.detection.inputs import network_input, pad_to_multiple
+from astrogalaxy.detection.find import card_input
 from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.evaluation.matching import Curve, Match, match_positions, precision_recall
 from astrogalaxy.images import Image
 from astrogalaxy.measurement import Sources, measure, relative_extent, star_radius
-from astrogalaxy.models import BY_EXTENT, HEADS, Calibration, Weights
+from astrogalaxy.models import BY_EXTENT, HEADS, Calibration, WeightCard, Weights
 
-__all__ = ["CalibrationResult", "calibrate", "expected_calibration_error", "fit_platt"]
+__all__ = ["CalibrationResult", "Reliability", "calibrate", "expected_calibration_error", "fit_platt", "reliability"]
 
 logger = logging.getLogger(__name__)
 
 _LOWEST_LOGIT = -4.0
 _RADIUS = 3.0
 _RIDGE = 1e-6  # keeps the fit finite where the answers are told without error
+# Which of the calibrated probabilities a catalogue gives, where that is not the head's own.
+_CATALOGUED = {"galaxy": BY_EXTENT}
 # Where each head's answer stands.
 _ANSWERS = {"source": "real", "galaxy": "galaxy", "disk": "disk"}
 # One validation scene in this many measures what the others calibrated.
 _HELD_OUT = 3
+# So many answers calibrate nothing better than the weights that training started from.
+_FEW = 100
 
 Floats = NDArray[np.floating]
-Labelled = tuple[NDArray[np.float32], NDArray[np.void]]
+#: Of each bin: mean probability, share that came true, number of sources.
+Reliability = tuple[tuple[float, float, int], ...]
+Labelled = tuple[NDArray[np.float32], NDArray[np.void], float]
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class CalibrationResult:
     calibration: dict[str, Calibration]
     threshold: float
     metrics: dict[str, float]
+    reliability: dict[str, Reliability]
 
 
 @dataclass(frozen=True)
@@ -61,19 +68,33 @@ class _Scored:
     truth: NDArray[np.void]
 
 
-def calibrate(weights: Weights, scenes: Sequence[Labelled], *, real: Sequence[Labelled] = ()) -> CalibrationResult:
+def calibrate(
+    weights: Weights,
+    scenes: Sequence[Labelled],
+    *,
+    real: Sequence[Labelled] = (),
+    galaxies: Sequence[Labelled] = (),
+    start: WeightCard | None = None,
+) -> CalibrationResult:
     """Fit each head's calibration.
 
     Parameters
     ----------
     weights : Weights
         The network.
-    scenes : sequence of (snr, sources)
-        Aligned bands in units of noise, ``(n_bands, ny, nx)``, and the records of
-        `~astrogalaxy.training.examples.SOURCE_DTYPE` on them. Every third scene is
-        held out for the metrics.
-    real : sequence of (snr, sources)
-        Real fields with labels, for the calibration of star and galaxy with the measured extent.
+    scenes : sequence of (snr, sources, seeing)
+        Aligned bands in units of noise, ``(n_bands, ny, nx)``, the records of
+        `~astrogalaxy.training.examples.SOURCE_DTYPE` on them, and the half-light diameter of
+        stars in pixels. Every third scene is held out for the metrics.
+    real : sequence of (snr, sources, seeing)
+        The same of real fields with labels that were not trained on, every third held out, too. Where there are any,
+        they weigh as much as all scenes in the calibration of star and galaxy with the measured extent.
+    galaxies : sequence of (snr, sources, seeing)
+        Images of single galaxies, for the smooth/disk head: what else is seen on them is not labelled, and says
+        nothing of the others, unless there is nothing else.
+    start : WeightCard, optional
+        Of the weights that training went on from: what a hundred answers or fewer would have to calibrate stays as it
+        was there.
 
     Returns
     -------
@@ -81,19 +102,26 @@ def calibrate(weights: Weights, scenes: Sequence[Labelled], *, real: Sequence[La
         The threshold is where F1 is highest. Without scenes the logits stay as they are, the
         threshold is 0.5 and there are no metrics.
     """
-    if not scenes:
+    if not scenes and not real:
+        scenes, galaxies = galaxies, ()
+    if not scenes and not real:
         logger.warning("%s: no validation scenes, so its probabilities are not calibrated", weights.path)
-        return CalibrationResult({head: Calibration() for head in HEADS}, 0.5, {})
+        return CalibrationResult({head: Calibration() for head in HEADS}, 0.5, {}, {})
     runtime = Runtime(weights, device="cpu")
-    scored = [_score(runtime, snr, sources) for snr, sources in scenes]
-    held = scored[::_HELD_OUT]
-    fit = [s for i, s in enumerate(scored) if i % _HELD_OUT] or scored
-    calibration = {head: fit_platt(*_known(fit, head)) for head in HEADS}
-    calibration[BY_EXTENT] = _fit_by_extent(
-        fit, [_score(runtime, snr, sources) for snr, sources in real], calibration["galaxy"]
-    )
+    *parts, single = (_split([_score(runtime, *scene) for scene in group]) for group in (scenes, real, galaxies))
+    fit, held = ([s for part in parts for s in part[use]] for use in (0, 1))
+    known = {head: _known([*fit, *single[0]] if head == "disk" else fit, head) for head in HEADS}
+    calibration = {head: fit_platt(*answers) for head, answers in known.items()}
+    calibration[BY_EXTENT] = _fit_by_extent([part[0] for part in parts], calibration["galaxy"])
     threshold = _best_threshold(fit, calibration["source"])
-    return CalibrationResult(calibration, threshold, _metrics(held, calibration))
+    if start is not None:
+        few = {head for head, answers in known.items() if len(answers[0]) <= _FEW}
+        few |= {BY_EXTENT} if "galaxy" in few else set()
+        calibration |= {head: start.calibration[head] for head in few if head in start.calibration}
+        threshold = start.threshold if "source" in few else threshold
+    answers = _answers(held, single[1], calibration)
+    curves = {head: _rounded(reliability(*answers[_CATALOGUED.get(head, head)])) for head in HEADS}
+    return CalibrationResult(calibration, threshold, _metrics(held, calibration, answers), curves)
 
 
 def fit_platt(
@@ -149,14 +177,14 @@ def fit_platt(
     return Calibration(slope=max(slope, 1e-3), weight=brighter, extent=wider, offset=offset)
 
 
-def _fit_by_extent(simulated: Sequence[_Scored], real: Sequence[_Scored], network: Calibration) -> Calibration:
+def _fit_by_extent(groups: Sequence[Sequence[_Scored]], network: Calibration) -> Calibration:
     """Calibrate the galaxy head's probability together with the measured extent.
 
     Real labels, where there are any, weigh as much as all simulated ones together: the mix of
     sizes and colours in a simulation is only a guess at that of the sky.
     """
     rows, weights = [], []
-    for group in (simulated, real):
+    for group in groups:
         parts = [_extent_rows(scored, network) for scored in group]
         rows += parts
         n = sum(len(part) for part in parts)
@@ -196,16 +224,48 @@ def expected_calibration_error(probability: Floats, target: Floats, *, bins: int
     >>> expected_calibration_error(np.full(4, 0.75), np.array([1.0, 1.0, 1.0, 0.0]), bins=1)
     0.0
     """
+    curve = reliability(probability, target, bins=bins)
+    return float(sum(n * abs(said - true) for said, true, n in curve) / max(len(probability), 1))
+
+
+def reliability(probability: Floats, target: Floats, *, bins: int = 10) -> Reliability:
+    """What was said against what came true, in bins of equal count.
+
+    Parameters
+    ----------
+    probability, target : ndarray
+        ``(n,)``; targets 0, 1 or a fraction.
+    bins : int
+        Number of bins; empty ones are left out.
+
+    Returns
+    -------
+    tuple of (float, float, int)
+        Mean probability, mean target and count of each bin, least probable first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> reliability(np.array([0.2, 0.4, 0.9]), np.array([0.0, 1.0, 1.0]), bins=3)
+    ((0.2, 0.0, 1), (0.4, 1.0, 1), (0.9, 1.0, 1))
+    """
     order = np.argsort(probability, kind="stable")
     parts = [p for p in np.array_split(order, bins) if len(p)]
-    distance = sum(len(p) * abs(probability[p].mean() - target[p].mean()) for p in parts)
-    return float(distance / max(len(order), 1))
+    return tuple((float(probability[p].mean()), float(target[p].mean()), len(p)) for p in parts)
 
 
-def _score(runtime: Runtime, snr: NDArray[np.float32], sources: NDArray[np.void]) -> _Scored:
+def _split(scored: list[_Scored]) -> tuple[list[_Scored], list[_Scored]]:
+    """What calibrates, and what measures the calibration; a single scene does both."""
+    return [s for i, s in enumerate(scored) if i % _HELD_OUT] or scored, scored[::_HELD_OUT]
+
+
+def _rounded(curve: Reliability) -> Reliability:
+    return tuple((round(said, 4), round(true, 4), n) for said, true, n in curve)
+
+
+def _score(runtime: Runtime, snr: NDArray[np.float32], sources: NDArray[np.void], seeing: float) -> _Scored:
     card = runtime.weights.card
-    cube = pad_to_multiple(network_input(snr, card.inputs), card.architecture.stride)
-    boxes = decode(runtime(cube), card.levels, threshold=_LOWEST_LOGIT)
+    boxes = decode(runtime(card_input(card, snr, seeing)), card.levels, threshold=_LOWEST_LOGIT)
     truth = sources[~sources["ignore"]]
     match = match_positions(boxes.x, boxes.y, boxes.source, truth["x"], truth["y"], radius=_RADIUS)
     real = match.matched.astype(float)
@@ -256,16 +316,35 @@ def _best_threshold(scored: Sequence[_Scored], calibration: Calibration) -> floa
     return round(curve.best_score, 3) if np.isfinite(curve.best_score) else 0.5
 
 
-def _metrics(scored: Sequence[_Scored], calibration: dict[str, Calibration]) -> dict[str, float]:
-    metrics: dict[str, float] = {}
+def _answers(
+    scored: Sequence[_Scored], galaxies: Sequence[_Scored], calibration: dict[str, Calibration]
+) -> dict[str, tuple[Floats, Floats]]:
+    """Calibrated probabilities and what was so, of the network's heads and of p_galaxy in a catalogue."""
+    answers = {}
     for name in HEADS:
-        logit, light, target = _known(scored, name)
+        logit, light, target = _known([*scored, *galaxies] if name == "disk" else scored, name)
+        answers[name] = calibration[name].probability(logit, light), target
+    joined = [_in_catalogue(s, calibration) for s in scored]
+    target = np.concatenate([s.galaxy for s in scored])
+    known = np.isfinite(target)
+    answers[BY_EXTENT] = np.concatenate(joined)[known], target[known]
+    return answers
+
+
+def _in_catalogue(scored: _Scored, calibration: dict[str, Calibration]) -> Floats:
+    """p_galaxy of a scene's sources as `classify` gives it: with the extent, where that is known."""
+    logit, extent = _extent(scored, calibration["galaxy"])
+    combined = calibration[BY_EXTENT].probability(logit, np.nan_to_num(scored.snr), np.nan_to_num(extent))
+    return np.where(np.isfinite(extent), combined, 1 / (1 + np.exp(-logit)))
+
+
+def _metrics(
+    scored: Sequence[_Scored], calibration: dict[str, Calibration], answers: dict[str, tuple[Floats, Floats]]
+) -> dict[str, float]:
+    metrics: dict[str, float] = {}
+    for name, (p, target) in answers.items():
         if len(target):
-            _add_metrics(metrics, name, calibration[name].probability(logit, light), target)
-    rows = [_extent_rows(s, calibration["galaxy"]) for s in scored]
-    logit, snr, target, extent = np.concatenate(rows).T if rows else np.zeros((4, 0))
-    if len(target):
-        _add_metrics(metrics, BY_EXTENT, calibration[BY_EXTENT].probability(logit, snr, extent), target)
+            _add_metrics(metrics, name, p, target)
     curve = _detection(scored, calibration["source"])
     metrics["average_precision"], metrics["best_f1"] = curve.average_precision, curve.best_f1
     return {name: round(value, 4) for name, value in metrics.items()}

@@ -10,13 +10,12 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.evaluation.intervals import CONFIDENCE, wilson
 from astrogalaxy.evaluation.matching import Match, match_positions, match_sky, precision_recall
 from astrogalaxy.evaluation.truth import read_truth
 
 __all__ = ["CatalogScore", "Estimate", "evaluate_catalog", "read_truth"]
 
-# Intervals are those of one standard deviation.
-_CONFIDENCE = 0.6827
 _ARCSEC = 1.0
 
 Bools = NDArray[np.bool_]
@@ -285,18 +284,16 @@ def _inside(table: Table, region: Region | None, what: str) -> Bools:
 
 def _share(k: int, n: int) -> Estimate:
     """Share with its Wilson interval."""
-    from astropy.stats import binom_conf_interval
-
     if not n:
         return Estimate(float("nan"), float("nan"), float("nan"), 0)
-    low, high = binom_conf_interval(int(k), n, confidence_level=_CONFIDENCE, interval="wilson")
+    low, high = wilson(k, n)
     return Estimate(float(k / n), float(low), float(high), int(n))
 
 
 def _estimate(value: float, samples: Floats | None, n: int) -> Estimate:
     if samples is None:
         return Estimate(float(value), float("nan"), float("nan"), n)
-    low, high = np.quantile(samples, [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    low, high = np.quantile(samples, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(float(value), float(low), float(high), n)
 
 

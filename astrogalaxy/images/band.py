@@ -9,15 +9,23 @@ import numpy as np
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.background import Mesh, make_mesh
+from astrogalaxy.images.inputs import AlteredPlane
+from astrogalaxy.images.seeing import estimate_seeing
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from astropy.io import fits
     from numpy.typing import NDArray
 
     from astrogalaxy.images.inputs import Plane
 
 __all__ = ["Band", "Pixels"]
+
+# The seeing is measured on at most this many squares of this side: the memory stays bounded,
+# and more stars would not make it better.
+_SQUARES, _SQUARE = 3, 1024
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ class Band:
         self.box = box
         self._plane, self._masks, self._weight = plane, masks, weight
         self._mesh: Mesh | None = None
+        self._seeing: float | None = None
         for label, extra in [("mask", mask) for mask in masks] + [("weight map", weight)]:
             if extra is not None and extra.shape != plane.shape:
                 msg = f"{extra.origin}: this {label} has shape {extra.shape}"
@@ -147,6 +156,36 @@ class Band:
             raise ImageError(msg)
         self._mesh = mesh
 
+    @property
+    def seeing(self) -> float:
+        """Half-light diameter of stars in pixels (for a Gaussian its FWHM), measured when first asked for.
+
+        NaN where there are too few stars. Large bands are sampled on nine squares. Set it to
+        restore a value measured earlier.
+
+        Raises
+        ------
+        astrogalaxy.errors.ImageError
+            If the band has no usable pixels, or its file cannot be read.
+        """
+        if self._seeing is None:
+            self._seeing = estimate_seeing(self.pixels(section) for section in self._squares())
+        return self._seeing
+
+    @seeing.setter
+    def seeing(self, seeing: float) -> None:
+        self._seeing = float(seeing)
+
+    def _squares(self) -> Iterator[Section]:
+        """Sections that stand for the band: all of it where it is small."""
+        ny, nx = self.shape
+        if ny * nx <= (_SQUARES * _SQUARE) ** 2:
+            yield Section.whole(self.shape)
+            return
+        for y in _starts(ny):
+            for x in _starts(nx):
+                yield Section(x, min(x + _SQUARE, nx), y, min(y + _SQUARE, ny))
+
     def pixels(self, section: Section | None = None) -> Pixels:
         """Read a section: background-subtracted pixels with their noise and masks.
 
@@ -177,6 +216,22 @@ class Band:
         data[bad] = 0
         return Pixels(data, noise, bad, saturated, section)
 
+    def altered(self, alter: Callable[[Section, NDArray[np.float32]], NDArray[np.float32]]) -> Band:
+        """Return the same band with pixels that are changed as they are read.
+
+        Maps and calibration stay; sky and seeing are measured anew, on the changed pixels.
+
+        Parameters
+        ----------
+        alter : callable
+            Gives the new pixels of a section from the section and its pixels as in the file
+            (background and NaN included); a pixel must come out the same whatever the section.
+        """
+        return Band(
+            self.name, AlteredPlane(self._plane, alter), masks=self._masks, weight=self._weight,
+            zeropoint=self.zeropoint, gain=self.gain, saturation=self.saturation, box=self.box,
+        )  # fmt: skip
+
     def _read(self, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
         """Pixels as in the file, NaN included; which of them are bad; and their weights."""
         data = self._plane.read(section)
@@ -196,6 +251,12 @@ class Band:
             msg = f"{self.origin}: {section} does not lie within its {self.shape[1]} x {self.shape[0]} pixels"
             raise ImageError(msg)
         return section
+
+
+def _starts(size: int) -> list[int]:
+    """Where evenly spread squares start along one axis."""
+    last = max(size - _SQUARE, 0)
+    return sorted({round(last * i / (_SQUARES - 1)) for i in range(_SQUARES)})
 
 
 def _usable(weight: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from astrogalaxy.images.tiling import Section
 
-__all__ = ["ArrayPlane", "Plane", "as_plane"]
+__all__ = ["AlteredPlane", "ArrayPlane", "Plane", "as_plane"]
 
 
 class Plane(Protocol):
@@ -89,6 +90,52 @@ class ArrayPlane:
         if isinstance(part, np.ma.MaskedArray):
             pixels[np.ma.getmaskarray(part)] = np.nan
         return pixels
+
+
+@dataclass(frozen=True)
+class AlteredPlane:
+    """An image whose pixels are changed as they are read, so that it need never be held whole.
+
+    Parameters
+    ----------
+    plane : Plane
+        The image.
+    alter : callable
+        Gives the new pixels of a section from the section and its pixels, NaN included; a
+        pixel must come out the same whatever section it is part of.
+    """
+
+    plane: Plane
+    alter: Callable[[Section, NDArray[np.float32]], NDArray[np.float32]]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.plane.shape
+
+    @property
+    def wcs(self) -> Any:
+        """Celestial WCS, or None."""
+        return self.plane.wcs
+
+    @property
+    def header(self) -> fits.Header | None:
+        """Header of the image, or None."""
+        return self.plane.header
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Cards of the header."""
+        return self.plane.keywords
+
+    @property
+    def origin(self) -> str:
+        """File or description."""
+        return self.plane.origin
+
+    def read(self, section: Section) -> NDArray[np.float32]:
+        """Pixels of a section, changed."""
+        return self.alter(section, self.plane.read(section))
 
 
 def as_plane(source: Any, *, hdu: str | int = "auto", origin: str = "image") -> Plane:

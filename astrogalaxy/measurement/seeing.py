@@ -1,17 +1,14 @@
-"""The size of stars on an image, the ruler for everything that is wider."""
+"""The size of the stars of a catalogue, the ruler for everything that is wider."""
 
 from __future__ import annotations
 
 import numpy as np
-import sep
 from numpy.typing import ArrayLike, NDArray
 
 from astrogalaxy.catalog.flags import has_flags
 
-__all__ = ["estimate_seeing", "relative_extent", "star_radius"]
+__all__ = ["relative_extent", "star_radius"]
 
-_MIN_STARS = 5
-_DETECT_SIGMA = 10.0
 _NOT_ALONE = ("blended", "deblended", "bad_centroid")
 # A star that can serve as a ruler.
 _CLEAR, _CLEAR_SNR, _MIN_CLEAR = 0.8, 25.0, 6
@@ -68,33 +65,3 @@ def relative_extent(radius: ArrayLike, ruler: float, *, flags: ArrayLike = 0) ->
     with np.errstate(divide="ignore", invalid="ignore"):
         extent = np.clip(np.log(radius / ruler), -0.7, 1.5)
     return np.where(has_flags(flags, *_NOT_ALONE), np.nan, extent)
-
-
-def estimate_seeing(data: NDArray[np.float32], noise: NDArray[np.float32]) -> float:
-    """FWHM of stars in pixels, as twice the half-light radius of bright compact sources.
-
-    Parameters
-    ----------
-    data, noise : ndarray
-        Background-subtracted image and its noise, ``(ny, nx)`` native float32.
-
-    Returns
-    -------
-    float
-        NaN where fewer than five sources are bright enough.
-    """
-    found = sep.extract(data, _DETECT_SIGMA, err=noise, minarea=6)
-    found = found[(found["flag"] == 0) & (found["b"] / found["a"] > 0.7)]
-    if len(found) < _MIN_STARS:
-        return float("nan")
-    radius, _ = sep.flux_radius(
-        data, found["x"], found["y"], np.maximum(6 * found["a"], 6.0), 0.5,
-        normflux=found["flux"], subpix=5,
-    )  # fmt: skip
-    radius = np.sort(radius[np.isfinite(radius) & (radius > 0.5)])
-    if len(radius) < _MIN_STARS:
-        return float("nan")
-    # stars crowd at the small end: the densest stretch that holds a tenth of the sources
-    width = max(len(radius) // 10, _MIN_STARS) - 1
-    start = int(np.argmin((radius[width:] - radius[: len(radius) - width]) / radius[width:]))
-    return float(2 * np.median(radius[start : start + width + 1]))

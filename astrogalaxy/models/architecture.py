@@ -41,12 +41,20 @@ class Architecture:
         seeing-limited surveys, ``(8, 16, 32)`` as published.
     inputs : int
         Input channels onto which the bands are mapped.
+    seeing : bool
+        Whether one more channel holds the seeing.
     """
 
     size: str = "nano"
     levels: tuple[int, ...] = (4, 8, 16)
     inputs: int = 3
+    seeing: bool = False
     name: str = "astroyolo"
+
+    @property
+    def channels(self) -> int:
+        """Input channels, that of the seeing among them."""
+        return self.inputs + self.seeing
 
     @property
     def stride(self) -> int:

@@ -56,6 +56,7 @@ class WeightCard(_Strict):
     size: str = Field(description="member of the YOLOX family")
     levels: tuple[int, ...] = Field(description="strides of the pyramid's levels, finest first")
     inputs: int = Field(description="input channels onto which the bands are mapped")
+    seeing_input: bool = Field(False, description="whether the seeing of the image is an input channel of its own")
     bands: str = Field(description="bands wanted, and how they are mapped onto the input channels")
     min_bands: int = Field(1, description="fewest bands that can be served")
     max_bands: int = Field(description="most bands that can be served")
@@ -68,6 +69,10 @@ class WeightCard(_Strict):
     metrics: dict[str, float] = Field(description="measured on held-out data")
     metrics_command: str = Field(description="command that gives the metrics")
     calibration: dict[str, Calibration] = Field(description="logits to probabilities")
+    reliability: dict[str, tuple[tuple[float, float, int], ...]] = Field(
+        default_factory=dict,
+        description="per head and bin on held-out data: mean probability, share that was so, number of sources",
+    )
     threshold: float = Field(description="default det_score below which a source is dropped")
     sha256: str = Field(description="hash of the tensors")
 
@@ -86,7 +91,7 @@ class WeightCard(_Strict):
     @property
     def architecture(self) -> Architecture:
         """Shape of the network."""
-        return Architecture(self.size, self.levels, self.inputs)
+        return Architecture(self.size, self.levels, self.inputs, self.seeing_input)
 
     @classmethod
     def from_json(cls, text: str, *, source: str) -> WeightCard:

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Band, Image, Section
-from astrogalaxy.measurement.seeing import estimate_seeing
 from astrogalaxy.simulation.population import draw_population
 from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, Conditions, SurveyProfile
-from astrogalaxy.simulation.render import draw_sources
+from astrogalaxy.simulation.render import draw_sources, star_size
 from astrogalaxy.simulation.truth import complete_truth
 
 __all__ = ["Injected", "inject_sources", "observed_conditions"]
@@ -52,17 +51,14 @@ def observed_conditions(image: Image, rng: np.random.Generator) -> Conditions:
     ImageError
         If no band has enough stars for its seeing.
     """
-    seeing, noise = {}, {}
-    for name, band in image.bands.items():
-        pixels = band.pixels()
-        seeing[name] = estimate_seeing(pixels.data, pixels.noise) * image.pixel_scale
-        noise[name] = float(np.median(pixels.noise))
+    seeing = {name: band.seeing * image.pixel_scale for name, band in image.bands.items()}
+    noise = {name: _noise(band) for name, band in image.bands.items()}
     known = [value for value in seeing.values() if np.isfinite(value)]
     if not known:
         msg = f"{image.name or 'image'}: too few stars to measure the seeing; give `conditions`"
         raise ImageError(msg)
     seeing = {b: v if np.isfinite(v) else float(np.median(known)) for b, v in seeing.items()}
-    return Conditions(
+    conditions = Conditions(
         seeing,
         noise,
         beta=float(rng.uniform(2.6, 4.5)),
@@ -70,6 +66,23 @@ def observed_conditions(image: Image, rng: np.random.Generator) -> Conditions:
         crowding=float(rng.lognormal(0, 0.5)),
         clustering=float(rng.lognormal(0, 0.4)),
     )
+    return replace(conditions, seeing=_widths(conditions, image.pixel_scale))
+
+
+def _noise(band: Band) -> float:
+    """Typical noise of a band's pixels, from its mesh alone."""
+    ny, nx = band.shape
+    middle = Section(nx // 2, nx // 2 + 1, 0, ny)
+    return float(np.median(band.mesh.noise(middle)))
+
+
+def _widths(conditions: Conditions, pixel_scale: float) -> dict[str, float]:
+    """FWHM of the Moffat profiles whose stars are as wide as those measured."""
+    wanted, width = conditions.seeing, dict(conditions.seeing)
+    for _ in range(3):
+        drawn = replace(conditions, seeing=width)
+        width = {b: width[b] * wanted[b] / (star_size(drawn, b, pixel_scale) * pixel_scale) for b in wanted}
+    return width
 
 
 def inject_sources(

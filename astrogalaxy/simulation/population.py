@@ -21,6 +21,21 @@ _BRIGHTEST = 14.0
 # Sources are drawn to this much below the five-sigma limit: they are the confusion noise.
 _BELOW_LIMIT = 0.8
 _SERSIC_BULGE = (1.5, 2.0, 3.0, 4.0)
+# Colours along the stellar locus (Covey et al. 2007, rounded) against g - i.
+_LOCUS = np.array([
+    # g-i    u-g   g-r    r-i    i-z   z-y
+    [-0.5,  0.00, -0.35, -0.15, -0.15, -0.08],
+    [ 0.0,  0.85,  0.05, -0.05, -0.05, -0.03],
+    [ 0.3,  0.95,  0.22,  0.08,  0.02,  0.01],
+    [ 0.6,  1.20,  0.44,  0.16,  0.06,  0.03],
+    [ 1.0,  1.70,  0.72,  0.28,  0.13,  0.06],
+    [ 1.5,  2.20,  1.08,  0.42,  0.22,  0.11],
+    [ 2.0,  2.50,  1.34,  0.66,  0.36,  0.18],
+    [ 2.5,  2.60,  1.40,  1.10,  0.58,  0.28],
+    [ 3.0,  2.70,  1.44,  1.56,  0.84,  0.42],
+    [ 3.6,  2.70,  1.50,  2.10,  1.15,  0.60],
+])  # fmt: skip
+_LOCUS_BANDS = ("u", "g", "r", "i", "z", "y")
 
 Floats = NDArray[np.float64]
 
@@ -56,13 +71,15 @@ def draw_population(
     limit = profile.depth.get("r", max(profile.depth.values())) + _BELOW_LIMIT
     n_star = rng.poisson(area * _counts(_STARS * conditions.crowding, _STAR_SLOPE, limit))
     n_galaxy = rng.poisson(area * _counts(_GALAXIES * conditions.clustering, _GALAXY_SLOPE, limit))
+    nearby = _nearby(rng.poisson(conditions.nearby), area, rng)
     mag = np.concatenate(
-        [_magnitudes(n_star, _STAR_SLOPE, limit, rng), _magnitudes(n_galaxy, _GALAXY_SLOPE, limit, rng)]
+        [_magnitudes(n_star, _STAR_SLOPE, limit, rng), _magnitudes(n_galaxy, _GALAXY_SLOPE, limit, rng), nearby["mag"]]
     )
-    galaxy = np.arange(n_star + n_galaxy) >= n_star
+    galaxy = np.arange(len(mag)) >= n_star
     table = Table({"class": np.where(galaxy, "galaxy", "star")})
     late = galaxy & (rng.random(len(galaxy)) < 0.67)
-    for name, values in _structure(mag, galaxy, late, rng).items():
+    given = np.concatenate([np.full(n_star + n_galaxy, np.nan), nearby["radius"]])
+    for name, values in _structure(mag, galaxy, late, rng, radius=given).items():
         table[name] = values
     colours = _colours(profile.bands, galaxy, late, rng)
     for band in profile.bands:
@@ -80,13 +97,23 @@ def _magnitudes(n: int, slope: float, limit: float, rng: np.random.Generator) ->
     return limit + np.log10(rng.uniform(floor, 1, n)) / slope
 
 
+def _nearby(n: int, area: float, rng: np.random.Generator) -> dict[str, Floats]:
+    """Magnitudes and half-light radii of big galaxies: a network that saw few takes them to pieces."""
+    mag = rng.uniform(13, 18, n)
+    # the larger ones would fill the field
+    largest = 0.1 * np.sqrt(area) * 60
+    radius = np.minimum(6 * 10 ** (-0.15 * (mag - 15)) * 10 ** rng.normal(0, 0.2, n), largest)
+    return {"mag": mag, "radius": radius}
+
+
 def _structure(
-    mag: Floats, galaxy: NDArray[np.bool_], late: NDArray[np.bool_], rng: np.random.Generator
+    mag: Floats, galaxy: NDArray[np.bool_], late: NDArray[np.bool_], rng: np.random.Generator, *, radius: Floats
 ) -> dict[str, Floats]:
+    """Shapes; half-light radii where ``radius`` does not give them (NaN)."""
     n = len(mag)
-    # median half-light radius of real galaxies: 0.85 arcsec at r = 21, shrinking fainter
-    radius = 0.85 * 10 ** (-0.13 * (mag - 21)) * 10 ** rng.normal(0, 0.2, n)
-    radius = np.clip(radius, 0.1, 15)
+    # half-light radii as fits to galaxies in HST's COSMOS field have them: median 0.7 arcsec at r = 21
+    usual = np.clip(0.7 * 10 ** (-0.1 * (mag - 21)) * 10 ** rng.normal(0, 0.26, n), 0.08, 15)
+    radius = np.where(np.isfinite(radius), radius, usual)
     cos_i = rng.uniform(0, 1, n)
     structure = {
         "bulge_fraction": np.where(late, rng.beta(1, 4, n), rng.uniform(0.75, 1.0, n)),
@@ -109,18 +136,37 @@ def _colours(
     late: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> dict[str, Floats]:
-    """Magnitude minus that at 623 nm: black bodies for stars, a broken power law for galaxies."""
+    """Magnitude minus that in r: the stellar locus for stars, a broken power law for galaxies."""
     n = len(galaxy)
-    temperature = np.clip(10 ** rng.normal(np.log10(4300), 0.11, n), 2900, 12000)
     break_at = 400 * (1 + rng.gamma(2.2, 0.17, n))
     step = np.where(late, rng.uniform(0.1, 0.7, n), rng.uniform(0.7, 1.3, n))
     slope = np.where(late, rng.normal(0.6, 0.4, n), rng.normal(1.5, 0.3, n))
 
     def magnitude(wavelength: float) -> Floats:
-        x = 1.4388e7 / (wavelength * temperature)
-        star = -2.5 * np.log10(1 / (wavelength**3 * np.expm1(x)))
         below = 1 / (1 + np.exp((wavelength - break_at) / 25))
-        return np.where(galaxy, step * below - slope * np.log(wavelength / 623), star)
+        return step * below - slope * np.log(wavelength / 623)
 
-    zero = magnitude(BAND_WAVELENGTHS["r"])
-    return {band: magnitude(BAND_WAVELENGTHS[band]) - zero + rng.normal(0, 0.05, n) for band in bands}
+    zero, star = magnitude(BAND_WAVELENGTHS["r"]), _star_colours(bands, n, rng)
+    return {
+        band: np.where(galaxy, magnitude(BAND_WAVELENGTHS[band]) - zero, star[band]) + rng.normal(0, 0.04, n)
+        for band in bands
+    }
+
+
+def _star_colours(bands: tuple[str, ...], n: int, rng: np.random.Generator) -> dict[str, Floats]:
+    """Magnitude minus that in r along the stellar locus; in the infrared that of a black body beyond y."""
+    kind = rng.random(n)
+    # the halo's turn-off stars, the disk's red dwarfs, and a few blue ones
+    red, turn_off, blue = rng.normal(2.4, 0.5, n), rng.gamma(4, 0.18, n), rng.uniform(-0.5, 0.3, n)
+    g_i = np.clip(np.select([kind < 0.5, kind < 0.95], [red, turn_off], blue), -0.5, 3.6)
+    steps = [np.interp(g_i, _LOCUS[:, 0], column) for column in _LOCUS.T[1:]]
+    from_u = np.concatenate([np.zeros((1, n)), -np.cumsum(steps, axis=0)])
+    locus = dict(zip(_LOCUS_BANDS, from_u - from_u[_LOCUS_BANDS.index("r")], strict=True))
+    locus["Y"] = locus["y"]
+    temperature = np.interp(g_i, [-0.5, 0.5, 1.5, 3.0], [12000, 6200, 4500, 3000])
+
+    def body(wavelength: float) -> Floats:
+        return 2.5 * np.log10(wavelength**3 * np.expm1(1.4388e7 / (wavelength * temperature)))
+
+    beyond = {band: locus["y"] + body(w) - body(BAND_WAVELENGTHS["y"]) for band, w in BAND_WAVELENGTHS.items()}
+    return {band: locus.get(band, beyond[band]) for band in bands}

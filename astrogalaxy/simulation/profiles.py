@@ -17,6 +17,14 @@ BAND_WAVELENGTHS = {
 
 #: Factors by which `vary` changes the pixel scale, at most.
 SCALE_RANGE = (0.8, 1.2)
+# How often `vary` gives other bands than the survey's usual ones, and how often a field is crowded.
+_OTHER_BANDS, _CROWDED = 0.2, 0.22
+# Factor on the counts of stars in crowded fields: up to those of the Galactic plane.
+_CROWDING = (3.0, 60.0)
+# Every third scene gets big nearby galaxies, one or a few.
+_NEARBY = 0.4
+# Half of the scenes have up to this share of sources in close pairs.
+_PAIRS = 0.6
 
 
 @dataclass(frozen=True)
@@ -54,19 +62,19 @@ class SurveyProfile:
 #: Ready profiles, by name.
 PROFILES = {
     "sdss": SurveyProfile(
-        "sdss", 0.396, ("g", "r", "i"), (1.05, 1.6),
+        "sdss", 0.396, ("g", "r", "i"), (0.85, 1.65),
         {"u": 22.1, "g": 23.1, "r": 22.7, "i": 22.2, "z": 20.7}, 22.5, 200.0, 14.0,
     ),
     "decam": SurveyProfile(
-        "decam", 0.262, ("g", "r", "z"), (0.8, 1.5),
+        "decam", 0.262, ("g", "r", "z"), (0.75, 1.6),
         {"g": 24.5, "r": 24.0, "i": 23.5, "z": 23.0}, 22.5, 400.0, 16.0,
     ),
     "hsc": SurveyProfile(
-        "hsc", 0.168, ("g", "r", "i"), (0.5, 0.95),
+        "hsc", 0.168, ("g", "r", "i"), (0.45, 1.0),
         {"g": 26.6, "r": 26.2, "i": 26.0, "z": 25.3, "y": 24.5}, 27.0, 3.0, 18.5,
     ),
     "panstarrs": SurveyProfile(
-        "panstarrs", 0.25, ("g", "r", "i"), (0.95, 1.4),
+        "panstarrs", 0.25, ("g", "r", "i"), (0.9, 1.5),
         {"g": 23.3, "r": 23.2, "i": 23.1, "z": 22.3, "y": 21.3}, 25.0, 1.0, 14.5,
     ),
 }  # fmt: skip
@@ -90,6 +98,19 @@ class Conditions:
         Factor on the counts of stars.
     clustering : float
         Factor on the counts of galaxies.
+    pairs : float
+        Share of the sources that are put close beside another one, as chance seldom does.
+    nearby : float
+        Expected number of big nearby galaxies, far more than the sky has.
+    halo : float
+        Share of a star's light in a halo wider than the Moffat profile.
+    spikes : float
+        Share of a star's light in its four diffraction spikes.
+    spike_angle : float
+        Direction of the first spike, radian.
+    bleeding : int, optional
+        Direction in which the charge of saturated stars runs over: 0 along columns, 1 along
+        rows; not at all by default.
     """
 
     seeing: dict[str, float]
@@ -98,14 +119,25 @@ class Conditions:
     shear: tuple[float, float]
     crowding: float
     clustering: float
+    pairs: float = 0.0
+    nearby: float = 0.0
+    halo: float = 0.0
+    spikes: float = 0.0
+    spike_angle: float = 0.0
+    bleeding: int | None = None
 
 
 def vary(profile: SurveyProfile, rng: np.random.Generator) -> SurveyProfile:
-    """Return the profile with pixel scale and depth of a survey near it (domain randomisation)."""
+    """Return the profile with pixel scale, depth and bands of a survey near it (domain randomisation)."""
     scale = profile.pixel_scale * float(rng.uniform(*SCALE_RANGE))
     shift = float(rng.normal(0, 0.5))
     depth = {band: m + shift + float(rng.normal(0, 0.2)) for band, m in profile.depth.items()}
-    return replace(profile, pixel_scale=scale, depth=depth)
+    bands = profile.bands
+    if rng.random() < _OTHER_BANDS:
+        known = sorted(depth, key=BAND_WAVELENGTHS.__getitem__)
+        chosen = np.sort(rng.choice(len(known), int(rng.integers(1, len(known) + 1)), replace=False))
+        bands = tuple(known[i] for i in chosen)
+    return replace(profile, pixel_scale=scale, depth=depth, bands=bands)
 
 
 def draw_conditions(profile: SurveyProfile, rng: np.random.Generator) -> Conditions:
@@ -117,14 +149,20 @@ def draw_conditions(profile: SurveyProfile, rng: np.random.Generator) -> Conditi
         seeing[band] = base * chromatic * float(rng.lognormal(0, 0.05))
         noise[band] = _sky_noise(profile, band)
     angle, size = rng.uniform(0, np.pi), min(abs(rng.normal(0, 0.03)), 0.1)
-    crowded = rng.random() < 0.12
+    crowded = rng.random() < _CROWDED
     return Conditions(
         seeing=seeing,
         noise=noise,
         beta=float(rng.uniform(2.4, 4.8)),
         shear=(float(size * np.cos(2 * angle)), float(size * np.sin(2 * angle))),
-        crowding=float(rng.lognormal(1.8, 0.5) if crowded else rng.lognormal(0, 0.6)),
+        crowding=float(np.exp(rng.uniform(*np.log(_CROWDING))) if crowded else rng.lognormal(0, 0.6)),
         clustering=float(rng.lognormal(0, 0.4)),
+        pairs=float(rng.uniform(0, _PAIRS)) if rng.random() < 0.5 else 0.0,
+        nearby=_NEARBY,
+        halo=float(rng.uniform(0, 0.08)),
+        spikes=float(rng.uniform(0, 0.015)) if rng.random() < 0.7 else 0.0,
+        spike_angle=float(rng.uniform(0, np.pi / 2)),
+        bleeding=int(rng.integers(2)) if rng.random() < 0.4 else None,
     )
 
 

@@ -9,9 +9,10 @@ import numpy as np
 from astropy.table import Row, Table
 from numpy.typing import NDArray
 
+from astrogalaxy.images.seeing import half_light_radius
 from astrogalaxy.simulation.profiles import Conditions, SurveyProfile
 
-__all__ = ["Stamp", "draw_sources", "point_spread"]
+__all__ = ["Stamp", "draw_sources", "point_spread", "star_size"]
 
 # Training scenes need no accuracy beyond the noise: coarse transforms draw ten times faster.
 _FAST = galsim.GSParams(
@@ -20,9 +21,14 @@ _FAST = galsim.GSParams(
     kvalue_accuracy=1e-4,
     xvalue_accuracy=1e-4,
     stepk_minimum_hlr=3,
+    minimum_fft_size=48,
     maximum_fft_size=8192,
 )
 _SMALLEST, _LARGEST = 20, 1200
+# Halo and spikes are drawn around stars that are brighter than this much fainter than saturation.
+_SHOWS_HALO = 2.5
+# Their profiles, in units of the seeing: core of the halo, width and length of the spikes.
+_HALO_CORE, _SPIKE_WIDTH, _SPIKE_LENGTH = 3.0, 0.35, 10.0
 
 Image = NDArray[np.float32]
 Positions = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -50,6 +56,15 @@ def point_spread(conditions: Conditions, band: str, *, accurate: bool = False) -
     """Return the PSF of a band: a sheared Moffat profile."""
     moffat = galsim.Moffat(beta=conditions.beta, fwhm=conditions.seeing[band], gsparams=None if accurate else _FAST)
     return moffat.shear(g1=conditions.shear[0], g2=conditions.shear[1])
+
+
+def star_size(conditions: Conditions, band: str, pixel_scale: float) -> float:
+    """Half-light diameter of stars in pixels, as `~astrogalaxy.images.Band.seeing` measures it."""
+    half = conditions.seeing[band] / pixel_scale / 2
+    side = 2 * int(6 * half + 8) + 1
+    star = point_spread(conditions, band).drawImage(nx=side, ny=side, scale=pixel_scale).array
+    centre = np.array([side // 2], dtype=float)
+    return 2 * float(half_light_radius(np.ascontiguousarray(star), centre, centre, np.array([half]))[0])
 
 
 def draw_sources(
@@ -121,6 +136,8 @@ def _draw_one(
         stamp.peak[band] = float(light.array.max(initial=0.0))
         power += float(np.sum(light.array.astype(float) ** 2)) / conditions.noise[band] ** 2
         _add(image, light)
+        if shape is None:
+            _add_glare(image, row, flux, *places[band], conditions, band, profile)
     stamp.snr = float(np.sqrt(power))
     return stamp
 
@@ -172,6 +189,53 @@ def _light(profile: galsim.GSObject, x: float, y: float, scale: float, side: int
     ix, iy = round(x), round(y)
     stamp = galsim.ImageF(side + 1, side + 1, xmin=ix - side // 2, ymin=iy - side // 2)
     return profile.drawImage(image=stamp, scale=scale, center=galsim.PositionD(x, y))
+
+
+def _add_glare(
+    image: Image,
+    row: Row,
+    flux: float,
+    x: float,
+    y: float,
+    conditions: Conditions,
+    band: str,
+    profile: SurveyProfile,
+) -> None:
+    """Add halo, spikes and overflowing charge of a bright star: they belong to it, and are no sources."""
+    brighter = profile.saturation + _SHOWS_HALO - float(row[f"mag_{band}"])
+    if brighter < 0:
+        return
+    seeing = conditions.seeing[band] / profile.pixel_scale
+    reach = int(min(seeing * 12 * 10 ** (0.13 * brighter), _LARGEST / 2))
+    ix, iy = round(x), round(y)
+    x0, x1 = max(ix - reach, 0), min(ix + reach + 1, image.shape[1])
+    y0, y1 = max(iy - reach, 0), min(iy + reach + 1, image.shape[0])
+    if x0 >= x1 or y0 >= y1:
+        return
+    dy, dx = np.mgrid[y0:y1, x0:x1].astype(float)
+    dx, dy = (dx - x) / seeing, (dy - y) / seeing
+    around = image[y0:y1, x0:x1]
+    around += (flux / seeing**2 * _glare(dx, dy, conditions)).astype(np.float32)
+    excess = brighter - _SHOWS_HALO
+    if conditions.bleeding is not None and excess > 0:
+        along, across = (dx, dy) if conditions.bleeding else (dy, dx)
+        full = (np.abs(across) < 0.4) & (np.abs(along) < 1.5 * 10 ** (0.3 * excess))
+        # more than any pixel holds: saturation will cut it
+        around[full] = flux
+
+
+def _glare(dx: NDArray[np.float64], dy: NDArray[np.float64], conditions: Conditions) -> NDArray[np.float64]:
+    """Surface brightness of halo and spikes of a star of unit flux, lengths in units of the seeing."""
+    square = dx**2 + dy**2
+    # a power law that falls as r^-3 and holds unit flux
+    glare = conditions.halo / (2 * np.pi * _HALO_CORE**2) * (1 + square / _HALO_CORE**2) ** -1.5
+    if conditions.spikes > 0:
+        norm = conditions.spikes / (4 * np.sqrt(2 * np.pi) * _SPIKE_WIDTH * _SPIKE_LENGTH)
+        for angle in (conditions.spike_angle, conditions.spike_angle + np.pi / 2):
+            along = dx * np.cos(angle) + dy * np.sin(angle)
+            across = square - along**2
+            glare += norm * np.exp(-across / (2 * _SPIKE_WIDTH**2) - np.abs(along) / _SPIKE_LENGTH)
+    return np.asarray(glare)
 
 
 def _add(image: Image, light: galsim.Image) -> None:

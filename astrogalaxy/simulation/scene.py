@@ -18,6 +18,8 @@ from astrogalaxy.simulation.truth import complete_truth
 __all__ = ["Scene", "simulate_scene"]
 
 Pixels = NDArray[np.float32]
+# Separation of close pairs, in FWHM.
+_APART = (0.6, 3.0)
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,27 @@ def simulate_scene(
     table = draw_population(profile, conditions, area, rng)
     table["x"] = rng.uniform(-0.5, shape[1] - 0.5, len(table))
     table["y"] = rng.uniform(-0.5, shape[0] - 0.5, len(table))
+    _pair_up(table, profile, conditions, reference, rng)
     light = {band: np.zeros(shape, np.float32) for band in profile.bands}
     positions = {band: (np.asarray(table["x"]) - dx, np.asarray(table["y"]) - dy) for band, (dx, dy) in offsets.items()}
     stamps = draw_sources(light, table, profile, conditions, positions=positions, rng=rng, accurate=accurate)
     truth = complete_truth(table, stamps, light, profile, conditions, wcs[reference], positions)
     images = {band: _expose(light[band], profile, conditions, band, rng, artefacts=artefacts) for band in profile.bands}
     return Scene(images, wcs, truth, profile, conditions, reference)
+
+
+def _pair_up(
+    table: Table, profile: SurveyProfile, conditions: Conditions, reference: str, rng: np.random.Generator
+) -> None:
+    """Put some of the sources that can be seen close beside another one, in place."""
+    seen = rng.permutation(np.flatnonzero(table[f"mag_{reference}"] < profile.depth[reference]))
+    first, second = seen[0::2], seen[1::2]
+    n = int(rng.binomial(len(second), conditions.pairs))
+    first, second = first[:n], second[:n]
+    apart = rng.uniform(*_APART, n) * conditions.seeing[reference] / profile.pixel_scale
+    angle = rng.uniform(0, 2 * np.pi, n)
+    table["x"][second] = table["x"][first] + apart * np.cos(angle)
+    table["y"][second] = table["y"][first] + apart * np.sin(angle)
 
 
 def _offsets(

@@ -19,7 +19,7 @@ from astrogalaxy.images.fields import Field, find_fields, open_field
 from astrogalaxy.models import Weights
 from astrogalaxy.survey.failures import Failure
 
-__all__ = ["FieldPlan", "Plan", "hash_files", "make_plan"]
+__all__ = ["FieldPlan", "Plan", "hash_files", "make_plan", "open_bands", "tiles_of"]
 
 # Version of what a shard holds: a change here makes every earlier shard stale.
 _SHARD_FORMAT = 1
@@ -135,16 +135,17 @@ def _plan_field(
     failures.extend(problems)
     if image is None:
         return FieldPlan(field_, inputs=inputs)
-    tiles = plan_tiles(
-        image.shape,
-        size=_tile_size(config, memory),
-        overlap=_overlap(config, image.pixel_scale),
-    )
+    tiles = tiles_of(image, config, memory=memory)
     plan = FieldPlan(field_, tuple(image.bands), image.shape, float(image.pixel_scale), tiles, inputs=inputs)
     content = {**settings, "inputs": [inputs.get(p, "") for p in field_.files], "field": plan.name}
     keys = {t.name: _digest({**content, "core": t.core, "outer": t.outer}) for t in tiles}
     plan.keys.update(keys)
     return plan
+
+
+def tiles_of(image: Image, config: SurveyConfig, *, memory: float) -> list[Tile]:
+    """Cut a field into tiles, as large as the settings and the memory of a worker (bytes) allow."""
+    return plan_tiles(image.shape, size=_tile_size(config, memory), overlap=_overlap(config, image.pixel_scale))
 
 
 def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[Failure]]:

@@ -316,7 +316,7 @@ def _record(
         "status": "running",
         "started": started.isoformat(timespec="seconds"),
         "versions": _versions(),
-        "weights": {n: getattr(weights.card, n) for n in ("name", "version", "sha256", "metrics")},
+        "weights": {n: getattr(weights.card, n) for n in ("name", "version", "sha256", "metrics", "reliability")},
         "config_sha256": config.digest(),
         "bands": list(config.images.bands),
         "reference": config.images.reference,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, flag_bits
 from astrogalaxy.detection import Detections, Device, Runtime, find_aligned, open_runtime
-from astrogalaxy.detection.find import check_bands
+from astrogalaxy.detection.find import check_bands, field_seeing
 from astrogalaxy.images import Aligned, Image, Section, Tile
 from astrogalaxy.measurement import Sources, measure, relative_extent, star_radius
 from astrogalaxy.models import BY_EXTENT, WeightCard
@@ -151,7 +151,7 @@ def extract(
     with watch("read"):
         aligned = image.aligned(tile.outer)
     with watch("detect"):
-        found = find_aligned(aligned, runtime, threshold=threshold)
+        found = find_aligned(aligned, runtime, seeing=field_seeing(image, card), threshold=threshold)
     with watch("measure"):
         boxes = (found.x_min, found.x_max, found.y_min, found.y_max)
         sources = Sources(found.x, found.y, *boxes)

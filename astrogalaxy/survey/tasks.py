@@ -21,9 +21,9 @@ from astrogalaxy.images.fields import Field
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.plan import open_bands
 from astrogalaxy.survey.preview import make_preview, preview_step
-from astrogalaxy.survey.stages import Stopwatch, extract
+from astrogalaxy.survey.stages import Stopwatch, TileResult, extract
 
-__all__ = ["TileOutcome", "TileTask", "measure_sky", "process_tile"]
+__all__ = ["TileOutcome", "TileTask", "find_in_tile", "measure_sky", "process_tile", "read_field"]
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class TileOutcome:
 
 
 def measure_sky(task: TileTask) -> None:
-    """Measure background and noise of a field's bands once, for all its tiles.
+    """Measure background and noise of a field's bands, and its seeing, once, for all its tiles.
 
     What cannot be read is found again, and reported, by the tiles.
     """
@@ -116,6 +116,7 @@ def measure_sky(task: TileTask) -> None:
                 for band, opened in image.bands.items()
                 for name, values in opened.mesh.to_arrays().items()
             }
+            arrays["seeing"] = np.array(image.bands[image.reference].seeing)
             with atomic_path(task.sky) as path:
                 np.savez(path, **arrays)
 
@@ -152,18 +153,7 @@ def process_tile(task: TileTask) -> TileOutcome:
 
 
 def _make_shard(task: TileTask, image: Image, known: list[Failure], watch: Stopwatch) -> int:
-    config = task.config
-    device: Device = config.compute.device
-    runtime = open_runtime(config.detection.model, device, task.threads)
-    threshold = config.detection.threshold
-    result = extract(
-        image, task.tile, runtime,
-        bands=config.images.bands,
-        calibrated=dict.fromkeys(config.images.bands, config.images.zeropoint is not None),
-        threshold=None if threshold == "default" else threshold,
-        aperture=_arcsec(config, image.pixel_scale),
-        watch=watch,
-    )  # fmt: skip
+    result = find_in_tile(image, task.tile, task.config, threads=task.threads, watch=watch)
     with watch("write"):
         step = preview_step(image.shape)
         make_preview(result.aligned, task.tile.core, step=step).save(task.preview)
@@ -172,6 +162,40 @@ def _make_shard(task: TileTask, image: Image, known: list[Failure], watch: Stopw
         result.catalog.meta["TILEFAIL"] = json.dumps([asdict(failure) for failure in known])
         result.catalog.write(task.shard, overwrite=True)
     return len(result.catalog)
+
+
+def find_in_tile(
+    image: Image, tile: Tile, config: SurveyConfig, *, threads: int, watch: Stopwatch | None = None
+) -> TileResult:
+    """Find and measure the sources of a tile, with the weights and settings of a survey.
+
+    Parameters
+    ----------
+    image : Image
+        The field.
+    tile : Tile
+        See `~astrogalaxy.survey.stages.extract`.
+    config : SurveyConfig
+        The survey.
+    threads : int
+        CPU threads of the network.
+    watch : Stopwatch, optional
+        Takes the time of the stages.
+
+    Returns
+    -------
+    TileResult
+    """
+    device: Device = config.compute.device
+    threshold = config.detection.threshold
+    return extract(
+        image, tile, open_runtime(config.detection.model, device, threads),
+        bands=config.images.bands,
+        calibrated=dict.fromkeys(config.images.bands, config.images.zeropoint is not None),
+        threshold=None if threshold == "default" else threshold,
+        aperture=_arcsec(config, image.pixel_scale),
+        watch=watch,
+    )  # fmt: skip
 
 
 def _arcsec(config: SurveyConfig, pixel_scale: float) -> float:
@@ -188,7 +212,7 @@ def _open(task: TileTask) -> tuple[Image | None, list[Failure]]:
     if key not in _OPEN:
         while len(_OPEN) >= _KEEP_OPEN:
             _OPEN.popitem(last=False)
-        _OPEN[key] = _read_sky(task)
+        _OPEN[key] = read_field(task.field, task.config, sky=task.sky)
     return _OPEN[key]
 
 
@@ -197,11 +221,30 @@ def forget_fields() -> None:
     _OPEN.clear()
 
 
-def _read_sky(task: TileTask) -> tuple[Image | None, list[Failure]]:
-    image, failures = open_bands(task.field, task.config)
+def read_field(field_: Field, config: SurveyConfig, *, sky: Path | None = None) -> tuple[Image | None, list[Failure]]:
+    """Open a field and measure its sky; bands whose pixels cannot be read are left out.
+
+    Parameters
+    ----------
+    field_ : Field
+        Its files.
+    config : SurveyConfig
+        How to read them.
+    sky : Path, optional
+        Where `measure_sky` has put its sky.
+
+    Returns
+    -------
+    image : Image or None
+        None without the reference band.
+    failures : list of Failure
+        One per band that is missing, refused or damaged.
+    """
+    image, failures = open_bands(field_, config)
     if image is None:
         return None, failures
-    _restore_sky(task.sky, image)
+    if sky is not None:
+        _restore_sky(sky, image)
     reference, good = image.reference, {}
     for name, band in image.bands.items():
         try:
@@ -224,6 +267,7 @@ def _restore_sky(path: Path, image: Image) -> None:
             arrays = {n.split(".", 1)[1]: stored[n] for n in stored.files if n.startswith(f"{band}.")}
             if arrays:
                 opened.mesh = Mesh.from_arrays(arrays)
+        image.bands[image.reference].seeing = float(stored["seeing"])
 
 
 def read_shard(path: Path, key: str) -> SourceCatalog | None:

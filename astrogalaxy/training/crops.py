@@ -24,6 +24,8 @@ _HOPELESS = 0.5 * VISIBLE_SNR
 _INSIDE = 0.5
 # How often a crop shows fewer bands, or more noise, than its example.
 _ONE_BAND, _TWO_BANDS, _NOISIER = 0.12, 0.1, 0.3
+# How well the seeing is known: often not at all, seldom wrongly, else to a few per cent.
+_SEEING_UNKNOWN, _SEEING_WRONG, _SEEING_SCATTER = 0.12, 0.02, 0.04
 
 Sources = NDArray[np.void]
 
@@ -47,15 +49,26 @@ class CropStream(IterableDataset[tuple[NDArray[np.float32], Sources]]):
     crop : int
         Side in pixels.
     channels : int
-        Input channels of the network.
+        Input channels of the network for bands.
+    seeing : bool
+        Whether the network has a channel for the seeing.
     seed : int
         With the worker's number it determines the stream.
     """
 
-    def __init__(self, paths: Sequence[Path], weights: Sequence[float], *, crop: int, channels: int, seed: int) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        weights: Sequence[float],
+        *,
+        crop: int,
+        channels: int,
+        seeing: bool = False,
+        seed: int,
+    ) -> None:
         self.paths = list(paths)
         self.share = np.asarray(weights, dtype=float) / np.sum(weights)
-        self.crop, self.channels, self.seed = crop, channels, seed
+        self.crop, self.channels, self.seeing, self.seed = crop, channels, seeing, seed
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.float32], Sources]]:
         """Yield (network input, sources in pixels of the crop)."""
@@ -66,7 +79,8 @@ class CropStream(IterableDataset[tuple[NDArray[np.float32], Sources]]):
         while True:
             example = examples[rng.choice(len(examples), p=self.share)]
             snr, sources = random_crop(example, self.crop, rng)
-            yield network_input(snr, self.channels), sources
+            seeing = _seeing_as_known(example.seeing, rng) if self.seeing else None
+            yield network_input(snr, self.channels, seeing=seeing), sources
 
 
 def random_crop(example: Example, side: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], Sources]:
@@ -93,6 +107,15 @@ def random_crop(example: Example, side: int, rng: np.random.Generator) -> tuple[
         snr = (snr + extra * rng.standard_normal(snr.shape, dtype=np.float32)) / np.hypot(1, extra)
         dimming /= np.hypot(1, extra)
     return np.ascontiguousarray(snr, dtype=np.float32), _fade(sources, float(dimming))
+
+
+def _seeing_as_known(seeing: float, rng: np.random.Generator) -> float:
+    """Return the seeing as a measurement would give it."""
+    draw = rng.random()
+    if draw < _SEEING_UNKNOWN:
+        return float("nan")
+    wrong = rng.uniform(1.1, 1.4) if draw > 1 - _SEEING_WRONG else 1.0
+    return float(seeing * wrong * rng.lognormal(0, _SEEING_SCATTER))
 
 
 def _inside(sources: Sources, x0: int, y0: int, side: int) -> Sources:

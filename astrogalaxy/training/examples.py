@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images import Image
 from astrogalaxy.simulation import Scene
+from astrogalaxy.simulation.render import star_size
 
 __all__ = ["SOURCE_DTYPE", "Example", "example_from_scene", "sources_array"]
 
@@ -36,24 +37,28 @@ class Example:
         Records of `SOURCE_DTYPE`.
     name : str
         For messages and file names.
+    seeing : float
+        Half-light diameter of stars in pixels, NaN where it is not known.
     """
 
     snr: NDArray[np.float16]
     sources: NDArray[np.void]
     name: str = field(default="", compare=False)
+    seeing: float = float("nan")
 
     def save(self, folder: Path) -> Path:
         """Write the example atomically; the pixels can be memory-mapped."""
-        for suffix, array in ((".sources.npy", self.sources), (".npy", self.snr)):
-            with atomic_path(folder / f"{self.name}{suffix}") as path, path.open("wb") as file:
-                np.save(file, array)
+        with atomic_path(folder / f"{self.name}.sources.npz") as path, path.open("wb") as file:
+            np.savez(file, sources=self.sources, seeing=self.seeing)
+        with atomic_path(folder / f"{self.name}.npy") as path, path.open("wb") as file:
+            np.save(file, self.snr)
         return folder / f"{self.name}.npy"
 
     @classmethod
     def load(cls, path: Path) -> Example:
         """Map an example from disk."""
-        sources = np.load(path.with_name(f"{path.stem}.sources.npy"))
-        return cls(np.load(path, mmap_mode="r"), sources, path.stem)
+        with np.load(path.with_name(f"{path.stem}.sources.npz")) as known:
+            return cls(np.load(path, mmap_mode="r"), known["sources"], path.stem, float(known["seeing"]))
 
 
 def sources_array(**columns: object) -> NDArray[np.void]:
@@ -74,7 +79,9 @@ def example_from_scene(scene: Scene, *, name: str = "") -> Example:
     )
     snr = image.aligned().snr
     seeing = float(np.mean(list(scene.conditions.seeing.values())))
-    return Example(_half(snr), truth_sources(scene.truth, seeing), name)
+    # as it would be measured with stars enough: a small scene often has too few
+    stars = star_size(scene.conditions, scene.reference, scene.profile.pixel_scale)
+    return Example(_half(snr), truth_sources(scene.truth, seeing), name, stars)
 
 
 def truth_sources(truth: Table, seeing: float) -> NDArray[np.void]:

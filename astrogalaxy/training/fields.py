@@ -10,42 +10,66 @@ from scipy.spatial import cKDTree
 
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.evaluation.truth import read_truth
-from astrogalaxy.images import Image, Section
+from astrogalaxy.images import Image, Pixels, Section
+from astrogalaxy.images.seeing import estimate_seeing, half_light_radius
 from astrogalaxy.simulation.inject import inject_sources
 from astrogalaxy.simulation.profiles import SurveyProfile
+from astrogalaxy.simulation.render import star_size
 from astrogalaxy.simulation.truth import BOX_RADII
 from astrogalaxy.training.examples import SOURCE_DTYPE, Example, sources_array, truth_sources
 
-__all__ = ["injected_example", "labelled_example", "read_labels"]
+__all__ = ["injected_example", "label_bounds", "labelled_example", "read_labels"]
 
 # What a plain threshold finds on the sum of the bands but no label names may be real.
 _DETECT_SIGMA, _DETECT_PIXELS = 1.5, 4
 _SMALLEST_BOX = 6.0
+# What real sources are is plain where they are this significant, alone, and as wide as stars, or
+# this much wider (logarithm of half-light radii). Beyond the highest significance stars may saturate.
+_PLAIN_SNR, _SATURATES_SNR = 50.0, 4000.0
+_STAR_WIDTH, _GALAXY_WIDTH = 0.07, 0.25
+_ALONE = 3.0  # half sides of a box: how far the next source must be
 
 
-def read_labels(path: str, split: str | None = None, part: str = "train") -> Table:
-    """Read labels: ``x``, ``y`` (0-based pixels of the reference band) and ``class``.
+def read_labels(
+    path: str, image: Image, split: str | None = None, part: str = "train", *, region: Section | None = None
+) -> Table:
+    """Read the labels of an image: ``x``, ``y`` (0-based pixels of the reference band) and ``class``.
 
     Parameters
     ----------
     path : str
-        CSV, ECSV or FITS; see `~astrogalaxy.evaluation.truth.read_truth`.
+        CSV, ECSV, FITS or VOTable; see `~astrogalaxy.evaluation.truth.read_truth`. Positions may be ``x`` and ``y``, or
+        ``ra`` and ``dec``, which the image's WCS turns into pixels.
+    image : Image
+        What the labels are of; those that lie off it are left out.
     split : str, optional
         CSV with ``row`` (of the label file, from 0) and ``part``.
     part : str
         Part of the split to keep.
+    region : Section, optional
+        Part of the image; labels off it are left out, too.
 
     Raises
     ------
     ConfigError
-        If a file or a column is missing.
+        If a file or a column is missing, the image has no WCS for the labels' sky positions, or
+        none of them lies on it.
     """
     labels = read_truth(path, split=split, part=part)
-    missing = {"x", "y", "class"} - set(labels.colnames)
-    if missing:
-        msg = f"{path}: no column {min(missing)!r}; labels need x, y and class"
+    if "class" not in labels.colnames:
+        msg = f"{path}: no column 'class'; labels need a position and a class (star or galaxy)"
         raise ConfigError(msg)
-    return labels
+    if "x" not in labels.colnames:
+        if image.wcs is None:
+            msg = f"{path}: its positions are ra and dec, but {image.name or 'the image'} has no WCS; give x and y"
+            raise ConfigError(msg)
+        labels["x"], labels["y"] = image.wcs.all_world2pix(labels["ra"], labels["dec"], 0)
+    whole = Section.whole(image.shape)
+    inside = (whole if region is None else region.clip(image.shape)).contains(labels["x"], labels["y"])
+    if not inside.any():
+        msg = f"{path}: none of its {len(labels)} labels lies on {image.name or 'the image'}"
+        raise ConfigError(msg)
+    return labels[inside]
 
 
 def labelled_example(image: Image, labels: Table, *, region: Section | None = None, name: str = "") -> Example:
@@ -70,7 +94,7 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
         Pixels of the region. Labels of another class than star and galaxy have a place to be
         found at, but no class.
     """
-    region = (region or _bounds(labels)).clip(image.shape)
+    region = (region or label_bounds(labels)).clip(image.shape)
     snr = image.aligned(region).snr
     x = np.asarray(labels["x"], dtype=float) - region.x0
     y = np.asarray(labels["y"], dtype=float) - region.y0
@@ -81,22 +105,56 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
     sources = sources_array(x=x, y=y, width=side, height=side, galaxy=galaxy)
     unknown, _ = _detections(summed)
     inside = _within(unknown, sources)
-    return Example(np.clip(snr, -6e4, 6e4).astype(np.float16), np.concatenate([sources, unknown[~inside]]), name)
+    seeing = image.bands[image.reference].seeing
+    return Example(
+        np.clip(snr, -6e4, 6e4).astype(np.float16), np.concatenate([sources, unknown[~inside]]), name, seeing
+    )
 
 
 def injected_example(
     image: Image, profile: SurveyProfile, *, seed: int | np.random.SeedSequence, name: str = ""
 ) -> Example:
-    """Example of a real field with simulated sources injected; its own sources are ignored."""
-    own, owner = _detections(_sum(image.aligned().snr))
+    """Example of a real field with simulated sources injected.
+
+    Of its own sources those that are plainly stars or galaxies are to be found, too; the others
+    are ignored, and so is what is injected upon any of them.
+    """
+    summed = _sum(image.aligned().snr)
+    own, owner = _detections(summed)
+    own = _plain(own, summed)
     injected = inject_sources(image, profile, seed=seed)
-    seeing = float(np.mean(list(injected.conditions.seeing.values())))
+    conditions = injected.conditions
+    seeing = float(np.mean(list(conditions.seeing.values())))
     sources = truth_sources(injected.truth, seeing)
     x = np.clip(np.rint(sources["x"]).astype(int), 0, image.shape[1] - 1)
     y = np.clip(np.rint(sources["y"]).astype(int), 0, image.shape[0] - 1)
     sources["ignore"] |= owner[y, x] > 0
+    own["ignore"] |= _within(own, sources[~sources["ignore"]])
     snr = injected.image.aligned().snr
-    return Example(np.clip(snr, -6e4, 6e4).astype(np.float16), np.concatenate([sources, own]), name)
+    stars = star_size(conditions, image.reference, image.pixel_scale)
+    return Example(np.clip(snr, -6e4, 6e4).astype(np.float16), np.concatenate([sources, own]), name, stars)
+
+
+def _plain(found: NDArray[np.void], summed: NDArray[np.float32]) -> NDArray[np.void]:
+    """Name the class of sources whose class is plain, and ask for them; leave the others ignored."""
+    flat, none = np.ones_like(summed), np.zeros(summed.shape, dtype=bool)
+    stars = estimate_seeing([Pixels(summed, flat, none, none, Section.whole(summed.shape))]) / 2
+    if not np.isfinite(stars) or len(found) < 2:
+        return found
+    x, y = found["x"].astype(float), found["y"].astype(float)
+    radius = half_light_radius(summed, x, y, found["width"] / 4)
+    flux, error, _ = sep.sum_circle(summed, x, y, 1.5 * radius, err=1.0, subpix=5)
+    nearest = cKDTree(np.column_stack([x, y])).query(np.column_stack([x, y]), k=2)[0][:, 1]
+    half = np.maximum(BOX_RADII * radius, _SMALLEST_BOX / 2)
+    plain = (flux > _PLAIN_SNR * error) & (flux < _SATURATES_SNR * error) & (nearest > _ALONE * half)
+    wider = np.log(radius / stars)
+    named = found.copy()
+    star, galaxy = plain & (np.abs(wider) < _STAR_WIDTH), plain & (wider > _GALAXY_WIDTH)
+    named["galaxy"] = np.select([star, galaxy], [0.0, 1.0], np.nan)
+    named["ignore"] = ~(star | galaxy)
+    for side in ("width", "height"):
+        named[side] = np.where(named["ignore"], found[side], 2 * half)
+    return named
 
 
 def _room(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -106,7 +164,8 @@ def _room(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]
     return np.clip(0.6 * nearest[:, -1], 4.0, 15.0)
 
 
-def _bounds(labels: Table) -> Section:
+def label_bounds(labels: Table) -> Section:
+    """Smallest section that holds all labels."""
     x, y = np.asarray(labels["x"]), np.asarray(labels["y"])
     return Section(int(x.min()), int(x.max()) + 1, int(y.min()), int(y.max()) + 1)
 

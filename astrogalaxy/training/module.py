@@ -13,8 +13,12 @@ from astrogalaxy.detection.loss import LossWeights, multitask_loss
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.models.architecture import Architecture
 from astrogalaxy.training.crops import Batch
+from astrogalaxy.training.schedule import HEADS, Phase, Schedule
 
-__all__ = ["AstroYoloTrainer"]
+__all__ = ["AstroYoloTrainer", "learn"]
+
+# The parts of the loss that each head answers for.
+_PARTS = {"detection": ("box", "source"), "stargalaxy": ("galaxy",), "morphology": ("disk",)}
 
 
 class AstroYoloTrainer(lightning.LightningModule):
@@ -32,6 +36,8 @@ class AstroYoloTrainer(lightning.LightningModule):
         Steps over which the rate rises.
     weights : LossWeights
         Of the loss's terms.
+    schedule : Schedule
+        What learns at which step, and at which share of the rate; by default all heads at all steps.
     """
 
     def __init__(
@@ -43,36 +49,44 @@ class AstroYoloTrainer(lightning.LightningModule):
         weight_decay: float = 5e-4,
         warmup: int = 200,
         weights: LossWeights | None = None,
+        schedule: Schedule | None = None,
     ) -> None:
         super().__init__()
         self.network = AstroYolo(architecture).to(memory_format=torch.channels_last)
         self.steps, self.warmup = steps, warmup
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.weights = weights or LossWeights()
+        self.schedule = schedule or Schedule([Phase("fields")])
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Raw prediction maps."""
         return self.network(image.contiguous(memory_format=torch.channels_last))
 
+    def on_train_batch_start(self, _batch: Batch, _index: int) -> None:
+        """Let the parts learn that the step's phase names, and no others."""
+        learn(self.network, self.schedule.at(self.global_step))
+
     def training_step(self, batch: Batch, _index: int) -> Tensor:
-        """Loss of a batch."""
-        return self._step(batch, "train")
+        """Loss of a batch, of the heads that learn from it."""
+        return self._step(batch, "train", self.schedule.at(self.global_step).heads)
 
     def validation_step(self, batch: Batch, _index: int) -> Tensor:
-        """Loss of a batch that is not trained on."""
-        return self._step(batch, "val")
+        """Loss of a batch that is not trained on, of all heads."""
+        return self._step(batch, "val", HEADS)
 
-    def _step(self, batch: Batch, stage: str) -> Tensor:
+    def _step(self, batch: Batch, stage: str, heads: tuple[str, ...]) -> Tensor:
         maps = tuple(level.float() for level in self(batch.image))
         parts = multitask_loss(maps, batch.targets, self.network.architecture.levels, weights=self.weights)
+        asked = [name for head in heads for name in _PARTS[head]]
+        loss = torch.stack([getattr(self.weights, name) * parts[name] for name in asked]).sum()
+        shown = {"loss": loss, **{name: parts[name] for name in asked}}
         self.log_dict(
-            {f"{stage}_{name}": value.detach() for name, value in parts.items()},
+            {f"{stage}_{name}": value.detach() for name, value in shown.items()},
             prog_bar=False,
             batch_size=len(batch.image),
         )
-        total = parts["loss"].detach()
-        self.log(f"{stage}_total", total, prog_bar=True, logger=False, batch_size=len(batch.image))
-        return parts["loss"]
+        self.log(f"{stage}_total", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.image))
+        return loss
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and a half cosine."""
@@ -87,7 +101,15 @@ class AstroYoloTrainer(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _rate(self, step: int) -> float:
+        share = self.schedule.at(step).rate
         if step < self.warmup:
-            return (step + 1) / self.warmup
+            return share * (step + 1) / self.warmup
         done = min((step - self.warmup) / max(self.steps - self.warmup, 1), 1.0)
-        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+        return share * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def learn(network: AstroYolo, phase: Phase) -> None:
+    """Set what learns in a phase; the rest keeps its weights and its normalisation as they are."""
+    for name, part in network.named_children():
+        active = phase.trains(name)
+        part.train(active).requires_grad_(active)

@@ -26,7 +26,7 @@ from astrogalaxy.images.fields import Field, find_fields, open_field
 from astrogalaxy.simulation import PROFILES, simulate_scene, vary
 from astrogalaxy.simulation.profiles import SurveyProfile
 from astrogalaxy.training.examples import example_from_scene
-from astrogalaxy.training.fields import injected_example, labelled_example, read_labels
+from astrogalaxy.training.fields import injected_example, label_bounds, labelled_example, read_labels
 from astrogalaxy.training.stamps import paste_galaxies
 
 __all__ = ["Prepared", "plan_examples", "prepare"]
@@ -37,11 +37,17 @@ logger = logging.getLogger(__name__)
 _FIRST_SEED = {"train": 0, "val": 10**6, "sky": 2 * 10**6}
 # File beside the examples: hash of the settings that they were made with.
 _RECORD = "settings.sha256"
+# Rows between what trains and what is held out of a labelled field.
+_GAP = 32
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """An example to make: its kind, number and share of the training."""
+    """An example to make: its kind, number and share of the training.
+
+    The kinds: simulated scenes to train on (``train``) and not to train on (``val``), injections
+    into real fields (``sky``), labelled fields (``labels``), and what is held out of these (``held``).
+    """
 
     kind: str
     index: int
@@ -72,10 +78,10 @@ def plan_examples(recipe: RecipeConfig) -> list[Prepared]:
         plan += [
             Prepared("sky", i, sky.weight, f"sky-{number}-{i:03d}", number) for i in range(len(fields) * sky.injections)
         ]
-    plan += [
-        Prepared("labels", 0, labels.weight, f"labels-{number}", number)
-        for number, labels in enumerate(recipe.data.labels)
-    ]
+    for number, labels in enumerate(recipe.data.labels):
+        plan.append(Prepared("labels", 0, labels.weight, f"labels-{number}", number))
+        if labels.holdout:
+            plan.append(Prepared("held", 0, 1.0, f"held-{number}", number))
     return plan
 
 
@@ -177,7 +183,7 @@ def _forget_others(recipe: RecipeConfig, folder: Path) -> None:
     known = record.read_text(encoding="ascii") if record.is_file() else made_with
     if known != made_with:
         logger.info("%s: examples of other settings are made anew", folder)
-        for path in folder.glob("*.npy"):
+        for path in folder.glob("*.np[yz]"):
             path.unlink()
     with atomic_path(record) as path:
         path.write_text(made_with, encoding="ascii")
@@ -206,7 +212,7 @@ def _one_thread() -> None:
 
 
 def _make(recipe: RecipeConfig, folder: Path, item: Prepared) -> None:
-    makers = {"train": _scene, "val": _scene, "sky": _sky, "labels": _labels}
+    makers = {"train": _scene, "val": _scene, "sky": _sky, "labels": _labels, "held": _labels}
     makers[item.kind](recipe, item, folder)
 
 
@@ -252,6 +258,19 @@ def _sky(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
 def _labels(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
     labels = recipe.data.labels[item.section]
     image = open_field(_labelled_field(labels, f"data.labels[{item.section}]"), labels.images)
-    table = read_labels(labels.truth, labels.split, labels.part)
     region = Section(*labels.region) if labels.region else None
+    table = read_labels(labels.truth, image, labels.split, labels.part, region=region)
+    region = (region or label_bounds(table)).clip(image.shape)
+    if labels.holdout:
+        region = _parted(region, labels.holdout, held=item.kind == "held")
+        table = table[region.contains(table["x"], table["y"])]
     labelled_example(image, table, region=region, name=item.name).save(folder)
+
+
+def _parted(region: Section, holdout: float, *, held: bool) -> Section:
+    """Rows of a region that train, or those above them that are held out, with a gap between the two."""
+    rows = region.y1 - region.y0
+    first = region.y1 - round(holdout * rows)
+    # neighbours share light and sky
+    gap = min(_GAP, (first - region.y0) // 4)
+    return region._replace(y0=first) if held else region._replace(y1=first - gap)

@@ -7,9 +7,8 @@ import logging
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
@@ -18,28 +17,32 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import (
     Callback,
+    EarlyStopping,
     EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
-from torch.optim.swa_utils import update_bn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from astrogalaxy.config import RecipeConfig
-from astrogalaxy.detection.export import network_graph, network_tensors
-from astrogalaxy.detection.inputs import STRETCH
+from astrogalaxy.detection.export import network_from_tensors, network_graph, network_tensors
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.errors import ConfigError, RunError
-from astrogalaxy.evaluation.calibration import calibrate
+from astrogalaxy.evaluation.calibration import CalibrationResult, calibrate
 from astrogalaxy.files import atomic_path
-from astrogalaxy.models import HEADS, Architecture, Calibration, WeightCard, Weights, save_weights
-from astrogalaxy.simulation.profiles import PROFILES, SCALE_RANGE
-from astrogalaxy.training.crops import Batch, CropStream, collate
+from astrogalaxy.models import Architecture, Weights, save_weights
+from astrogalaxy.training.cards import draft_card, start_weights
+from astrogalaxy.training.crops import Batch
 from astrogalaxy.training.examples import Example
+from astrogalaxy.training.loaders import TrainingData
 from astrogalaxy.training.module import AstroYoloTrainer
-from astrogalaxy.training.prepare import Prepared, prepare
+from astrogalaxy.training.prepare import prepare
+from astrogalaxy.training.schedule import Phase, Schedule
+from astrogalaxy.training.sets import prepare_sets
 
 __all__ = ["Trained", "finish", "train"]
 
@@ -49,9 +52,9 @@ logger = logging.getLogger(__name__)
 _AVERAGE_EVERY, _AVERAGE_DECAY = 10, 0.97
 _VALIDATION_BATCHES = 10
 _NORMALISATION_BATCHES = 60
-# Kinds of examples that are trained on, and where the other streams of crops start.
-_TRAINED_ON = {"train", "sky", "labels"}
+# Where the streams of crops that are not trained on start.
 _VALIDATION_SEED, _NORMALISATION_SEED = 2**20, 2**21
+_PROCESS_SEED = 2**26
 # Warnings of Lightning about its own code, and about data made in this process (`workers: 0`).
 _NOT_OURS = (r"`isinstance\(treespec, LeafSpec\)` is deprecated", "The '.*_dataloader' does not have many workers")
 
@@ -120,26 +123,69 @@ def train(
     examples = folder / "examples"
     settings = recipe.training
     processes = (os.cpu_count() or 1) if settings.workers else 0
-    plan = prepare(recipe, examples, workers=processes, progress=progress)
+    data = TrainingData(
+        recipe,
+        prepare(recipe, examples, workers=processes, progress=progress),
+        examples,
+        prepare_sets(recipe, "train", workers=processes, progress=progress),
+        prepare_sets(recipe, "val", workers=processes, progress=progress),
+    )
+    schedule = Schedule.of(recipe)
+    # each process of several gets crops of its own
+    seed = recipe.seed + rank_zero_only.rank * _PROCESS_SEED
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     module = AstroYoloTrainer(
-        Architecture(recipe.model.size, tuple(recipe.model.levels), recipe.model.inputs),
+        Architecture(recipe.model.size, tuple(recipe.model.levels), recipe.model.inputs, recipe.model.seeing),
         steps=settings.steps,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         warmup=settings.warmup,
+        schedule=schedule,
     )
     last = folder / "checkpoints" / "last.ckpt"
     start = _restore(module, last) if resume and last.is_file() else 0
-    logger.info("training %s, from step %d to %d", recipe.name, start, settings.steps)
-    loaders = _loaders(recipe, plan, examples, start)
-    if start < settings.steps:
+    older = start_weights(recipe)
+    if older is not None and not start:
+        _go_on_from(module.network, older)
+    # a run that goes on from a step must not see the first crops again
+    crops = data.loader(schedule, seed=seed + start, start=start, workers=settings.workers)
+    unseen = data.loader(_taking_turns(recipe), seed=seed + _VALIDATION_SEED, validation=True)
+    # a training that had lost its patience is over
+    over = folder / "checkpoints" / f"stopped-{settings.patience}"
+    if start < settings.steps and not (start and over.is_file()):
+        logger.info("training %s, from step %d to %d", recipe.name, start, settings.steps)
         with _quiet():
             trainer = _trainer(recipe, folder, callbacks or [], start)
-            trainer.fit(module, *loaders, ckpt_path=last if start else None, weights_only=False)
-    steady = _crops(recipe, plan, examples, _TRAINED_ON, recipe.seed + _NORMALISATION_SEED, 0)
-    refresh_normalisation(module.network, steady)
-    return finish(recipe, module.network, plan, folder, command=command)
+            trainer.fit(module, crops, unseen, ckpt_path=last if start else None, weights_only=False)
+        if trainer.global_rank:
+            # a helper process that Lightning started with this same command: the first one does the rest
+            raise SystemExit(0)
+        if trainer.global_step < settings.steps and not trainer.interrupted:
+            logger.info("%s: no better for %d validations, stopped", recipe.name, settings.patience or 0)
+            over.touch()
+    if settings.patience:
+        step = _restore(module, folder / "checkpoints" / "best.ckpt")
+        logger.info("%s: best at step %d", recipe.name, step)
+    steady = recipe.seed + _NORMALISATION_SEED
+    refresh_normalisation(
+        module.network, [(phase, data.loader(Schedule([phase]), seed=steady)) for phase in schedule.lasting]
+    )
+    return finish(recipe, module.network, data, folder, command=command)
+
+
+def _go_on_from(network: AstroYolo, weights: Weights) -> None:
+    """Give a network the weights of a file."""
+    if weights.card.architecture != network.architecture:
+        wanted, there = (f"size {a.size}, levels {list(a.levels)}, inputs {a.inputs}, seeing {str(a.seeing).lower()}"
+                         for a in (network.architecture, weights.card.architecture))  # fmt: skip
+        msg = f"model.start: {weights.card.name} has {there}; the recipe has {wanted}; make them equal"
+        raise ConfigError(msg)
+    network_from_tensors(network, weights.tensors).train()
+
+
+def _taking_turns(recipe: RecipeConfig) -> Schedule:
+    """Batches of all sets of a recipe, in turn."""
+    return Schedule([Phase(name) for name in recipe.data.sets])
 
 
 def _restore(module: AstroYoloTrainer, path: Path) -> int:
@@ -169,10 +215,41 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def refresh_normalisation(network: AstroYolo, loader: DataLoader[Batch]) -> None:
-    """Measure the batch normalisation's statistics anew: averaged weights need their own."""
+def refresh_normalisation(network: AstroYolo, phases: Sequence[tuple[Phase, DataLoader[Batch]]]) -> None:
+    """Measure the batch normalisation's statistics anew: averaged weights need their own.
+
+    Each part of the network is measured on the data of the phases in which it learns, the backbone first; the others
+    keep theirs.
+
+    Parameters
+    ----------
+    network : AstroYolo
+        Its statistics are changed in place.
+    phases : sequence of (Phase, DataLoader)
+        The phases in which the training ends, with their data.
+    """
     device = next(network.parameters()).device
-    update_bn(islice(loader, _NORMALISATION_BATCHES), network, device=device)
+    network.eval()
+    momenta = {m: m.momentum for m in network.modules() if isinstance(m, nn.BatchNorm2d)}
+    for stage in (["neck"], ["detection", "stargalaxy", "morphology"]):
+        learners = [
+            (loader, [part for name, part in network.named_children() if name in stage and phase.trains(name)])
+            for phase, loader in phases
+        ]
+        for norm in {m for _, parts in learners for part in parts for m in part.modules() if m in momenta}:
+            norm.reset_running_stats()
+            norm.momentum = None  # a plain mean
+        for loader, parts in learners:
+            if not parts:
+                continue
+            for part in parts:
+                part.train()
+            with torch.no_grad():
+                for batch in islice(loader, -(-_NORMALISATION_BATCHES // len(phases))):
+                    network(batch.image.to(device))
+            network.eval()
+    for norm, momentum in momenta.items():
+        norm.momentum = momentum
 
 
 def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: int) -> lightning.Trainer:
@@ -185,15 +262,24 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
         every_n_train_steps=min(settings.validate_every, 200),
         enable_version_counter=False,
     )
+    patience: list[Callback] = []
+    if settings.patience:
+        best = ModelCheckpoint(
+            dirpath=folder / "checkpoints", filename="best", monitor="val_loss", enable_version_counter=False
+        )
+        patience = [EarlyStopping("val_loss", patience=settings.patience), best]
     # the log of a run that goes on lies beside the first one, which would else be overwritten
     part = f"from-{start}" if start else ""
     for kind in ("log", "tensorboard"):
         shutil.rmtree(folder / kind / part, ignore_errors=True)  # of an attempt that is repeated
+    several = settings.devices > 1 if isinstance(settings.devices, int) else torch.cuda.device_count() > 1
     return lightning.Trainer(
         max_steps=settings.steps,
+        # in a phase of a schedule parts of the network have no gradient
+        strategy="ddp_find_unused_parameters_true" if several and settings.schedule else "auto",
         precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
         accelerator="auto",
-        devices="auto",
+        devices=settings.devices,
         default_root_dir=folder,
         logger=[
             CSVLogger(folder, name="log", version=part),
@@ -201,6 +287,7 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
         ],
         callbacks=[
             keep,
+            *patience,
             LearningRateMonitor(),
             *extra,
             EMAWeightAveraging(decay=_AVERAGE_DECAY, use_buffers=True, update_every_n_steps=_AVERAGE_EVERY),
@@ -216,41 +303,7 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
     )
 
 
-def _loaders(
-    recipe: RecipeConfig, plan: list[Prepared], examples: Path, start: int
-) -> tuple[DataLoader[Batch], DataLoader[Batch]]:
-    # a run that goes on from a step must not see the first crops again
-    return (
-        _crops(recipe, plan, examples, _TRAINED_ON, recipe.seed + start, recipe.training.workers),
-        _crops(recipe, plan, examples, {"val"}, recipe.seed + _VALIDATION_SEED, 0),
-    )
-
-
-def _crops(
-    recipe: RecipeConfig, plan: list[Prepared], examples: Path, kinds: set[str], seed: int, workers: int
-) -> DataLoader[Batch]:
-    """Batches of random crops of the examples of some kinds; of all, if there are none of these."""
-    items = [item for item in plan if item.kind in kinds] or plan
-    stream = CropStream(
-        [examples / f"{item.name}.npy" for item in items],
-        [item.weight for item in items],
-        crop=recipe.training.crop,
-        channels=recipe.model.inputs,
-        seed=seed,
-    )
-    return DataLoader(
-        stream,
-        batch_size=recipe.training.batch,
-        collate_fn=collate,
-        num_workers=workers,
-        multiprocessing_context="spawn" if workers else None,
-        persistent_workers=workers > 0,
-    )  # type: ignore[arg-type,return-value]
-
-
-def finish(
-    recipe: RecipeConfig, network: AstroYolo, plan: list[Prepared], folder: Path, *, command: str = ""
-) -> Trained:
+def finish(recipe: RecipeConfig, network: AstroYolo, data: TrainingData, folder: Path, *, command: str = "") -> Trained:
     """Calibrate a trained network on the validation scenes and write its weight file.
 
     Parameters
@@ -259,8 +312,8 @@ def finish(
         What it was trained on.
     network : AstroYolo
         The averaged network.
-    plan : list of Prepared
-        The examples, in ``folder / "examples"``.
+    data : TrainingData
+        What it was trained and is validated on.
     folder : Path
         Where to write.
     command : str
@@ -271,20 +324,21 @@ def finish(
     Trained
     """
     network = network.eval().cpu()
-    draft = _card(recipe, command)
+    draft = draft_card(recipe, command)
     path = folder / f"{recipe.name}.safetensors"
     # not under its final name: an interruption must not leave weights that are not calibrated
     draft_path = folder / "checkpoints" / "uncalibrated.safetensors"
     draft_path.parent.mkdir(exist_ok=True)
     weights = save_weights(draft_path, draft, network_tensors(network), network_graph(network))
 
-    def labelled(kind: str) -> list[tuple[NDArray[np.float32], NDArray[np.void]]]:
-        paths = [folder / "examples" / f"{item.name}.npy" for item in plan if item.kind == kind]
-        return [(np.asarray(e.snr, np.float32), e.sources) for e in map(Example.load, paths)]
-
-    result = calibrate(weights, labelled("val"), real=labelled("labels"))
+    result = _calibrate(weights, data, start_weights(recipe))
     card = draft.model_copy(
-        update={"calibration": result.calibration, "threshold": result.threshold, "metrics": result.metrics}
+        update={
+            "calibration": result.calibration,
+            "threshold": result.threshold,
+            "metrics": result.metrics,
+            "reliability": result.reliability,
+        }
     )
     weights = save_weights(path, card, weights.tensors, weights.graph)
     draft_path.unlink()
@@ -292,50 +346,16 @@ def finish(
     return Trained(weights, folder, result.metrics)
 
 
-def _card(recipe: RecipeConfig, command: str) -> WeightCard:
-    neutral = {name: Calibration() for name in HEADS}
-    pixel_scale, seeing = _ranges(recipe)
-    return WeightCard(
-        name=recipe.name,
-        version=version("astrogalaxy").split("+")[0],
-        size=recipe.model.size,
-        levels=recipe.model.levels,
-        inputs=recipe.model.inputs,
-        bands="1 to N bands by order of wavelength; more than the input channels are summed in groups",
-        max_bands=64,
-        normalisation=f"asinh((pixel - background) / noise / {STRETCH:g})",
-        pixel_scale=pixel_scale,
-        seeing=seeing,
-        data=_data(recipe),
-        licence="BSD-3-Clause",
-        command=command or f"astrogalaxy train {recipe.name}.yml",
-        metrics={},
-        metrics_command=f"astrogalaxy train {recipe.name}.yml (validation scenes)",
-        calibration=neutral,
-        threshold=0.5,
-        sha256="",
+def _calibrate(weights: Weights, data: TrainingData, older: Weights | None) -> CalibrationResult:
+    """Calibrate on what was not trained on."""
+    return calibrate(
+        weights,
+        _labelled(data.unseen_fields()),
+        real=_labelled(data.examples("held")),
+        galaxies=_labelled(data.unseen_galaxies()),
+        start=older and older.card,
     )
 
 
-def _ranges(recipe: RecipeConfig) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Pixel scales (arcsec) and seeing (pixels) of the recipe's scenes; of all surveys without scenes."""
-    simulation = recipe.data.simulation
-    profiles = [PROFILES[name] for name in (simulation.surveys if simulation else PROFILES)]
-    low, high = SCALE_RANGE
-    scales = min(p.pixel_scale for p in profiles) * low, max(p.pixel_scale for p in profiles) * high
-    sharpest = min(p.seeing[0] / p.pixel_scale / high for p in profiles)
-    widest = max(p.seeing[1] / p.pixel_scale / low for p in profiles)
-    return (round(scales[0], 2), round(scales[1], 2)), (round(sharpest, 1), round(widest, 1))
-
-
-def _data(recipe: RecipeConfig) -> tuple[str, ...]:
-    """What was trained on, for the card."""
-    data = recipe.data
-    lines = []
-    if data.simulation:
-        lines.append(f"{data.simulation.scenes} GalSim scenes like {', '.join(data.simulation.surveys)}")
-    lines += [f"sources injected into {Path(str(sky.images.path)).name}" for sky in data.sky]
-    lines += [f"labels of {Path(str(labels.truth)).name}, part {labels.part}" for labels in data.labels]
-    if data.stamps:
-        lines.append("Galaxy Zoo 2 votes and SDSS colour cutouts (Willett et al. 2013, Hart et al. 2016)")
-    return tuple(lines)
+def _labelled(examples: Iterable[Example]) -> list[tuple[NDArray[np.float32], NDArray[np.void], float]]:
+    return [(np.asarray(e.snr, np.float32), e.sources, e.seeing) for e in examples]

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from astrogalaxy.datasets.galaxyzoo import cutout_light, read_galaxy_zoo2
+from astrogalaxy.datasets.galaxyzoo import (
+    central_light,
+    cutout_light,
+    read_galaxy_zoo,
+    read_galaxy_zoo2,
+    read_galaxy_zoo_decals,
+)
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.errors import ImageError
 
@@ -49,6 +55,50 @@ def test_a_sample_that_is_not_there(tmp_path: Path) -> None:
     _write_table(tmp_path, f"objid,asset_id,{SMOOTH},{DISK}", "1,2,0.5,0.5")
     with pytest.raises(ImageError, match=r"labels\.csv: no column 'derived_label'"):
         read_galaxy_zoo2(tmp_path)
+
+
+def test_votes_of_galaxy_zoo_decals(tmp_path: Path) -> None:
+    head = "iauname,smooth-or-featured-dr5_smooth_fraction,smooth-or-featured-dr5_featured-or-disk_fraction"
+    _write_table(tmp_path, head, "J0,0.6,0.2", "J1,0.1,0.8", "J2,,")
+    (tmp_path / "images" / "J1").mkdir(parents=True)
+    (tmp_path / "images" / "J1" / "J1.png").touch()
+    galaxies = read_galaxy_zoo_decals(tmp_path)
+    assert [(g.name, g.p_disk) for g in galaxies] == [("J0", pytest.approx(0.25)), ("J1", pytest.approx(8 / 9))]
+    assert galaxies[1].path == tmp_path / "images" / "J1" / "J1.png", "wherever it lies"
+    assert galaxies[0].path == tmp_path / "images" / "J0.jpg", "where it was to be expected"
+    assert read_galaxy_zoo(tmp_path) == galaxies
+    _write_table(tmp_path, "id_str,smooth-or-featured_featured-or-disk_fraction", "J0,0.3")
+    assert [g.p_disk for g in read_galaxy_zoo(tmp_path)] == [0.3], "what is not disk is smooth"
+    _write_table(tmp_path, "name,smooth-or-featured_featured-or-disk_fraction", "J0,0.3")
+    with pytest.raises(ImageError, match=r"labels\.csv: no column id_str or iauname"):
+        read_galaxy_zoo(tmp_path)
+
+
+def test_the_real_decals_sample(shared_data: Path) -> None:
+    folder = shared_data / "decals"
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    galaxies = read_galaxy_zoo(folder)
+    assert len(galaxies) == 470
+    assert min(g.p_disk for g in galaxies) >= 0.6, "all are featured"
+    light, galaxy = central_light(galaxies[0].path, side=80)
+    assert light.shape == (3, 80, 80)
+    assert galaxy[38:42, 38:42].all()
+
+
+def test_the_middle_of_a_cutout(tmp_path: Path) -> None:
+    _draw(tmp_path / "a.png", companion=True)
+    light, galaxy = central_light(tmp_path / "a.png", side=40, centre=0.5)
+    assert light.shape == (3, 40, 40)
+    assert light.dtype == np.float32
+    assert light.mean(axis=0).max() == pytest.approx(1.0)
+    assert galaxy.shape == (40, 40)
+    rows, columns = np.nonzero(galaxy)
+    assert (rows.mean(), columns.mean()) == pytest.approx((19.75, 19.75), abs=1), "without the companion"
+    g, r, i = light[:, 20, 20]
+    assert g < r < i, "blue first"
+    whole, _ = central_light(tmp_path / "a.png", side=40, centre=1.0)
+    assert whole.mean(axis=0)[7, 32] > 0.2, "outside the middle lies the companion"
 
 
 def test_the_real_sample(shared_data: Path) -> None:

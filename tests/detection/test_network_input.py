@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astrogalaxy.detection.inputs import STRETCH, map_bands, network_input, pad_to_multiple
+from astrogalaxy.detection.inputs import STRETCH, map_bands, network_input, pad_to_multiple, seeing_level
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
@@ -60,3 +60,15 @@ def test_padding_adds_empty_sky_at_the_far_edges(shape: tuple[int, int], padded:
     assert result.flags.c_contiguous
     np.testing.assert_array_equal(result[:, : shape[0], : shape[1]], cube)
     assert np.count_nonzero(result) == np.count_nonzero(cube)
+
+
+def test_the_seeing_has_a_channel_of_its_own() -> None:
+    snr = np.random.default_rng(0).normal(0, 5, (3, 8, 12)).astype(np.float32)
+    plain, told, untold = network_input(snr, 3), network_input(snr, 3, seeing=9.0), network_input(snr, 3, seeing=np.nan)
+    assert told.shape == untold.shape == (4, 8, 12)
+    np.testing.assert_array_equal(told[:3], plain)
+    assert np.ptp(told[3]) == 0
+    assert told[3, 0, 0] == pytest.approx(seeing_level(9.0))
+    assert told[3, 0, 0] > 0 == untold[3, 0, 0]
+    assert seeing_level(2.5) < 0, "sharp images lie on the other side of the unknown"
+    assert snr.shape == (3, 8, 12)

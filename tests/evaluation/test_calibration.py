@@ -57,6 +57,9 @@ def test_known_miscalibration() -> None:
     assert expected_calibration_error(np.zeros(0), np.zeros(0)) == 0.0
 
 
+Labelled = tuple[np.ndarray, np.ndarray, float]
+SEEING = 4.0
+
 # -- calibrate: the network is replaced by one whose mistakes are known -------------------------------
 
 
@@ -94,7 +97,7 @@ def _scene(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @pytest.fixture
-def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, np.ndarray]]:
+def scenes(monkeypatch: pytest.MonkeyPatch) -> list[Labelled]:
     made = [_scene(seed) for seed in range(9)]
     maps = {network_input(snr, 1)[0, 0, 0]: maps for snr, _, maps in made}
 
@@ -106,10 +109,10 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[np.ndarray, np.ndarray
         return runtime
 
     monkeypatch.setattr(module, "Runtime", opened)
-    return [(snr, sources) for snr, sources, _ in made]
+    return [(snr, sources, SEEING) for snr, sources, _ in made]
 
 
-def test_each_head_is_calibrated(scenes: list[tuple[np.ndarray, np.ndarray]], tmp_path: Path) -> None:
+def test_each_head_is_calibrated(scenes: list[Labelled], tmp_path: Path) -> None:
     result = calibrate(_weights(tmp_path), scenes)
     assert result.calibration.keys() == {*HEADS, BY_EXTENT}
     for head in HEADS:
@@ -119,7 +122,13 @@ def test_each_head_is_calibrated(scenes: list[tuple[np.ndarray, np.ndarray]], tm
     assert 0.2 < result.threshold < 0.6
     assert result.metrics.keys() == {
         "source_ece", "galaxy_ece", "disk_ece", "galaxy_accuracy", "disk_accuracy", "average_precision", "best_f1",
+        "galaxy_by_extent_ece", "galaxy_by_extent_accuracy",
     }  # fmt: skip
+    assert result.reliability.keys() == set(HEADS)
+    for head, curve in result.reliability.items():
+        said, true, _ = np.transpose(curve)
+        assert (np.diff(said) > 0).all()
+        np.testing.assert_allclose(said, true, atol=0.25, err_msg=head)
     for head in HEADS:
         assert result.metrics[f"{head}_ece"] < 0.12
     assert 0.65 < result.metrics["galaxy_accuracy"] < 0.9
@@ -127,11 +136,11 @@ def test_each_head_is_calibrated(scenes: list[tuple[np.ndarray, np.ndarray]], tm
 
 
 def test_how_wide_a_source_is_tells_galaxies_from_stars(
-    scenes: list[tuple[np.ndarray, np.ndarray]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scenes: list[Labelled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wide = {
         snr[0, 0, 0]: {(x, y) for x, y, galaxy in zip(s["x"], s["y"], s["galaxy"], strict=True) if galaxy == 1}
-        for snr, s in scenes
+        for snr, s, _ in scenes
     }
     rng = np.random.default_rng(0)
 
@@ -153,22 +162,20 @@ def test_how_wide_a_source_is_tells_galaxies_from_stars(
     assert doubtful.calibration[BY_EXTENT].extent < 1
 
 
-def test_the_metrics_are_of_scenes_that_calibrated_nothing(
-    scenes: list[tuple[np.ndarray, np.ndarray]], tmp_path: Path
-) -> None:
+def test_the_metrics_are_of_scenes_that_calibrated_nothing(scenes: list[Labelled], tmp_path: Path) -> None:
     plain = calibrate(_weights(tmp_path), scenes)
-    emptied = [(snr, s[:0]) if i % 3 == 0 else (snr, s) for i, (snr, s) in enumerate(scenes)]
+    emptied = [(snr, s[:0] if i % 3 == 0 else s, seeing) for i, (snr, s, seeing) in enumerate(scenes)]
     result = calibrate(_weights(tmp_path), emptied)
     assert result.calibration == plain.calibration
     assert result.threshold == plain.threshold
     assert result.metrics["average_precision"] == 0 < plain.metrics["average_precision"]
 
 
-def test_what_is_ignored_counts_for_nothing(scenes: list[tuple[np.ndarray, np.ndarray]], tmp_path: Path) -> None:
+def test_what_is_ignored_counts_for_nothing(scenes: list[Labelled], tmp_path: Path) -> None:
     plain = calibrate(_weights(tmp_path), scenes)
-    kept = [(snr, sources[~sources["ignore"]]) for snr, sources in scenes]
+    kept = [(snr, sources[~sources["ignore"]], seeing) for snr, sources, seeing in scenes]
     strict = calibrate(_weights(tmp_path), kept)
-    assert sum(sources["ignore"].sum() for _, sources in scenes) > 20
+    assert sum(sources["ignore"].sum() for _, sources, _ in scenes) > 20
     assert strict.calibration["galaxy"] == plain.calibration["galaxy"]
     assert strict.metrics["average_precision"] < plain.metrics["average_precision"]
 
@@ -180,13 +187,13 @@ def test_without_scenes_nothing_is_claimed(tmp_path: Path, caplog: pytest.LogCap
     assert "no validation scenes" in caplog.text
 
 
-def test_one_scene_is_enough(scenes: list[tuple[np.ndarray, np.ndarray]], tmp_path: Path) -> None:
+def test_one_scene_is_enough(scenes: list[Labelled], tmp_path: Path) -> None:
     result = calibrate(_weights(tmp_path), scenes[:1])
     assert result.calibration["source"].slope == pytest.approx(2.0, rel=0.6)
     assert result.metrics["average_precision"] > 0.5
 
 
-def test_empty_scenes(scenes: list[tuple[np.ndarray, np.ndarray]], tmp_path: Path) -> None:
-    result = calibrate(_weights(tmp_path), [(snr, sources[:0]) for snr, sources in scenes])
+def test_empty_scenes(scenes: list[Labelled], tmp_path: Path) -> None:
+    result = calibrate(_weights(tmp_path), [(snr, sources[:0], seeing) for snr, sources, seeing in scenes])
     assert result.calibration["source"] == Calibration(), "everything found is false: nothing to learn"
     assert result.metrics["best_f1"] == 0

@@ -6,28 +6,7 @@ import numpy as np
 import pytest
 
 from astrogalaxy.catalog.flags import flag_bits
-from astrogalaxy.measurement.seeing import estimate_seeing, relative_extent, star_radius
-
-SHAPE = (260, 300)
-
-
-def _stars(n: int, *, fwhm: float) -> np.ndarray:
-    rng = np.random.default_rng(1)
-    rows, columns = np.indices(SHAPE)
-    image = np.zeros(SHAPE)
-    for x, y in zip(rng.uniform(20, 280, n), rng.uniform(20, 240, n), strict=True):
-        image += 500 * np.exp(-4 * np.log(2) * ((columns - x) ** 2 + (rows - y) ** 2) / fwhm**2)
-    return image
-
-
-@pytest.mark.parametrize("fwhm", [2.5, 3.5, 5.0])
-def test_the_seeing_is_measured(fwhm: float) -> None:
-    noise, sky = np.ones(SHAPE, np.float32), np.random.default_rng(0).normal(0, 1, SHAPE)
-    many, few = ((_stars(n, fwhm=fwhm) + sky).astype(np.float32) for n in (30, 3))
-    assert estimate_seeing(many, noise) == pytest.approx(fwhm, rel=0.1)
-    assert np.isnan(estimate_seeing(few, noise))
-    assert np.isnan(estimate_seeing(sky.astype(np.float32), noise))
-
+from astrogalaxy.measurement.seeing import relative_extent, star_radius
 
 def test_the_radius_of_stars_is_that_of_the_clear_ones() -> None:
     radius = np.array([1.1, 1.2, 1.3, 1.4, 1.5, 1.6, np.nan, 9.0, 9.0, 9.0, 9.0])

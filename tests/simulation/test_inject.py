@@ -13,6 +13,7 @@ from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Image
 from astrogalaxy.simulation import Conditions, SurveyProfile
 from astrogalaxy.simulation.inject import inject_sources, observed_conditions
+from astrogalaxy.simulation.render import star_size
 
 SHAPE = (260, 300)
 
@@ -165,9 +166,11 @@ def test_conditions_are_those_of_the_frames() -> None:
     frames["i"] = rng.normal(0, 1, SHAPE)
     image = Image.read({b: (array.astype(np.float32), _wcs()) for b, array in frames.items()})
     seen = observed_conditions(image, np.random.default_rng(2))
-    assert seen.seeing["g"] == pytest.approx(4 * 0.396, rel=0.1)
-    assert seen.seeing["r"] == pytest.approx(3 * 0.396, rel=0.1)
-    assert seen.seeing["i"] == pytest.approx((seen.seeing["g"] + seen.seeing["r"]) / 2), "no star: that of the others"
+    assert star_size(seen, "g", 0.396) == pytest.approx(4, rel=0.05), "stars as wide as those of the frames"
+    assert star_size(seen, "r", 0.396) == pytest.approx(3, rel=0.05)
+    assert seen.seeing["i"] == pytest.approx((seen.seeing["g"] + seen.seeing["r"]) / 2, rel=0.03), (
+        "no star: that of the others"
+    )
     assert (seen.noise["g"], seen.noise["r"]) == pytest.approx((2.0, 1.0), rel=0.1)
 
 

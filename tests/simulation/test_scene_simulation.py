@@ -71,6 +71,7 @@ def test_light_is_where_and_as_much_as_the_truth_says(clear: Scene) -> None:
     away = np.minimum.reduce([truth["x"], truth["y"], size - 1 - truth["x"], size - 1 - truth["y"]])
     # half a percent of a smooth galaxy's light lies far out, whoever draws it
     bright = (truth["mag_r"] < 19.5) & (truth["half_light_radius"] < 1.0) & (truth["disk"] != 0)
+    bright &= ~(truth["knots"] > 0)  # which lie where they like
     good = np.nonzero(bright & (away > 40) & (_nearest(truth) > 12))[0]
     lonely = 0
     for row in truth[good]:
@@ -89,7 +90,7 @@ def test_light_is_where_and_as_much_as_the_truth_says(clear: Scene) -> None:
             light, (rows, columns) = image[cut] - sky, np.indices(image.shape)
             assert (light * columns[cut]).sum() / light.sum() == pytest.approx(x, abs=0.1)
             assert (light * rows[cut]).sum() / light.sum() == pytest.approx(y, abs=0.1)
-    assert lonely >= 8, "the scene has sources that this can be asked of"
+    assert lonely >= 5, "the scene has sources that this can be asked of"
 
 
 def test_bands_are_dithered_and_the_reference_is_not(clear: Scene, sdss: SurveyProfile) -> None:
@@ -230,11 +231,11 @@ def test_surveys_and_nights_vary(sdss: SurveyProfile) -> None:
     assert 0.8 <= min(scales) < 0.9 < 1.1 < max(scales) <= 1.2
     nights = [draw_conditions(sdss, rng) for _ in range(200)]
     seeing = np.array([night.seeing["r"] for night in nights])
-    assert 1.0 < np.quantile(seeing, 0.05) < np.quantile(seeing, 0.95) < 1.8
+    assert 0.8 < np.quantile(seeing, 0.05) < np.quantile(seeing, 0.95) < 1.8
     blue_is_worse = np.mean([night.seeing["g"] > night.seeing["i"] for night in nights])
     assert blue_is_worse > 0.8
     assert max(np.hypot(*night.shear) for night in nights) <= 0.1
-    assert np.mean([night.crowding > 3 for night in nights]) == pytest.approx(0.13, abs=0.08)
+    assert np.mean([night.crowding > 3 for night in nights]) == pytest.approx(0.25, abs=0.1)
 
 
 def test_counts_grow_with_the_area_and_the_density(
@@ -270,3 +271,15 @@ def test_the_population_is_plausible(sdss: SurveyProfile, make_conditions: Calla
     smooth = np.asarray(galaxy & (table["disk"] == 0))
     assert np.median(colour[smooth]) > np.median(colour[np.asarray(table["disk"] == 1)]) + 0.2
     assert -1 < np.median(colour[np.asarray(star)]) < 2.5
+
+
+def test_pairs_are_close(sdss: SurveyProfile, make_conditions: Callable[..., Conditions]) -> None:
+    alone, paired = (
+        simulate_scene(sdss, size=300, seed=6, conditions=make_conditions(crowding=3.0, pairs=pairs)).truth
+        for pairs in (0.0, 0.8)
+    )
+    fwhm = 1.3 / sdss.pixel_scale
+    assert len(alone) == len(paired)
+    close = [np.sum(_nearest(truth[truth["mag_r"] < sdss.depth["r"]]) < 3.1 * fwhm) for truth in (alone, paired)]
+    assert close[1] > close[0] + 20
+    assert _nearest(paired).min() > 0.2, "never upon each other"

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Picture
 
 from astrogalaxy.config import RecipeConfig
 from astrogalaxy.training.examples import Example, sources_array
@@ -48,3 +49,23 @@ def make_example() -> Callable[..., Example]:
         return Example(snr.astype(np.float16), sources_array(x=x, y=y, **known), "made-up")
 
     return make
+
+
+@pytest.fixture
+def paper_sets(tmp_path: Path) -> dict[str, Any]:
+    """Data of a recipe with both sets of the AstroYOLO paper: small simulated fields, and drawn galaxies with votes."""
+    folder = tmp_path / "votes"
+    folder.mkdir()
+    y, x = np.mgrid[:48, :48]
+    rows = ["id_str,smooth-or-featured_featured-or-disk_fraction"]
+    for number in range(24):
+        disk = number % 2
+        light = np.exp(-(((x - 23.5) / 4) ** 2 + ((y - 23.5) / (4 - 2.5 * disk)) ** 2) / 2)
+        rgb = 230 * light[..., None] * np.array([1.0, 0.8, 0.6])
+        Picture.fromarray(rgb.astype(np.uint8)).save(folder / f"J{number}.png")
+        rows.append(f"J{number},{0.9 if disk else 0.1}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return {
+        "phosim": {"train": 2, "validation": 1, "test": 2, "size": 96},
+        "galaxies": {"folder": str(folder), "centre": 1.0, "side": 32},
+    }

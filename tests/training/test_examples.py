@@ -16,10 +16,10 @@ from astrogalaxy.training.examples import Example, example_from_scene, sources_a
 @pytest.mark.parametrize("name", ["scene-00001", "a field.with.dots"])
 def test_an_example_survives_the_disk(tmp_path: Path, make_example: Callable[..., Example], name: str) -> None:
     plain = make_example([30.0, 80.5], [40.0, 20.25], disk=[1.0, np.nan])
-    path = Example(plain.snr, plain.sources, name).save(tmp_path)
+    path = Example(plain.snr, plain.sources, name, 3.5).save(tmp_path)
     assert path == tmp_path / f"{name}.npy"
     again = Example.load(path)
-    assert again.name == name
+    assert (again.name, again.seeing) == (name, 3.5)
     assert isinstance(again.snr, np.memmap), "pixels stay on the disk until they are used"
     np.testing.assert_array_equal(again.snr, plain.snr)
     assert again.sources.tobytes() == plain.sources.tobytes()
@@ -29,19 +29,14 @@ def test_the_pixels_are_written_last(
     tmp_path: Path, make_example: Callable[..., Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What has its pixels is complete: an interrupted preparation counts on it."""
-    saved: list[Path] = []
-    plain = np.save
 
-    def interrupted(file: object, array: np.ndarray) -> None:
-        saved.append(file.name)
-        if len(saved) == 2:
-            raise KeyboardInterrupt
-        plain(file, array)
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(np, "save", interrupted)
     with pytest.raises(KeyboardInterrupt):
         make_example([3.0], [4.0]).save(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["made-up.sources.npy"]
+    assert [path.name for path in tmp_path.iterdir()] == ["made-up.sources.npz"]
 
 
 def test_what_is_not_named_is_unknown() -> None:

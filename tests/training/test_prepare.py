@@ -21,7 +21,7 @@ Make = Callable[..., RecipeConfig]
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.npy"))}
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.np[yz]"))}
 
 
 def _frames(folder: Path, *fields: str, shape: tuple[int, int] = (70, 90)) -> dict[str, Any]:
@@ -128,13 +128,16 @@ def test_galaxies_are_pasted_into_a_share_of_the_scenes(
 
     monkeypatch.setattr(module, "paste_galaxies", watch)
     data = {
-        "simulation": {"scenes": 2, "validation": 1, "size": 128, "surveys": {"sdss": 1.0}},
+        "simulation": {"scenes": 2, "validation": 1, "size": 256, "surveys": {"sdss": 1.0}},
         "stamps": {"folder": "gz2", "share": 1.0, "per_scene": 3},
     }
     plan = prepare(make_recipe(data=data), tmp_path / "a", workers=0)
     assert set(seen) == {"sce train", "val val"}, "no galaxy both trains and validates"
-    votes = [Example.load(tmp_path / "a" / f"{item.name}.npy").sources["disk"] for item in plan]
-    assert all(np.isclose(v, 0.75).any() for v in votes)
+    made = [Example.load(tmp_path / "a" / f"{item.name}.npy") for item in plan]
+    with_votes = [np.isclose(example.sources["disk"], 0.75).any() for example in made]
+    # the cutouts' three colours are no good for scenes of other bands
+    assert with_votes == [len(example.snr) == 3 for example in made]
+    assert any(with_votes)
 
 
 def test_real_frames_and_labels(make_recipe: Make, tmp_path: Path) -> None:

@@ -43,15 +43,29 @@ def _labels(n: int = 3) -> Table:
     return Table({"x": STARS[0][:n], "y": STARS[1][:n], "class": ["star", "galaxy", "unsure", "star"][:n]})
 
 
-def test_labels_are_read(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("# labels\nx,y,class\n1,2,star\n3,4,galaxy\n5,6,star\n")
+def test_labels_are_read(image: Image, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("# labels\nx,y,class\n1,2,star\n3,4,galaxy\n5,6,star\n900,6,star\n")
     (tmp_path / "s.csv").write_text("row,part\n0,test\n2,train\n")
-    assert len(read_labels(str(tmp_path / "t.csv"))) == 3
-    assert read_labels(str(tmp_path / "t.csv"), str(tmp_path / "s.csv"))["x"].tolist() == [5]
-    assert read_labels(str(tmp_path / "t.csv"), str(tmp_path / "s.csv"), "test")["x"].tolist() == [1]
-    (tmp_path / "sky.csv").write_text("ra,dec,class\n1,2,star\n")
-    with pytest.raises(ConfigError, match=r"sky\.csv: no column 'x'; labels need x, y and class"):
-        read_labels(str(tmp_path / "sky.csv"))
+    path, split = str(tmp_path / "t.csv"), str(tmp_path / "s.csv")
+    assert len(read_labels(path, image)) == 3, "the fourth lies off the image"
+    assert read_labels(path, image, split)["x"].tolist() == [5]
+    assert read_labels(path, image, split, "test")["x"].tolist() == [1]
+    assert read_labels(path, image, region=Section(2, 50, 0, 50))["x"].tolist() == [3, 5]
+    with pytest.raises(ConfigError, match=r"t\.csv: none of its 4 labels lies on the image"):
+        read_labels(path, image, region=Section(100, 150, 0, 50))
+    (tmp_path / "plain.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(ConfigError, match=r"plain\.csv: no column 'class'; labels need a position and a class"):
+        read_labels(str(tmp_path / "plain.csv"), image)
+
+
+def test_labels_on_the_sky_are_put_on_the_image(image: Image, tmp_path: Path) -> None:
+    ra, dec = image.wcs.all_pix2world([30.0, 120.5], [40.0, 99.25], 0)
+    Table({"RA": ra, "Dec": dec, "class": ["star", "galaxy"]}).write(tmp_path / "sky.fits")
+    labels = read_labels(str(tmp_path / "sky.fits"), image)
+    np.testing.assert_allclose(labels["x"], [30, 120.5], atol=1e-6)
+    np.testing.assert_allclose(labels["y"], [40, 99.25], atol=1e-6)
+    with pytest.raises(ConfigError, match=r"positions are ra and dec, but the image has no WCS; give x and y"):
+        read_labels(str(tmp_path / "sky.fits"), Image.read(np.zeros((9, 9), np.float32)))
 
 
 def test_labels_and_what_else_is_there(image: Image) -> None:

@@ -18,7 +18,7 @@ from astrogalaxy.survey.report.charts import all_charts
 from astrogalaxy.survey.report.numbers import Depth, FieldFacts, class_counts, field_facts, values
 from astrogalaxy.survey.report.pictures import FieldView, field_view
 
-__all__ = ["write_report"]
+__all__ = ["moment", "render_page", "write_report"]
 
 #: So many fields are shown as pictures, and so many rows of the long tables.
 MOST_PICTURES, MOST_FIELDS, MOST_FAILURES, MOST_INPUTS = 12, 200, 200, 50
@@ -73,12 +73,13 @@ def write_report(
     RunError
         If the file cannot be written.
     """
-    page = _render(run, catalog, previews)
+    page = render_page("report.html.j2", _context(run, catalog, previews))
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _render(run: Mapping[str, Any], catalog: SourceCatalog, previews: Mapping[str, Sequence[Preview]]) -> str:
+def render_page(template: str, context: Mapping[str, Any]) -> str:
+    """Fill a template of this room; what it shows is escaped."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -91,7 +92,7 @@ def _render(run: Mapping[str, Any], catalog: SourceCatalog, previews: Mapping[st
     environment.filters.update(
         count=text.count, number=text.number, duration=text.duration, size=text.size, file_name=_file_name
     )
-    return environment.get_template("report.html.j2").render(_context(run, catalog, previews))
+    return environment.get_template(template).render(context)
 
 
 def _context(
@@ -112,7 +113,7 @@ def _context(
         "name": str(run.get("name", "")),
         "status": word,
         "sentence": sentence,
-        "finished": _moment(run.get("finished")),
+        "finished": moment(run.get("finished")),
         "bands": bands,
         "reference": reference,
         "dash": text.NOTHING,
@@ -260,14 +261,14 @@ def _present(mine: Sequence[str], bands: Sequence[str]) -> str:
     return have + (f", without {' '.join(lacking)}" if lacking and mine else "")
 
 
-def _moment(iso: Any) -> str:
+def moment(iso: Any) -> str:
     """A time of the record as people write it; what is no time stays as it is."""
     try:
-        moment = datetime.fromisoformat(str(iso))
+        time = datetime.fromisoformat(str(iso))
     except ValueError:
         return str(iso or "")
-    zone = " UTC" if moment.tzinfo is not None and not moment.utcoffset() else moment.strftime(" %z").rstrip()
-    return f"{moment.day} {moment:%B %Y, %H:%M}{zone}"
+    zone = " UTC" if time.tzinfo is not None and not time.utcoffset() else time.strftime(" %z").rstrip()
+    return f"{time.day} {time:%B %Y, %H:%M}{zone}"
 
 
 def _flag_rows(catalog: SourceCatalog) -> list[dict[str, Any]]:

@@ -1,0 +1,160 @@
+"""Tables that show what recipes reach beside what the papers report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import MaskedColumn, Row, Table
+
+from astrogalaxy.evaluation.published import PUBLISHED
+from astrogalaxy.evaluation.recipes import RecipeScore
+from astrogalaxy.files import atomic_path
+
+__all__ = ["comparison", "printed", "write_scores"]
+
+_COLUMNS = {
+    "recipe": (str, "recipe; the rows without one are of the paper alone"),
+    "method": (str, "row of the paper's table"),
+    "size": (str, "size of the network"),
+    "map_50_90": (float, "mean average precision, overlaps 0.50 to 0.90, star and galaxy"),
+    "map_50_90_low": (float, "lower end of its 68 % interval (bootstrap over fields)"),
+    "map_50_90_high": (float, "upper end"),
+    "map_50_90_paper": (float, "the paper's"),
+    "map_50_95": (float, "mean average precision, overlaps 0.50 to 0.95"),
+    "map_50_95_low": (float, "lower end of its 68 % interval"),
+    "map_50_95_high": (float, "upper end"),
+    "ap_star": (float, "average precision of stars, overlaps 0.50 to 0.90"),
+    "ap_star_low": (float, "lower end of its 68 % interval"),
+    "ap_star_high": (float, "upper end"),
+    "ap_galaxy": (float, "the same of galaxies"),
+    "ap_galaxy_low": (float, "lower end of its 68 % interval"),
+    "ap_galaxy_high": (float, "upper end"),
+    "accuracy": (float, "share of galaxies with the right class, smooth or disk; those with a clear majority of votes"),
+    "accuracy_low": (float, "lower end of its 68 % interval (Wilson)"),
+    "accuracy_high": (float, "upper end"),
+    "accuracy_paper": (float, "the paper's"),
+    "accuracy_all": (float, "the same over all galaxies"),
+    "accuracy_all_low": (float, "lower end of its 68 % interval"),
+    "accuracy_all_high": (float, "upper end"),
+    "milliseconds": (float, "time for an image of 512 x 512 pixels by itself"),
+    "device": (str, "where that was measured"),
+    "n_fields": (int, "test fields"),
+    "n_clear": (int, "test galaxies with a clear majority"),
+    "n_galaxies": (int, "test galaxies"),
+}
+
+
+def comparison(scores: Sequence[RecipeScore]) -> Table:
+    """Make a table of scores beside the papers' numbers.
+
+    Parameters
+    ----------
+    scores : sequence of RecipeScore
+        One or more.
+
+    Returns
+    -------
+    Table
+        A row for each, in the order of the paper's table, under what the paper itself compares with. Numbers that there
+        are none of are masked.
+    """
+    order = list(PUBLISHED)
+    ranked = sorted(scores, key=lambda s: order.index(s.published) if s.published else len(order))
+    rows = [{"method": PUBLISHED["astro-rcnn"].method, "map_50_90_paper": PUBLISHED["astro-rcnn"].map_50_90}]
+    rows = rows if any(score.published for score in scores) else []
+    rows += [_row(score) for score in ranked]
+    table = Table()
+    for name, (kind, description) in _COLUMNS.items():
+        given = [row.get(name) for row in rows]
+        empty = "" if kind is str else 0
+        values = [empty if value is None else value for value in given]
+        mask = [value is None or (isinstance(value, float) and math.isnan(value)) for value in given]
+        table[name] = MaskedColumn(np.array(values, dtype=kind), mask=mask, description=description)
+    table.meta["astrogalaxy"] = version("astrogalaxy")
+    return table
+
+
+def _row(score: RecipeScore) -> dict[str, object]:
+    row: dict[str, object] = {"recipe": score.name, "method": score.name}
+    row |= {n: getattr(score, n) for n in ("size", "milliseconds", "device", "n_fields", "n_clear", "n_galaxies")}
+    if score.published:
+        paper = PUBLISHED[score.published]
+        row |= {"method": paper.method, "map_50_90_paper": paper.map_50_90, "accuracy_paper": paper.accuracy}
+    measured = {"accuracy": score.accuracy, "accuracy_all": score.accuracy_all}
+    if score.precision:
+        names = {"map_50_90": "map_50_90", "map_50_95": "map_50_95", "ap_star": "star", "ap_galaxy": "galaxy"}
+        measured |= {column: getattr(score.precision, name) for column, name in names.items()}
+    for name, interval in measured.items():
+        if interval:
+            row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return row
+
+
+def printed(table: Table) -> list[str]:
+    """Lines of a comparison for the terminal: percentages with their intervals, beside the paper's."""
+    shown = Table()
+    shown["method"] = table["method"]
+    shown["recipe"] = table["recipe"].filled("-")
+    for name, title, paper in (
+        ("map_50_90", "mAP 50-90 (%)", True),
+        ("map_50_95", "mAP 50-95 (%)", False),
+        ("ap_star", "star", False),
+        ("ap_galaxy", "galaxy", False),
+        ("accuracy", "smooth/disk (%)", True),
+    ):
+        shown[title] = [_percent(row, name) for row in table]
+        if paper:
+            shown[f"paper's {title.split(' (')[0]}"] = [_number(row[f"{name}_paper"]) for row in table]
+    shown["ms"] = ["-" if np.ma.is_masked(ms) else f"{ms:.1f}" for ms in table["milliseconds"]]
+    return list(shown.pformat(show_unit=False, max_lines=-1, max_width=-1, align="<"))
+
+
+def _percent(row: Row, name: str) -> str:
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if np.ma.is_masked(value):
+        return "-"
+    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def _number(value: float) -> str:
+    return "-" if np.ma.is_masked(value) else f"{100 * value:.1f}"
+
+
+def write_scores(scores: Sequence[RecipeScore], folder: str | Path) -> list[Path]:
+    """Write scores into a folder: as ``evaluation.json``, and beside the paper's as ``evaluation.ecsv``.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    folder = Path(folder)
+    data = {
+        "astrogalaxy": version("astrogalaxy"),
+        "scores": [
+            asdict(score) | {"paper": asdict(PUBLISHED[score.published]) if score.published else None}
+            for score in scores
+        ],
+    }
+    files = [folder / "evaluation.json", folder / "evaluation.ecsv"]
+    with atomic_path(files[0]) as path:
+        path.write_text(json.dumps(_plain(data), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    with atomic_path(files[1]) as path:
+        comparison(scores).write(path, format="ascii.ecsv", overwrite=True)
+    return files
+
+
+def _plain(value: Any) -> Any:
+    """The value with null for NaN, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

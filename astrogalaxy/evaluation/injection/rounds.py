@@ -1,0 +1,221 @@
+"""Rounds of injections into one field: lay sources in, search, and tell what came out."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.evaluation.injection.conditions import FieldConditions, observe
+from astrogalaxy.evaluation.injection.match import match_round, mirrored, unmasked_share
+from astrogalaxy.evaluation.injection.recovery import Baseline, Recovery, Round, join
+from astrogalaxy.evaluation.injection.sources import draw_sample, lay_sources
+from astrogalaxy.images import Image, Section
+
+__all__ = ["inject_and_recover", "look", "recover_round"]
+
+Detect = Callable[[Image], SourceCatalog]
+
+# Matches lie within one full width of a star at half maximum, but not less than this many pixels.
+_LEAST_RADIUS = 1.5
+# What turns up within so many widths, or half-light radii, of an injected source is of its making.
+_NEAR_WIDTHS, _NEAR_RADII = 5.0, 3.0
+_MEASURED = ("x", "y", "ra", "dec", "det_score", "p_galaxy", "snr", "half_light_radius")
+# Rows of pixels that are read together.
+_ROWS = 512
+
+
+def inject_and_recover(
+    image: Image,
+    detect: Detect,
+    *,
+    rounds: int = 10,
+    density: float | None = None,
+    magnitudes: tuple[float, float] | None = None,
+    like: Mapping[str, str] | None = None,
+    seeing: float | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Recovery:
+    """Inject simulated stars and galaxies into a field, and see which of them come out.
+
+    Parameters
+    ----------
+    image : Image
+        The field, with a WCS; nothing in it is changed.
+    detect : callable
+        Gives the catalogue of an image, as `astrogalaxy.detect` does: a `SourceCatalog`.
+    rounds : int
+        How often; each with other sources at other places.
+    density : float, optional
+        Injected sources per square arcmin in a round. By default a tenth of the field's own,
+        or one in a square of 60 FWHM where that is more: so few do not change the crowding.
+        They are never nearer to each other than two thirds of their mean distance.
+    magnitudes : (float, float), optional
+        Brightest and faintest in the reference band (AB, or instrumental without zero point);
+        by default from 6 brighter to 1 fainter than a point source at five sigma.
+    like : mapping of str to str, optional
+        Which band a band of another name is like, for the colours of what is injected.
+    seeing : float, optional
+        Full width of stars at half maximum, arcsec, where the field has too few to measure it.
+    seed : int
+        The same seed injects the same sources.
+    progress : callable, optional
+        Called with rounds done and rounds in all.
+
+    Returns
+    -------
+    Recovery
+
+    Raises
+    ------
+    ConfigError
+        If the wavelength of one of several bands is unknown.
+    ImageError
+        If the image has no WCS, or no stars to measure its seeing and it is not given.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.evaluation.injection import inject_and_recover
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=256, seed=2, artefacts=False)
+    >>> image = ag.Image.read({b: (scene.images[b], scene.wcs[b]) for b in "gri"}, zeropoint=22.5)
+    >>> recovery = inject_and_recover(image, ag.detect, rounds=2)
+    >>> recovery.reference, len(recovery.completeness()) > 0
+    ('r', True)
+    """
+    base = look(image, detect, like=like, seeing=seeing)
+    made = []
+    for number in range(rounds):
+        made.append(
+            recover_round(image, base, detect, number=number, density=density, magnitudes=magnitudes, seed=seed)
+        )
+        if progress is not None:
+            progress(number + 1, rounds)
+    return join([(base, made)])
+
+
+def look(
+    image: Image, detect: Detect, *, like: Mapping[str, str] | None = None, seeing: float | None = None
+) -> Baseline:
+    """Find what a field holds before anything is injected, and what of its noise is taken for sources.
+
+    Parameters
+    ----------
+    image, detect, like, seeing
+        See `inject_and_recover`.
+
+    Returns
+    -------
+    Baseline
+    """
+    catalog = detect(image)
+    conditions = observe(image, catalog, like=like, seeing=seeing)
+    false = _brief(detect(mirrored(image, catalog)), conditions)
+    ny, nx = image.shape
+    area = nx * ny * (image.pixel_scale / 60) ** 2
+    return Baseline(
+        image.name or "field", catalog, _brief(catalog, conditions), false, unmasked_share(image, catalog),
+        conditions, area,
+    )  # fmt: skip
+
+
+def recover_round(
+    image: Image,
+    base: Baseline,
+    detect: Detect,
+    *,
+    number: int,
+    density: float | None = None,
+    magnitudes: tuple[float, float] | None = None,
+    seed: int = 0,
+) -> Round:
+    """Inject sources into a field once, and find them again.
+
+    Parameters
+    ----------
+    image, detect, density, magnitudes, seed
+        See `inject_and_recover`.
+    base : Baseline
+        The field as it was.
+    number : int
+        Number of the round; other rounds inject other sources.
+
+    Returns
+    -------
+    Round
+    """
+    root = np.random.SeedSequence([seed, zlib.crc32(base.name.encode()), number])
+    drawing, laying = root.spawn(2)
+    conditions, band = base.conditions, image.reference
+    sample = draw_sample(
+        image, conditions, density=density, magnitudes=magnitudes, n_found=len(base.catalog),
+        rng=np.random.default_rng(drawing),
+    )  # fmt: skip
+    lit, truth = lay_sources(image, sample, conditions, seed=laying)
+    truth = truth[_on_good_pixels(image, truth)]
+    found = detect(lit)
+    radius = max(conditions.spreads[band].fwhm, _LEAST_RADIUS)
+    match = match_round(truth, found, base.catalog, band=band, radius=radius)
+    injected = _outcome(truth, found, match.row, match.confused, image)
+    extra, share = _extra(found[match.extra], truth, base, image)
+    return Round(number, injected, extra, share)
+
+
+def _brief(catalog: SourceCatalog, conditions: FieldConditions) -> Table:
+    """Reference magnitude (NaN where the flux is not positive), score and class of sources."""
+    band = conditions.reference
+    flux = np.asarray(catalog[f"flux_{band}"], dtype=float) / conditions.unit(band)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        magnitude = np.where(flux > 0, conditions.shown_zeropoint(band) - 2.5 * np.log10(flux), np.nan)
+    score, kind = np.asarray(catalog["det_score"], dtype=float), np.asarray(catalog["class"]).astype("U8")
+    return Table({"mag": magnitude, "det_score": score, "class": kind})
+
+
+def _on_good_pixels(image: Image, truth: Table) -> NDArray[np.bool_]:
+    """Sources whose centre is on a good pixel of the reference band: nobody can be asked for others."""
+    band, (ny, nx) = image.bands[image.reference], image.shape
+    x, y = (np.rint(np.asarray(truth[axis])).astype(int) for axis in "xy")
+    x, y = np.clip(x, 0, nx - 1), np.clip(y, 0, ny - 1)
+    good = np.ones(len(truth), dtype=bool)
+    for y0 in range(0, ny, _ROWS):
+        rows = np.flatnonzero((y >= y0) & (y < y0 + _ROWS))
+        if len(rows):
+            bad = band.pixels(Section(0, nx, y0, min(y0 + _ROWS, ny))).bad
+            good[rows] = ~bad[y[rows] - y0, x[rows]]
+    return good
+
+
+def _outcome(
+    truth: Table, found: SourceCatalog, row: NDArray[np.intp], confused: NDArray[np.bool_], image: Image
+) -> Table:
+    """Add to the truth as what each source was found."""
+    table = truth.copy()
+    table["found"], table["confused"] = row >= 0, confused
+    table["found_class"] = _taken(np.asarray(found["class"]).astype("U8"), row, "")
+    fluxes = [f"flux_{band}{error}" for band in image.bands for error in ("", "_err")]
+    for name in (*_MEASURED, *fluxes):
+        table[f"found_{name}"] = _taken(np.asarray(found[name], dtype=float), row, np.nan)
+    table["found_flags"] = _taken(np.asarray(found["flags"], dtype=int), row, -1)
+    return table
+
+
+def _taken(values: NDArray[np.generic], row: NDArray[np.intp], missing: object) -> NDArray[np.generic]:
+    if not len(values):
+        return np.full(len(row), missing, dtype=values.dtype)
+    return np.where(row >= 0, values[row], np.array(missing, dtype=values.dtype))
+
+
+def _extra(extra: SourceCatalog, truth: Table, base: Baseline, image: Image) -> tuple[Table, float]:
+    """Sources that nobody knew, which of them are beside an injected one, and how much of the field is that."""
+    table = _brief(extra, base.conditions)
+    table["x"], table["y"] = (np.asarray(extra[axis], dtype=float) for axis in "xy")
+    reach = np.maximum(_NEAR_WIDTHS * base.conditions.seeing, _NEAR_RADII * np.asarray(truth["half_light_radius"]))
+    gaps = np.hypot(*(np.asarray(table[axis])[:, None] - np.asarray(truth[axis]) for axis in "xy")) * image.pixel_scale
+    table["near"] = (gaps < reach).any(axis=1)
+    return table, float(min(np.sum(np.pi * reach**2) / 3600 / base.area, 1.0))

@@ -1,0 +1,332 @@
+"""What injections say: completeness, classes, photometry, positions and purity, bin by bin, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from astrogalaxy.evaluation.injection.curve import CompletenessCurve, fit_completeness
+from astrogalaxy.evaluation.intervals import wilson
+
+__all__ = [
+    "BIN_WIDTH",
+    "classification_table",
+    "completeness_map",
+    "completeness_table",
+    "curves",
+    "photometry_table",
+    "position_table",
+    "purity_table",
+    "radius_edges",
+]
+
+#: Width of a bin of magnitudes.
+BIN_WIDTH = 0.5
+# Fewer sources than this say nothing of a median.
+_FEWEST = 5
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+def _bins(magnitude: Floats, width: float) -> Iterator[tuple[float, float, Bools]]:
+    """Bins that hold any of the magnitudes, at multiples of the width."""
+    known = np.isfinite(magnitude)
+    number = np.full(len(magnitude), np.iinfo(int).min)
+    number[known] = np.floor(magnitude[known] / width).astype(int)
+    for bin_ in np.unique(number[known]):
+        yield float(bin_ * width), float((bin_ + 1) * width), number == bin_
+
+
+def _table(rows: Sequence[tuple[object, ...]], names: str, dtypes: str) -> Table:
+    """A table of rows, with its columns' types also where there are none."""
+    kinds = [{"s": "str", "i": "i8", "f": "f8"}[letter] for letter in dtypes]
+    table = Table(rows=list(rows) or None, names=names.split(), dtype=kinds)
+    for name, kind in zip(table.colnames, kinds, strict=True):
+        if kind == "f8":
+            table[name].info.format = ".4g" if name.startswith("radius") else ".4f"
+        if kind == "f8" and name.startswith("mag"):
+            table[name].info.format = ".2f"
+    return table
+
+
+def _values(table: Table, name: str) -> Floats:
+    return np.asarray(np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan))
+
+
+def radius_edges(injected: Table, *, bins: int = 4) -> list[float]:
+    """Edges of half-light radii that hold equally many injected galaxies, to a twentieth of an arcsec.
+
+    Parameters
+    ----------
+    injected : Table
+        See `~astrogalaxy.evaluation.injection.Recovery`.
+    bins : int
+        Number of bins.
+
+    Returns
+    -------
+    list of float
+        Arcsec; empty without galaxies.
+    """
+    radius = _values(injected, "half_light_radius")[np.asarray(injected["class"]) == "galaxy"]
+    if not len(radius):
+        return []
+    inner = np.round(np.quantile(radius, np.arange(1, bins) / bins) * 20) / 20
+    return [0.0, *(float(edge) for edge in np.unique(inner) if edge > 0), float("inf")]
+
+
+def _groups(injected: Table) -> Iterator[tuple[str, float, float, Bools]]:
+    """Stars; galaxies; galaxies by half-light radius: class, radii (NaN: all), rows."""
+    kind, radius = np.asarray(injected["class"]).astype(str), _values(injected, "half_light_radius")
+    for name in ("star", "galaxy"):
+        yield name, np.nan, np.nan, kind == name
+    for low, high in pairwise(radius_edges(injected)):
+        yield "galaxy", low, high, (kind == "galaxy") & (radius >= low) & (radius < high)
+
+
+def completeness_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> Table:
+    """Completeness by magnitude, of stars, of galaxies, and of galaxies of each size.
+
+    Parameters
+    ----------
+    injected : Table
+        See `~astrogalaxy.evaluation.injection.Recovery`.
+    band : str
+        The reference band.
+    width : float
+        Of a bin, magnitudes.
+
+    Returns
+    -------
+    Table
+        ``class``, ``radius_low``, ``radius_high`` (arcsec; NaN: all sizes), ``mag_low``,
+        ``mag_high``, ``n_injected``, ``n_found``, ``n_confused`` (not found where the frame has a
+        source of its own), ``completeness``, ``low``, ``high`` (Wilson).
+    """
+    magnitude, found = _values(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
+    confused, rows = np.asarray(injected["confused"], bool), []
+    for name, r_low, r_high, group in _groups(injected):
+        for low, high, here in _bins(np.where(group, magnitude, np.nan), width):
+            n, k = int(here.sum()), int(found[here].sum())
+            interval = (float(edge) for edge in wilson(k, n))
+            rows.append((name, r_low, r_high, low, high, n, k, int(confused[here].sum()), k / n, *interval))
+    names = "class radius_low radius_high mag_low mag_high n_injected n_found n_confused completeness low high"
+    table = _table(rows, names, "sffffiiifff")
+    table["radius_low"].unit = table["radius_high"].unit = "arcsec"
+    return table
+
+
+def curves(injected: Table, *, band: str) -> list[tuple[str, float, float, CompletenessCurve]]:
+    """Fit curves to the groups of `completeness_table`: class, radii, curve."""
+    magnitude, found = _values(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
+    fits = [(*group[:3], fit_completeness(magnitude[group[3]], found[group[3]])) for group in _groups(injected)]
+    return [(name, low, high, curve) for name, low, high, curve in fits if curve is not None]
+
+
+def completeness_map(injected: Table, *, band: str) -> tuple[Floats, Floats, Floats, Floats]:
+    """Completeness of galaxies by magnitude and size.
+
+    Parameters
+    ----------
+    injected : Table
+        See `~astrogalaxy.evaluation.injection.Recovery`.
+    band : str
+        The reference band.
+
+    Returns
+    -------
+    magnitudes, radii : ndarray
+        Edges; radii in arcsec, a bin for each factor of two.
+    n, share : ndarray
+        ``(n_radii, n_magnitudes)`` injected galaxies and share of them found (NaN without any).
+    """
+    galaxy = np.asarray(injected["class"]).astype(str) == "galaxy"
+    magnitude, radius = _values(injected, f"mag_{band}")[galaxy], _values(injected, "half_light_radius")[galaxy]
+    found = np.asarray(injected["found"], bool)[galaxy]
+    known = np.isfinite(magnitude) & (radius > 0)
+    if not known.any():
+        nothing = np.zeros((0, 0))
+        return np.zeros(0), np.zeros(0), nothing, nothing
+    magnitude, size, found = magnitude[known], np.log2(radius[known]), found[known]
+    first, last = np.floor(np.quantile(size, 0.01)), np.ceil(np.quantile(size, 0.99))
+    x = np.arange(np.floor(magnitude.min()), np.ceil(magnitude.max()) + 1)
+    y = np.arange(first, max(last, first + 1) + 1)
+    size = np.clip(size, y[0], y[-1] - 1e-9)
+    n, _, _ = np.histogram2d(size, magnitude, [y, x])
+    k, _, _ = np.histogram2d(size[found], magnitude[found], [y, x])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return x, 2.0**y, n, k / n
+
+
+def classification_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> Table:
+    """Stars and galaxies told apart, of those found.
+
+    Parameters
+    ----------
+    injected : Table
+        See `~astrogalaxy.evaluation.injection.Recovery`.
+    band : str
+        The reference band.
+    width : float
+        Of a bin, magnitudes.
+
+    Returns
+    -------
+    Table
+        ``class``, ``mag_low``, ``mag_high``, ``n_found`` (of that class), what they were called:
+        ``n_star``, ``n_galaxy``, ``n_unsure``; ``completeness``, ``completeness_low``,
+        ``completeness_high``: share that was called what it is; ``n_called`` and ``purity``,
+        ``purity_low``, ``purity_high``: of as many found stars as galaxies, the share of those called
+        so that are it. Wilson intervals.
+    """
+    magnitude, found = _values(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
+    true, called = (np.asarray(injected[name]).astype(str) for name in ("class", "found_class"))
+    rows = []
+    for low, high, here in _bins(np.where(found, magnitude, np.nan), width):
+        for name, other in (("star", "galaxy"), ("galaxy", "star")):
+            mine, theirs = here & (true == name), here & (true == other)
+            n, n_other = int(mine.sum()), int(theirs.sum())
+            counts = [int((called[mine] == word).sum()) for word in ("star", "galaxy", "unsure")]
+            right, wrong = int((called[mine] == name).sum()), int((called[theirs] == name).sum())
+            share = [right / n if n else np.nan, *(float(edge) for edge in wilson(right, n))]
+            rows.append((name, low, high, n, *counts, *share, *_purity(right, n, wrong, n_other)))
+    names = "class mag_low mag_high n_found n_star n_galaxy n_unsure"
+    names += " completeness completeness_low completeness_high n_called purity purity_low purity_high"
+    return _table(rows, names, "sffiiiifffifff")
+
+
+def _purity(right: int, n: int, wrong: int, n_other: int) -> tuple[int, float, float, float]:
+    """Share of sources of one name that are it, were both classes equally many."""
+    called = right + wrong
+    if not (called and n and n_other):
+        return called, np.nan, np.nan, np.nan
+    share = right / n / (right / n + wrong / n_other)
+    low, high = wilson(share * called, called)
+    return called, share, float(low), float(high)
+
+
+def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BIN_WIDTH) -> Table:
+    """How far measured fluxes are off, of the sources found.
+
+    Parameters
+    ----------
+    injected : Table
+        See `~astrogalaxy.evaluation.injection.Recovery`.
+    bands : sequence of str
+        Bands.
+    width : float
+        Of a bin, magnitudes of the band itself.
+
+    Returns
+    -------
+    Table
+        ``band``, ``class``, ``mag_low``, ``mag_high``, ``n``; ``bias``: median of measured minus
+        true magnitude, ``bias_err`` its error; ``scatter``: half of the range of the middle 68 %;
+        ``pull``: the same for the difference of the fluxes over its stated error, 1 where errors are right.
+        Bins of fewer than five sources are left out.
+    """
+    found = np.asarray(injected["found"], bool)
+    kind, rows = np.asarray(injected["class"]).astype(str), []
+    for band in bands:
+        true, seen = _values(injected, f"flux_{band}"), _values(injected, f"found_flux_{band}")
+        with np.errstate(invalid="ignore", divide="ignore"):
+            # no light at all is infinitely faint: medians and percentiles can hold that
+            off = np.where(np.isnan(seen), np.nan, -2.5 * np.log10(np.maximum(seen / true, 1e-300)))
+            off = np.where(seen <= 0, np.inf, off)
+            pull = (seen - true) / _values(injected, f"found_flux_{band}_err")
+        for name in ("star", "galaxy"):
+            usable = found & (kind == name) & ~np.isnan(off)
+            for low, high, here in _bins(np.where(usable, _values(injected, f"mag_{band}"), np.nan), width):
+                if (n := int(here.sum())) >= _FEWEST:
+                    bias, scatter = _middle(off[here])
+                    error = 1.2533 * scatter / np.sqrt(n)
+                    rows.append((band, name, low, high, n, bias, error, scatter, _middle(pull[here])[1]))
+    return _table(rows, "band class mag_low mag_high n bias bias_err scatter pull", "ssffiffff")
+
+
+def _middle(values: Floats) -> tuple[float, float]:
+    """Median, and half of the range that holds the middle 68 %; NaN where they are not finite."""
+    values = values[~np.isnan(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    low, middle, high = np.quantile(values, [0.1587, 0.5, 0.8413], method="nearest")
+    with np.errstate(invalid="ignore"):
+        spread = (high - low) / 2
+    return tuple(float(v) if np.isfinite(v) else float("nan") for v in (middle, spread))  # type: ignore[return-value]
+
+
+def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> Table:
+    """How far measured positions are off, of the sources found.
+
+    Parameters
+    ----------
+    injected : Table
+        See `~astrogalaxy.evaluation.injection.Recovery`.
+    band : str
+        The reference band.
+    width : float
+        Of a bin, magnitudes.
+
+    Returns
+    -------
+    Table
+        ``class``, ``mag_low``, ``mag_high``, ``n``; ``east``, ``north``: medians of measured minus
+        true position, arcsec; ``scatter``: half of the range of the middle 68 %, along one axis, mean
+        of both, arcsec. Bins of fewer than five sources are left out.
+    """
+    found, kind = np.asarray(injected["found"], bool), np.asarray(injected["class"]).astype(str)
+    east = (_values(injected, "found_ra") - _values(injected, "ra") + 180) % 360 - 180
+    east = east * np.cos(np.radians(_values(injected, "dec"))) * 3600
+    north = (_values(injected, "found_dec") - _values(injected, "dec")) * 3600
+    rows = []
+    for name in ("star", "galaxy"):
+        usable = found & (kind == name) & np.isfinite(east + north)
+        for low, high, here in _bins(np.where(usable, _values(injected, f"mag_{band}"), np.nan), width):
+            if (n := int(here.sum())) >= _FEWEST:
+                (x, spread_x), (y, spread_y) = _middle(east[here]), _middle(north[here])
+                rows.append((name, low, high, n, x, y, (spread_x + spread_y) / 2))
+    table = _table(rows, "class mag_low mag_high n east north scatter", "sffifff")
+    for name in ("east", "north", "scatter"):
+        table[name].unit = "arcsec"
+    return table
+
+
+def purity_table(catalog: Table, false: Table, *, width: float = BIN_WIDTH) -> Table:
+    """Purity by measured magnitude: against what the mirrored frames gave.
+
+    Parameters
+    ----------
+    catalog : Table
+        Sources of the untouched frames: ``mag``, ``det_score``.
+    false : Table
+        Sources of the mirrored frames: ``mag``, and ``weight``, how many on the whole frame each stands for.
+    width : float
+        Of a bin, magnitudes.
+
+    Returns
+    -------
+    Table
+        ``mag_low``, ``mag_high`` (NaN: all sources, those without a magnitude too), ``n_catalog``,
+        ``n_false`` (expected), ``purity``, ``low``, ``high`` (Wilson), ``said``: mean ``det_score``.
+    """
+    mag, wrong, weight = _values(catalog, "mag"), _values(false, "mag"), _values(false, "weight")
+    score = _values(catalog, "det_score")
+    everything = np.ones(len(catalog), bool), np.ones(len(false), bool)
+    bins: list[tuple[float, float, Bools, Bools]] = [(np.nan, np.nan, *everything)]
+    bins += [(low, high, here, (wrong >= low) & (wrong < high)) for low, high, here in _bins(mag, width)]
+    rows = []
+    for low, high, here, bad in bins:
+        if n := int(here.sum()):
+            expected = float(weight[bad].sum())
+            share = min(max(1 - expected / n, 0.0), 1.0)
+            # one that stands for several is no better known than one
+            effective = n / max(float(np.mean(weight)) if len(weight) else 1.0, 1.0)
+            interval = (float(edge) for edge in wilson(share * effective, max(effective, 1)))
+            said = float(np.mean(score[here]))
+            rows.append((low, high, n, expected, share, *interval, said))
+    return _table(rows, "mag_low mag_high n_catalog n_false purity low high said", "ffifffff")

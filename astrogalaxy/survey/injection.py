@@ -1,0 +1,399 @@
+"""Injection and recovery on a whole survey: its own fields, settings and weights, on its own workers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from astrogalaxy.catalog import SourceCatalog, provenance
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.errors import AstrogalaxyError, ConfigError
+from astrogalaxy.evaluation.injection import Baseline, Recovery, Round, colours_of, join, look, recover_round
+from astrogalaxy.files import atomic_path
+from astrogalaxy.images import Image
+from astrogalaxy.images.fields import Field, find_fields
+from astrogalaxy.models import load_weights
+from astrogalaxy.survey.cluster import Crew, hired, worker_memory
+from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.merge import TileCatalog, merge_tiles
+from astrogalaxy.survey.plan import tiles_of
+from astrogalaxy.survey.report.injection import write_injection_report
+from astrogalaxy.survey.run import Progress
+from astrogalaxy.survey.stages import classify
+from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.tasks import find_in_tile, read_field
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+__all__ = ["InjectionSummary", "inject_survey"]
+
+logger = logging.getLogger(__name__)
+
+# Tasks in flight per worker: one at work, one waiting so that none idles.
+_IN_FLIGHT = 2
+# A process keeps the field that it worked on last: its next round is probably of the same.
+_OPEN: OrderedDict[tuple[str, ...], tuple[Image | None, list[Failure]]] = OrderedDict()
+
+
+@dataclass(frozen=True)
+class InjectionSummary:
+    """What an evaluation by injections did.
+
+    Attributes
+    ----------
+    directory : Path
+        Where its results are.
+    files : list of Path
+        Files written.
+    recovery : Recovery or None
+        What came of it; None if nothing could be done.
+    failures : list of Failure
+        What could not be done.
+    seconds : float
+        Wall time.
+    """
+
+    directory: Path
+    files: list[Path] = field(default_factory=list)
+    recovery: Recovery | None = None
+    failures: list[Failure] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0: all done; 1: nothing could be done; 3: results, but something failed."""
+        if self.recovery is None:
+            return 1
+        return 3 if self.failures else 0
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker needs to know of a field: its files, and how to inject and search."""
+
+    field: Field
+    config: SurveyConfig
+    threads: int
+    density: float | None
+    magnitudes: tuple[float, float] | None
+    like: Mapping[str, str] | None
+    seeing: float | None
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return self.field.name or "field"
+
+
+def inject_survey(
+    config: str | Path | SurveyConfig,
+    *,
+    rounds: int = 10,
+    density: float | None = None,
+    magnitudes: tuple[float, float] | None = None,
+    like: Mapping[str, str] | None = None,
+    seeing: float | None = None,
+    seed: int = 0,
+    field_name: str | None = None,
+    n_fields: int | None = None,
+    client: Client | None = None,
+    progress: Progress | None = None,
+) -> InjectionSummary:
+    """Inject simulated sources into a survey's own fields, and find them as a run would.
+
+    Parameters
+    ----------
+    config : path or SurveyConfig
+        The survey.yml; its weights, settings, tiles and workers are used.
+    rounds, density, magnitudes, like, seeing, seed
+        See `~astrogalaxy.evaluation.injection.inject_and_recover`.
+    field_name : str, optional
+        Only this field.
+    n_fields : int, optional
+        Only so many fields, drawn by the seed.
+    client : distributed.Client, optional
+        Any Dask client; by default workers are started here, one per core.
+    progress : callable, optional
+        Called with (rounds done, rounds in all, what happens now).
+
+    Returns
+    -------
+    InjectionSummary
+        The directory ``injection`` in the survey's output directory holds the results:
+        ``report.html``, ``injection.json``, ``injected.ecsv``, ``completeness.ecsv``,
+        ``classification.ecsv``, ``photometry.ecsv``, ``positions.ecsv`` and ``purity.ecsv``.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration or an option is wrong.
+    ImageError
+        If no file matches.
+    RunError
+        If the directory cannot be written to, or a run is at work in it.
+
+    Examples
+    --------
+    >>> from astrogalaxy.survey.injection import inject_survey
+    >>> summary = inject_survey("pipelines/quickstart.yml", rounds=3)  # doctest: +SKIP
+    """
+    begin, started = perf_counter(), datetime.now(UTC)
+    if not isinstance(config, SurveyConfig):
+        config = SurveyConfig.read(config)
+    _check(config, rounds, density, magnitudes, like, seeing)
+    load_weights(config.detection.model)
+    fields = _chosen(find_fields(config.images), field_name, n_fields, seed)
+    directory = RunDirectory(Path(config.output.directory), config.name)
+    with directory.locked():
+        tell = progress or _silent
+        template = _Job(fields[0], config, 1, density, magnitudes, like, seeing, seed)
+        results, failures = _work(fields, template, rounds, client, tell)
+        failures = list(dict.fromkeys(failures))
+        for failure in failures:
+            logger.warning("%s", failure)
+        folder = directory.path / "injection"
+        if not any(made for _, made in results):
+            return InjectionSummary(folder, failures=failures, seconds=perf_counter() - begin)
+        tell(1, 1, "writing the report")
+        recovery = join(results)
+        settings = {
+            "rounds": rounds, "density": density, "magnitudes": magnitudes, "like": like, "seeing": seeing,
+            "seed": seed,
+        }  # fmt: skip
+        record = _record(config, recovery, settings, failures, started, perf_counter() - begin)
+        files = _write(folder, recovery, record)
+    return InjectionSummary(folder, files, recovery, failures, perf_counter() - begin)
+
+
+def _check(
+    config: SurveyConfig,
+    rounds: int,
+    density: float | None,
+    magnitudes: tuple[float, float] | None,
+    like: Mapping[str, str] | None,
+    seeing: float | None,
+) -> None:
+    """Refuse options that make no sense before anything is read."""
+    colours_of(config.images.bands, like)
+    if rounds < 1:
+        msg = f"rounds must be 1 or more, not {rounds}"
+        raise ConfigError(msg)
+    if density is not None and not 0 < density < np.inf:
+        msg = f"density must be a positive number of sources per square arcmin, not {density}"
+        raise ConfigError(msg)
+    if seeing is not None and not 0 < seeing < np.inf:
+        msg = f"seeing must be a positive number of arcsec, not {seeing}"
+        raise ConfigError(msg)
+    if magnitudes is not None and not (np.isfinite(magnitudes).all() and magnitudes[0] < magnitudes[1]):
+        msg = f"magnitudes must be the brightest and the faintest, not {magnitudes[0]} and {magnitudes[1]}"
+        raise ConfigError(msg)
+
+
+def _chosen(fields: Sequence[Field], name: str | None, n: int | None, seed: int) -> list[Field]:
+    """The fields that are wanted, in their order."""
+    if name is not None:
+        chosen = [field for field in fields if (field.name or "field") == name]
+        if not chosen:
+            some = ", ".join(field.name or "field" for field in fields[:6]) + (" ..." if len(fields) > 6 else "")
+            msg = f"no field {name!r}; there are {some}"
+            raise ConfigError(msg)
+        return chosen
+    if n is None or n >= len(fields):
+        return list(fields)
+    drawn = np.random.default_rng(seed).choice(len(fields), max(n, 1), replace=False)
+    return [fields[i] for i in np.sort(drawn)]
+
+
+# -- on the workers --------------------------------------------------------------------------------
+
+
+def _look(job: _Job) -> tuple[Baseline | None, list[Failure]]:
+    """Search the untouched field and its mirror image."""
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            image, known = _opened(job)
+            if image is None:
+                return None, known
+            return look(image, _detector(job, image), like=job.like, seeing=job.seeing), known
+        except Exception as error:  # noqa: BLE001 (one bad field must never end an evaluation)
+            return None, [_failure(job, error)]
+
+
+def _round(job: _Job, base: Baseline, number: int) -> Round | Failure:
+    """Inject once."""
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            image, known = _opened(job)
+            if image is None:
+                return known[-1]
+            return recover_round(
+                image, base, _detector(job, image),
+                number=number, density=job.density, magnitudes=job.magnitudes, seed=job.seed,
+            )  # fmt: skip
+        except Exception as error:  # noqa: BLE001
+            return _failure(job, error)
+
+
+def _failure(job: _Job, error: Exception) -> Failure:
+    if isinstance(error, AstrogalaxyError):
+        return Failure(job.name, "inject", str(error))
+    if isinstance(error, MemoryError):
+        return Failure(job.name, "inject", "not enough memory; give smaller tiles.size or fewer compute.workers")
+    logger.error("field %s", job.name, exc_info=error)
+    return Failure(job.name, "inject", f"unexpected {type(error).__name__}: {error}; please report this")
+
+
+def _opened(job: _Job) -> tuple[Image | None, list[Failure]]:
+    key = (job.config.digest(), *map(str, job.field.files))
+    if key not in _OPEN:
+        _OPEN.clear()
+        _OPEN[key] = read_field(job.field, job.config)
+    return _OPEN[key]
+
+
+def _detector(job: _Job, image: Image) -> Callable[[Image], SourceCatalog]:
+    """The road of a run, tile by tile, for whatever the field's pixels have become."""
+    config, card = job.config, load_weights(job.config.detection.model).card
+    tiles = tiles_of(image, config, memory=worker_memory(config.compute))
+
+    def detect(changed: Image) -> SourceCatalog:
+        parts = [TileCatalog(tile, find_in_tile(changed, tile, config, threads=job.threads).catalog) for tile in tiles]
+        return classify(merge_tiles(parts), card, min_snr=config.morphology.min_snr)
+
+    return detect
+
+
+# -- sending the work ------------------------------------------------------------------------------
+
+
+def _work(
+    fields: Sequence[Field], template: _Job, rounds: int, client: Client | None, progress: Progress
+) -> tuple[list[tuple[Baseline, list[Round]]], list[Failure]]:
+    """Look at every field, then inject into it, on the survey's workers."""
+    total, done = len(fields) * (rounds + 1), 0
+    bases: dict[str, Baseline] = {}
+    made: dict[str, list[Round]] = {}
+    failures: list[Failure] = []
+    progress(0, total, "starting")
+    with hired(template.config.compute, tasks=len(fields) * rounds, client=client) as crew:
+        jobs = [replace(template, field=one, threads=crew.threads) for one in fields]
+        for job, number, answer in _answers(crew, jobs, rounds, bases):
+            done += 1
+            if number is None:
+                base, known = answer if isinstance(answer, tuple) else (None, [answer])
+                failures += known
+                if base is None:
+                    done += rounds
+            elif isinstance(answer, Failure):
+                failures.append(answer)
+            else:
+                made.setdefault(job.name, []).append(answer)
+            progress(done, total, job.name)
+    _OPEN.clear()
+    ordered = [name for name in (field.name or "field" for field in fields) if name in bases]
+    return [(bases[name], sorted(made.get(name, []), key=lambda one: one.number)) for name in ordered], failures
+
+
+def _answers(
+    crew: Crew, jobs: Sequence[_Job], rounds: int, bases: dict[str, Baseline]
+) -> Iterator[tuple[_Job, int | None, Any]]:
+    """Results as they come: of a field's look (its number is None), then of its rounds."""
+    from distributed import as_completed
+
+    waiting: deque[tuple[_Job, int | None]] = deque((job, None) for job in jobs)
+    running: dict[Future, tuple[_Job, int | None]] = {}
+    stream = as_completed()
+
+    def fill() -> None:
+        while waiting and len(running) < _IN_FLIGHT * crew.workers:
+            job, number = waiting.popleft()
+            task = (_look, job) if number is None else (_round, job, bases[job.name], number)
+            future = crew.client.submit(*task, pure=False, retries=1)
+            running[future] = (job, number)
+            stream.add(future)
+
+    fill()
+    for future in stream:
+        job, number = running.pop(future)
+        answer: Any
+        if future.status == "finished":
+            answer = future.result()
+        else:
+            reason = f"its worker was lost ({type(future.exception()).__name__})"
+            answer = Failure(job.name, "inject", reason)
+        if number is None and isinstance(answer, tuple) and answer[0] is not None:
+            bases[job.name] = answer[0]
+            # the field's rounds go first: its pixels are still at hand
+            waiting.extendleft((job, i) for i in reversed(range(rounds)))
+        future.release()
+        fill()
+        yield job, number, answer
+
+
+# -- results ---------------------------------------------------------------------------------------
+
+
+def _record(
+    config: SurveyConfig,
+    recovery: Recovery,
+    settings: Mapping[str, Any],
+    failures: Sequence[Failure],
+    started: datetime,
+    seconds: float,
+) -> dict[str, Any]:
+    """Everything that ``injection.json`` holds."""
+    card = load_weights(config.detection.model).card
+    return {
+        "format": 1,
+        "name": config.name,
+        "status": "partial" if failures else "complete",
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "wall_seconds": round(seconds, 2),
+        "software": provenance()["SOFTWARE"],
+        "creator": provenance()["CREATOR"],
+        "weights": {name: getattr(card, name) for name in ("name", "version", "sha256")},
+        "config_sha256": config.digest(),
+        "settings": dict(settings),
+        **recovery.summary(),
+        "failures": [asdict(failure) for failure in failures],
+    }
+
+
+def _write(folder: Path, recovery: Recovery, record: Mapping[str, Any]) -> list[Path]:
+    """Write tables, record and report, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {
+        "completeness": recovery.completeness(),
+        "classification": recovery.classification(),
+        "photometry": recovery.photometry(),
+        "positions": recovery.positions(),
+        "purity": recovery.purity(),
+        "injected": recovery.injected,
+    }
+    files = [folder / "report.html", folder / "injection.json"]
+    for name, table in made.items():
+        table = table.copy(copy_data=False)
+        table.meta = {key: record[key] for key in ("name", "creator", "config_sha256", "reference", "magnitudes")}
+        files.append(folder / f"{name}.ecsv")
+        with atomic_path(files[-1]) as path:
+            table.write(path, format="ascii.ecsv", overwrite=True)
+    with atomic_path(files[1]) as path:
+        path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_injection_report(files[0], record=record, recovery=recovery)
+    return files
+
+
+def _silent(_done: int, _total: int, _what: str) -> None:
+    """No progress wanted."""

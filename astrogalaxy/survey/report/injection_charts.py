@@ -1,0 +1,354 @@
+"""The charts of injections: completeness, classes, fluxes, positions and purity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from astrogalaxy.evaluation.injection import CompletenessCurve, Recovery
+from astrogalaxy.evaluation.injection.tables import completeness_map
+from astrogalaxy.survey.report.style import CLASS_COLOURS, CLASS_NAMES, INK, MUTED, Chart, chart, new_axes
+from astrogalaxy.survey.report.text import count, number, share
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["injection_charts", "magnitude_label", "radius_words"]
+
+# From small to large galaxies: one hue, ever darker.
+_BY_SIZE = ("#f0b27a", "#e67e22", "#b9540a", "#6e2c00")
+_SIZE_MARKS = "osD^"
+# Bins and cells with fewer sources say nothing.
+_FEWEST = 3
+# Points of several curves stand beside each other by so many magnitudes.
+_ASIDE = 0.07
+_PRIME, _MINUS = "\N{DOUBLE PRIME}", "\N{MINUS SIGN}"
+
+Floats = NDArray[np.float64]
+
+
+def injection_charts(recovery: Recovery) -> list[Chart]:
+    """Draw every chart for which there is data.
+
+    Parameters
+    ----------
+    recovery : Recovery
+        What came of the injections.
+
+    Returns
+    -------
+    list of Chart
+    """
+    made = (
+        _completeness(recovery),
+        _by_size(recovery),
+        _map(recovery),
+        _classes(recovery),
+        _purity(recovery),
+        _fluxes(recovery),
+        _positions(recovery),
+    )
+    return [one for one in made if one is not None]
+
+
+def magnitude_label(recovery: Recovery, *, word: str = "") -> str:
+    """Name of the reference magnitude, for an axis."""
+    kind = "AB mag" if recovery.calibrated else "instrumental mag"
+    return f"{word}{recovery.reference}  ({kind})"
+
+
+def radius_words(low: float | None, high: float | None) -> str:
+    """A range of half-light radii in words."""
+    if low is None or not np.isfinite(low):
+        return "all sizes"
+    if high is None or not np.isfinite(high):
+        return f"from {low:g}{_PRIME}"
+    return f"to {high:g}{_PRIME}" if low == 0 else f"{low:g} to {high:g}{_PRIME}"
+
+
+def _centres(table: Table) -> Floats:
+    return np.asarray((table["mag_low"] + table["mag_high"]) / 2, dtype=float)
+
+
+def _errors(axes: Axes, table: Table, value: str, low: str, high: str, *, aside: float = 0.0, **style: object) -> None:
+    """Points with their intervals."""
+    y = np.asarray(table[value], dtype=float)
+    bars = np.maximum([y - np.asarray(table[low]), np.asarray(table[high]) - y], 0)
+    look: dict[str, object] = {"fmt": "o", "ms": 4, "lw": 1.1, "capsize": 0} | style
+    axes.errorbar(_centres(table) + aside, y, bars, **look)  # type: ignore[arg-type]
+
+
+def _legend(axes: Axes, *, columns: int = 4) -> None:
+    axes.figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside upper left", ncols=columns, fontsize=8.5,
+        handletextpad=0.5, columnspacing=1.4, borderaxespad=0.2,
+    )  # fmt: skip
+
+
+def _title(axes: Axes, kind: str, n: int) -> None:
+    axes.set_title(f"{CLASS_NAMES[kind]} ({count(n)})", color=CLASS_COLOURS[kind], fontsize=9.5, loc="left")
+
+
+def _share_axis(axes: Axes, label: str, *, low: float = -0.02) -> None:
+    axes.set_ylim(low, 1.03)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    axes.set_ylabel(label)
+
+
+def _is(table: Table, kind: str) -> Table:
+    return table[np.asarray(table["class"]).astype(str) == kind]
+
+
+def _range(recovery: Recovery) -> tuple[float, float]:
+    """Ends of the axis of magnitudes: those that were injected."""
+    magnitude = np.asarray(recovery.injected[f"mag_{recovery.reference}"], dtype=float)
+    low, high = np.quantile(magnitude[np.isfinite(magnitude)], [0.002, 0.998])
+    return float(low) - 0.3, float(high) + 0.3
+
+
+def _grid(recovery: Recovery) -> Floats:
+    return np.linspace(*_range(recovery), 300)
+
+
+def _completeness(recovery: Recovery) -> Chart | None:
+    """Completeness of stars and of galaxies."""
+    table = recovery.completeness()
+    table = table[~np.isfinite(table["radius_low"]) & (table["n_injected"] >= _FEWEST)]
+    if not len(table):
+        return None
+    curves = {kind: curve for kind, low, _, curve in recovery.curves if not np.isfinite(low)}
+    with new_axes() as (figure, axes):
+        for level in (0.5, 0.9):
+            axes.axhline(level, color="#c3cad1", lw=0.9, ls=(0, (4, 3)))
+        for kind, marker in (("star", "D"), ("galaxy", "o")):
+            part = _is(table, kind)
+            if not len(part):
+                continue
+            _errors(
+                axes, part, "completeness", "low", "high", aside=_ASIDE if kind == "star" else -_ASIDE,
+                color=CLASS_COLOURS[kind], fmt=marker,
+                label=f"{CLASS_NAMES[kind]} ({count(part['n_injected'].sum())})",
+            )  # fmt: skip
+            if kind in curves:
+                x = _grid(recovery)
+                axes.plot(x, curves[kind](x), color=CLASS_COLOURS[kind], lw=1.5)
+                _mark_half(axes, curves[kind], kind)
+        axes.set_xlim(*_range(recovery))
+        axes.set_xlabel(magnitude_label(recovery))
+        _share_axis(axes, "found")
+        _legend(axes)
+        said = [f"{CLASS_NAMES[kind]} at {_pair(curve)}" for kind, curve in curves.items()]
+        caption = f"Completeness is 50 % and 90 % for {' and for '.join(said)}." if said else ""
+        caption += " Bars hold 68 % (Wilson); lines are fitted to every source."
+        return chart(figure, title="Completeness", caption=caption.strip(), alt="Completeness against magnitude")
+
+
+def _mark_half(axes: Axes, curve: CompletenessCurve, kind: str) -> None:
+    if np.isfinite(curve.half.value):
+        axes.plot([curve.half.value] * 2, [-0.02, 0.5], color=CLASS_COLOURS[kind], lw=0.9, ls=":")
+
+
+def _pair(curve: CompletenessCurve) -> str:
+    half, ninety = (number(estimate.value) for estimate in (curve.half, curve.ninety))
+    return f"{half} and {ninety}"
+
+
+def _by_size(recovery: Recovery) -> Chart | None:
+    """Completeness of galaxies of each size."""
+    table = recovery.completeness()
+    table = table[np.isfinite(table["radius_low"]) & (table["n_injected"] >= _FEWEST)]
+    ranges = list(dict.fromkeys(zip(table["radius_low"].tolist(), table["radius_high"].tolist(), strict=True)))
+    if len(ranges) < 2:
+        return None
+    curves = {low: curve for _, low, _, curve in recovery.curves if np.isfinite(low)}
+    with new_axes() as (figure, axes):
+        for i, (low, high) in enumerate(ranges):
+            part, colour = table[table["radius_low"] == low], _BY_SIZE[i % len(_BY_SIZE)]
+            if low in curves:
+                x = _grid(recovery)
+                axes.plot(x, curves[low](x), color=colour, lw=1.5)
+            _errors(
+                axes, part, "completeness", "low", "high", aside=(i - (len(ranges) - 1) / 2) * _ASIDE,
+                color=colour, fmt=_SIZE_MARKS[i % len(_SIZE_MARKS)], ms=3.6, lw=0.7, alpha=0.85,
+                label=radius_words(low, high),
+            )  # fmt: skip
+        axes.set_xlim(*_range(recovery))
+        axes.set_xlabel(magnitude_label(recovery))
+        _share_axis(axes, "galaxies found")
+        _legend(axes)
+        caption = (
+            "By half-light radius (along the major axis, without seeing): each colour is a quarter of the galaxies. "
+            "The larger a galaxy of a magnitude, the fainter its surface."
+        )
+        return chart(
+            figure, title="Completeness by size", caption=caption,
+            alt="Completeness of galaxies against magnitude, by half-light radius",
+        )  # fmt: skip
+
+
+def _map(recovery: Recovery) -> Chart | None:
+    """Completeness of galaxies over magnitude and size."""
+    magnitudes, radii, n, found = completeness_map(recovery.injected, band=recovery.reference)
+    if not n.size or not (n >= _FEWEST).any():
+        return None
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shades = LinearSegmentedColormap.from_list("found", ["#ffffff", "#fbd9bd", "#e98b45", "#a34700"])
+    shown = np.where(n >= _FEWEST, found, np.nan)
+    with new_axes() as (figure, axes):
+        axes.pcolormesh(magnitudes, np.arange(len(radii)), shown, cmap=shades, vmin=0, vmax=1, ec="#e4e8ec", lw=0.6)
+        for row, column in np.argwhere(np.isfinite(shown)):
+            value = shown[row, column]
+            axes.text(
+                (magnitudes[column] + magnitudes[column + 1]) / 2, row + 0.5, f"{100 * value:.0f}",
+                ha="center", va="center", fontsize=7.5, color="#ffffff" if value > 0.62 else INK,
+            )  # fmt: skip
+        axes.set_yticks(np.arange(len(radii)), [f"{radius:.2g}" for radius in radii])
+        axes.set_xlabel(magnitude_label(recovery))
+        axes.set_ylabel("half-light radius  (arcsec)")
+        axes.grid(visible=False)
+        caption = (
+            f"Galaxies found, in percent; cells with fewer than {_FEWEST} are empty. The rows at the ends hold "
+            "the smaller and the larger ones, too."
+        )
+        return chart(
+            figure, title="Completeness over magnitude and size", caption=caption,
+            alt="Map of the completeness of galaxies",
+        )  # fmt: skip
+
+
+def _classes(recovery: Recovery) -> Chart | None:
+    """What stars and galaxies are called."""
+    table = recovery.classification()
+    if not len(table):
+        return None
+    with new_axes(columns=2) as (figure, axes):
+        right = axes.figure.add_subplot(axes.get_gridspec()[0, 1], sharex=axes, sharey=axes)
+        for here, kind in ((axes, "star"), (right, "galaxy")):
+            part = _is(table, kind)
+            part = part[part["n_found"] > 0]
+            _stack(here, part, kind)
+            _title(here, kind, int(part["n_found"].sum()))
+            here.set_xlabel(magnitude_label(recovery))
+            here.grid(visible=False, axis="x")
+        _share_axis(axes, "called", low=0)
+        axes.set_ylim(0, 1)
+        axes.set_xlim(*_range(recovery))
+        right.tick_params(labelleft=False)
+        _legend(axes)
+        right_of = {
+            kind: (int(part[f"n_{kind}"].sum()), int(part["n_found"].sum()))
+            for kind, part in ((k, _is(table, k)) for k in ("star", "galaxy"))
+        }
+        caption = (
+            f"Of those found, {share(*right_of['star'])} of the stars are called stars and "
+            f"{share(*right_of['galaxy'])} of the galaxies galaxies. Bars of few sources are narrow."
+        )
+        return chart(figure, title="Star or galaxy", caption=caption, alt="What injected stars and galaxies are called")
+
+
+def _stack(axes: Axes, part: Table, kind: str) -> None:
+    """Shares of the names that a class is given, the right one lowest."""
+    n = np.asarray(part["n_found"], dtype=float)
+    wide = np.clip(np.asarray(part["mag_high"] - part["mag_low"]), 0, None) * np.where(n < 5, 0.35, 0.94)
+    floor = np.zeros(len(part))
+    other = "galaxy" if kind == "star" else "star"
+    for name in (kind, "unsure", other):
+        height = np.asarray(part[f"n_{name}"], dtype=float) / np.maximum(n, 1)
+        axes.bar(
+            _centres(part), height, wide, floor, color=CLASS_COLOURS[name], linewidth=0,
+            label=f"called {'unsure' if name == 'unsure' else name}",
+        )  # fmt: skip
+        floor += height
+
+
+def _purity(recovery: Recovery) -> Chart | None:
+    """Share of the catalogue's sources that are not noise."""
+    table = recovery.purity()
+    whole, table = table[:1], table[1:]
+    table = table[(table["n_catalog"] >= _FEWEST) & np.isfinite(table["purity"])]
+    if not len(table):
+        return None
+    with new_axes() as (figure, axes):
+        x = _centres(table)
+        axes.plot(x, np.asarray(table["said"]), color=MUTED, lw=1.3, ls=(0, (4, 3)), label="mean det_score")
+        _errors(axes, table, "purity", "low", "high", color=CLASS_COLOURS["star"], label="from the mirrored frames")
+        axes.set_xlim(x.min() - 0.5, x.max() + 0.5)
+        lowest = float(min(np.nanmin(table["low"]), np.nanmin(table["said"])))
+        axes.set_xlabel(magnitude_label(recovery, word="measured "))
+        _share_axis(axes, "sources that are real", low=max(min(lowest - 0.05, 0.75), -0.02))
+        _legend(axes)
+        share_, low, high = (f"{100 * float(whole[name][0]):.1f}" for name in ("purity", "low", "high"))
+        caption = (
+            f"Of all {count(whole['n_catalog'][0])} sources of the untouched frames {share_} % [{low}, {high}] are no "
+            f"noise: the same frames upside down hold {number(whole['n_false'][0], 1)}. Artefacts and pieces of other "
+            "sources do not show."
+        )
+        return chart(figure, title="Purity", caption=caption, alt="Purity against measured magnitude")
+
+
+def _fluxes(recovery: Recovery) -> Chart | None:
+    """Measured minus true magnitudes."""
+    band, injected = recovery.reference, recovery.injected
+    table = recovery.photometry()
+    table = table[np.asarray(table["band"]).astype(str) == band]
+    if not len(table):
+        return None
+    true, seen = (np.asarray(injected[name], dtype=float) for name in (f"flux_{band}", f"found_flux_{band}"))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off = -2.5 * np.log10(np.where(seen > 0, seen, np.nan) / true)
+    magnitude, kinds = np.asarray(injected[f"mag_{band}"], dtype=float), np.asarray(injected["class"]).astype(str)
+    reach = float(np.clip(np.nanquantile(np.abs(off), 0.97), 0.15, 2.0)) if np.isfinite(off).any() else 1.0
+    with new_axes(columns=2) as (figure, axes):
+        right = axes.figure.add_subplot(axes.get_gridspec()[0, 1], sharex=axes, sharey=axes)
+        for here, kind in ((axes, "star"), (right, "galaxy")):
+            rows, part = np.flatnonzero((kinds == kind) & np.isfinite(off)), _is(table, kind)
+            here.scatter(magnitude[rows], off[rows], s=4, alpha=0.35, lw=0, color=CLASS_COLOURS[kind], rasterized=True)
+            here.axhline(0, color="#9aa3ad", lw=0.9)
+            x, bias, spread = _centres(part), np.asarray(part["bias"], float), np.asarray(part["scatter"], float)
+            here.fill_between(x, bias - spread, bias + spread, color=CLASS_COLOURS[kind], alpha=0.16, lw=0)
+            here.plot(x, bias, color=INK, lw=1.3, marker="o", ms=3)
+            here.set_title(
+                f"{CLASS_NAMES[kind]} ({count(len(rows))})", color=CLASS_COLOURS[kind], fontsize=9.5, loc="left"
+            )
+            here.set_xlabel(magnitude_label(recovery, word="true "))
+        axes.set_ylim(-reach, reach)
+        axes.set_xlim(*_range(recovery))
+        axes.set_ylabel(f"measured {_MINUS} true  (mag)")
+        right.tick_params(labelleft=False)
+        caption = (
+            f"Total fluxes in {band} of those found. Black: medians; shaded: the middle 68 %. Above zero, light was "
+            "missed. Other bands are in photometry.ecsv."
+        )
+        return chart(figure, title="Fluxes", caption=caption, alt="Measured minus true magnitude, stars and galaxies")
+
+
+def _positions(recovery: Recovery) -> Chart | None:
+    """Scatter of measured positions."""
+    table = recovery.positions()
+    if not len(table) or not np.isfinite(table["scatter"]).any():
+        return None
+    with new_axes() as (figure, axes):
+        for kind, marker in (("star", "D"), ("galaxy", "o")):
+            part = _is(table, kind)
+            part = part[np.asarray(part["scatter"]) > 0]
+            if len(part):
+                axes.plot(
+                    _centres(part), 1000 * np.asarray(part["scatter"], float), marker=marker, ms=4, lw=1.3,
+                    color=CLASS_COLOURS[kind], label=CLASS_NAMES[kind],
+                )  # fmt: skip
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set_xlim(*_range(recovery))
+        axes.set_xlabel(magnitude_label(recovery))
+        axes.set_ylabel("scatter along one axis  (mas)")
+        _legend(axes)
+        east, north = (float(np.nanmedian(np.asarray(table[name], float))) * 1000 for name in ("east", "north"))
+        caption = (
+            "Half of the range of the middle 68 %. Over all bins (median) the positions are "
+            f"{number(east, 1)} mas too far east and {number(north, 1)} mas too far north."
+        )
+        return chart(figure, title="Positions", caption=caption, alt="Scatter of positions against magnitude")

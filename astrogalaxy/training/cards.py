@@ -1,0 +1,112 @@
+"""What a recipe's weight card says before anything is measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from astrogalaxy.config import RecipeConfig
+from astrogalaxy.detection.inputs import STRETCH
+from astrogalaxy.models import HEADS, Calibration, WeightCard, Weights, load_weights
+from astrogalaxy.simulation.profiles import PROFILES, SCALE_RANGE
+from astrogalaxy.training.phosim import PIXEL_SCALE, PROFILE
+
+__all__ = ["draft_card", "start_weights"]
+
+
+def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
+    """Card of a recipe's weights before they are calibrated.
+
+    Parameters
+    ----------
+    recipe : RecipeConfig
+        What they were trained on.
+    command : str
+        How the training was called; empty for the usual way.
+
+    Returns
+    -------
+    WeightCard
+        Without metrics and hash, its probabilities as the network says them.
+    """
+    neutral = {name: Calibration() for name in HEADS}
+    pixel_scale, seeing = _ranges(recipe)
+    data = _data(recipe)
+    weights = start_weights(recipe)
+    if weights is not None:
+        start = weights.card
+        pixel_scale, seeing = _wider(pixel_scale, start.pixel_scale), _wider(seeing, start.seeing)
+        data = (f"went on from {start.name} {start.version}: {'; '.join(start.data)}", *data)
+    return WeightCard(
+        name=recipe.name,
+        version=version("astrogalaxy").split("+")[0],
+        size=recipe.model.size,
+        levels=recipe.model.levels,
+        inputs=recipe.model.inputs,
+        seeing_input=recipe.model.seeing,
+        bands="1 to N bands by order of wavelength; more than the input channels are summed in groups",
+        max_bands=64,
+        normalisation=f"asinh((pixel - background) / noise / {STRETCH:g})",
+        pixel_scale=pixel_scale,
+        seeing=seeing,
+        data=data,
+        licence="BSD-3-Clause",
+        command=command or f"astrogalaxy train {recipe.name}.yml",
+        metrics={},
+        metrics_command=f"astrogalaxy train {recipe.name}.yml (validation scenes)",
+        calibration=neutral,
+        threshold=0.5,
+        sha256="",
+    )
+
+
+def start_weights(recipe: RecipeConfig) -> Weights | None:
+    """Weights that a recipe goes on from, if it does.
+
+    Those of another recipe with the same output folder are found by its name.
+
+    Raises
+    ------
+    WeightsError
+        If there are none of the name or path.
+    """
+    start = recipe.model.start
+    if start is None:
+        return None
+    trained = Path(recipe.output.directory) / start / f"{start}.safetensors"
+    return load_weights(str(trained) if trained.is_file() else start)
+
+
+def _wider(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
+    return min(first[0], second[0]), max(first[1], second[1])
+
+
+def _ranges(recipe: RecipeConfig) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Pixel scales (arcsec) and seeing (pixels) of the recipe's scenes; of all surveys without scenes."""
+    simulation, phosim = recipe.data.simulation, recipe.data.phosim
+    names = simulation.surveys if simulation else [PROFILE] if phosim else PROFILES
+    profiles = [replace(PROFILES[name], **({"pixel_scale": PIXEL_SCALE} if phosim else {})) for name in names]
+    low, high = (1.0, 1.0) if phosim else SCALE_RANGE
+    scales = min(p.pixel_scale for p in profiles) * low, max(p.pixel_scale for p in profiles) * high
+    sharpest = min(p.seeing[0] / p.pixel_scale / high for p in profiles)
+    widest = max(p.seeing[1] / p.pixel_scale / low for p in profiles)
+    return (round(scales[0], 2), round(scales[1], 2)), (round(sharpest, 1), round(widest, 1))
+
+
+def _data(recipe: RecipeConfig) -> tuple[str, ...]:
+    """What was trained on, for the card."""
+    data = recipe.data
+    lines = []
+    if data.simulation:
+        lines.append(f"{data.simulation.scenes} GalSim scenes like {', '.join(data.simulation.surveys)}")
+    lines += [f"sources injected into {Path(str(sky.images.path)).name}" for sky in data.sky]
+    lines += [f"labels of {Path(str(labels.truth)).name}, part {labels.part}" for labels in data.labels]
+    if data.stamps:
+        lines.append("Galaxy Zoo 2 votes and SDSS colour cutouts (Willett et al. 2013, Hart et al. 2016)")
+    if data.phosim:
+        simulated = f"{data.phosim.train} simulated fields like Astro R-CNN's"
+        lines.append(f"fields of {Path(data.phosim.folder).name}" if data.phosim.folder else simulated)
+    if data.galaxies:
+        lines.append(f"votes and cutouts of the Galaxy Zoo sample {Path(data.galaxies.folder).name}")
+    return tuple(lines)

@@ -1,0 +1,128 @@
+"""Recipes that go on from ready weights on a user's own labelled field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astrogalaxy.config import RecipeConfig, SurveyConfig
+from astrogalaxy.errors import ConfigError
+from astrogalaxy.images.fields import Field, find_fields, open_field
+from astrogalaxy.models import WeightCard, load_weights
+from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, PROFILES
+from astrogalaxy.training.fields import read_labels
+
+__all__ = ["fine_tune_recipe"]
+
+# A quarter of the labelled rows validates and calibrates.
+_HOLDOUT = 0.25
+# Shares of the training, in units of one simulated scene.
+_LABELS_WEIGHT, _SKY_WEIGHT = 40.0, 10.0
+_SCENES, _VALIDATION = 40, 12
+_TRAINING = {"batch": 16, "learning_rate": 3e-4, "validate_every": 100, "patience": 5, "workers": 1}
+_WARMUP = 50
+
+
+def fine_tune_recipe(
+    survey: SurveyConfig,
+    truth: str | Path,
+    *,
+    name: str | None = None,
+    field: str | None = None,
+    steps: int = 1500,
+    seed: int = 1,
+    directory: str | Path = "runs",
+) -> RecipeConfig:
+    """Make the recipe that goes on from a survey's weights on a labelled field of it.
+
+    It learns from the labels (a quarter of their rows is kept to validate and calibrate), from sources injected into
+    the survey's own images where their bands are known, and from simulated scenes of the survey most like it, so that
+    what the few labels do not show is not forgotten. It stops when the validation no longer gets better.
+
+    Parameters
+    ----------
+    survey : SurveyConfig
+        Its images, and in ``detection.model`` the weights to start from.
+    truth : path-like
+        Labels: ``x`` and ``y`` (0-based pixels of the reference band), or ``ra`` and ``dec``, and ``class`` (star,
+        galaxy).
+    name : str, optional
+        Of the weights; by default the survey's with ``-tuned``.
+    field : str, optional
+        The labelled field; by default the only one.
+    steps : int
+        Longest training.
+    seed : int
+        Of every random choice.
+    directory : path-like
+        Where the run's folder is made.
+
+    Returns
+    -------
+    RecipeConfig
+        For `~astrogalaxy.training.train.train`. Its ``to_yaml`` can be kept, changed and given to
+        ``astrogalaxy train``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such field, more than one and none is named, or the labels cannot be read or are not of it.
+    ImageError
+        If the field's images cannot be read.
+    """
+    found = _field(survey, field)
+    image = open_field(found, survey.images)
+    read_labels(str(truth), image)  # wrong labels are refused now
+    card = load_weights(survey.detection.model).card
+    images = survey.images.model_dump(mode="json")
+    profile = _most_like(image.pixel_scale)
+    data: dict[str, Any] = {
+        "labels": [
+            {"images": images, "field": found.name or None, "truth": str(Path(truth).resolve()), "holdout": _HOLDOUT,
+             "weight": _LABELS_WEIGHT}
+        ],
+        "simulation": {"scenes": _SCENES, "validation": _VALIDATION, "size": 256, "surveys": {profile: 1.0}},
+    }  # fmt: skip
+    if set(image.bands) <= set(BAND_WAVELENGTHS) and np.isfinite(image.pixel_scale):
+        data["sky"] = [{"images": images, "profile": profile, "injections": 1, "weight": _SKY_WEIGHT}]
+    return RecipeConfig.from_dict(
+        {
+            "name": name or f"{survey.name}-tuned",
+            "model": {"size": card.size, "levels": list(card.levels), "inputs": card.inputs,
+                      "seeing": card.seeing_input, "start": survey.detection.model},
+            "data": data,
+            "training": {**_TRAINING, "steps": steps, "warmup": min(_WARMUP, steps), "crop": _crop(card, image.shape)},
+            "seed": seed,
+            "output": {"directory": str(Path(directory).resolve())},
+        },
+        source=f"fine-tuning on {truth}",
+    )  # fmt: skip
+
+
+def _field(survey: SurveyConfig, name: str | None) -> Field:
+    fields = {field.name: field for field in find_fields(survey.images)}
+    if name is None and len(fields) > 1:
+        msg = (
+            f"{survey.images.path} has {len(fields)} fields ({', '.join(list(fields)[:5])}, ...); name the labelled one"
+        )
+        raise ConfigError(msg)
+    name = next(iter(fields)) if name is None else name
+    if name not in fields:
+        msg = f"no field {name!r} under {survey.images.path}; there are {', '.join(list(fields)[:5])}"
+        raise ConfigError(msg)
+    return fields[name]
+
+
+def _most_like(pixel_scale: float) -> str:
+    """Profile whose pixel scale is nearest; the first where the scale is not known."""
+    if not np.isfinite(pixel_scale):
+        return next(iter(PROFILES))
+    return min(PROFILES, key=lambda name: abs(np.log(PROFILES[name].pixel_scale / pixel_scale)))
+
+
+def _crop(card: WeightCard, shape: tuple[int, int]) -> int:
+    """Side of the crops: 256, or what a small image holds."""
+    stride = card.architecture.stride
+    return int(np.clip(min(shape) // stride * stride, 4 * stride, 256))

@@ -1,0 +1,57 @@
+"""The tools side by side: settings chosen on tuning fields, catalogues of test fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+import astrogalaxy as ag
+from contest.classical import (
+    Found,
+    filtered,
+    run_sep,
+    run_sextractor,
+    sep_settings,
+    sextractor,
+    sextractor_settings,
+)  # fmt: skip
+from contest.fields import Field
+from contest.scores import Judged, Totals, best_settings, judge
+
+__all__ = ["OURS", "choose", "ours", "run_all"]
+
+OURS = "astrogalaxy"
+#: Far below any sensible threshold: the ranking is followed to its end.
+LOWEST = 0.02
+Chosen = dict[str, tuple[Callable[[Field, dict], Found], dict]]
+
+
+def ours(where: Field, model: str) -> Found:
+    """Catalogue of astrogalaxy, in its own order."""
+    catalog = ag.detect(where.image, model=model, threshold=LOWEST)
+    more = {name: np.asarray(catalog[name], float) for name in ("p_galaxy", "snr", "half_light_radius")}
+    return Found(*(np.asarray(catalog[name], float) for name in ("x", "y", "det_score")), more)
+
+
+def choose(fields: Sequence[Field], measure: Callable[[Totals], float], *, rounds: int = 2) -> tuple[Chosen, dict]:
+    """Best settings of each classical tool on tuning fields, and what they reach there."""
+    tools = {"SEP": (run_sep, *sep_settings())}
+    if sextractor():
+        tools["SExtractor"] = (run_sextractor, *sextractor_settings())
+    chosen, report = {}, {}
+    for name, (run, start, choices) in tools.items():
+        best, value = best_settings(fields, run, start, choices, measure, rounds=rounds)
+        chosen[name] = (run, best)
+        report[name] = {"settings": best, "on tuning fields": value}
+    return chosen, report
+
+
+def run_all(where: Field, chosen: Chosen, model: str) -> dict[str, Judged]:
+    """Catalogues of one field, judged."""
+    found = {OURS: ours(where, model)} | {name: run(where, settings) for name, (run, settings) in chosen.items()}
+    light = filtered(where, "sum")
+    for catalog in found.values():
+        ix, iy = (np.clip(np.nan_to_num(v).round().astype(int), 0, n - 1) for v, n in ((catalog.x, light.shape[1]), (catalog.y, light.shape[0])))  # fmt: skip
+        catalog.more["light"] = light[iy, ix]
+    return {name: judge(where, catalog) for name, catalog in found.items()}

@@ -1,0 +1,60 @@
+"""The point spread of a field's own stars."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from astrogalaxy.catalog import SourceCatalog, flag_bits
+from astrogalaxy.errors import ImageError
+from astrogalaxy.evaluation.injection.psf import PointSpread, choose_stars, measure_point_spreads
+from astrogalaxy.images import Image
+from astrogalaxy.simulation import Scene
+
+
+def test_the_profile_of_the_stars_comes_back(starry: Scene, starry_image: Image, starry_catalog: SourceCatalog) -> None:
+    spreads = measure_point_spreads(starry_image, starry_catalog)
+    scale = starry_image.pixel_scale
+    for band, spread in spreads.items():
+        assert spread.n_stars >= 5
+        assert spread.fwhm * scale == pytest.approx(starry.conditions.seeing[band], rel=0.03)
+        assert spread.shear == pytest.approx((0.04, -0.03), abs=0.015)
+    assert np.mean([s.beta for s in spreads.values()]) == pytest.approx(3.2, rel=0.15)
+
+
+def test_a_star_holds_its_light_and_ends_in_the_noise() -> None:
+    spread = PointSpread(3.0, 3.0, (0.1, 0.05), 9)
+    y, x = np.indices((201, 201)) - 100.0
+    light = spread.star(x - 0.3, y + 0.2)
+    assert light.sum() == pytest.approx(1.0, abs=0.002)
+    assert (light * x).sum() == pytest.approx(0.3, abs=0.01)
+    radius = PointSpread(3.0, 3.0, (0.0, 0.0), 9).radius(1e-5)
+    ring = PointSpread(3.0, 3.0, (0.0, 0.0), 9).star(np.array([radius]), np.array([0.0]))
+    assert ring[0] == pytest.approx(1e-5, rel=0.05)
+    assert spread.radius(10.0) == 0.0
+
+
+def test_stars_are_bright_alone_and_of_one_width(starry_catalog: SourceCatalog) -> None:
+    catalog = starry_catalog.copy()
+    good = choose_stars(catalog)
+    assert len(good) >= 8
+    assert (np.diff(np.asarray(catalog["snr"])[good]) <= 0).all()
+    catalog["flags"][good[0]] = flag_bits("saturated")
+    catalog["half_light_radius"][good[1]] *= 1.3
+    catalog["p_star"][good[2]] = 0.4
+    catalog["snr"][good[3]] = 10
+    assert set(choose_stars(catalog)) <= set(good[4:])
+
+
+def test_few_stars_give_a_guess_and_none_an_error(starry_image: Image, starry_catalog: SourceCatalog) -> None:
+    none = starry_catalog.copy()
+    none["p_star"][:] = 0.1
+    spreads = measure_point_spreads(starry_image, none)
+    assert all(spread.n_stars == 0 for spread in spreads.values())
+    assert spreads["r"].fwhm * starry_image.pixel_scale == pytest.approx(1.2, rel=0.15)
+    told = measure_point_spreads(starry_image, none, seeing=0.9)
+    assert told["g"].fwhm * starry_image.pixel_scale == pytest.approx(0.9, rel=1e-3)
+    noise = np.random.default_rng(0).normal(0, 1, (80, 90))
+    empty = Image.read({"r": (noise, starry_image.wcs)}, name="nothing")
+    with pytest.raises(ImageError, match="nothing: too few stars to measure the seeing"):
+        measure_point_spreads(empty, none[:0])

@@ -1,0 +1,44 @@
+"""Tests of astrogalaxy.evaluation.morphology."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from astrogalaxy.detection.decode import Boxes
+from astrogalaxy.evaluation.morphology import drop_smaller, share_right, the_galaxy
+
+
+def _boxes(*rows: tuple[float, float, float, float, float]) -> Boxes:
+    """Square boxes: x, y, side, logit of a source, logit of a galaxy."""
+    x, y, side, source, galaxy = np.array(rows, dtype=np.float32).reshape(-1, 5).T
+    return Boxes(x, y, side, side, source, galaxy, np.zeros(len(x), np.float32))
+
+
+def test_of_two_that_are_the_same_the_smaller_goes() -> None:
+    sides = np.array([[50, 50, 40, 40], [50, 50, 41, 41], [50, 50, 38, 38], [20, 20, 8, 8]], float)
+    # 38 of 41 overlap by 0.86 only
+    assert drop_smaller(sides).tolist() == [1, 2, 3]
+    assert drop_smaller(sides, iou=0.8).tolist() == [1, 3]
+    assert drop_smaller(np.zeros((0, 4))).tolist() == []
+
+
+def test_the_surest_box_over_the_middle() -> None:
+    boxes = _boxes((10, 10, 9, 5.0, 1.0), (48, 50, 30, 2.0, 1.0), (50, 50, 60, 1.0, 1.0))
+    assert the_galaxy(boxes, (100, 100)) == 1, "the first is surer, but beside the middle"
+    assert the_galaxy(_boxes((10, 10, 9, 5.0, 1.0), (80, 80, 9, 6.0, 1.0)), (100, 100)) == 1
+    assert the_galaxy(_boxes(), (100, 100)) is None
+
+
+def test_a_star_and_a_galaxy_in_one_place_are_the_larger_of_them() -> None:
+    star, galaxy = (50, 50, 40, 3.0, -1.0), (50, 50, 41, 2.0, 1.0)
+    assert the_galaxy(_boxes(star, galaxy), (100, 100)) == 1
+    unlike = (50, 50, 60, 2.0, 1.0)
+    assert the_galaxy(_boxes(star, unlike), (100, 100)) == 0, "these are two sources, and the surer is taken"
+
+
+def test_share_and_interval() -> None:
+    share = share_right(np.arange(100) < 90)
+    assert share.value == 0.9
+    assert (share.low, share.high) == pytest.approx((0.866, 0.926), abs=0.002)
+    assert np.isnan(share_right(np.zeros(0, bool)).value)

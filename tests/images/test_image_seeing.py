@@ -1,0 +1,68 @@
+"""Tests of astrogalaxy.images.seeing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from astrogalaxy.images import Image, Mesh
+from astrogalaxy.images import band as band_module
+from astrogalaxy.images.seeing import half_light_radius
+
+SHAPE = (260, 300)
+
+
+def _field(n: int, *, fwhm: float, wider: int = 0, sharp: int = 0) -> Image:
+    """Stars of one size, galaxies of larger ones, and cosmic rays."""
+    rng = np.random.default_rng(1)
+    rows, columns = np.indices(SHAPE)
+    sky = rng.normal(0, 1, SHAPE)
+    widths = [fwhm] * n + list(fwhm * rng.uniform(1.2, 3, wider))
+    for x, y, width in zip(rng.uniform(20, 280, n + wider), rng.uniform(20, 240, n + wider), widths, strict=True):
+        sky += 500 * np.exp(-4 * np.log(2) * ((columns - x) ** 2 + (rows - y) ** 2) / width**2)
+    sky[rng.integers(20, 240, sharp), rng.integers(20, 280, sharp)] += 5000
+    return Image.read(sky.astype(np.float32))
+
+
+@pytest.mark.parametrize("fwhm", [2.5, 3.5, 5.0])
+def test_the_seeing_is_measured(fwhm: float) -> None:
+    assert _field(30, fwhm=fwhm).bands["image"].seeing == pytest.approx(fwhm, rel=0.07)
+
+
+def test_galaxies_and_cosmic_rays_are_not_stars() -> None:
+    assert _field(9, fwhm=4.0, wider=20, sharp=15).bands["image"].seeing == pytest.approx(4.0, rel=0.07)
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_too_few_stars_give_no_seeing(n: int) -> None:
+    assert np.isnan(_field(n, fwhm=3.0).bands["image"].seeing)
+
+
+def test_a_large_band_is_sampled_on_squares(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = _field(40, fwhm=4.0).bands["image"]
+    monkeypatch.setattr(band_module, "_SQUARE", 60)
+    sampled = _field(40, fwhm=4.0).bands["image"]
+    squares = list(sampled._squares())
+    assert len(squares) == 9
+    assert squares[0].shape == (60, 60)
+    assert (squares[-1].x1, squares[-1].y1) == (300, 260)
+    assert sampled.seeing == pytest.approx(whole.seeing, rel=0.05)
+    assert sampled.seeing != whole.seeing
+
+
+def test_the_seeing_can_be_restored() -> None:
+    band = Image.read(np.zeros(SHAPE, np.float32)).bands["image"]
+    band.mesh = Mesh.from_arrays(_field(0, fwhm=3).bands["image"].mesh.to_arrays())
+    band.seeing = 3.25
+    assert band.seeing == 3.25
+
+
+def test_the_radius_does_not_know_the_brightness() -> None:
+    rows, columns = np.indices((61, 61))
+    # a Moffat star with a wide halo
+    light = (1 + ((rows - 30) ** 2 + (columns - 30) ** 2) / 6.0) ** -2.5
+    radii = [half_light_radius((s * light).astype(np.float32), *np.array([[30.0], [30.0], [2.0]])) for s in (1, 1e4)]
+    assert radii[0] == pytest.approx(radii[1], rel=1e-4)
+    inside = np.hypot(rows - 30, columns - 30) < radii[0]
+    within = np.hypot(rows - 30, columns - 30) < 4 * radii[0]
+    assert light[inside].sum() / light[within].sum() == pytest.approx(0.5, abs=0.05)

@@ -1,0 +1,149 @@
+"""Tests of astrogalaxy.training.finetune, and of trainings that go on from weights and stop early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+
+from astrogalaxy.config import RecipeConfig, SurveyConfig
+from astrogalaxy.detection.export import network_tensors
+from astrogalaxy.errors import ConfigError
+from astrogalaxy.models import load_weights
+from astrogalaxy.training import train as module
+from astrogalaxy.training.finetune import fine_tune_recipe
+from astrogalaxy.training.module import AstroYoloTrainer
+from astrogalaxy.training.prepare import plan_examples, prepare
+from astrogalaxy.training.train import Trained, train
+
+Make = Callable[..., RecipeConfig]
+SHAPE = (128, 160)
+
+
+@pytest.fixture
+def survey(tmp_path: Path) -> SurveyConfig:
+    """One band of stars on a grid, with a WCS, and a table that labels them."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.indices(SHAPE)
+    x, y = (v.ravel().astype(float) for v in np.meshgrid(np.arange(12, 150, 16), np.arange(12, 120, 16)))
+    x, y = x + rng.uniform(-3, 3, len(x)), y + rng.uniform(-3, 3, len(y))
+    light = sum(300 * np.exp(-((columns - a) ** 2 + (rows - b) ** 2) / 6) for a, b in zip(x, y, strict=True))
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval, wcs.wcs.crpix, wcs.wcs.cdelt = [150.0, 2.0], [80.0, 64.0], [-0.25 / 3600, 0.25 / 3600]
+    for field in ("a", "b"):
+        data = (light + rng.normal(100, 1, SHAPE)).astype(np.float32)
+        fits.writeto(tmp_path / f"{field}-r.fits", data, wcs.to_header())
+    ra, dec = wcs.all_pix2world(x, y, 0)
+    kinds = ["star", "galaxy"] * (len(x) // 2) + ["star"] * (len(x) % 2)
+    Table({"ra": ra, "dec": dec, "class": kinds}).write(tmp_path / "labels.ecsv")
+    images = {"path": "{field}-{band}.fits", "bands": ["r"], "zeropoint": 25}
+    return SurveyConfig.from_dict({"name": "mine", "images": images}, folder=tmp_path)
+
+
+def test_a_recipe_for_the_user_s_own_labels(survey: SurveyConfig, tmp_path: Path) -> None:
+    recipe = fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="b", steps=30, directory=tmp_path / "runs")
+    card = load_weights("default").card
+    assert recipe.name == "mine-tuned"
+    assert recipe.model.start == "default"
+    assert (recipe.model.size, recipe.model.levels, recipe.model.seeing) == (card.size, card.levels, card.seeing_input)
+    assert (recipe.training.crop, recipe.training.steps, recipe.training.warmup) == (128, 30, 30)
+    labels = recipe.data.labels[0]
+    assert (labels.field, labels.holdout) == ("b", 0.25)
+    assert recipe.data.simulation.surveys == {"panstarrs": 1.0}, "the survey of the nearest pixel scale"
+    assert recipe.data.sky[0].images == survey.images
+    again = tmp_path / "again.yml"
+    again.write_text(recipe.to_yaml())
+    assert RecipeConfig.read(again) == recipe, "it can be kept, and changed by hand"
+    kinds = [item.kind for item in plan_examples(recipe)]
+    assert {kind: kinds.count(kind) for kind in ("labels", "held", "sky")} == {"labels": 1, "held": 1, "sky": 2}
+
+
+def test_what_is_held_out_is_not_trained_on(survey: SurveyConfig, tmp_path: Path) -> None:
+    recipe = fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="a")
+    alone = recipe.model_copy(update={"data": recipe.data.model_copy(update={"sky": (), "simulation": None})})
+    prepare(alone, tmp_path / "examples", workers=0)
+    trained, held = (module.Example.load(tmp_path / "examples" / f"{kind}-0.npy") for kind in ("labels", "held"))
+    # the labels' rows are 12 to 108, give or take three
+    assert held.snr.shape[1] == pytest.approx(25, abs=3)
+    assert trained.snr.shape[1] == pytest.approx(55, abs=4), "less a gap between the two"
+    assert len(held.sources) > 10
+    assert len(trained.sources) > 20
+
+
+def test_what_cannot_be_tuned_to(survey: SurveyConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has 2 fields \(a, b, ...\); name the labelled one"):
+        fine_tune_recipe(survey, tmp_path / "labels.ecsv")
+    with pytest.raises(ConfigError, match="no field 'c' under .*; there are a, b"):
+        fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="c")
+    (tmp_path / "bare.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(ConfigError, match=r"bare\.csv: no column 'class'"):
+        fine_tune_recipe(survey, tmp_path / "bare.csv", field="a")
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Networks with which trainings would be finished."""
+    networks: list[Any] = []
+
+    def finish(recipe: RecipeConfig, network: Any, *_: Any, **__: Any) -> Trained:
+        networks.append(network_tensors(network))
+        return Trained(None, Path(), {})  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "finish", finish)
+    monkeypatch.setattr(module, "refresh_normalisation", lambda *_: None)
+    return networks
+
+
+def _starting(recipe: RecipeConfig, start: str) -> RecipeConfig:
+    card = load_weights(start).card
+    model = {"size": card.size, "levels": card.levels, "inputs": card.inputs, "seeing": card.seeing_input}
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={**model, "start": start})})
+
+
+def test_training_goes_on_from_weights(make_recipe: Make, ended: list[Any]) -> None:
+    train(_starting(make_recipe(steps=2, warmup=2, learning_rate=1e-6), "default"))
+    train(make_recipe(steps=2, warmup=2, learning_rate=1e-6, name="fresh"))
+    start = load_weights("default").tensors
+    name = "detection.branches.0.3.weight"
+    np.testing.assert_allclose(ended[0][name], start[name], atol=1e-4)
+    assert np.abs(ended[1][name] - start[name]).max() > 0.01
+
+
+def test_weights_of_another_network_are_refused(make_recipe: Make, ended: list[Any]) -> None:
+    recipe = _starting(make_recipe(), "default")
+    other = recipe.model_copy(update={"model": recipe.model.model_copy(update={"size": "tiny"})})
+    with pytest.raises(ConfigError, match="model.start: astroyolo-nano has size nano, .*; the recipe has size tiny, .*"):
+        train(other)
+    assert not ended
+
+
+def test_patience_ends_a_training(
+    make_recipe: Make, ended: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The loss of the validation is made to rise after the second: the weights of then are kept."""
+    losses = iter([3.0, 2.0, 4.0, 5.0, 6.0])
+    steps: list[int] = []
+
+    def validated(self: AstroYoloTrainer, *_: Any) -> None:
+        # once in a validation
+        if not steps or steps[-1] != self.global_step:
+            steps.append(self.global_step)
+            self.next_loss = next(losses)
+        self.log("val_loss", self.next_loss, batch_size=1)
+
+    monkeypatch.setattr(AstroYoloTrainer, "validation_step", validated)
+    recipe = make_recipe(steps=40, validate_every=2, patience=2)
+    train(recipe)
+    assert steps == [2, 4, 6, 8], "the third and fourth were no better"
+    names = {path.name for path in (tmp_path / "runs" / "tiny" / "checkpoints").iterdir()}
+    assert {"best.ckpt", "last.ckpt", "stopped-2"} == names
+    train(recipe)
+    assert steps == [2, 4, 6, 8], "what has stopped is over"
+    assert all(np.array_equal(ended[0][name], ended[1][name]) for name in ended[0])
