@@ -361,8 +361,8 @@ class ModelSection(Section):
     seeing: bool = Field(False, description="Whether one more input channel holds the seeing of the image.")
     start: values.OptionalModelName = Field(
         None,
-        description="Weights to go on from: default, a name, a path, or the name of another recipe with the same output; "
-        "size, levels, inputs and seeing must be theirs. null: from random numbers.",
+        description="Weights to go on from: default, a name, a path, or the name of another recipe with the same "
+        "output; size, levels, inputs and seeing must be theirs. null: from random numbers.",
     )
 
 
@@ -442,14 +442,14 @@ class PhosimSection(Section):
     test: int = Field(50, ge=1, le=10**6, description="The same for the test.")
     size: int = Field(512, ge=64, le=4096, description="Side of a simulated field in pixels.")
     isophote: float = Field(
-        0.5,
+        0.3,
         gt=0,
         le=100,
         description="Boxes end where a source's own light falls below this, in units of the sky's noise in all bands "
         "together.",
     )
     faintest: float = Field(
-        10.0, gt=0, le=1000, description="Signal to noise below which a source is neither asked for nor punished."
+        15.0, gt=0, le=1000, description="Signal to noise below which a source is neither asked for nor punished."
     )
 
 

@@ -625,7 +625,7 @@ def test_a_wrong_recipe_is_explained(tmp_path: Path, old: str, new: str, line: i
 
 def test_a_recipe_needs_data(tmp_path: Path) -> None:
     message = error(tmp_path, "name: x\ndata:\n  sky: []\n", RecipeConfig)
-    assert message == f"{tmp_path / 'survey.yml'}:2: data: needs simulation, labels, or both"
+    assert message == f"{tmp_path / 'survey.yml'}:2: data: needs simulation, labels, phosim or galaxies"
 
 
 def test_the_recipe_template_is_valid(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from astropy.table import MaskedColumn, Row, Table
 
+from astrogalaxy.evaluation.boxes import Interval, MeanPrecision
 from astrogalaxy.evaluation.published import PUBLISHED
 from astrogalaxy.evaluation.recipes import RecipeScore
 from astrogalaxy.files import atomic_path
 
-__all__ = ["comparison", "printed", "write_scores"]
+__all__ = ["comparison", "printed", "read_scores", "write_scores"]
 
 _COLUMNS = {
     "recipe": (str, "recipe; the rows without one are of the paper alone"),
@@ -149,6 +150,22 @@ def write_scores(scores: Sequence[RecipeScore], folder: str | Path) -> list[Path
     with atomic_path(files[1]) as path:
         comparison(scores).write(path, format="ascii.ecsv", overwrite=True)
     return files
+
+
+def read_scores(path: str | Path) -> list[RecipeScore]:
+    """Read what `write_scores` wrote as JSON."""
+    return [_score(given) for given in json.loads(Path(path).read_text(encoding="utf-8"))["scores"]]
+
+
+def _score(given: dict[str, Any]) -> RecipeScore:
+    def interval(value: dict[str, float | None] | None) -> Interval | None:
+        return value and Interval(**{name: math.nan if n is None else n for name, n in value.items()})
+
+    fields = {name: value for name, value in given.items() if name != "paper"}
+    fields |= {name: interval(given[name]) for name in ("accuracy", "accuracy_all")}
+    if given["precision"]:
+        fields["precision"] = MeanPrecision(**{name: interval(value) for name, value in given["precision"].items()})
+    return RecipeScore(**fields)
 
 
 def _plain(value: Any) -> Any:

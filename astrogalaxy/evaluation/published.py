@@ -34,9 +34,9 @@ _ASTROYOLO = "Khujaev, Tsoy & Baek (2023), AstroYOLO, table 1"
 #: Rows by the key that a recipe's ``published`` names; ``astro-rcnn`` is of no recipe.
 PUBLISHED = {
     "astro-rcnn": Published(_ASTROYOLO, "Astro R-CNN", 0.49),
-    "astroyolo-stargalaxy": Published(_ASTROYOLO, "YOLOX, only star or galaxy", 0.657),
-    "astroyolo-morphology": Published(_ASTROYOLO, "YOLOX, only smooth or disk", None, 0.768),
-    "astroyolo-naive": Published(_ASTROYOLO, "one set after the other", 0.0, 0.607),
-    "astroyolo-frozen": Published(_ASTROYOLO, "in turn, backbone frozen", 0.606, 0.595),
-    "astroyolo-unfrozen": Published(_ASTROYOLO, "in turn, nothing frozen", 0.656, 0.772),
+    "astroyolo-stargalaxy": Published(_ASTROYOLO, "YOLOX (only star vs. galaxy)", 0.657),
+    "astroyolo-morphology": Published(_ASTROYOLO, "YOLOX (only smooth vs. disk)", None, 0.768),
+    "astroyolo-naive": Published(_ASTROYOLO, "Training (catastrophic forgetting)", 0.0, 0.607),
+    "astroyolo-frozen": Published(_ASTROYOLO, "Iterative training (frozen backbone)", 0.606, 0.595),
+    "astroyolo-unfrozen": Published(_ASTROYOLO, "Iterative training (unfrozen backbone)", 0.656, 0.772),
 }

@@ -125,9 +125,7 @@ class MosaicStream(IterableDataset[tuple[Planes, Sources]]):
         With the worker's number it determines the stream.
     """
 
-    def __init__(
-        self, path: Path, *, crop: int, channels: int, mix_up: float, seeing: bool = False, seed: int
-    ) -> None:
+    def __init__(self, path: Path, *, crop: int, channels: int, mix_up: float, seeing: bool = False, seed: int) -> None:
         self.path, self.crop, self.channels, self.mix_up, self.seed = path, crop, channels, mix_up, seed
         self.seeing = UNKNOWN_SEEING if seeing else None
 

@@ -103,9 +103,7 @@ class TrainingData:
         if name == "galaxies" and sets.galaxies and recipe.data.galaxies:
             mix_up = recipe.data.galaxies.mix_up
             seed += _GALAXIES_SEED
-            return MosaicStream(
-                sets.galaxies, crop=crop, channels=channels, mix_up=mix_up, seeing=seeing, seed=seed
-            )
+            return MosaicStream(sets.galaxies, crop=crop, channels=channels, mix_up=mix_up, seeing=seeing, seed=seed)
         if sets.fields:
             return FieldStream(sets.fields, crop=crop, channels=channels, seeing=seeing, seed=seed)
         kinds = _UNSEEN if validation else _TRAINED_ON

@@ -26,6 +26,8 @@ __all__ = ["BANDS", "PIXEL_SCALE", "PROFILE", "isophotal_example", "simulated_fi
 BANDS = ("g", "r", "z")
 PIXEL_SCALE = 0.263
 PROFILE = "decam"
+# FWHM of stars in arcsec: Astro R-CNN's fields have a simple PSF of 1.0.
+_SEEING = (0.9, 1.1)
 # A field has about as many visible stars as galaxies, and no clusters or crowds; like its model it has a magnitude
 # limit (in r, at the fainter end the depth of the survey), and stars without a halo or spikes.
 _STARS, _GALAXIES = (2.5, 4.5), (0.6, 1.2)
@@ -60,12 +62,12 @@ def simulated_field(
 
     Examples
     --------
-    >>> example = simulated_field(96, isophote=0.5, faintest=10, seed=1)
+    >>> example = simulated_field(96, isophote=0.3, faintest=15, seed=1)
     >>> example.snr.shape
     (3, 96, 96)
     """
     rng = np.random.default_rng(seed)
-    profile = replace(PROFILES[PROFILE], pixel_scale=PIXEL_SCALE, bands=BANDS)
+    profile = replace(PROFILES[PROFILE], pixel_scale=PIXEL_SCALE, bands=BANDS, seeing=_SEEING)
     conditions = replace(
         draw_conditions(profile, rng),
         crowding=float(rng.uniform(*_STARS)),

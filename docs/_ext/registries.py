@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -17,6 +18,9 @@ from sphinx.util.docutils import SphinxDirective
 from astrogalaxy.catalog import columns_rst, flags_rst
 
 __all__ = ["REGISTRIES", "setup"]
+
+# What ``astrogalaxy evaluate`` wrote for the recipes of the AstroYOLO paper.
+MEASURED = Path(__file__).parents[1] / "results" / "astroyolo-paper.json"
 
 
 def plain(text: str) -> str:
@@ -138,6 +142,41 @@ def _command(path: str, text: str) -> str:
     return f"{path}\n{'-' * len(path)}\n\n.. code-block:: text\n\n{body}\n"
 
 
+def astroyolo_paper() -> str:
+    """The table of the AstroYOLO paper with the numbers of its recipes, as they were measured last."""
+    from astrogalaxy.evaluation.comparison import read_scores
+    from astrogalaxy.evaluation.published import PUBLISHED
+
+    measured = {score.published: score for score in (read_scores(MEASURED) if MEASURED.is_file() else [])}
+    rows = []
+    for key, paper in PUBLISHED.items():
+        score = measured.get(key)
+        precision = score and score.precision
+        rows.append((
+            paper.method,
+            share(paper.map_50_90),
+            interval(precision and precision.map_50_90),
+            interval(precision and precision.map_50_95),
+            interval(precision and precision.star),
+            interval(precision and precision.galaxy),
+            share(paper.accuracy),
+            interval(score and score.accuracy),
+            f"{score.milliseconds:.0f}" if score else "\N{EN DASH}",
+        ))  # fmt: skip
+    heads = ("Training", "mAP 50-90, paper", "here", "mAP 50-95", "stars", "galaxies")
+    return table((*heads, "smooth or disk, paper", "here", "ms"), rows, "20 8 14 14 14 14 8 14 6")
+
+
+def share(value: float | None) -> str:
+    """Per cent; a dash where there is none."""
+    return "\N{EN DASH}" if value is None else f"{100 * value:.1f}"
+
+
+def interval(value: Any) -> str:
+    """Per cent with the ends of the interval."""
+    return f"{share(value.value)} ({share(value.low)}\N{EN DASH}{share(value.high)})" if value else "\N{EN DASH}"
+
+
 REGISTRIES: dict[str, Callable[[], str]] = {
     "survey-keys": survey_keys,
     "recipe-keys": recipe_keys,
@@ -147,6 +186,7 @@ REGISTRIES: dict[str, Callable[[], str]] = {
     "card-fields": card_fields,
     "cards": cards,
     "commands": commands,
+    "astroyolo-paper": astroyolo_paper,
 }
 
 

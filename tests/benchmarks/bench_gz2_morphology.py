@@ -60,8 +60,11 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ASTROGALAXY_DATA", "../shared/data")))
     parser.add_argument("--model", default="default", help="weights of astrogalaxy")
     args = parser.parse_args()
-    cutouts = {part: [c for c in read_galaxy_zoo2(args.data / "gz2") if part_of(c.name) == part] for part in ("val", "test")}
+    cutouts = {
+        part: [c for c in read_galaxy_zoo2(args.data / "gz2") if part_of(c.name) == part] for part in ("val", "test")
+    }
     with tempfile.TemporaryDirectory() as folder:
+
         def bank(part: str, side: int) -> GalaxyBank:
             return GalaxyBank.make(cutouts[part], Path(folder) / f"{part}-{side}.npy", side=side, centre=CENTRE)
 

@@ -15,7 +15,7 @@ from astrogalaxy.config import RecipeConfig
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation import recipes as module
 from astrogalaxy.evaluation.boxes import Interval, MeanPrecision
-from astrogalaxy.evaluation.comparison import comparison, printed, write_scores
+from astrogalaxy.evaluation.comparison import comparison, printed, read_scores, write_scores
 from astrogalaxy.evaluation.published import PUBLISHED
 from astrogalaxy.evaluation.recipes import RecipeScore, evaluate_recipe
 from astrogalaxy.models import Architecture
@@ -159,7 +159,9 @@ def test_scores_are_written(tmp_path: Path) -> None:
     }
     assert first["paper"]["map_50_90"] == 0.656
     assert second["precision"]["star"]["value"] is None
+    read = read_scores(files[0])
+    assert read[0] == _score("b", "astroyolo-unfrozen", 0.671, 0.85)
+    assert np.isnan(read[1].precision.star.value)
     table = Table.read(files[1], format="ascii.ecsv")
     assert table["recipe"].filled("").tolist() == ["", "c", "b"]
     assert table["map_50_90"].mask.tolist() == [True, True, False]
-    assert not (tmp_path / "runs").exists()

@@ -8,6 +8,7 @@ import pytest
 from astrogalaxy.catalog.flags import flag_bits
 from astrogalaxy.measurement.seeing import relative_extent, star_radius
 
+
 def test_the_radius_of_stars_is_that_of_the_clear_ones() -> None:
     radius = np.array([1.1, 1.2, 1.3, 1.4, 1.5, 1.6, np.nan, 9.0, 9.0, 9.0, 9.0])
     snr = np.array([50.0] * 7 + [50.0, 10.0, 50.0, np.nan])

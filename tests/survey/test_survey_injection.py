@@ -54,7 +54,7 @@ def change(path: Path, old: str, new: str) -> Path:
 
 def test_whole_survey(survey: Path) -> None:
     seen: list[tuple[int, int, str]] = []
-    summary = inject_survey(survey, rounds=2, density=12.0, progress=lambda *what: seen.append(what))
+    summary = inject_survey(survey, rounds=2, density=8.0, progress=lambda *what: seen.append(what))
     assert summary.exit_code == 0
     assert summary.directory == survey.parent / "out" / "injection"
     assert {path.name for path in summary.directory.iterdir()} == FILES
@@ -74,7 +74,7 @@ def test_whole_survey(survey: Path) -> None:
     assert record["status"] == "complete"
     assert record["settings"] == {
         "rounds": 2,
-        "density": 12.0,
+        "density": 8.0,
         "magnitudes": None,
         "like": None,
         "seeing": None,
@@ -122,18 +122,18 @@ def test_nothing_could_be_done(survey: Path) -> None:
 
 
 def test_tiles_change_nothing(survey: Path) -> None:
-    whole = inject_survey(survey, rounds=1, field_name="north", density=12.0).recovery.injected
+    whole = inject_survey(survey, rounds=1, field_name="north", density=8.0).recovery.injected
     change(survey, "compute:", "tiles: {size: 128, overlap: 64}\ncompute:")
-    tiled = inject_survey(survey, rounds=1, field_name="north", density=12.0).recovery.injected
+    tiled = inject_survey(survey, rounds=1, field_name="north", density=8.0).recovery.injected
     np.testing.assert_array_equal(whole["x"], tiled["x"])
     np.testing.assert_array_equal(whole["found"], tiled["found"])
-    np.testing.assert_allclose(whole["found_flux_r"], tiled["found_flux_r"], rtol=1e-3)
+    np.testing.assert_allclose(whole["found_flux_r"], tiled["found_flux_r"], rtol=0.01)
 
 
 def test_settings_of_the_survey_count(survey: Path) -> None:
-    usual = inject_survey(survey, rounds=1, field_name="north", density=12.0).recovery
+    usual = inject_survey(survey, rounds=1, field_name="north", density=8.0).recovery
     change(survey, "compute:", "detection: {threshold: 0.995}\ncompute:")
-    strict = inject_survey(survey, rounds=1, field_name="north", density=12.0).recovery
+    strict = inject_survey(survey, rounds=1, field_name="north", density=8.0).recovery
     assert strict.injected["found"].sum() < usual.injected["found"].sum()
 
 

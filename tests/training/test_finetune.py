@@ -119,7 +119,9 @@ def test_training_goes_on_from_weights(make_recipe: Make, ended: list[Any]) -> N
 def test_weights_of_another_network_are_refused(make_recipe: Make, ended: list[Any]) -> None:
     recipe = _starting(make_recipe(), "default")
     other = recipe.model_copy(update={"model": recipe.model.model_copy(update={"size": "tiny"})})
-    with pytest.raises(ConfigError, match="model.start: astroyolo-nano has size nano, .*; the recipe has size tiny, .*"):
+    with pytest.raises(
+        ConfigError, match="model.start: astroyolo-nano has size nano, .*; the recipe has size tiny, .*"
+    ):
         train(other)
     assert not ended
 
