@@ -412,6 +412,7 @@ class SkySection(Section):
     images: ImagesSection = Field(
         description="The images, as in a survey.yml.", examples=[{"path": "field-{band}.fits", "bands": ["r"]}]
     )
+    fields: values.NameList = Field((), description="Names of the fields to use; none: all.")
     exclude: values.NameList = Field((), description="Names of fields that are left out.")
     profile: str = Field("sdss", description="Survey whose population of sources is injected.")
     injections: int = Field(2, ge=1, le=10**6, description="Examples made of each field.")

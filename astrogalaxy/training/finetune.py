@@ -20,7 +20,7 @@ __all__ = ["fine_tune_recipe"]
 _HOLDOUT = 0.25
 # Shares of the training, in units of one simulated scene.
 _LABELS_WEIGHT, _SKY_WEIGHT = 40.0, 10.0
-_SCENES, _VALIDATION = 40, 12
+_SCENES, _VALIDATION, _INJECTIONS = 40, 12, 2
 _TRAINING = {"batch": 16, "learning_rate": 3e-4, "validate_every": 100, "patience": 5, "workers": 1}
 _WARMUP = 50
 
@@ -38,7 +38,7 @@ def fine_tune_recipe(
     """Make the recipe that goes on from a survey's weights on a labelled field of it.
 
     It learns from the labels (a quarter of their rows is kept to validate and calibrate), from sources injected into
-    the survey's own images where their bands are known, and from simulated scenes of the survey most like it, so that
+    the field's own images where their bands are known, and from simulated scenes of the survey most like it, so that
     what the few labels do not show is not forgotten. It stops when the validation no longer gets better.
 
     Parameters
@@ -86,7 +86,11 @@ def fine_tune_recipe(
         "simulation": {"scenes": _SCENES, "validation": _VALIDATION, "size": 256, "surveys": {profile: 1.0}},
     }  # fmt: skip
     if set(image.bands) <= set(BAND_WAVELENGTHS) and np.isfinite(image.pixel_scale):
-        data["sky"] = [{"images": images, "profile": profile, "injections": 1, "weight": _SKY_WEIGHT}]
+        # the others of a large survey would take too long
+        fields = [found.name] if found.name else []
+        data["sky"] = [
+            {"images": images, "fields": fields, "profile": profile, "injections": _INJECTIONS, "weight": _SKY_WEIGHT}
+        ]
     return RecipeConfig.from_dict(
         {
             "name": name or f"{survey.name}-tuned",

@@ -83,9 +83,17 @@ class AstroYoloTrainer(lightning.LightningModule):
         self.log_dict(
             {f"{stage}_{name}": value.detach() for name, value in shown.items()},
             prog_bar=False,
+            sync_dist=stage == "val",
             batch_size=len(batch.image),
         )
-        self.log(f"{stage}_total", loss.detach(), prog_bar=True, logger=False, batch_size=len(batch.image))
+        self.log(
+            f"{stage}_total",
+            loss.detach(),
+            prog_bar=True,
+            logger=False,
+            sync_dist=stage == "val",
+            batch_size=len(batch.image),
+        )
         return loss
 
     def configure_optimizers(self) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from astrogalaxy._config_schema import sha256
-from astrogalaxy.config import ImagesSection, LabelsSection, RecipeConfig, SimulationSection
+from astrogalaxy.config import ImagesSection, LabelsSection, RecipeConfig, SimulationSection, SkySection
 from astrogalaxy.datasets.galaxyzoo import GalaxyCutout, read_galaxy_zoo2
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.errors import ConfigError, ImageError
@@ -71,7 +71,7 @@ def plan_examples(recipe: RecipeConfig) -> list[Prepared]:
         plan += [Prepared("train", i, 1.0, f"scene-{i:05d}") for i in range(simulation.scenes)]
         plan += [Prepared("val", i, 1.0, f"val-{i:05d}") for i in range(simulation.validation)]
     for number, sky in enumerate(recipe.data.sky):
-        fields = [f for f in _fields(sky.images, f"data.sky[{number}]") if f.name not in sky.exclude]
+        fields = _wanted(sky, _fields(sky.images, f"data.sky[{number}]"))
         if not fields:
             msg = f"data.sky[{number}]: no field left to inject into under {sky.images.path}"
             raise ConfigError(msg)
@@ -112,6 +112,11 @@ def _fields(images: ImagesSection, key: str) -> list[Field]:
     except ImageError as error:
         msg = f"{key}: {error}"
         raise ConfigError(msg) from error
+
+
+def _wanted(sky: SkySection, fields: list[Field]) -> list[Field]:
+    """Return the fields that are injected into."""
+    return [f for f in fields if f.name not in sky.exclude and (not sky.fields or f.name in sky.fields)]
 
 
 def _labelled_field(labels: LabelsSection, key: str) -> Field:
@@ -248,7 +253,7 @@ def _cutouts(recipe: RecipeConfig, kind: str, rng: np.random.Generator) -> list[
 
 def _sky(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
     sky = recipe.data.sky[item.section]
-    fields = [f for f in find_fields(sky.images) if f.name not in sky.exclude]
+    fields = _wanted(sky, find_fields(sky.images))
     image = open_field(fields[item.index % len(fields)], sky.images)
     number = _FIRST_SEED["sky"] + 10**5 * item.section + item.index
     seed = np.random.SeedSequence([recipe.seed, number])

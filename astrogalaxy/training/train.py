@@ -48,8 +48,9 @@ __all__ = ["Trained", "finish", "train"]
 
 logger = logging.getLogger(__name__)
 
-# The weights that are kept are a running average, renewed every few steps (each costs time).
-_AVERAGE_EVERY, _AVERAGE_DECAY = 10, 0.97
+# The weights that are kept are a running average, renewed every few steps (each costs time); it reaches back over a
+# share of the training, so that a short one does not remember its beginnings, between so many steps.
+_AVERAGE_EVERY, _AVERAGE_OVER, _AVERAGE_SPAN = 10, 0.04, (20, 330)
 _VALIDATION_BATCHES = 10
 _NORMALISATION_BATCHES = 60
 # Where the streams of crops that are not trained on start.
@@ -252,6 +253,11 @@ def refresh_normalisation(network: AstroYolo, phases: Sequence[tuple[Phase, Data
         norm.momentum = momentum
 
 
+def _decay(steps: int) -> float:
+    """Decay of the running average at each renewal."""
+    return 1 - _AVERAGE_EVERY / float(np.clip(_AVERAGE_OVER * steps, *_AVERAGE_SPAN))
+
+
 def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: int) -> lightning.Trainer:
     settings = recipe.training
     keep = ModelCheckpoint(
@@ -290,7 +296,7 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
             *patience,
             LearningRateMonitor(),
             *extra,
-            EMAWeightAveraging(decay=_AVERAGE_DECAY, use_buffers=True, update_every_n_steps=_AVERAGE_EVERY),
+            EMAWeightAveraging(decay=_decay(settings.steps), use_buffers=True, update_every_n_steps=_AVERAGE_EVERY),
         ],
         val_check_interval=settings.validate_every,
         check_val_every_n_epoch=None,

@@ -202,7 +202,7 @@ def recovery() -> Recovery:
     field = {
         "name": "<b>odd</b>", "area": 3.0, "sources": 1, "rounds": 1, "injected": n, "density": 2.0, "found": 0,
         "depth": 22.0, "point_spread": spread, "photon_noise": {"r": False}, "star_width": None, "false": 0,
-        "free": 0.5, "near": 0.1, "zeropoints": {"r": None},
+        "free": 0.5, "mirror": "gaps", "near": 0.1, "zeropoints": {"r": None},
     }  # fmt: skip
     return Recovery(injected, brief, false, extra, [field], ("r",), "r", calibrated=False)
 
@@ -219,3 +219,4 @@ def test_page_of_almost_nothing(recovery: Recovery, tmp_path: Path) -> None:
     assert "Too few sources for a curve" in page
     assert "not quite as wide" in page
     assert "Photon noise" in page
+    assert "gaps between blended sources" in page

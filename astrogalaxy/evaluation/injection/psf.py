@@ -25,6 +25,9 @@ _MOST_STARS, _ENOUGH_STARS, _FEWEST_STARS = 40, 8, 3
 # A star to learn from: surely one, bright (less so where there are few), and within this of the width
 # of the others (logarithm).
 _SURE, _BRIGHT, _WIDTH = 0.8, (50.0, 25.0), 0.08
+# Brighter than this stars tell little more, for no model is good enough; nor are those that differ by
+# more than this share from the width of most.
+_BEST_SNR, _ODD = 1000.0, 0.15
 _FLAWS = ("edge", "saturated", "masked", "blended", "bad_centroid")
 # Half side of a star's stamp in seeing diameters; a neighbour hides so much around itself.
 _REACH, _HIDDEN = 4.0, 1.3
@@ -80,16 +83,21 @@ class PointSpread:
 
 @dataclass(frozen=True)
 class _Stars:
-    """Pixels of stars: values, weights (1 / sigma) and positions against the star's centre."""
+    """Pixels of stars, ``(n, ny, nx)``, or of one: values, weights (1 / sigma), distances from the centre."""
 
     data: Floats
     weight: Floats
     dx: Floats
     dy: Floats
 
+    def __len__(self) -> int:
+        return len(self.data)
+
 
 def choose_stars(catalog: Table) -> NDArray[np.intp]:
-    """Rows of the stars that show the point spread: sure, bright, alone, of one width; brightest first.
+    """Rows of the stars that show the point spread: sure, alone, of one width, bright but not the brightest.
+
+    Where no saturation level is known, the brightest are likely saturated, in one band if not in all.
 
     Parameters
     ----------
@@ -99,7 +107,7 @@ def choose_stars(catalog: Table) -> NDArray[np.intp]:
     Returns
     -------
     ndarray of int
-        At most forty.
+        At most forty, the best first.
     """
     radius, snr = (np.asarray(catalog[name], dtype=float) for name in ("half_light_radius", "snr"))
     p_star, flags = np.asarray(catalog["p_star"], dtype=float), np.asarray(catalog["flags"])
@@ -114,7 +122,7 @@ def choose_stars(catalog: Table) -> NDArray[np.intp]:
                 rows = np.flatnonzero(good & (snr >= lowest))
     lone = rows[~has_flags(flags[rows], "deblended")]
     rows = lone if len(lone) >= _ENOUGH_STARS else rows
-    return rows[np.argsort(-snr[rows], kind="stable")][:_MOST_STARS]
+    return rows[np.argsort(np.abs(np.log(snr[rows] / _BEST_SNR)), kind="stable")][:_MOST_STARS]
 
 
 def measure_point_spreads(image: Image, catalog: Table, *, seeing: float | None = None) -> dict[str, PointSpread]:
@@ -182,10 +190,9 @@ def _fit_band(band: Band, x: Floats, y: Floats, rows: NDArray[np.intp]) -> Point
     seeing = band.seeing if np.isfinite(band.seeing) else 4.0
     half = int(np.ceil(_REACH * seeing))
     cut = [_cut(band, x, y, row, half, seeing) for row in rows]
-    stamps = [stars for stars in cut if stars is not None]
-    if len(stamps) < _FEWEST_STARS:
+    stars = _usual([one for one in cut if one is not None], seeing)
+    if len(stars) < _FEWEST_STARS:
         return None
-    stars = _Stars(*(np.stack([getattr(s, name) for s in stamps]) for name in ("data", "weight", "dx", "dy")))
     low = [0.3 * seeing, np.log(_BETA[0]), -_LARGEST_SHEAR, -_LARGEST_SHEAR]
     high = [2.0 * seeing, np.log(_BETA[1]), _LARGEST_SHEAR, _LARGEST_SHEAR]
     start = [0.85 * seeing, np.log(_GUESSED_BETA), 0.0, 0.0]
@@ -193,25 +200,40 @@ def _fit_band(band: Band, x: Floats, y: Floats, rows: NDArray[np.intp]) -> Point
     fwhm, log_beta, g1, g2 = (float(value) for value in fit.x)
     if not fit.success or np.any(fit.active_mask[:1]):
         return None
-    fitted = PointSpread(fwhm, float(np.exp(log_beta)), (g1, g2), len(stamps))
-    return _as_wide(fitted, stamps)
+    return _as_wide(PointSpread(fwhm, float(np.exp(log_beta)), (g1, g2), len(stars)), stars)
 
 
-def _as_wide(spread: PointSpread, stamps: Sequence[_Stars]) -> PointSpread:
+def _usual(stamps: Sequence[_Stars], seeing: float) -> _Stars:
+    """Stack the stars whose width is that of most: not the saturated ones, which are wider."""
+    kept = list(stamps)
+    if kept:
+        radius = np.array([_half_light(one.data, one.dx, one.dy, seeing / 2) for one in kept])
+        odd = np.abs(radius / np.median(radius) - 1) > _ODD
+        kept = [one for one, is_odd in zip(kept, odd, strict=True) if not is_odd]
+    names = ("data", "weight", "dx", "dy")
+    nothing = np.zeros((0, 1, 1))
+    return _Stars(*(np.stack([getattr(one, name) for one in kept]) if kept else nothing for name in names))
+
+
+def _as_wide(spread: PointSpread, stars: _Stars) -> PointSpread:
     """The profile with the half-light radius of the stars: classes are told by it, and no star is quite a Moffat."""
-    real = float(np.median([_half_light(stars.data, stars, spread.fwhm) for stars in stamps]))
+    profile = _profile((spread.fwhm, np.log(spread.beta), *spread.shear), stars.dx, stars.dy)
+    light, sky = _light_and_sky(profile, stars)
+    # what neighbours hide is taken from the profile
+    alone = np.where(stars.weight > 0, stars.data - sky, light * profile)
+    start = 0.6 * spread.fwhm
+    real = np.median([_half_light(*one, start) for one in zip(alone, stars.dx, stars.dy, strict=True)])
+    x, y = np.rint(stars.dx[0]), np.rint(stars.dy[0])
     for _ in range(3):
-        model = spread.star(np.rint(stamps[0].dx), np.rint(stamps[0].dy))
-        centred = _Stars(model, stamps[0].weight, np.rint(stamps[0].dx), np.rint(stamps[0].dy))
-        factor = np.clip(real / _half_light(model, centred, spread.fwhm), 1 - _WIDTH, 1 + _WIDTH)
+        factor = np.clip(real / _half_light(spread.star(x, y), x, y, start), 1 - _WIDTH, 1 + _WIDTH)
         spread = replace(spread, fwhm=float(spread.fwhm * factor))
     return spread
 
 
-def _half_light(data: Floats, stars: _Stars, fwhm: float) -> float:
+def _half_light(data: Floats, dx: Floats, dy: Floats, start: float) -> float:
     """Radius of half of the light of the star on a stamp, pixels."""
-    x, y = -stars.dx[0, :1], -stars.dy[:1, 0]
-    return float(half_light_radius(np.ascontiguousarray(data, np.float32), x, y, np.array([0.6 * fwhm]))[0])
+    x, y = -dx[0, :1], -dy[:1, 0]
+    return float(half_light_radius(np.ascontiguousarray(data, np.float32), x, y, np.array([start]))[0])
 
 
 def _cut(band: Band, x: Floats, y: Floats, row: int, half: int, seeing: float) -> _Stars | None:
@@ -252,14 +274,19 @@ def _hidden(section: Section, x: Floats, y: Floats, row: int, radius: float) -> 
 def _residuals(parameters: Floats, stars: _Stars) -> Floats:
     """Weighted differences from the profile, with each star's own light and sky fitted on the way."""
     profile = _profile(parameters, stars.dx, stars.dy)
+    light, sky = _light_and_sky(profile, stars)
+    return np.asarray((stars.weight * (stars.data - light * profile - sky)).ravel())
+
+
+def _light_and_sky(profile: Floats, stars: _Stars) -> tuple[Floats, Floats]:
+    """The light of each star and the sky around it that fit best, ``(n, 1, 1)``."""
     w2 = stars.weight**2
     s, sp, spp, sd, spd = (
-        np.sum(w2 * term, axis=(1, 2)) for term in (1.0, profile, profile**2, stars.data, profile * stars.data)
+        np.sum(w2 * term, axis=(1, 2), keepdims=True)
+        for term in (1.0, profile, profile**2, stars.data, profile * stars.data)
     )
     determinant = s * spp - sp**2
-    light, sky = (s * spd - sp * sd) / determinant, (spp * sd - sp * spd) / determinant
-    model = light[:, None, None] * profile + sky[:, None, None]
-    return np.asarray((stars.weight * (stars.data - model)).ravel())
+    return (s * spd - sp * sd) / determinant, (spp * sd - sp * spd) / determinant
 
 
 def _profile(parameters: Sequence[float] | Floats, dx: Floats, dy: Floats) -> Floats:

@@ -27,6 +27,8 @@ __all__ = ["Baseline", "Recovery", "Round", "join"]
 _CLEAR_SNR, _FEWEST_STARS = 50.0, 5
 # Of a field whose sources leave less than this of it free, the mirrored frame tells nothing.
 _LEAST_FREE = 0.05
+# So many standard deviations more are no accident.
+_SURELY = 5.0
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,12 @@ class Recovery:
         return tables.position_table(self.injected, band=self.reference)
 
     def purity(self) -> Table:
-        """Purity by magnitude; see `~astrogalaxy.evaluation.injection.tables.purity_table`."""
-        crowded = [record["name"] for record in self.fields if record["free"] < _LEAST_FREE]
-        catalog, false = (table[~np.isin(table["field"], crowded)] for table in (self.catalog, self.false))
+        """Purity by magnitude; see `~astrogalaxy.evaluation.injection.tables.purity_table`.
+
+        Fields whose mirror image shows more than noise are left out (``mirror`` in their record).
+        """
+        told = [record["name"] for record in self.fields if record["mirror"] == "noise"]
+        catalog, false = (table[np.isin(table["field"], told)] for table in (self.catalog, self.false))
         return tables.purity_table(catalog, false)
 
     def summary(self) -> dict[str, Any]:
@@ -267,12 +272,30 @@ def _field_record(base: Baseline, rounds: Sequence[Round]) -> dict[str, Any]:
         "star_width": _plain(_star_width(base, rounds)),
         "false": len(base.false),
         "free": round(base.free, 4),
+        "mirror": _mirror(base),
         "near": round(float(np.mean([made.near for made in rounds])), 4),
         "zeropoints": {
             band: round(value, 3) if conditions.calibrated[band] else None
             for band, value in conditions.zeropoints.items()
         },
     }
+
+
+def _mirror(base: Baseline) -> str:
+    """What the mirrored field shows: ``noise``; ``gaps`` between blended sources; ``nothing``, masked as it is.
+
+    Noise cannot give more sources of a magnitude than the field has, where it is among them.
+    """
+    if base.free < _LEAST_FREE:
+        return "nothing"
+    false = np.asarray(base.false["mag"], dtype=float)
+    false = false[np.isfinite(false)]
+    if not len(false):
+        return "noise"
+    edges = np.arange(np.floor(false.min()), np.floor(false.max()) + 2)
+    mine, theirs = (np.histogram(np.asarray(table["mag"]), edges)[0] for table in (base.brief, base.false))
+    expected, spread = theirs / base.free, np.sqrt(theirs / base.free**2 + mine)
+    return "gaps" if np.any(expected > mine + _SURELY * spread) else "noise"
 
 
 def _point_spreads(conditions: FieldConditions) -> dict[str, dict[str, float]]:

@@ -66,6 +66,7 @@ def _context(record: Mapping[str, Any], recovery: Recovery) -> dict[str, Any]:
         "fields": [_field_row(field, recovery) for field in fields[:MOST_FIELDS]],
         "more_fields": max(len(fields) - MOST_FIELDS, 0),
         "wide": _wide(fields),
+        "gaps": [str(field["name"]) for field in fields if field["mirror"] != "noise"],
         "extra": record["extra"],
         "n_confused": record["confused"],
         "gainless": [band for band in recovery.bands if not any(field["photon_noise"].get(band) for field in fields)],
