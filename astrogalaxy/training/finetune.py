@@ -21,8 +21,8 @@ _HOLDOUT = 0.25
 # Shares of the training, in units of one simulated scene.
 _LABELS_WEIGHT, _SKY_WEIGHT = 40.0, 10.0
 _SCENES, _VALIDATION, _INJECTIONS = 40, 12, 2
-_TRAINING = {"batch": 16, "learning_rate": 3e-4, "validate_every": 100, "patience": 5, "workers": 1}
-_WARMUP = 50
+_TRAINING = {"batch": 16, "learning_rate": 3e-4, "patience": 5, "workers": 1}
+_WARMUP, _VALIDATE_EVERY = 50, 100
 
 
 def fine_tune_recipe(
@@ -97,7 +97,8 @@ def fine_tune_recipe(
             "model": {"size": card.size, "levels": list(card.levels), "inputs": card.inputs,
                       "seeing": card.seeing_input, "start": survey.detection.model},
             "data": data,
-            "training": {**_TRAINING, "steps": steps, "warmup": min(_WARMUP, steps), "crop": _crop(card, image.shape)},
+            "training": {**_TRAINING, "steps": steps, "warmup": min(_WARMUP, steps),
+                         "validate_every": min(_VALIDATE_EVERY, steps), "crop": _crop(card, image.shape)},
             "seed": seed,
             "output": {"directory": str(Path(directory).resolve())},
         },

@@ -164,8 +164,10 @@ def train(
         if trainer.global_step < settings.steps and not trainer.interrupted:
             logger.info("%s: no better for %d validations, stopped", recipe.name, settings.patience or 0)
             over.touch()
-    if settings.patience:
-        step = _restore(module, folder / "checkpoints" / "best.ckpt")
+    best = folder / "checkpoints" / "best.ckpt"
+    # a training shorter than the way to its first validation has no best
+    if settings.patience and best.is_file():
+        step = _restore(module, best)
         logger.info("%s: best at step %d", recipe.name, step)
     steady = recipe.seed + _NORMALISATION_SEED
     refresh_normalisation(

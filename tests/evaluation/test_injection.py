@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,17 @@ def test_a_field_in_which_nothing_new_is_found(starry_image: Image, starry_catal
     assert len(result.extra) == 0
     assert result.summary()["limits"] == []
     assert isinstance(result.completeness(), Table)
+
+
+def test_a_mirror_image_with_gaps_tells_nothing(starry_image: Image) -> None:
+    base = look(starry_image, detect)
+    made = recover_round(starry_image, base, detect, number=0)
+    holes = Table({"mag": np.full(60, 24.3), "det_score": np.full(60, 0.7), "class": np.full(60, "star")})
+    few = holes[:2]
+    for false, free, word in ((holes, 0.9, "gaps"), (few, 0.9, "noise"), (few, 0.01, "nothing")):
+        one = join([(replace(base, false=false, free=free), [made])])
+        assert one.fields[0]["mirror"] == word
+        assert (one.summary()["purity"] is not None) == (word == "noise")
 
 
 def test_a_real_frame(shared_data: Path) -> None:

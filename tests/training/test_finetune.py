@@ -54,6 +54,7 @@ def test_a_recipe_for_the_user_s_own_labels(survey: SurveyConfig, tmp_path: Path
     assert recipe.model.start == "default"
     assert (recipe.model.size, recipe.model.levels, recipe.model.seeing) == (card.size, card.levels, card.seeing_input)
     assert (recipe.training.crop, recipe.training.steps, recipe.training.warmup) == (128, 30, 30)
+    assert recipe.training.validate_every == 30, "at least one validation"
     labels = recipe.data.labels[0]
     assert (labels.field, labels.holdout) == ("b", 0.25)
     assert recipe.data.simulation.surveys == {"panstarrs": 1.0}, "the survey of the nearest pixel scale"

@@ -183,6 +183,8 @@ class Recovery:
         if len(overall) and np.isfinite(overall["purity"][0]):
             share, low, high = (100 * float(overall[name][0]) for name in ("purity", "low", "high"))
             lines.append(f"purity against noise: {share:.1f} % [{low:.1f}, {high:.1f}]")
+        else:
+            lines.append("purity against noise: not known, the fields are too crowded")
         return lines
 
     def _extra(self, n_found: int) -> dict[str, Any]:
