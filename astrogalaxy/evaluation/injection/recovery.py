@@ -345,4 +345,4 @@ def _words(estimate: Estimate) -> str:
 
 def _plain(value: Any) -> float | None:
     """A number for JSON; None where it is not finite."""
-    return round(float(value), 4) if value is not None and math.isfinite(value) else None
+    return round(float(value), 6) if value is not None and math.isfinite(value) else None
