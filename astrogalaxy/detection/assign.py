@@ -19,15 +19,22 @@ __all__ = ["Assignment", "assign", "box_iou"]
 _REACH = 1  # cells on either side of the source's own cell
 _TOP = 10  # SimOTA: this many best overlaps decide how many cells a source gets
 _IOU_WEIGHT = 3.0
+# How much a cell's distance from the source's centre, in strides and squared, speaks against it as the one that
+# answers: of neighbours that predict the same box it must not be chance which one learns to.
+_CENTRE_WEIGHT = 1.0
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """Matched pairs of a batch: ``cell`` indexes the flattened cells, ``source`` the sources."""
+    """Matched pairs of a batch: ``cell`` indexes the flattened cells, ``source`` the sources.
+
+    ``best`` marks the one cell of each source that answers for it best.
+    """
 
     cell: Tensor
     source: Tensor
     iou: Tensor
+    best: Tensor
 
 
 def box_iou(first: Tensor, second: Tensor) -> Tensor:
@@ -40,20 +47,21 @@ def box_iou(first: Tensor, second: Tensor) -> Tensor:
     return inter / union.clamp(min=1e-9)
 
 
-def _candidates(batch: Tensor, boxes: Tensor, grids: list[tuple[int, int, int]]) -> tuple[Tensor, Tensor]:
-    """Cells within reach of each source on each level, and which of them exist."""
+def _candidates(batch: Tensor, boxes: Tensor, grids: list[tuple[int, int, int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Cells within reach of each source on each level, which of them exist, and their distances in strides, squared."""
     cells_per_image = sum(h * w for _, h, w in grids)
     step = torch.arange(-_REACH, _REACH + 1, device=boxes.device)
     dy, dx = (d.reshape(-1) for d in torch.meshgrid(step, step, indexing="ij"))
-    cells, valid, start = [], [], 0
+    cells, valid, gaps, start = [], [], [], 0
     for stride, height, width in grids:
         col = (boxes[:, 0:1] / stride).long() + dx
         row = (boxes[:, 1:2] / stride).long() + dy
         valid.append((col >= 0) & (col < width) & (row >= 0) & (row < height))
+        gaps.append((boxes[:, 0:1] / stride - col - 0.5) ** 2 + (boxes[:, 1:2] / stride - row - 0.5) ** 2)
         index = row.clamp(0, height - 1) * width + col.clamp(0, width - 1)
         cells.append(batch[:, None] * cells_per_image + start + index)
         start += height * width
-    return torch.cat(cells, 1), torch.cat(valid, 1)
+    return torch.cat(cells, 1), torch.cat(valid, 1), torch.cat(gaps, 1)
 
 
 @torch.no_grad()
@@ -88,7 +96,7 @@ def assign(
         Each cell at most once; each source at least once unless others took all of
         its cells.
     """
-    cells, valid = _candidates(batch, boxes, grids)
+    cells, valid, gaps = _candidates(batch, boxes, grids)
     iou = box_iou(boxes[:, None], predicted[cells]) * valid
     known = torch.isfinite(galaxy)
     target = torch.where(known, galaxy, torch.zeros_like(galaxy))[:, None].expand_as(iou)
@@ -99,11 +107,13 @@ def assign(
     best = iou.topk(min(_TOP, iou.shape[1]), dim=1).values.sum(1).int().clamp(min=1)
     rank = cost.argsort(dim=1).argsort(dim=1)
     chosen = (rank < best[:, None]) & valid
-    return _one_source_per_cell(chosen, cells, cost, iou, len(predicted))
+    return _one_source_per_cell(chosen, cells, cost, iou, cost + _CENTRE_WEIGHT * gaps, len(predicted))
 
 
-def _one_source_per_cell(chosen: Tensor, cells: Tensor, cost: Tensor, iou: Tensor, n_cells: int) -> Assignment:
-    """Of several sources that want one cell the cheapest gets it."""
+def _one_source_per_cell(
+    chosen: Tensor, cells: Tensor, cost: Tensor, iou: Tensor, answer_cost: Tensor, n_cells: int
+) -> Assignment:
+    """Of several sources that want one cell the cheapest gets it; of its cells the cheapest answers for a source."""
     source, slot = chosen.nonzero(as_tuple=True)
     cell, price = cells[source, slot], cost[source, slot]
     lowest = price.new_full((n_cells,), torch.inf)
@@ -113,4 +123,7 @@ def _one_source_per_cell(chosen: Tensor, cells: Tensor, cost: Tensor, iou: Tenso
     first = source.new_full((n_cells,), len(chosen))
     first.scatter_reduce_(0, cell[keep], source[keep], "amin")
     keep &= source == first[cell]
-    return Assignment(cell[keep], source[keep], iou[source, slot][keep])
+    cell, source, slot = cell[keep], source[keep], slot[keep]
+    answer = answer_cost[source, slot]
+    cheapest = answer.new_full((len(chosen),), torch.inf).scatter_reduce_(0, source, answer, "amin")
+    return Assignment(cell, source, iou[source, slot], answer <= cheapest[source])

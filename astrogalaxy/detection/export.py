@@ -15,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from yolox.models.network_blocks import BaseConv
 
 from astrogalaxy.detection.network import AstroYolo
+from astrogalaxy.models.graph import without_weights
 
 __all__ = ["network_from_tensors", "network_graph", "network_tensors"]
 
@@ -46,6 +47,10 @@ def network_graph(network: AstroYolo) -> bytes:
     `astrogalaxy.models.folded` gives to the weights.
     """
     plain = _fuse(network)
+    with torch.no_grad():
+        # the exporter takes equal tensors for one, and heads that never learnt have equal ones: the graph holds none
+        for parameter in plain.parameters():
+            parameter.normal_()
     stride = network.architecture.stride
     image = torch.randn(2, network.architecture.channels, 8 * stride, 10 * stride)
     free = {
@@ -66,7 +71,7 @@ def network_graph(network: AstroYolo) -> bytes:
             output_names=outputs,
             optimize=True,
         )
-    return _without_weights(program.model_proto, set(plain.state_dict()))
+    return without_weights(program.model_proto, set(plain.state_dict()))
 
 
 def _fuse(network: AstroYolo) -> AstroYolo:
@@ -76,21 +81,3 @@ def _fuse(network: AstroYolo) -> AstroYolo:
             module.conv = fuse_conv_bn_eval(module.conv, module.bn)
             module.bn = nn.Identity()
     return plain
-
-
-def _without_weights(model: object, names: set[str]) -> bytes:
-    """Mark the weights as external data, to be handed over when a session is made."""
-    from onnx import TensorProto
-
-    graph = model.graph  # type: ignore[attr-defined]
-    for tensor in graph.initializer:
-        if tensor.name in names:
-            tensor.ClearField("raw_data")
-            tensor.data_location = TensorProto.EXTERNAL
-            entry = tensor.external_data.add()
-            entry.key, entry.value = "location", "weights"
-    for part in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
-        part.ClearField("metadata_props")
-    del graph.value_info[:]
-    del model.metadata_props[:]  # type: ignore[attr-defined]
-    return model.SerializeToString()  # type: ignore[attr-defined,no-any-return]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from astrogalaxy.detection.assign import Assignment, assign, box_iou
+from astrogalaxy.detection.assign import assign, box_iou
 
 __all__ = ["LossWeights", "Targets", "decode_maps", "multitask_loss"]
 
@@ -79,8 +79,24 @@ def multitask_loss(
     levels: tuple[int, ...],
     *,
     weights: LossWeights = LossWeights(),
+    one_cell: bool = False,
 ) -> dict[str, Tensor]:
     """Loss of a batch and its parts.
+
+    Parameters
+    ----------
+    maps : tuple of Tensor
+        What the network says, level by level.
+    targets : Targets
+        The truth.
+    levels : tuple of int
+        Strides.
+    weights : LossWeights
+        Of the parts.
+    one_cell : bool
+        Boxes and classes are learnt by all cells of a source, but only the best of them shall say that there is a
+        source; else all of them (SimOTA). One answer for each source leaves nothing to suppress but near copies, so
+        that both members of a close pair can stay.
 
     Returns
     -------
@@ -102,10 +118,11 @@ def multitask_loss(
     )
     source = wanted[match.source]
     n = max(len(match.cell), 1)
+    answers = match.cell[match.best] if one_cell else match.cell
     overlap = box_iou(flat_boxes[match.cell], targets.boxes[source])
     parts = {
         "box": (1 - overlap**2).sum() / n,
-        "source": _source_loss(flat_logits[:, 0], match, targets, flat_boxes, n_cells) / n,
+        "source": _source_loss(flat_logits[:, 0], answers, targets, flat_boxes, n_cells) / max(len(answers), 1),
         "galaxy": _known_loss(flat_logits[match.cell, 1], targets.galaxy[source]),
         "disk": _known_loss(flat_logits[match.cell, 2], targets.disk[source]),
     }
@@ -113,15 +130,15 @@ def multitask_loss(
     return {"loss": total, **parts}
 
 
-def _source_loss(logits: Tensor, match: Assignment, targets: Targets, boxes: Tensor, n_cells: int) -> Tensor:
+def _source_loss(logits: Tensor, answers: Tensor, targets: Targets, boxes: Tensor, n_cells: int) -> Tensor:
     wanted = torch.zeros_like(logits)
-    wanted[match.cell] = 1.0
+    wanted[answers] = 1.0
     counts = torch.ones_like(logits)
     for image, box in _ignored(targets):
         cells = slice(image * n_cells, (image + 1) * n_cells)
         inside = (boxes[cells, :2].detach() - box[:, None, :2]).abs() < box[:, None, 2:] / 2
         counts[cells][inside.all(-1).any(0)] = 0.0
-    counts[match.cell] = 1.0
+    counts[answers] = 1.0
     return (F.binary_cross_entropy_with_logits(logits, wanted, reduction="none") * counts).sum()
 
 

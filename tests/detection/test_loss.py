@@ -139,3 +139,33 @@ def test_an_empty_batch_has_a_loss() -> None:
     parts["loss"].backward()
     assert float(parts["loss"].detach()) == pytest.approx(float(parts["source"].detach()))
     assert all(torch.isfinite(level.grad).all() for level in maps)
+
+
+def _answers(*, one_cell: bool) -> list[float]:
+    """Logits above 0 that training leads to, for a source whose neighbouring cells all see it well."""
+    targets = _targets((0, 20, 24, 12, 1, NAN, 0))
+    maps = _maps()
+    optimizer = torch.optim.Adam(maps, lr=0.1)
+    for _ in range(200):
+        optimizer.zero_grad()
+        multitask_loss(maps, targets, LEVELS, one_cell=one_cell)["loss"].backward()
+        optimizer.step()
+    logits = torch.cat([level.detach()[:, 4].flatten() for level in maps])
+    return logits[logits > 0].tolist()
+
+
+def test_one_cell_alone_learns_to_answer_for_a_source() -> None:
+    assert len(_answers(one_cell=True)) == 1
+    assert len(_answers(one_cell=False)) > 1
+
+
+def test_both_members_of_a_close_pair_get_a_cell() -> None:
+    pair = _targets((0, 18, 24, 8, 0, NAN, 0), (0, 22.5, 24, 8, 0, NAN, 0))
+    maps = _maps()
+    optimizer = torch.optim.Adam(maps, lr=0.1)
+    for _ in range(200):
+        optimizer.zero_grad()
+        multitask_loss(maps, pair, LEVELS, one_cell=True)["loss"].backward()
+        optimizer.step()
+    found = decode([level[0].detach().numpy() for level in maps], LEVELS, threshold=0.0, iou=0.7)
+    assert sorted(found.x.tolist()) == pytest.approx([17.5, 22.0], abs=0.5)

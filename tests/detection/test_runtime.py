@@ -48,10 +48,15 @@ def test_onnx_and_torch_agree_on_images_of_any_shape(weights: Weights, shape: tu
     _agree(maps, _with_torch(weights, image), atol=2e-4)
 
 
-def test_the_published_levels_too(
+def test_the_published_levels_too_and_a_head_that_never_learnt(
     tmp_path: Path, make_card: Callable[..., WeightCard], make_network: Callable[..., AstroYolo]
 ) -> None:
     network = make_network((8, 16, 32), 2)
+    for module in network.morphology.modules():
+        # a head that never learnt: equal offsets on all levels, which must not become one
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.reset_parameters()
+            module.reset_running_stats()
     card = make_card(levels=(8, 16, 32), inputs=2)
     weights = save_weights(tmp_path / "w.safetensors", card, network_tensors(network), network_graph(network))
     image = _sky((64, 96), inputs=2)
