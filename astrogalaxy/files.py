@@ -12,7 +12,7 @@ from pathlib import Path
 
 from astrogalaxy.errors import RunError
 
-__all__ = ["atomic_path"]
+__all__ = ["atomic_folder", "atomic_path"]
 
 # What an operating system says when the disk, and not the caller, is at fault.
 _DISK_ERRORS = frozenset(
@@ -79,6 +79,75 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             _flush_folder(target.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder to fill, and put it in the place of ``path`` when all went well.
+
+    Parameters
+    ----------
+    path : path-like
+        The folder to make or to replace; the one that holds it must exist.
+
+    Yields
+    ------
+    pathlib.Path
+        An empty folder of the same name on the same file system, inside a hidden folder beside ``path``.
+
+    Raises
+    ------
+    RunError
+        If the surrounding folder is missing or not writable, the disk is full, or ``path`` is a
+        file. The message names ``path``. Errors of the caller's own code pass through unchanged;
+        the old folder is then untouched.
+
+    Notes
+    -----
+    Files are flushed to disk before the rename. An old folder is moved aside first and removed
+    last: a power cut between the two renames leaves it in the hidden folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from astrogalaxy.files import atomic_folder
+    >>> target = Path(tempfile.mkdtemp()) / "notes"
+    >>> with atomic_folder(target) as temporary:
+    ...     size = (temporary / "one.txt").write_text("whole")
+    >>> [entry.name for entry in target.iterdir()]
+    ['one.txt']
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_dir():
+        msg = f"cannot write {path}: it is a file; give the name of a folder"
+        raise RunError(msg)
+    hidden = _make_folder(target, path)
+    try:
+        with _disk_errors(path, hidden):
+            temporary = hidden / target.name
+            temporary.mkdir()
+            yield temporary
+            for entry in temporary.rglob("*"):
+                if entry.is_file():
+                    _flush(entry)
+            _exchange(temporary, target, hidden / "old")
+            _flush_folder(target.parent)
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def _exchange(new: Path, target: Path, aside: Path) -> None:
+    """Put a folder in the place of another, which comes back if that fails."""
+    if not target.exists():
+        os.replace(new, target)
+        return
+    os.replace(target, aside)
+    try:
+        os.replace(new, target)
+    except BaseException:
+        os.replace(aside, target)
+        raise
 
 
 def _make_folder(target: Path, path: str | os.PathLike[str]) -> Path:

@@ -24,7 +24,7 @@ from astrogalaxy.catalog.errors import CatalogError
 if TYPE_CHECKING:
     from astropy.io.votable.tree import Field, TableElement, VOTableFile
 
-__all__ = ["read_votable"]
+__all__ = ["about_field", "catalog_with_meta", "parse_head", "read_votable"]
 
 # VOTable's types as numpy writes them, big-endian; a boolean is a letter.
 _CODES = {
@@ -96,6 +96,16 @@ def _parse(raw: bytes) -> tuple[VOTableFile, TableElement]:
         return document, document.get_first_table()
 
 
+def parse_head(raw: bytes) -> tuple[VOTableFile, TableElement]:
+    """Parse a document without data; give it and its first table."""
+    from astropy.io.votable import parse
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        document = parse(BytesIO(raw))
+    return document, next(document.iter_tables())
+
+
 def _read_stream(raw: bytes, start: int) -> SourceCatalog | None:
     """Read BINARY rows of fixed width as one array; None where a cell's width varies."""
     end = raw.find(b"</STREAM>", start)
@@ -111,7 +121,7 @@ def _read_stream(raw: bytes, start: int) -> SourceCatalog | None:
     dtype = np.dtype([(f"f{index}", *kind) for index, kind in enumerate(kinds) if kind is not None])
     records = np.frombuffer(binascii.a2b_base64(raw[start:end]), dtype=dtype)
     columns = [_column(field, records[f"f{index}"]) for index, field in enumerate(table.fields)]
-    return _catalog(columns, document, table)
+    return catalog_with_meta(SourceCatalog(columns, copy=False), document, table)
 
 
 def _kind(field: Field) -> tuple[str, tuple[int, ...]] | None:
@@ -129,7 +139,7 @@ def _kind(field: Field) -> tuple[str, tuple[int, ...]] | None:
 
 def _column(field: Field, cells: np.ndarray) -> Column:
     """One column out of its cells, with unit, UCD and description."""
-    about = _about(field)
+    about = about_field(field)
     if field.datatype == "unicodeChar":
         return Column(_unicode(cells), **about)
     if field.datatype == "char":
@@ -143,7 +153,8 @@ def _column(field: Field, cells: np.ndarray) -> Column:
     return settled_column(MaskedColumn(values, mask=values == field.values.null, **about))
 
 
-def _about(field: Field) -> dict[str, Any]:
+def about_field(field: Field) -> dict[str, Any]:
+    """What a FIELD says of its column, as `astropy.table.Column` takes it."""
     return {
         "name": field.name,
         "unit": field.unit,
@@ -175,17 +186,16 @@ def _read_slowly(raw: bytes) -> SourceCatalog:
     read = table.to_table(use_names_over_ids=True)
     columns = []
     for field, name in zip(table.fields, read.colnames, strict=True):
-        masked = MaskedColumn(read[name], **_about(field))
+        masked = MaskedColumn(read[name], **about_field(field))
         if masked.dtype.kind == "O" and field.datatype in ("char", "unicodeChar"):
             text = [str(value) for value in masked.filled("")]
-            masked = MaskedColumn(np.array(text, dtype=None if text else "U1"), **_about(field))
+            masked = MaskedColumn(np.array(text, dtype=None if text else "U1"), **about_field(field))
         columns.append(settled_column(masked))
-    return _catalog(columns, document, table)
+    return catalog_with_meta(SourceCatalog(columns, copy=False), document, table)
 
 
-def _catalog(columns: list[Column], document: VOTableFile, table: TableElement) -> SourceCatalog:
+def catalog_with_meta(catalog: SourceCatalog, document: VOTableFile, table: TableElement) -> SourceCatalog:
     """The catalogue with the provenance of every level of the document."""
-    catalog = SourceCatalog(columns, copy=False)
     # We write INFO elements; TOPCAT makes PARAM elements of them, also of a FITS file's cards.
     levels = (document, document.resources[0], table)
     meta = {entry.name: entry.value for level in levels for entry in (*level.params, *level.infos)}

@@ -13,26 +13,52 @@ import numpy as np
 from astropy import units as u
 from astropy.io.registry import UnifiedReadWriteMethod
 from astropy.table import MaskedColumn, Table, vstack
-from astropy.table.connect import TableWrite
+from astropy.table.connect import TableRead, TableWrite
 
-from astrogalaxy.catalog.columns import CLASS_UCD, COLUMNS, INSTRUMENTAL, Column, columns_for
+from astrogalaxy.catalog._records import check_alike
+from astrogalaxy.catalog.columns import CLASS_UCD, COLUMNS, INSTRUMENTAL, Column, aperture_prefix, columns_for
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.flags import FLAGS, has_flags
 from astrogalaxy.catalog.ids import source_ids
+from astrogalaxy.formats import format_of
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
 
+    from astrogalaxy.catalog.crossmatch import CrossMatch
+
 __all__ = ["SourceCatalog"]
 
-_VOTABLE_SUFFIXES = (".vot", ".votable", ".xml", ".vot.gz", ".votable.gz", ".xml.gz")
+
+class _Read(TableRead):
+    """Read a catalogue from a file.
+
+    The format is known by the end of the name, as listed in `astrogalaxy.formats.FORMATS`; any other
+    that `astropy.table.Table.read` knows works besides.
+
+    Parameters
+    ----------
+    *args : tuple, optional
+        The file's path first.
+    format : str
+        The format, where the name does not tell.
+    **kwargs : dict, optional
+        Passed on to the reader.
+
+    Returns
+    -------
+    SourceCatalog
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(*args, **_with_format(args, kwargs))
 
 
 class _Write(TableWrite):
     """Write the catalogue to a file: whole, or not at all.
 
-    The format is known by the name's end: ``.fits``, ``.vot``, ``.votable`` or ``.xml`` (each
-    also with ``.gz``), and what `astropy.table.Table.write` knows besides.
+    The format is known by the end of the name, as listed in `astrogalaxy.formats.FORMATS`, or is one
+    that `astropy.table.Table.write` knows besides.
 
     Parameters
     ----------
@@ -47,25 +73,31 @@ class _Write(TableWrite):
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        target = args[0] if args else None
-        if isinstance(target, str | os.PathLike) and os.fspath(target).lower().endswith(_VOTABLE_SUFFIXES):
-            kwargs.setdefault("format", "votable")
-        super().__call__(*args, **kwargs)
+        super().__call__(*args, **_with_format(args, kwargs))
+
+
+def _with_format(args: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the format that the name tells: more names than astropy knows by themselves."""
+    target = args[0] if args else None
+    if "format" in options or not isinstance(target, str | os.PathLike):
+        return options
+    form = format_of(target)
+    return options if form is None else {**options, "format": form.name}
 
 
 class SourceCatalog(Table):
     """Sources with their positions, classes and fluxes; an `astropy.table.Table` in all else.
 
-    Make one with `from_columns`, read one with ``SourceCatalog.read("x.fits")`` (or ``.vot``),
-    write it with ``catalog.write("x.vot")``. Rows, column subsets and unpickled copies are
-    again of this class. Columns and their units are listed in the documentation and in
+    Make one with `from_columns`, read one with ``SourceCatalog.read("x.fits")``, write it with
+    ``catalog.write("x.vot")``; `astrogalaxy.formats.FORMATS` lists the formats. Rows, column
+    subsets and unpickled copies are again of this class. Columns and their units are listed in the documentation and in
     `astrogalaxy.catalog.COLUMNS`; each column's UCD is in ``catalog["ra"].meta["ucd"]``.
 
     Notes
     -----
     The catalogue's own columns are never masked: where nothing was measured a float is NaN, a
     string its default, ``flags`` 0 and ``source_id`` -1. ``meta`` holds flat provenance keys
-    (`astrogalaxy.catalog.provenance`), which both file formats keep.
+    (`astrogalaxy.catalog.provenance`), which every file format keeps.
 
     Examples
     --------
@@ -77,6 +109,7 @@ class SourceCatalog(Table):
     (1, ('g', 'r'))
     """
 
+    read = UnifiedReadWriteMethod(_Read)
     write = UnifiedReadWriteMethod(_Write)
 
     @classmethod
@@ -87,6 +120,7 @@ class SourceCatalog(Table):
         bands: Sequence[str],
         calibrated: bool | Collection[str] = True,
         classes: Sequence[str] = (),
+        apertures: int = 1,
         meta: Mapping[str, Any] | None = None,
     ) -> SourceCatalog:
         """Build a catalogue with every column of the contract.
@@ -104,6 +138,8 @@ class SourceCatalog(Table):
             Whether fluxes are in nJy: for all bands, none, or those named.
         classes : sequence of str
             Classes of the optional cutout classifier.
+        apertures : int
+            How many fixed apertures there are.
         meta : mapping, optional
             Provenance.
 
@@ -117,7 +153,7 @@ class SourceCatalog(Table):
             If a name is not in the contract (the message gives the nearest), lengths differ,
             a value does not fit the column's type or unit, or is not among its allowed ones.
         """
-        contract = columns_for(bands, calibrated=calibrated, classes=classes)
+        contract = columns_for(bands, calibrated=calibrated, classes=classes, apertures=apertures)
         _check_names(columns, [column.name for column in contract])
         n_rows = _common_length(columns)
         values = {c.name: _values(c, columns.get(c.name, c.missing), n_rows) for c in contract}
@@ -154,7 +190,7 @@ class SourceCatalog(Table):
             raise CatalogError(msg)
         first = tables[0]
         for number, table in enumerate(tables[1:], start=2):
-            _check_alike(first, table, number)
+            check_alike(first, table, f"number {number}")
         # Of a single table vstack returns, before astropy 7.2, that table itself.
         alone = len(tables) == 1
         stacked = first.copy() if alone else vstack(tables, join_type="exact", metadata_conflicts="silent")
@@ -182,6 +218,14 @@ class SourceCatalog(Table):
             return name in self.colnames and INSTRUMENTAL in (self[name].description or "")
 
         return tuple(band for band in self.bands if not instrumental(band))
+
+    @property
+    def apertures(self) -> int:
+        """How many fixed apertures there are, by the columns of the first band."""
+        number = 1
+        while self.bands and f"{aperture_prefix(number)}_{self.bands[0]}" in self.colnames:
+            number += 1
+        return number
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -229,6 +273,87 @@ class SourceCatalog(Table):
         """
         return self[has_flags(self._need("flags"), *(names or FLAGS))]
 
+    def crossmatch(
+        self, other: Table | SkyCoord, *, radius: u.Quantity | float = 1.0, one_to_one: bool = True
+    ) -> CrossMatch:
+        """Match the sources with those of another catalogue by their positions on the sky.
+
+        Parameters
+        ----------
+        other : astropy.table.Table or astropy.coordinates.SkyCoord
+            Another catalogue, any table with columns ``ra`` and ``dec`` (in their units, or
+            degrees, ICRS) or with a column of coordinates, or positions in any frame.
+        radius : astropy.units.Quantity or float, optional
+            Largest separation, an angle or arcsec.
+        one_to_one : bool, optional
+            Use each row of both only once, the closest pairs first. Otherwise each source here has its
+            nearest there, which several may share.
+
+        Returns
+        -------
+        CrossMatch
+            The pairs and their separations, what has no partner, and the joined table.
+
+        Raises
+        ------
+        CatalogError
+            If ``other`` has no positions or the radius is no angle above 0.
+
+        Notes
+        -----
+        Sources without a position match nothing. Where ``other`` has proper motions, bring it to
+        the epoch of the images first (`astropy.coordinates.SkyCoord.apply_space_motion`).
+
+        Examples
+        --------
+        >>> from astropy.table import Table
+        >>> from astrogalaxy.catalog import SourceCatalog
+        >>> mine = SourceCatalog.from_columns({"ra": [10.0, 11.0], "dec": [0.0, 0.0]}, bands=["r"])
+        >>> gaia = Table({"ra": [11.0001], "dec": [0.0], "parallax": [3.2]})
+        >>> match = mine.crossmatch(gaia, radius=1.0)
+        >>> match.index, match.separation.round(2)
+        (array([1]), <Quantity [0.36] arcsec>)
+        >>> match.joined()["ra", "parallax"].as_array().tolist()
+        [(11.0, 3.2)]
+        """
+        from astrogalaxy.catalog.crossmatch import crossmatch
+
+        return crossmatch(self, other, radius=radius, one_to_one=one_to_one)
+
+    def plot(self, *, image: Any = None, ax: Any = None, **options: Any) -> Any:
+        """Mark the sources, on the sky or on an image.
+
+        Parameters
+        ----------
+        image : Image, optional
+            What they were found in: it is drawn below them, unless axes with it are given.
+        ax : matplotlib Axes, optional
+            Where to draw; by default new axes.
+        **options : dict, optional
+            For `matplotlib.collections.EllipseCollection`, such as ``linewidths``.
+
+        Returns
+        -------
+        matplotlib Axes
+            In pixels of the image, or else in right ascension and declination.
+
+        Examples
+        --------
+        >>> from astrogalaxy.catalog import SourceCatalog
+        >>> catalog = SourceCatalog.from_columns({"ra": [10.0, 10.1], "dec": [0.0, 0.1]}, bands=["r"])
+        >>> catalog.plot().get_xlabel()
+        'right ascension (deg)'
+        """
+        from astrogalaxy.catalog.show import draw_catalog
+
+        return draw_catalog(self, image=image, ax=ax, **options)
+
+    def _repr_html_(self) -> str:
+        """A line about the catalogue and its main columns, for notebooks."""
+        from astrogalaxy.catalog.show import catalog_html
+
+        return catalog_html(self)
+
     def validate(self) -> None:
         """Check that the catalogue is what its contract says.
 
@@ -241,7 +366,8 @@ class SourceCatalog(Table):
         if not self.bands:
             msg = "the catalogue has no band: there are no columns flux_<band> and mag_<band>"
             raise CatalogError(msg)
-        for column in columns_for(self.bands, calibrated=self.calibrated, classes=self.classes):
+        kinds = {"calibrated": self.calibrated, "classes": self.classes, "apertures": self.apertures}
+        for column in columns_for(self.bands, **kinds):
             self._check(column, self._need(column.name))
 
     def _need(self, name: str) -> Any:
@@ -371,31 +497,6 @@ def _stranger(column: Column, text: np.ndarray) -> str:
     """Say which value is not among those allowed."""
     stranger = str(np.atleast_1d(text)[~np.isin(np.atleast_1d(text), column.values)][0])
     return f"has the value {stranger!r}; allowed are {', '.join(map(repr, column.values))}"
-
-
-def _check_alike(first: SourceCatalog, other: SourceCatalog, number: int) -> None:
-    """Refuse to stack catalogues whose columns differ."""
-    odd = sorted(set(first.colnames) ^ set(other.colnames))
-    if odd:
-        where = "the first" if odd[0] in first.colnames else f"number {number}"
-        msg = f"cannot stack catalogues: only {where} has the column {odd[0]!r}"
-        raise CatalogError(msg)
-    for name in first.colnames:
-        for what in ("unit", "ucd", "type"):
-            mine, theirs = _trait(first[name], what), _trait(other[name], what)
-            if mine != theirs:
-                where = f"{what} of column {name!r} is {mine} in the first, {theirs} in number {number}"
-                msg = f"cannot stack catalogues: {where}"
-                raise CatalogError(msg)
-
-
-def _trait(column: Any, what: str) -> Any:
-    """What must be the same in stacked columns: strings may differ in width."""
-    if what == "unit":
-        return column.unit
-    if what == "ucd":
-        return column.meta.get("ucd")
-    return "string" if column.dtype.kind == "U" else str(column.dtype)
 
 
 def _agreed_meta(tables: Sequence[SourceCatalog]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ __all__ = [
     "COLUMNS",
     "MORPHOLOGIES",
     "Column",
+    "aperture_prefix",
     "class_column",
     "column_rows",
     "columns_for",
@@ -39,7 +40,7 @@ CLASS_UCD = "src.morph.type;stat.probability"
 INSTRUMENTAL = "image units"
 """Words in the description of a flux without zero point, by which it is known again after reading."""
 
-Kind = Literal["source", "classifier", "band"]
+Kind = Literal["source", "classifier", "band", "aperture"]
 
 # The UCD vocabulary has words for Johnson's optical bands only; each filter takes the nearest.
 _BAND_WORDS = {
@@ -72,8 +73,9 @@ class Column:
         UCD1+ words, checked against the controlled vocabulary.
     description : str
         One sentence; short enough for one FITS card.
-    kind : {"source", "classifier", "band"}
-        Once per catalogue, once per class of the optional classifier, once per band.
+    kind : {"source", "classifier", "band", "aperture"}
+        Once per catalogue, once per class of the optional classifier, once per band, once per band and
+        aperture after the first.
     missing : object
         The value where nothing was measured: NaN, 0, -1 or a string.
     values : tuple of str
@@ -134,21 +136,33 @@ def _columns() -> Iterable[Column]:
     yield Column("theta", f4, "deg", "pos.posAng", "Position angle of the major axis, east of north")
     yield Column("ellipticity", f4, None, "src.ellipticity", "1 - b/a")
     yield Column("half_light_radius", f4, "arcsec", "phys.angSize", "Radius of the circle with half of the light")
+    text = "half_light_radius, seeing taken out in quadrature; 0: a star's"
+    yield Column("radius_corr", f4, "arcsec", "phys.angSize", text)
     yield Column("fwhm", f4, "arcsec", "phys.angSize", "Full width at half maximum of the light")
+    text = "Width beyond the point spread; 0: a point, about 1: as much again"
+    yield Column("spread", f4, None, "phys.angSize;arith.ratio", text)
+    yield Column("spread_err", f4, None, "stat.error;phys.angSize;arith.ratio", "1 sigma error of spread")
     yield Column("flags", "int32", None, "meta.code.qual", "Bit field; 0: nothing to report", missing=0)
 
 
 def _band_columns() -> Iterable[Column]:
     """The columns that each band has, for a band with a zero point."""
-    for prefix, of, unit, ucd, kind in (
-        ("flux", "Total flux", "nJy", "phot.flux", "AB"),
-        ("mag", "Total AB magnitude", "mag", "phot.mag", ""),
-        ("flux_aper", "Aperture flux", "nJy", "phot.flux", "AB"),
-    ):
-        text = f"{of} in {{band}}" + (f", {kind} zero point" if kind else "")
-        yield Column(f"{prefix}_{{band}}", "float32", unit, f"{ucd};{{em}}", text, "band")
-        text = f"1 sigma error of {prefix}_{{band}}" + (" (AB)" if unit == "mag" else "")
-        yield Column(f"{prefix}_{{band}}_err", "float32", unit, f"stat.error;{ucd};{{em}}", text, "band")
+    yield from _pair("flux_{band}", "Total flux in {band}, AB zero point", "nJy", "phot.flux")
+    yield from _pair("mag_{band}", "Total AB magnitude in {band}", "mag", "phot.mag")
+    text = "Aperture flux in {band}, AB zero point"
+    yield from _pair("flux_aper_{band}", text, "nJy", "phot.flux")
+    yield from _pair(
+        "flux_aper{number}_{band}", "Aperture {number} flux in {band}, AB zero point", "nJy", "phot.flux", "aperture"
+    )
+    text = "Star-corrected aperture flux in {band}, AB zero point"
+    yield from _pair("flux_apcor_{band}", text, "nJy", "phot.flux")
+
+
+def _pair(name: str, text: str, unit: str, ucd: str, kind: Kind = "band") -> Iterable[Column]:
+    """A column of a band and that of its error."""
+    yield Column(name, "float32", unit, f"{ucd};{{em}}", text, kind)
+    error = f"1 sigma error of {name}" + (" (AB)" if unit == "mag" else "")
+    yield Column(f"{name}_err", "float32", unit, f"stat.error;{ucd};{{em}}", error, kind)
 
 
 COLUMNS: dict[str, Column] = {column.name: column for column in _columns()}
@@ -199,8 +213,24 @@ def class_column(name: str) -> str:
     return f"p_{slug}"
 
 
+def aperture_prefix(number: int) -> str:
+    """First part of the column names of a fixed aperture, counted from 0.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import aperture_prefix
+    >>> aperture_prefix(0), aperture_prefix(1)
+    ('flux_aper', 'flux_aper2')
+    """
+    return f"flux_aper{number + 1}" if number else "flux_aper"
+
+
 def columns_for(
-    bands: Sequence[str], *, calibrated: bool | Collection[str] = True, classes: Sequence[str] = ()
+    bands: Sequence[str],
+    *,
+    calibrated: bool | Collection[str] = True,
+    classes: Sequence[str] = (),
+    apertures: int = 1,
 ) -> list[Column]:
     """Columns of a catalogue with these bands and classes, in the contract's order.
 
@@ -213,6 +243,8 @@ def columns_for(
         A band without has fluxes in image units, without unit, and NaN magnitudes.
     classes : sequence of str
         Classes of the optional cutout classifier; see `class_column`.
+    apertures : int, optional
+        How many fixed apertures there are.
 
     Returns
     -------
@@ -233,35 +265,44 @@ def columns_for(
     _check_bands(bands, calibrated)
     result: list[Column] = []
     grouped = {
-        "band": [_for_band(band, _is_calibrated(band, calibrated)) for band in bands],
+        "band": [_for_band(band, _is_calibrated(band, calibrated), apertures) for band in bands],
         "classifier": [[_for_class(name) for name in classes]],
     }
     for column in COLUMNS.values():
         if column.kind == "source":
             result.append(column)
-        else:
+        elif column.kind != "aperture":
             # All templates of a kind stand together: the first one takes the place of all.
             result += [filled for group in grouped.pop(column.kind, []) for filled in group]
     _check_unique(result)
     return result
 
 
-def _for_band(band: str, calibrated: bool) -> list[Column]:
+def _for_band(band: str, calibrated: bool, apertures: int) -> list[Column]:
     """Fill the band templates in for one band."""
     word = ucd_of_band(band)
     filled = []
-    for column in COLUMNS.values():
-        if column.kind != "band":
-            continue
-        text = column.description.format(band=band)
+    for column, number in _band_templates(apertures):
+        text = column.description.format(band=band, number=number)
         unit = column.unit
         if not calibrated and unit == "nJy":
             unit, text = None, text.replace(", AB zero point", "") + f", {INSTRUMENTAL} (no zero point)"
         elif not calibrated:
             text += ": NaN, no zero point"
         ucd = column.ucd.replace(";{em}", f";{word}" if word else "")
-        filled.append(replace(column, name=column.name.format(band=band), unit=unit, ucd=ucd, description=text))
+        name = column.name.format(band=band, number=number)
+        filled.append(replace(column, name=name, kind="band", unit=unit, ucd=ucd, description=text))
     return filled
+
+
+def _band_templates(apertures: int) -> Iterable[tuple[Column, int]]:
+    """Templates of a band in their order, those of apertures once for each after the first."""
+    more = [column for column in COLUMNS.values() if column.kind == "aperture"]
+    for column in COLUMNS.values():
+        if column.kind == "band":
+            yield column, 1
+        elif column is more[0]:
+            yield from ((template, number) for number in range(2, apertures + 1) for template in more)
 
 
 def _for_class(name: str) -> Column:

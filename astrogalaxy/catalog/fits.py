@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -14,8 +14,10 @@ import numpy as np
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 
+from astrogalaxy.catalog._checksum import add_checksum, signed_header
 from astrogalaxy.catalog._meta import META_JSON, PIXEL_BASE, from_json, plain_meta, to_json
-from astrogalaxy.catalog._records import null_of, plain_table, settled_column, unit_text, without_mask
+from astrogalaxy.catalog._records import ascii_bytes, big_endian, cells, null_of, settled_column, unit_text
+from astrogalaxy.catalog._rows import Rows, TableRows
 from astrogalaxy.catalog._target import name_of, open_target
 from astrogalaxy.catalog.catalog import SourceCatalog
 from astrogalaxy.catalog.errors import CatalogError
@@ -23,12 +25,14 @@ from astrogalaxy.catalog.errors import CatalogError
 if TYPE_CHECKING:
     from astropy.io import fits
 
-__all__ = ["EXTENSION", "read_fits", "write_fits"]
+__all__ = ["EXTENSION", "add_provenance", "read_fits", "write_fits", "write_rows"]
 
 log = logging.getLogger(__name__)
 
 EXTENSION = "CATALOG"
 """Name of the extension that holds the table."""
+
+_PIXEL_BASE = (0, "x, y: the centre of the first pixel is (0, 0)")
 
 # Keywords that belong to the file's structure or to us; provenance under such a key goes into the JSON.
 _RESERVED = re.compile(
@@ -67,38 +71,78 @@ def write_fits(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *, ov
     exactly, everything else as JSON in METAJSON. A string column with other than printable
     ASCII characters is percent-encoded, and its card TESC holds its width before.
     """
+    write_rows(TableRows(catalog), target, overwrite=overwrite)
+
+
+def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
+    """Write rows as `write_fits` does, with no more than a block of them in memory."""
     from astropy.io import fits
 
-    hdu = _table_hdu(catalog)
     primary = fits.PrimaryHDU()
-    for part in (primary, hdu):
-        _add_provenance(part.header, catalog.meta)
-        # By default the comment is the clock, and the same catalogue gives another file each time.
-        part.add_checksum(when="as written")
+    primary.header[PIXEL_BASE] = _PIXEL_BASE
+    add_provenance(primary.header, rows.head.meta)
+    # By default the comment is the clock, and the same catalogue gives another file each time.
+    primary.add_checksum(when="as written")
+    escaped = _escaped_widths(rows)
+    header = _table_header(rows, escaped)
     with open_target(target, overwrite=overwrite) as stream:
-        fits.HDUList([primary, hdu]).writeto(stream)
+        fits.HDUList([primary]).writeto(stream)
+        # The header has the sum of the data that follow it, and not every stream can go back to it.
+        size, total = 0, 0
+        for block in _records(rows, escaped):
+            total = add_checksum(total, block, size)
+            size += len(block)
+        stream.write(signed_header(header, total))
+        for block in _records(rows, escaped):
+            stream.write(block.data)
+        stream.write(b"\0" * (-size % 2880))
 
 
-def _table_hdu(catalog: Table) -> fits.BinTableHDU:
-    """Make the extension without its provenance."""
+def _table_header(rows: Rows, escaped: Mapping[str, int]) -> fits.Header:
+    """Header of the extension, without the sums."""
     from astropy.io import fits
 
-    table = plain_table(catalog)
-    _check_names(table.colnames)
-    arrays, escaped = {}, {}
-    for name in table.colnames:
-        arrays[name] = without_mask(table[name])
-        if arrays[name].dtype.kind == "U":
-            arrays[name], width = _to_ascii(arrays[name])
-            escaped |= {name: width} if width else {}
-    records = np.empty(len(table), dtype=[(n, a.dtype, a.shape[1:]) for n, a in arrays.items()])
-    for name, values in arrays.items():
-        records[name] = values
+    head = rows.head
+    _check_names(head.colnames)
+    kinds = []
+    for name in head.colnames:
+        column = head[name]
+        is_text = column.dtype.kind == "U"
+        width = escaped.get(name) or max(column.dtype.itemsize // 4, 1)
+        kinds.append((name, f"S{width}" if is_text else column.dtype, column.shape[1:]))
     # As bytes: otherwise astropy decodes every string only to encode it again.
-    hdu = fits.BinTableHDU.from_columns(records, name=EXTENSION, character_as_bytes=True)
-    for number, name in enumerate(table.colnames, start=1):
-        _describe(hdu, number, table[name], escaped.get(name))
-    return hdu
+    hdu = fits.BinTableHDU.from_columns(np.empty(0, dtype=kinds), name=EXTENSION, character_as_bytes=True)
+    hdu.header["NAXIS2"] = len(rows)
+    for number, name in enumerate(head.colnames, start=1):
+        _describe(hdu, number, head[name], head[name].dtype.itemsize // 4 if name in escaped else None)
+    hdu.header[PIXEL_BASE] = _PIXEL_BASE
+    add_provenance(hdu.header, head.meta)
+    return hdu.header
+
+
+def _escaped_widths(rows: Rows) -> dict[str, int]:
+    """Widths in bytes of the string columns that must be percent-encoded."""
+    widths = {}
+    for name in [name for name in rows.head.colnames if rows.head[name].dtype.kind == "U"]:
+        if any(_plain(block[name]) is None for block in rows.blocks([name])):
+            widths[name] = max(_escaped(block[name]).dtype.itemsize for block in rows.blocks([name]))
+    return widths
+
+
+def _records(rows: Rows, escaped: Mapping[str, int]) -> Iterator[np.ndarray]:
+    """The table's bytes, block by block."""
+    head = rows.head
+    for block in rows.blocks():
+        columns = {}
+        for name in head.colnames:
+            values = block[name]
+            if values.dtype.kind == "U":
+                width = escaped.get(name) or max(head[name].dtype.itemsize // 4, 1)
+                plain = None if name in escaped else ascii_bytes(values, width)
+                columns[name] = _escaped(values).astype(f"S{width}") if plain is None else plain
+            else:
+                columns[name] = cells(values)
+        yield big_endian(columns, len(next(iter(block.values()), ())))
 
 
 def _describe(hdu: fits.BinTableHDU, number: int, column: Column, width: int | None) -> None:
@@ -134,17 +178,16 @@ def _check_names(names: list[str]) -> None:
             raise CatalogError(msg)
 
 
-def _to_ascii(text: np.ndarray) -> tuple[np.ndarray, int | None]:
-    """Bytes of a string column, and its width in characters where it had to be percent-encoded."""
-    width = text.dtype.itemsize // 4
-    try:
-        plain = text.astype(f"S{max(width, 1)}")
-        if _is_plain(plain):
-            return plain, None
-    except UnicodeEncodeError:
-        pass
+def _plain(text: np.ndarray) -> np.ndarray | None:
+    """Strings as bytes, or None where FITS would not give them back."""
+    plain = ascii_bytes(text, max(text.dtype.itemsize // 4, 1))
+    return plain if plain is not None and _is_plain(plain) else None
+
+
+def _escaped(text: np.ndarray) -> np.ndarray:
+    """Strings as percent-encoded bytes."""
     values, where = np.unique(text, return_inverse=True)
-    return np.array([_escape(str(value)) for value in values], dtype="S")[where], width
+    return np.array([_escape(str(value)) for value in values], dtype="S")[where]
 
 
 def _is_plain(text: np.ndarray) -> bool:
@@ -163,13 +206,12 @@ def _escape(text: str) -> str:
     return quote(bare, safe=_PRINTABLE, errors="surrogatepass") + "%20" * (len(text) - len(bare))
 
 
-def _add_provenance(header: fits.Header, meta: Mapping[Any, Any]) -> None:
-    """Write what fits a card exactly as a card, and the rest as JSON."""
-    header[PIXEL_BASE] = (0, "x, y: the centre of the first pixel is (0, 0)")
+def add_provenance(header: fits.Header, meta: Mapping[Any, Any]) -> None:
+    """Write what fits a card exactly as a card, and the rest as JSON; no card that is there is touched."""
     rest = {}
     for key, value in plain_meta(meta).items():
         card = _card(key, value)
-        if card is None:
+        if card is None or key in header:
             rest[key] = value
         else:
             header.append(card, end=True)

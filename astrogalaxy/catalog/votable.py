@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -17,11 +17,12 @@ import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
 from astrogalaxy.catalog._meta import META_JSON, PIXEL_BASE, plain_meta, to_json
-from astrogalaxy.catalog._records import null_of, plain_table, unit_text, without_mask
+from astrogalaxy.catalog._records import ascii_bytes, big_endian, cells, null_of, unit_text
+from astrogalaxy.catalog._rows import Rows, TableRows
 from astrogalaxy.catalog._target import open_target
 from astrogalaxy.catalog._votable_reader import read_votable
 
-__all__ = ["read_votable", "write_votable"]
+__all__ = ["read_votable", "table_head", "write_rows", "write_votable"]
 
 # numpy types and their names in VOTable.
 _DATATYPES = {
@@ -66,26 +67,58 @@ def write_votable(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *,
     Provenance is INFO elements; values that are not text are also in METAJSON, exactly. Types
     that VOTable lacks are widened, and strings are at least two characters wide.
     """
-    table = plain_table(catalog)
-    fields, arrays = [], {}
-    for name in table.colnames:
-        arrays[name], datatype, arraysize = _cells(table[name])
-        fields += _field(table[name], datatype, arraysize)
-    head = "\n".join([*_opening(catalog.meta, len(table)), *fields, '<DATA><BINARY><STREAM encoding="base64">\n'])
+    write_rows(TableRows(catalog), target, overwrite=overwrite)
+
+
+def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
+    """Write rows as `write_votable` does, with no more than a block of them in memory."""
+    texts = {name: _text_kind(rows, name) for name in rows.head.colnames if rows.head[name].dtype.kind == "U"}
+    fields = table_head(rows.head, len(rows), {name: kind[:2] for name, kind in texts.items()})
     with open_target(target, overwrite=overwrite) as stream:
-        stream.write(head.encode("utf-8"))
-        for block in _base64(_rows(arrays, len(table))):
+        stream.write("\n".join([*fields, '<DATA><BINARY><STREAM encoding="base64">\n']).encode("utf-8"))
+        for block in _base64(_records(rows, texts)):
             stream.write(block)
         stream.write(b"</STREAM></BINARY></DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n")
 
 
-def _opening(meta: Mapping[Any, Any], n_rows: int) -> Iterator[str]:
+def table_head(head: Table, n_rows: int | None, texts: Mapping[str, tuple[str, str]]) -> list[str]:
+    """Lines of the document up to the last FIELD.
+
+    Parameters
+    ----------
+    head : astropy.table.Table
+        Columns and meta; rows do not matter.
+    n_rows : int or None
+        Number of rows; None for a document without data.
+    texts : mapping
+        Datatype and arraysize of the string columns.
+    """
+    fields = list(_opening(head.meta, n_rows))
+    for name in head.colnames:
+        column = head[name]
+        arraysize = "x".join(str(length) for length in reversed(column.shape[1:]))
+        datatype, arraysize = texts.get(name) or (_DATATYPES.get(column.dtype.str[1:], ""), arraysize)
+        fields += _field(column, datatype, arraysize or None)
+    return fields
+
+
+def _records(rows: Rows, texts: Mapping[str, tuple[str, str, str]]) -> Iterator[np.ndarray]:
+    """The table's bytes, block by block."""
+    for block in rows.blocks():
+        columns = {
+            name: _characters(values, texts[name][2]) if name in texts else cells(values)
+            for name, values in block.items()
+        }
+        yield big_endian(columns, len(next(iter(block.values()), ())))
+
+
+def _opening(meta: Mapping[Any, Any], n_rows: int | None) -> Iterator[str]:
     """Everything before the first FIELD."""
     yield '<?xml version="1.0" encoding="UTF-8"?>'
     yield '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">'
     yield '<RESOURCE name="astrogalaxy">'
     yield '<COOSYS ID="coosys_icrs" system="ICRS"/>'
-    yield f'<TABLE name="CATALOG" nrows="{n_rows}">'
+    yield '<TABLE name="CATALOG">' if n_rows is None else f'<TABLE name="CATALOG" nrows="{n_rows}">'
     yield "<DESCRIPTION>Stars and galaxies, one row per source</DESCRIPTION>"
     yield from _infos(meta)
 
@@ -130,52 +163,59 @@ def _printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
-def _cells(column: Column) -> tuple[np.ndarray, str, str | None]:
-    """A column's cells as they stand in the stream, their datatype and their arraysize."""
-    if column.dtype.kind == "U":
-        return _characters(np.asarray(column))
-    values = without_mask(column)
-    arraysize = "x".join(str(length) for length in reversed(values.shape[1:])) or None
-    datatype = _DATATYPES[values.dtype.str[1:]]
-    if values.dtype.kind == "b":
-        return np.where(values, b"T", b"F"), datatype, arraysize
-    return values, datatype, arraysize
-
-
-def _characters(text: np.ndarray) -> tuple[np.ndarray, str, str]:
-    """Strings as char where all are ASCII, else as unicodeChar."""
+def _text_kind(rows: Rows, name: str) -> tuple[str, str, str]:
+    """Datatype, arraysize and numpy type of a string column: char where all are ASCII, else unicodeChar."""
     # Validators complain about single characters, with an arraysize of 1 and without one.
-    text = text.astype(f"U{max(text.dtype.itemsize // 4, 2)}", copy=False)
-    width = text.dtype.itemsize // 4
-    try:
-        return text.astype(f"S{width}"), "char", str(width)
-    except UnicodeEncodeError:
-        pass
-    codes = np.ascontiguousarray(text).view(np.uint32).reshape(len(text), width)
-    if codes.max(initial=0) > 0xFFFF:
-        # Beyond two bytes a character takes a pair, so the strings lose their common width.
-        pairs = [value.encode("utf-16-be", "surrogatepass") for value in text.tolist()]
-        width = max(width, max(len(pair) for pair in pairs) // 2)
-        joined = b"".join(pair.ljust(2 * width, b"\0") for pair in pairs)
-        codes = np.frombuffer(joined, dtype=">u2").reshape(len(text), width)
-    return codes.astype(">u2"), "unicodeChar", str(width)
+    width = max(rows.head[name].dtype.itemsize // 4, 2)
+    codes = [_codes(block[name]) for block in rows.blocks([name]) if len(block[name])]
+    if all(highest < 0x80 for highest, _ in codes):
+        return "char", str(width), f"S{width}"
+    width = max([width, *(pairs for _, pairs in codes)])
+    return "unicodeChar", str(width), f"({width},)>u2"
 
 
-def _rows(arrays: Mapping[str, np.ndarray], n_rows: int) -> np.ndarray:
-    """All cells as bytes, row after row, big-endian."""
-    kinds = [(name, values.dtype.newbyteorder(">"), values.shape[1:]) for name, values in arrays.items()]
-    records = np.empty(n_rows, dtype=kinds)
-    for name, values in arrays.items():
-        records[name] = values
-    return records.view(np.uint8) if kinds and n_rows else np.empty(0, dtype=np.uint8)
+def _codes(text: np.ndarray) -> tuple[int, int]:
+    """The highest code of some strings, and the longest string where characters above 0xFFFF count two."""
+    codes = np.ascontiguousarray(text).view(np.uint32).reshape(len(text), text.dtype.itemsize // 4)
+    highest = int(codes.max(initial=0))
+    return highest, len(_utf16(text).T) if highest > 0xFFFF else 0
 
 
-def _base64(data: np.ndarray) -> Iterator[bytes]:
-    """Base64 of the bytes in lines of 76, block by block."""
-    whole = len(data) - len(data) % _LINE
-    for start in range(0, whole, _BLOCK):
-        coded = binascii.b2a_base64(data[start : min(start + _BLOCK, whole)], newline=False)
-        lines = np.frombuffer(coded, dtype=np.uint8).reshape(-1, 76)
-        yield np.pad(lines, ((0, 0), (0, 1)), constant_values=ord("\n")).tobytes()
-    if whole < len(data):
-        yield binascii.b2a_base64(data[whole:])
+def _characters(text: np.ndarray, kind: str) -> np.ndarray:
+    """Strings as they stand in the stream."""
+    if kind.startswith("S"):
+        plain = ascii_bytes(text, int(kind[1:]))
+        return text.astype(kind) if plain is None else plain
+    cells_ = np.zeros(len(text), dtype=kind)
+    codes = _utf16(text)
+    cells_[:, : codes.shape[1]] = codes
+    return cells_
+
+
+def _utf16(text: np.ndarray) -> np.ndarray:
+    """Strings as two-byte characters, ``(n, width)``."""
+    codes = np.ascontiguousarray(text).view(np.uint32).reshape(len(text), text.dtype.itemsize // 4)
+    if codes.max(initial=0) <= 0xFFFF:
+        return codes.astype(">u2")
+    # Beyond two bytes a character takes a pair, so the strings lose their common width.
+    pairs = [value.encode("utf-16-be", "surrogatepass") for value in text.tolist()]
+    width = max(len(pair) for pair in pairs)
+    joined = b"".join(pair.ljust(width, b"\0") for pair in pairs)
+    return np.frombuffer(joined, dtype=">u2").reshape(len(text), -1)
+
+
+def _base64(parts: Iterable[np.ndarray]) -> Iterator[bytes]:
+    """Base64 of the bytes in lines of 76."""
+    rest = np.empty(0, dtype=np.uint8)
+    for part in parts:
+        data = np.concatenate([rest, part]) if len(rest) else part
+        whole = len(data) - len(data) % _LINE
+        for start in range(0, whole, _BLOCK):
+            coded = binascii.b2a_base64(data[start : min(start + _BLOCK, whole)].data, newline=False)
+            lines = np.empty((len(coded) // 76, 77), dtype=np.uint8)
+            lines[:, :76] = np.frombuffer(coded, dtype=np.uint8).reshape(-1, 76)
+            lines[:, 76] = ord("\n")
+            yield lines.tobytes()
+        rest = data[whole:]
+    if len(rest):
+        yield binascii.b2a_base64(rest.data)

@@ -21,8 +21,8 @@ from astrogalaxy.catalog import (
 
 BANDS = ["u", "g", "r", "i", "z", "y", "J", "H", "Ks", "F606W"]
 EVERY = [
-    *columns_for(BANDS, classes=["Round smooth"]),
-    *columns_for(["g", "F606W"], calibrated=False),
+    *columns_for(BANDS, classes=["Round smooth"], apertures=3),
+    *columns_for(["g", "F606W"], calibrated=False, apertures=2),
 ]
 
 
@@ -31,9 +31,9 @@ def test_contract_order() -> None:
     assert " ".join(names) == (
         "source_id ra dec ra_err dec_err x y x_min x_max y_min y_max field det_score p_star p_galaxy class "
         "p_smooth p_disk morphology p_spiral "
-        "flux_g flux_g_err mag_g mag_g_err flux_aper_g flux_aper_g_err "
-        "flux_r flux_r_err mag_r mag_r_err flux_aper_r flux_aper_r_err "
-        "snr a b theta ellipticity half_light_radius fwhm flags"
+        "flux_g flux_g_err mag_g mag_g_err flux_aper_g flux_aper_g_err flux_apcor_g flux_apcor_g_err "
+        "flux_r flux_r_err mag_r mag_r_err flux_aper_r flux_aper_r_err flux_apcor_r flux_apcor_r_err "
+        "snr a b theta ellipticity half_light_radius radius_corr fwhm spread spread_err flags"
     )
 
 

@@ -1,4 +1,4 @@
-"""What both file formats promise: equal after a round trip, whole or not there, plain errors."""
+"""What all file formats promise: equal after a round trip, whole or not there, plain errors."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ from hypothesis.extra import numpy as hnp
 
 from astrogalaxy.catalog import CatalogError, SourceCatalog, provenance
 from astrogalaxy.errors import RunError
+from astrogalaxy.formats import format_of
 
-SUFFIXES = ["fits", "vot"]
+SUFFIXES = ["fits", "vot", "parquet", "ecsv"]
 quick = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def round_trip(catalog: SourceCatalog, suffix: str) -> SourceCatalog:
-    form = {"fits": "fits", "vot": "votable"}[suffix]
+    form = format_of(f"x.{suffix}").name
     stream = io.BytesIO()
     catalog.write(stream, format=form)
     stream.seek(0)
     return SourceCatalog.read(stream, format=form)
 
 
-@pytest.mark.parametrize("name", ["x.fits", "x.vot", "x.xml", "x.votable", "x.fits.gz", "x.vot.gz", "X.VOT"])
+NAMES = ["x.fits", "x.vot", "x.xml", "x.votable", "x.fits.gz", "x.vot.gz", "X.VOT", "x.parquet", "x.ecsv", "x.hats"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("n_rows", [0, 1, 500])
 def test_reads_back_equal(tmp_path: Path, make, same, name: str, n_rows: int) -> None:
     catalog = make(n_rows)
@@ -38,6 +42,8 @@ def test_reads_back_equal(tmp_path: Path, make, same, name: str, n_rows: int) ->
     catalog.write(tmp_path / name)
     same(catalog, before)
     again = SourceCatalog.read(tmp_path / name)
+    if name.endswith("hats"):
+        catalog = catalog[np.argsort(catalog["source_id"])]
     same(again, catalog)
     again.validate()
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -86,7 +92,8 @@ plain_text = st.text(
 @given(fields=st.lists(plain_text, min_size=1, max_size=6))
 def test_field_names(make, same, suffix: str, fields: list[str]) -> None:
     catalog = make(len(fields), bands=["g"], classes=())
-    catalog.replace_column("field", catalog["field"].astype("U20"))
+    width = max(2, *map(len, fields), 0) if suffix == "ecsv" else 20
+    catalog.replace_column("field", catalog["field"].astype(f"U{width}"))
     catalog["field"][:] = fields
     back = round_trip(catalog, suffix)
     same(back, catalog)
@@ -140,7 +147,8 @@ def test_columns_beyond_the_contract(make, same, suffix: str) -> None:
     catalog["good"] = [True, False, True]
     catalog["small"] = np.array([-3, 0, 3], dtype="i2")
     catalog["byte"] = np.array([0, 1, 255], dtype="u1")
-    catalog["complex"] = np.array([1 + 2j, 0, np.nan])
+    if suffix != "parquet":
+        catalog["complex"] = np.array([1 + 2j, 0, np.nan])
     catalog["apertures"] = np.arange(6, dtype="f4").reshape(3, 2) * u.nJy
     catalog["cube"] = np.arange(36, dtype="i4").reshape(3, 3, 4)
     catalog["one"] = np.ones((3, 1))
@@ -196,6 +204,8 @@ def add(name: str, values: object):
 def test_refuses_what_a_file_cannot_hold(tmp_path: Path, make, suffix: str, change, message: str) -> None:
     catalog = make(2)
     change(catalog)
+    if suffix == "ecsv" and "unit" in message:
+        pytest.skip("ECSV holds any unit of astropy")
     with pytest.raises(CatalogError, match=message):
         catalog.write(tmp_path / f"x.{suffix}")
     assert list(tmp_path.iterdir()) == []
@@ -234,14 +244,14 @@ def test_missing_folder_is_named(tmp_path: Path, make, suffix: str) -> None:
         make(1).write(tmp_path / "nowhere" / f"x.{suffix}")
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", ["fits.gz", "vot.gz", "parquet", "ecsv", "reg"])
 def test_same_catalogue_gives_the_same_bytes(tmp_path: Path, make, suffix: str) -> None:
     for name in ("one", "two"):
-        make(5).write(tmp_path / f"{name}.{suffix}.gz")
-    assert (tmp_path / f"one.{suffix}.gz").read_bytes() == (tmp_path / f"two.{suffix}.gz").read_bytes()
+        make(5).write(tmp_path / f"{name}.{suffix}")
+    assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
 
 
-@pytest.mark.parametrize(("suffix", "form"), [("fits", "fits"), ("vot", "votable")])
+@pytest.mark.parametrize(("suffix", "form"), [("fits", "fits"), ("vot", "votable"), ("parquet", "parquet")])
 def test_damaged_file_is_a_clear_error(tmp_path: Path, make, suffix: str, form: str) -> None:
     path = tmp_path / f"x.{suffix}"
     make(200).write(path)
@@ -252,7 +262,7 @@ def test_damaged_file_is_a_clear_error(tmp_path: Path, make, suffix: str, form: 
             SourceCatalog.read(path, format=form)
 
 
-@pytest.mark.parametrize("form", ["fits", "votable"])
+@pytest.mark.parametrize("form", ["fits", "votable", "parquet", "ecsv", "hats"])
 def test_other_content_is_a_clear_error(tmp_path: Path, form: str) -> None:
     for content in (b"ra,dec\n1,2\n", b"<html><body>404</body></html>", bytes(range(256)) * 20, b"\x1f\x8bnot gzip"):
         (tmp_path / "x.dat").write_bytes(content)
@@ -287,6 +297,6 @@ def test_plain_tables_keep_astropys_own_writers(tmp_path: Path, make) -> None:
 
 def test_other_formats_are_still_known_by_their_names(tmp_path: Path, make) -> None:
     catalog = make(3)
-    catalog.write(tmp_path / "x.ecsv")
-    back = SourceCatalog.read(tmp_path / "x.ecsv")
+    catalog.write(tmp_path / "x.csv", format="ascii.csv")
+    back = SourceCatalog.read(tmp_path / "x.csv")
     assert type(back) is SourceCatalog and back["ra"].tolist() == catalog["ra"].tolist()

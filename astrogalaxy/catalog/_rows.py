@@ -1,0 +1,210 @@
+"""Rows of a catalogue that are gone through part by part, so that no more than a part is in memory.
+
+A file's header needs what only all rows tell: their number, the width of the strings, whether
+there are holes. So rows are gone through twice; those that come in chunks wait in a temporary file.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import IO, NamedTuple, Protocol
+
+import numpy as np
+from astropy.table import Column, MaskedColumn, Table
+
+from astrogalaxy.catalog._records import check_alike, plain_table, without_mask
+from astrogalaxy.errors import RunError
+
+__all__ = ["BLOCK", "Block", "Rows", "Spool", "TableRows"]
+
+BLOCK = 32768
+"""Rows that are in memory at a time."""
+
+Block = dict[str, np.ndarray]
+"""Values of some rows by column, native byte order; `null_of` stands for an integer's hole."""
+
+
+class Rows(Protocol):
+    """All rows of a catalogue, to be gone through as often as need be."""
+
+    @property
+    def head(self) -> Table:
+        """No rows: columns as wide as the widest string, masked where there are holes, and the meta."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    def blocks(self, names: Sequence[str] | None = None) -> Iterator[Block]:
+        """Some columns (default: all) in blocks of at most `BLOCK` rows."""
+
+
+class TableRows:
+    """Rows of a table in memory.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+        Not copied; must not change while it is in use.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        parts = (_without_rows(part) for part in self._parts(None))
+        self.head = _merged(list(parts))
+        self.head.meta = dict(table.meta)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def blocks(self, names: Sequence[str] | None = None) -> Iterator[Block]:
+        """Some columns (default: all) in blocks of at most `BLOCK` rows."""
+        for part in self._parts(names):
+            yield {name: without_mask(part[name]) for name in part.colnames}
+
+    def _parts(self, names: Sequence[str] | None) -> Iterator[Table]:
+        if names is not None and not names:
+            return
+        # A bare Table: slices of a subclass would go through its own rules.
+        chosen = self._table.colnames if names is None else names
+        table = Table([self._table[name] for name in chosen], names=chosen, copy=False)
+        for start in range(0, max(len(table), 1), BLOCK):
+            yield plain_table(table[start : start + BLOCK])
+
+
+_Layout = tuple[tuple[str, np.dtype, tuple[int, ...]], ...]
+"""Name, type and shape of the cells of each column of a part of the file."""
+
+
+class _Part(NamedTuple):
+    """Some rows in the file, column after column."""
+
+    offset: int
+    n_rows: int
+    layout: _Layout
+
+
+class Spool:
+    """Rows that come in chunks and wait in a temporary file, which leaves no trace.
+
+    Parameters
+    ----------
+    folder : path-like
+        Where the temporary file is made; a file of a catalogue's size must find room there.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        try:
+            self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115, closed by close()
+        except OSError as error:
+            msg = f"cannot write to the folder {os.fspath(folder)}: {error.strerror}"
+            raise RunError(msg) from error
+        self._parts: list[_Part] = []
+        # Most parts have one layout; kept once, so that a part is a few numbers.
+        self._layouts: dict[_Layout, _Layout] = {}
+        self._head: Table | None = None
+        self._n_chunks = 0
+
+    @property
+    def head(self) -> Table:
+        """No rows: columns as wide as the widest string, masked where there are holes."""
+        return Table() if self._head is None else self._head
+
+    def __len__(self) -> int:
+        return sum(part.n_rows for part in self._parts)
+
+    def add(self, chunk: Table) -> None:
+        """Put rows at the end.
+
+        Parameters
+        ----------
+        chunk : astropy.table.Table
+            With the columns, units and types of those before; strings may be wider.
+
+        Raises
+        ------
+        CatalogError
+            If the columns differ, or one cannot be written.
+        RunError
+            If the disk is full.
+        """
+        rows = TableRows(chunk)
+        head = rows.head
+        if self._head is not None:
+            check_alike(self._head, head, f"chunk {self._n_chunks + 1}")
+            head = _merged([self._head, head[self._head.colnames]])
+        try:
+            for block in rows.blocks():
+                self._append(block)
+        except OSError as error:
+            msg = f"cannot keep the catalogue's rows in a temporary file: {error.strerror or error}"
+            raise RunError(msg) from error
+        self._head = head
+        self._n_chunks += 1
+
+    def _append(self, block: Block) -> None:
+        layout = tuple((name, values.dtype, values.shape[1:]) for name, values in block.items())
+        n_rows = len(next(iter(block.values()), ()))
+        self._parts.append(_Part(self._file.tell(), n_rows, self._layouts.setdefault(layout, layout)))
+        for values in block.values():
+            self._file.write(np.ascontiguousarray(values).view(np.uint8).reshape(-1).data if values.size else b"")
+
+    def blocks(self, names: Sequence[str] | None = None) -> Iterator[Block]:
+        """Some columns (default: all) in blocks of at most `BLOCK` rows; small chunks are put together."""
+        waiting: list[_Part] = []
+        for part in self._parts:
+            if waiting and sum(other.n_rows for other in waiting) + part.n_rows > BLOCK:
+                yield self._joined(waiting, names)
+                waiting = []
+            waiting.append(part)
+        if waiting:
+            yield self._joined(waiting, names)
+
+    def _joined(self, parts: Sequence[_Part], names: Sequence[str] | None) -> Block:
+        blocks = [self._values(part, names) for part in parts]
+        return blocks[0] if len(blocks) == 1 else {n: np.concatenate([b[n] for b in blocks]) for n in blocks[0]}
+
+    def _values(self, part: _Part, names: Sequence[str] | None) -> Block:
+        found, offset = {}, part.offset
+        for name, dtype, shape in part.layout:
+            size = part.n_rows * dtype.itemsize * int(np.prod(shape))
+            if names is None or name in names:
+                self._file.seek(offset)
+                cells = np.frombuffer(self._file.read(size), dtype=np.uint8)
+                found[name] = cells.view(dtype).reshape(part.n_rows, *shape)
+            offset += size
+        return found if names is None else {name: found[name] for name in names}
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        self._file.close()
+
+
+def _without_rows(table: Table) -> Table:
+    head = table[:0]
+    # A slice without rows has no holes to tell of; whether it is masked says it instead.
+    return Table([head[name].copy() for name in head.colnames], names=head.colnames, copy=False)
+
+
+def _merged(heads: Sequence[Table]) -> Table:
+    """Columns as wide as the widest and masked where any is."""
+    *_, merged = accumulate(heads, _wider)
+    return merged
+
+
+def _wider(first: Table, second: Table) -> Table:
+    columns = []
+    for name in first.colnames:
+        mine, theirs = first[name], second[name]
+        dtype = np.promote_types(mine.dtype, theirs.dtype)
+        kind = MaskedColumn if isinstance(mine, MaskedColumn) or isinstance(theirs, MaskedColumn) else Column
+        if isinstance(mine, kind) and mine.dtype == dtype:
+            columns.append(mine)
+            continue
+        shape = (0, *mine.shape[1:])
+        columns.append(
+            kind(np.zeros(shape, dtype), name=name, unit=mine.unit, description=mine.description, meta=mine.meta)
+        )
+    return Table(columns, names=first.colnames, meta=first.meta, copy=False)

@@ -1,0 +1,206 @@
+"""Match a catalogue with another one by position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from astropy import units as u
+from astropy.table import Column, MaskedColumn, Table
+
+from astrogalaxy.catalog.errors import CatalogError
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from numpy.typing import NDArray
+
+__all__ = ["CrossMatch", "crossmatch"]
+
+# Largest radius that makes sense to match by: beyond it nearly everything pairs with something.
+_WIDEST = 10 * u.deg
+
+
+@dataclass(frozen=True, eq=False)
+class CrossMatch:
+    """Pairs of rows of two catalogues.
+
+    Attributes
+    ----------
+    index : ndarray of int
+        ``(n,)`` rows of the first catalogue that have a partner, rising.
+    other_index : ndarray of int
+        ``(n,)`` their partners' rows in the second.
+    separation : astropy.units.Quantity
+        ``(n,)`` on the sky, arcsec.
+    unmatched : ndarray of int
+        Rows of the first that have none.
+    other_unmatched : ndarray of int
+        Rows of the second that are nobody's partner.
+    """
+
+    index: NDArray[np.intp]
+    other_index: NDArray[np.intp]
+    separation: u.Quantity
+    unmatched: NDArray[np.intp]
+    other_unmatched: NDArray[np.intp]
+    _first: Table = field(repr=False)
+    _second: Table = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def joined(self, *, keep: Literal["pairs", "first"] = "pairs", suffix: str = "_2") -> Table:
+        """The first catalogue's columns beside the second's.
+
+        Parameters
+        ----------
+        keep : {"pairs", "first"}
+            Only rows with a partner, or all of the first catalogue; then the second's columns
+            are masked where there is none.
+        suffix : str
+            Added to the second's names that the first has too.
+
+        Returns
+        -------
+        astropy.table.Table
+            Of the first one's class, with ``separation`` in arcsec last (NaN without a partner).
+
+        Raises
+        ------
+        CatalogError
+            If two columns would still share a name.
+        """
+        rows = self.index if keep == "pairs" else np.arange(len(self._first))
+        result = self._first[rows]
+        partner = np.full(len(self._first), -1, dtype=np.intp)
+        partner[self.index] = self.other_index
+        for name in self._second.colnames:
+            fresh = name + suffix if name in self._first.colnames else name
+            _check_free(result, fresh)
+            result[fresh] = _taken(self._second[name], partner[rows])
+        _check_free(result, "separation")
+        separation = np.full(len(self._first), np.nan)
+        separation[self.index] = self.separation.to_value("arcsec")
+        result["separation"] = Column(
+            separation[rows], unit="arcsec", description="Separation of the pair", meta={"ucd": "pos.angDistance"}
+        )
+        return result
+
+
+def _check_free(table: Table, name: str) -> None:
+    if name in table.colnames:
+        msg = f"both tables would have a column {name!r}; give another suffix, or rename it"
+        raise CatalogError(msg)
+
+
+def _taken(column: Column, rows: NDArray[np.intp]) -> Column:
+    """Cells of some rows; masked where the row is -1."""
+    gone = rows < 0
+    if not len(column):
+        filled = np.zeros((len(rows), *column.shape[1:]), dtype=column.dtype)
+        about = {"unit": column.unit, "description": column.info.description, "meta": column.info.meta}
+        return MaskedColumn(filled, mask=np.ones(filled.shape, dtype=bool), **about)
+    chosen = column[np.where(gone, 0, rows)]
+    if not gone.any():
+        return chosen
+    if not isinstance(chosen, Column):
+        chosen.info.indices = []
+        from astropy.utils.masked import Masked
+
+        return Masked(chosen, mask=gone) if isinstance(chosen, u.Quantity) else chosen
+    masked = MaskedColumn(chosen)
+    masked.mask = masked.mask | gone.reshape(-1, *[1] * (masked.ndim - 1))
+    return masked
+
+
+def crossmatch(
+    first: Table, second: Table | SkyCoord, *, radius: u.Quantity | float = 1.0, one_to_one: bool = True
+) -> CrossMatch:
+    """Match two tables by position; see `SourceCatalog.crossmatch`."""
+    limit = _angle(radius)
+    here, there = _positions(first, "the catalogue"), _positions(second, "the other table")
+    index, other, separation = _pairs(here, there, limit, nearest=not one_to_one)
+    if one_to_one:
+        chosen = _closest_first(index, other, separation)
+        index, other, separation = index[chosen], other[chosen], separation[chosen]
+    order = np.argsort(index)
+    index, other, separation = index[order], other[order], separation[order]
+    return CrossMatch(
+        index, other, separation * u.arcsec,
+        np.setdiff1d(np.arange(len(here)), index), np.setdiff1d(np.arange(len(there)), other),
+        first, second if isinstance(second, Table) else Table({"ra": there.ra.deg, "dec": there.dec.deg}),
+    )  # fmt: skip
+
+
+def _angle(radius: u.Quantity | float) -> u.Quantity:
+    try:
+        angle = u.Quantity(radius, u.arcsec) if not hasattr(radius, "unit") else u.Quantity(radius).to(u.arcsec)
+    except (u.UnitConversionError, TypeError) as error:
+        msg = f"radius must be an angle, or a number of arcsec, not {radius!r}"
+        raise CatalogError(msg) from error
+    if not (angle.isscalar and 0 < angle <= _WIDEST):
+        msg = f"radius must be more than 0 and at most {_WIDEST}, not {radius}"
+        raise CatalogError(msg)
+    return angle
+
+
+def _positions(table: Table | SkyCoord, what: str) -> SkyCoord:
+    """ICRS positions of the rows; NaN where there is none."""
+    from astropy.coordinates import SkyCoord
+
+    if isinstance(table, SkyCoord):
+        return table.icrs.ravel()
+    names = {name.lower(): name for name in reversed(table.colnames)}
+    if "ra" in names and "dec" in names:
+        ra, dec = (_degrees(table[names[name]], what) for name in ("ra", "dec"))
+        return SkyCoord(ra * u.deg, dec * u.deg, frame="icrs")
+    mixed = [table[name] for name in table.colnames if isinstance(table[name], SkyCoord)]
+    if len(mixed) != 1:
+        msg = f"{what} has no columns 'ra' and 'dec', and not exactly one column of coordinates"
+        raise CatalogError(msg)
+    return mixed[0].icrs
+
+
+def _degrees(column: Column, what: str) -> NDArray[np.float64]:
+    try:
+        values: NDArray[np.float64] = np.ma.filled(np.ma.asarray(getattr(column, "value", column), dtype=float), np.nan)
+        return np.asarray(u.Quantity(values, column.unit or u.deg).to_value(u.deg))
+    except (u.UnitConversionError, TypeError, ValueError) as error:
+        msg = f"column {column.info.name!r} of {what} is no angle: {error}"
+        raise CatalogError(msg) from error
+
+
+def _pairs(
+    here: SkyCoord, there: SkyCoord, limit: u.Quantity, *, nearest: bool
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Pairs within the limit with their separations in arcsec: all, or each row's nearest."""
+    known, other_known = (np.flatnonzero(np.isfinite(sky.ra) & np.isfinite(sky.dec)) for sky in (here, there))
+    if not (len(known) and len(other_known)):
+        return np.empty(0, dtype=np.intp), np.empty(0, dtype=np.intp), np.empty(0)
+    here, there = here[known], there[other_known]
+    if nearest:
+        found, separation, _ = here.match_to_catalog_sky(there)
+        close = separation <= limit
+        index, other, separation = np.flatnonzero(close), found[close], separation[close]
+    else:
+        other, index, separation, _ = here.search_around_sky(there, limit)
+    return known[index], other_known[other], separation.to_value(u.arcsec)
+
+
+def _closest_first(
+    index: NDArray[np.intp], other: NDArray[np.intp], separation: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """Pairs that remain if each row is used once, the closest pair first."""
+    chosen: list[int] = []
+    left = np.lexsort([other, index, separation])
+    while len(left):
+        # Of what is left, the pairs that come first on both sides would be taken in any case.
+        is_first = np.zeros(len(left), dtype=bool)
+        is_first[np.unique(index[left], return_index=True)[1]] = True
+        other_first = np.zeros(len(left), dtype=bool)
+        other_first[np.unique(other[left], return_index=True)[1]] = True
+        taken = left[is_first & other_first]
+        chosen += taken.tolist()
+        left = left[~np.isin(index[left], index[taken]) & ~np.isin(other[left], other[taken])]
+    return np.array(chosen, dtype=np.intp)

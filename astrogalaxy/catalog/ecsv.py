@@ -1,0 +1,205 @@
+"""Catalogues as text: astropy's enhanced CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from io import StringIO
+from typing import IO, Any
+
+import numpy as np
+from astropy.table import Column, MaskedColumn, Table
+
+from astrogalaxy.catalog._meta import plain_meta
+from astrogalaxy.catalog._records import holes, settled_column
+from astrogalaxy.catalog._rows import Rows, TableRows
+from astrogalaxy.catalog._target import name_of, open_target
+from astrogalaxy.catalog.catalog import SourceCatalog
+from astrogalaxy.catalog.columns import COLUMNS
+from astrogalaxy.catalog.errors import CatalogError
+
+__all__ = ["read_ecsv", "write_ecsv", "write_rows"]
+
+_VERSION = "%ECSV 1.0"
+
+
+def write_ecsv(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
+    """Write a catalogue as an ECSV file; called by ``catalog.write("x.ecsv")``.
+
+    Parameters
+    ----------
+    catalog : SourceCatalog
+        Columns beyond the contract are written too, as long as they are plain.
+    target : path-like or binary file
+        The file appears whole or not at all.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    CatalogError
+        If a column or a meta value cannot be held by the format.
+    FileExistsError
+        If the file exists and ``overwrite`` is false.
+    RunError
+        If the folder or the disk does not take the file.
+
+    Notes
+    -----
+    Units, UCDs, descriptions and provenance are the YAML at the file's beginning, as astropy
+    writes it; numbers have as many digits as give them back exactly. Cells are parted by commas.
+    """
+    write_rows(TableRows(catalog), target, overwrite=overwrite)
+
+
+def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
+    """Write rows as `write_ecsv` does, with no more than a block of them in memory."""
+    head = rows.head
+    for name in head.colnames:
+        if head[name].dtype.kind == "c" and head[name].ndim > 1:
+            msg = f"column {name!r} has complex arrays, which ECSV cannot hold; split it into plain columns"
+            raise CatalogError(msg)
+    opening = "".join(f"# {line}\n" for line in _header(head))
+    with open_target(target, overwrite=overwrite) as stream:
+        stream.write((opening + _lines([head.colnames])).encode("utf-8", "surrogatepass"))
+        for block in rows.blocks():
+            cells = [_cells(head[name], block[name]) for name in head.colnames]
+            stream.write(_lines(zip(*cells, strict=True)).encode("utf-8", "surrogatepass"))
+
+
+def _header(head: Table) -> Iterator[str]:
+    from astropy.table.meta import get_yaml_from_header
+
+    yield _VERSION
+    yield "---"
+    header: dict[str, Any] = {"cols": list(head.columns.values()), "delimiter": ","}
+    meta = plain_meta(head.meta)
+    yield from get_yaml_from_header({**header, "meta": meta} if meta else header)
+
+
+def _lines(rows: Any) -> str:
+    stream = StringIO(newline="")
+    csv.writer(stream, lineterminator="\n").writerows(rows)
+    return stream.getvalue()
+
+
+def _cells(column: Column, values: np.ndarray) -> list[str]:
+    """Cells of a column as text; a hole is an empty one."""
+    gone = holes(column, values)
+    if values.ndim > 1:
+        nested = values if gone is None else np.ma.MaskedArray(values, gone)
+        return [json.dumps(row, separators=(",", ":")) for row in nested.tolist()]
+    text = values.astype(str)
+    return (text if gone is None else np.where(gone, "", text)).tolist()
+
+
+def read_ecsv(source: str | os.PathLike[str] | IO[bytes]) -> SourceCatalog:
+    """Read a catalogue from an ECSV file; called by ``SourceCatalog.read("x.ecsv")``.
+
+    Parameters
+    ----------
+    source : path-like or binary file
+        A file that `write_ecsv` or astropy made.
+
+    Returns
+    -------
+    SourceCatalog
+        Strings of other columns than the catalogue's own are as wide as their longest value.
+
+    Raises
+    ------
+    CatalogError
+        If the file is damaged or not ECSV.
+    """
+    try:
+        if isinstance(source, str | os.PathLike):
+            with open(source, "rb") as stream:
+                raw = stream.read()
+        else:
+            raw = source.read()
+        return _parse(raw.decode("utf-8", "surrogatepass"))
+    except (ValueError, TypeError, LookupError, csv.Error) as error:
+        msg = f"cannot read the catalogue {name_of(source)}: {error}; the file is damaged or not ECSV"
+        raise CatalogError(msg) from error
+
+
+def _parse(text: str) -> SourceCatalog:
+    from astropy.table.meta import YamlParseError, get_header_from_yaml
+
+    opening, start = [], 0
+    while text.startswith("#", start):
+        end = text.find("\n", start) + 1 or len(text)
+        opening.append(text[start:end].strip("\r\n"))
+        start = end
+    if not opening or not opening[0].startswith("# %ECSV"):
+        msg = "it does not begin with %ECSV"
+        raise ValueError(msg)
+    try:
+        header = get_header_from_yaml([line[2:] for line in opening[1:]])
+    except YamlParseError as error:
+        msg = f"its header is no YAML: {error.__cause__}"
+        raise ValueError(msg) from error
+    delimiter = header.get("delimiter", " ")
+    rows = csv.reader(StringIO(text[start:], newline=""), delimiter=delimiter, skipinitialspace=delimiter == " ")
+    names = next(rows, [])
+    about = {entry["name"]: entry for entry in header["datatype"]}
+    if names != list(about):
+        msg = "the names of its columns are not those of its header"
+        raise ValueError(msg)
+    # An empty line is no row, except where an only cell is empty.
+    filled = [row for row in rows if row]
+    if any(len(row) != len(names) for row in filled):
+        msg = f"not every row has {len(names)} cells"
+        raise ValueError(msg)
+    cells = list(zip(*filled, strict=True)) or [()] * len(names)
+    columns = [_column(about[name], values) for name, values in zip(names, cells, strict=True)]
+    return SourceCatalog(columns, copy=False, meta=dict(header.get("meta") or {}))
+
+
+def _column(entry: Mapping[str, Any], cells: tuple[str, ...]) -> Column:
+    """A column out of its entry in the header and the text of its cells."""
+    about = {
+        "name": entry["name"],
+        "unit": entry.get("unit"),
+        "description": entry.get("description"),
+        "meta": dict(entry.get("meta") or {}),
+    }
+    if "subtype" in entry:
+        return settled_column(MaskedColumn(_arrays(entry["subtype"], cells), **about))
+    if entry["datatype"] == "string":
+        return _text(Column(np.array(cells, dtype=str if cells else "U1"), **about))
+    kind = np.dtype(entry["datatype"])
+    gone = np.array([not cell for cell in cells], dtype=bool)
+    convert: Callable[[str], Any] = _truth if kind.kind == "b" else str
+    values = np.array([convert(cell) if cell else "0" for cell in cells], dtype=object)
+    with np.errstate(over="ignore"):
+        numbers = values.astype(str).astype(kind) if kind.kind != "b" else values.astype(int).astype(bool)
+    return settled_column(MaskedColumn(numbers, mask=gone, **about))
+
+
+def _truth(cell: str) -> str:
+    if cell not in ("True", "False"):
+        msg = f"{cell!r} is neither True nor False"
+        raise ValueError(msg)
+    return "1" if cell == "True" else "0"
+
+
+def _arrays(subtype: str, cells: tuple[str, ...]) -> np.ma.MaskedArray:
+    """Cells that hold arrays of one shape."""
+    name, _, shape = subtype.partition("[")
+    lengths = json.loads(f"[{shape}")
+    if name == "string" or None in lengths:
+        msg = f"it has arrays of {subtype}, which a catalogue has no place for"
+        raise ValueError(msg)
+    values = np.array([json.loads(cell) for cell in cells], dtype=object).reshape(len(cells), *lengths)
+    gone = np.array([value is None for value in values.ravel()], dtype=bool).reshape(values.shape)
+    return np.ma.MaskedArray(np.where(gone, 0, values).astype(name), gone)
+
+
+def _text(column: Column) -> Column:
+    """The text does not say how wide the column was: as wide as the contract has it, and at least two."""
+    known = COLUMNS.get(column.name)
+    width = max(np.dtype(kind).itemsize // 4 for kind in (column.dtype, "U2", known.dtype if known else "U2"))
+    return column.astype(f"U{width}", copy=False)

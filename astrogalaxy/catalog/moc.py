@@ -1,0 +1,122 @@
+"""The part of the sky that was searched, as a MOC (multi-order coverage map)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from io import BytesIO
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import ArrayLike
+
+from astrogalaxy.catalog._extras import need
+from astrogalaxy.catalog._target import open_target
+from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.catalog.fits import add_provenance
+
+if TYPE_CHECKING:
+    from mocpy import MOC
+
+__all__ = ["covered_area", "no_area", "write_moc"]
+
+# A HEALPix cell of this order is 3.2 arcsec wide; smaller ones would describe single pixels.
+_FINEST = 16
+
+
+def covered_area(polygons: Iterable[ArrayLike]) -> MOC:
+    """The union of polygons on the sky.
+
+    Parameters
+    ----------
+    polygons : iterable of array_like
+        Each ``(n, 2)``: right ascension and declination (ICRS, degrees) of the corners in their order, along
+        great circles, smaller than half of the sky.
+
+    Returns
+    -------
+    mocpy.MOC
+        Every cell that a polygon touches. Cells are 1/128 of the smallest polygon or less, but not
+        smaller than 3 arcsec.
+
+    Raises
+    ------
+    CatalogError
+        If mocpy is not installed or there is no polygon.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import covered_area
+    >>> square = [(10.0, 20.0), (11.0, 20.0), (11.0, 21.0), (10.0, 21.0)]
+    >>> area = covered_area([square])  # doctest: +SKIP
+    """
+    need("moc")
+    from astropy.coordinates import SkyCoord
+    from mocpy import MOC
+
+    corners = [np.asarray(polygon, dtype=float) for polygon in polygons]
+    if not corners:
+        msg = "there is no area to cover: no polygon was given"
+        raise CatalogError(msg)
+    smallest = min(_extent(polygon) for polygon in corners)
+    # A cell of order n is 58.6 degrees / 2**n wide.
+    order = int(np.clip(np.ceil(np.log2(58.6 * 128 / max(smallest, 1e-9))), 4, _FINEST))
+    skies = [SkyCoord(polygon[:, 0], polygon[:, 1], unit="deg", frame="icrs") for polygon in corners]
+    parts = MOC.from_polygons(skies, max_depth=order, n_threads=1)
+    return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]
+
+
+def _extent(polygon: np.ndarray) -> float:
+    """Degrees from one end of a polygon to the other."""
+    ra, dec = np.radians(polygon).T
+    points = np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    return float(np.degrees(np.linalg.norm(np.ptp(points, axis=0))))
+
+
+def write_moc(
+    area: MOC,
+    target: str | os.PathLike[str] | IO[bytes],
+    *,
+    meta: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a MOC as FITS, with provenance in its headers.
+
+    Parameters
+    ----------
+    area : mocpy.MOC
+        See `covered_area`.
+    target : path-like or binary file
+        The file appears whole or not at all.
+    meta : mapping, optional
+        Provenance, as in a catalogue's ``meta``.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    CatalogError
+        If a meta value cannot be held by the format.
+    FileExistsError
+        If the file exists and ``overwrite`` is false.
+    RunError
+        If the folder or the disk does not take the file.
+    """
+    hdus = area.serialize(format="fits")
+    add_provenance(hdus[1].header, meta or {})
+    for part in hdus:
+        part.add_checksum(when="as written")
+    stream = BytesIO()
+    hdus.writeto(stream)
+    with open_target(target, overwrite=overwrite) as file:
+        file.write(stream.getvalue())
+
+
+def no_area(catalog: Table, *_args: Any, **_options: Any) -> NoReturn:
+    """Refuse to write a catalogue as a MOC."""
+    msg = (
+        f"a MOC holds the area that was searched, which a catalogue of {len(catalog)} sources does not know; a run "
+        "writes it with output.formats: [moc], and astrogalaxy.catalog.write_moc from footprints"
+    )
+    raise CatalogError(msg)

@@ -1,0 +1,95 @@
+"""Sources as regions of DS9, to be laid over an image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import IO
+
+import numpy as np
+from astropy.table import Table
+
+from astrogalaxy.catalog._meta import plain_meta
+from astrogalaxy.catalog._rows import Block, Rows, TableRows
+from astrogalaxy.catalog._target import open_target
+from astrogalaxy.catalog.errors import CatalogError
+
+__all__ = ["COLOURS", "write_regions", "write_rows"]
+
+COLOURS = {"star": "cyan", "galaxy": "red", "unsure": "yellow"}
+"""Colour of each class."""
+
+# Radii in units of the light's rms along the axes: where a galaxy ends for the eye.
+_RADII = 3.0
+# Radius in arcsec of the circle for a source without a size.
+_UNKNOWN = 2.0
+_WANTED = ("ra", "dec", "class", "a", "b", "theta", "fwhm")
+
+
+def write_regions(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
+    """Write DS9 regions, a line for each source; called by ``catalog.write("x.reg")``.
+
+    Parameters
+    ----------
+    catalog : SourceCatalog
+        Needs ``ra`` and ``dec``; ``class``, shapes and sizes are used where they are there.
+    target : path-like or binary file
+        The file appears whole or not at all.
+    overwrite : bool
+        Replace an existing file.
+
+    Raises
+    ------
+    CatalogError
+        If the catalogue has no ``ra`` or ``dec``.
+    FileExistsError
+        If the file exists and ``overwrite`` is false.
+    RunError
+        If the folder or the disk does not take the file.
+
+    Notes
+    -----
+    A star is a circle with its FWHM as radius, cyan; a galaxy an ellipse of three times the rms of
+    its light along the axes, red; whatever else is yellow. The class is also the region's tag. Sources without
+    a position are left out. Provenance is in comments.
+    """
+    write_rows(TableRows(catalog), target, overwrite=overwrite)
+
+
+def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
+    """Write rows as `write_regions` does, with no more than a block of them in memory."""
+    for name in ("ra", "dec"):
+        if name not in rows.head.colnames:
+            msg = f"the catalogue has no column {name!r}, which regions need"
+            raise CatalogError(msg)
+    with open_target(target, overwrite=overwrite) as stream:
+        stream.write(("\n".join(_opening(rows.head)) + "\n").encode("utf-8"))
+        for block in rows.blocks([name for name in _WANTED if name in rows.head.colnames]):
+            stream.write("".join(_lines(block)).encode("ascii"))
+
+
+def _opening(head: Table) -> Iterator[str]:
+    yield "# Region file format: DS9 version 4.1"
+    for key, value in plain_meta(head.meta).items():
+        text = f"# {key}: {value}"
+        yield "".join(sign if sign.isprintable() else " " for sign in text)
+    yield "global color=yellow width=1 select=1 highlite=1 edit=0 move=0 delete=1 include=1 source=1"
+    yield "icrs"
+
+
+def _lines(block: Block) -> Iterator[str]:
+    n_rows = len(block["ra"])
+    unknown = np.full(n_rows, np.nan)
+    kinds = block.get("class", np.full(n_rows, "unsure"))
+    a, b, theta, fwhm = (block.get(name, unknown) for name in ("a", "b", "theta", "fwhm"))
+    elongated = (kinds != "star") & np.isfinite(a) & np.isfinite(b) & np.isfinite(theta) & (a > 0) & (b > 0)
+    radius = np.where(np.isfinite(fwhm) & (fwhm > 0), fwhm, _UNKNOWN)
+    # DS9 counts the angle of the first axis from west; we from north. Both turn to the east.
+    columns = (block["ra"], block["dec"], kinds, elongated, _RADII * a, _RADII * b, theta + 90.0, radius)
+    for ra, dec, kind, is_ellipse, major, minor, angle, circle in zip(*(c.tolist() for c in columns), strict=True):
+        if not (np.isfinite(ra) and np.isfinite(dec)):
+            continue
+        shape = f'{major:.3f}",{minor:.3f}",{angle % 360:.2f}' if is_ellipse else f'{circle:.3f}"'
+        name = "ellipse" if is_ellipse else "circle"
+        known = kind if kind in COLOURS else "unsure"
+        yield f"{name}({ra:.7f},{dec:.7f},{shape}) # color={COLOURS[known]} tag={{{known}}}\n"

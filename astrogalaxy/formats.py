@@ -1,0 +1,158 @@
+"""The file formats of a catalogue: one registry from which configuration, files and documentation are made.
+
+It names modules but imports none, so that a ``survey.yml`` is checked without loading any of them.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+__all__ = ["FORMATS", "Format", "format_of", "format_rows", "missing_extra"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format that a run can write.
+
+    Attributes
+    ----------
+    name : str
+        Name in ``output.formats`` and for ``catalog.write(format=...)``.
+    suffixes : tuple of str
+        Ends of file names by which it is known; a run gives its files the first one.
+    description : str
+        What the file is, in one sentence.
+    choose : str
+        When to take it.
+    holds : {"table", "positions", "area"}
+        Every column; where the sources are; or which part of the sky was searched.
+    reads_back : bool
+        Whether ``SourceCatalog.read`` gives back what was written.
+    modules : tuple of str
+        Modules that are needed and do not come with the package itself.
+    extra : str
+        The extra that brings them; empty where none is needed.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    description: str
+    choose: str
+    holds: Literal["table", "positions", "area"] = "table"
+    reads_back: bool = True
+    modules: tuple[str, ...] = ()
+    extra: str = ""
+
+    @property
+    def suffix(self) -> str:
+        """End of the names of a run's files."""
+        return self.suffixes[0]
+
+
+FORMATS: dict[str, Format] = {
+    form.name: form
+    for form in (
+        Format(
+            "fits",
+            (".fits", ".fit", ".fits.gz", ".fit.gz"),
+            "FITS binary table with units, UCDs, descriptions, provenance and checksums.",
+            "Everything in astronomy reads it.",
+        ),
+        Format(
+            "votable",
+            (".vot", ".votable", ".xml", ".vot.gz", ".votable.gz", ".xml.gz"),
+            "VOTable 1.4 with binary rows, units, UCDs, descriptions and provenance.",
+            "For the Virtual Observatory: TOPCAT, Aladin, TAP services.",
+        ),
+        Format(
+            "parquet",
+            (".parquet", ".parq"),
+            "Apache Parquet, compressed by column, with a VOTable header inside (VOParquet 1.0).",
+            "For large catalogues, and for pandas, Polars, DuckDB and Spark.",
+            modules=("pyarrow",),
+            extra="formats",
+        ),
+        Format(
+            "hats",
+            (".hats",),
+            "HATS: a folder of Parquet files, cut by HEALPix so that each has about as many rows.",
+            "For surveys that outgrow one file; LSDB reads and joins them.",
+            modules=("hats", "pyarrow"),
+            extra="hats",
+        ),
+        Format(
+            "ecsv",
+            (".ecsv",),
+            "Text in astropy's enhanced CSV, with units, UCDs, descriptions and provenance as YAML.",
+            "To look at by eye; small catalogues.",
+        ),
+        Format(
+            "regions",
+            (".reg",),
+            "DS9 regions: a circle for each star, an ellipse for each galaxy.",
+            "To lay over an image in DS9, CARTA or Aladin.",
+            holds="positions",
+            reads_back=False,
+        ),
+        Format(
+            "moc",
+            (".moc.fits",),
+            "MOC: the part of the sky that was searched, as HEALPix cells.",
+            "To know where the absence of a source means something.",
+            holds="area",
+            reads_back=False,
+            modules=("mocpy",),
+            extra="formats",
+        ),
+    )
+}
+"""The registry, in the order of the documentation."""
+
+
+def format_of(path: str | os.PathLike[str]) -> Format | None:
+    """The format that a file's name tells, or None.
+
+    Parameters
+    ----------
+    path : path-like
+        The longest of the known ends counts; case does not matter.
+
+    Examples
+    --------
+    >>> from astrogalaxy.formats import format_of
+    >>> format_of("m31.vot.gz").name, format_of("m31.moc.fits").name
+    ('votable', 'moc')
+    """
+    name = os.fspath(path).lower().rstrip("/")
+    known = [(len(suffix), form) for form in FORMATS.values() for suffix in form.suffixes if name.endswith(suffix)]
+    return max(known, key=lambda entry: entry[0])[1] if known else None
+
+
+def missing_extra(name: str) -> str | None:
+    """Say what must be installed for a format, or None where everything is there.
+
+    Parameters
+    ----------
+    name : str
+        One of `FORMATS`.
+
+    Examples
+    --------
+    >>> from astrogalaxy.formats import missing_extra
+    >>> missing_extra("fits") is None
+    True
+    """
+    form = FORMATS[name]
+    absent = [module for module in form.modules if find_spec(module) is None]
+    if not absent:
+        return None
+    what = " and ".join(absent)
+    return f"the format {name!r} needs {what}, which is not installed: pip install 'astrogalaxy[{form.extra}]'"
+
+
+def format_rows() -> list[tuple[str, str, str, str, str]]:
+    """Rows of the documentation's table: name, end of the file's name, extra, what it is, when to take it."""
+    return [(form.name, form.suffix, form.extra, form.description, form.choose) for form in FORMATS.values()]

@@ -1,0 +1,101 @@
+"""What a run writes at its end: the catalogue in each format, and the area that was searched."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrogalaxy.catalog import SourceCatalog, covered_area, write_moc
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.errors import AstrogalaxyError
+from astrogalaxy.images import Section
+from astrogalaxy.images.fields import open_field
+from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.plan import FieldPlan, Plan
+from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.tasks import TileOutcome
+
+__all__ = ["footprints", "write_products"]
+
+logger = logging.getLogger(__name__)
+
+# Points along each side of a footprint: distortions bend it.
+_POINTS = 9
+
+
+def write_products(
+    catalog: SourceCatalog,
+    config: SurveyConfig,
+    directory: RunDirectory,
+    plan: Plan,
+    outcomes: Sequence[TileOutcome],
+) -> tuple[list[Path], list[Failure]]:
+    """Write every format of ``output.formats``; one that cannot be written does not keep the others away.
+
+    Returns
+    -------
+    files : list of Path
+        What was written.
+    failures : list of Failure
+        One for each format that could not be written.
+
+    Raises
+    ------
+    AstrogalaxyError, OSError
+        If nothing at all could be written.
+    """
+    files: list[Path] = []
+    failures: list[Failure] = []
+    for name in config.output.formats:
+        path = directory.catalog(name)
+        try:
+            if name == "moc":
+                write_moc(covered_area(footprints(plan, outcomes, config)), path, meta=catalog.meta, overwrite=True)
+            else:
+                catalog.write(path, format=name, overwrite=True)
+        except (AstrogalaxyError, OSError, ValueError, TypeError, LookupError) as error:
+            if len(failures) + 1 == len(config.output.formats):
+                raise
+            failures.append(Failure("(catalogue)", "write", f"no {path.name}: {error}"))
+            logger.warning("%s", failures[-1])
+            continue
+        logger.info("wrote %s, %d sources", path, len(catalog))
+        files.append(path)
+    return files, failures
+
+
+def footprints(plan: Plan, outcomes: Sequence[TileOutcome], config: SurveyConfig) -> Iterator[NDArray[np.float64]]:
+    """Outlines of what was searched: whole fields, or their tiles where some failed.
+
+    Yields
+    ------
+    ndarray
+        ``(n, 2)`` right ascension and declination (ICRS, degrees) of an outline's corners.
+    """
+    done = {(outcome.field, outcome.tile) for outcome in outcomes if outcome.status != "failed"}
+    for field_plan in plan.fields:
+        tiles = [tile for tile in field_plan.tiles if (field_plan.name, tile.name) in done]
+        if not tiles:
+            continue
+        whole = len(tiles) == len(field_plan.tiles)
+        sections = [Section.whole(field_plan.shape)] if whole else [tile.core for tile in tiles]
+        yield from _outlines(field_plan, sections, config)
+
+
+def _outlines(
+    field_plan: FieldPlan, sections: Sequence[Section], config: SurveyConfig
+) -> Iterator[NDArray[np.float64]]:
+    reference = str(config.images.reference)
+    wcs = open_field(field_plan.field, config.images, bands=[reference]).bands[reference].wcs
+    steps = np.linspace(0, 1, _POINTS)[:-1]
+    # Once around, from each corner to the one before the next.
+    across = np.concatenate([steps, np.ones_like(steps), 1 - steps, np.zeros_like(steps)])
+    along = np.concatenate([np.zeros_like(steps), steps, np.ones_like(steps), 1 - steps])
+    for section in sections:
+        ny, nx = section.shape
+        sky = wcs.pixel_to_world(section.x0 - 0.5 + nx * across, section.y0 - 0.5 + ny * along).icrs
+        yield np.column_stack([sky.ra.deg, sky.dec.deg])

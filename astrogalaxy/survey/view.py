@@ -1,0 +1,126 @@
+"""Look at what a run has made: its report, its catalogue as regions or in other programs."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.catalog.samp import Delivery, send_image, send_table
+from astrogalaxy.errors import RunError
+from astrogalaxy.formats import FORMATS, format_of
+from astrogalaxy.survey.store import RunDirectory
+
+__all__ = ["Results", "find_results", "open_in_browser"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What there is to look at.
+
+    Attributes
+    ----------
+    report : Path or None
+        The run's report.
+    catalogs : dict of str to Path
+        The catalogue's files by format.
+    """
+
+    report: Path | None
+    catalogs: dict[str, Path]
+
+    def write_regions(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
+        """Write the sources as DS9 regions; give their number.
+
+        Raises
+        ------
+        RunError
+            If no catalogue can be read.
+        FileExistsError
+            If the file exists and ``overwrite`` is false.
+        """
+        catalog = SourceCatalog.read(self._catalog([name for name in FORMATS if FORMATS[name].reads_back]))
+        catalog.write(path, format="regions", overwrite=overwrite)
+        return len(catalog)
+
+    def send(self, *, image: str | os.PathLike[str] | None = None) -> list[Delivery]:
+        """Send the catalogue, and an image, to the programs that take them over SAMP.
+
+        Raises
+        ------
+        RunError
+            If there is no FITS or VOTable to send.
+        CatalogError
+            If no hub or no such program is running.
+        """
+        sent = send_table(self._catalog(["votable", "fits"]))
+        return sent if image is None else [*sent, *send_image(image)]
+
+    def _catalog(self, wanted: list[str]) -> Path:
+        for name in wanted:
+            if name in self.catalogs:
+                return self.catalogs[name]
+        have = ", ".join(path.name for path in self.catalogs.values()) or "nothing"
+        msg = f"the catalogue is needed as {' or '.join(wanted)}, but there is {have}; add it to output.formats"
+        raise RunError(msg)
+
+
+def find_results(path: str | os.PathLike[str]) -> Results:
+    """Find what belongs to a run directory or to a catalogue.
+
+    Parameters
+    ----------
+    path : path-like
+        The directory of a run, or a catalogue in any format.
+
+    Returns
+    -------
+    Results
+        For a catalogue, the report is the one that lies beside it.
+
+    Raises
+    ------
+    RunError
+        If there is nothing, or neither of both.
+    """
+    path = Path(path)
+    form = format_of(path)
+    if not path.exists():
+        msg = f"{path}: no such run directory or catalogue"
+        raise RunError(msg)
+    if form is not None and path.is_dir() == (form.name == "hats"):
+        report = path.absolute().parent / "report.html"
+        return Results(report if report.is_file() else None, {form.name: path})
+    if not path.is_dir():
+        known = ", ".join(known.suffix for known in FORMATS.values() if known.reads_back)
+        msg = f"{path}: neither a run directory nor a catalogue; the names of catalogues end with {known}"
+        raise RunError(msg)
+    return _of_run(path)
+
+
+def _of_run(path: Path) -> Results:
+    try:
+        name = str(json.loads((path / "run.json").read_text(encoding="utf-8"))["name"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        msg = f"{path}: not a run directory, it has no run.json that can be read; is the run finished?"
+        raise RunError(msg) from error
+    directory = RunDirectory(path, name)
+    files = {form: directory.catalog(form) for form in FORMATS}
+    report = directory.report
+    return Results(report if report.is_file() else None, {form: file for form, file in files.items() if file.exists()})
+
+
+def open_in_browser(path: Path) -> bool:
+    """Open a file in the user's browser; false where there is none, or no display for it."""
+    unix = os.name == "posix" and sys.platform != "darwin"
+    if unix and not any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")):
+        # A browser for the terminal would take it over.
+        return False
+    try:
+        return webbrowser.open(path.resolve().as_uri())
+    except webbrowser.Error:
+        return False
