@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from astrogalaxy.measurement.fieldwide import (
+    FieldQuality,
+    calibrate_field,
+    field_conditions,
+    field_quality,
+    restore_conditions,
+)
 from astrogalaxy.measurement.measure import measure
 from astrogalaxy.measurement.seeing import relative_extent, star_radius
 from astrogalaxy.measurement.sources import Sources
 
-__all__ = ["Sources", "measure", "relative_extent", "star_radius"]
+__all__ = [
+    "FieldQuality",
+    "Sources",
+    "calibrate_field",
+    "field_conditions",
+    "field_quality",
+    "measure",
+    "relative_extent",
+    "restore_conditions",
+    "star_radius",
+]

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astrogalaxy.measurement.canvas import Canvas, touched
+from astrogalaxy.measurement.localsky import local_sky
 from astrogalaxy.measurement.locate import stacked
 from astrogalaxy.measurement.photometry import circle_sums, ellipse_sums, half_light_radius
+from astrogalaxy.measurement.profiles import Moffat
 from astrogalaxy.measurement.scene import Scene
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ _MODEL_ERROR = 0.03
 _SATURATED_PART = 0.6
 # Inner part of the aperture in which half of the light is reached.
 _HALF_LIGHT_PART = 0.6
+# What is hidden when the sky is measured, in units of the total aperture.
+_HIDDEN = 1.3
+# And at least to where a profile with wide wings falls below so much of the noise, though not beyond so many sigma.
+_FELT, _HIDDEN_BETA, _FURTHEST = 0.05, 2.5, 25.0
 
 
 @dataclass(frozen=True)
@@ -41,15 +47,15 @@ class Footprint:
         Centres and covariances.
     radius : ndarray, shape (n,)
         Semi-axes of the total aperture in units of those of the covariance.
-    circle : ndarray, shape (n,)
-        Radius of the fixed aperture; NaN: none.
+    circles : ndarray, shape (n, k)
+        Radii of the circular apertures; NaN: none.
     share : ndarray, shape (n,)
         Share of the light that the total aperture holds.
     """
 
     shapes: Shapes
     radius: np.ndarray
-    circle: np.ndarray
+    circles: np.ndarray
     share: np.ndarray
 
 
@@ -61,34 +67,42 @@ class BandLight:
     ----------
     total, total_err : ndarray of float64, shape (n,)
         Light of the source, and error; NaN where the band is missing.
-    circle, circle_err : ndarray of float64, shape (n,)
-        Light within the fixed aperture, and error.
+    circles, circles_err : ndarray of float64, shape (n, k)
+        Light within the circular apertures, and errors.
     others : ndarray of float64, shape (n,)
         Light of modelled neighbours within the total aperture, which is not in `total`.
     half_light : ndarray of float64, shape (n,)
         Radius with half of the light, pixels; NaN where not asked for.
+    spread, spread_err : ndarray of float64, shape (n,)
+        See `~astrogalaxy.measurement.spread.spread_in_band`.
     missing, edge, masked, saturated : ndarray of bool, shape (n,)
         What the aperture meets.
     """
 
     total: np.ndarray
     total_err: np.ndarray
-    circle: np.ndarray
-    circle_err: np.ndarray
+    circles: np.ndarray
+    circles_err: np.ndarray
     others: np.ndarray
     half_light: np.ndarray
+    spread: np.ndarray
+    spread_err: np.ndarray
     missing: np.ndarray
     edge: np.ndarray
     masked: np.ndarray
     saturated: np.ndarray
 
     @classmethod
-    def empty(cls, n: int) -> BandLight:
-        """Nothing measured: NaN, and missing."""
-        values = [np.full(n, np.nan) for _ in range(6)]
-        return cls(*values, np.ones(n, dtype=bool), *(np.zeros(n, dtype=bool) for _ in range(3)))
+    def empty(cls, n: int, k: int) -> BandLight:
+        """Nothing measured of n sources in k circles: NaN, and missing."""
+        shapes = [n, n, (n, k), (n, k), n, n, n, n]
+        return cls(
+            *(np.full(shape, np.nan) for shape in shapes),
+            np.ones(n, dtype=bool),
+            *(np.zeros(n, dtype=bool) for _ in range(3)),
+        )
 
-    def put(self, index: np.ndarray, **values: np.ndarray) -> None:
+    def put(self, index: np.ndarray | slice, **values: np.ndarray) -> None:
         """Overwrite some of the values of some of the sources."""
         for name, value in values.items():
             getattr(self, name)[index] = value
@@ -172,7 +186,7 @@ def measure_light(
     BandLight
     """
     n = len(footprint.shapes)
-    result = BandLight.empty(n)
+    result = BandLight.empty(n, footprint.circles.shape[1])
     result.missing[:] = False
     result.others[:] = 0.0
     result.edge[:] = _crosses_edge(canvas, footprint)
@@ -184,9 +198,27 @@ def measure_light(
         _sum(result, alone, footprint, canvas.data, canvas.noise, shapes.x, shapes.y, canvas.gain, sizes=sizes)
     for stamps, members, own in scene.batches():
         _sum_scene(result, index[members], footprint, scene, stamps, members, own, sizes=sizes)
-    for name in ("total", "total_err", "circle", "circle_err", "half_light"):
+    _take_sky(result, canvas, footprint)
+    for name in ("total", "total_err", "circles", "circles_err", "half_light"):
         getattr(result, name)[result.missing] = np.nan
     return result
+
+
+def _take_sky(result: BandLight, canvas: Canvas, footprint: Footprint) -> None:
+    """Take what the mesh has left of the sky out of all sums, and its error into theirs."""
+    shapes = footprint.shapes
+    a, b, _ = shapes.axes()
+    level = _FELT * canvas.noise_at(shapes.x, shapes.y) * a * b / np.fmax(result.total, 1e-30)
+    wings = np.minimum(Moffat(_HIDDEN_BETA).radius_of(level), _FURTHEST)
+    sky, error = local_sky(canvas, shapes.x, shapes.y, a * np.maximum(_HIDDEN * footprint.radius, wings))
+    for name, area in (
+        ("total", np.pi * footprint.radius**2 * a * b / footprint.share),
+        ("circles", np.pi * footprint.circles**2),
+    ):
+        if name == "circles":
+            sky, error = sky[:, None], error[:, None]
+        light, old = getattr(result, name), getattr(result, f"{name}_err")
+        result.put(slice(None), **{name: light - area * sky, f"{name}_err": np.hypot(old, area * error)})
 
 
 def _crosses_edge(canvas: Canvas, footprint: Footprint) -> np.ndarray:
@@ -211,16 +243,17 @@ def _sum(
 ) -> None:
     """All sums of some sources, whose centres on the pixels given are x, y."""
     axes = tuple(part[index] for part in footprint.shapes.axes())
-    radius, circle = footprint.radius[index], footprint.circle[index]
+    radius = footprint.radius[index]
     share = footprint.share[index]
     total, total_err = ellipse_sums(data, noise, x, y, axes, radius, gain=gain)
     result.put(index, total=total / share, total_err=total_err / share)
     if sizes:
         result.put(index, half_light=half_light_radius(data, x, y, _HALF_LIGHT_PART * radius * axes[0], total / share))
-    known = np.isfinite(circle)
-    if known.any():
-        light, error = circle_sums(data, noise, x[known], y[known], circle[known], gain=gain)
-        result.put(index[known], circle=light, circle_err=error)
+    for number, circle in enumerate(footprint.circles[index].T):
+        known = np.isfinite(circle)
+        if known.any():
+            light, error = circle_sums(data, noise, x[known], y[known], circle[known], gain=gain)
+            result.circles[index[known], number], result.circles_err[index[known], number] = light, error
 
 
 def _sum_scene(

@@ -9,10 +9,11 @@ import numpy as np
 from astrogalaxy.measurement.canvas import Canvas, touched
 from astrogalaxy.measurement.moments import Shapes, adapt
 from astrogalaxy.measurement.neighbours import neighbours
-from astrogalaxy.measurement.photometry import KronApertures, kron_apertures
+from astrogalaxy.measurement.photometry import USUAL_KRON, KronApertures, kron_apertures
 from astrogalaxy.measurement.profiles import Moffat
 from astrogalaxy.measurement.scene import Scene
 from astrogalaxy.measurement.stamps import Stamps, batches
+from astrogalaxy.measurement.starlight import Starlight
 
 __all__ = ["Located", "Start", "locate", "stacked"]
 
@@ -23,6 +24,8 @@ _FELT_NOISE = 0.15
 _FELT_ELSEWHERE = 0.1
 _WING_SIGMAS = 12.0
 _USUAL_BETA = 3.0
+# Kron radius that is expected of galaxies much wider than stars: disks and bulges as they are mixed in the sky.
+_WIDE_KRON = 1.7
 _ROUNDS = 6
 # Signal to noise of the core at which half of a measured elongation is believed.
 _ROUND_SNR = 5.0
@@ -114,7 +117,9 @@ class Located:
     scene: Scene
 
 
-def locate(canvas: Canvas, start: Start, *, circle: np.ndarray, kron_factor: float = 2.5) -> Located:
+def locate(
+    canvas: Canvas, start: Start, *, circle: np.ndarray, stars: Starlight | None = None, kron_factor: float = 2.5
+) -> Located:
     """Centroids, shapes and apertures of all sources on one canvas.
 
     Sources without neighbours are measured where they are; the others through a `Scene`.
@@ -127,6 +132,8 @@ def locate(canvas: Canvas, start: Start, *, circle: np.ndarray, kron_factor: flo
         First guess; every centre inside the canvas.
     circle : ndarray, shape (n,)
         Radius of the fixed aperture at each source, pixels.
+    stars : Starlight, optional
+        Of the field, in this band.
     kron_factor : float, optional
         Aperture in Kron radii.
 
@@ -160,7 +167,11 @@ def locate(canvas: Canvas, start: Start, *, circle: np.ndarray, kron_factor: flo
     bad_centroid[modelled], bad_shape[modelled] = centre, shape
     shapes.put(modelled, scene.shapes)
     shapes = _rounded(shapes, canvas.noise_at(shapes.x, shapes.y))
-    apertures = _apertures(canvas, start, shapes, scene, alone, modelled, kron_factor)
+    usual = np.full(n, USUAL_KRON)
+    if stars is not None and stars.known:
+        compact = stars.compactness(shapes.area)
+        usual = compact * stars.kron + (1.0 - compact) * _WIDE_KRON
+    apertures = _apertures(canvas, start, shapes, scene, alone, modelled, kron_factor, usual)
     half, core = _widths(canvas, shapes, apertures, circle)
     return Located(shapes, apertures, bad_centroid, bad_shape, modelled, half, core, pairs, scene)
 
@@ -288,6 +299,7 @@ def _apertures(
     alone: np.ndarray,
     modelled: np.ndarray,
     factor: float,
+    usual: np.ndarray,
 ) -> KronApertures:
     """Kron apertures of all sources; the models of crowded ones learn their exponent from them."""
     a, b, angle = shapes.axes()
@@ -296,7 +308,7 @@ def _apertures(
 
     def measure(data: np.ndarray, x: np.ndarray, y: np.ndarray, index: np.ndarray, room: float) -> KronApertures:
         axes = a[index], b[index], angle[index]
-        settings = {"factor": factor, "gain": canvas.gain}
+        settings = {"factor": factor, "usual": usual[index], "gain": canvas.gain}
         core, extent = shapes.core[index], start.extent[index]
         found = kron_apertures(data, x, y, axes, extent, room, core, noise[index], **settings)
         result.put(index, found)

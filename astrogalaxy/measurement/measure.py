@@ -6,16 +6,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astrogalaxy.catalog.columns import aperture_prefix
 from astrogalaxy.catalog.flags import flag_bits
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.locate import Start
 from astrogalaxy.measurement.moments import centroid_covariance
 from astrogalaxy.measurement.photometry import ab_magnitude, nanojansky
 from astrogalaxy.measurement.profiles import Moffat
+from astrogalaxy.measurement.psfstars import field_psfs
 from astrogalaxy.measurement.reference import Reference, light_in_band, read_reference
 from astrogalaxy.measurement.sky import determinant, ellipse_on_sky, transform
+from astrogalaxy.measurement.spread import combine_spreads
+from astrogalaxy.measurement.starlight import field_starlight
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from astrogalaxy.images import Band, Image
     from astrogalaxy.measurement.band import BandLight
     from astrogalaxy.measurement.sources import Sources
@@ -36,7 +42,7 @@ def measure(
     sources: Sources,
     *,
     section: Section | None = None,
-    aperture: float = 3.0,
+    apertures: float | Sequence[float] = 3.0,
     kron_factor: float = 2.5,
     pixel_scale: float | None = None,
 ) -> dict[str, np.ndarray]:
@@ -44,7 +50,7 @@ def measure(
 
     Centres and shapes come from adaptive moments on the reference band. Light is summed in
     every band on the band's own pixels, in the same apertures on the sky: an ellipse of
-    Kron's size for the total, a circle for ``flux_aper``. Neighbours are modelled and taken
+    Kron's size for the total, circles for ``flux_aper``. Neighbours are modelled and taken
     away first. What a source's profile puts outside the ellipse is added to the total, by
     the same factor in all bands, so that colours do not change. Stars and exponential disks
     come out right within about 2 % above a signal to noise of 30. A de Vaucouleurs galaxy loses
@@ -62,8 +68,8 @@ def measure(
     section : Section, optional
         Part of the reference image to read; sources centred outside are not measured.
         Default: as much as the sources need.
-    aperture : float, optional
-        Diameter of the fixed aperture, arcsec.
+    apertures : float or sequence of float, optional
+        Diameters of the fixed apertures, arcsec.
     kron_factor : float, optional
         Semi-axes of the total aperture in Kron radii.
     pixel_scale : float, optional
@@ -77,8 +83,11 @@ def measure(
         ``a, b`` (arcsec, semi-axes of the adaptive moments), ``theta`` (deg east of north,
         0 to 180), ``ellipticity``, ``half_light_radius, fwhm`` (arcsec, as observed) and
         ``flags`` (int32, see `astrogalaxy.catalog.FLAGS`). Once per band: ``flux_<b>``,
-        ``flux_<b>_err``, ``flux_aper_<b>``, ``flux_aper_<b>_err`` (nJy; image units where
-        the band has no zero point), ``mag_<b>``, ``mag_<b>_err`` (AB).
+        ``flux_<b>_err``, ``flux_aper_<b>``, ``flux_aper_<b>_err``, the same for
+        ``flux_aper2_<b>`` and so on, and for ``flux_apcor_<b>``: the light in a small aperture that goes
+        by the size of the field's stars, to be corrected by them
+        (`astrogalaxy.measurement.calibrate_field`); in nJy, or image units where
+        the band has no zero point. ``mag_<b>``, ``mag_<b>_err`` (AB).
         NaN stands for a position or position angle without WCS, a length without WCS and
         `pixel_scale`, light in a missing band, the magnitude of a flux that is not positive
         or not calibrated, and the error of a position that could not be refined.
@@ -88,7 +97,7 @@ def measure(
     ImageError
         If a band has no WCS and another shape than the reference.
     ValueError
-        If `aperture`, `kron_factor` or `pixel_scale` is not a positive number.
+        If `apertures`, `kron_factor` or `pixel_scale` is not a positive number.
 
     Examples
     --------
@@ -102,41 +111,52 @@ def measure(
     >>> f"{table['x'][0]:.1f} {table['a'][0]:.1f}"
     '40.3 0.8'
     """
-    for name, value in (("aperture", aperture), ("kron_factor", kron_factor), ("pixel_scale", pixel_scale)):
+    diameters = np.atleast_1d(np.asarray(apertures, dtype=float))
+    numbers = [("apertures", diameter) for diameter in diameters.tolist()]
+    for name, value in (*numbers, ("kron_factor", kron_factor), ("pixel_scale", pixel_scale)):
         if value is not None and not (np.isfinite(value) and value > 0):
             msg = f"{name} must be a positive number, not {value!r}"
             raise ValueError(msg)
-    table = _blank(list(image.bands), sources)
+    table = _blank(list(image.bands), len(diameters), sources)
     limits = Section.whole(image.shape) if section is None else Section(*section).clip(image.shape)
     index = np.flatnonzero(limits.contains(sources.x, sources.y))
     if not len(index):
         return table
+    stars = field_starlight(image)
+    field_psfs(image)
     reference = read_reference(
         image.bands[image.reference],
         _start(sources, index),
         limits,
-        aperture=aperture,
+        stars=stars[image.reference],
+        circles=diameters / 2,
         kron_factor=kron_factor,
         pixel_scale=pixel_scale,
     )
-    light = {name: light_in_band(reference, band) for name, band in image.bands.items()}
+    light = {name: light_in_band(reference, band, stars[name]) for name, band in image.bands.items()}
     for name, values in _columns(image, reference, light).items():
         table[name][index] = values
     return table
 
 
-def _blank(bands: list[str], sources: Sources) -> dict[str, np.ndarray]:
+def _blank(bands: list[str], n_apertures: int, sources: Sources) -> dict[str, np.ndarray]:
     """Columns of sources that were not measured, in the catalogue's order."""
     n = len(sources)
     names = ["ra", "dec", "ra_err", "dec_err"]
     for band in bands:
-        for prefix in (f"flux_{band}", f"mag_{band}", f"flux_aper_{band}"):
+        circles = [f"{name}_{band}" for name in circle_names(n_apertures)]
+        for prefix in (f"flux_{band}", f"mag_{band}", *circles):
             names += [prefix, f"{prefix}_err"]
-    names += ["snr", "a", "b", "theta", "ellipticity", "half_light_radius", "fwhm"]
+    names += ["snr", "a", "b", "theta", "ellipticity", "half_light_radius", "fwhm", "spread", "spread_err"]
     table = {"x": sources.x.copy(), "y": sources.y.copy()}
     table.update({name: np.full(n, np.nan) for name in names})
     table["flags"] = np.full(n, flag_bits("missing_band", "bad_centroid"), dtype=np.int32)
     return table
+
+
+def circle_names(n_apertures: int) -> list[str]:
+    """First parts of the columns of fluxes in circles: the fixed apertures, and the small one last."""
+    return [*(aperture_prefix(number) for number in range(n_apertures)), "flux_apcor"]
 
 
 def _start(sources: Sources, index: np.ndarray) -> Start:
@@ -164,6 +184,7 @@ def _columns(image: Image, reference: Reference, light: dict[str, BandLight]) ->
     table["snr"] = _signal_to_noise(light)
     shapes = _shape_columns(reference, in_reference)
     table.update({name: np.where(in_reference.missing, np.nan, values) for name, values in shapes.items()})
+    table["spread"], table["spread_err"] = combine_spreads((band.spread, band.spread_err) for band in light.values())
     table["flags"] = _flags(image, reference, light)
     return table
 
@@ -184,14 +205,16 @@ def _fluxes(name: str, band: Band, light: BandLight, share_error: np.ndarray) ->
     unit = nanojansky(band.zeropoint) if known else 1.0
     flux, error = light.total * unit, np.hypot(light.total_err, share_error * light.total) * unit
     magnitude, magnitude_err = ab_magnitude(flux, error) if known else (np.full(len(flux), np.nan),) * 2
-    return {
+    columns = {
         f"flux_{name}": flux,
         f"flux_{name}_err": error,
         f"mag_{name}": magnitude,
         f"mag_{name}_err": magnitude_err,
-        f"flux_aper_{name}": light.circle * unit,
-        f"flux_aper_{name}_err": light.circle_err * unit,
     }
+    for number, circle in enumerate(circle_names(light.circles.shape[1] - 1)):
+        columns[f"{circle}_{name}"] = light.circles[:, number] * unit
+        columns[f"{circle}_{name}_err"] = light.circles_err[:, number] * unit
+    return columns
 
 
 def _signal_to_noise(light: dict[str, BandLight]) -> np.ndarray:

@@ -17,7 +17,10 @@ from astrogalaxy.measurement.profiles import KRON_LIMIT, Moffat, exponent
 if TYPE_CHECKING:
     from typing import Self
 
+    from numpy.typing import ArrayLike
+
 __all__ = [
+    "USUAL_KRON",
     "KronApertures",
     "ab_magnitude",
     "circle_sums",
@@ -25,11 +28,12 @@ __all__ = [
     "enclosed_share",
     "half_light_radius",
     "kron_apertures",
+    "magnitude_limits",
     "nanojansky",
 ]
 
 # Kron radius of ordinary sources, in sigma, and its spread: stars and exponential disks in usual seeing.
-_USUAL_KRON = 1.53
+USUAL_KRON = 1.53
 _USUAL_SPREAD = 0.1
 # From this signal to noise on, the moment is summed further out than the tables of the profiles go.
 _FAR_SNR = 40.0
@@ -37,11 +41,13 @@ _FAR_SNR = 40.0
 _BELIEF = 0.85
 # Light outside the aperture per unit of Kron radius beyond the usual, for Sersic profiles of n = 2 to 4 in
 # ground-based seeing, and the most that these may add; and what at least is in the aperture.
-_WING_SLOPE = 0.085
-_WING_LIMIT = 0.12
+_WING_SLOPE = 0.11
+_WING_LIMIT = 0.14
 _LEAST_SHARE = 0.8
 # The added light is known to about this part of itself.
 _SHARE_ERROR = 0.05
+# The wings of concentrated galaxies differ from one to the next by this part of themselves.
+_WING_ERROR = 0.6
 _AB_NANOJANSKY = 31.4
 
 
@@ -94,6 +100,7 @@ def kron_apertures(
     noise: np.ndarray,
     *,
     factor: float = 2.5,
+    usual: np.ndarray | float = USUAL_KRON,
     gain: float | None = None,
 ) -> KronApertures:
     """Apertures after Kron (1980, ApJS 43, 305) that stay steady for faint sources.
@@ -120,6 +127,8 @@ def kron_apertures(
         Sky noise per pixel at the source.
     factor : float, optional
         Aperture in Kron radii; the aperture is never smaller than 1.4 times this in semi-axes.
+    usual : float or ndarray, shape (n,), optional
+        Kron radius that a source is expected to have.
     gain : float, optional
         Electrons per unit of `data`.
 
@@ -129,11 +138,12 @@ def kron_apertures(
     """
     a, b, angle = axes
     room = room / a
+    usual = np.broadcast_to(usual, a.shape)
 
     def moment(limit: np.ndarray, index: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
         kron, _ = sep.kron_radius(data, x[index], y[index], a[index], b[index], angle[index], limit)
-        variance = _kron_variance(limit, (a * b)[index], core[index], noise[index], gain)
-        return _steadied(kron, variance, limit)
+        variance = _kron_variance(limit, usual[index], (a * b)[index], core[index], noise[index], gain)
+        return _steadied(kron, variance, limit, usual[index])
 
     limit = np.minimum(KRON_LIMIT, room)
     inner, inner_err = moment(limit, slice(None))
@@ -148,11 +158,10 @@ def kron_apertures(
 
 
 def _kron_variance(
-    limit: np.ndarray, area: np.ndarray, core: np.ndarray, noise: np.ndarray, gain: float | None
+    limit: np.ndarray, usual: np.ndarray, area: np.ndarray, core: np.ndarray, noise: np.ndarray, gain: float | None
 ) -> np.ndarray:
     """Noise of the Kron radius, squared: the sum of (r - kron)**2 over the ellipse, times the noise, over the light."""
     light = core / Moffat(3.0).core
-    usual = _USUAL_KRON
     spread = limit**4 / 4 - 2 * usual * limit**3 / 3 + usual**2 * limit**2 / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = 2 * np.pi * area * spread * noise**2 / light**2
@@ -161,19 +170,32 @@ def _kron_variance(
     return np.where(np.isfinite(variance) & (light > 0), variance, np.inf)
 
 
-def _steadied(kron: np.ndarray, variance: np.ndarray, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _steadied(
+    kron: np.ndarray, variance: np.ndarray, limit: np.ndarray, usual: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Kron radii drawn towards the usual value by their noise, and the noise that is left."""
     usable = np.isfinite(variance) & (kron > 0)
-    excess = np.where(usable, kron - _USUAL_KRON, 0.0)
+    excess = np.where(usable, kron - usual, 0.0)
     noise = np.where(usable, variance, 1.0)
     prior = np.maximum(_USUAL_SPREAD**2, excess**2 - 3.0 * noise)
     trust = np.where(usable, prior / (prior + noise), 0.0)
-    kron = np.clip(_USUAL_KRON + trust * excess, 1.0, np.maximum(limit / 2.0, 1.4))
+    kron = np.clip(usual + trust * excess, 1.0, np.maximum(limit / 2.0, 1.4))
     return kron, trust * np.sqrt(noise)
 
 
-def enclosed_share(apertures: KronApertures) -> tuple[np.ndarray, np.ndarray]:
+def enclosed_share(
+    apertures: KronApertures, compact: np.ndarray | float = 0.0, *, shift: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Share of a source's light within its aperture, from the profile's wings.
+
+    Parameters
+    ----------
+    apertures : KronApertures
+        The apertures.
+    compact : float or ndarray, shape (n,), optional
+        How much of the profile is the seeing's: the wings of a star are believed, a disk has none.
+    shift : float, optional
+        By how much the Kron radius of stars is larger in the band at hand than in the one of the apertures.
 
     Returns
     -------
@@ -183,24 +205,32 @@ def enclosed_share(apertures: KronApertures) -> tuple[np.ndarray, np.ndarray]:
         Relative error of the light that follows, from the noise of the Kron radius and the
         unknown wings.
     """
-    radius, kron, beta = apertures.radius, apertures.kron, apertures.beta
-    share = _share(kron, radius, beta)
+    radius = apertures.radius
+    kron, inner = (part + shift * compact for part in (apertures.kron, apertures.inner))
+    beta = exponent(inner)
+    belief = _BELIEF + (1.0 - _BELIEF) * compact
+    share = _share(kron, radius, beta, belief)
     step = 0.05
     # Noise of the Kron radius moves the aperture, whose light and share go together, and of the
     # inner one the exponent, which moves the share alone.
     wider = radius * (1.0 + step / kron)
     profile = Moffat(beta)
     light = np.log(profile.enclosed(wider) / profile.enclosed(radius))
-    from_radius = (light - np.log(_share(kron + step, wider, beta) / share)) / step
-    from_profile = np.log(_share(kron, radius, exponent(apertures.inner + step)) / share) / step
+    from_radius = (light - np.log(_share(kron + step, wider, beta, belief) / share)) / step
+    from_profile = np.log(_share(kron, radius, exponent(inner + step), belief) / share) / step
     noise = np.hypot(from_radius * apertures.kron_err, from_profile * apertures.inner_err)
-    return share, np.hypot(_SHARE_ERROR * (1.0 - share), noise)
+    wings = np.hypot(_SHARE_ERROR * (1.0 - share), _WING_ERROR * _sersic_wings(kron))
+    return share, np.hypot(wings, noise)
 
 
-def _share(kron: np.ndarray, radius: np.ndarray, beta: np.ndarray) -> np.ndarray:
-    moffat = _BELIEF * (1.0 - Moffat(beta).enclosed(radius))
-    sersic = np.clip(_WING_SLOPE * (kron - _USUAL_KRON), 0.0, _WING_LIMIT)
-    return np.clip(1.0 - np.maximum(moffat, sersic), _LEAST_SHARE, 1.0)
+def _share(kron: np.ndarray, radius: np.ndarray, beta: np.ndarray, belief: np.ndarray | float) -> np.ndarray:
+    moffat = belief * (1.0 - Moffat(beta).enclosed(radius))
+    return np.clip(1.0 - np.maximum(moffat, _sersic_wings(kron)), _LEAST_SHARE, 1.0)
+
+
+def _sersic_wings(kron: np.ndarray) -> np.ndarray:
+    """Light outside the aperture of galaxies whose Kron radius is larger than a disk's."""
+    return np.clip(_WING_SLOPE * (kron - USUAL_KRON), 0.0, _WING_LIMIT)
 
 
 def ellipse_sums(
@@ -272,3 +302,33 @@ def ab_magnitude(flux: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.nd
     safe = np.where(positive, flux, 1.0)
     magnitude = np.where(positive, _AB_NANOJANSKY - 2.5 * np.log10(safe), np.nan)
     return magnitude, np.where(positive, 2.5 / np.log(10) * error / safe, np.nan)
+
+
+def magnitude_limits(flux: ArrayLike, error: ArrayLike, *, sigma: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Brightest and faintest AB magnitude within so many sigma of a flux: the asymmetric errors of a faint source.
+
+    Parameters
+    ----------
+    flux, error : array_like
+        Nanojansky; the flux may be negative.
+    sigma : float, optional
+        How many.
+
+    Returns
+    -------
+    bright, faint : ndarray
+        Magnitudes of ``max(flux, 0) + sigma * error``, which is the upper limit of a source that is not seen, and of
+        ``flux - sigma * error``, infinite where that is not positive; NaN where flux or error is.
+
+    Examples
+    --------
+    >>> from astrogalaxy.measurement.photometry import magnitude_limits
+    >>> [part.round(2).tolist() for part in magnitude_limits([1000.0, -5.0], [100.0, 20.0], sigma=3)]
+    [[23.62, 26.95], [24.29, inf]]
+    """
+    flux, error = np.asarray(flux, dtype=float), np.asarray(error, dtype=float)
+    most, least = np.maximum(flux, 0.0) + sigma * error, flux - sigma * error
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bright, faint = (_AB_NANOJANSKY - 2.5 * np.log10(np.where(part > 0, part, 0.0)) for part in (most, least))
+    unknown = ~(np.isfinite(flux) & np.isfinite(error))
+    return np.where(unknown, np.nan, bright), np.where(unknown, np.nan, faint)

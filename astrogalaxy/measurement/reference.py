@@ -11,20 +11,28 @@ from astrogalaxy.errors import ImageError
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.band import BandLight, Footprint, band_scene, measure_light
 from astrogalaxy.measurement.canvas import Canvas
+from astrogalaxy.measurement.emptyapertures import noise_factor
 from astrogalaxy.measurement.locate import Located, Start, locate
 from astrogalaxy.measurement.moments import Shapes, bound
 from astrogalaxy.measurement.photometry import enclosed_share
 from astrogalaxy.measurement.sky import SkyGrid, determinant, invert, transform
+from astrogalaxy.measurement.spread import spread_in_band
+from astrogalaxy.measurement.starlight import Starlight
 
 if TYPE_CHECKING:
     from astrogalaxy.images import Band
 
-__all__ = ["Reference", "light_in_band", "read_canvas", "read_reference"]
+__all__ = ["SMALL_RADIUS", "Reference", "light_in_band", "read_canvas", "read_reference"]
 
 # Pixels read around the sources beyond their boxes, for the wings and apertures.
 _MARGIN = 48
+SMALL_RADIUS = 2.0
+"""Radius of the small aperture in rms sizes of the stars: near the best signal to noise, and forgiving."""
+
 # Smallest semi-axis of an aperture's shape in a band of coarser pixels.
 _SMALLEST = 0.3
+# Variance that no source falls below, in units of that of its band's stars.
+_SHARPEST = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,12 +55,16 @@ class Reference:
         ICRS, degrees; NaN without WCS.
     jacobian : ndarray, shape (n, 2, 2)
         Arcsec east and north per pixel; NaN where no scale is known.
-    circle : float
-        Radius of the fixed aperture, arcsec.
+    circles : ndarray, shape (k,)
+        Radii of the fixed apertures, arcsec.
     share : ndarray, shape (n,)
         Share of the light within the total aperture.
     share_error : ndarray, shape (n,)
         Relative error of total fluxes that follows from it, common to all bands.
+    stars : Starlight
+        Of the field, in the reference band.
+    compact : ndarray, shape (n,)
+        How much of each source's profile is the seeing's.
     """
 
     band: Band
@@ -64,9 +76,11 @@ class Reference:
     ra: np.ndarray
     dec: np.ndarray
     jacobian: np.ndarray
-    circle: float
+    circles: np.ndarray
     share: np.ndarray
     share_error: np.ndarray
+    stars: Starlight
+    compact: np.ndarray
 
     @property
     def sky_covariance(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -81,12 +95,21 @@ def read_canvas(band: Band, section: Section) -> Canvas:
     gain = band.gain if band.gain is not None and band.gain > 0 else None
     origin = section.x0, section.y0
     # sep takes writable arrays only, though it writes to none; anything else is copied.
-    data, noise = (np.require(part, np.float32, ["C", "W", "A"]) for part in (pixels.data, pixels.noise))
+    data = np.require(pixels.data, np.float32, ["C", "W", "A"])
+    # what follows sums over many pixels: correlated noise counts as so much more noise
+    noise = np.require(pixels.noise * np.float32(noise_factor(band)), np.float32, ["C", "W", "A"])
     return Canvas(data, noise, pixels.bad, pixels.saturated, gain, origin, band.shape)
 
 
 def read_reference(
-    band: Band, start: Start, limits: Section, *, aperture: float, kron_factor: float, pixel_scale: float | None
+    band: Band,
+    start: Start,
+    limits: Section,
+    *,
+    stars: Starlight,
+    circles: np.ndarray,
+    kron_factor: float,
+    pixel_scale: float | None,
 ) -> Reference:
     """Read the reference band around the sources and locate them.
 
@@ -98,8 +121,10 @@ def read_reference(
         First guess in pixels of the whole image; centres within `limits`.
     limits : Section
         Pixels that may be read.
-    aperture : float
-        Diameter of the fixed aperture, arcsec.
+    stars : Starlight
+        Of the field, in this band.
+    circles : ndarray, shape (k,)
+        Radii of the fixed apertures, arcsec.
     kron_factor : float
         Total aperture in Kron radii.
     pixel_scale : float or None
@@ -114,15 +139,19 @@ def read_reference(
     grid = None if band.wcs is None else SkyGrid(band.wcs)
     guess = _jacobian(grid, start.x, start.y, pixel_scale)
     local = start.shifted(-section.x0, -section.y0)
-    located = locate(canvas, local, circle=_pixels(aperture / 2, guess), kron_factor=kron_factor)
+    widest = np.fmax(_pixels(circles.max(), guess), SMALL_RADIUS * stars.sigma)
+    located = locate(canvas, local, circle=widest, stars=stars, kron_factor=kron_factor)
     x, y = located.shapes.x + section.x0, located.shapes.y + section.y0
     ra, dec = (np.full(len(x), np.nan),) * 2 if grid is None else grid.to_sky(x, y)
     jacobian = _jacobian(grid, x, y, pixel_scale)
-    share, share_error = enclosed_share(located.apertures)
-    return Reference(band, section, canvas, located, x, y, ra, dec, jacobian, aperture / 2, share, share_error)
+    compact = stars.compactness(located.shapes.area)
+    share, share_error = enclosed_share(located.apertures, compact)
+    return Reference(
+        band, section, canvas, located, x, y, ra, dec, jacobian, circles, share, share_error, stars, compact
+    )
 
 
-def light_in_band(reference: Reference, band: Band) -> BandLight:
+def light_in_band(reference: Reference, band: Band, stars: Starlight) -> BandLight:
     """Light of all sources in one band; missing where the band does not reach.
 
     Parameters
@@ -131,6 +160,8 @@ def light_in_band(reference: Reference, band: Band) -> BandLight:
         Located sources.
     band : Band
         Any band of the image, also the reference itself.
+    stars : Starlight
+        Of the field, in this band.
 
     Returns
     -------
@@ -147,31 +178,51 @@ def light_in_band(reference: Reference, band: Band) -> BandLight:
     n = len(reference.x)
     x, y, jacobian = _place(reference, band)
     inside = np.flatnonzero(Section.whole(band.shape).contains(x, y) & _regular(jacobian, reference.jacobian))
-    result = BandLight.empty(n)
+    result = BandLight.empty(n, len(reference.circles) + 1)
     if not len(inside):
         return result
-    ratio, covariance = _carry(reference, jacobian, inside)
+    ratio, covariance = _carry(reference, jacobian, inside, stars)
     half, core = (np.ceil(part[inside] * ratio) + 1.0 for part in (reference.located.half, reference.located.core))
-    section = _around(x[inside], y[inside], half, Section.whole(band.shape), margin=2)
+    section = _around(x[inside], y[inside], half, Section.whole(band.shape))
     shapes = Shapes.circles(x[inside] - section.x0, y[inside] - section.y0, np.ones(len(inside)))
     shapes.xx, shapes.xy, shapes.yy = covariance
     located = reference.located
-    circle = _pixels(reference.circle, jacobian[inside])
-    footprint = Footprint(shapes, located.apertures.radius[inside], circle, reference.share[inside])
+    circles = _circles(reference, jacobian[inside], stars)
+    footprint = Footprint(shapes, located.apertures.radius[inside], circles, _share_in(reference, stars)[inside])
     renumber = np.full(n, -1)
     renumber[inside] = np.arange(len(inside))
     modelled, pairs = _renumbered(located, renumber)
     canvas = read_canvas(band, section)
     scene, index = band_scene(canvas, footprint, half, core, located.apertures.beta[inside], modelled, pairs)
-    result.put_all(inside, measure_light(canvas, footprint, scene, index))
+    light = measure_light(canvas, footprint, scene, index)
+    light.spread, light.spread_err = spread_in_band(canvas, shapes, scene, index, band.psf)
+    result.put_all(inside, light)
     return result
+
+
+def _circles(reference: Reference, jacobian: np.ndarray, stars: Starlight) -> np.ndarray:
+    """Radii of the circular apertures in pixels of a band, shape (n, k + 1); the last goes by the size of its stars."""
+    fixed = [_pixels(radius, jacobian) for radius in reference.circles]
+    return np.column_stack([*fixed, np.full(len(jacobian), SMALL_RADIUS * stars.sigma)])
+
+
+def _share_in(reference: Reference, stars: Starlight) -> np.ndarray:
+    """Share of the light in the apertures, in a band whose stars may have other wings."""
+    if not (stars.known and reference.stars.known):
+        return reference.share
+    shift = stars.kron - reference.stars.kron
+    return enclosed_share(reference.located.apertures, reference.compact, shift=shift)[0]
 
 
 def _light_in_reference(reference: Reference) -> BandLight:
     located = reference.located
-    circle = _pixels(reference.circle, reference.jacobian)
-    footprint = Footprint(located.shapes, located.apertures.radius, circle, reference.share)
-    return measure_light(reference.canvas, footprint, located.scene, located.modelled, sizes=True)
+    circles = _circles(reference, reference.jacobian, reference.stars)
+    footprint = Footprint(located.shapes, located.apertures.radius, circles, reference.share)
+    light = measure_light(reference.canvas, footprint, located.scene, located.modelled, sizes=True)
+    light.spread, light.spread_err = spread_in_band(
+        reference.canvas, located.shapes, located.scene, located.modelled, reference.band.psf
+    )
+    return light
 
 
 def _place(reference: Reference, band: Band) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -193,15 +244,29 @@ def _place(reference: Reference, band: Band) -> tuple[np.ndarray, np.ndarray, np
 
 
 def _carry(
-    reference: Reference, jacobian: np.ndarray, index: np.ndarray
+    reference: Reference, jacobian: np.ndarray, index: np.ndarray, stars: Starlight
 ) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Linear scale from pixels of the reference to those of a band, and the shapes in the band's pixels."""
+    """Linear scale from pixels of the reference to those of a band, and the shapes in the band's pixels and seeing."""
     shapes = reference.located.shapes.take(index)
     if jacobian is reference.jacobian:
-        return np.ones(len(index)), (shapes.xx, shapes.xy, shapes.yy)
+        scale = np.ones(len(index))
+        return scale, _with_seeing((shapes.xx, shapes.xy, shapes.yy), scale, reference.stars, stars)
     across = np.einsum("nij,njk->nik", invert(jacobian[index]), reference.jacobian[index])
     scale = np.sqrt(np.abs(determinant(across)))
-    return scale, bound(*transform(across, shapes.xx, shapes.xy, shapes.yy), _SMALLEST, np.inf)
+    return scale, _with_seeing(transform(across, shapes.xx, shapes.xy, shapes.yy), scale, reference.stars, stars)
+
+
+def _with_seeing(
+    covariance: tuple[np.ndarray, np.ndarray, np.ndarray], scale: np.ndarray, here: Starlight, there: Starlight
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Covariances in pixels of another band, with its seeing in place of that of the reference."""
+    xx, xy, yy = covariance
+    if here.known and there.known:
+        wider = there.sigma**2 - (here.sigma * scale) ** 2
+        # no source is sharper than the stars of its band
+        wider = np.maximum(wider, _SHARPEST * there.sigma**2 - np.minimum(xx, yy))
+        xx, yy = xx + wider, yy + wider
+    return bound(xx, xy, yy, _SMALLEST, np.inf)
 
 
 def _regular(*jacobians: np.ndarray) -> np.ndarray:

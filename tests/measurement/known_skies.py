@@ -37,6 +37,11 @@ class KnownBand:
     saturated: np.ndarray | None = None
     origin: str = "known band"
     read: list[Section] = field(default_factory=list)
+    stars: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    starlight: object = None
+    noise_factor: float | None = 1.0
+    seeing: float = float("nan")
+    psf: object = None
 
     @property
     def shape(self) -> tuple[int, int]:

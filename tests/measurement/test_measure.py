@@ -73,7 +73,7 @@ def test_columns_are_those_of_the_contract(stars: dict) -> None:
     contract = {column.name for column in columns_for(["r"])}
     table = stars["table"]
     assert set(table) <= contract
-    assert {name for name in contract if name.startswith(("flux_", "mag_", "ra", "dec"))} <= set(table)
+    assert {name for name in contract if name.startswith(("flux_", "mag_", "ra_", "dec_"))} <= set(table)
     assert {len(values) for values in table.values()} == {256}
     assert table["flags"].dtype == np.int32
 
@@ -294,7 +294,7 @@ def test_no_sources_give_empty_columns() -> None:
     assert "mag_r_err" in table
 
 
-@pytest.mark.parametrize("name", ["aperture", "kron_factor", "pixel_scale"])
+@pytest.mark.parametrize("name", ["apertures", "kron_factor", "pixel_scale"])
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
 def test_settings_must_be_positive(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=name):

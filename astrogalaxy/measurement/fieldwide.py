@@ -1,0 +1,193 @@
+"""What only a whole field can tell: corrections from its stars, and how good its seeing was.
+
+Tiles are measured one by one, and a tile may hold no star at all. So that the catalogue does not depend on the tiles,
+what rests on the field's stars is put in when its tiles are joined.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from astrogalaxy.catalog.flags import has_flags
+from astrogalaxy.measurement.emptyapertures import noise_factor
+from astrogalaxy.measurement.psf import Psf
+from astrogalaxy.measurement.psfstars import field_psfs
+from astrogalaxy.measurement.seeing import star_radius
+from astrogalaxy.measurement.starlight import Starlight, field_starlight
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from numpy.typing import NDArray
+
+    from astrogalaxy.images import Band, Image
+
+__all__ = ["Correction", "FieldQuality", "calibrate_field", "field_conditions", "field_quality", "restore_conditions"]
+
+logger = logging.getLogger(__name__)
+
+# A star to correct by: probably one, bright in the band, as wide as the others, and whole.
+_CLEAR, _CLEAR_SNR, _ALIKE = 0.8, 25.0, 0.12
+_FLAWS = ("edge", "saturated", "masked", "blended", "bad_centroid")
+_LEAST = 6
+_SIGMA = 1.4826
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Aperture correction of a band.
+
+    Attributes
+    ----------
+    factor, error : float
+        Total light of stars over that in the small aperture; NaN: too few stars.
+    stars : int
+        How many.
+    """
+
+    factor: float = float("nan")
+    error: float = float("nan")
+    stars: int = 0
+
+
+@dataclass(frozen=True)
+class FieldQuality:
+    """What a field's stars say of it.
+
+    Attributes
+    ----------
+    stars : int
+        Stars that are clear, bright and whole.
+    seeing, seeing_spread : float
+        Median FWHM of stars in the reference band, and 1.4826 times the median absolute deviation, arcsec.
+    elongation : float
+        Median ellipticity of the stars.
+    star_radius : float
+        Their half-light radius, arcsec.
+    corrections : dict of str to Correction
+        By band.
+    """
+
+    stars: int = 0
+    seeing: float = float("nan")
+    seeing_spread: float = float("nan")
+    elongation: float = float("nan")
+    star_radius: float = float("nan")
+    corrections: dict[str, Correction] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: None stands for what is not known."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: plain(item) for key, item in value.items()}
+            return None if isinstance(value, float) and not np.isfinite(value) else value
+
+        return plain(asdict(self))
+
+
+def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
+    """Look at the stars of a field.
+
+    Parameters
+    ----------
+    catalog : Table
+        All sources of one field, with ``p_star``; fluxes of the small aperture as measured.
+    bands : tuple of str
+        Bands of the catalogue.
+
+    Returns
+    -------
+    FieldQuality
+        NaN where fewer than six stars tell it.
+    """
+    radius, snr = (np.asarray(catalog[name], dtype=float) for name in ("half_light_radius", "snr"))
+    p_star, flags = np.asarray(catalog["p_star"], dtype=float), np.asarray(catalog["flags"])
+    ruler = star_radius(radius, snr, p_star, flags)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        clear = (p_star > _CLEAR) & (np.abs(np.log(radius / ruler)) < _ALIKE) & ~has_flags(flags, *_FLAWS)
+        stars = clear & (snr > _CLEAR_SNR)
+    if stars.sum() < _LEAST:
+        return FieldQuality(int(stars.sum()), corrections={band: Correction() for band in bands})
+    fwhm = np.asarray(catalog["fwhm"], dtype=float)[stars]
+    seeing, spread = _middle(fwhm)
+    return FieldQuality(
+        stars=int(stars.sum()),
+        seeing=seeing,
+        seeing_spread=spread,
+        elongation=_middle(np.asarray(catalog["ellipticity"], dtype=float)[stars])[0],
+        star_radius=ruler,
+        corrections={band: _correction(catalog, band, clear) for band in bands},
+    )
+
+
+def _correction(catalog: Table, band: str, clear: NDArray[np.bool_]) -> Correction:
+    total, error, small = (
+        np.asarray(catalog[f"{name}_{band}{end}"], dtype=float)
+        for name, end in (("flux", ""), ("flux", "_err"), ("flux_apcor", ""))
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        used = clear & (total > _CLEAR_SNR * error) & (small > 0)
+    n = int(used.sum())
+    if n < _LEAST:
+        return Correction(stars=n)
+    factor, spread = _middle(total[used] / small[used])
+    # the median of n values is known to 1.25 times what their mean is
+    return Correction(factor, float(1.2533 * spread / np.sqrt(n)), n)
+
+
+def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Median and robust standard deviation of the finite values."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return float("nan"), float("nan")
+    middle = np.median(values)
+    return float(middle), float(_SIGMA * np.median(np.abs(values - middle)))
+
+
+def calibrate_field(catalog: Table) -> FieldQuality:
+    """Correct the fluxes of the small aperture by the field's stars, and take the seeing out of sizes, in place.
+
+    ``flux_apcor_<b>`` becomes the total light of a point source: the light in the small aperture times the median,
+    over the field's stars, of their total light over it. ``radius_corr`` becomes the root of the difference of the
+    squares of the half-light radius and that of stars. Where there are fewer than six stars both are NaN.
+
+    Parameters
+    ----------
+    catalog : SourceCatalog
+        All sources of one field, once; with ``p_star`` as it is to be.
+
+    Returns
+    -------
+    FieldQuality
+        What the stars said.
+    """
+    bands = tuple(catalog.bands)  # type: ignore[attr-defined]
+    quality = field_quality(catalog, bands=bands)
+    for band, correction in quality.corrections.items():
+        flux, error = (np.asarray(catalog[f"flux_apcor_{band}{end}"], dtype=float) for end in ("", "_err"))
+        catalog[f"flux_apcor_{band}"][:] = correction.factor * flux
+        catalog[f"flux_apcor_{band}_err"][:] = np.hypot(correction.factor * error, correction.error * flux)
+        text = "aperture correction in %s: %.4f +- %.4f from %d stars"
+        logger.info(text, band, correction.factor, correction.error, correction.stars)
+    radius = np.asarray(catalog["half_light_radius"], dtype=float)
+    catalog["radius_corr"][:] = np.sqrt(np.maximum(radius**2 - quality.star_radius**2, 0.0))
+    return quality
+
+
+def field_conditions(image: Image) -> dict[str, NDArray[np.float64]]:
+    """What measurement knows of a field's stars and noise, by band, for `restore_conditions`."""
+    stars, psfs = field_starlight(image), field_psfs(image)
+    return {
+        name: np.concatenate([[stars[name].sigma, stars[name].kron, noise_factor(band)], psfs[name].to_array()])
+        for name, band in image.bands.items()
+    }
+
+
+def restore_conditions(band: Band, values: NDArray[np.float64]) -> None:
+    """Give a band what `field_conditions` found out in another process."""
+    sigma, kron, factor = (float(value) for value in values[:3])
+    band.starlight, band.noise_factor, band.psf = Starlight(sigma, kron), factor, Psf.from_array(values[3:])

@@ -1,0 +1,150 @@
+"""How much wider than a point each source is, by the band's own point spread, and what that says of star or galaxy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from astrogalaxy.measurement.stamps import Stamps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from astrogalaxy.measurement.canvas import Canvas
+    from astrogalaxy.measurement.moments import Shapes
+    from astrogalaxy.measurement.psf import Psf
+    from astrogalaxy.measurement.scene import Scene
+
+__all__ = ["combine_spreads", "spread_evidence", "spread_in_band"]
+
+# Spreads of galaxies, about: half of a normal distribution of this width. Stars differ from 0 by their error
+# and by this; and such a share of either kind has a spread that belongs to the other, for no model of
+# point spread and neighbours is right to the end.
+_GALAXIES, _STARS, _ODD = 0.5, 0.05, 0.05
+# Neighbours' models are known to about this share of their light in a pixel.
+_NEIGHBOUR_ERROR = 0.05
+
+
+def spread_in_band(
+    canvas: Canvas, shapes: Shapes, scene: Scene, modelled: NDArray[np.intp], psf: Psf | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Spread of all sources in one band, neighbours taken away.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        Pixels of the band.
+    shapes : Shapes
+        Centres of n sources, pixels of the canvas.
+    scene : Scene
+        Models of those that share their light with others, settled on this canvas.
+    modelled : ndarray of int
+        Which those are.
+    psf : Psf or None
+        Of the band.
+
+    Returns
+    -------
+    spread, error : ndarray, shape (n,)
+        See `~astrogalaxy.measurement.psf.Widths`; NaN where the point spread is not known, or the
+        source is not seen.
+    """
+    n = len(shapes)
+    spread, error = np.full(n, np.nan), np.full(n, np.nan)
+    if psf is None or not psf.known:
+        return spread, error
+    seen = np.flatnonzero(np.isfinite(shapes.x) & np.isfinite(shapes.y))
+    light, noise = _light(canvas, scene, shapes.take(seen), np.searchsorted(seen, modelled), psf.half)
+    x, y = shapes.x[seen] + canvas.origin[0], shapes.y[seen] + canvas.origin[1]
+    found = psf.widths(light, noise, x, y, gain=canvas.gain)
+    spread[seen], error[seen] = found.spread, found.error
+    return spread, error
+
+
+def _light(
+    canvas: Canvas, scene: Scene, shapes: Shapes, modelled: NDArray[np.intp], half: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Stamps of the light of sources without their neighbours, and of its noise, infinite where there are no data."""
+    stamps = Stamps(shapes.x, shapes.y, half, canvas.shape)
+    light, noise = stamps.gather(canvas.data), stamps.gather(canvas.noise, fill=np.inf)
+    if len(modelled):
+        data = light[modelled]
+        light[modelled] = stamps.take(modelled).gather(scene.residual)
+        for batch, members, models in scene.batches():
+            _add(light, modelled[members], stamps, models, batch)
+        noise[modelled] = np.hypot(noise[modelled], _NEIGHBOUR_ERROR * (data - light[modelled]))
+    if canvas.any_bad:
+        noise[stamps.gather(canvas.bad, fill=True)] = np.inf
+    if canvas.any_saturated:
+        noise[stamps.gather(canvas.saturated, fill=False)] = np.inf
+    return light, noise
+
+
+def _add(
+    light: NDArray[np.float32], rows: NDArray[np.intp], stamps: Stamps, models: NDArray[np.float32], batch: Stamps
+) -> None:
+    """Add models, drawn on stamps of another size and place, to some of the stamps, in place."""
+    rights, downs = (batch.x0 - stamps.x0[rows]).tolist(), (batch.y0 - stamps.y0[rows]).tolist()
+    size, drawn = stamps.size, batch.size
+    for model, (row, right, down) in enumerate(zip(rows.tolist(), rights, downs, strict=True)):
+        to = slice(max(down, 0), min(down + drawn, size)), slice(max(right, 0), min(right + drawn, size))
+        at = slice(max(-down, 0), min(size - down, drawn)), slice(max(-right, 0), min(size - right, drawn))
+        light[row][to] += models[model][at]
+
+
+def combine_spreads(
+    bands: Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean of the bands' spreads, weighted by their errors; NaN where no band has one.
+
+    Parameters
+    ----------
+    bands : iterable of (ndarray, ndarray)
+        Spread and error in each band, ``(n,)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spread, error = combine_spreads([(np.array([0.4]), np.array([0.1])), (np.array([np.nan]), np.array([np.nan]))])
+    >>> spread, error
+    (array([0.4]), array([0.1]))
+    """
+    spreads, errors = (np.array(part) for part in zip(*bands, strict=True))
+    known = np.isfinite(spreads) & (errors > 0)
+    weight = np.where(known, 1 / np.where(known, errors, 1.0) ** 2, 0.0)
+    total = weight.sum(axis=0)
+    some = np.where(total > 0, total, np.nan)
+    return np.sum(weight * np.where(known, spreads, 0.0), axis=0) / some, 1 / np.sqrt(some)
+
+
+def spread_evidence(spread: ArrayLike, error: ArrayLike) -> NDArray[np.float64]:
+    """Logarithm of how much more probable a spread is of a galaxy than of a star.
+
+    Parameters
+    ----------
+    spread, error : array-like
+        Spread and its error.
+
+    Returns
+    -------
+    ndarray
+        From -2.9 to 2.9; 0 where the spread says nothing; NaN where it is not known.
+
+    Examples
+    --------
+    >>> spread_evidence([0.0, 0.0, 0.5], [0.05, 2.0, 0.05]).round(1)
+    array([-1.5, -0. ,  2.9])
+    """
+    scatter = np.hypot(np.asarray(error, dtype=float), _STARS)
+    # the integral of the galaxies' distribution times the noise's has this closed form
+    variance = scatter**2 + _GALAXIES**2
+    # a source sharper than a point is as good a star as one that is not
+    pull = np.maximum(np.asarray(spread, dtype=float) / scatter, 0.0)
+    narrower = scatter / np.sqrt(variance)
+    odds = np.log(2 * narrower) + 0.5 * pull**2 * (1 - narrower**2)
+    odds = np.exp(np.clip(odds + log_ndtr(pull * _GALAXIES / np.sqrt(variance)), -30, 30))
+    return np.asarray(np.log(((1 - _ODD) * odds + _ODD) / ((1 - _ODD) + _ODD * odds)))

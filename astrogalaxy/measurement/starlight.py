@@ -1,0 +1,162 @@
+"""How the light of a field's stars is spread in each band: the ruler for apertures and for bands of other seeing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sep
+
+from astrogalaxy.images.tiling import Section
+from astrogalaxy.measurement.moments import Shapes, adapt
+from astrogalaxy.measurement.profiles import KRON_LIMIT
+from astrogalaxy.measurement.sky import SkyGrid
+from astrogalaxy.measurement.stamps import HALF_WIDTHS, Stamps, class_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from astrogalaxy.images import Band, Image
+
+__all__ = ["Starlight", "field_starlight"]
+
+# First guess of the rms size of stars, pixels: the moments find theirs from any.
+_FIRST_SIGMA = 2.0
+# Only the brightest of the clear stars are taken, this share of them, and not fewer than so many.
+_BRIGHTEST, _LEAST = 0.5, 4
+# A star has a neighbour where one of so many sectors is brighter than usual by more than so many times its noise,
+# plus this share of the usual, plus this share of the star.
+_SECTORS = 8
+_BRIGHTER = (4.0, 0.5, 0.005)
+# Pixels are read in one go where the band is smaller, else around cells of the stars.
+_WHOLE, _CELL = 3072**2, 1024
+
+
+@dataclass(frozen=True)
+class Starlight:
+    """Stars of a field in one band.
+
+    Attributes
+    ----------
+    sigma : float
+        Rms size of their adaptive moments, pixels of the band; NaN: unknown.
+    kron : float
+        Kron radius within `KRON_LIMIT`, in units of `sigma`; NaN: unknown.
+    """
+
+    sigma: float = float("nan")
+    kron: float = float("nan")
+
+    @property
+    def known(self) -> bool:
+        """Whether there were stars enough."""
+        return bool(np.isfinite(self.sigma) and np.isfinite(self.kron))
+
+    def compactness(self, area: np.ndarray) -> np.ndarray:
+        """How much of a source of this area (product of its semi-axes, square pixels) is the seeing's: 1 for stars."""
+        if not self.known:
+            return np.zeros(len(area))
+        return np.clip(self.sigma**2 / np.maximum(area, 1e-6), 0.0, 1.0) ** 2
+
+
+def field_starlight(image: Image) -> dict[str, Starlight]:
+    """Light of the stars of the whole field, by band; measured once, and kept with the bands.
+
+    The clear stars of the reference band are looked at in all bands.
+
+    Parameters
+    ----------
+    image : Image
+        The field.
+
+    Returns
+    -------
+    dict of str to Starlight
+        Unknown in bands with fewer than four clear stars.
+    """
+    missing = [name for name, band in image.bands.items() if band.starlight is None]
+    reference = image.bands[image.reference]
+    for name in missing:
+        band = image.bands[name]
+        band.starlight = _measure(band, _places(reference, band))
+    return {name: band.starlight for name, band in image.bands.items()}
+
+
+def _places(reference: Band, band: Band) -> np.ndarray:
+    """Pixels of the stars in a band."""
+    stars = reference.stars
+    if band is reference or not len(stars):
+        return stars
+    if reference.wcs is None or band.wcs is None:
+        return stars if band.shape == reference.shape else stars[:0]
+    places = np.column_stack(SkyGrid(band.wcs).to_pixel(*SkyGrid(reference.wcs).to_sky(stars[:, 0], stars[:, 1])))
+    return places[np.isfinite(places).all(axis=1)]
+
+
+def _measure(band: Band, places: np.ndarray) -> Starlight:
+    """Median size and Kron radius of the brightest stars of a band."""
+    inside = Section.whole(band.shape).contains(places[:, 0], places[:, 1]) if len(places) else np.zeros(0, bool)
+    found = [_look(band, group) for group in _groups(band, places[inside])]
+    if not found:
+        return Starlight()
+    core, sigma, kron = np.concatenate(found, axis=1)
+    good = (core > 0) & np.isfinite(kron) & (kron > 0)
+    if good.sum() < _LEAST:
+        return Starlight()
+    order = np.argsort(-core[good])[: max(_LEAST, int(_BRIGHTEST * good.sum()))]
+    return Starlight(float(np.median(sigma[good][order])), float(np.median(kron[good][order])))
+
+
+def _groups(band: Band, places: np.ndarray) -> Iterator[np.ndarray]:
+    """Stars whose pixels are read together."""
+    if not len(places):
+        return
+    if band.shape[0] * band.shape[1] <= _WHOLE:
+        yield places
+        return
+    cells = np.floor(places / _CELL).astype(np.int64)
+    for cell in np.unique(cells, axis=0):
+        yield places[(cells == cell).all(axis=1)]
+
+
+def _look(band: Band, places: np.ndarray) -> np.ndarray:
+    """Core light (0: not to be used), rms size and Kron radius of some stars, shape (3, n)."""
+    half = _half_width(5.0 * _FIRST_SIGMA)
+    reach = 2.0 * KRON_LIMIT * _FIRST_SIGMA + half
+    low, high = np.floor(places.min(axis=0) - reach).astype(int), np.ceil(places.max(axis=0) + reach).astype(int) + 1
+    section = Section(int(low[0]), int(high[0]), int(low[1]), int(high[1])).clip(band.shape)
+    pixels = band.pixels(section)
+    data = np.require(pixels.data, np.float32, ["C", "W", "A"])
+    x, y = places[:, 0] - section.x0, places[:, 1] - section.y0
+    stamps = Stamps(x, y, half, data.shape)
+    guess = Shapes.circles(x - stamps.x0, y - stamps.y0, np.full(len(x), _FIRST_SIGMA))
+    shapes = adapt(stamps.gather(data), guess, largest=4.0 * _FIRST_SIGMA).shifted(stamps.x0, stamps.y0)
+    sigma = np.sqrt(shapes.area)
+    safe = np.where(sigma > 0, sigma, 1.0)
+    zero = np.zeros(len(x))
+    kron, _ = sep.kron_radius(data, shapes.x, shapes.y, safe, safe, zero, KRON_LIMIT)
+    alone = _alone(data, pixels.noise, shapes, float(np.median(safe)))
+    return np.array([np.where(shapes.settled & alone, shapes.core, 0.0), sigma, kron])
+
+
+def _half_width(reach: float) -> int:
+    return int(HALF_WIDTHS[class_of(np.array([np.ceil(reach) + 1.0]))[0]])
+
+
+def _alone(data: np.ndarray, noise: np.ndarray, shapes: Shapes, sigma: float) -> np.ndarray:
+    """Stars around which no sector of the ring out to `KRON_LIMIT` is brighter than the others."""
+    stamps = Stamps(shapes.x, shapes.y, _half_width(KRON_LIMIT * sigma), data.shape)
+    steps = np.arange(stamps.size)
+    dx = steps - (shapes.x - stamps.x0)[:, None]
+    dy = steps - (shapes.y - stamps.y0)[:, None]
+    radius = np.hypot(dx[:, None, :], dy[:, :, None])
+    ring = (radius > KRON_LIMIT / 2 * sigma) & (radius < KRON_LIMIT * sigma)
+    sector = ((np.arctan2(dy[:, :, None], dx[:, None, :]) / (2 * np.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
+    light, sky = stamps.gather(data), stamps.gather(noise)
+    parts = [ring & (sector == number) for number in range(_SECTORS)]
+    sums = np.array([np.where(part, light, 0.0).sum(axis=(1, 2)) for part in parts])
+    errors = np.array([np.sqrt(np.where(part, sky**2, 0.0).sum(axis=(1, 2))) for part in parts])
+    usual = np.median(sums, axis=0)
+    limit = _BRIGHTER[0] * errors + _BRIGHTER[1] * np.abs(usual) + _BRIGHTER[2] * np.maximum(shapes.core, 0.0)
+    return np.all(sums - usual < limit, axis=0)

@@ -1,0 +1,132 @@
+"""Magnitudes and colours of the stars of a real SDSS field, against SExtractor and the stellar locus.
+
+The field 003918-3-0213 in g r i. Stars are what the pipeline calls stars, bright, whole and alone. Compared are the total r
+magnitudes with SExtractor's MAG_AUTO on the same frame (its own detection, background and defaults but for gain and zero point), the
+total with the aperture-corrected magnitudes, and g - r, r - i with the stellar locus (Covey et al. 2007). Differences are
+medians; "+-" is the standard error, the number after it the robust scatter. The time of the measurement of all sources is printed too.
+
+    python tests/benchmarks/bench_sdss_photometry.py ../shared/data
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+from contest.classical import sextractor
+from scipy.spatial import cKDTree
+
+import astrogalaxy as ag
+from astrogalaxy.catalog import has_flags
+from astrogalaxy.measurement import Sources, measure
+from astrogalaxy.measurement.locus import stellar_locus
+
+FIELD, SIGMA = "003918-3-0213", 1.4826
+#: Medians may differ by this much.
+BAR = 0.03
+
+
+def main() -> int:
+    """Print the comparison; exit 1 if a bar is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder with sdss/frame-<band>-<field>.fits.bz2")
+    args = parser.parse_args()
+    frames = {band: args.data / "sdss" / f"frame-{band}-{FIELD}.fits.bz2" for band in "gri"}
+    image = ag.Image.read(frames, reference="r", zeropoint=22.5)
+    catalog = ag.detect(image)
+    timed(image, catalog)
+    flags, error = np.asarray(catalog["flags"]), np.asarray(catalog["mag_r_err"])
+    whole = ~has_flags(flags, "edge", "saturated", "masked", "blended", "missing_band")
+    stars = whole & (np.asarray(catalog["class"]) == "star") & (error < 0.03)
+    print(f"{len(catalog)} sources, {stars.sum()} stars that are whole and better than 0.03 mag in r")
+    met = [corrected(catalog, stars)]
+    if sextractor():
+        met.append(against_sextractor(catalog, stars, frames["r"]))
+    else:
+        print("SExtractor: not installed (Debian: source-extractor)")
+    met.append(locus(catalog, whole & (np.asarray(catalog["class"]) == "star")))
+    return 0 if all(met) else 1
+
+
+def timed(image: ag.Image, catalog: ag.SourceCatalog) -> None:
+    """CPU time of measuring the sources once more."""
+    names = ("x", "y", "x_min", "x_max", "y_min", "y_max")
+    sources = Sources(*(np.asarray(catalog[name], dtype=float) for name in names))
+    start = time.process_time()
+    measure(image, sources)
+    print(f"measure: {len(sources)} sources in 3 bands, {time.process_time() - start:.2f} s CPU")
+
+
+def line(name: str, difference: np.ndarray, bar: float = BAR) -> bool:
+    """Print a median difference; whether it is within the bar."""
+    values = difference[np.isfinite(difference)]
+    median = float(np.median(values))
+    scatter = SIGMA * float(np.median(np.abs(values - median)))
+    met = abs(median) < bar
+    print(f"{'met   ' if met else 'MISSED'} {name}: {median:+.4f} +- {1.2533 * scatter / np.sqrt(len(values)):.4f}, "
+          f"scatter {scatter:.4f}, {len(values)} stars")  # fmt: skip
+    return met
+
+
+def corrected(catalog: ag.SourceCatalog, stars: np.ndarray) -> bool:
+    """Total minus aperture-corrected magnitudes, on stars that faint and bright halves share."""
+    flux = np.asarray(catalog["flux_apcor_r"], float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        difference = np.asarray(catalog["mag_r"]) - (31.4 - 2.5 * np.log10(flux))
+    faint = stars & (np.asarray(catalog["mag_r"]) > np.median(np.asarray(catalog["mag_r"])[stars]))
+    return line("total - aperture-corrected, all", difference[stars]) & line(
+        "the same, fainter half", difference[faint]
+    )
+
+
+def against_sextractor(catalog: ag.SourceCatalog, stars: np.ndarray, frame: Path) -> bool:
+    """Total and aperture-corrected minus MAG_AUTO."""
+    rows = sextracted(frame)
+    good = rows["FLAGS"] == 0
+    tree = cKDTree(np.column_stack([rows["XWIN_IMAGE"] - 1, rows["YWIN_IMAGE"] - 1])[good])
+    distance, index = tree.query(np.column_stack([catalog["x"], catalog["y"]])[stars])
+    auto = np.where(distance < 1.0, np.asarray(rows["MAG_AUTO"])[good][index], np.nan)
+    met = line("total - MAG_AUTO in r", np.asarray(catalog["mag_r"])[stars] - auto)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        point = 31.4 - 2.5 * np.log10(np.asarray(catalog["flux_apcor_r"], float)[stars])
+    return met & line("aperture-corrected - MAG_AUTO in r", point - auto)
+
+
+def sextracted(frame: Path) -> Table:
+    """Catalogue of SExtractor with its default settings."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with fits.open(frame) as hdus:
+            fits.writeto(folder / "image.fits", hdus[0].data, hdus[0].header)
+        columns = ("XWIN_IMAGE", "YWIN_IMAGE", "MAG_AUTO", "MAGERR_AUTO", "FLAGS")
+        (folder / "wanted.param").write_text("\n".join(columns) + "\n")
+        (folder / "none.sex").write_text("")
+        for extra in ("default.conv", "default.nnw"):
+            shutil.copy(Path("/usr/share/source-extractor") / extra, folder / extra)
+        command = [str(sextractor()), "image.fits", "-c", "none.sex", "-CATALOG_NAME", "out.fits"]
+        command += ["-CATALOG_TYPE", "FITS_1.0", "-PARAMETERS_NAME", "wanted.param", "-MAG_ZEROPOINT", "22.5"]
+        command += ["-FILTER_NAME", "default.conv", "-STARNNW_NAME", "default.nnw", "-VERBOSE_TYPE", "QUIET"]
+        command += ["-PIXEL_SCALE", "0.396", "-SEEING_FWHM", "1.1", "-WRITE_XML", "N"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        return Table.read(folder / "out.fits")
+
+
+def locus(catalog: ag.SourceCatalog, stars: np.ndarray) -> bool:
+    """Distance of r - i from the locus at g - r, where the locus is not steep."""
+    mags = {band: np.asarray(catalog[f"mag_{band}"], float) for band in "gri"}
+    blue, red = mags["g"] - mags["r"], mags["r"] - mags["i"]
+    error = np.hypot(np.asarray(catalog["mag_r_err"]), np.asarray(catalog["mag_i_err"]))
+    across, up = stellar_locus("gri")  # type: ignore[misc]
+    chosen = stars & (error < 0.05) & (blue > 0.2) & (blue < 1.2)
+    return line("r - i off the stellar locus at 0.2 < g - r < 1.2", red[chosen] - np.interp(blue[chosen], across, up))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

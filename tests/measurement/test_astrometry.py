@@ -1,0 +1,118 @@
+"""Positions against an external catalogue."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+
+from astrogalaxy.catalog import SourceCatalog, flag_bits, source_ids
+from astrogalaxy.config import AstrometrySection, SurveyConfig
+from astrogalaxy.errors import ArchiveError, ConfigError
+from astrogalaxy.measurement.astrometry import check_positions, gaia_positions, read_positions, shift_positions
+from astrogalaxy.survey.stages import check_field
+
+N = 60
+EAST, NORTH = 0.15, -0.08
+
+
+@pytest.fixture
+def sky() -> tuple[SourceCatalog, SkyCoord]:
+    """Sources across right ascension 0, off by a known amount, and where they truly are."""
+    rng = np.random.default_rng(8)
+    ra, dec = (rng.uniform(-0.05, 0.05, N)) % 360, 60 + rng.uniform(-0.05, 0.05, N)
+    truth = SkyCoord(ra, dec, unit="deg")
+    off = rng.normal(0, 0.02, (2, N)) + np.array([[EAST], [NORTH]])
+    columns = {
+        "ra": (ra + off[0] / 3600 / np.cos(np.radians(dec))) % 360, "dec": dec + off[1] / 3600,
+        "snr": np.full(N, 50.0), "flags": np.zeros(N, int),
+    }  # fmt: skip
+    return SourceCatalog.from_columns(columns, bands=["r"]), truth
+
+
+@pytest.mark.parametrize("frame", ["icrs", "fk5", "galactic"])
+def test_offsets_are_told(sky: tuple[SourceCatalog, SkyCoord], frame: str) -> None:
+    catalog, truth = sky
+    check = check_positions(catalog, truth.transform_to(frame), name="truth")
+    assert check.matches == N
+    assert (check.ra, check.dec) == pytest.approx((EAST, NORTH), abs=4 * check.ra_err)
+    assert check.ra_scatter == pytest.approx(0.02, rel=0.5)
+    assert check.to_dict()["reference"] == "truth"
+
+
+def test_they_are_applied_only_when_asked(sky: tuple[SourceCatalog, SkyCoord], tmp_path: Path) -> None:
+    catalog, truth = sky
+    path = tmp_path / "reference.ecsv"
+    Table({"RA": truth.ra.deg, "Dec": truth.dec.deg}).write(path)
+    before = np.array(catalog["ra"])
+    told = check_field(catalog, AstrometrySection(check=str(path)))
+    assert told is not None and told["applied"] is False
+    np.testing.assert_array_equal(catalog["ra"], before)
+    told = check_field(catalog, AstrometrySection(check=str(path), apply=True))
+    assert told is not None and told["applied"] is True
+    again = check_positions(catalog, truth)
+    assert abs(again.ra) < 1e-6 and abs(again.dec) < 1e-6
+    assert np.median(SkyCoord(catalog["ra"], catalog["dec"], unit="deg").separation(truth).arcsec) < 0.04
+    np.testing.assert_array_equal(catalog["source_id"], source_ids(catalog["ra"], catalog["dec"]))
+    assert check_field(catalog, AstrometrySection()) is None
+
+
+def test_few_matches_tell_and_change_nothing(sky: tuple[SourceCatalog, SkyCoord]) -> None:
+    catalog, truth = sky
+    check = check_positions(catalog, truth[:4])
+    assert not check.known and check.matches == 4
+    before = np.array(catalog["dec"])
+    shift_positions(catalog, check)
+    np.testing.assert_array_equal(catalog["dec"], before)
+    catalog["flags"][:] = flag_bits("saturated")
+    assert check_positions(catalog, truth).matches == 0
+
+
+def test_a_reference_that_cannot_be_read_ends_no_run(sky: tuple[SourceCatalog, SkyCoord], tmp_path: Path) -> None:
+    path = tmp_path / "other.csv"
+    path.write_text("name,flux\na,1\n")
+    with pytest.raises(ConfigError, match=r"no columns ra and dec among name, flux"):
+        read_positions(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_positions(tmp_path / "missing.fits")
+    told = check_field(sky[0], AstrometrySection(check=str(path)))
+    assert told is not None and "no columns" in told["error"]
+
+
+def test_gaia_without_astroquery(sky: tuple[SourceCatalog, SkyCoord], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "astroquery.gaia", None)
+    with pytest.raises(ArchiveError, match=r"astrogalaxy\[archives\]"):
+        gaia_positions(sky[0])
+
+
+def test_gaia_is_asked_for_the_field(sky: tuple[SourceCatalog, SkyCoord], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Job:
+        def get_results(self) -> Table:
+            return Table({"ra": sky[1].ra.deg, "dec": sky[1].dec.deg})
+
+    class Gaia:
+        @staticmethod
+        def launch_job(query: str) -> Job:
+            asked.append(query)
+            return Job()
+
+    module = type(sys)("astroquery.gaia")
+    module.Gaia = Gaia
+    monkeypatch.setitem(sys.modules, "astroquery.gaia", module)
+    told = check_field(sky[0], AstrometrySection(check="gaia"))
+    assert told is not None and told["matches"] == N
+    assert "gaiadr3" in asked[0] and ", 59.99" in asked[0]
+
+
+def test_tiles_do_not_depend_on_the_check(tmp_path: Path) -> None:
+    settings = {"name": "m31", "images": {"path": "m31.fits", "bands": ["r"]}}
+    plain = SurveyConfig.from_dict(settings)
+    checked = SurveyConfig.from_dict(settings | {"astrometry": {"check": "gaia", "apply": True}})
+    assert checked.astrometry.check == "gaia"
+    assert plain.science_digest() == checked.science_digest()
