@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 IN_WHEEL = [
     "astrogalaxy/__init__.py",
-    "astrogalaxy/cli.py",
+    "astrogalaxy/cli/__init__.py",
     "astrogalaxy/py.typed",
     "astrogalaxy/models/weights/*.safetensors",
     "astrogalaxy/survey/report/templates/*",

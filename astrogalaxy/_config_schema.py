@@ -37,6 +37,7 @@ __all__ = [
     "Section",
     "fail",
     "key_rows",
+    "locate",
     "pipelines_folder",
     "read_yaml_model",
     "render_commented",
@@ -98,7 +99,7 @@ def read_yaml_model(path: str | Path, cls: type[M]) -> M:
     ConfigError
         Anything is wrong: one line ``file:line: key: what is wrong`` for each problem.
     """
-    found = _locate(Path(path))
+    found = locate(Path(path))
     document = parse_yaml(read_text(found), source=str(path))
     shipped = _is_shipped(found)
     return validate_model(document, cls, context=_folders(found.parent, Path() if shipped else found.parent))
@@ -421,7 +422,7 @@ class File(Section):
         return sha256(self.model_dump(mode="json"))
 
 
-def _locate(path: Path) -> Path:
+def locate(path: Path) -> Path:
     """`path`, or the file that comes with astrogalaxy where `path` is ``pipelines/...`` and not there."""
     if path.parts[:1] != ("pipelines",) or path.exists():
         return path

@@ -29,17 +29,20 @@ __all__ = [
     "InputPath",
     "Length",
     "LengthOrAuto",
+    "Lengths",
     "Levels",
     "ModelName",
     "NameList",
     "Names",
     "OptionalModelName",
     "OptionalPatterns",
+    "OptionalReference",
     "OutputPath",
     "Pattern",
     "PatternList",
     "Patterns",
     "PerBand",
+    "Positions",
     "Scheduler",
     "Size",
     "Threshold",
@@ -61,6 +64,7 @@ BYTES = {
     "KiB": 2**10,
     "B": 1,
 }
+TABLES = (".csv", ".ecsv", ".fits", ".fit", ".vot", ".xml", ".txt", ".dat", ".tsv")
 WEIGHT_FILES = (".safetensors", ".onnx", ".pt", ".ckpt")
 
 
@@ -109,6 +113,15 @@ def _names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not value:
         raise ValueError(f"must be a list such as [g, r, i], not {show(value)}")
     return tuple(_text(item, "a list of text") for item in value)
+
+
+def _positions(value: Any, info: ValidationInfo) -> tuple[str, ...]:
+    """One position or several; tables of them are files."""
+    items = (value,) if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)) or not items:
+        raise ValueError(f"must be a position in quotes, such as '179.68 -0.45', or a list of them, not {show(value)}")
+    texts = [_text(item, "a position") for item in items]
+    return tuple(_input_path(text, info) if text.lower().endswith(TABLES) else text for text in texts)
 
 
 def _name_list(value: Any) -> tuple[str, ...]:
@@ -222,6 +235,14 @@ def _angle(number: float, unit: str, wrong: ValueError) -> Quantity:
 
 def _length_or_auto(value: Any) -> Quantity | float | str:
     return value if isinstance(value, str) and value == "auto" else _length(value)
+
+
+def _lengths(value: Any) -> tuple[Quantity | float, ...]:
+    """One length or a list of up to ten."""
+    given = list(value) if isinstance(value, (list, tuple)) else [value]
+    if not 1 <= len(given) <= 10:
+        raise ValueError(f"must be one length or a list of up to 10, not {show(value)}")
+    return tuple(_length(item) for item in given)
 
 
 def _length_text(value: Any) -> Any:
@@ -348,8 +369,14 @@ def _optional_model_name(value: Any, info: ValidationInfo) -> str | None:
     return None if value is None else _model_name(value, info)
 
 
+def _optional_reference(value: Any, info: ValidationInfo) -> str | None:
+    """``gaia``, or a table's path."""
+    return value if value is None or value == "gaia" else _input_path(value, info)
+
+
 FileName = Annotated[str, BeforeValidator(_file_name), Kind("text")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names), Kind("list of text")]
+Positions = Annotated[tuple[str, ...], BeforeValidator(_positions), Kind("position | list of positions")]
 NameList = Annotated[tuple[str, ...], BeforeValidator(_name_list), Kind("list of text")]
 Heads = Annotated[
     tuple[Literal["detection", "stargalaxy", "morphology"], ...], Kind("list of detection | stargalaxy | morphology")
@@ -363,10 +390,17 @@ Workers = Annotated[Any, PlainValidator(lambda value: _whole(value, 1, 100_000))
 TileSize = Annotated[Any, PlainValidator(_tile_size), Kind("auto | multiple of 32")]
 Scheduler = Annotated[Any, PlainValidator(_scheduler), Kind("address | null")]
 Length = Annotated[Any, PlainValidator(_length), PlainSerializer(_length_text), Kind("angle | pixels")]
+Lengths = Annotated[
+    Any,
+    PlainValidator(_lengths),
+    PlainSerializer(lambda lengths: [_length_text(length) for length in lengths]),
+    Kind("length, or list of lengths"),
+]
 LengthOrAuto = Annotated[
     Any, PlainValidator(_length_or_auto), PlainSerializer(_length_text), Kind("auto | angle | pixels")
 ]
 Size = Annotated[Any, PlainValidator(_size), PlainSerializer(_size_text), Kind("auto | size")]
+OptionalReference = Annotated[str | None, BeforeValidator(_optional_reference), Kind("gaia | path | null")]
 InputPath = Annotated[str, BeforeValidator(_input_path), Kind("path")]
 OutputPath = Annotated[str, BeforeValidator(_output_path), Kind("path")]
 Pattern = Annotated[str, BeforeValidator(_pattern), Kind("path or pattern")]

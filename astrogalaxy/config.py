@@ -17,21 +17,25 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from astrogalaxy import _config_values as values
+from astrogalaxy._config_classifier import ClassifierRecipe
 from astrogalaxy._config_schema import (
     File,
     KeyRow,
     Section,
     fail,
     key_rows,
+    locate,
     pipelines_folder,
     render_commented,
     sha256,
 )
 from astrogalaxy._config_values import as_tuple, length_in_pixels
-from astrogalaxy._yaml import Commented, did_you_mean, read_commented, show
+from astrogalaxy._yaml import Commented, did_you_mean, parse_yaml, read_commented, read_text, show
 from astrogalaxy.errors import ConfigError
+from astrogalaxy.formats import FORMATS, missing_extra
 
 __all__ = [
+    "ClassifierRecipe",
     "RecipeConfig",
     "SurveyConfig",
     "commented_yaml",
@@ -39,13 +43,31 @@ __all__ = [
     "length_in_pixels",
     "pipelines_folder",
     "presets",
+    "read_recipe",
 ]
 
-FORMATS = ("fits", "votable", "parquet", "hats", "ecsv", "regions", "moc")
-WRITABLE = ("fits", "votable")  # what this version writes; the others are promised by the file's format
-
-
 # -- survey.yml ------------------------------------------------------------------------------------
+
+
+class ArchiveSection(Section):
+    """``images.archive``: where images come from that are not there yet."""
+
+    name: Literal["sdss", "panstarrs", "skyview", "hips2fits"] = Field(
+        description="Archive that is asked, through astroquery (extra archives).", examples=["sdss"]
+    )
+    position: values.Positions = Field(
+        description="Centre of the square that is wanted: degrees, hours and degrees, or an object's name, in quotes; "
+        "or a list of these and of tables (CSV, ECSV, FITS, VOTable) with ra and dec.",
+        examples=["179.68 -0.45"],
+    )
+    size: values.Length = Field(description="Side of the square, such as 10 arcmin.", examples=["10 arcmin"])
+
+    @field_validator("size")
+    @classmethod
+    def _size_is_an_angle(cls, size: Any) -> Any:
+        if not hasattr(size, "unit"):
+            raise ValueError(f"must be an angle such as '10 arcmin', not {show(size)}")
+        return size
 
 
 class ImagesSection(Section):
@@ -98,6 +120,11 @@ class ImagesSection(Section):
         description="Weight files, with the placeholders of path: inverse variance in image units; 0 is "
         "bad. null: the noise is measured in the images.",
     )
+    archive: ArchiveSection | None = Field(
+        None,
+        description="An archive from which 'run' and 'astrogalaxy fetch' bring the images that are not there yet, "
+        "into the folder of path. null: images are there.",
+    )
 
     @field_validator("bands")
     @classmethod
@@ -109,10 +136,11 @@ class ImagesSection(Section):
             raise ValueError(f"has {len(bands)} bands; at most 64 are read")
         owners: dict[str, str] = {}
         for band in bands:
-            for column in ("flux_{}", "flux_{}_err", "flux_aper_{}", "flux_aper_{}_err"):
-                other = owners.setdefault(column.format(band).lower(), band)
-                if other != band or bands.count(band) > 1:
-                    raise ValueError(f"{other!r} and {band!r} would name the same columns")
+            for column in ("flux_{}", "flux_aper_{}", "flux_apcor_{}"):
+                for ending in ("", "_err"):
+                    other = owners.setdefault((column.format(band) + ending).lower(), band)
+                    if other != band or bands.count(band) > 1:
+                        raise ValueError(f"{other!r} and {band!r} would name the same columns")
         return bands
 
     @field_validator("reference")
@@ -205,26 +233,34 @@ class MorphologySection(Section):
 
     model: values.OptionalModelName = Field(
         None,
-        description="Cutout classifier that runs after the network's own smooth/disk head; not available in "
-        "this version. null: none.",
+        description="Cutout classifier that adds the probabilities of its classes: a name of 'astrogalaxy weights "
+        "list', or a path. null: the network's own smooth/disk head alone.",
     )
     min_snr: float = Field(
         20.0, gt=0, lt=1e6, description="Galaxies with a lower signal-to-noise ratio are not classified."
     )
 
-    @field_validator("model")
-    @classmethod
-    def _model_is_not_there_yet(cls, model: str | None) -> None:
-        if model is not None:
-            raise ValueError("cutout classifiers are not available in this version; use null")
-
 
 class MeasurementSection(Section):
     """``measurement``: photometry and shapes."""
 
-    aperture: values.Length = Field(
+    apertures: values.Lengths = Field(
         "3 arcsec",
-        description="Diameter of the fixed aperture of flux_aper_<band>: an angle, or pixels of the reference.",
+        description="Diameters of the fixed apertures, one or a list: angles, or pixels of the reference. The first "
+        "is that of flux_aper_<band>, the others those of flux_aper2_<band> and so on.",
+    )
+
+
+class AstrometrySection(Section):
+    """``astrometry``: positions against an external catalogue."""
+
+    check: values.OptionalReference = Field(
+        None,
+        description="Table with ra and dec (ICRS, degrees) against which each field's positions are checked, or gaia "
+        "for Gaia DR3 through astroquery. null: no check.",
+    )
+    apply: bool = Field(
+        False, description="Take the median offset of a field out of its positions. false: it is only reported."
     )
 
 
@@ -269,7 +305,9 @@ class OutputSection(Section):
         "astrogalaxy: to the working directory). Made if need be; a rerun takes up what is "
         "there.",
     )
-    formats: values.Names = Field(("fits", "votable"), description="Catalogue files to write: fits, votable.")
+    formats: values.Names = Field(
+        ("fits", "votable"), description=f"Catalogue files to write, of {', '.join(FORMATS)}."
+    )
     keep_tiles: bool = Field(
         True,
         description="Keep the catalogues of the tiles, so that a rerun does only what has changed. false: "
@@ -278,12 +316,13 @@ class OutputSection(Section):
 
     @field_validator("formats")
     @classmethod
-    def _formats_are_written(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
+    def _formats_can_be_written(cls, formats: tuple[str, ...]) -> tuple[str, ...]:
         for name, count in Counter(formats).items():
             if name not in FORMATS:
-                raise ValueError(f"unknown format {show(name)}; choose from {', '.join(WRITABLE)}")
-            if name not in WRITABLE:
-                raise ValueError(f"{name!r} is not available in this version; choose from {', '.join(WRITABLE)}")
+                raise ValueError(f"unknown format {show(name)}; choose from {', '.join(FORMATS)}")
+            problem = missing_extra(name)
+            if problem:
+                raise ValueError(problem)
             if count > 1:
                 raise ValueError(f"{name!r} is given twice")
         return formats
@@ -298,7 +337,7 @@ class SurveyConfig(File):
     --------
     >>> images = {"path": "m31-{band}.fits", "bands": ["g", "r", "i"]}
     >>> config = SurveyConfig.from_dict({"name": "m31", "images": images})
-    >>> config.images.reference, str(config.measurement.aperture)
+    >>> config.images.reference, str(config.measurement.apertures[0])
     ('r', '3.0 arcsec')
     >>> SurveyConfig.from_dict({"name": "m31", "images": {"path": "m31.fits", "band": ["g"]}})
     Traceback (most recent call last):
@@ -316,6 +355,7 @@ class SurveyConfig(File):
     detection: DetectionSection = Field(default_factory=dict, description="Finding and classifying sources.")
     morphology: MorphologySection = Field(default_factory=dict, description="An optional classifier of galaxy cutouts.")
     measurement: MeasurementSection = Field(default_factory=dict, description="Measuring sources.")
+    astrometry: AstrometrySection = Field(default_factory=dict, description="Checking positions.")
     tiles: TilesSection = Field(
         default_factory=dict,
         description="How images are cut for the work; the catalogue does not depend on it.",
@@ -326,10 +366,14 @@ class SurveyConfig(File):
     def science_digest(self) -> str:
         """SHA-256 (hex) of the settings that a catalogue's rows depend on, for content keys.
 
-        Left out are ``name``, ``compute``, ``output``, and where files lie: of masks, weights and models only
-        the file names count, of ``images.path`` nothing. A content key must add the content of the files.
+        Left out are ``name``, ``compute``, ``output``, ``astrometry`` (tiles do not know of it), and where files lie
+        or come from: of masks, weights and models only the file names count, of ``images.path`` nothing. A content key
+        must add the content of the files.
         """
-        data = self.model_dump(mode="json", exclude={"name": True, "compute": True, "output": True, "images": {"path"}})
+        data = self.model_dump(
+            mode="json",
+            exclude=dict.fromkeys(("name", "compute", "output", "astrometry"), True) | {"images": {"path", "archive"}},
+        )
         for section, key in (
             ("images", "mask"),
             ("images", "weight"),
@@ -359,11 +403,22 @@ class ModelSection(Section):
     levels: values.Levels = Field((4, 8, 16), description="Strides of the detection levels in pixels, finest first.")
     inputs: int = Field(3, ge=1, le=64, description="Input channels; bands are mapped onto them.")
     seeing: bool = Field(False, description="Whether one more input channel holds the seeing of the image.")
+    one_cell: bool = Field(
+        False,
+        description="Whether one cell alone learns to answer for each source, so that both members of a close pair can "
+        "stay; false: several cells, as in YOLOX.",
+    )
     start: values.OptionalModelName = Field(
         None,
         description="Weights to go on from: default, a name, a path, or the name of another recipe with the same "
-        "output; size, levels, inputs and seeing must be theirs. null: from random numbers.",
+        "output; size, levels, inputs and seeing must be theirs. Or a YOLOX of the same size that was trained on "
+        "photographs (.onnx, as its authors release it). null: from random numbers.",
     )
+
+    @property
+    def from_photographs(self) -> bool:
+        """Whether the training starts from a published YOLOX."""
+        return self.start is not None and self.start.endswith(".onnx")
 
 
 class SimulationSection(Section):
@@ -612,6 +667,19 @@ class RecipeConfig(File):
         ]
         fail("recipe", problems)
         return self
+
+
+def read_recipe(path: str | Path) -> RecipeConfig | ClassifierRecipe:
+    """Read a ``recipe.yml`` of any task: a detector's, or, with ``task: morphology``, a classifier's.
+
+    Raises
+    ------
+    ConfigError
+        Anything is wrong: one line ``file:line: key: what is wrong`` for each problem.
+    """
+    data = parse_yaml(read_text(locate(Path(path))), source=str(path)).data
+    classifier = isinstance(data, Mapping) and data.get("task") == ClassifierRecipe.model_fields["task"].default
+    return ClassifierRecipe.read(path) if classifier else RecipeConfig.read(path)
 
 
 # -- documentation and templates -------------------------------------------------------------------

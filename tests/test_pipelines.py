@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from astrogalaxy._yaml import parse_yaml
-from astrogalaxy.config import RecipeConfig, SurveyConfig, commented_yaml, pipelines_folder, presets
+from astrogalaxy.config import SurveyConfig, commented_yaml, pipelines_folder, presets, read_recipe
 
 FOLDER = pipelines_folder()
 FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.y*ml"))
@@ -27,7 +27,7 @@ def test_there_is_one_for_each_survey() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_it_is_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASTROGALAXY_DATA", "/data")  # recipes read the training data from there
-    (RecipeConfig if name.startswith("recipes/") else SurveyConfig).read(FOLDER / name)
+    (read_recipe if name.startswith("recipes/") else SurveyConfig.read)(FOLDER / name)
 
 
 @pytest.mark.parametrize("name", SURVEYS)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,9 @@ from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.evaluation.matching import Curve, Match, match_positions, precision_recall
 from astrogalaxy.images import Image
-from astrogalaxy.measurement import Sources, measure, relative_extent, star_radius
-from astrogalaxy.models import BY_EXTENT, HEADS, Calibration, WeightCard, Weights
+from astrogalaxy.measurement import Sources, measure
+from astrogalaxy.measurement.stargalaxy import ClassEvidence, class_evidence, galaxy_probability
+from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, Calibration, WeightCard, Weights
 
 __all__ = ["CalibrationResult", "Reliability", "calibrate", "expected_calibration_error", "fit_platt", "reliability"]
 
@@ -29,23 +31,26 @@ _LOWEST_LOGIT = -4.0
 _RADIUS = 3.0
 _RIDGE = 1e-6  # keeps the fit finite where the answers are told without error
 # Which of the calibrated probabilities a catalogue gives, where that is not the head's own.
-_CATALOGUED = {"galaxy": BY_EXTENT}
+_CATALOGUED = {"galaxy": BY_SPREAD}
 # Where each head's answer stands.
 _ANSWERS = {"source": "real", "galaxy": "galaxy", "disk": "disk"}
-# One validation scene in this many measures what the others calibrated.
-_HELD_OUT = 3
+# Scenes are dealt to so many hands: each is judged by what the others calibrate.
+_HANDS = 3
 # So many answers calibrate nothing better than the weights that training started from.
 _FEW = 100
+# Every scene counts the same, except that one source counts no more than one of so many.
+_LEAST_SOURCES = 10
 
 Floats = NDArray[np.floating]
 #: Of each bin: mean probability, share that came true, number of sources.
 Reliability = tuple[tuple[float, float, int], ...]
 Labelled = tuple[NDArray[np.float32], NDArray[np.void], float]
+LabelledImage = tuple[Image, NDArray[np.void]]
 
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """Calibration of each head, and what was measured with it on scenes held out from it."""
+    """Calibration of each head, and what was measured of it on scenes that took no part in it."""
 
     calibration: dict[str, Calibration]
     threshold: float
@@ -59,13 +64,54 @@ class _Scored:
 
     boxes: Boxes
     light: Floats
-    snr: Floats
-    radius: Floats
-    flags: NDArray[np.integer]
+    columns: Mapping[str, NDArray[np.generic]]
     real: Floats
     galaxy: Floats
     disk: Floats
     truth: NDArray[np.void]
+
+    def evidence(self, network: Calibration) -> ClassEvidence:
+        """What tells stars from galaxies, as `classify` has it."""
+        return class_evidence(network.probability(self.boxes.galaxy, self.light), self.columns)
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Scored scenes by what they calibrate.
+
+    ``scenes`` and ``real`` (fields of the sky) calibrate the heads; ``galaxies`` only smooth and disk. What joins a
+    head and the measurement is calibrated on ``catalogued``, scenes on their own pixels (those of ``scenes`` where
+    there are none), and on ``real``.
+    """
+
+    scenes: Sequence[_Scored]
+    real: Sequence[_Scored]
+    catalogued: Sequence[_Scored]
+    galaxies: Sequence[_Scored]
+
+    @property
+    def fields(self) -> list[_Scored]:
+        return [*self.scenes, *self.real]
+
+    def hand(self, number: int, *, dealt: bool) -> _Groups:
+        """The scenes of one hand, or all others; all scenes where there are too few to deal."""
+
+        def chosen(scored: Sequence[_Scored]) -> list[_Scored]:
+            if len(scored) < _HANDS:
+                return list(scored)
+            return [s for i, s in enumerate(scored) if (i % _HANDS == number) == dealt]
+
+        return _Groups(chosen(self.scenes), chosen(self.real), chosen(self.catalogued), chosen(self.galaxies))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Logits, signal to noise, answers and weights of sources whose answer is known."""
+
+    logit: Floats
+    light: Floats
+    target: Floats
+    weight: Floats
 
 
 def calibrate(
@@ -74,9 +120,12 @@ def calibrate(
     *,
     real: Sequence[Labelled] = (),
     galaxies: Sequence[Labelled] = (),
+    images: Iterable[LabelledImage] = (),
     start: WeightCard | None = None,
 ) -> CalibrationResult:
     """Fit each head's calibration.
+
+    Every scene counts the same, however many sources it has, so that a few crowded ones do not decide for all.
 
     Parameters
     ----------
@@ -85,13 +134,16 @@ def calibrate(
     scenes : sequence of (snr, sources, seeing)
         Aligned bands in units of noise, ``(n_bands, ny, nx)``, the records of
         `~astrogalaxy.training.examples.SOURCE_DTYPE` on them, and the half-light diameter of
-        stars in pixels. Every third scene is held out for the metrics.
+        stars in pixels.
     real : sequence of (snr, sources, seeing)
-        The same of real fields with labels that were not trained on, every third held out, too. Where there are any,
-        they weigh as much as all scenes in the calibration of star and galaxy with the measured extent.
+        The same of real fields with labels that were not trained on. Where there are any,
+        they weigh as much as all scenes in the calibration of star and galaxy with what was measured.
     galaxies : sequence of (snr, sources, seeing)
         Images of single galaxies, for the smooth/disk head: what else is seen on them is not labelled, and says
         nothing of the others, unless there is nothing else.
+    images : iterable of (Image, sources)
+        Scenes on the pixels of each band, as a survey has them: on these the measured widths are joined to the
+        network's answer. Without them that is done on ``scenes``, whose bands were resampled.
     start : WeightCard, optional
         Of the weights that training went on from: what a hundred answers or fewer would have to calibrate stays as it
         was there.
@@ -99,29 +151,54 @@ def calibrate(
     Returns
     -------
     CalibrationResult
-        The threshold is where F1 is highest. Without scenes the logits stay as they are, the
-        threshold is 0.5 and there are no metrics.
+        The threshold is where F1 is highest. The metrics are of every scene by what two thirds of the scenes, without
+        it, calibrate. Without scenes the logits stay as they are, the threshold is 0.5 and there are no metrics.
     """
     if not scenes and not real:
         scenes, galaxies = galaxies, ()
-    if not scenes and not real:
+    images = iter(images)
+    first = next(images, None)
+    if not scenes and not real and first is None:
         logger.warning("%s: no validation scenes, so its probabilities are not calibrated", weights.path)
         return CalibrationResult({head: Calibration() for head in HEADS}, 0.5, {}, {})
     runtime = Runtime(weights, device="cpu")
-    *parts, single = (_split([_score(runtime, *scene) for scene in group]) for group in (scenes, real, galaxies))
-    fit, held = ([s for part in parts for s in part[use]] for use in (0, 1))
-    known = {head: _known([*fit, *single[0]] if head == "disk" else fit, head) for head in HEADS}
-    calibration = {head: fit_platt(*answers) for head, answers in known.items()}
-    calibration[BY_EXTENT] = _fit_by_extent([part[0] for part in parts], calibration["galaxy"])
-    threshold = _best_threshold(fit, calibration["source"])
+    catalogued = [_score(runtime, *one, None) for one in chain([first] if first else [], images)]
+    # measuring takes longer than finding
+    scored = [_score_aligned(runtime, *one, measured=not catalogued) for one in scenes]
+    fields = [_score_aligned(runtime, *one) for one in real]
+    single = [_score_aligned(runtime, *one, measured=False) for one in galaxies]
+    groups = _Groups(scored or catalogued, fields, catalogued or scored, single)
+    calibration, threshold = _fit(groups, start)
+    judged = [(groups.hand(n, dealt=True), _fit(groups.hand(n, dealt=False), start)) for n in range(_HANDS)]
+    if max(len(part) for part in (groups.scenes, groups.real, groups.catalogued)) < _HANDS:
+        judged = judged[:1]
+    answers = {name: _answers(judged, name) for name in (*HEADS, BY_SPREAD)}
+    curves = {head: _rounded(reliability(*answers[_CATALOGUED.get(head, head)])) for head in HEADS}
+    return CalibrationResult(calibration, threshold, _metrics(judged, answers), curves)
+
+
+def _fit(groups: _Groups, start: WeightCard | None) -> tuple[dict[str, Calibration], float]:
+    """Calibrations, and the threshold."""
+    source = _known(groups.fields, "source")
+    calibration = {"source": fit_platt(source.logit, source.light, source.target, weight=source.weight)}
+    threshold = _best_threshold(groups.fields, calibration["source"])
+    few = {"source"} if len(source.target) <= _FEW else set()
+    for head in ("galaxy", "disk"):
+        found = [*groups.fields, *groups.galaxies] if head == "disk" else groups.fields
+        known = _known(found, head, calibration["source"], threshold)
+        calibration[head] = fit_platt(known.logit, known.light, known.target, weight=known.weight)
+        few |= {head} if len(known.target) <= _FEW else set()
+    parts = groups.catalogued, groups.real
+    for name in (BY_EXTENT, BY_SPREAD):
+        rows = _joined_rows(parts, calibration, threshold, name)
+        if len(rows) > _FEW:
+            logit, snr, target, extent, spread, weight = rows.T
+            calibration[name] = fit_platt(logit, snr, target, extent=extent, spread=spread, weight=weight)
     if start is not None:
-        few = {head for head, answers in known.items() if len(answers[0]) <= _FEW}
-        few |= {BY_EXTENT} if "galaxy" in few else set()
+        few |= {BY_EXTENT, BY_SPREAD} - calibration.keys()
         calibration |= {head: start.calibration[head] for head in few if head in start.calibration}
         threshold = start.threshold if "source" in few else threshold
-    answers = _answers(held, single[1], calibration)
-    curves = {head: _rounded(reliability(*answers[_CATALOGUED.get(head, head)])) for head in HEADS}
-    return CalibrationResult(calibration, threshold, _metrics(held, calibration, answers), curves)
+    return calibration, threshold
 
 
 def fit_platt(
@@ -130,6 +207,7 @@ def fit_platt(
     target: Floats,
     *,
     extent: Floats | None = None,
+    spread: Floats | None = None,
     weight: Floats | None = None,
 ) -> Calibration:
     """Platt scaling by maximum likelihood; targets may be fractions.
@@ -142,6 +220,8 @@ def fit_platt(
         they are.
     extent : ndarray, optional
         ``(n,)``, finite: see `~astrogalaxy.measurement.relative_extent`.
+    spread : ndarray, optional
+        ``(n,)``, finite: see `~astrogalaxy.measurement.spread.spread_evidence`.
     weight : ndarray, optional
         ``(n,)`` how much each counts; all the same by default.
 
@@ -161,55 +241,65 @@ def fit_platt(
     logit, target = np.asarray(logit, dtype=float), np.asarray(target, dtype=float)
     if len(logit) < 2 or np.ptp(target) == 0:
         return Calibration()
-    wide = np.zeros(len(logit)) if extent is None else extent
+    bright = np.log(np.maximum(light, 1.0))
+    wide, wider_than_a_point = (np.zeros(len(logit)) if part is None else part for part in (extent, spread))
     share = np.ones(len(logit)) if weight is None else np.asarray(weight, dtype=float)
     share = share / share.sum()
-    design = np.column_stack([logit, np.log(np.maximum(light, 1.0)), wide, np.ones(len(logit))])
+    design = np.column_stack([logit, bright, wide, bright * wider_than_a_point, np.ones(len(logit))])
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         z = design @ parameters
-        value = share @ (np.logaddexp(0, z) - target * z) + _RIDGE * np.sum(parameters[:3] ** 2)
+        value = share @ (np.logaddexp(0, z) - target * z) + _RIDGE * np.sum(parameters[:4] ** 2)
         slope = design.T @ (share * (expit(z) - target))
-        return float(value), slope + 2 * _RIDGE * parameters * [1, 1, 1, 0]
+        return float(value), slope + 2 * _RIDGE * parameters * [1, 1, 1, 1, 0]
 
-    best = minimize(loss, np.array([1.0, 0.0, 0.0, 0.0]), jac=True, method="BFGS")
-    slope, brighter, wider, offset = (float(value) for value in best.x)
-    return Calibration(slope=max(slope, 1e-3), weight=brighter, extent=wider, offset=offset)
+    best = minimize(loss, np.array([1.0, 0.0, 0.0, 0.0, 0.0]), jac=True, method="BFGS")
+    slope, brighter, wider, spread_out, offset = (float(value) for value in best.x)
+    return Calibration(slope=max(slope, 1e-3), weight=brighter, extent=wider, spread=spread_out, offset=offset)
 
 
-def _fit_by_extent(groups: Sequence[Sequence[_Scored]], network: Calibration) -> Calibration:
-    """Calibrate the galaxy head's probability together with the measured extent.
+def _joined_rows(
+    parts: Sequence[Sequence[_Scored]], calibration: Mapping[str, Calibration], threshold: float, name: str
+) -> Floats:
+    """Logit, signal to noise, answer, extent, spread and weight of the sources that a joined calibration is about.
 
     Real labels, where there are any, weigh as much as all simulated ones together: the mix of
     sizes and colours in a simulation is only a guess at that of the sky.
     """
-    rows, weights = [], []
-    for group in groups:
-        parts = [_extent_rows(scored, network) for scored in group]
-        rows += parts
-        n = sum(len(part) for part in parts)
-        weights += [np.full(len(part), 1 / n) for part in parts if n]
-    table = np.concatenate(rows) if rows else np.zeros((0, 4))
-    if not len(table):
-        return Calibration()
-    logit, snr, target, extent = table.T
-    return fit_platt(logit, snr, target, extent=extent, weight=np.concatenate(weights))
+    rows = [np.zeros((0, 6))]
+    for part in parts:
+        tables = [_rows_of(scored, calibration, threshold, name) for scored in part]
+        total = sum(float(table[:, -1].sum()) for table in tables)
+        rows += [table / [1, 1, 1, 1, 1, total] for table in tables if len(table)]
+    return np.concatenate(rows)
 
 
-def _extent_rows(scored: _Scored, network: Calibration) -> Floats:
-    """Logit, signal to noise, answer and extent of the sources where all are known."""
-    logit, extent = _extent(scored, network)
-    rows = np.column_stack([logit, scored.snr, scored.galaxy, extent])
-    return rows[np.isfinite(rows).all(axis=1)]
+def _rows_of(scored: _Scored, calibration: Mapping[str, Calibration], threshold: float, name: str) -> Floats:
+    found = scored.evidence(calibration["galaxy"])
+    needed, spread = (found.extent, np.zeros(len(found.logit))) if name == BY_EXTENT else (found.spread, found.spread)
+    good = np.isfinite(needed) & np.isfinite(scored.galaxy)
+    good &= calibration["source"].probability(scored.boxes.source, scored.light) >= threshold
+    extent, spread = np.nan_to_num(found.extent[good]), np.nan_to_num(spread[good])
+    share = _share(int(good.sum()))
+    return np.column_stack([found.logit[good], found.snr[good], scored.galaxy[good], extent, spread, share])
 
 
-def expected_calibration_error(probability: Floats, target: Floats, *, bins: int = 10) -> float:
-    """Mean distance between what was said and what came true, over bins of equal count.
+def _share(n: int) -> Floats:
+    """Weights of the sources of a scene that has so many."""
+    return np.full(n, 1 / max(n, _LEAST_SOURCES))
+
+
+def expected_calibration_error(
+    probability: Floats, target: Floats, weight: Floats | None = None, *, bins: int = 10
+) -> float:
+    """Mean distance between what was said and what came true, over bins of equal weight.
 
     Parameters
     ----------
     probability, target : ndarray
         ``(n,)``; targets 0, 1 or a fraction.
+    weight : ndarray, optional
+        ``(n,)`` how much each counts; all the same by default.
     bins : int
         Number of bins.
 
@@ -224,17 +314,25 @@ def expected_calibration_error(probability: Floats, target: Floats, *, bins: int
     >>> expected_calibration_error(np.full(4, 0.75), np.array([1.0, 1.0, 1.0, 0.0]), bins=1)
     0.0
     """
-    curve = reliability(probability, target, bins=bins)
-    return float(sum(n * abs(said - true) for said, true, n in curve) / max(len(probability), 1))
+    if not len(probability):
+        return 0.0
+    share = np.ones(len(probability)) if weight is None else weight
+    distances = [
+        share[part].sum() * abs(np.average(probability[part] - target[part], weights=share[part]))
+        for part in _bins(probability, share, bins)
+    ]
+    return float(sum(distances) / share.sum())
 
 
-def reliability(probability: Floats, target: Floats, *, bins: int = 10) -> Reliability:
-    """What was said against what came true, in bins of equal count.
+def reliability(probability: Floats, target: Floats, weight: Floats | None = None, *, bins: int = 10) -> Reliability:
+    """What was said against what came true, in bins of equal weight.
 
     Parameters
     ----------
     probability, target : ndarray
         ``(n,)``; targets 0, 1 or a fraction.
+    weight : ndarray, optional
+        ``(n,)`` how much each counts; all the same by default.
     bins : int
         Number of bins; empty ones are left out.
 
@@ -249,23 +347,50 @@ def reliability(probability: Floats, target: Floats, *, bins: int = 10) -> Relia
     >>> reliability(np.array([0.2, 0.4, 0.9]), np.array([0.0, 1.0, 1.0]), bins=3)
     ((0.2, 0.0, 1), (0.4, 1.0, 1), (0.9, 1.0, 1))
     """
+    share = np.ones(len(probability)) if weight is None else weight
+    return tuple(
+        (
+            float(np.average(probability[part], weights=share[part])),
+            float(np.average(target[part], weights=share[part])),
+            len(part),
+        )
+        for part in _bins(probability, share, bins)
+    )
+
+
+def _bins(probability: Floats, share: Floats, bins: int) -> list[NDArray[np.intp]]:
+    """Sources in order of their probability, in bins of equal weight; none is empty."""
     order = np.argsort(probability, kind="stable")
-    parts = [p for p in np.array_split(order, bins) if len(p)]
-    return tuple((float(probability[p].mean()), float(target[p].mean()), len(p)) for p in parts)
-
-
-def _split(scored: list[_Scored]) -> tuple[list[_Scored], list[_Scored]]:
-    """What calibrates, and what measures the calibration; a single scene does both."""
-    return [s for i, s in enumerate(scored) if i % _HELD_OUT] or scored, scored[::_HELD_OUT]
+    # by the middle of each source's own share
+    place = (np.cumsum(share[order]) - share[order] / 2) / max(float(share.sum()), 1e-30)
+    edges = np.searchsorted(place, np.arange(1, bins) / bins)
+    return [part for part in np.split(order, edges) if len(part)]
 
 
 def _rounded(curve: Reliability) -> Reliability:
     return tuple((round(said, 4), round(true, 4), n) for said, true, n in curve)
 
 
-def _score(runtime: Runtime, snr: NDArray[np.float32], sources: NDArray[np.void], seeing: float) -> _Scored:
+def _score_aligned(
+    runtime: Runtime, snr: NDArray[np.float32], sources: NDArray[np.void], seeing: float, *, measured: bool = True
+) -> _Scored:
+    image = Image.read({str(number): band for number, band in enumerate(snr)})
+    return _score(runtime, image, sources, (snr, seeing), measured=measured)
+
+
+def _score(
+    runtime: Runtime,
+    image: Image,
+    sources: NDArray[np.void],
+    known: tuple[NDArray[np.float32], float] | None,
+    *,
+    measured: bool = True,
+) -> _Scored:
+    """Find and measure the sources of an image, on ``known`` significance and seeing if they are not its own."""
     card = runtime.weights.card
-    boxes = decode(runtime(card_input(card, snr, seeing)), card.levels, threshold=_LOWEST_LOGIT)
+    snr, seeing = known or (image.aligned().snr, image.bands[image.reference].seeing)
+    maps = runtime(card_input(card, snr, seeing))
+    boxes = decode(maps, card.levels, threshold=_LOWEST_LOGIT, iou=card.architecture.overlap)
     truth = sources[~sources["ignore"]]
     match = match_positions(boxes.x, boxes.y, boxes.source, truth["x"], truth["y"], radius=_RADIUS)
     real = match.matched.astype(float)
@@ -274,24 +399,15 @@ def _score(runtime: Runtime, snr: NDArray[np.float32], sources: NDArray[np.void]
     galaxy[match.matched] = truth["galaxy"][match.truth[match.matched]]
     disk[match.matched] = truth["disk"][match.truth[match.matched]]
     light = significance(snr, boxes.x, boxes.y)
-    measured = _measured(snr, boxes)
-    return _Scored(boxes, light, *measured, real, galaxy, disk, truth)
+    return _Scored(boxes, light, _measured(image, boxes) if measured else {}, real, galaxy, disk, truth)
 
 
-def _measured(snr: NDArray[np.float32], boxes: Boxes) -> tuple[Floats, Floats, NDArray[np.integer]]:
-    """Signal to noise, half-light radius in pixels and flags, as a run of the pipeline has them."""
-    image = Image.read({str(number): band for number, band in enumerate(snr)})
+def _measured(image: Image, boxes: Boxes) -> dict[str, NDArray[np.generic]]:
+    """What `class_evidence` needs, as a run of the pipeline has it."""
     x, y, width, height = (np.asarray(getattr(boxes, n), float) for n in ("x", "y", "width", "height"))
     sources = Sources(x, y, x - width / 2, x + width / 2, y - height / 2, y + height / 2)
     columns = measure(image, sources, pixel_scale=1.0)
-    return columns["snr"], columns["half_light_radius"], columns["flags"]
-
-
-def _extent(scored: _Scored, network: Calibration) -> tuple[Floats, Floats]:
-    """Logit of the network's calibrated p_galaxy, and the extent, as `classify` has them."""
-    p = np.clip(network.probability(scored.boxes.galaxy, scored.light), 1e-6, 1 - 1e-6)
-    ruler = star_radius(scored.radius, scored.snr, 1 - p, scored.flags)
-    return np.log(p / (1 - p)), relative_extent(scored.radius, ruler, flags=scored.flags)
+    return {name: columns[name] for name in ("snr", "half_light_radius", "spread", "spread_err", "flags")}
 
 
 def _near_ignored(boxes: Boxes, ignored: NDArray[np.void]) -> NDArray[np.bool_]:
@@ -302,64 +418,66 @@ def _near_ignored(boxes: Boxes, ignored: NDArray[np.void]) -> NDArray[np.bool_]:
     return np.asarray(distance < _RADIUS)
 
 
-def _known(scored: Sequence[_Scored], head: str) -> tuple[Floats, Floats, Floats]:
-    """Logit, signal to noise and answer of the sources whose answer is known."""
-    logit = np.concatenate([getattr(s.boxes, head) for s in scored]).astype(float)
-    light = np.concatenate([s.light for s in scored])
-    target = np.concatenate([getattr(s, _ANSWERS[head]) for s in scored])
-    known = np.isfinite(target)
-    return logit[known], light[known], target[known]
+def _known(scored: Sequence[_Scored], head: str, source: Calibration | None = None, threshold: float = 0.0) -> _Known:
+    """Sources whose answer is known; with ``source``, those that would be in a catalogue."""
+    rows = []
+    for one in scored:
+        target = getattr(one, _ANSWERS[head])
+        good = np.isfinite(target)
+        if source is not None:
+            good &= source.probability(one.boxes.source, one.light) >= threshold
+        rows.append(np.array([getattr(one.boxes, head)[good], one.light[good], target[good], _share(int(good.sum()))]))
+    return _Known(*(np.concatenate(rows, axis=1) if rows else np.zeros((4, 0))))
 
 
 def _best_threshold(scored: Sequence[_Scored], calibration: Calibration) -> float:
-    curve = _detection(scored, calibration)
+    curve = _detection([(scored, calibration)])
     return round(curve.best_score, 3) if np.isfinite(curve.best_score) else 0.5
 
 
-def _answers(
-    scored: Sequence[_Scored], galaxies: Sequence[_Scored], calibration: dict[str, Calibration]
-) -> dict[str, tuple[Floats, Floats]]:
-    """Calibrated probabilities and what was so, of the network's heads and of p_galaxy in a catalogue."""
-    answers = {}
-    for name in HEADS:
-        logit, light, target = _known([*scored, *galaxies] if name == "disk" else scored, name)
-        answers[name] = calibration[name].probability(logit, light), target
-    joined = [_in_catalogue(s, calibration) for s in scored]
-    target = np.concatenate([s.galaxy for s in scored])
-    known = np.isfinite(target)
-    answers[BY_EXTENT] = np.concatenate(joined)[known], target[known]
-    return answers
+#: Scenes, and what scenes that are not among them calibrated.
+_Judged = Sequence[tuple[_Groups, tuple[dict[str, Calibration], float]]]
 
 
-def _in_catalogue(scored: _Scored, calibration: dict[str, Calibration]) -> Floats:
-    """p_galaxy of a scene's sources as `classify` gives it: with the extent, where that is known."""
-    logit, extent = _extent(scored, calibration["galaxy"])
-    combined = calibration[BY_EXTENT].probability(logit, np.nan_to_num(scored.snr), np.nan_to_num(extent))
-    return np.where(np.isfinite(extent), combined, 1 / (1 + np.exp(-logit)))
+def _answers(judged: _Judged, name: str) -> tuple[Floats, Floats, Floats]:
+    """Calibrated probabilities, what was so, and weights: of a head, or of p_galaxy in a catalogue."""
+    parts = []
+    for groups, (calibration, threshold) in judged:
+        if name == BY_SPREAD:
+            parts += [_in_catalogue(s, calibration, threshold) for s in (*groups.catalogued, *groups.real)]
+            continue
+        found = [*groups.fields, *groups.galaxies] if name == "disk" else groups.fields
+        bounds = () if name == "source" else (calibration["source"], threshold)
+        known = _known(found, name, *bounds)
+        parts.append(np.array([calibration[name].probability(known.logit, known.light), known.target, known.weight]))
+    probability, target, weight = np.concatenate(parts, axis=1)
+    return probability, target, weight
 
 
-def _metrics(
-    scored: Sequence[_Scored], calibration: dict[str, Calibration], answers: dict[str, tuple[Floats, Floats]]
-) -> dict[str, float]:
+def _in_catalogue(scored: _Scored, calibration: Mapping[str, Calibration], threshold: float) -> Floats:
+    """p_galaxy of a scene's sources as `classify` gives it, what was so, and weights, (3, n)."""
+    joined = galaxy_probability(scored.evidence(calibration["galaxy"]), calibration)
+    good = np.isfinite(scored.galaxy)
+    good &= calibration["source"].probability(scored.boxes.source, scored.light) >= threshold
+    return np.array([joined[good], scored.galaxy[good], _share(int(good.sum()))])
+
+
+def _metrics(judged: _Judged, answers: Mapping[str, tuple[Floats, Floats, Floats]]) -> dict[str, float]:
     metrics: dict[str, float] = {}
-    for name, (p, target) in answers.items():
+    for name, (p, target, weight) in answers.items():
         if len(target):
-            _add_metrics(metrics, name, p, target)
-    curve = _detection(scored, calibration["source"])
+            metrics[f"{name}_ece"] = expected_calibration_error(p, target, weight)
+            if name != "source":
+                metrics[f"{name}_accuracy"] = float(np.average((p > 0.5) == (target > 0.5), weights=weight))
+    curve = _detection([(groups.fields, calibration["source"]) for groups, (calibration, _) in judged])
     metrics["average_precision"], metrics["best_f1"] = curve.average_precision, curve.best_f1
     return {name: round(value, 4) for name, value in metrics.items()}
 
 
-def _add_metrics(metrics: dict[str, float], name: str, p: Floats, target: Floats) -> None:
-    metrics[f"{name}_ece"] = expected_calibration_error(p, target)
-    if name != "source":
-        metrics[f"{name}_accuracy"] = float(np.mean((p > 0.5) == (target > 0.5)))
-
-
-def _detection(scored: Sequence[_Scored], calibration: Calibration) -> Curve:
+def _detection(parts: Sequence[tuple[Sequence[_Scored], Calibration]]) -> Curve:
     """Precision and recall over all scenes, ignored sources left out."""
-    logit, light, real = _known(scored, "source")
-    truth = np.where(real > 0, 0, -1)
-    n_truth = sum(len(s.truth) for s in scored)
-    match = Match(truth, np.zeros(len(truth)), n_truth)
-    return precision_recall(calibration.probability(logit, light), match)
+    known = [(_known(scored, "source"), calibration) for scored, calibration in parts]
+    score = np.concatenate([calibration.probability(k.logit, k.light) for k, calibration in known])
+    truth = np.where(np.concatenate([k.target for k, _ in known]) > 0, 0, -1)
+    n_truth = sum(len(s.truth) for scored, _ in parts for s in scored)
+    return precision_recall(score, Match(truth, np.zeros(len(truth)), n_truth))

@@ -10,7 +10,7 @@ import numpy as np
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.background import Mesh, make_mesh
 from astrogalaxy.images.inputs import AlteredPlane
-from astrogalaxy.images.seeing import estimate_seeing
+from astrogalaxy.images.seeing import find_stars
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -105,6 +105,12 @@ class Band:
         self._plane, self._masks, self._weight = plane, masks, weight
         self._mesh: Mesh | None = None
         self._seeing: float | None = None
+        self._stars: NDArray[np.float64] | None = None
+        #: What measurement has found out about the band's stars and noise, kept for its other tiles.
+        self.starlight: Any = None
+        self.noise_factor: float | None = None
+        #: Point spread that measurement has learnt from them, likewise.
+        self.psf: Any = None
         for label, extra in [("mask", mask) for mask in masks] + [("weight map", weight)]:
             if extra is not None and extra.shape != plane.shape:
                 msg = f"{extra.origin}: this {label} has shape {extra.shape}"
@@ -169,12 +175,25 @@ class Band:
             If the band has no usable pixels, or its file cannot be read.
         """
         if self._seeing is None:
-            self._seeing = estimate_seeing(self.pixels(section) for section in self._squares())
+            self._seeing, self._stars = find_stars(self.pixels(section) for section in self._squares())
         return self._seeing
 
     @seeing.setter
     def seeing(self, seeing: float) -> None:
         self._seeing = float(seeing)
+
+    @property
+    def stars(self) -> NDArray[np.float64]:
+        """The clear stars on which the seeing was measured: x and y, shape (n, 2), pixels.
+
+        Raises
+        ------
+        astrogalaxy.errors.ImageError
+            If the band has no usable pixels, or its file cannot be read.
+        """
+        if self._stars is None:
+            self._stars = find_stars(self.pixels(section) for section in self._squares())[1]
+        return self._stars
 
     def _squares(self) -> Iterator[Section]:
         """Sections that stand for the band: all of it where it is small."""

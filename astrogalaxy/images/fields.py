@@ -60,7 +60,8 @@ def find_fields(images: ImagesSection) -> list[Field]:
     names = sorted(set().union(*by_band.values()))
     if not names:
         tried = images.patterns(images.bands[0])[0]
-        msg = f"no image matches images.path, for instance {tried}"
+        fetch = "; 'astrogalaxy fetch' with this survey.yml brings them" if images.archive else ""
+        msg = f"no image matches images.path, for instance {tried}{fetch}"
         raise ImageError(msg)
     masks = {band: _matches(images.patterns(band, kind="mask"), band) for band in images.bands}
     weights = {band: _matches(images.patterns(band, kind="weight"), band) for band in images.bands}

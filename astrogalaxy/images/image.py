@@ -158,6 +158,45 @@ class Image:
         label = f" {self.name}" if self.name else ""
         return f"<Image{label}: {nx} x {ny} pixels, bands {', '.join(self.bands)}, reference {self.reference}>"
 
+    def _repr_html_(self) -> str:
+        """A small colour picture of the image, or of the middle of a large one, for notebooks."""
+        from astrogalaxy.images.show import image_html
+
+        return image_html(self)
+
+    def plot(self, *, catalog: Any = None, section: Section | None = None, ax: Any = None, longest: int = 1400) -> Any:
+        """Draw the image in colour, with sources over it if they are given.
+
+        Parameters
+        ----------
+        catalog : SourceCatalog, optional
+            Sources to mark; see `SourceCatalog.plot`.
+        section : Section, optional
+            A part of the image; default all of it.
+        ax : matplotlib Axes, optional
+            Where to draw; by default new axes, with sky coordinates if the image has a WCS.
+        longest : int, optional
+            Longest side of the picture in pixels; larger images are averaged in blocks.
+
+        Returns
+        -------
+        matplotlib Axes
+            In pixels of the reference band.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> ax = Image.read(np.random.default_rng(0).normal(100, 5, (90, 120))).plot()
+        >>> tuple(float(x) for x in ax.get_xlim())
+        (-0.5, 119.5)
+        """
+        from astrogalaxy.images.show import draw_image
+
+        ax = draw_image(self, section=section, ax=ax, longest=longest)
+        if catalog is not None:
+            catalog.plot(ax=ax, image=self)
+        return ax
+
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the reference band."""

@@ -1,20 +1,36 @@
 """Weight files and their cards."""
 
 from astrogalaxy.models.architecture import CHANNELS, SIZES, Architecture
-from astrogalaxy.models.card import BY_EXTENT, HEADS, Calibration, WeightCard
-from astrogalaxy.models.files import Weights, bundled, folded, load_weights, save_weights
+from astrogalaxy.models.card import BY_EXTENT, BY_SPREAD, HEADS, Calibration, Card, WeightCard
+from astrogalaxy.models.classifier_card import ClassifierCard
+from astrogalaxy.models.files import (
+    Weights,
+    bundled,
+    card_of,
+    folded,
+    load_classifier,
+    load_weights,
+    open_weights,
+    save_weights,
+)
 
 __all__ = [
     "BY_EXTENT",
+    "BY_SPREAD",
     "CHANNELS",
     "HEADS",
     "SIZES",
     "Architecture",
     "Calibration",
+    "Card",
+    "ClassifierCard",
     "WeightCard",
     "Weights",
     "bundled",
+    "card_of",
     "folded",
+    "load_classifier",
     "load_weights",
+    "open_weights",
     "save_weights",
 ]

@@ -28,6 +28,11 @@ SIZES = {
 }
 
 
+# Cells that answer for the same source say nearly the same box. Where one cell alone has learnt to answer, two boxes
+# that agree less than this are two sources.
+_OVERLAP, _OVERLAP_OF_COPIES = 0.5, 0.7
+
+
 @dataclass(frozen=True)
 class Architecture:
     """Shape of an AstroYOLO network.
@@ -43,18 +48,26 @@ class Architecture:
         Input channels onto which the bands are mapped.
     seeing : bool
         Whether one more channel holds the seeing.
+    one_cell : bool
+        Whether one cell alone answers for each source; else several do, as in YOLOX.
     """
 
     size: str = "nano"
     levels: tuple[int, ...] = (4, 8, 16)
     inputs: int = 3
     seeing: bool = False
+    one_cell: bool = False
     name: str = "astroyolo"
 
     @property
     def channels(self) -> int:
         """Input channels, that of the seeing among them."""
         return self.inputs + self.seeing
+
+    @property
+    def overlap(self) -> float:
+        """Overlap (intersection over union) above which the lesser of two boxes is a copy of the better."""
+        return _OVERLAP_OF_COPIES if self.one_cell else _OVERLAP
 
     @property
     def stride(self) -> int:

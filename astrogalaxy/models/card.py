@@ -11,12 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.models.architecture import SIZES, Architecture
 
-__all__ = ["BY_EXTENT", "HEADS", "Calibration", "WeightCard"]
+__all__ = ["BY_EXTENT", "BY_SPREAD", "HEADS", "Calibration", "Card", "WeightCard"]
 
 #: The heads whose logits a card calibrates.
 HEADS = ("source", "galaxy", "disk")
 #: Calibration of the galaxy head's probability together with the measured extent, if a card has it.
 BY_EXTENT = "galaxy_by_extent"
+#: The same together with the spread, likewise.
+BY_SPREAD = "galaxy_by_spread"
 
 
 class _Strict(BaseModel):
@@ -27,74 +29,47 @@ class Calibration(_Strict):
     """Platt scaling of one logit, with what the light itself says of it.
 
     ``p = 1 / (1 + exp(-z))`` with ``z = slope * logit + weight * log(max(s, 1)) + extent * e +
-    offset``, where ``s`` is the signal to noise of the source and ``e`` the logarithm of its
-    half-light radius over that of the field's stars (only of what has been measured).
+    spread * w * log(max(s, 1)) + offset``, where ``s`` is the signal to noise of the source, ``e`` the logarithm of its
+    half-light radius over that of the field's stars, and ``w`` what its spread says
+    (`~astrogalaxy.measurement.spread.spread_evidence`); the last two only of what has been measured.
     """
 
     slope: float = Field(1.0, gt=0)
     weight: float = 0.0
     extent: float = 0.0
+    spread: float = 0.0
     offset: float = 0.0
 
-    def probability(self, logit: ArrayLike, significance: ArrayLike, extent: ArrayLike = 0.0) -> NDArray[np.float64]:
-        """Calibrated probabilities of logits at sources of given signal to noise and extent."""
+    def probability(
+        self, logit: ArrayLike, significance: ArrayLike, extent: ArrayLike = 0.0, spread: ArrayLike = 0.0
+    ) -> NDArray[np.float64]:
+        """Calibrated probabilities of logits at sources of given signal to noise, extent and evidence of the spread."""
         light = np.log(np.maximum(np.asarray(significance, dtype=float), 1.0))
         z = self.slope * np.asarray(logit, dtype=float) + self.weight * light + self.offset
-        z = z + self.extent * np.asarray(extent, dtype=float)
+        z = z + self.extent * np.asarray(extent, dtype=float) + self.spread * np.asarray(spread, dtype=float) * light
         return np.asarray(1 / (1 + np.exp(-np.clip(z, -60, 60))))
 
 
-class WeightCard(_Strict):
-    """Metadata of a weight file; the file's own header holds it as JSON.
-
-    The descriptions of the fields are those of the documentation.
-    """
+class Card(_Strict):
+    """What every weight file says of itself, whatever its network does."""
 
     name: str = Field(description="name by which a configuration asks for the weights")
     version: str = Field(description="version of these weights")
-    task: Literal["detection"] = Field("detection", description="what the network does")
-    size: str = Field(description="member of the YOLOX family")
-    levels: tuple[int, ...] = Field(description="strides of the pyramid's levels, finest first")
-    inputs: int = Field(description="input channels onto which the bands are mapped")
-    seeing_input: bool = Field(False, description="whether the seeing of the image is an input channel of its own")
-    bands: str = Field(description="bands wanted, and how they are mapped onto the input channels")
-    min_bands: int = Field(1, description="fewest bands that can be served")
-    max_bands: int = Field(description="most bands that can be served")
+    task: str = Field(description="what the network does")
     normalisation: str = Field(description="how pixels become network input")
-    pixel_scale: tuple[float, float] = Field(description="arcsec per pixel seen in training")
-    seeing: tuple[float, float] = Field(description="FWHM of stars in pixels seen in training")
     data: tuple[str, ...] = Field(description="training data and its terms")
     licence: str = Field(description="licence of the weights")
     command: str = Field(description="command that trained them")
     metrics: dict[str, float] = Field(description="measured on held-out data")
     metrics_command: str = Field(description="command that gives the metrics")
-    calibration: dict[str, Calibration] = Field(description="logits to probabilities")
     reliability: dict[str, tuple[tuple[float, float, int], ...]] = Field(
         default_factory=dict,
         description="per head and bin on held-out data: mean probability, share that was so, number of sources",
     )
-    threshold: float = Field(description="default det_score below which a source is dropped")
     sha256: str = Field(description="hash of the tensors")
 
-    @model_validator(mode="after")
-    def _can_be_served(self) -> Self:
-        problems = {
-            f"size {self.size!r} is none of {', '.join(SIZES)}": self.size not in SIZES,
-            "three levels are needed": len(self.levels) != 3,
-            f"calibration must have {', '.join(HEADS)}": set(self.calibration) - {BY_EXTENT} != set(HEADS),
-        }
-        for problem, present in problems.items():
-            if present:
-                raise ValueError(problem)
-        return self
-
-    @property
-    def architecture(self) -> Architecture:
-        """Shape of the network."""
-        return Architecture(self.size, self.levels, self.inputs, self.seeing_input)
-
     @classmethod
-    def from_json(cls, text: str, *, source: str) -> WeightCard:
+    def from_json(cls, text: str, *, source: str) -> Self:
         """Parse the card of a weight file.
 
         Raises
@@ -113,3 +88,43 @@ class WeightCard(_Strict):
     def rows(self) -> list[tuple[str, Any]]:
         """Name and value of every field, for printing."""
         return [(name, getattr(self, name)) for name in type(self).model_fields]
+
+
+class WeightCard(Card):
+    """Metadata of a detector's weight file; the file's own header holds it as JSON.
+
+    The descriptions of the fields are those of the documentation.
+    """
+
+    task: Literal["detection"] = Field("detection", description="what the network does")
+    size: str = Field(description="member of the YOLOX family")
+    levels: tuple[int, ...] = Field(description="strides of the pyramid's levels, finest first")
+    inputs: int = Field(description="input channels onto which the bands are mapped")
+    seeing_input: bool = Field(False, description="whether the seeing of the image is an input channel of its own")
+    one_cell: bool = Field(
+        False, description="whether one cell alone answers for each source, so that close pairs stay"
+    )
+    bands: str = Field(description="bands wanted, and how they are mapped onto the input channels")
+    min_bands: int = Field(1, description="fewest bands that can be served")
+    max_bands: int = Field(description="most bands that can be served")
+    pixel_scale: tuple[float, float] = Field(description="arcsec per pixel seen in training")
+    seeing: tuple[float, float] = Field(description="FWHM of stars in pixels seen in training")
+    calibration: dict[str, Calibration] = Field(description="logits to probabilities")
+    threshold: float = Field(description="default det_score below which a source is dropped")
+
+    @model_validator(mode="after")
+    def _can_be_served(self) -> Self:
+        problems = {
+            f"size {self.size!r} is none of {', '.join(SIZES)}": self.size not in SIZES,
+            "three levels are needed": len(self.levels) != 3,
+            f"calibration must have {', '.join(HEADS)}": set(self.calibration) - {BY_EXTENT, BY_SPREAD} != set(HEADS),
+        }
+        for problem, present in problems.items():
+            if present:
+                raise ValueError(problem)
+        return self
+
+    @property
+    def architecture(self) -> Architecture:
+        """Shape of the network."""
+        return Architecture(self.size, self.levels, self.inputs, self.seeing_input, self.one_cell)

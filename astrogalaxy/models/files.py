@@ -8,19 +8,23 @@ normalisation folded in (`folded`).
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Generic
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypeVar
 
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.files import atomic_path
-from astrogalaxy.models.card import WeightCard
+from astrogalaxy.models.card import Card, WeightCard
+from astrogalaxy.models.classifier_card import ClassifierCard
 
-__all__ = ["Weights", "bundled", "folded", "load_weights", "save_weights"]
+__all__ = ["Weights", "bundled", "card_of", "folded", "load_classifier", "load_weights", "open_weights", "save_weights"]
 
 _GRAPH = "onnx.graph"
 _BUNDLED = Path(__file__).resolve().parent / "weights"
@@ -29,22 +33,23 @@ _ALIASES = {"default": "astroyolo-nano"}
 BATCH_NORM_EPSILON = 1e-3
 
 Tensors = Mapping[str, NDArray[np.generic]]
+CardT = TypeVar("CardT", bound=Card, default=WeightCard)
 
 
 @dataclass(frozen=True)
-class Weights:
+class Weights(Generic[CardT]):
     """An opened weight file: the card at once, the tensors when asked for.
 
     Attributes
     ----------
     path : Path
         The file.
-    card : WeightCard
+    card : WeightCard or ClassifierCard
         Its metadata.
     """
 
     path: Path
-    card: WeightCard = field(compare=False)
+    card: CardT = field(compare=False)
 
     @cached_property
     def tensors(self) -> dict[str, NDArray[np.generic]]:
@@ -94,7 +99,7 @@ def bundled() -> dict[str, Path]:
 
 
 def load_weights(name: str | Path = "default") -> Weights:
-    """Open weights by name or path.
+    """Open a detector's weights by name or path.
 
     Parameters
     ----------
@@ -104,7 +109,7 @@ def load_weights(name: str | Path = "default") -> Weights:
     Raises
     ------
     WeightsError
-        If there are no such weights, or the file has no valid card.
+        If there are no such weights, they are of a classifier, or the file has no valid card.
 
     Examples
     --------
@@ -112,13 +117,64 @@ def load_weights(name: str | Path = "default") -> Weights:
     >>> load_weights("default").card.name
     'astroyolo-nano'
     """
+    return _load(name, WeightCard)
+
+
+def load_classifier(name: str | Path) -> Weights[ClassifierCard]:
+    """Open a classifier's weights by name or path.
+
+    Parameters
+    ----------
+    name : str or path
+        The name of bundled weights, or the path of a ``.safetensors`` file.
+
+    Raises
+    ------
+    WeightsError
+        If there are no such weights, they are of a detector, or the file has no valid card.
+    """
+    return _load(name, ClassifierCard)
+
+
+def open_weights(name: str | Path = "default") -> Weights[Card]:
+    """Open weights by name or path, whatever their network does; see `load_weights`."""
+    path = _find(name)
+    return Weights(path, card_of(path))
+
+
+def card_of(path: Path) -> Card:
+    """Card of a weight file, whatever its network does."""
+    text = _card_text(path)
+    kind: type[Card] = ClassifierCard if _task(text) == "morphology" else WeightCard
+    return kind.from_json(text, source=str(path))
+
+
+def _load(name: str | Path, kind: type[CardT]) -> Weights[CardT]:
+    path = _find(name)
+    text = _card_text(path)
+    task, wanted = _task(text), kind.model_fields["task"].default
+    if task in {"detection", "morphology"} and task != wanted:
+        msg = f"{name}: these weights are for {task}; what is asked for is weights for {wanted}"
+        raise WeightsError(msg)
+    return Weights(path, kind.from_json(text, source=str(path)))
+
+
+def _find(name: str | Path) -> Path:
     known = bundled()
     path = known.get(_ALIASES.get(str(name), str(name)), Path(name))
     if not path.is_file():
         names = ", ".join(known) or "none"
         msg = f"{name}: no such weights; known are {names}, or give the path of a .safetensors file"
         raise WeightsError(msg)
-    return Weights(path, WeightCard.from_json(_card_text(path), source=str(path)))
+    return path
+
+
+def _task(text: str) -> str:
+    """Task of a card's text, of which nothing has been checked yet."""
+    try:
+        return str(json.loads(text).get("task"))
+    except (ValueError, AttributeError):
+        return ""
 
 
 def _card_text(path: Path) -> str:
@@ -136,14 +192,15 @@ def _card_text(path: Path) -> str:
     return str(metadata["card"])
 
 
-def save_weights(path: str | Path, card: WeightCard, tensors: Tensors, graph: bytes) -> Weights:
-    """Write a weight file atomically; the card's hash is set from the tensors."""
+def save_weights(path: str | Path, card: CardT, tensors: Tensors, graph: bytes) -> Weights[CardT]:
+    """Write a weight file atomically; the card's hash is set from the tensors; an empty graph is left out."""
     from safetensors.numpy import save
 
     path = Path(path)
     card = card.model_copy(update={"sha256": tensors_digest(tensors)})
     stored = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
-    stored[_GRAPH] = np.frombuffer(graph, dtype=np.uint8)
+    if graph:
+        stored[_GRAPH] = np.frombuffer(graph, dtype=np.uint8)
     with atomic_path(path) as temporary:
         # not save_file: it makes files that only their owner may read
         temporary.write_bytes(save(stored, metadata={"card": card.model_dump_json()}))

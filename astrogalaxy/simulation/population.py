@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from astrogalaxy.measurement.locus import LOCUS, LOCUS_BANDS
 from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, Conditions, SurveyProfile
 
 __all__ = ["draw_population"]
@@ -21,21 +22,6 @@ _BRIGHTEST = 14.0
 # Sources are drawn to this much below the five-sigma limit: they are the confusion noise.
 _BELOW_LIMIT = 0.8
 _SERSIC_BULGE = (1.5, 2.0, 3.0, 4.0)
-# Colours along the stellar locus (Covey et al. 2007, rounded) against g - i.
-_LOCUS = np.array([
-    # g-i    u-g   g-r    r-i    i-z   z-y
-    [-0.5,  0.00, -0.35, -0.15, -0.15, -0.08],
-    [ 0.0,  0.85,  0.05, -0.05, -0.05, -0.03],
-    [ 0.3,  0.95,  0.22,  0.08,  0.02,  0.01],
-    [ 0.6,  1.20,  0.44,  0.16,  0.06,  0.03],
-    [ 1.0,  1.70,  0.72,  0.28,  0.13,  0.06],
-    [ 1.5,  2.20,  1.08,  0.42,  0.22,  0.11],
-    [ 2.0,  2.50,  1.34,  0.66,  0.36,  0.18],
-    [ 2.5,  2.60,  1.40,  1.10,  0.58,  0.28],
-    [ 3.0,  2.70,  1.44,  1.56,  0.84,  0.42],
-    [ 3.6,  2.70,  1.50,  2.10,  1.15,  0.60],
-])  # fmt: skip
-_LOCUS_BANDS = ("u", "g", "r", "i", "z", "y")
 
 Floats = NDArray[np.float64]
 
@@ -159,9 +145,9 @@ def _star_colours(bands: tuple[str, ...], n: int, rng: np.random.Generator) -> d
     # the halo's turn-off stars, the disk's red dwarfs, and a few blue ones
     red, turn_off, blue = rng.normal(2.4, 0.5, n), rng.gamma(4, 0.18, n), rng.uniform(-0.5, 0.3, n)
     g_i = np.clip(np.select([kind < 0.5, kind < 0.95], [red, turn_off], blue), -0.5, 3.6)
-    steps = [np.interp(g_i, _LOCUS[:, 0], column) for column in _LOCUS.T[1:]]
+    steps = [np.interp(g_i, LOCUS[:, 0], column) for column in LOCUS.T[1:]]
     from_u = np.concatenate([np.zeros((1, n)), -np.cumsum(steps, axis=0)])
-    locus = dict(zip(_LOCUS_BANDS, from_u - from_u[_LOCUS_BANDS.index("r")], strict=True))
+    locus = dict(zip(LOCUS_BANDS, from_u - from_u[LOCUS_BANDS.index("r")], strict=True))
     locus["Y"] = locus["y"]
     temperature = np.interp(g_i, [-0.5, 0.5, 1.5, 3.0], [12000, 6200, 4500, 3000])
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -118,15 +120,29 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
         with warnings.catch_warnings():
             # without a network the loopback is all there is, and all that is needed
             warnings.filterwarnings("ignore", "Couldn't detect a suitable IP address")
-            cluster = LocalCluster(
-                **settings,
-                memory_limit=int(worker_memory(compute)),
-                dashboard_address="127.0.0.1:0",
-                silence_logs=logging.ERROR,
-            )
+            with _deaf_to_interrupts():
+                cluster = LocalCluster(
+                    **settings,
+                    memory_limit=int(worker_memory(compute)),
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=logging.ERROR,
+                )
             client = stack.enter_context(Client(stack.enter_context(cluster)))
         logger.info("%d worker%s with %d thread%s", workers, "s"[: workers > 1], threads, "s"[: threads > 1])
         yield Crew(client, workers, threads)
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C: a terminal sends it to all, and this one ends the others."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 @contextmanager

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import warnings
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from astrogalaxy._config_schema import sha256
 from astrogalaxy.catalog import SourceCatalog, provenance
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
@@ -23,14 +26,15 @@ from astrogalaxy.files import atomic_path
 from astrogalaxy.images import Image
 from astrogalaxy.images.fields import Field, find_fields
 from astrogalaxy.models import load_weights
+from astrogalaxy.progress import Progress
 from astrogalaxy.survey.cluster import Crew, hired, worker_memory
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
-from astrogalaxy.survey.plan import tiles_of
+from astrogalaxy.survey.plan import hash_files, tiles_of
 from astrogalaxy.survey.report.injection import write_injection_report
-from astrogalaxy.survey.run import Progress
+from astrogalaxy.survey.rounds import read_round, write_round
 from astrogalaxy.survey.stages import classify
-from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.store import RunDirectory, safe_name
 from astrogalaxy.survey.tasks import find_in_tile, read_field
 
 if TYPE_CHECKING:
@@ -90,6 +94,9 @@ class _Job:
     like: Mapping[str, str] | None
     seeing: float | None
     seed: int
+    # Where the field's rounds are kept, and the key of all that they depend on but their number.
+    folder: Path = Path()
+    key: str = ""
 
     @property
     def name(self) -> str:
@@ -132,7 +139,9 @@ def inject_survey(
     InjectionSummary
         The directory ``injection`` in the survey's output directory holds the results:
         ``report.html``, ``injection.json``, ``injected.ecsv``, ``completeness.ecsv``,
-        ``classification.ecsv``, ``photometry.ecsv``, ``positions.ecsv`` and ``purity.ecsv``.
+        ``classification.ecsv``, ``photometry.ecsv``, ``positions.ecsv`` and ``purity.ecsv``. Every
+        round is kept in ``rounds`` there as soon as it is done: the same call after an interruption does
+        the others only, and one with more rounds adds to them.
 
     Raises
     ------
@@ -157,12 +166,13 @@ def inject_survey(
     directory = RunDirectory(Path(config.output.directory), config.name)
     with directory.locked():
         tell = progress or _silent
+        folder = directory.path / "injection"
         template = _Job(fields[0], config, 1, density, magnitudes, like, seeing, seed)
-        results, failures = _work(fields, template, rounds, client, tell)
+        jobs = _with_keys(fields, template, folder / "rounds")
+        results, failures = _work(jobs, rounds, client, tell)
         failures = list(dict.fromkeys(failures))
         for failure in failures:
             logger.warning("%s", failure)
-        folder = directory.path / "injection"
         if not any(made for _, made in results):
             return InjectionSummary(folder, failures=failures, seconds=perf_counter() - begin)
         tell(1, 1, "writing the report")
@@ -173,6 +183,8 @@ def inject_survey(
         }  # fmt: skip
         record = _record(config, recovery, settings, failures, started, perf_counter() - begin)
         files = _write(folder, recovery, record)
+        if not config.output.keep_tiles:
+            shutil.rmtree(folder / "rounds", ignore_errors=True)
     return InjectionSummary(folder, files, recovery, failures, perf_counter() - begin)
 
 
@@ -215,6 +227,23 @@ def _chosen(fields: Sequence[Field], name: str | None, n: int | None, seed: int)
     return [fields[i] for i in np.sort(drawn)]
 
 
+def _with_keys(fields: Sequence[Field], template: _Job, folder: Path) -> list[_Job]:
+    """A job for each field, with the key of its content: a round is kept as long as nothing of it changes."""
+    hashes = hash_files([path for one in fields for path in one.files], {})
+    settings = {
+        "code": version("astrogalaxy"), "config": template.config.science_digest(),
+        "weights": load_weights(template.config.detection.model).card.model_dump(mode="json"),
+        "density": template.density, "magnitudes": template.magnitudes, "like": dict(template.like or {}),
+        "seeing": template.seeing, "seed": template.seed,
+    }  # fmt: skip
+    jobs = []
+    for one in fields:
+        job = replace(template, field=one)
+        content = {**settings, "inputs": [hashes.get(path, "") for path in one.files], "field": job.name}
+        jobs.append(replace(job, folder=folder / (safe_name(job.name)), key=sha256(content)))
+    return jobs
+
+
 # -- on the workers --------------------------------------------------------------------------------
 
 
@@ -234,13 +263,18 @@ def _round(job: _Job, base: Baseline, number: int) -> Round | Failure:
     """Inject once."""
     with warnings.catch_warnings(action="ignore"):
         try:
+            kept = read_round(job.folder, job.key, number)
+            if kept is not None:
+                return kept
             image, known = _opened(job)
             if image is None:
                 return known[-1]
-            return recover_round(
+            made = recover_round(
                 image, base, _detector(job, image),
                 number=number, density=job.density, magnitudes=job.magnitudes, seed=job.seed,
             )  # fmt: skip
+            write_round(job.folder, job.key, made)
+            return made  # noqa: TRY300 (what is raised above is a failure)
         except Exception as error:  # noqa: BLE001
             return _failure(job, error)
 
@@ -278,16 +312,16 @@ def _detector(job: _Job, image: Image) -> Callable[[Image], SourceCatalog]:
 
 
 def _work(
-    fields: Sequence[Field], template: _Job, rounds: int, client: Client | None, progress: Progress
+    jobs: Sequence[_Job], rounds: int, client: Client | None, progress: Progress
 ) -> tuple[list[tuple[Baseline, list[Round]]], list[Failure]]:
     """Look at every field, then inject into it, on the survey's workers."""
-    total, done = len(fields) * (rounds + 1), 0
+    total, done = len(jobs) * (rounds + 1), 0
     bases: dict[str, Baseline] = {}
     made: dict[str, list[Round]] = {}
     failures: list[Failure] = []
     progress(0, total, "starting")
-    with hired(template.config.compute, tasks=len(fields) * rounds, client=client) as crew:
-        jobs = [replace(template, field=one, threads=crew.threads) for one in fields]
+    with hired(jobs[0].config.compute, tasks=len(jobs) * rounds, client=client) as crew:
+        jobs = [replace(job, threads=crew.threads) for job in jobs]
         for job, number, answer in _answers(crew, jobs, rounds, bases):
             done += 1
             if number is None:
@@ -301,7 +335,7 @@ def _work(
                 made.setdefault(job.name, []).append(answer)
             progress(done, total, job.name)
     _OPEN.clear()
-    ordered = [name for name in (field.name or "field" for field in fields) if name in bases]
+    ordered = [job.name for job in jobs if job.name in bases]
     return [(bases[name], sorted(made.get(name, []), key=lambda one: one.number)) for name in ordered], failures
 
 

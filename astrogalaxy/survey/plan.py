@@ -16,10 +16,10 @@ from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Image, Tile, plan_tiles
 from astrogalaxy.images.fields import Field, find_fields, open_field
-from astrogalaxy.models import Weights
+from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.failures import Failure
 
-__all__ = ["FieldPlan", "Plan", "hash_files", "make_plan", "open_bands", "tiles_of"]
+__all__ = ["FieldPlan", "Plan", "hash_files", "make_plan", "open_bands", "tile_memory", "tiles_of"]
 
 # Version of what a shard holds: a change here makes every earlier shard stale.
 _SHARD_FORMAT = 1
@@ -117,6 +117,9 @@ def make_plan(
         "format": _SHARD_FORMAT, "code": version("astrogalaxy"), "config": config.science_digest(),
         "weights": weights.card.sha256, "calibration": weights.card.model_dump(mode="json")["calibration"],
     }  # fmt: skip
+    if config.morphology.model is not None:
+        classifier = load_classifier(config.morphology.model).card
+        settings["classifier"] = f"{classifier.sha256} {classifier.temperature}"
     failures: list[Failure] = []
     fields = [_plan_field(f, config, memory, hashes, settings, failures) for f in found]
     return Plan(fields, failures)
@@ -198,6 +201,11 @@ def _tile_size(config: SurveyConfig, memory: float) -> int:
     per_pixel = _BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * len(config.images.bands)
     side = np.sqrt(max(memory - _BASE_BYTES, 1.0) / per_pixel)
     return int(np.clip(side // 32 * 32, _SMALLEST_TILE, _LARGEST_TILE))
+
+
+def tile_memory(shape: tuple[int, int], bands: int) -> float:
+    """Bytes that a worker needs at most for a tile of some rows and columns, what it needs in any case included."""
+    return _BASE_BYTES + shape[0] * shape[1] * (_BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * bands)
 
 
 def _overlap(config: SurveyConfig, pixel_scale: float) -> int:

@@ -15,27 +15,15 @@ from numpy.typing import NDArray
 from astrogalaxy.errors import RunError
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images import Aligned, Section
+from astrogalaxy.images.picture import BAD, Bools, Floats, Picture, binned, colours
 
 __all__ = ["BAD", "Detail", "Preview", "StoredPreviews", "assemble", "make_preview", "preview_step"]
 
 logger = logging.getLogger(__name__)
 
-Floats = NDArray[np.float32]
-Bools = NDArray[np.bool_]
-Picture = NDArray[np.uint8]
-
-#: Colour of pixels without data, a dull brown that no sky has.
-BAD = (66, 56, 50)
 # Stripes of a part of a field that has no preview at all, such as a failed tile.
 _MISSING = ((46, 42, 40), (74, 66, 60))
 _STRIPE = 6
-# Significance of a preview's pixel at which the stretch turns from linear to logarithmic, and that of white.
-_SOFT, _WHITE = 2.5, 700.0
-# Level of the sky, so that the noise shows on both sides of it.
-_SKY = 0.13
-# Colours fade into grey below the first significance, where they would be those of the noise, and
-# into white above the second, where the bands saturate. In between they are this much as strong as measured.
-_COLOURFUL, _BLINDING, _VIVID = 4.0, 1500.0, 0.8
 # Peaks above this significance are counted as sources, to find the part that is worth a detail.
 _SOURCE = 5.0
 # Of the parts of a tile, the detail shows the one that holds more sources than this share of them.
@@ -252,12 +240,12 @@ def make_preview(aligned: Aligned, core: Section, *, step: int, detail: int = 28
         raise ValueError(msg)
     x0, y0 = -(-core.x0 // step) * step, -(-core.y0 // step) * step
     blocks = Section(x0, max(core.x1, x0), y0, max(core.y1, y0))
-    snr, bad = _binned(aligned, blocks, step)
+    snr, bad = binned(aligned, blocks, step)
     part = None
     if detail > 0 and step > 1 and min(core.shape) > 0:
         where = _typical(snr, blocks, core, step, detail)
-        part = Detail(_colours(*_binned(aligned, where, 1)), where.x0, where.y0)
-    return Preview(_colours(snr, bad), x0, y0, step, part)
+        part = Detail(colours(*binned(aligned, where, 1)), where.x0, where.y0)
+    return Preview(colours(snr, bad), x0, y0, step, part)
 
 
 def assemble(previews: Sequence[Preview], shape: tuple[int, int]) -> Picture:
@@ -305,79 +293,6 @@ def _picture(array: NDArray[np.generic]) -> Picture:
         msg = f"shape {array.shape} and type {array.dtype} are not those of a picture"
         raise ValueError(msg)
     return array
-
-
-def _binned(aligned: Aligned, blocks: Section, step: int) -> tuple[Floats, Bools]:
-    """Mean over blocks of pixels, in units of the noise of that mean; 0 where bad.
-
-    The last blocks may reach over the section's end; there is less to average then.
-    """
-    (ny, nx), section = blocks.shape, aligned.section
-    rows, columns = -(-ny // step), -(-nx // step)
-    reach = Section(blocks.x0, blocks.x0 + columns * step, blocks.y0, blocks.y0 + rows * step)
-    cut = Section(reach.x0, min(reach.x1, section.x1), reach.y0, min(reach.y1, section.y1))
-    rows_cut = slice(cut.y0 - section.y0, cut.y1 - section.y0)
-    where = (slice(None), rows_cut, slice(cut.x0 - section.x0, cut.x1 - section.x0))
-    snr, bad = aligned.snr[where], aligned.bad[where]
-    if step == 1:
-        return snr, bad
-    good = _block_sums((~bad).astype(np.float32), rows, columns, step)
-    total = _block_sums(snr, rows, columns, step)
-    few = good <= 0.25 * step * step
-    # the mean times step, not times the root of the good pixels: light keeps its brightness at holes
-    return np.where(few, 0, total * step / np.maximum(good, 1)).astype(np.float32), few
-
-
-def _block_sums(cube: Floats, rows: int, columns: int, step: int) -> Floats:
-    """Sums over blocks of step x step pixels; what is missing at the far ends counts as 0."""
-    n, ny, nx = cube.shape
-    by_row = np.zeros((n, rows, nx), dtype=np.float32)
-    for j in range(min(step, ny)):
-        lines = cube[:, j::step]
-        by_row[:, : lines.shape[1]] += lines
-    sums = np.zeros((n, rows, columns), dtype=np.float32)
-    for i in range(min(step, nx)):
-        lines = by_row[:, :, i::step]
-        sums[:, :, : lines.shape[2]] += lines
-    return sums
-
-
-def _channels(snr: Floats, bad: Bools) -> tuple[Floats, Bools]:
-    """Red, green and blue out of bands that go from blue to red, each with a noise of 1."""
-    n = len(snr)
-    if n <= 2:
-        groups = [[n - 1], list(range(n)), [0]]
-    else:
-        # the reddest and the bluest bands are the shallow ones of most surveys: they are put together
-        red, green = -(-n // 3), n // 3
-        blue = n - red - green
-        groups = [list(range(n - red, n)), list(range(blue, n - red)), list(range(blue))]
-    values, missing = [], []
-    for group in groups:
-        good = np.sum(~bad[group], axis=0, dtype=np.float32)
-        # signal adds up, noise in squares; but the green of two bands lies between them
-        power = 1.0 if n == 2 else 0.5
-        values.append(snr[group].sum(axis=0) / np.maximum(good, 1) ** power)
-        missing.append(good == 0)
-    return np.array(values, dtype=np.float32), np.array(missing)
-
-
-def _colours(snr: Floats, bad: Bools) -> Picture:
-    """Stretch bands in units of noise into a colour picture."""
-    channels, missing = _channels(snr, bad)
-    there = np.sum(~missing, axis=0, dtype=np.float32)
-    light = channels.sum(axis=0) / np.maximum(there, 1)
-    channels = np.where(missing, light, channels)
-    faint = np.maximum(np.abs(light), 1e-3)
-    vivid = _VIVID / (1 + (_COLOURFUL / faint) ** 2) / (1 + faint / _BLINDING)
-    channels = light + (channels - light) * vivid
-    gain = np.arcsinh(faint / _SOFT) / faint / np.arcsinh(_WHITE / _SOFT)
-    scaled = _SKY + (1 - _SKY) * channels * gain
-    # too bright: all three channels are reduced alike, which keeps the colour
-    scaled /= np.maximum(scaled.max(axis=0), 1.0)
-    picture = (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
-    picture[there == 0] = BAD
-    return np.ascontiguousarray(picture)
 
 
 def _typical(snr: Floats, blocks: Section, core: Section, step: int, side: int) -> Section:

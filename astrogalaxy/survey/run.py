@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,14 +17,18 @@ from typing import TYPE_CHECKING, Any
 
 from astrogalaxy.catalog import SourceCatalog, count_flags, provenance
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.errors import AstrogalaxyError, RunError
-from astrogalaxy.models import WeightCard, Weights, load_weights
+from astrogalaxy.errors import ArchiveError, AstrogalaxyError, ImageError, RunError
+from astrogalaxy.images.fields import find_fields
+from astrogalaxy.models import WeightCard, Weights, load_classifier, load_weights
+from astrogalaxy.progress import Progress, in_notebook, progress_bar
 from astrogalaxy.survey.cluster import Crew, hired, worker_memory
 from astrogalaxy.survey.failures import Failure, write_failures
 from astrogalaxy.survey.merge import TileCatalog, merge_fields, merge_tiles
+from astrogalaxy.survey.notebook import summary_html
 from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan
+from astrogalaxy.survey.products import write_products
 from astrogalaxy.survey.scheduling import work_through
-from astrogalaxy.survey.stages import Stopwatch, classify
+from astrogalaxy.survey.stages import QUALITY, Stopwatch, check_field, classify
 from astrogalaxy.survey.store import RunDirectory
 from astrogalaxy.survey.tasks import TileOutcome, TileTask, forget_fields, read_shard, shard_failures
 
@@ -33,9 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["RunSummary", "execute", "run"]
 
 logger = logging.getLogger(__name__)
-
-#: Called with (tiles done, tiles in all, what happens now).
-Progress = Callable[[int, int, str], None]
 
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -77,12 +79,16 @@ class RunSummary:
             return 1
         return 3 if self.failures else 0
 
+    def _repr_html_(self) -> str:
+        """What was done, with links to the files, for notebooks."""
+        return summary_html(self)
+
 
 def run(
     config: str | Path | SurveyConfig,
     *,
     client: Client | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> SourceCatalog:
     """Run a survey and return its catalogue.
 
@@ -92,8 +98,9 @@ def run(
         The survey.yml.
     client : distributed.Client, optional
         Any Dask client; by default workers are started here, one per core.
-    progress : callable, optional
-        Called with (tiles done, tiles in all, what happens now).
+    progress : callable or bool, optional
+        Called with (tiles done, tiles in all, what happens now). True shows a bar on a terminal or in a
+        notebook, False none; by default there is one in notebooks only.
 
     Returns
     -------
@@ -125,9 +132,12 @@ def execute(
     config: str | Path | SurveyConfig,
     *,
     client: Client | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> RunSummary:
     """Run a survey and say how it went; see `run`."""
+    if progress is None or isinstance(progress, bool):
+        with progress_bar(quiet=not (in_notebook() if progress is None else progress)) as bar:
+            return execute(config, client=client, progress=bar or _silent)
     started = datetime.now(UTC)
     if not isinstance(config, SurveyConfig):
         config = SurveyConfig.read(config)
@@ -135,7 +145,7 @@ def execute(
     directory = RunDirectory(Path(config.output.directory), config.name)
     with directory.locked(), _logged(directory.log):
         logger.info("run %s in %s", config.name, directory.path)
-        return _execute(config, weights, directory, client, progress or _silent, started)
+        return _execute(config, weights, directory, client, progress, started)
 
 
 def _execute(
@@ -147,24 +157,32 @@ def _execute(
     started: datetime,
 ) -> RunSummary:
     watch, begin = Stopwatch(), perf_counter()
+    not_fetched = _fetch(config, progress)
     progress(0, 0, "reading headers")
     plan = make_plan(config, weights, memory=worker_memory(config.compute), known_hashes=_known_hashes(directory))
     for failure in plan.failures:
         logger.warning("%s", failure)
     directory.write_text(directory.path / "survey.yml", config.to_yaml())
     outcomes, crew = _work(plan, config, directory, client, progress)
-    failures = [*plan.failures, *(f for o in outcomes for f in o.failures)]
+    failures = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures)]
     failures = list(dict.fromkeys(failures))
     progress(plan.n_tiles, plan.n_tiles, "merging")
     with watch("merge"):
-        catalog, duplicates = _merge(plan, outcomes, directory, weights.card, config.morphology.min_snr)
+        catalog, duplicates, measured = _merge(plan, outcomes, directory, weights.card, config)
     summary = RunSummary(directory.path, failures=failures, tiles=_by_status(outcomes), seconds=perf_counter() - begin)
     record = _record(config, weights, plan, outcomes, failures, crew, started)
+    if config.morphology.model is not None:
+        classifier = load_classifier(config.morphology.model).card
+        record["classifier"] = {n: getattr(classifier, n) for n in ("name", "version", "sha256", "classes", "metrics")}
+    for entry in record["fields"]:
+        entry["measured"] = measured.get(entry["name"])
     if catalog is not None:
         progress(plan.n_tiles, plan.n_tiles, "writing the catalogue")
         with watch("catalog"):
             catalog.meta = _meta(config, weights, record)
-            files = _write(catalog, config, directory)
+            files, unwritten = write_products(catalog, config, directory, plan, outcomes)
+        failures += unwritten
+        record["failures"] += [asdict(f) for f in unwritten]
         counts = _counts(catalog, duplicates)
         record["counts"] = counts
         summary = RunSummary(directory.path, files, counts, failures, summary.tiles, perf_counter() - begin, catalog)
@@ -173,6 +191,27 @@ def _execute(
         shutil.rmtree(directory.path / "tiles", ignore_errors=True)
     logger.info("finished in %.1f s, exit code %d", summary.seconds, summary.exit_code)
     return summary
+
+
+def _fetch(config: SurveyConfig, progress: Progress) -> list[Failure]:
+    """Bring the images that ``images.archive`` names; what did not come."""
+    if config.images.archive is None:
+        return []
+    from astrogalaxy.images.archives import fetch_survey
+
+    try:
+        summary = fetch_survey(config.images, progress=progress)
+    except ArchiveError as error:
+        try:
+            find_fields(config.images)
+        except ImageError:
+            raise error from None  # there is nothing from before either
+        logger.warning("%s", error)
+        return [Failure("(archive)", "fetch", f"{error}; images of an earlier fetch are used")]
+    losses = summary.losses if summary else []
+    for loss in losses:
+        logger.warning("%s", loss)
+    return [Failure("(archive)", "fetch", str(loss), band=loss.band) for loss in losses]
 
 
 def _work(
@@ -225,9 +264,10 @@ def _log_outcome(outcome: TileOutcome) -> None:
 
 
 def _merge(
-    plan: Plan, outcomes: list[TileOutcome], directory: RunDirectory, card: WeightCard, min_snr: float
-) -> tuple[SourceCatalog | None, int]:
-    """Join each field's tiles, classify its sources, and join the fields."""
+    plan: Plan, outcomes: list[TileOutcome], directory: RunDirectory, card: WeightCard, config: SurveyConfig
+) -> tuple[SourceCatalog | None, int, dict[str, Any]]:
+    """Join each field's tiles, classify its sources, and join the fields; and what each field's stars say of it."""
+    measured: dict[str, Any] = {}
     done = {(o.field, o.tile) for o in outcomes if o.status != "failed"}
     fields = []
     for field_plan in plan.fields:
@@ -243,20 +283,13 @@ def _merge(
             shard.meta.clear()
             tiles.append(TileCatalog(tile, shard))
         if tiles:
-            fields.append(classify(merge_tiles(tiles), card, min_snr=min_snr))
+            catalog = classify(merge_tiles(tiles), card, min_snr=config.morphology.min_snr)
+            measured[field_plan.name] = json.loads(catalog.meta.pop(QUALITY))
+            measured[field_plan.name]["astrometry"] = check_field(catalog, config.astrometry)
+            fields.append(catalog)
     if not fields:
-        return None, 0
-    return merge_fields(fields)
-
-
-def _write(catalog: SourceCatalog, config: SurveyConfig, directory: RunDirectory) -> list[Path]:
-    files = []
-    for format_ in config.output.formats:
-        path = directory.catalog(format_)
-        catalog.write(path, format=format_, overwrite=True)
-        logger.info("wrote %s, %d sources", path, len(catalog))
-        files.append(path)
-    return files
+        return None, 0, measured
+    return *merge_fields(fields), measured
 
 
 def _finish(
@@ -285,6 +318,7 @@ def _finish(
 
 
 def _report(directory: RunDirectory, record: dict[str, Any], catalog: SourceCatalog, plan: Plan) -> None:
+    from astrogalaxy.survey.gallery import Gallery
     from astrogalaxy.survey.preview import StoredPreviews
     from astrogalaxy.survey.report import write_report
 
@@ -293,7 +327,15 @@ def _report(directory: RunDirectory, record: dict[str, Any], catalog: SourceCata
         for field_plan in plan.fields
     }
     previews = StoredPreviews({name: [p for p in files if p.is_file()] for name, files in paths.items()})
-    write_report(directory.report, run=record, catalog=catalog, previews=previews)
+    galleries = [
+        gallery
+        for field_plan in plan.fields
+        for tile in field_plan.tiles
+        if (gallery := Gallery.load(directory.shards(field_plan.name) / f"{tile.name}.gallery.npz"))
+    ]
+    # of an earlier run with a classifier they may still be there
+    gallery = Gallery.join(galleries) if "classifier" in record else None
+    write_report(directory.report, run=record, catalog=catalog, previews=previews, gallery=gallery)
 
 
 def _record(

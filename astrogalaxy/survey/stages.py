@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, flag_bits
+from astrogalaxy.config import AstrometrySection
 from astrogalaxy.detection import Detections, Device, Runtime, find_aligned, open_runtime
 from astrogalaxy.detection.find import check_bands, field_seeing
+from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.images import Aligned, Image, Section, Tile
-from astrogalaxy.measurement import Sources, measure, relative_extent, star_radius
-from astrogalaxy.models import BY_EXTENT, WeightCard
+from astrogalaxy.measurement import Sources, calibrate_field, measure
+from astrogalaxy.measurement.stargalaxy import class_evidence, galaxy_probability
+from astrogalaxy.models import WeightCard
+from astrogalaxy.morphology import Classifier
+from astrogalaxy.survey.cutouts import classify_sources, new_classes
+from astrogalaxy.survey.gallery import Gallery
 
-__all__ = ["Stopwatch", "TileResult", "classify", "detect", "extract"]
+__all__ = ["QUALITY", "Stopwatch", "TileResult", "check_field", "classify", "detect", "extract"]
 
+logger = logging.getLogger(__name__)
+
+#: Key of the header that holds what the field's stars say of it, as JSON.
+QUALITY = "FIELDQ"
 #: A class is given where its probability reaches this; else the source is ``unsure``.
 SURE = 0.6
 #: Smooth or disk is told only of galaxies at least this significant.
@@ -45,10 +58,11 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class TileResult:
-    """What a tile gives: its sources, and the aligned pixels for a preview."""
+    """What a tile gives: its sources, the aligned pixels for a preview, and pictures of classified galaxies."""
 
     catalog: SourceCatalog
     aligned: Aligned
+    gallery: Gallery | None = None
 
 
 def detect(
@@ -56,7 +70,7 @@ def detect(
     *,
     model: str = "default",
     threshold: float | None = None,
-    aperture: float = 3.0,
+    apertures: float | Sequence[float] = 3.0,
     device: Device = "auto",
     threads: int = 0,
 ) -> SourceCatalog:
@@ -70,8 +84,8 @@ def detect(
         Weights: ``default``, a name of ``astrogalaxy weights list``, or a path.
     threshold : float, optional
         Lowest ``det_score`` of a source; the weights' own by default.
-    aperture : float
-        Diameter of the fixed aperture, arcsec.
+    apertures : float or sequence of float
+        Diameters of the fixed apertures, arcsec.
     device : {'auto', 'cpu', 'cuda'}
         Where the network runs.
     threads : int
@@ -103,7 +117,7 @@ def detect(
     runtime = open_runtime(model, device, threads)
     whole = Section.whole(image.shape)
     tile = Tile("whole", whole, whole)
-    found = extract(image, tile, runtime, threshold=threshold, aperture=aperture).catalog
+    found = extract(image, tile, runtime, threshold=threshold, apertures=apertures).catalog
     return classify(found, runtime.weights.card)
 
 
@@ -115,12 +129,15 @@ def extract(
     bands: Sequence[str] = (),
     calibrated: Mapping[str, bool] | None = None,
     threshold: float | None = None,
-    aperture: float = 3.0,
+    apertures: float | Sequence[float] = 3.0,
+    classifier: Classifier | None = None,
+    min_snr: float = MORPHOLOGY_SNR,
     watch: Stopwatch | None = None,
 ) -> TileResult:
     """Find and measure the sources of a tile.
 
-    Probabilities are those of the network alone; `classify` completes them, field by field.
+    Probabilities are those of the network alone, and ``flux_apcor`` is not yet corrected; `classify` completes them,
+    field by field.
 
     Parameters
     ----------
@@ -135,10 +152,14 @@ def extract(
         Bands of the survey; those that the image lacks get NaN columns and a flag.
     calibrated : mapping of str to bool, optional
         Which of them have a zero point; by default as in the image.
-    threshold, aperture
+    threshold, apertures
         See `detect`.
+    classifier : Classifier, optional
+        Adds the probabilities of its classes.
+    min_snr : float
+        Lowest signal to noise of what it classifies.
     watch : Stopwatch, optional
-        Takes the time of the stages ``read``, ``detect`` and ``measure``.
+        Takes the time of the stages ``read``, ``detect``, ``measure`` and ``morphology``.
 
     Returns
     -------
@@ -155,10 +176,20 @@ def extract(
     with watch("measure"):
         boxes = (found.x_min, found.x_max, found.y_min, found.y_max)
         sources = Sources(found.x, found.y, *boxes)
-        measured = measure(image, sources, section=tile.outer, aperture=aperture)
+        measured = measure(image, sources, section=tile.outer, apertures=apertures)
         mine = tile.core.grow(int(np.ceil(_SHARED_EDGE))).contains(found.x, found.y)
-        catalog = _catalog(image, found, measured, mine, card, bands or tuple(image.bands), calibrated)
-    return TileResult(catalog, aligned)
+        catalog = _catalog(
+            image, found, measured, mine, card, bands or tuple(image.bands), calibrated, np.size(apertures),
+            classes=new_classes(classifier.classes) if classifier else (),
+        )  # fmt: skip
+    gallery = None
+    if classifier is not None:
+        with watch("morphology"):
+            seen = classify_sources(image, aligned, classifier, catalog, min_snr=min_snr)
+            for name, values in seen.columns(classifier.classes, len(catalog)).items():
+                catalog[name][seen.rows] = values[seen.rows]
+            gallery = Gallery.of(seen, classifier.classes)
+    return TileResult(catalog, aligned, gallery)
 
 
 def _catalog(
@@ -169,6 +200,9 @@ def _catalog(
     card: WeightCard,
     bands: Sequence[str],
     calibrated: Mapping[str, bool] | None,
+    n_apertures: int,
+    *,
+    classes: Sequence[str] = (),
 ) -> SourceCatalog:
     columns: dict[str, object] = {name: values[mine] for name, values in measured.items()}
     found = found.take(mine)
@@ -179,7 +213,10 @@ def _catalog(
     columns["field"] = np.full(len(found), image.name)
     columns["flags"] = np.asarray(columns["flags"]) | _image_flags(image, card, bands)
     known = calibrated or {name: band.zeropoint is not None for name, band in image.bands.items()}
-    catalog = SourceCatalog.from_columns(columns, bands=bands, calibrated={name for name in bands if known.get(name)})
+    with_unit = {name for name in bands if known.get(name)}
+    catalog = SourceCatalog.from_columns(
+        columns, bands=bands, calibrated=with_unit, apertures=n_apertures, classes=classes
+    )
     return catalog[np.lexsort([catalog["x"], catalog["y"]])]
 
 
@@ -187,14 +224,17 @@ def classify(catalog: SourceCatalog, card: WeightCard, *, min_snr: float = MORPH
     """Complete the probabilities of a field's sources, and name their classes.
 
     The network judges the width of a source against the few stars that it happens to see around
-    it. The measured half-light radius over that of the clear stars of the whole field says it
-    better; both go into one calibrated probability, of sources that stand alone, where the field
-    has stars enough.
+    it. The spread beyond the field's point spread, and the half-light radius over that of the
+    field's clear stars, say it better; all go into one calibrated probability where the field has
+    stars enough (`~astrogalaxy.measurement.stargalaxy.galaxy_probability`).
 
     ``class`` is star or galaxy where that is at least 0.6 probable, else ``unsure``. Morphology
     is told of what is more probably a galaxy than a star: smooth or disk where that is at least
     0.6 probable and the signal to noise at least ``min_snr``, else ``unsure``. Of stars it is empty and
     its probabilities are NaN.
+
+    The stars then correct the fluxes of the small aperture, and take the seeing out of sizes
+    (`astrogalaxy.measurement.calibrate_field`).
 
     Parameters
     ----------
@@ -211,7 +251,7 @@ def classify(catalog: SourceCatalog, card: WeightCard, *, min_snr: float = MORPH
         A copy.
     """
     result = catalog.copy()
-    p_galaxy = _with_extent(catalog, card)
+    p_galaxy = galaxy_probability(class_evidence(catalog["p_galaxy"], catalog), card.calibration)
     # in place: a column keeps its type, unit and UCD
     result["p_galaxy"][:], result["p_star"][:] = p_galaxy, 1 - p_galaxy
     galaxy = p_galaxy >= 0.5
@@ -221,22 +261,39 @@ def classify(catalog: SourceCatalog, card: WeightCard, *, min_snr: float = MORPH
     smooth, disk = np.asarray(catalog["p_smooth"]), np.asarray(catalog["p_disk"])
     shapes = [~galaxy, clear & (smooth >= SURE), clear & (disk >= SURE)]
     result["morphology"][:] = np.select(shapes, ["", "smooth", "disk"], "unsure")
-    for name, values in (("p_smooth", smooth), ("p_disk", disk)):
-        result[name][:] = np.where(galaxy, values, np.nan)
+    for name in ("p_smooth", "p_disk", *(f"p_{name}" for name in catalog.classes)):
+        result[name][:] = np.where(galaxy, np.asarray(catalog[name]), np.nan)
+    result.meta[QUALITY] = json.dumps(calibrate_field(result).to_dict())
     return result
 
 
-def _with_extent(catalog: SourceCatalog, card: WeightCard) -> NDArray[np.float64]:
-    """Probability of a galaxy from the network's and, where it is known, the extent."""
-    p = np.clip(np.asarray(catalog["p_galaxy"], dtype=float), 1e-6, 1 - 1e-6)
-    radius, snr = np.asarray(catalog["half_light_radius"], float), np.asarray(catalog["snr"], float)
-    ruler = star_radius(radius, snr, 1 - p, np.asarray(catalog["flags"]))
-    calibration = card.calibration.get(BY_EXTENT)
-    if calibration is None or not np.isfinite(ruler):
-        return p
-    extent = relative_extent(radius, ruler, flags=catalog["flags"])
-    combined = calibration.probability(np.log(p / (1 - p)), np.nan_to_num(snr), extent)
-    return np.where(np.isfinite(extent), combined, p)
+def check_field(catalog: SourceCatalog, settings: AstrometrySection) -> dict[str, Any] | None:
+    """Check a field's positions against an external catalogue, and correct them where that is asked for, in place.
+
+    Returns
+    -------
+    dict or None
+        The offsets, for the record; None where no check is wanted. An archive that does not answer ends no run: its
+        error stands there.
+    """
+    if settings.check is None:
+        return None
+    from astrogalaxy.measurement import astrometry
+
+    try:
+        gaia = settings.check == astrometry.GAIA
+        reference = astrometry.gaia_positions(catalog) if gaia else astrometry.read_positions(settings.check)
+    except (ArchiveError, ConfigError) as error:
+        logger.warning("%s", error)
+        return {"reference": settings.check, "error": str(error)}
+    check = astrometry.check_positions(catalog, reference, name=settings.check)
+    logger.info(
+        "positions minus %s: %.3f +- %.3f arcsec in ra, %.3f +- %.3f in dec, %d matches",
+        check.reference, check.ra, check.ra_err, check.dec, check.dec_err, check.matches,
+    )  # fmt: skip
+    if settings.apply:
+        astrometry.shift_positions(catalog, check)
+    return {**check.to_dict(), "applied": settings.apply and check.known}
 
 
 def _image_flags(image: Image, card: WeightCard, bands: Sequence[str]) -> int:

@@ -14,8 +14,14 @@ from typing import Any
 
 from astrogalaxy.errors import RunError
 from astrogalaxy.files import atomic_path
+from astrogalaxy.formats import FORMATS
 
-__all__ = ["RunDirectory"]
+__all__ = ["RunDirectory", "safe_name"]
+
+
+def safe_name(field: str) -> str:
+    """A field's name as that of a folder: it comes from a file's name, and must not lead out of the directory."""
+    return re.sub(r"[^\w.+-]", "_", field).lstrip(".") or "field"
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,11 @@ class RunDirectory:
 
     def catalog(self, format_: str) -> Path:
         """The catalogue in one of its formats."""
-        return self.path / f"{self.name}.{ {'fits': 'fits', 'votable': 'vot'}[format_] }"
+        return self.path / f"{self.name}{FORMATS[format_].suffix}"
 
     def shards(self, field: str) -> Path:
         """Folder of a field's shards; made when asked for."""
-        # a field's name comes from a file's name: it must not lead out of the directory
-        safe = re.sub(r"[^\w.+-]", "_", field).lstrip(".") or "field"
-        folder = self.path / "tiles" / safe
+        folder = self.path / "tiles" / safe_name(field)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 

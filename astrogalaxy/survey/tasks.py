@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from astrogalaxy.catalog import SourceCatalog
-from astrogalaxy.config import SurveyConfig
+from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.detection import Device, open_runtime
 from astrogalaxy.errors import AstrogalaxyError, ImageError
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images import Image, Mesh, Tile
 from astrogalaxy.images.fields import Field
+from astrogalaxy.measurement import field_conditions, restore_conditions
+from astrogalaxy.morphology import open_classifier
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.plan import open_bands
 from astrogalaxy.survey.preview import make_preview, preview_step
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 # A process keeps the field that it worked on last: its next tile is probably of the same.
 _OPEN: OrderedDict[tuple[str, ...], tuple[Image | None, list[Failure]]] = OrderedDict()
 _KEEP_OPEN = 1
+# Name under which what measurement knows of a band's stars and noise is kept beside its sky.
+CONDITIONS = "conditions"
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,11 @@ class TileTask:
         """Where the tile's picture goes."""
         return self.folder / f"{self.tile.name}.preview.npz"
 
+    @property
+    def gallery(self) -> Path:
+        """Where the pictures of the tile's classified galaxies go."""
+        return self.folder / f"{self.tile.name}.gallery.npz"
+
 
 @dataclass(frozen=True)
 class TileOutcome:
@@ -104,7 +113,7 @@ class TileOutcome:
 
 
 def measure_sky(task: TileTask) -> None:
-    """Measure background and noise of a field's bands, and its seeing, once, for all its tiles.
+    """Measure background and noise of a field's bands, its stars and seeing, once, for all its tiles.
 
     What cannot be read is found again, and reported, by the tiles.
     """
@@ -117,6 +126,8 @@ def measure_sky(task: TileTask) -> None:
                 for name, values in opened.mesh.to_arrays().items()
             }
             arrays["seeing"] = np.array(image.bands[image.reference].seeing)
+            for band, values in field_conditions(image).items():
+                arrays[f"{band}.{CONDITIONS}"] = values
             with atomic_path(task.sky) as path:
                 np.savez(path, **arrays)
 
@@ -157,6 +168,8 @@ def _make_shard(task: TileTask, image: Image, known: list[Failure], watch: Stopw
     with watch("write"):
         step = preview_step(image.shape)
         make_preview(result.aligned, task.tile.core, step=step).save(task.preview)
+        if result.gallery is not None:
+            result.gallery.save(task.gallery)
         result.catalog.meta["TILEKEY"] = task.key
         # a rerun that keeps this tile must still say what it lacks
         result.catalog.meta["TILEFAIL"] = json.dumps([asdict(failure) for failure in known])
@@ -193,16 +206,17 @@ def find_in_tile(
         bands=config.images.bands,
         calibrated=dict.fromkeys(config.images.bands, config.images.zeropoint is not None),
         threshold=None if threshold == "default" else threshold,
-        aperture=_arcsec(config, image.pixel_scale),
+        apertures=_arcsec(config, image.pixel_scale),
+        classifier=open_classifier(config.morphology.model, threads=threads) if config.morphology.model else None,
+        min_snr=config.morphology.min_snr,
         watch=watch,
     )  # fmt: skip
 
 
-def _arcsec(config: SurveyConfig, pixel_scale: float) -> float:
-    aperture = config.measurement.aperture
-    if str(aperture.unit) in {"pix", "pixel"}:
-        return float(aperture.value * pixel_scale)
-    return float(aperture.to_value("arcsec"))
+def _arcsec(config: SurveyConfig, pixel_scale: float) -> list[float]:
+    """Diameters of the fixed apertures; without a scale they are not used."""
+    scale = pixel_scale if np.isfinite(pixel_scale) else 1.0
+    return [length_in_pixels(length, scale) * scale for length in config.measurement.apertures]
 
 
 def _open(task: TileTask) -> tuple[Image | None, list[Failure]]:
@@ -265,8 +279,11 @@ def _restore_sky(path: Path, image: Image) -> None:
     with np.load(path, allow_pickle=False) as stored:
         for band, opened in image.bands.items():
             arrays = {n.split(".", 1)[1]: stored[n] for n in stored.files if n.startswith(f"{band}.")}
+            conditions = arrays.pop(CONDITIONS, None)
             if arrays:
                 opened.mesh = Mesh.from_arrays(arrays)
+            if conditions is not None:
+                restore_conditions(opened, conditions)
         image.bands[image.reference].seeing = float(stored["seeing"])
 
 

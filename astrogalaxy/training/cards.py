@@ -45,6 +45,7 @@ def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
         levels=recipe.model.levels,
         inputs=recipe.model.inputs,
         seeing_input=recipe.model.seeing,
+        one_cell=recipe.model.one_cell,
         bands="1 to N bands by order of wavelength; more than the input channels are summed in groups",
         max_bands=64,
         normalisation=f"asinh((pixel - background) / noise / {STRETCH:g})",
@@ -72,7 +73,7 @@ def start_weights(recipe: RecipeConfig) -> Weights | None:
         If there are none of the name or path.
     """
     start = recipe.model.start
-    if start is None:
+    if start is None or recipe.model.from_photographs:
         return None
     trained = Path(recipe.output.directory) / start / f"{start}.safetensors"
     return load_weights(str(trained) if trained.is_file() else start)
@@ -98,6 +99,8 @@ def _data(recipe: RecipeConfig) -> tuple[str, ...]:
     """What was trained on, for the card."""
     data = recipe.data
     lines = []
+    if recipe.model.from_photographs:
+        lines.append(f"went on from {Path(str(recipe.model.start)).name}, a YOLOX trained on photographs")
     if data.simulation:
         lines.append(f"{data.simulation.scenes} GalSim scenes like {', '.join(data.simulation.surveys)}")
     lines += [f"sources injected into {Path(str(sky.images.path)).name}" for sky in data.sky]

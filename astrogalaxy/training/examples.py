@@ -14,7 +14,7 @@ from astrogalaxy.images import Image
 from astrogalaxy.simulation import Scene
 from astrogalaxy.simulation.render import star_size
 
-__all__ = ["SOURCE_DTYPE", "Example", "example_from_scene", "sources_array"]
+__all__ = ["SOURCE_DTYPE", "Example", "example_from_scene", "scene_image", "sources_array", "truth_sources"]
 
 #: One source of an example. Boxes in 0-based pixels; ``galaxy`` and ``disk`` are
 #: probabilities, NaN where unknown; ``snr`` NaN where unknown.
@@ -73,15 +73,19 @@ def sources_array(**columns: object) -> NDArray[np.void]:
 
 def example_from_scene(scene: Scene, *, name: str = "") -> Example:
     """Reduce a simulated scene exactly as a survey's images are reduced."""
-    image = Image.read(
-        {band: (scene.images[band], scene.wcs[band]) for band in scene.images},
-        reference=scene.reference,
-    )
-    snr = image.aligned().snr
+    snr = scene_image(scene).aligned().snr
     seeing = float(np.mean(list(scene.conditions.seeing.values())))
     # as it would be measured with stars enough: a small scene often has too few
     stars = star_size(scene.conditions, scene.reference, scene.profile.pixel_scale)
     return Example(_half(snr), truth_sources(scene.truth, seeing), name, stars)
+
+
+def scene_image(scene: Scene) -> Image:
+    """A simulated scene as a survey's images are opened."""
+    return Image.read(
+        {band: (scene.images[band], scene.wcs[band]) for band in scene.images},
+        reference=scene.reference,
+    )
 
 
 def truth_sources(truth: Table, seeing: float) -> NDArray[np.void]:

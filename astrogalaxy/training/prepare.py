@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astrogalaxy._config_schema import sha256
 from astrogalaxy.config import ImagesSection, LabelsSection, RecipeConfig, SimulationSection, SkySection
@@ -21,15 +22,15 @@ from astrogalaxy.datasets.galaxyzoo import GalaxyCutout, read_galaxy_zoo2
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.files import atomic_path
-from astrogalaxy.images import Section
+from astrogalaxy.images import Image, Section
 from astrogalaxy.images.fields import Field, find_fields, open_field
-from astrogalaxy.simulation import PROFILES, simulate_scene, vary
+from astrogalaxy.simulation import PROFILES, Scene, simulate_scene, vary
 from astrogalaxy.simulation.profiles import SurveyProfile
-from astrogalaxy.training.examples import example_from_scene
+from astrogalaxy.training.examples import example_from_scene, scene_image, truth_sources
 from astrogalaxy.training.fields import injected_example, label_bounds, labelled_example, read_labels
 from astrogalaxy.training.stamps import paste_galaxies
 
-__all__ = ["Prepared", "plan_examples", "prepare"]
+__all__ = ["Prepared", "plan_examples", "prepare", "unseen_images"]
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,8 @@ def _check_names(recipe: RecipeConfig) -> None:
             raise ConfigError(msg)
     files = [(f"data.labels[{i}].truth", labels.truth) for i, labels in enumerate(data.labels)]
     files += [(f"data.labels[{i}].split", labels.split) for i, labels in enumerate(data.labels) if labels.split]
+    if recipe.model.from_photographs:
+        files.append(("model.start", str(recipe.model.start)))
     if data.stamps:
         files.append(("data.stamps.folder", str(Path(data.stamps.folder) / "labels.csv")))
     for key, path in files:
@@ -133,7 +136,12 @@ def _labelled_field(labels: LabelsSection, key: str) -> Field:
 
 
 def prepare(
-    recipe: RecipeConfig, folder: Path, *, workers: int, progress: Callable[[int, int], None] | None = None
+    recipe: RecipeConfig,
+    folder: Path,
+    *,
+    workers: int,
+    kinds: Collection[str] = _FIRST_SEED.keys() | {"labels", "held"},
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Prepared]:
     """Make the examples that are not there yet.
 
@@ -145,13 +153,15 @@ def prepare(
         Where the examples are kept.
     workers : int
         Processes; none are started for 0 or 1.
+    kinds : collection of str
+        Which kinds of examples; see `Prepared`.
     progress : callable, optional
         Called with (done, all).
 
     Returns
     -------
     list of Prepared
-        All examples of the recipe.
+        All examples of these kinds.
 
     Raises
     ------
@@ -163,7 +173,7 @@ def prepare(
     Examples in the folder that were made with other settings (seed or data; not their number
     or weight) are removed.
     """
-    plan = plan_examples(recipe)
+    plan = [item for item in plan_examples(recipe) if item.kind in kinds]
     folder.mkdir(parents=True, exist_ok=True)
     _forget_others(recipe, folder)
     todo = [item for item in plan if not (folder / f"{item.name}.npy").exists()]
@@ -222,18 +232,49 @@ def _make(recipe: RecipeConfig, folder: Path, item: Prepared) -> None:
 
 
 def _scene(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
-    seeds = np.random.SeedSequence([recipe.seed, _FIRST_SEED[item.kind] + item.index]).spawn(3)
-    rng = np.random.default_rng(seeds[0])
     simulation = recipe.data.simulation
     if simulation is None:
         return
-    profile = _draw_profile(simulation, rng)
-    scene = simulate_scene(profile, size=simulation.size, seed=seeds[1])
+    scene, rng, seed = _simulated(recipe.seed, simulation, item.kind, item.index)
     example = example_from_scene(scene, name=item.name)
     cutouts = _cutouts(recipe, item.kind, rng)
     if cutouts:
-        example = paste_galaxies(example, cutouts, seed=seeds[2])
+        example = paste_galaxies(example, cutouts, seed=seed)
     example.save(folder)
+
+
+def _simulated(
+    seed: int, simulation: SimulationSection, kind: str, index: int
+) -> tuple[Scene, np.random.Generator, np.random.SeedSequence]:
+    """A scene, and what its example draws from then on."""
+    seeds = np.random.SeedSequence([seed, _FIRST_SEED[kind] + index]).spawn(3)
+    rng = np.random.default_rng(seeds[0])
+    profile = _draw_profile(simulation, rng)
+    return simulate_scene(profile, size=simulation.size, seed=seeds[1]), rng, seeds[2]
+
+
+def unseen_images(recipe: RecipeConfig) -> Iterator[tuple[Image, NDArray[np.void]]]:
+    """Simulated scenes that are not trained on, as images: those of the examples, without pasted galaxies.
+
+    An example holds bands on one grid; what is measured is measured on the pixels of each band.
+
+    Parameters
+    ----------
+    recipe : RecipeConfig
+        None come where it has no simulation.
+
+    Yields
+    ------
+    image : Image
+    sources : ndarray
+        Records of `~astrogalaxy.training.examples.SOURCE_DTYPE`.
+    """
+    simulation = recipe.data.simulation
+    if simulation is None:
+        return
+    for index in range(simulation.validation):
+        scene, _, _ = _simulated(recipe.seed, simulation, "val", index)
+        yield scene_image(scene), truth_sources(scene.truth, float(np.mean(list(scene.conditions.seeing.values()))))
 
 
 def _draw_profile(simulation: SimulationSection, rng: np.random.Generator) -> SurveyProfile:

@@ -8,7 +8,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -28,23 +28,25 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
 
-from astrogalaxy.config import RecipeConfig
+from astrogalaxy.config import ModelSection, RecipeConfig
 from astrogalaxy.detection.export import network_from_tensors, network_graph, network_tensors
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation.calibration import CalibrationResult, calibrate
 from astrogalaxy.files import atomic_path
-from astrogalaxy.models import Architecture, Weights, save_weights
+from astrogalaxy.models import Architecture, WeightCard, Weights, save_weights
+from astrogalaxy.training.allocator import keep_freed_memory
 from astrogalaxy.training.cards import draft_card, start_weights
 from astrogalaxy.training.crops import Batch
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.loaders import TrainingData
 from astrogalaxy.training.module import AstroYoloTrainer
-from astrogalaxy.training.prepare import prepare
+from astrogalaxy.training.photographs import start_from_photographs
+from astrogalaxy.training.prepare import prepare, unseen_images
 from astrogalaxy.training.schedule import Phase, Schedule
 from astrogalaxy.training.sets import prepare_sets
 
-__all__ = ["Trained", "finish", "train"]
+__all__ = ["Trained", "finish", "recalibrate", "train"]
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +119,7 @@ def train(
     RunError
         If the checkpoint cannot be read.
     """
+    keep_freed_memory()
     folder = Path(recipe.output.directory) / recipe.name
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "recipe.yml") as path:
@@ -136,7 +139,7 @@ def train(
     seed = recipe.seed + rank_zero_only.rank * _PROCESS_SEED
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     module = AstroYoloTrainer(
-        Architecture(recipe.model.size, tuple(recipe.model.levels), recipe.model.inputs, recipe.model.seeing),
+        _architecture(recipe.model),
         steps=settings.steps,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -148,6 +151,11 @@ def train(
     older = start_weights(recipe)
     if older is not None and not start:
         _go_on_from(module.network, older)
+    if recipe.model.from_photographs and not start:
+        sample = data.loader(_taking_turns(recipe), seed=recipe.seed + _NORMALISATION_SEED)
+        images = torch.cat([batch.image for batch in islice(sample, len(recipe.data.sets))])
+        taken = start_from_photographs(module.network, str(recipe.model.start), images)
+        logger.info("%s: %d convolutions taken over", recipe.model.start, taken)
     # a run that goes on from a step must not see the first crops again
     crops = data.loader(schedule, seed=seed + start, start=start, workers=settings.workers)
     unseen = data.loader(_taking_turns(recipe), seed=seed + _VALIDATION_SEED, validation=True)
@@ -176,9 +184,13 @@ def train(
     return finish(recipe, module.network, data, folder, command=command)
 
 
+def _architecture(model: ModelSection) -> Architecture:
+    return Architecture(model.size, tuple(model.levels), model.inputs, model.seeing, model.one_cell)
+
+
 def _go_on_from(network: AstroYolo, weights: Weights) -> None:
-    """Give a network the weights of a file."""
-    if weights.card.architecture != network.architecture:
+    """Give a network the weights of a file; how many cells answer for a source may change."""
+    if replace(weights.card.architecture, one_cell=network.architecture.one_cell) != network.architecture:
         wanted, there = (f"size {a.size}, levels {list(a.levels)}, inputs {a.inputs}, seeing {str(a.seeing).lower()}"
                          for a in (network.architecture, weights.card.architecture))  # fmt: skip
         msg = f"model.start: {weights.card.name} has {there}; the recipe has {wanted}; make them equal"
@@ -339,7 +351,48 @@ def finish(recipe: RecipeConfig, network: AstroYolo, data: TrainingData, folder:
     draft_path.parent.mkdir(exist_ok=True)
     weights = save_weights(draft_path, draft, network_tensors(network), network_graph(network))
 
-    result = _calibrate(weights, data, start_weights(recipe))
+    trained = _calibrated(weights, draft, data, path)
+    draft_path.unlink()
+    return trained
+
+
+def recalibrate(weights: Weights, recipe: RecipeConfig, output: Path) -> Trained:
+    """Calibrate weights anew, on the validation data of the recipe that trained them; the network stays as it is.
+
+    Parameters
+    ----------
+    weights : Weights
+        The weights.
+    recipe : RecipeConfig
+        Its examples are taken from ``<output.directory>/<name>/examples``, and made where they are missing there.
+    output : Path
+        Weight file to write; may be that of the weights.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    ConfigError
+        If data that the recipe names are missing.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import RecipeConfig
+    >>> from astrogalaxy.models import load_weights
+    >>> recipe = RecipeConfig.read("recipe.yml")  # doctest: +SKIP
+    >>> recalibrate(load_weights("default"), recipe, Path("new.safetensors"))  # doctest: +SKIP
+    """
+    folder = Path(recipe.output.directory) / recipe.name / "examples"
+    plan = prepare(recipe, folder, workers=0, kinds={"val", "held"})
+    data = TrainingData(recipe, plan, folder, val=prepare_sets(recipe, "val"))
+    return _calibrated(weights, weights.card, data, output)
+
+
+def _calibrated(weights: Weights, draft: WeightCard, data: TrainingData, path: Path) -> Trained:
+    """Write weights with a card that says what their logits mean."""
+    result = _calibrate(weights, data, start_weights(data.recipe))
     card = draft.model_copy(
         update={
             "calibration": result.calibration,
@@ -349,9 +402,8 @@ def finish(recipe: RecipeConfig, network: AstroYolo, data: TrainingData, folder:
         }
     )
     weights = save_weights(path, card, weights.tensors, weights.graph)
-    draft_path.unlink()
     logger.info("wrote %s", path)
-    return Trained(weights, folder, result.metrics)
+    return Trained(weights, path.parent, result.metrics)
 
 
 def _calibrate(weights: Weights, data: TrainingData, older: Weights | None) -> CalibrationResult:
@@ -361,6 +413,7 @@ def _calibrate(weights: Weights, data: TrainingData, older: Weights | None) -> C
         _labelled(data.unseen_fields()),
         real=_labelled(data.examples("held")),
         galaxies=_labelled(data.unseen_galaxies()),
+        images=unseen_images(data.recipe),
         start=older and older.card,
     )
 

@@ -21,6 +21,8 @@ __all__ = ["REGISTRIES", "setup"]
 
 # What ``astrogalaxy evaluate`` wrote for the recipes of the AstroYOLO paper.
 MEASURED = Path(__file__).parents[1] / "results" / "astroyolo-paper.json"
+# The same for those of the morphology papers.
+MORPHOLOGY = MEASURED.with_name("morphology-papers.json")
 
 
 def plain(text: str) -> str:
@@ -66,6 +68,21 @@ def recipe_keys() -> str:
     return keys(RecipeConfig)
 
 
+def classifier_keys() -> str:
+    """Keys of recipe.yml with task: morphology."""
+    from astrogalaxy.config import ClassifierRecipe
+
+    return keys(ClassifierRecipe)
+
+
+def classifier_card_fields() -> str:
+    """What the card of a classifier says."""
+    from astrogalaxy.models import ClassifierCard
+
+    rows = [(code(name), plain(info.description or "")) for name, info in ClassifierCard.model_fields.items()]
+    return table(("Field", "Meaning"), rows, "25 75")
+
+
 def pipelines() -> str:
     """The survey files that come with the package, each with its first comment."""
     from astrogalaxy.config import SurveyConfig, presets
@@ -79,6 +96,16 @@ def pipelines() -> str:
     return table(("Name", "Bands", "Images"), rows, "15 15 70")
 
 
+def formats() -> str:
+    """The file formats of a catalogue."""
+    from astrogalaxy.formats import format_rows
+
+    rows = [
+        (code(name), code(end), code(extra), plain(what), plain(when)) for name, end, extra, what, when in format_rows()
+    ]
+    return table(("Name", "File", "Extra", "What it is", "When to take it"), rows, "10 12 10 38 30")
+
+
 def card_fields() -> str:
     """What a weight card says."""
     from astrogalaxy.models import WeightCard
@@ -89,9 +116,9 @@ def card_fields() -> str:
 
 def cards() -> str:
     """The cards of the bundled weights, a section each."""
-    from astrogalaxy.models import bundled, load_weights
+    from astrogalaxy.models import bundled, open_weights
 
-    parts = [_card(name, load_weights(name)) for name in bundled()]
+    parts = [_card(name, open_weights(name)) for name in bundled()]
     return "\n".join(parts) or "No weights come with this build.\n"
 
 
@@ -150,6 +177,8 @@ def astroyolo_paper() -> str:
     measured = {score.published: score for score in (read_scores(MEASURED) if MEASURED.is_file() else [])}
     rows = []
     for key, paper in PUBLISHED.items():
+        if not key.startswith(("astro-rcnn", "astroyolo")):
+            continue
         score = measured.get(key)
         precision = score and score.precision
         rows.append((
@@ -165,6 +194,32 @@ def astroyolo_paper() -> str:
         ))  # fmt: skip
     heads = ("Training", "mAP 50-90, paper", "here", "mAP 50-95", "stars", "galaxies")
     return table((*heads, "smooth or disk, paper", "here", "ms"), rows, "20 8 14 14 14 14 8 14 6")
+
+
+def morphology_papers() -> str:
+    """The tables of the four morphology papers with the numbers of their recipes, as they were measured last."""
+    from astrogalaxy.evaluation.classifier_tables import read_classifier_scores
+    from astrogalaxy.evaluation.published import PUBLISHED
+
+    found = read_classifier_scores(MORPHOLOGY) if MORPHOLOGY.is_file() else []
+    measured = {score.published: score for score in found}
+    rows = []
+    for key, paper in PUBLISHED.items():
+        if key.startswith(("astro-rcnn", "astroyolo")):
+            continue
+        score = measured.get(key)
+        rows.append((
+            plain(paper.paper.split(",")[0]),
+            plain(paper.method),
+            share(paper.accuracy) + (f" ({plain(paper.note)})" if paper.note else ""),
+            interval(score and score.test.accuracy),
+            "\N{EN DASH}" if paper.parameters is None else f"{paper.parameters:g}",
+            f"{score.parameters / 1e6:.1f}" if score else "\N{EN DASH}",
+            plain(score.start) if score else "\N{EN DASH}",
+            f"{score.epochs}" if score else "\N{EN DASH}",
+        ))  # fmt: skip
+    heads = ("Paper", "Model", "accuracy, paper", "here", "M parameters, paper", "here", "started from", "epochs")
+    return table(heads, rows, "12 20 18 14 10 8 20 8")
 
 
 def share(value: float | None) -> str:
@@ -183,10 +238,14 @@ REGISTRIES: dict[str, Callable[[], str]] = {
     "pipelines": pipelines,
     "columns": columns_rst,
     "flags": flags_rst,
+    "formats": formats,
     "card-fields": card_fields,
     "cards": cards,
     "commands": commands,
     "astroyolo-paper": astroyolo_paper,
+    "classifier-keys": classifier_keys,
+    "classifier-card-fields": classifier_card_fields,
+    "morphology-papers": morphology_papers,
 }
 
 

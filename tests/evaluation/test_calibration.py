@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,8 @@ from scipy.special import expit
 
 from astrogalaxy.detection.inputs import network_input
 from astrogalaxy.evaluation import calibration as module
-from astrogalaxy.evaluation.calibration import calibrate, expected_calibration_error, fit_platt
-from astrogalaxy.models import BY_EXTENT, HEADS, Calibration, WeightCard, Weights
+from astrogalaxy.evaluation.calibration import calibrate, expected_calibration_error, fit_platt, reliability
+from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, Calibration, WeightCard, Weights
 from astrogalaxy.training.examples import sources_array
 
 
@@ -114,7 +115,7 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[Labelled]:
 
 def test_each_head_is_calibrated(scenes: list[Labelled], tmp_path: Path) -> None:
     result = calibrate(_weights(tmp_path), scenes)
-    assert result.calibration.keys() == {*HEADS, BY_EXTENT}
+    assert result.calibration.keys() == set(HEADS), "without stars no width tells anything"
     for head in HEADS:
         assert result.calibration[head].slope == pytest.approx(2.0, rel=0.3)
         assert result.calibration[head].offset == pytest.approx(0.0, abs=0.35)
@@ -122,7 +123,7 @@ def test_each_head_is_calibrated(scenes: list[Labelled], tmp_path: Path) -> None
     assert 0.2 < result.threshold < 0.6
     assert result.metrics.keys() == {
         "source_ece", "galaxy_ece", "disk_ece", "galaxy_accuracy", "disk_accuracy", "average_precision", "best_f1",
-        "galaxy_by_extent_ece", "galaxy_by_extent_accuracy",
+        "galaxy_by_spread_ece", "galaxy_by_spread_accuracy",
     }  # fmt: skip
     assert result.reliability.keys() == set(HEADS)
     for head, curve in result.reliability.items():
@@ -135,40 +136,88 @@ def test_each_head_is_calibrated(scenes: list[Labelled], tmp_path: Path) -> None
     assert 0.7 < result.metrics["best_f1"] < result.metrics["average_precision"] + 0.1 < 1.1
 
 
-def test_how_wide_a_source_is_tells_galaxies_from_stars(
-    scenes: list[Labelled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def _measuring(
+    scenes: list[Labelled], monkeypatch: pytest.MonkeyPatch, *, spread: bool, truth: list[set[tuple[float, float]]]
 ) -> None:
-    wide = {
-        snr[0, 0, 0]: {(x, y) for x, y, galaxy in zip(s["x"], s["y"], s["galaxy"], strict=True) if galaxy == 1}
-        for snr, s, _ in scenes
-    }
-    rng = np.random.default_rng(0)
+    """Measured widths: those of the galaxies of ``truth``, scene by scene, are larger."""
+    rng, queue = np.random.default_rng(0), itertools.cycle(truth)
 
-    def measured(snr: np.ndarray, boxes: Any) -> tuple[np.ndarray, ...]:
-        extent = [0.8 if place in wide[snr[0, 0, 0]] else 0.0 for place in zip(boxes.x, boxes.y, strict=True)]
-        radius = 1.3 * np.exp(extent + rng.normal(0, 0.3, len(boxes)))
+    def measured(image: object, boxes: Any) -> dict[str, np.ndarray]:
+        wide = next(queue)
+        galaxy = np.array([place in wide for place in zip(boxes.x, boxes.y, strict=True)])
+        radius = 1.3 * np.exp(np.where(galaxy, 0.8, 0.0) + rng.normal(0, 0.3, len(boxes)))
         radius[rng.random(len(boxes)) < 0.1] = np.nan
-        return np.full(len(boxes), 50.0), radius, np.zeros(len(boxes), dtype=np.int32)
+        width = np.where(galaxy, 0.6, 0.0) + rng.normal(0, 0.2, len(boxes))
+        snr, error = np.full(len(boxes), 50.0), np.full(len(boxes), 0.2)
+        if not spread:
+            width[:] = np.nan
+        flags = np.zeros(len(boxes), dtype=np.int32)
+        return {"snr": snr, "half_light_radius": radius, "spread": width, "spread_err": error, "flags": flags}
 
     monkeypatch.setattr(module, "_measured", measured)
+
+
+def _galaxies(scenes: list[Labelled]) -> list[set[tuple[float, float]]]:
+    return [
+        {(x, y) for x, y, galaxy in zip(s["x"], s["y"], s["galaxy"], strict=True) if galaxy == 1} for _, s, _ in scenes
+    ]
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_how_wide_a_source_is_tells_galaxies_from_stars(
+    scenes: list[Labelled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spread: bool
+) -> None:
+    _measuring(scenes, monkeypatch, spread=spread, truth=_galaxies(scenes))
     result = calibrate(_weights(tmp_path), scenes)
     assert result.calibration[BY_EXTENT].extent > 3
+    assert (BY_SPREAD in result.calibration) == spread
+    if spread:
+        assert result.calibration[BY_SPREAD].spread > 0.1
     assert result.calibration["galaxy"].extent == 0
-    assert result.metrics["galaxy_by_extent_accuracy"] > result.metrics["galaxy_accuracy"] + 0.03
-    assert result.metrics["galaxy_by_extent_ece"] < 0.12
-    # real fields, on which galaxies are no wider than stars, count as much as all the scenes
-    wide.update({key: set() for key in wide})
-    doubtful = calibrate(_weights(tmp_path), scenes[:4], real=scenes[4:])
-    assert doubtful.calibration[BY_EXTENT].extent < 1
+    assert result.metrics["galaxy_by_spread_accuracy"] > result.metrics["galaxy_accuracy"] + 0.03
+    assert result.metrics["galaxy_by_spread_ece"] < 0.12
 
 
-def test_the_metrics_are_of_scenes_that_calibrated_nothing(scenes: list[Labelled], tmp_path: Path) -> None:
-    plain = calibrate(_weights(tmp_path), scenes)
-    emptied = [(snr, s[:0] if i % 3 == 0 else s, seeing) for i, (snr, s, seeing) in enumerate(scenes)]
-    result = calibrate(_weights(tmp_path), emptied)
-    assert result.calibration == plain.calibration
-    assert result.threshold == plain.threshold
-    assert result.metrics["average_precision"] == 0 < plain.metrics["average_precision"]
+def test_real_fields_count_as_much_as_all_scenes(
+    scenes: list[Labelled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # scenes on which galaxies are wide, and real fields on which they are as stars
+    _measuring(scenes, monkeypatch, spread=True, truth=[*_galaxies(scenes[:6]), set(), set(), set()])
+    doubtful = calibrate(_weights(tmp_path), scenes[:6], real=scenes[6:])
+    _measuring(scenes, monkeypatch, spread=True, truth=_galaxies(scenes))
+    sure = calibrate(_weights(tmp_path), scenes[:6], real=scenes[6:])
+    assert doubtful.calibration[BY_EXTENT].extent < 0.75 * sure.calibration[BY_EXTENT].extent
+    assert doubtful.calibration[BY_SPREAD].spread < 0.75 * sure.calibration[BY_SPREAD].spread
+
+
+def test_weights_that_are_gone_on_with_keep_what_cannot_be_calibrated(scenes: list[Labelled], tmp_path: Path) -> None:
+    weights = _weights(tmp_path)
+    kept = Calibration(slope=2.5, spread=0.3)
+    start = weights.card.model_copy(update={"calibration": {**weights.card.calibration, BY_SPREAD: kept}})
+    result = calibrate(weights, scenes, start=start)
+    assert result.calibration[BY_SPREAD] == kept, "no scene has stars"
+    assert result.calibration["source"] != start.calibration["source"]
+
+
+def test_every_scene_counts_the_same() -> None:
+    # a crowded scene in which what is said is wrong, and nine others in which it is right
+    p = np.full(1000 + 9 * 20, 0.8)
+    target = np.concatenate([np.arange(1000) % 5 == 0, np.tile(np.arange(20) % 5 != 0, 9)]).astype(float)
+    weight = np.concatenate([module._share(1000), *[module._share(20)] * 9])
+    assert expected_calibration_error(p, target) > 0.4
+    assert expected_calibration_error(p, target, weight, bins=1) == pytest.approx(0.06)
+    ((said, true, n),) = reliability(p, target, weight, bins=1)
+    assert (said, true, n) == (pytest.approx(0.8), pytest.approx(0.74), 1180)
+    assert module._share(2).sum() == pytest.approx(0.2), "two sources are no scene"
+
+
+def test_no_scene_is_judged_by_what_it_calibrated() -> None:
+    groups = module._Groups(list("abcdefg"), [], list("ab"), [])  # type: ignore[arg-type]
+    hands = [groups.hand(n, dealt=True).scenes for n in range(3)]
+    assert sorted(s for hand in hands for s in hand) == list("abcdefg")
+    for number, hand in enumerate(hands):
+        assert set(groups.hand(number, dealt=False).scenes) == set("abcdefg") - set(hand)
+    assert groups.hand(0, dealt=True).catalogued == list("ab"), "too few to be dealt"
 
 
 def test_what_is_ignored_counts_for_nothing(scenes: list[Labelled], tmp_path: Path) -> None:
@@ -176,7 +225,8 @@ def test_what_is_ignored_counts_for_nothing(scenes: list[Labelled], tmp_path: Pa
     kept = [(snr, sources[~sources["ignore"]], seeing) for snr, sources, seeing in scenes]
     strict = calibrate(_weights(tmp_path), kept)
     assert sum(sources["ignore"].sum() for _, sources, _ in scenes) > 20
-    assert strict.calibration["galaxy"] == plain.calibration["galaxy"]
+    # the threshold moves, and with it the faintest sources that count
+    assert strict.calibration["galaxy"].slope == pytest.approx(plain.calibration["galaxy"].slope, rel=0.1)
     assert strict.metrics["average_precision"] < plain.metrics["average_precision"]
 
 

@@ -113,7 +113,7 @@ def test_least_signal_to_noise_of_a_morphology(survey: Path) -> None:
 
 def test_changed_setting_redoes_all(survey: Path) -> None:
     execute(survey)
-    change(survey, "compute:", "measurement: {aperture: 2 arcsec}\ncompute:")
+    change(survey, "compute:", "measurement: {apertures: 2 arcsec}\ncompute:")
     assert execute(survey).tiles == {"done": 2, "kept": 0, "failed": 0}
 
 

@@ -21,7 +21,7 @@ from astrogalaxy.survey.report.injection import write_injection_report
 
 FILES = {
     "report.html", "injection.json", "completeness.ecsv", "classification.ecsv", "photometry.ecsv", "positions.ecsv",
-    "purity.ecsv", "injected.ecsv",
+    "purity.ecsv", "injected.ecsv", "rounds",
 }  # fmt: skip
 
 
@@ -85,6 +85,24 @@ def test_whole_survey(survey: Path) -> None:
     page = (summary.directory / "report.html").read_text()
     assert page.count("<svg") + page.count("image/svg+xml") >= 5
     assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", re.sub(r"base64,[^\"]*", "", page))
+
+
+def test_finished_rounds_are_kept(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = inject_survey(survey, rounds=2, density=8.0, field_name="north")
+    folder = first.directory / "rounds" / "north"
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert len(before) == 4
+    (folder / "0001-injected.ecsv").write_text("cut short")
+    again = inject_survey(survey, rounds=3, density=8.0, field_name="north")
+    after = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    kept = {name for name in before if after[name] == before[name]}
+    assert kept == {"0000-injected.ecsv", "0000-extra.ecsv"}
+    assert set(again.recovery.injected["round"]) == {0, 1, 2}
+    same = again.recovery.injected[again.recovery.injected["round"] < 2]
+    for name in ("x", "mag_r", "found_det_score", "found_class"):
+        np.testing.assert_array_equal(same[name], first.recovery.injected[name])
+    other = inject_survey(survey, rounds=1, density=4.0, field_name="north")
+    assert len(other.recovery.injected) < (same["round"] == 0).sum()
 
 
 def test_a_bad_field_costs_only_itself(survey: Path) -> None:

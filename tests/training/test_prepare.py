@@ -15,7 +15,7 @@ from astrogalaxy.config import RecipeConfig
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.training import prepare as module
 from astrogalaxy.training.examples import Example
-from astrogalaxy.training.prepare import plan_examples, prepare
+from astrogalaxy.training.prepare import plan_examples, prepare, unseen_images
 
 Make = Callable[..., RecipeConfig]
 
@@ -52,6 +52,17 @@ def test_examples_are_a_function_of_the_recipe(make_recipe: Make, tmp_path: Path
     assert _contents(tmp_path / "c") != _contents(tmp_path / "a")
     example = Example.load(tmp_path / "a" / "val-00001.npy")
     assert example.snr.shape == (3, 64, 64)
+
+
+def test_unseen_images_are_those_of_the_validation_examples(make_recipe: Make, tmp_path: Path) -> None:
+    recipe = make_recipe()
+    plan = prepare(recipe, tmp_path / "a", workers=0, kinds={"val"})
+    assert [item.name for item in plan] == ["val-00000", "val-00001"]
+    assert len(_contents(tmp_path / "a")) == 4
+    for item, (image, sources) in zip(plan, unseen_images(recipe), strict=True):
+        example = Example.load(tmp_path / "a" / f"{item.name}.npy")
+        np.testing.assert_array_equal(image.aligned().snr.astype(np.float16), example.snr)
+        assert sources.tobytes() == example.sources.tobytes()
 
 
 def test_processes_change_nothing(make_recipe: Make, tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from astrogalaxy.detection import Runtime, find
 from astrogalaxy.detection.export import network_tensors
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.images import Image
-from astrogalaxy.models import BY_EXTENT, HEADS, Architecture, Weights, load_weights
+from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, Architecture, Weights, load_weights
 from astrogalaxy.training import train as module
 from astrogalaxy.training.crops import CropStream
 from astrogalaxy.training.module import AstroYoloTrainer
-from astrogalaxy.training.train import Trained, train
+from astrogalaxy.training.train import Trained, recalibrate, train
 
 Make = Callable[..., RecipeConfig]
 
@@ -76,7 +76,7 @@ def test_a_whole_training(make_recipe: Make, tmp_path: Path) -> None:
     weights = load_weights(folder / "tiny.safetensors")
     card = weights.card
     assert (card.name, card.command, card.size, card.levels) == ("tiny", "by hand", "nano", (4, 8, 16))
-    assert set(HEADS) <= set(card.calibration) <= {*HEADS, BY_EXTENT}
+    assert set(HEADS) <= set(card.calibration) <= {*HEADS, BY_EXTENT, BY_SPREAD}
     assert card.metrics == trained.metrics
     assert card.data == ("2 GalSim scenes like hsc",)
     assert card.pixel_scale == (0.13, 0.2)
@@ -84,6 +84,9 @@ def test_a_whole_training(make_recipe: Make, tmp_path: Path) -> None:
     sky = np.random.default_rng(0).normal(100, 1, (3, 96, 96)).astype(np.float32)
     found = find(Image.read(dict(zip("gri", sky, strict=True))), Runtime(weights, device="cpu", threads=1), threshold=0)
     assert np.isfinite(found.det_score).all()
+    # calibrated anew on the same scenes, nothing changes
+    anew = recalibrate(weights, recipe, tmp_path / "anew.safetensors").weights.card
+    assert (anew.sha256, anew.calibration, anew.metrics) == (card.sha256, card.calibration, card.metrics)
     # once more: nothing is trained, the result is the same
     again = train(recipe, callbacks=[watch])
     assert watch.steps == list(range(1, 13))

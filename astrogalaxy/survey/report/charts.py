@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, has_flags
+from astrogalaxy.measurement.locus import stellar_locus
 from astrogalaxy.survey.report.numbers import FieldFacts, values
 from astrogalaxy.survey.report.style import CLASS_COLOURS, CLASS_NAMES, MUTED, SHAPE_COLOURS, Chart, chart, new_axes
 from astrogalaxy.survey.report.text import count, number, share
@@ -278,6 +279,11 @@ def _colour_colour(catalog: SourceCatalog, bands: Sequence[str]) -> Chart | None
         axes.set_xlim(*_limits(across[good]))
         axes.set_ylim(*_limits(up[good]))
         caption = "Stars follow a narrow track; its place checks the zero points. " + _colour_caption(good)
+        track = stellar_locus(bands) if set(bands) <= set(catalog.calibrated) else None
+        if track is not None:
+            for panel in figure.axes:
+                panel.plot(*track, color=MUTED, linewidth=1.0, scalex=False, scaley=False)
+            caption += " The line is the stellar locus of Covey et al. (2007)."
         return chart(figure, title="Two colours", caption=caption + note, alt="Colour against colour by class")
 
 

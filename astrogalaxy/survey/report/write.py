@@ -12,6 +12,7 @@ import numpy as np
 
 from astrogalaxy.catalog import FLAGS, SourceCatalog, count_flags, flag_bits
 from astrogalaxy.files import atomic_path
+from astrogalaxy.survey.gallery import Gallery
 from astrogalaxy.survey.preview import Preview
 from astrogalaxy.survey.report import text
 from astrogalaxy.survey.report.charts import all_charts
@@ -34,13 +35,14 @@ _STAGES = {
     "read": "read and align",
     "detect": "detect and classify",
     "measure": "measure",
+    "morphology": "classify galaxies",
     "write": "write tiles",
     "merge": "merge",
     "catalog": "write catalogue",
     "report": "write report",
 }
 _TIMES = "\N{MULTIPLICATION SIGN}"
-_OVER_TILES = ("read", "detect", "measure", "write")
+_OVER_TILES = ("read", "detect", "measure", "morphology", "write")
 
 
 def write_report(
@@ -49,6 +51,7 @@ def write_report(
     run: Mapping[str, Any],
     catalog: SourceCatalog,
     previews: Mapping[str, Sequence[Preview]],
+    gallery: Gallery | None = None,
 ) -> None:
     """Write the report of a run: one HTML file that needs nothing else, atomically.
 
@@ -67,13 +70,16 @@ def write_report(
         Those of the tiles of each field, by the field's name; a field without has no picture.
         Only the fields that are shown are asked for, so that it may load them when asked; see
         `~astrogalaxy.survey.preview.StoredPreviews`.
+    gallery : Gallery, optional
+        Pictures of classified galaxies.
 
     Raises
     ------
     RunError
         If the file cannot be written.
     """
-    page = render_page("report.html.j2", _context(run, catalog, previews))
+    context = _context(run, catalog, previews) | {"gallery": gallery.sheets() if gallery else []}
+    page = render_page("report.html.j2", context)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

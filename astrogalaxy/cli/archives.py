@@ -1,0 +1,133 @@
+"""Verbs of archives: fetch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from astrogalaxy.cli.common import (
+    FAILED,
+    LogFile,
+    Quiet,
+    Verbose,
+    echo,
+    interruptible,
+    progress_bar,
+    short,
+)
+from astrogalaxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from astrogalaxy.images.archives import FetchSummary
+    from astrogalaxy.progress import Progress
+
+__all__ = ["fetch"]
+
+
+def fetch(
+    archive: Annotated[
+        str,
+        typer.Argument(metavar="ARCHIVE|SURVEY.yml", help="sdss, panstarrs, skyview or hips2fits; or a survey.yml."),
+    ],
+    positions: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="POSITION...",
+            help='In quotes: "10.68 41.27" (degrees), "0:42:44 +41:16:09", a name; or a table with ra and dec.',
+        ),
+    ] = None,
+    size: Annotated[str, typer.Option(help="Side of the square around each position.")] = "5 arcmin",
+    bands: Annotated[str | None, typer.Option(help="Such as gri, or dss2_blue,dss2_red. Default: by archive.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the images.")] = Path("images"),
+    init: Annotated[
+        Path | None, typer.Option(metavar="SURVEY.yml", help="Write a survey.yml that runs on what came.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Let --init replace an existing file.")] = False,
+    retries: Annotated[int, typer.Option(min=0, help="How often a failed request is sent again.")] = 3,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Bring the images of positions from an archive, and the survey.yml to run on them.
+
+    What is there already is not fetched again; what failed is listed, and the same command tries it
+    again. With a survey.yml, its images.archive is fetched.
+    """
+    if init is not None and init.exists() and not force:
+        msg = f"{init} exists; give another name with --init, or --force"
+        raise ConfigError(msg)
+    going_on = interruptible("what came is kept, and the same command fetches the rest")
+    with going_on, progress_bar(quiet=quiet, unit="images") as progress:
+        if archive.endswith((".yml", ".yaml")):
+            summary = _from_survey(Path(archive), positions, retries, progress)
+        else:
+            from astrogalaxy.images.archives import fetch as fetch_images
+
+            summary = fetch_images(
+                archive, positions or (), size=_angle(size), bands=_bands(bands), folder=output.resolve(),
+                retries=retries, progress=progress,
+            )  # fmt: skip
+    _print(summary, quiet=quiet)
+    if summary.files and not archive.endswith((".yml", ".yaml")):
+        _next_step(summary, positions or [], size, init, quiet=quiet)
+    raise typer.Exit(summary.exit_code)
+
+
+def _from_survey(path: Path, positions: list[str] | None, retries: int, progress: Progress | None) -> FetchSummary:
+    from astrogalaxy.config import SurveyConfig
+    from astrogalaxy.images.archives import fetch_survey
+
+    if positions:
+        msg = f"{path} says what is fetched; leave out {positions[0]!r}"
+        raise ConfigError(msg)
+    summary = fetch_survey(SurveyConfig.read(path).images, progress=progress, retries=retries)
+    if summary is None:
+        msg = f"{path}: images.archive is null, so there is nothing to fetch"
+        raise ConfigError(msg)
+    return summary
+
+
+def _print(summary: FetchSummary, *, quiet: bool) -> None:
+    for loss in summary.losses:
+        typer.secho(f"failed: {loss}", fg="red", err=True)
+    if not summary.files:
+        typer.secho("error: no image came", fg="red", err=True)
+        raise typer.Exit(FAILED)
+    n, old = len(summary.files), len(summary.files) - summary.fetched
+    known = f", {old} of them there before" if old else ""
+    echo(f"{n} image{'s'[: n != 1]} in {short(summary.folder)}{known}", quiet=quiet)
+
+
+def _next_step(summary: FetchSummary, positions: list[str], size: str, init: Path | None, *, quiet: bool) -> None:
+    from astrogalaxy.files import atomic_path
+    from astrogalaxy.images.archives.survey import survey_yaml
+
+    file = init or Path("survey.yml")
+    text = survey_yaml(summary, positions, size, file=file)
+    if init is None:
+        echo(f"put this into {file}, then: astrogalaxy run {file}\n\n{text.rstrip()}", quiet=quiet)
+        return
+    with atomic_path(init) as path:
+        path.write_text(text, encoding="utf-8")
+    echo(f"wrote {init}; next: astrogalaxy run {init}", quiet=quiet)
+
+
+def _bands(text: str | None) -> list[str] | None:
+    """Bands from gri, or from names with commas."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    return names if "," in text or "_" in text else list(text.strip())
+
+
+def _angle(text: str) -> object:
+    """An angle such as 10arcmin."""
+    from astropy.coordinates import Angle
+
+    try:
+        return Angle(text)
+    except (TypeError, ValueError):
+        msg = f"--size {text}: must be an angle such as 10arcmin"
+        raise ConfigError(msg) from None

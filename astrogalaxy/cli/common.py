@@ -1,0 +1,132 @@
+"""What the verbs share: options, exit codes, errors, the log, and what Ctrl-C says."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from astrogalaxy.errors import AstrogalaxyError, ConfigError
+from astrogalaxy.progress import progress_bar
+
+__all__ = [
+    "FAILED",
+    "INTERRUPTED",
+    "PARTLY",
+    "WRONG",
+    "LogFile",
+    "Quiet",
+    "Verbose",
+    "echo",
+    "interruptible",
+    "need",
+    "progress_bar",
+    "short",
+    "stop",
+]
+
+# Exit codes: 0 done, 1 nothing could be done, 2 the command or configuration is wrong, 3 partly done,
+# 130 stopped by the user, as shells have it.
+FAILED, WRONG, PARTLY, INTERRUPTED = 1, 2, 3, 130
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def _log_to_terminal(context: typer.Context, wanted: bool) -> bool:
+    if wanted:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        _attach(context, handler)
+    return wanted
+
+
+def _log_to_file(context: typer.Context, path: Path | None) -> Path | None:
+    if path is not None:
+        try:
+            handler = logging.FileHandler(path, encoding="utf-8")
+        except OSError as error:
+            msg = f"--log-file {path}: cannot be written ({error.strerror})"
+            raise ConfigError(msg) from error
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        _attach(context, handler)
+    return path
+
+
+def _attach(context: typer.Context, handler: logging.Handler) -> None:
+    """Send the package's log to a handler until the command ends."""
+    package = logging.getLogger("astrogalaxy")
+    level = package.level
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+
+    def detach() -> None:
+        package.removeHandler(handler)
+        package.setLevel(level)
+        handler.close()
+
+    context.call_on_close(detach)
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only; no progress bar.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", callback=_log_to_terminal, help="Print the log, on standard error.")
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option("--log-file", metavar="FILE", callback=_log_to_file, help="Append the log to this file too."),
+]
+
+
+def stop(message: str, code: int, *, page: str = "") -> NoReturn:
+    """Print an error, a line for each of its lines, and where it is explained; end with an exit code."""
+    typer.secho("\n".join(f"error: {line}" for line in message.splitlines()) + _docs(page), fg="red", err=True)
+    raise SystemExit(code)
+
+
+def _docs(page: str) -> str:
+    """A link to a page of the documentation, or its name where the package says no address."""
+    if not page:
+        return ""
+    from importlib.metadata import metadata
+
+    addresses = [
+        line.partition(", ")[2]
+        for line in metadata("astrogalaxy").get_all("Project-URL") or ()
+        if line.lower().startswith("documentation")
+    ]
+    return f" [docs: {addresses[0].rstrip('/')}/{page}.html]" if addresses else f" [docs: {page}]"
+
+
+def echo(text: str, *, quiet: bool = False) -> None:
+    """Print to standard output, unless it shall be quiet."""
+    if not quiet:
+        typer.echo(text)
+
+
+@contextmanager
+def interruptible(how_to_go_on: str) -> Iterator[None]:
+    """Let Ctrl-C end the command with one sentence that says what is kept and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.secho(f"stopped; {how_to_go_on}", fg="yellow", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def need(module: str, extra: str) -> None:
+    """Stop with the name of the extra that brings a module, if it is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        msg = f"this needs {module}, which is not installed: pip install 'astrogalaxy[{extra}]'"
+        raise AstrogalaxyError(msg)
+
+
+def short(path: Path) -> Path:
+    """The path from here where it lies below, else the whole."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

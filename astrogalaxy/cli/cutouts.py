@@ -1,0 +1,110 @@
+"""Verbs for cutouts that hold one galaxy each: classify, explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astrogalaxy.cli.common import FAILED, PARTLY, LogFile, Quiet, Verbose, echo, need, short
+from astrogalaxy.errors import AstrogalaxyError, ConfigError
+
+__all__ = ["classify", "explain"]
+
+Images = Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="JPEG, PNG or FITS; one galaxy in the middle.")]
+
+
+def classify(
+    images: Images,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="TABLE", help="CSV, ECSV, FITS or VOTable.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="WEIGHTS", help="Classifier whose classes get columns: a name or a path.")
+    ] = None,
+    detector: Annotated[
+        str, typer.Option(metavar="WEIGHTS", help="Weights whose head tells smooth from disk; none: leave that out.")
+    ] = "default",
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Classify cutouts: a row for each, with the probabilities of its classes."""
+    from astrogalaxy.detection import open_runtime
+    from astrogalaxy.files import atomic_path
+    from astrogalaxy.morphology import open_classifier
+    from astrogalaxy.survey.classify import classify_files
+
+    formats = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".fits": "fits", ".vot": "votable", ".xml": "votable"}
+    if output.suffix.lower() not in formats:
+        msg = f"--output {output}: the name must end in {', '.join(formats)}"
+        raise ConfigError(msg)
+    if detector == "none" and model is None:
+        msg = "classify needs --model, or a --detector other than none"
+        raise ConfigError(msg)
+    table = classify_files(
+        images,
+        classifier=open_classifier(model) if model else None,
+        detector=None if detector == "none" else open_runtime(detector, "cpu"),
+    )
+    with atomic_path(output) as path:
+        table.write(path, format=formats[output.suffix.lower()], overwrite=True)
+    wrong = [str(text) for text in table["error"] if text]
+    for text in wrong:
+        typer.secho(f"failed: {text}", fg="red", err=True)
+    for row in table:
+        echo(f"{row['file']}: {row['class'] or '-'}", quiet=quiet or len(table) > 20)
+    typer.echo(f"wrote {short(output)}: {len(table) - len(wrong)} of {len(table)} classified")
+    if wrong:
+        raise typer.Exit(FAILED if len(wrong) == len(table) else PARTLY)
+
+
+def explain(
+    images: Images,
+    model: Annotated[str, typer.Option(metavar="WEIGHTS", help="Classifier: a name or a path.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the figures go.")] = Path(
+        "explained"
+    ),
+    maps: Annotated[
+        str, typer.Option(help="Which maps, with commas: saliency, gradcam, attention (of transformers).")
+    ] = "saliency,gradcam,attention",
+    target: Annotated[
+        str | None, typer.Option("--class", help="Class that is asked about; default the likeliest.")
+    ] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Show what a classifier looks at in cutouts: a figure for each."""
+    need("captum", "train")
+    from astrogalaxy.datasets.pictures import read_picture
+    from astrogalaxy.files import atomic_path
+    from astrogalaxy.models import load_classifier
+    from astrogalaxy.morphology.explain import explain as make_maps
+    from astrogalaxy.morphology.explain import figure_of
+    from astrogalaxy.morphology.export import network_of
+    from astrogalaxy.morphology.pictures import resized
+
+    weights = load_classifier(model)
+    card, network = weights.card, network_of(weights)
+    if target is not None and target not in card.classes:
+        msg = f"--class {target}: {card.name} knows {', '.join(card.classes)}"
+        raise ConfigError(msg)
+    number = None if target is None else card.classes.index(target)
+    wanted = [name.strip() for name in maps.split(",") if name.strip()]
+    output.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    for image in images:
+        try:
+            picture = resized(read_picture(image), card.side, centre=card.centre)
+        except AstrogalaxyError as error:
+            typer.secho(f"failed: {error}", fg="red", err=True)
+            failed += 1
+            continue
+        made = make_maps(network, picture, normalise=card.normalise, target=number, maps=wanted)  # type: ignore[arg-type]
+        figure = figure_of(picture, made, title=f"{image.name}: {target or 'likeliest class'}")
+        path = output / f"{image.stem}.png"
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary, dpi=120, format="png")
+        echo(f"wrote {short(path)}", quiet=quiet)
+    if failed:
+        raise typer.Exit(FAILED if failed == len(images) else PARTLY)

@@ -1,0 +1,203 @@
+"""Verbs that measure: evaluate."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from astrogalaxy.cli.common import FAILED, PARTLY, LogFile, Verbose, interruptible, need, progress_bar, short
+from astrogalaxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astrogalaxy.config import ClassifierRecipe, RecipeConfig
+    from astrogalaxy.evaluation.recipes import RecipeScore
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    what: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[CATALOG TRUTH | RECIPE.yml ...]",
+            help="A catalogue, and a table with x, y or ra, dec, and class; or recipes that are trained.",
+        ),
+    ] = None,
+    radius: Annotated[float, typer.Option(help="Largest distance in pixels of the reference image.")] = 3.0,
+    split: Annotated[Path | None, typer.Option(help="Table that assigns the truth's rows to parts.")] = None,
+    part: Annotated[str, typer.Option(help="Part of the split.")] = "test",
+    field: Annotated[str | None, typer.Option(help="Only this field of the catalogue, or of the survey.")] = None,
+    inject: Annotated[
+        Path | None,
+        typer.Option(metavar="SURVEY.yml", help="Inject known sources into this survey's images, and find them again."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="With --inject: how often, for each field.")] = 10,
+    density: Annotated[
+        float | None, typer.Option(help="With --inject: sources per square arcmin and round. Default: by field.")
+    ] = None,
+    magnitudes: Annotated[
+        tuple[float, float] | None, typer.Option(help="With --inject: brightest and faintest. Default: by depth.")
+    ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BAND=KNOWN", help="With --inject: a known band (r, ...) that one of another name is like."
+        ),
+    ] = None,
+    seeing: Annotated[
+        float | None, typer.Option(help="With --inject: FWHM of stars, arcsec, for fields with too few of them.")
+    ] = None,
+    fields: Annotated[int | None, typer.Option(min=1, help="With --inject: so many fields, drawn by the seed.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="With --inject: the same seed injects the same sources.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Score a catalogue against a truth table, recipes on their test sets, or (--inject) a survey by injected sources.
+
+    A truth table is compared within the area that it covers. Recipes that follow a paper are
+    shown beside its numbers. Injections give completeness and purity by magnitude and size, in
+    the folder injection of the survey's output directory.
+    """
+    what = what or []
+    if inject is not None:
+        if what:
+            msg = f"evaluate takes CATALOG and TRUTH, or --inject SURVEY.yml, but not both: {what[0]}"
+            raise ConfigError(msg)
+        _inject(
+            inject, quiet=quiet, rounds=rounds, density=density, magnitudes=magnitudes, like=_pairs(like),
+            seeing=seeing, seed=seed, field_name=field, n_fields=fields,
+        )  # fmt: skip
+    if what and all(path.suffix.lower() in {".yml", ".yaml"} for path in what):
+        _evaluate_recipes(what, quiet=quiet)
+    if len(what) != 2:
+        msg = "evaluate needs CATALOG and TRUTH, or RECIPE.yml, or --inject SURVEY.yml"
+        raise ConfigError(msg)
+    catalog, truth = what
+    from astrogalaxy.catalog import SourceCatalog
+    from astrogalaxy.evaluation.catalogs import evaluate_catalog, read_truth
+
+    labels = read_truth(truth, split=split, part=part)
+    score = evaluate_catalog(SourceCatalog.read(catalog), labels, radius=radius, region="truth", field=field)
+    typer.echo("\n".join(score.table().pformat(show_unit=False, max_lines=-1, max_width=-1)))
+
+
+def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:
+    """Measure what recipes have trained, print it beside the papers' numbers, and end."""
+    from astrogalaxy.config import ClassifierRecipe, read_recipe
+
+    recipes = [read_recipe(path) for path in paths]
+    classifiers = [recipe for recipe in recipes if isinstance(recipe, ClassifierRecipe)]
+    detectors = [recipe for recipe in recipes if not isinstance(recipe, ClassifierRecipe)]
+    if classifiers and detectors:
+        detector, classifier = detectors[0].name, classifiers[0].name
+        msg = f"evaluate takes recipes of one task: {detector} is a detector's, {classifier} a classifier's"
+        raise ConfigError(msg)
+    if classifiers:
+        _evaluate_classifiers(classifiers, quiet=quiet)
+    need("faster_coco_eval", "train")
+    from astrogalaxy.errors import RunError
+    from astrogalaxy.evaluation.comparison import comparison, printed, write_scores
+
+    scores, files, missing = [], [], 0
+    for recipe in detectors:
+        try:
+            scores.append(_recipe_score(recipe, quiet=quiet))
+        except RunError as error:
+            typer.secho(f"error: {error}", fg="red", err=True)
+            missing += 1
+            continue
+        files += write_scores(scores[-1:], Path(recipe.output.directory) / recipe.name)
+    if not scores:
+        raise typer.Exit(FAILED)
+    if len(scores) > 1:
+        files = write_scores(scores, Path(recipe.output.directory))
+    typer.echo("\n".join(printed(comparison(scores))))
+    for path in files:
+        typer.echo(f"  {short(path)}")
+    raise typer.Exit(PARTLY if missing else 0)
+
+
+def _evaluate_classifiers(recipes: Sequence[ClassifierRecipe], *, quiet: bool) -> NoReturn:
+    """Measure what recipes of ``task: morphology`` have trained, print it beside the papers' numbers, and end."""
+    need("timm", "train")
+    from astrogalaxy.errors import RunError
+    from astrogalaxy.evaluation.classifier_tables import (
+        classifier_comparison,
+        printed_classes,
+        printed_comparison,
+        write_classifier_scores,
+    )
+    from astrogalaxy.evaluation.classifiers import evaluate_classifier
+    from astrogalaxy.survey.report.classifiers import write_classifier_report
+
+    scores, files, missing = [], [], 0
+    for recipe in recipes:
+        try:
+            with progress_bar(quiet=quiet, unit="pictures") as progress:
+                made = None if progress is None else lambda d, n, r=recipe: progress(d, n, r.name)  # type: ignore[misc]
+                scores.append(evaluate_classifier(recipe, progress=made))
+        except RunError as error:
+            typer.secho(f"error: {error}", fg="red", err=True)
+            missing += 1
+            continue
+        folder = Path(recipe.output.directory) / recipe.name
+        files += write_classifier_scores(scores[-1:], folder)
+        write_classifier_report(folder / "evaluation.html", scores[-1:])
+        files.append(folder / "evaluation.html")
+    if not scores:
+        raise typer.Exit(FAILED)
+    if len(scores) > 1:
+        folder = Path(recipes[0].output.directory)
+        files = [*write_classifier_scores(scores, folder), folder / "evaluation.html"]
+        write_classifier_report(files[-1], scores)
+    else:
+        typer.echo("\n".join(printed_classes(scores[0].test)) + "\n")
+    typer.echo("\n".join(printed_comparison(classifier_comparison(scores))))
+    for path in files:
+        typer.echo(f"  {short(path)}")
+    raise typer.Exit(PARTLY if missing else 0)
+
+
+def _recipe_score(recipe: RecipeConfig, *, quiet: bool) -> RecipeScore:
+    from astrogalaxy.evaluation.recipes import evaluate_recipe
+
+    with progress_bar(quiet=quiet, unit="test fields") as progress:
+        made = None if progress is None else lambda done, total: progress(done, total, recipe.name)
+        return evaluate_recipe(recipe, workers=os.cpu_count() or 1, progress=made)
+
+
+def _inject(survey: Path, *, quiet: bool, **options: Any) -> NoReturn:
+    """Inject sources into a survey, say what came of it, and end."""
+    need("galsim", "train")
+    from astrogalaxy.config import SurveyConfig
+    from astrogalaxy.survey.injection import inject_survey
+
+    config = SurveyConfig.read(survey)
+    going_on = interruptible("finished rounds are kept, and the same command does the rest")
+    with going_on, progress_bar(quiet=quiet, unit="rounds") as progress:
+        summary = inject_survey(config, **options, progress=progress)
+    for failure in summary.failures:
+        typer.secho(f"failed: {failure}", fg="red", err=True)
+    if summary.recovery is None:
+        typer.secho("error: nothing could be done", fg="red", err=True)
+    else:
+        typer.echo("\n".join(summary.recovery.lines()))
+    for path in summary.files:
+        typer.echo(f"  {short(path)}")
+    raise typer.Exit(summary.exit_code)
+
+
+def _pairs(given: list[str] | None) -> dict[str, str]:
+    """Bands and what they are like, as BAND=KNOWN."""
+    pairs = [one.partition("=") for one in given or ()]
+    wrong = next((name + sign + known for name, sign, known in pairs if not (name and known)), None)
+    if wrong is not None:
+        msg = f"--like {wrong}: give BAND=KNOWN, such as F606W=r"
+        raise ConfigError(msg)
+    return {name: known for name, _, known in pairs}

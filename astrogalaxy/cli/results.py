@@ -1,0 +1,64 @@
+"""Verbs of results: view."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from astrogalaxy.cli.common import PARTLY, LogFile, Verbose, short
+from astrogalaxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from astrogalaxy.catalog.samp import Delivery
+
+__all__ = ["view"]
+
+
+def view(
+    results: Annotated[Path, typer.Argument(metavar="RUN_DIR|CATALOGUE", help="What to look at.")],
+    regions: Annotated[
+        Path | None, typer.Option(metavar="OUT.reg", help="Write the sources as DS9 regions, to lay over an image.")
+    ] = None,
+    samp: Annotated[bool, typer.Option("--samp", help="Send the catalogue to TOPCAT, Aladin and the like.")] = False,
+    image: Annotated[Path | None, typer.Option(metavar="IMG.fits", help="With --samp: send this image too.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing file of regions.")] = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Open a run's report in the browser, write its sources as regions, or send them to other programs.
+
+    Programs are reached over SAMP, on this machine: start TOPCAT or Aladin first.
+    """
+    from astrogalaxy.survey.view import find_results, open_in_browser
+
+    if image is not None and not samp:
+        msg = "--image is sent over SAMP; give --samp too"
+        raise ConfigError(msg)
+    if regions is not None and regions.exists() and not force:
+        msg = f"{regions} exists; give another name, or --force"
+        raise ConfigError(msg)
+    found = find_results(results)
+    if regions is not None:
+        number = found.write_regions(regions, overwrite=force)
+        typer.echo(f"wrote {number} regions to {short(regions)}")
+    if samp:
+        _send(found.send(image=image))
+    if regions is None and not samp:
+        if found.report is None:
+            msg = f"{results}: there is no report; --regions and --samp need only the catalogue"
+            raise ConfigError(msg)
+        opened = open_in_browser(found.report)
+        typer.echo(f"{'opened' if opened else 'no browser to open it with:'} {short(found.report)}")
+
+
+def _send(deliveries: list[Delivery]) -> None:
+    """Say who took what."""
+    for delivery in deliveries:
+        if delivery.problem:
+            typer.secho(f"{delivery.program} did not take {delivery.path.name}: {delivery.problem}", fg="red", err=True)
+        else:
+            typer.echo(f"sent {delivery.path.name} to {delivery.program}")
+    if any(delivery.problem for delivery in deliveries):
+        raise typer.Exit(PARTLY)

@@ -1,0 +1,33 @@
+"""Verbs that make images: simulate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from astrogalaxy.errors import ConfigError
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    survey: Annotated[str, typer.Argument(help="Survey to imitate: sdss, decam, hsc or panstarrs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("scene"),
+    size: Annotated[int, typer.Option(min=32, help="Side in pixels.")] = 1024,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same scene.")] = 0,
+    artefacts: Annotated[bool, typer.Option(help="Cosmic rays, trails and bad columns now and then.")] = True,
+    compress: Annotated[bool, typer.Option("--compress", help="Rice-compress the images.")] = False,
+    name: Annotated[str | None, typer.Option(help="Start of the files' names.")] = None,
+) -> None:
+    """Simulate a field: FITS images of each band, the truth, and a survey.yml to run."""
+    from astrogalaxy.simulation import PROFILES, simulate_scene
+    from astrogalaxy.simulation.write import write_scene
+
+    if survey not in PROFILES:
+        msg = f"no survey {survey!r} to imitate; choose from {', '.join(PROFILES)}"
+        raise ConfigError(msg)
+    scene = simulate_scene(PROFILES[survey], size=size, seed=seed, artefacts=artefacts, accurate=True)
+    for path in write_scene(scene, output, name=name or f"{survey}-{seed}", compress=compress):
+        typer.echo(str(path))

@@ -1,0 +1,139 @@
+"""Verbs of a survey: run, check, init."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from astrogalaxy.cli.common import FAILED, LogFile, Quiet, Verbose, interruptible, progress_bar, short
+from astrogalaxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from astrogalaxy.config import SurveyConfig
+    from astrogalaxy.survey.plan import Plan
+    from astrogalaxy.survey.run import RunSummary
+
+__all__ = ["check", "init", "run"]
+
+
+def run(
+    survey: Annotated[Path, typer.Argument(metavar="SURVEY.yml", help="What to run.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Output directory instead of the file's.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", "-j", min=1, help="Worker processes.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Turn a survey's images into one catalogue, with a report."""
+    from astrogalaxy.config import SurveyConfig
+    from astrogalaxy.survey.run import execute
+
+    config = SurveyConfig.read(survey)
+    compute = {k: v for k, v in {"workers": workers, "scheduler": scheduler}.items() if v is not None}
+    if compute:
+        config = config.model_copy(update={"compute": config.compute.model_copy(update=compute)})
+    if output is not None:
+        moved = config.output.model_copy(update={"directory": str(output.resolve())})
+        config = config.model_copy(update={"output": moved})
+    with interruptible("finished tiles are kept, and the same command does the rest"), progress_bar(quiet=quiet) as bar:
+        summary = execute(config, progress=bar)
+    _print_summary(summary, quiet=quiet)
+    raise typer.Exit(summary.exit_code)
+
+
+def _print_summary(summary: RunSummary, *, quiet: bool) -> None:
+    for failure in summary.failures:
+        typer.secho(f"failed: {failure}", fg="red", err=True)
+    if summary.catalog is None:
+        typer.secho(f"error: nothing could be done; see {summary.directory / 'run.log'}", fg="red", err=True)
+        return
+    if quiet:
+        return
+    counts, tiles = summary.counts, summary.tiles
+    typer.echo(
+        f"{counts['sources']} sources: {counts['stars']} stars, {counts['galaxies']} galaxies, "
+        f"{counts['unsure']} unsure"
+    )
+    kept = f", {tiles['kept']} kept from before" if tiles.get("kept") else ""
+    typer.echo(f"{tiles['done']} tiles done{kept}, {tiles['failed']} failed, in {summary.seconds:.1f} s")
+    for path in (*summary.files, summary.directory / "report.html"):
+        typer.echo(f"  {short(path)}")
+    if summary.failures:
+        typer.echo(f"  {short(summary.directory / 'failures.ecsv')}")
+
+
+def check(
+    survey: Annotated[Path, typer.Argument(metavar="SURVEY.yml", help="What would be run.")],
+) -> None:
+    """Open every input and print the plan; run nothing."""
+    from astrogalaxy.config import SurveyConfig
+    from astrogalaxy.models import load_weights
+    from astrogalaxy.survey.cluster import worker_memory
+    from astrogalaxy.survey.plan import make_plan
+
+    config = SurveyConfig.read(survey)
+    weights = load_weights(config.detection.model)
+    plan = make_plan(config, weights, memory=worker_memory(config.compute))
+    _print_plan(plan, config, f"{weights.card.name} {weights.card.version}")
+    for failure in plan.failures:
+        typer.secho(f"problem: {failure}", fg="red", err=True)
+    if plan.failures:
+        raise typer.Exit(3 if plan.n_tiles else FAILED)
+
+
+def _print_plan(plan: Plan, config: SurveyConfig, weights: str) -> None:
+    """Fields, and what the run will need."""
+    from astrogalaxy.survey.estimate import estimate
+
+    for field in plan.fields:
+        ny, nx = field.shape
+        scale = f", {field.pixel_scale:.3g} arcsec per pixel" if field.pixel_scale > 0 else ""
+        tiles = f"{len(field.tiles)} tile{'s'[: len(field.tiles) != 1]}"
+        what = f"{nx} x {ny} pixels, {tiles}{scale}" if field.tiles else "cannot be done"
+        typer.echo(f"{field.name}: {' '.join(field.bands) or 'no band'}: {what}")
+    need = estimate(plan, config)
+    left = f", {need.todo / 1e6:.1f} of them to do" if need.todo != need.pixels else ""
+    typer.echo(f"{len(plan.fields)} fields, {plan.n_tiles} tiles, {need.pixels / 1e6:.1f} million pixels{left}")
+    typer.echo(f"weights:  {weights}")
+    zero = config.images.zeropoint
+    typer.echo(
+        f"fluxes:   {'in image units, for want of images.zeropoint' if zero is None else 'in nJy, magnitudes AB'}"
+    )
+    where = config.compute.scheduler or f"{need.workers} worker{'s'[: need.workers != 1]} here"
+    typer.echo(f"workers:  {where}, each needs {need.memory / 1e9:.1f} GB and may have {need.allowed / 1e9:.1f} GB")
+    if need.seconds > 0:
+        basis = "as fast as the last run here" if need.measured else "a rough guess"
+        typer.echo(f"time:     about {_duration(need.seconds)} ({basis})")
+    typer.echo(f"output:   {short(Path(config.output.directory))}")
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(seconds, 1):.0f} s"
+
+
+def init(
+    pipeline: Annotated[str | None, typer.Argument(help="A ready pipeline to start from, such as sdss.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("survey.yml"),
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing file.")] = False,
+) -> None:
+    """Write a commented survey.yml."""
+    from astrogalaxy.config import commented_yaml, presets
+    from astrogalaxy.files import atomic_path
+
+    text = commented_yaml(pipeline)
+    if output.exists() and not force:
+        msg = f"{output} exists; give another name with --output, or --force"
+        raise ConfigError(msg)
+    with atomic_path(output) as path:
+        path.write_text(text, encoding="utf-8")
+    typer.echo(f"wrote {output}; edit it, then: astrogalaxy check {output}")
+    if pipeline is None:
+        typer.echo(f"ready pipelines to start from: {', '.join(presets())}")

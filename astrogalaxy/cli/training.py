@@ -1,0 +1,94 @@
+"""Verbs of training: train."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from astrogalaxy.cli.common import LogFile, Quiet, Verbose, echo, interruptible, need, progress_bar, short
+
+if TYPE_CHECKING:
+    from astrogalaxy.config import ClassifierRecipe
+    from astrogalaxy.progress import Progress
+
+__all__ = ["train"]
+
+
+def train(
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE.yml", help="What to train; with --truth the survey.yml of your images.")
+    ],
+    truth: Annotated[
+        Path | None,
+        typer.Option(metavar="TABLE", help="Go on from the survey's weights on these labels: x, y or ra, dec; class."),
+    ] = None,
+    field: Annotated[str | None, typer.Option(help="With --truth: the labelled field, if there are several.")] = None,
+    name: Annotated[str | None, typer.Option(help="With --truth: name of the new weights.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="With --truth: longest training.")] = 1500,
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint, if there is one.")] = True,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    log_file: LogFile = None,
+) -> None:
+    """Train a recipe to a calibrated weight file; interrupted, the same command goes on.
+
+    With --truth, weights are tuned to labelled images of your own: the recipe is made from the
+    survey.yml, and left in runs/NAME/recipe.yml to be changed and trained again.
+    """
+    need("lightning", "train")
+    from astrogalaxy.config import ClassifierRecipe, RecipeConfig, SurveyConfig, read_recipe
+    from astrogalaxy.training.train import train as train_recipe
+
+    command = f"astrogalaxy train {recipe}"
+    config: RecipeConfig | ClassifierRecipe
+    if truth is None:
+        config = read_recipe(recipe)
+        if isinstance(config, ClassifierRecipe):
+            _train_classifier(config, command, resume=resume, quiet=quiet)
+            return
+    else:
+        from astrogalaxy.training.finetune import fine_tune_recipe
+
+        config = fine_tune_recipe(SurveyConfig.read(recipe), truth, name=name, field=field, steps=steps)
+        command += f" --truth {truth}"
+    going_on = interruptible("the last checkpoint is kept, and the same command goes on from it")
+    with going_on, progress_bar(quiet=quiet, unit="steps") as progress:
+        made = None if progress is None else lambda done, total: progress(done, total, "making examples")
+        trained = train_recipe(config, command=command, resume=resume, progress=made, callbacks=_bar(progress))
+    for metric, value in trained.metrics.items():
+        echo(f"{metric:28} {value:.4f}", quiet=quiet)
+    typer.echo(f"wrote {short(trained.weights.path)}; use it with detection: {{model: {short(trained.weights.path)}}}")
+
+
+def _train_classifier(recipe: ClassifierRecipe, command: str, *, resume: bool, quiet: bool) -> None:
+    """Train a recipe of ``task: morphology``."""
+    need("timm", "train")
+    from astrogalaxy.training.classifier.train import train_classifier
+
+    going_on = interruptible("the last epoch is kept, and the same command goes on from it")
+    with going_on, progress_bar(quiet=quiet, unit="steps") as progress:
+        made = None if progress is None else lambda done, total: progress(done, total, "making pictures")
+        trained = train_classifier(recipe, command=command, resume=resume, progress=made, callbacks=_bar(progress))
+    for metric, value in trained.metrics.items():
+        echo(f"{metric:28} {value:.4f}", quiet=quiet)
+    path = short(trained.weights.path)
+    served = f"; use it with morphology: {{model: {path}}}" if recipe.output.graph else ""
+    typer.echo(f"wrote {path}, started from {trained.weights.card.start}{served}")
+
+
+def _bar(progress: Progress | None) -> list[Any]:
+    """Show optimiser steps on the same bar."""
+    if progress is None:
+        return []
+    from lightning.pytorch.callbacks import Callback
+
+    class Steps(Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            known = trainer.callback_metrics
+            loss = float(known.get("train_total", known.get("train_loss", float("nan"))))
+            steps = trainer.max_steps if trainer.max_steps > 0 else trainer.estimated_stepping_batches
+            progress(trainer.global_step, int(steps), f"step, loss {loss:.3f}")
+
+    return [Steps()]

@@ -1,0 +1,174 @@
+"""Scores of classifiers with bootstrap intervals: accuracy, precision, recall, confusion, ROC, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from astrogalaxy.evaluation.boxes import Interval
+from astrogalaxy.evaluation.calibration import Reliability, expected_calibration_error, reliability
+from astrogalaxy.evaluation.intervals import CONFIDENCE
+
+__all__ = ["ClassScore", "Classification", "confusion", "roc_auc", "roc_curve", "score_classes"]
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """Scores of one class against the rest; NaN where there is nothing to divide by."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    auc: float
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Scores of a classifier on a test set.
+
+    Attributes
+    ----------
+    accuracy, auc, macro_f1 : Interval
+        Share of right answers; mean over the classes of the area under the ROC curve, one against the rest; mean F1.
+    ece : float
+        Expected calibration error of the probability of the class that is named.
+    classes : tuple of ClassScore
+        By class.
+    confusion : tuple of tuple of int
+        Rows: what it is; columns: what was said.
+    reliability : tuple
+        See `~astrogalaxy.evaluation.calibration.reliability`.
+    n : int
+        Images.
+    """
+
+    accuracy: Interval
+    auc: Interval
+    macro_f1: Interval
+    ece: float
+    classes: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    reliability: Reliability
+    n: int
+
+
+def confusion(truth: Ints, said: Ints, n_classes: int) -> NDArray[np.int64]:
+    """Count answers: rows are what it is, columns what was said.
+
+    Examples
+    --------
+    >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
+    table = np.zeros((n_classes, n_classes), dtype=np.int64)
+    np.add.at(table, (truth, said), 1)
+    return table
+
+
+def roc_auc(score: Floats, true: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve; NaN without examples of both kinds. Ties count half.
+
+    Examples
+    --------
+    >>> roc_auc(np.array([0.1, 0.4, 0.35, 0.8]), np.array([False, False, True, True]))
+    0.75
+    """
+    n, m = int(true.sum()), int((~true).sum())
+    if not n or not m:
+        return float("nan")
+    return float((rankdata(score)[true].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def roc_curve(score: Floats, true: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Shares of false and of true ones above each score, from none to all."""
+    order = np.argsort(-np.asarray(score), kind="stable")
+    hits = np.concatenate([[0.0], np.cumsum(true[order])])
+    misses = np.concatenate([[0.0], np.cumsum(~true[order])])
+    return misses / max(misses[-1], 1), hits / max(hits[-1], 1)
+
+
+def score_classes(
+    probability: Floats, truth: Ints, names: Sequence[str], *, resamplings: int = 1000, seed: int = 0
+) -> Classification:
+    """Score a classifier.
+
+    Parameters
+    ----------
+    probability : ndarray
+        ``(n, n_classes)``.
+    truth : ndarray
+        ``(n,)`` class numbers.
+    names : sequence of str
+        Classes.
+    resamplings : int
+        Bootstrap resamplings of the images for the intervals (68 %); with 0 they are NaN.
+    seed : int
+        Of the resamplings.
+
+    Returns
+    -------
+    Classification
+
+    Examples
+    --------
+    >>> said = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    >>> result = score_classes(said, np.array([0, 1, 1]), ["smooth", "disk"], resamplings=10)
+    >>> round(result.accuracy.value, 3), result.classes[1].recall
+    (0.667, 0.5)
+    """
+    probability, truth = np.asarray(probability, float), np.asarray(truth, int)
+    said = probability.argmax(axis=1)
+    table = confusion(truth, said, len(names))
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, len(truth), (resamplings, len(truth)))
+    precision, recall, f1 = _by_class(table)
+    areas = _areas(probability, truth)
+    right = (said == truth).astype(float)
+    scores = tuple(
+        ClassScore(name, float(precision[i]), float(recall[i]), float(f1[i]), int(table[i].sum()), float(areas[i]))
+        for i, name in enumerate(names)
+    )
+    return Classification(
+        accuracy=_interval(float(right.mean()), rows, lambda r: right[r].mean()),
+        auc=_interval(_mean(areas), rows[:200], lambda r: _mean(_areas(probability[r], truth[r]))),
+        macro_f1=_interval(_mean(f1), rows, lambda r: _mean(_by_class(confusion(truth[r], said[r], len(names)))[2])),
+        ece=expected_calibration_error(probability.max(axis=1), right),
+        classes=scores,
+        confusion=tuple(tuple(int(n) for n in row) for row in table),
+        reliability=reliability(probability.max(axis=1), right),
+        n=len(truth),
+    )
+
+
+def _by_class(table: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+    """Precision, recall and F1 of each class."""
+    hits = np.diag(table).astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision, recall = hits / table.sum(axis=0), hits / table.sum(axis=1)
+        f1 = 2 * hits / (table.sum(axis=0) + table.sum(axis=1))
+    return precision, recall, f1
+
+
+def _areas(probability: Floats, truth: Ints) -> Floats:
+    return np.array([roc_auc(probability[:, i], truth == i) for i in range(probability.shape[1])])
+
+
+def _mean(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _interval(value: float, rows: NDArray[np.integer], measure: Callable[[NDArray[np.integer]], float]) -> Interval:
+    if not len(rows):
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.nanquantile([measure(r) for r in rows], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(value, float(low), float(high))

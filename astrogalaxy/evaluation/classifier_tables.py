@@ -1,0 +1,192 @@
+"""Tables that show what classifiers reach beside what the papers report."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import MaskedColumn, Table
+
+from astrogalaxy.evaluation.boxes import Interval
+from astrogalaxy.evaluation.classification import Classification, ClassScore
+from astrogalaxy.evaluation.classifiers import ClassifierScore
+from astrogalaxy.evaluation.published import PUBLISHED
+from astrogalaxy.files import atomic_path
+
+__all__ = [
+    "classifier_comparison",
+    "printed_classes",
+    "printed_comparison",
+    "read_classifier_scores",
+    "write_classifier_scores",
+]
+
+_COLUMNS = {
+    "recipe": (str, "recipe"),
+    "method": (str, "row of the paper's table"),
+    "paper": (str, "paper"),
+    "accuracy": (float, "share of test galaxies with the right class; those whose class is clear"),
+    "accuracy_low": (float, "lower end of its 68 % interval (bootstrap over galaxies)"),
+    "accuracy_high": (float, "upper end"),
+    "accuracy_paper": (float, "the paper's, on its own set"),
+    "accuracy_all": (float, "the same over all test galaxies"),
+    "accuracy_seeds": (float, "mean over the seeds"),
+    "accuracy_spread": (float, "standard deviation over the seeds"),
+    "macro_f1": (float, "mean F1 of the classes"),
+    "auc": (float, "mean area under the ROC curve, one class against the rest"),
+    "auc_paper": (float, "the paper's"),
+    "ece": (float, "expected calibration error"),
+    "parameters": (float, "trainable parameters in millions"),
+    "parameters_paper": (float, "the paper's"),
+    "gflops": (float, "floating-point operations for one image, in thousand millions"),
+    "milliseconds_1": (float, "time per image, one at a time"),
+    "milliseconds_64": (float, "time per image, 64 at a time"),
+    "side": (int, "side of the input in pixels"),
+    "epochs": (int, "epochs that were done"),
+    "seconds": (float, "wall time of the training"),
+    "seed": (int, "first seed"),
+    "seeds": (int, "number of seeds"),
+    "start": (str, "where the training started from"),
+    "n_test": (int, "test galaxies whose class is clear"),
+    "data": (str, "data set"),
+    "note": (str, "what the paper's number is"),
+}
+
+
+def classifier_comparison(scores: Sequence[ClassifierScore]) -> Table:
+    """Make a table of scores beside the papers' numbers, a row for each recipe, in the papers' order.
+
+    Numbers that there are none of are masked.
+    """
+    order = list(PUBLISHED)
+    ranked = sorted(scores, key=lambda s: order.index(s.published) if s.published else len(order))
+    rows = [_row(score) for score in ranked]
+    table = Table()
+    for name, (kind, description) in _COLUMNS.items():
+        given = [row.get(name) for row in rows]
+        mask = [value is None or (isinstance(value, float) and math.isnan(value)) for value in given]
+        empty = "" if kind is str else 0
+        values = [empty if absent else value for value, absent in zip(given, mask, strict=True)]
+        table[name] = MaskedColumn(np.array(values, dtype=kind), mask=mask, description=description)
+    table.meta["astrogalaxy"] = version("astrogalaxy")
+    return table
+
+
+def _row(score: ClassifierScore) -> dict[str, Any]:
+    test = score.test
+    row: dict[str, Any] = {"recipe": score.name, "method": score.architecture, "paper": ""}
+    row |= {name: getattr(score, name) for name in ("side", "epochs", "seconds", "seed", "seeds", "start", "data")}
+    row |= {
+        "accuracy": test.accuracy.value, "accuracy_low": test.accuracy.low, "accuracy_high": test.accuracy.high,
+        "accuracy_all": score.accuracy_all.value, "accuracy_seeds": float(np.mean(score.accuracies)),
+        "accuracy_spread": float(np.std(score.accuracies, ddof=1)) if score.seeds > 1 else None,
+        "macro_f1": test.macro_f1.value, "auc": test.auc.value, "ece": test.ece, "n_test": test.n,
+        "parameters": score.parameters / 1e6, "gflops": score.flops / 1e9 if score.flops else None,
+        "milliseconds_1": score.milliseconds.get(1), "milliseconds_64": score.milliseconds.get(64),
+    }  # fmt: skip
+    if score.published:
+        paper = PUBLISHED[score.published]
+        row |= {"method": paper.method, "paper": paper.paper, "accuracy_paper": paper.accuracy, "note": paper.note}
+        row |= {"auc_paper": paper.auc, "parameters_paper": paper.parameters}
+    return row
+
+
+def printed_comparison(table: Table) -> list[str]:
+    """Lines of a comparison for the terminal."""
+    shown = Table()
+    shown["method"], shown["recipe"] = table["method"], table["recipe"]
+    shown["accuracy (%)"] = [
+        f"{100 * row['accuracy']:.1f}" + (
+            "" if np.ma.is_masked(row["accuracy_low"])
+            else f" [{100 * row['accuracy_low']:.1f}, {100 * row['accuracy_high']:.1f}]"
+        )
+        for row in table
+    ]  # fmt: skip
+    for title, name, form in (
+        ("paper's", "accuracy_paper", "{:.1%}"), ("F1", "macro_f1", "{:.3f}"), ("AUC", "auc", "{:.3f}"),
+        ("ECE", "ece", "{:.3f}"), ("M parameters", "parameters", "{:.2f}"), ("paper's M", "parameters_paper", "{:g}"),
+        ("ms", "milliseconds_1", "{:.1f}"), ("ms of 64", "milliseconds_64", "{:.1f}"), ("epochs", "epochs", "{:d}"),
+        ("started from", "start", "{}"),
+    ):  # fmt: skip
+        shown[title] = ["-" if np.ma.is_masked(value) else form.format(value) for value in table[name]]
+    return list(shown.pformat(show_unit=False, max_lines=-1, max_width=-1, align="<"))
+
+
+def printed_classes(test: Classification) -> list[str]:
+    """Lines of the scores by class, for the terminal."""
+    rows = [
+        (c.name, *(f"{value:.2f}" for value in (c.precision, c.recall, c.f1)), f"{c.auc:.3f}", c.support)
+        for c in test.classes
+    ]
+    table = Table(rows=rows, names=("class", "precision", "recall", "F1", "AUC", "support"))
+    return list(table.pformat(show_unit=False, max_lines=-1, max_width=-1, align="<"))
+
+
+def write_classifier_scores(scores: Sequence[ClassifierScore], folder: str | Path) -> list[Path]:
+    """Write scores into a folder: as ``evaluation.json``, and beside the papers' as ``evaluation.ecsv``.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    folder = Path(folder)
+    data = {"astrogalaxy": version("astrogalaxy"), "task": "morphology", "scores": [_record(s) for s in scores]}
+    files = [folder / "evaluation.json", folder / "evaluation.ecsv"]
+    with atomic_path(files[0]) as path:
+        path.write_text(json.dumps(_plain(data), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    with atomic_path(files[1]) as path:
+        classifier_comparison(scores).write(path, format="ascii.ecsv", overwrite=True)
+    return files
+
+
+def _record(score: ClassifierScore) -> dict[str, Any]:
+    record = asdict(score)
+    del record["probability"], record["truth"]
+    return record | {"paper": asdict(PUBLISHED[score.published]) if score.published else None}
+
+
+def read_classifier_scores(path: str | Path) -> list[ClassifierScore]:
+    """Read what `write_classifier_scores` wrote as JSON."""
+    return [_score(given) for given in json.loads(Path(path).read_text(encoding="utf-8"))["scores"]]
+
+
+def _score(given: dict[str, Any]) -> ClassifierScore:
+    fields = {name: value for name, value in given.items() if name != "paper"}
+    test = dict(given["test"])
+    for name in ("accuracy", "auc", "macro_f1"):
+        test[name] = _interval(test[name])
+    test["classes"] = tuple(ClassScore(**{k: _number(v) for k, v in c.items()}) for c in test["classes"])
+    test["confusion"] = tuple(tuple(row) for row in test["confusion"])
+    test["reliability"] = tuple(tuple(row) for row in test["reliability"])
+    fields |= {
+        "test": Classification(**test),
+        "accuracy_all": _interval(given["accuracy_all"]),
+        "accuracies": tuple(given["accuracies"]),
+        "milliseconds": {int(k): v for k, v in given["milliseconds"].items()},
+        "curves": {k: tuple((int(e), _number(v)) for e, v in c) for k, c in given["curves"].items()},
+    }
+    return ClassifierScore(**fields)
+
+
+def _interval(value: dict[str, float | None]) -> Interval:
+    return Interval(**{name: _number(n) for name, n in value.items()})
+
+
+def _number(value: Any) -> Any:
+    return math.nan if value is None else value
+
+
+def _plain(value: Any) -> Any:
+    """The value with null for NaN, which JSON does not know."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

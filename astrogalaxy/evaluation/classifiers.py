@@ -1,0 +1,243 @@
+"""Measure what recipes of ``task: morphology`` have trained, on their test parts."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrogalaxy._config_classifier import ClassifierRecipe
+from astrogalaxy.errors import ConfigError, RunError
+from astrogalaxy.evaluation.boxes import Interval
+from astrogalaxy.evaluation.classification import Classification, score_classes
+from astrogalaxy.evaluation.published import PUBLISHED
+from astrogalaxy.models import ClassifierCard, load_classifier
+from astrogalaxy.morphology.classifier import probabilities
+from astrogalaxy.morphology.export import network_of, spec_of
+from astrogalaxy.morphology.network import GalaxyNetwork, make_backbone
+from astrogalaxy.training.classifier.pictures import choose_data, open_bank
+from astrogalaxy.training.classifier.train import logits_of
+
+__all__ = ["ClassifierScore", "Curve", "evaluate_classifier", "floating_point_operations", "seed_path"]
+
+logger = logging.getLogger(__name__)
+
+_TIMED = {1: 10, 64: 2}
+# Column of the log for each curve.
+_CURVES = ("train_loss", "val_loss", "train_accuracy", "val_accuracy")
+
+#: Values by epoch.
+Curve = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class ClassifierScore:
+    """What was measured of one recipe.
+
+    Attributes
+    ----------
+    name : str
+        The recipe's.
+    published : str or None
+        Key of `~astrogalaxy.evaluation.published.PUBLISHED`.
+    architecture : str
+        Of the network.
+    data : str
+        Test set.
+    start : str
+        Where the training started from.
+    weights : str
+        SHA-256 of the tensors, of the first seed.
+    parameters : int
+        Trainable parameters.
+    flops : int
+        Floating-point operations for one image, multiplications and additions counted one by one; 0: not known.
+    side : int
+        Of the input in pixels.
+    seed, seeds : int
+        The first seed, and how many were trained.
+    epochs : int
+        That were done.
+    seconds : float
+        Of training.
+    test : Classification
+        Over the test galaxies whose class is clear, of the first seed.
+    accuracy_all : Interval
+        Over all test galaxies, the class with most votes being right.
+    accuracies : tuple of float
+        Of each seed.
+    milliseconds : dict of int to float
+        Per image, by the batch; empty if not measured.
+    device : str
+        Where that was.
+    curves : dict of str to Curve
+        Loss and accuracy by epoch.
+    probability, truth : tuple
+        Of the clear test galaxies, for the curves; not part of the record.
+    """
+
+    name: str
+    published: str | None
+    architecture: str
+    data: str
+    start: str
+    weights: str
+    parameters: int
+    flops: int
+    side: int
+    seed: int
+    seeds: int
+    epochs: int
+    seconds: float
+    test: Classification
+    accuracy_all: Interval
+    accuracies: tuple[float, ...]
+    milliseconds: dict[int, float]
+    device: str
+    curves: dict[str, Curve] = field(default_factory=dict)
+    probability: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+    truth: NDArray[np.intp] | None = field(default=None, repr=False, compare=False)
+
+
+def seed_path(recipe: ClassifierRecipe, seed: int) -> Path:
+    """Weight file of a recipe's training with a seed."""
+    return Path(recipe.output.directory) / recipe.folder(seed) / f"{recipe.name}.safetensors"
+
+
+def evaluate_classifier(
+    recipe: ClassifierRecipe, *, progress: Callable[[int, int], None] | None = None
+) -> ClassifierScore:
+    """Measure the trained weights of a recipe on its test part.
+
+    Parameters
+    ----------
+    recipe : ClassifierRecipe
+        What was trained.
+    progress : callable, optional
+        Called with (done, all) while pictures are made.
+
+    Returns
+    -------
+    ClassifierScore
+
+    Raises
+    ------
+    ConfigError
+        If its data are missing, or it names a row that no table has.
+    RunError
+        If it is not trained yet.
+    """
+    if recipe.published is not None and recipe.published not in PUBLISHED:
+        msg = f"{recipe.name}: published: {recipe.published!r} is not known; there are {', '.join(PUBLISHED)}"
+        raise ConfigError(msg)
+    paths = [seed_path(recipe, recipe.seed + number) for number in range(recipe.seeds)]
+    if not paths[0].is_file():
+        msg = f"{recipe.name}: not trained yet, there is no {paths[0]}; astrogalaxy train makes it"
+        raise RunError(msg)
+    bank = open_bank(recipe, progress=progress)
+    rows = bank.rows("test")
+    shares, pictures = bank.shares[rows].astype(float), np.array(bank.pictures[rows])
+    clear = shares.max(axis=1) > choose_data(recipe).clear
+    clear = clear if clear.any() else np.ones(len(rows), dtype=bool)
+    truth = shares.argmax(axis=1)
+    said = []
+    for path in (p for p in paths if p.is_file()):
+        weights = load_classifier(path)
+        if weights.card.classes != bank.classes:
+            known = ", ".join(weights.card.classes)
+            msg = f"{path}: tells {known} apart, which are not the classes of the recipe's data; train anew"
+            raise RunError(msg)
+        logits = logits_of(network_of(weights), pictures, weights.card.normalise, copies=recipe.evaluation.views)
+        said.append(probabilities(logits, weights.card.temperature).mean(axis=0))
+    first = load_classifier(paths[0])
+    card, network = first.card, network_of(first)
+    resamplings = recipe.evaluation.bootstrap
+    test = score_classes(said[0][clear], truth[clear], bank.classes, resamplings=resamplings)
+    everything = score_classes(said[0], truth, bank.classes, resamplings=resamplings)
+    return ClassifierScore(
+        name=recipe.name,
+        published=recipe.published,
+        architecture=card.architecture,
+        data=bank.source,
+        start=card.start,
+        weights=card.sha256,
+        parameters=card.parameters,
+        flops=floating_point_operations(card),
+        side=card.side,
+        seed=recipe.seed,
+        seeds=len(said),
+        epochs=card.epochs,
+        seconds=card.seconds,
+        test=test,
+        accuracy_all=everything.accuracy,
+        accuracies=tuple(float(np.mean(p[clear].argmax(1) == truth[clear])) for p in said),
+        milliseconds=_milliseconds(network) if recipe.evaluation.timing else {},
+        device="cpu",
+        curves=_curves(paths[0].parent),
+        probability=said[0][clear],
+        truth=truth[clear],
+    )
+
+
+def floating_point_operations(card: ClassifierCard) -> int:
+    """Operations of the backbone for one image; 0 where they cannot be counted."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    spec = spec_of(card)
+    try:
+        with torch.device("meta"):
+            backbone = make_backbone(spec.architecture, side=spec.side, options=spec.options).eval()
+            image = torch.empty(1, 3, spec.side, spec.side)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            backbone.forward_head(backbone.forward_features(image), pre_logits=True)  # type: ignore[operator]
+    except (RuntimeError, NotImplementedError) as error:
+        logger.info("%s: its operations cannot be counted: %s", card.name, error)
+        return 0
+    return int(counter.get_total_flops())
+
+
+def _milliseconds(network: GalaxyNetwork) -> dict[int, float]:
+    """Median time per image, by the batch, once it is warm."""
+    import torch
+
+    result = {}
+    for batch, repeats in _TIMED.items():
+        image = torch.rand(batch, 3, network.spec.side, network.spec.side)
+        times = []
+        with torch.inference_mode():
+            for _ in range(repeats + 1):
+                begin = time.perf_counter()
+                network(image)
+                times.append(time.perf_counter() - begin)
+        result[batch] = float(np.median(times[1:]) * 1000 / batch)
+    return result
+
+
+def _curves(folder: Path) -> dict[str, Curve]:
+    """Loss and accuracy by epoch, of all parts of a training that was interrupted."""
+    found: dict[str, dict[int, float]] = {name: {} for name in _CURVES}
+    for path in sorted((folder / "log").rglob("metrics.csv"), key=lambda p: _begin(p.parent.name)):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                for name in _CURVES:
+                    if row.get(name) and row.get("epoch"):
+                        found[name][int(row["epoch"])] = float(row[name])
+    return {name: tuple(sorted(values.items())) for name, values in found.items() if values}
+
+
+def _begin(name: str) -> int:
+    number = name.removeprefix("from-")
+    return int(number) if number.isdigit() else -1
+
+
+def is_number(value: float | None) -> bool:
+    """Whether there is a value that is no NaN."""
+    return value is not None and not math.isnan(value)

@@ -1,0 +1,357 @@
+"""Fetch the images of positions: what is there already stays, what fails is told, the rest goes on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from astrogalaxy.errors import ArchiveError, ConfigError
+from astrogalaxy.files import atomic_path
+from astrogalaxy.images.archives.archive import Archive, NoImageError, Remote, UnreachableError
+from astrogalaxy.images.archives.download import cache_folder, download, retried
+from astrogalaxy.images.archives.registry import get_archive
+from astrogalaxy.images.archives.targets import Target, targets_of
+
+if TYPE_CHECKING:
+    from astrogalaxy.config import ImagesSection
+
+__all__ = ["FetchSummary", "Loss", "fetch", "fetch_survey"]
+
+logger = logging.getLogger(__name__)
+
+#: Name of the file, beside the images, that says what they are and where they came from.
+RECORD = "fetched.json"
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What did not come.
+
+    Attributes
+    ----------
+    what : str
+        A position, or an image's file name.
+    reason : str
+        One sentence.
+    band : str
+        Where it concerns one.
+    """
+
+    what: str
+    reason: str
+    band: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}"
+
+
+@dataclass
+class FetchSummary:
+    """What was fetched.
+
+    Attributes
+    ----------
+    archive : Archive
+        From where.
+    folder : Path
+        To where.
+    bands : tuple of str
+        What was asked for, shortest wavelength first.
+    files : list of Path
+        Images that are there now, whether they came just now or before.
+    fetched : int
+        How many of them came from the archive just now.
+    losses : list of Loss
+        What did not come.
+    """
+
+    archive: Archive
+    folder: Path
+    bands: tuple[str, ...]
+    files: list[Path] = field(default_factory=list)
+    fetched: int = 0
+    losses: list[Loss] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0: all there; 1: nothing; 3: some of it."""
+        return (3 if self.files else 1) if self.losses else 0 if self.files else 1
+
+
+def fetch(
+    archive: str,
+    positions: str | Path | Target | Iterable[str | Path | Target],
+    *,
+    size: Any,
+    bands: Sequence[str] | None = None,
+    folder: str | Path = "images",
+    cache: str | Path | None = None,
+    retries: int = 3,
+    backoff: float = 2.0,
+    progress: Progress | None = None,
+) -> FetchSummary:
+    """Fetch the images of one or more positions.
+
+    Parameters
+    ----------
+    archive : str
+        ``sdss``, ``panstarrs``, ``skyview`` or ``hips2fits``.
+    positions : str, Path, Target, or iterable of these
+        Degrees, sexagesimal, names of objects, or paths of tables; see `parse_position` and `read_positions`.
+    size : Quantity or number
+        Side of the square around each position: an angle, or a number of arcmin.
+    bands : sequence of str, optional
+        The archive's default bands, if not given.
+    folder : path, optional
+        Where the images are put; made if need be. Images that are there from an earlier call stay.
+    cache : path, optional
+        Folder that keeps the archive's answers; by default the user's cache folder, or ``$ASTROGALAXY_CACHE``.
+        Answers that are no whole image are not kept.
+    retries, backoff : optional
+        How often a failed request is sent again, and the wait (s) before the first time; it doubles.
+    progress : callable, optional
+        Called with (images done, images in all, what happens now).
+
+    Returns
+    -------
+    FetchSummary
+        Also of what failed. What came is kept in any case; the same call again asks for the rest only.
+
+    Raises
+    ------
+    ConfigError
+        An argument is wrong.
+    ArchiveError
+        astroquery is not installed; a name cannot be resolved; or the archive cannot be reached and nothing is
+        there from before.
+
+    Examples
+    --------
+    >>> summary = fetch("sdss", "179.68 -0.45", size=5, bands="gri")  # doctest: +SKIP
+    """
+    source = get_archive(archive)
+    _need_astroquery()
+    wanted = source.check_bands(bands)
+    arcsec = _arcsec(size, source)
+    several = [positions] if isinstance(positions, (str, Path, Target)) else positions
+    work = _Work(source, Path(folder), wanted, Path(cache) if cache else cache_folder(), retries, backoff, progress)
+    return work.do(targets_of(several), arcsec)
+
+
+def _need_astroquery() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("astroquery") is None:
+        msg = "archives are asked through astroquery, which is not installed: pip install 'astrogalaxy[archives]'"
+        raise ArchiveError(msg)
+
+
+def _arcsec(size: Any, source: Archive) -> float:
+    """A size as arcsec, if the archive gives so much."""
+    arcsec = float(size.to_value("arcsec")) if hasattr(size, "unit") else float(size) * 60
+    if not 0 < arcsec <= source.largest:
+        msg = f"{source.name} gives images of up to {source.largest / 60:g} arcmin, not of {arcsec / 60:g}"
+        raise ConfigError(msg)
+    return arcsec
+
+
+@dataclass
+class _Work:
+    """One call of `fetch`."""
+
+    source: Archive
+    folder: Path
+    bands: tuple[str, ...]
+    cache: Path
+    retries: int
+    backoff: float
+    progress: Progress | None
+
+    def do(self, targets: Sequence[Target], size: float) -> FetchSummary:
+        summary = FetchSummary(self.source, self.folder, self.bands)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        record = _read_record(self.folder)
+        known: dict[str, Any] = record.setdefault("files", {})
+        asked: dict[str, list[str]] = record.setdefault("positions", {})
+        unreachable: UnreachableError | None = None
+        remotes: dict[str, Remote] = {}
+        try:
+            for number, target in enumerate(targets):
+                self._tell(number, len(targets), f"asking {self.source.title}")
+                place = f"{self.source.name} {target.ra:.6f} {target.dec:.6f} {size:g} {','.join(self.bands)}"
+                names = asked.get(place)
+                if names and all(self._is_there(name, known) for name in names):
+                    summary.files += [self.folder / name for name in names]
+                    continue
+                if unreachable is not None:
+                    summary.losses.append(Loss(target.name, str(unreachable)))
+                    continue
+                try:
+                    found = self._find(target, size)
+                except UnreachableError as error:
+                    unreachable = error
+                    summary.losses.append(Loss(target.name, str(error)))
+                    continue
+                except ArchiveError as error:
+                    summary.losses.append(Loss(target.name, str(error)))
+                    continue
+                if not found:
+                    reason = f"{self.source.title} has no image at {target.ra:.5f} {target.dec:.5f}"
+                    summary.losses.append(Loss(target.name, reason))
+                for lost in [band for band in self.bands if found and band not in {one.band for one in found}]:
+                    summary.losses.append(Loss(target.name, f"{self.source.title} has no image in {lost}", lost))
+                asked[place] = [self.source.file_name(one) for one in found]
+                remotes |= {self.source.file_name(one): one for one in found}
+            self._download(remotes, known, summary)
+        finally:
+            _write_record(self.folder, record)
+        summary.files = sorted(dict.fromkeys(summary.files))
+        if unreachable is not None and not summary.files:
+            raise unreachable
+        return summary
+
+    def _find(self, target: Target, size: float) -> list[Remote]:
+        return retried(
+            lambda: self.source.find(target, size, self.bands),
+            retries=self.retries, backoff=self.backoff, what=f"{self.source.title}, {target.name}",
+        )  # fmt: skip
+
+    def _is_there(self, name: str, known: dict[str, Any]) -> bool:
+        return name in known and (self.folder / name).is_file()
+
+    def _download(self, remotes: dict[str, Remote], known: dict[str, Any], summary: FetchSummary) -> None:
+        """Bring what is not there, a few files at a time."""
+        todo = {}
+        for name, remote in remotes.items():
+            if self._is_there(name, known) and known[name]["key"] == remote.key:
+                summary.files.append(self.folder / name)
+            else:
+                todo[name] = remote
+        total, done, stop = len(remotes), len(remotes) - len(todo), Event()
+        self._tell(done, total, "")
+        # Four at a time: kind to the archives, and enough to fill a line.
+        with ThreadPoolExecutor(4) as pool:
+            futures = {pool.submit(self._bring, name, remote, stop): name for name, remote in todo.items()}
+            try:
+                for future in as_completed(futures):
+                    name, done = futures[future], done + 1
+                    self._note(name, todo[name], future.result, known, summary)
+                    self._tell(done, total, name)
+            except BaseException:
+                stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _bring(self, name: str, remote: Remote, stop: Event) -> bool:
+        """Get one image and put it into the folder; whether it came just now."""
+        if stop.is_set():
+            raise UnreachableError("not tried, since the archive cannot be reached")
+        try:
+            raw, fetched = download(
+                remote, cache=self.cache, title=self.source.title, retries=self.retries, backoff=self.backoff
+            )
+        except UnreachableError:
+            stop.set()
+            raise
+        try:
+            made = self.source.finish(raw, remote)
+        except (KeyError, ValueError, StopIteration) as error:
+            raw.unlink(missing_ok=True)
+            raise ArchiveError(f"{self.source.title} sent an image that is not as expected: {error!r}") from error
+        with atomic_path(self.folder / name) as path:
+            if made is not None:
+                made.writeto(path, overwrite=True)
+            else:
+                _link(raw, path)
+        return fetched
+
+    def _note(
+        self, name: str, remote: Remote, result: Callable[[], bool], known: dict[str, Any], summary: FetchSummary
+    ) -> None:
+        try:
+            fetched = result()
+        except ArchiveError as error:
+            lasting = "" if isinstance(error, NoImageError) else "; the same command tries again"
+            summary.losses.append(Loss(name, f"{error}{lasting}", remote.band))
+            logger.warning("%s: %s", name, error)
+            return
+        summary.files.append(self.folder / name)
+        summary.fetched += fetched
+        known[name] = {"url": remote.url, "key": remote.key, "band": remote.band, "field": remote.field}
+        logger.info("%s from %s", name, remote.url if fetched else "the cache")
+
+    def _tell(self, done: int, total: int, what: str) -> None:
+        if self.progress is not None:
+            self.progress(done, total, what)
+
+
+def _link(source: Path, target: Path) -> None:
+    """The same file under a second name where the disk can, else a copy."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _write_record(folder: Path, record: dict[str, Any]) -> None:
+    with atomic_path(folder / RECORD) as path:
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def fetch_survey(images: ImagesSection, *, progress: Progress | None = None, **options: Any) -> FetchSummary | None:
+    """Fetch what ``images.archive`` of a survey.yml names, into the folder of ``images.path``.
+
+    Parameters
+    ----------
+    images : ImagesSection
+        The section; None is returned if it names no archive.
+    progress : callable, optional
+        As for `fetch`.
+    **options
+        ``cache``, ``retries`` and ``backoff`` of `fetch`.
+
+    Raises
+    ------
+    ConfigError
+        ``images.path`` does not fit what the archive's files are called.
+    ArchiveError
+        As `fetch`.
+    """
+    section = images.archive
+    if section is None:
+        return None
+    source = get_archive(section.name)
+    folder, _, name = images.patterns(images.bands[0], filled=False)[0].rpartition("/")
+    if not _fits(name, source.pattern):
+        msg = f"images.path: images of {source.name} are called {source.pattern}, which {name} does not match"
+        raise ConfigError(msg)
+    return fetch(
+        section.name, section.position, size=section.size, bands=images.bands,
+        folder=re.sub(r"\[(.)\]", r"\1", folder), progress=progress, **options,
+    )  # fmt: skip
+
+
+def _fits(pattern: str, name: str) -> bool:
+    """Whether a pattern of images.path matches what an archive calls its files."""
+    parts = re.split(r"(\{band\}|\{field\}|\*|\?)", pattern)
+    marks = {"{band}": r"\{band\}", "{field}": r"\{field\}", "*": ".*", "?": "."}
+    return re.fullmatch("".join(marks.get(part, re.escape(part)) for part in parts), name) is not None

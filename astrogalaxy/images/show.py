@@ -1,0 +1,71 @@
+"""Images on the screen: matplotlib axes, and small pictures for notebooks."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from astrogalaxy.errors import ImageError
+from astrogalaxy.images.picture import colour_picture
+from astrogalaxy.images.tiling import Section
+
+if TYPE_CHECKING:
+    from astrogalaxy.images.image import Image
+
+__all__ = ["draw_image", "image_html"]
+
+# Of a larger image a notebook shows the middle: the whole would take its time.
+_MIDDLE = 1024
+_WIDTH = 420
+
+
+def draw_image(image: Image, *, section: Section | None = None, ax: Any = None, longest: int = 1400) -> Any:
+    """Draw an image; see `Image.plot`."""
+    import matplotlib.pyplot as plt
+
+    section = Section.whole(image.shape) if section is None else section
+    picture, step = colour_picture(image, section, longest=longest)
+    if ax is None:
+        sides = section.shape[1], section.shape[0]
+        size = [8 * side / max(sides) + 0.8 for side in sides]
+        kind = {} if image.wcs is None else {"projection": image.wcs}
+        ax = plt.figure(figsize=size, layout="constrained").add_subplot(**kind)
+    rows, columns = picture.shape[:2]
+    extent = (
+        section.x0 - 0.5, section.x0 + columns * step - 0.5, section.y0 - 0.5, section.y0 + rows * step - 0.5,
+    )  # fmt: skip
+    ax.imshow(picture, origin="lower", extent=extent, interpolation="nearest")
+    ax.set_xlim(section.x0 - 0.5, section.x1 - 0.5)
+    ax.set_ylim(section.y0 - 0.5, section.y1 - 0.5)
+    sky = hasattr(ax, "coords")
+    ax.set_xlabel("right ascension" if sky else "x (pixel)")
+    ax.set_ylabel("declination" if sky else "y (pixel)")
+    return ax
+
+
+def image_html(image: Image) -> str:
+    """A picture and a line about it, in HTML."""
+    ny, nx = image.shape
+    scale = f", {image.pixel_scale:.3g} arcsec per pixel" if math.isfinite(image.pixel_scale) else ""
+    label = f"<b>{escape(image.name)}</b> " if image.name else ""
+    line = f"{label}{nx} x {ny} pixels{scale}; bands {', '.join(image.bands)}, reference {image.reference}"
+    x0, y0 = max(0, (nx - _MIDDLE) // 2), max(0, (ny - _MIDDLE) // 2)
+    middle = Section(x0, min(nx, x0 + _MIDDLE), y0, min(ny, y0 + _MIDDLE))
+    shown = "" if middle.shape == (ny, nx) else f" (shown: the middle {_MIDDLE} pixels)"
+    try:
+        uri = _png(image, middle)
+    except ImageError as error:
+        return f"<div>{escape(line)}<br>{escape(str(error))}</div>"
+    return f'<div><img src="{uri}" width="{_WIDTH}" alt="{escape(line)}"><br>{line}{shown}</div>'
+
+
+def _png(image: Image, section: Section) -> str:
+    from PIL import Image as Picture
+
+    picture, _ = colour_picture(image, section, longest=_WIDTH)
+    buffer = io.BytesIO()
+    Picture.fromarray(picture[::-1]).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

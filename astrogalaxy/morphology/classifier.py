@@ -1,0 +1,136 @@
+"""A trained classifier ready to run: onnxruntime on the CPU, torch on a GPU, from the same weight file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrogalaxy.errors import WeightsError
+from astrogalaxy.models import ClassifierCard, Weights, load_classifier
+from astrogalaxy.morphology.pictures import network_input, views
+
+__all__ = ["Classifier", "open_classifier", "probabilities"]
+
+Device = Literal["auto", "cpu", "cuda"]
+Floats = NDArray[np.float32]
+Forward = Callable[[Floats], Floats]
+
+# Pictures that go through the network at once.
+_BATCH = 64
+
+
+class Classifier:
+    """A classifier of galaxy cutouts.
+
+    Parameters
+    ----------
+    weights : Weights
+        The weight file.
+    device : {'auto', 'cpu', 'cuda'}
+        ``cuda`` runs torch on a GPU; the others onnxruntime on the CPU, which for such small networks is as quick.
+    threads : int
+        CPU threads; 0 for all.
+
+    Raises
+    ------
+    WeightsError
+        If the file has no graph and is to run on the CPU, or a GPU is asked for and there is none.
+    """
+
+    def __init__(self, weights: Weights[ClassifierCard], *, device: Device = "auto", threads: int = 0) -> None:
+        self.weights, self.card = weights, weights.card
+        self._forward: Forward = _on_gpu(weights) if device == "cuda" else _on_cpu(weights, threads)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What it tells apart."""
+        return self.card.classes
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Classify pictures.
+
+        Parameters
+        ----------
+        pictures : ndarray
+            ``(n, side, side, 3)`` uint8 of the card's ``side``.
+
+        Returns
+        -------
+        ndarray
+            ``(n, n_classes)`` calibrated probabilities; each row sums to 1.
+        """
+        side = self.card.side
+        if pictures.ndim != 4 or pictures.shape[1:] != (side, side, 3):
+            msg = f"{self.card.name} takes pictures of {side} x {side} pixels in colour, not {pictures.shape}"
+            raise WeightsError(msg)
+        total = np.zeros((len(pictures), len(self.classes)))
+        for turned in views(pictures, self.card.views):
+            for start in range(0, len(pictures), _BATCH):
+                part = network_input(turned[start : start + _BATCH], self.card.normalise)
+                total[start : start + _BATCH] += probabilities(self._forward(part), self.card.temperature)
+        return total / self.card.views
+
+
+def probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDArray[np.float64]:
+    """Softmax of logits ``(n, n_classes)`` over a temperature.
+
+    Examples
+    --------
+    >>> probabilities(np.array([[0.0, np.log(3)]])).round(2)
+    array([[0.25, 0.75]])
+    """
+    scaled = np.asarray(logits, float) / temperature
+    scaled = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return np.asarray(scaled / scaled.sum(axis=-1, keepdims=True))
+
+
+@lru_cache(maxsize=2)
+def open_classifier(name: str | Path, device: Device = "auto", threads: int = 0) -> Classifier:
+    """Open a classifier by name or path, once per process for each set of arguments."""
+    return Classifier(load_classifier(name), device=device, threads=threads)
+
+
+def _on_cpu(weights: Weights[ClassifierCard], threads: int) -> Forward:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    tensors = {name: np.ascontiguousarray(value) for name, value in weights.tensors.items()}
+    # the session takes the weights' memory without a copy: they must outlive it
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in tensors.values()]
+    options.add_external_initializers(list(tensors), values)
+    try:
+        session = onnxruntime.InferenceSession(weights.graph, options, providers=["CPUExecutionProvider"])
+    except WeightsError:
+        raise
+    except Exception as error:  # onnxruntime's exceptions have no common public base
+        msg = f"{weights.path}: the graph cannot be run by onnxruntime: {error}"
+        raise WeightsError(msg) from error
+
+    def forward(batch: Floats, _keep: list[object] = [tensors, values]) -> Floats:  # noqa: B006
+        return np.asarray(session.run(None, {"image": batch})[0])
+
+    return forward
+
+
+def _on_gpu(weights: Weights[ClassifierCard]) -> Forward:
+    import torch
+
+    from astrogalaxy.morphology.export import network_of
+
+    if not torch.cuda.is_available():
+        msg = "the device is cuda, but torch finds no GPU; use auto or cpu"
+        raise WeightsError(msg)
+    network = network_of(weights).to("cuda")
+
+    def forward(batch: Floats) -> Floats:
+        with torch.inference_mode():
+            return np.asarray(network(torch.from_numpy(batch).to("cuda")).float().cpu().numpy())
+
+    return forward

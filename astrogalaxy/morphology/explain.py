@@ -1,0 +1,254 @@
+"""What a classifier looks at: saliency, Grad-CAM, and the attention of its class token."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from astrogalaxy.errors import WeightsError
+from astrogalaxy.morphology.backbones import feature_layers
+from astrogalaxy.morphology.network import GalaxyNetwork
+from astrogalaxy.morphology.pictures import network_input
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["MAPS", "Map", "attention_map", "explain", "figure_of", "grad_cam", "saliency"]
+
+Map = Literal["saliency", "gradcam", "attention"]
+#: The maps that `explain` makes.
+MAPS: tuple[Map, ...] = ("saliency", "gradcam", "attention")
+
+Picture = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+def explain(
+    network: GalaxyNetwork, picture: Picture, *, normalise: str, target: int | None = None, maps: Sequence[Map] = MAPS
+) -> dict[str, Floats]:
+    """Make maps of what a network looks at in a picture.
+
+    Parameters
+    ----------
+    network : GalaxyNetwork
+        Any classifier.
+    picture : ndarray
+        ``(side, side, 3)`` uint8, of the network's side.
+    normalise : str
+        How pixels become its input; see the weight card.
+    target : int, optional
+        Class that the maps are of; default the most probable one.
+    maps : sequence of str
+        Of `MAPS`; what a network does not have (attention without a class token) is left out, if another map is asked
+        for too.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``(side, side)`` float32 from 0 to 1 each.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such map, or the network has none of them.
+    """
+    unknown = [name for name in maps if name not in MAPS]
+    if unknown:
+        msg = f"there is no map {unknown[0]!r}; choose from {', '.join(MAPS)}"
+        raise WeightsError(msg)
+    network = network.eval()
+    x = torch.from_numpy(network_input(picture[None], normalise))
+    with torch.no_grad():
+        target = int(network(x).argmax()) if target is None else target
+    made: dict[str, Floats] = {}
+    for name in maps:
+        if name == "attention" and not _has_class_token(network):
+            continue
+        made[name] = {
+            "saliency": lambda: saliency(network, x, target),
+            "gradcam": lambda: grad_cam(network, x, target),
+            "attention": lambda: attention_map(network, x),
+        }[name]()
+    if not made:
+        msg = f"{network.spec.architecture} has no class token, and so no attention map; choose saliency or gradcam"
+        raise WeightsError(msg)
+    return made
+
+
+def saliency(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
+    """How much each pixel would change the class's logit (Simonyan et al. 2014), the strongest channel.
+
+    Parameters
+    ----------
+    network : GalaxyNetwork
+        In inference.
+    x : Tensor
+        ``(1, 3, side, side)`` network input.
+    target : int
+        Class.
+    """
+    from captum.attr import Saliency
+
+    gradient = Saliency(network).attribute(x.clone().requires_grad_(), target=target)
+    return _scaled(gradient.abs().amax(1)[0])
+
+
+def grad_cam(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
+    """Where the last feature layer speaks for the class (Selvaraju et al. 2017); see `saliency` for the parameters."""
+    from captum.attr import LayerGradCam
+
+    layer = _last_layer(network, x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of captum about hooks
+        weight = _cam_of_tokens(network, x, target, layer) if _gives_tokens(layer, network, x) else None
+        if weight is None:
+            weight = LayerGradCam(network, layer).attribute(x.clone(), target=target, relu_attributions=True)[0, 0]
+    return _scaled(_enlarged(weight.detach(), x.shape[-1]))
+
+
+def attention_map(network: GalaxyNetwork, x: Tensor) -> Floats:
+    """Where the class token of a transformer's last block looks, the mean over its heads.
+
+    Raises
+    ------
+    WeightsError
+        If the network has no class token.
+    """
+    if not _has_class_token(network):
+        msg = f"{network.spec.architecture} has no class token, and so no attention map"
+        raise WeightsError(msg)
+    attention = network.backbone.blocks[-1].attn  # type: ignore[union-attr,index]
+    kept: list[Tensor] = []
+    hook = attention.register_forward_hook(lambda _module, inputs, _output: kept.append(inputs[0]))
+    try:
+        with torch.no_grad():
+            network(x)
+    finally:
+        hook.remove()
+    tokens = kept[0]
+    n, length, width = tokens.shape
+    with torch.no_grad():
+        qkv = attention.qkv(tokens).reshape(n, length, 3, attention.num_heads, width // attention.num_heads)
+        query, key, _ = qkv.permute(2, 0, 3, 1, 4)
+        share = (attention.q_norm(query) @ attention.k_norm(key).transpose(-2, -1) * attention.scale).softmax(-1)
+    prefix = int(getattr(network.backbone, "num_prefix_tokens", 1))
+    row = share[0, :, 0, prefix:].mean(0)
+    side = round(len(row) ** 0.5)
+    return _scaled(_enlarged(row.reshape(side, side), x.shape[-1]))
+
+
+def figure_of(picture: Picture, maps: dict[str, Floats], *, title: str = "") -> Figure:
+    """A figure of a picture with its maps laid over it.
+
+    Parameters
+    ----------
+    picture : ndarray
+        ``(side, side, 3)`` uint8.
+    maps : dict of str to ndarray
+        See `explain`.
+    title : str
+        Above the picture.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2.4 * (1 + len(maps)), 2.7), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, 1 + len(maps), squeeze=False)[0]
+    axes[0].imshow(picture)
+    axes[0].set_title(title, fontsize=8)
+    for place, (name, values) in zip(axes[1:], maps.items(), strict=True):
+        place.imshow(picture.mean(axis=2), cmap="gray")
+        place.imshow(values, cmap="inferno", alpha=0.55, vmin=0, vmax=1)
+        place.set_title(name, fontsize=8)
+    for place in axes:
+        place.set_axis_off()
+    return figure
+
+
+def _has_class_token(network: GalaxyNetwork) -> bool:
+    backbone = network.backbone
+    return getattr(backbone, "cls_token", None) is not None and hasattr(backbone, "blocks")
+
+
+def _last_layer(network: GalaxyNetwork, x: Tensor) -> nn.Module:
+    """The last feature layer whose map still has places: the deepest one may be of one pixel."""
+    layers = feature_layers(network.backbone)
+    sizes = _sizes(network, layers, x)
+    good = [layer for layer, size in zip(layers, sizes, strict=True) if size >= 4]
+    return good[-1] if good else layers[-1]
+
+
+def _sizes(network: GalaxyNetwork, layers: Sequence[nn.Module], x: Tensor) -> list[int]:
+    """Places of each layer's map; 0 where it has none."""
+    found: dict[int, int] = {}
+    hooks = [layer.register_forward_hook(lambda m, _i, out: found.__setitem__(id(m), _places(out))) for layer in layers]
+    try:
+        with torch.no_grad():
+            network(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [found.get(id(layer), 0) for layer in layers]
+
+
+def _places(out: object) -> int:
+    if not isinstance(out, Tensor) or out.ndim not in {3, 4}:
+        return 0
+    return int(out.shape[1] if out.ndim == 3 else out.shape[2] * out.shape[3])
+
+
+def _gives_tokens(layer: nn.Module, network: GalaxyNetwork, x: Tensor) -> bool:
+    kept: list[int] = []
+    hook = layer.register_forward_hook(lambda _m, _i, out: kept.append(out.ndim))
+    try:
+        with torch.no_grad():
+            network(x)
+    finally:
+        hook.remove()
+    return kept[0] == 3
+
+
+def _cam_of_tokens(network: GalaxyNetwork, x: Tensor, target: int, layer: nn.Module) -> Tensor | None:
+    """Grad-CAM over the tokens of a transformer's patches; the class token tells what is asked of them.
+
+    The last block's patches have no gradient where only the class token is used; then the input of the block is taken.
+    """
+    kept: list[Tensor] = []
+
+    def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        inputs[0].retain_grad()
+        kept.append(inputs[0])
+
+    handle = layer.register_forward_pre_hook(hook)
+    try:
+        network.zero_grad()
+        with torch.enable_grad():
+            network(x.clone().requires_grad_())[0, target].backward()
+    finally:
+        handle.remove()
+    tokens, gradient = kept[0], kept[0].grad
+    network.zero_grad()
+    if gradient is None:
+        return None
+    prefix = int(getattr(network.backbone, "num_prefix_tokens", 0))
+    weight = gradient[0, prefix:].mean(0)
+    strength = torch.relu((tokens[0, prefix:] * weight).sum(-1))
+    side = round(len(strength) ** 0.5)
+    return strength.reshape(side, side) if side**2 == len(strength) else None
+
+
+def _enlarged(values: Tensor, side: int) -> Tensor:
+    return functional.interpolate(values[None, None], size=(side, side), mode="bilinear", align_corners=False)[0, 0]
+
+
+def _scaled(values: Tensor) -> Floats:
+    values = values.detach() - values.detach().min()
+    return np.asarray((values / values.max().clamp(min=1e-12)).cpu().numpy(), np.float32)

@@ -1,0 +1,99 @@
+"""Classify files that hold one galaxy each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from astropy.table import MaskedColumn, Table
+
+from astrogalaxy.catalog import class_column
+from astrogalaxy.datasets.galaxyzoo import central_light
+from astrogalaxy.datasets.pictures import PICTURES, bands_in_noise, read_picture
+from astrogalaxy.detection import Runtime
+from astrogalaxy.detection.decode import decode
+from astrogalaxy.detection.find import card_input
+from astrogalaxy.detection.inputs import UNKNOWN_SEEING
+from astrogalaxy.detection.significance import significance
+from astrogalaxy.errors import AstrogalaxyError
+from astrogalaxy.evaluation.morphology import the_galaxy
+from astrogalaxy.morphology import Classifier
+from astrogalaxy.morphology.pictures import resized
+
+__all__ = ["classify_files"]
+
+# Side in pixels of a picture whose middle the detector looks at, the share of the middle, and the signal to noise that
+# its brightest pixel is given (that of its tests, see astrogalaxy.training.galaxies).
+_SIDE, _CENTRE, _PEAK = 96, 0.5, 100.0
+
+
+def classify_files(
+    paths: Sequence[str | Path], *, classifier: Classifier | None = None, detector: Runtime | None = None
+) -> Table:
+    """Classify cutouts with one galaxy in the middle of each.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        JPEG, PNG or FITS; see `~astrogalaxy.datasets.pictures.read_picture`.
+    classifier : Classifier, optional
+        Gives ``p_<class>`` for each of its classes.
+    detector : Runtime, optional
+        Gives ``p_smooth`` and ``p_disk`` by its own head, where the classifier does not.
+
+    Returns
+    -------
+    Table
+        A row for each file: ``file``, the probabilities, ``class`` (the most probable one of the classifier, or of
+        smooth and disk) and ``error``. Probabilities are masked where a file could not be read.
+    """
+    rows: list[dict[str, object]] = []
+    for path in map(Path, paths):
+        row: dict[str, object] = {"file": str(path), "class": "", "error": ""}
+        try:
+            row |= _one(path, classifier, detector)
+        except AstrogalaxyError as error:
+            row["error"] = str(error)
+        rows.append(row)
+    names = ["p_smooth", "p_disk"] if detector else []
+    names += [class_column(name) for name in classifier.classes] if classifier else []
+    table = Table({"file": [str(row["file"]) for row in rows]})
+    for name in dict.fromkeys(names):
+        values = np.array([row.get(name, np.nan) for row in rows], dtype=np.float32)
+        table[name] = MaskedColumn(values, mask=~np.isfinite(values), description=f"probability of {name[2:]}")
+    table["class"] = [str(row["class"]) for row in rows]
+    table["error"] = [str(row["error"]) for row in rows]
+    return table
+
+
+def _one(path: Path, classifier: Classifier | None, detector: Runtime | None) -> dict[str, object]:
+    """Probabilities of one file."""
+    said: dict[str, object] = {}
+    picture = read_picture(path)
+    if detector is not None:
+        p_disk = _smooth_or_disk(path, detector)
+        said |= {"p_smooth": 1 - p_disk, "p_disk": p_disk, "class": "disk" if p_disk > 0.5 else "smooth"}
+    if classifier is not None:
+        card = classifier.card
+        p = classifier(resized(picture, card.side, centre=card.centre)[None])[0]
+        said |= {class_column(name): value for name, value in zip(card.classes, p, strict=True)}
+        said["class"] = card.classes[int(p.argmax())]
+    return said
+
+
+def _smooth_or_disk(path: Path, detector: Runtime) -> float:
+    """Probability of a disk by the detector's head; NaN where it sees no galaxy."""
+    if path.suffix.lower() in PICTURES:
+        light, _ = central_light(path, side=_SIDE, centre=_CENTRE)
+        noise = np.random.default_rng(0).standard_normal(light.shape, dtype=np.float32)
+        snr = _PEAK * light + noise
+    else:
+        snr = bands_in_noise(path)
+    card = detector.weights.card
+    boxes = decode(detector(card_input(card, snr, UNKNOWN_SEEING)), card.levels, threshold=-np.inf, iou=1.0)
+    index = the_galaxy(boxes, snr.shape[1:])
+    if index is None:
+        return float("nan")
+    light_there = significance(snr, boxes.x[index : index + 1], boxes.y[index : index + 1])
+    return float(card.calibration["disk"].probability(boxes.disk[index : index + 1], light_there)[0])

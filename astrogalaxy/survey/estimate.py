@@ -1,0 +1,94 @@
+"""What a run will need, told beforehand: workers, memory and time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.survey.cluster import worker_memory
+from astrogalaxy.survey.plan import Plan, tile_memory
+from astrogalaxy.survey.store import RunDirectory, safe_name
+
+__all__ = ["Estimate", "estimate"]
+
+# Core-seconds for a million pixels of one band, all stages, and what a run needs whatever its size: the
+# bundled weights on the simulated SDSS field of ``astrogalaxy simulate sdss --size 1200 --seed 3``.
+_SECONDS_PER_MEGAPIXEL, _START = 0.7, 5.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will need.
+
+    Attributes
+    ----------
+    pixels : int
+        Of all bands of all fields.
+    todo : int
+        Those in tiles that no earlier run has done.
+    workers : int
+        Processes; 0 for those of a running scheduler.
+    memory : float
+        Bytes that each will need at most.
+    allowed : float
+        Bytes that each may have.
+    seconds : float
+        Rough wall time; NaN with a running scheduler, whose workers are not known.
+    measured : bool
+        Whether the rate is that of the last run in this directory, rather than a common one.
+    """
+
+    pixels: int
+    todo: int
+    workers: int
+    memory: float
+    allowed: float
+    seconds: float
+    measured: bool
+
+
+def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
+    """Estimate what a run will need.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its fields and tiles.
+    config : SurveyConfig
+        Its settings.
+    """
+    directory = RunDirectory(Path(config.output.directory), config.name)
+    pixels = todo = tiles_left = 0
+    memory = 0.0
+    for field in plan.fields:
+        bands = len(field.bands)
+        for tile in field.tiles:
+            n = tile.core.shape[0] * tile.core.shape[1] * bands
+            pixels += n
+            memory = max(memory, tile_memory(tile.outer.shape, bands))
+            # Whether the shard is of this content is only known when it is read; its name is a good guess.
+            if not (directory.path / "tiles" / safe_name(field.name) / f"{tile.name}.fits").is_file():
+                todo += n
+                tiles_left += 1
+    rate, measured = _rate(directory)
+    if config.compute.scheduler is not None:
+        return Estimate(pixels, todo, 0, memory, worker_memory(config.compute), float("nan"), measured)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    wanted = config.compute.workers if isinstance(config.compute.workers, int) else cores
+    workers = max(1, min(wanted, tiles_left))
+    seconds = _START + todo / 1e6 * rate / min(cores, max(workers, 1))
+    return Estimate(pixels, todo, workers, memory, worker_memory(config.compute), seconds, measured)
+
+
+def _rate(directory: RunDirectory) -> tuple[float, bool]:
+    """Core-seconds per million pixels of a band: of the last run here, if it did some work."""
+    record = directory.read_json()
+    bands = len(record.get("bands", ()))
+    done = [tile for tile in record.get("tiles", ()) if tile.get("status") == "done"]
+    pixels = sum(tile.get("pixels", 0) for tile in done) * bands
+    spent = sum(sum(tile.get("seconds", {}).values()) for tile in done)
+    if pixels < 1e6 or spent <= 0:
+        return _SECONDS_PER_MEGAPIXEL, False
+    return spent / (pixels / 1e6), True

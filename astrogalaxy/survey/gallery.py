@@ -1,0 +1,112 @@
+"""Pictures of classified galaxies, the clearest of each class, for the report."""
+
+from __future__ import annotations
+
+import base64
+import io
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrogalaxy.files import atomic_path
+from astrogalaxy.survey.cutouts import CutoutClasses
+
+__all__ = ["Gallery"]
+
+logger = logging.getLogger(__name__)
+
+# Pictures of each class that a tile keeps, and that the report shows.
+_MOST = 8
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The galaxies that are most probably of each class.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        The classifier's.
+    pictures : ndarray
+        ``(n, side, side, 3)`` uint8.
+    kinds : ndarray
+        ``(n,)`` class of each, by number.
+    probability : ndarray
+        ``(n,)`` of that class.
+    """
+
+    classes: tuple[str, ...]
+    pictures: NDArray[np.uint8]
+    kinds: NDArray[np.intp]
+    probability: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, seen: CutoutClasses, classes: Sequence[str]) -> Self:
+        """The clearest galaxies of a tile."""
+        p = seen.probability
+        kinds = p.argmax(axis=1) if len(p) else np.zeros(0, dtype=np.intp)
+        return cls(tuple(classes), seen.pictures, kinds, p.max(axis=1) if len(p) else np.zeros(0)).clearest()
+
+    @classmethod
+    def join(cls, parts: Iterable[Self]) -> Self | None:
+        """The clearest of several tiles with one classifier; None of none."""
+        given = list(parts)
+        given = [part for part in given if part.classes == given[0].classes]
+        if not given:
+            return None
+        joined = (
+            np.concatenate([getattr(part, name) for part in given]) for name in ("pictures", "kinds", "probability")
+        )
+        return cls(given[0].classes, *joined).clearest()
+
+    def clearest(self) -> Self:
+        """The most probable ones of each class."""
+        order = np.argsort(-self.probability, kind="stable")
+        best = [order[self.kinds[order] == kind][:_MOST] for kind in range(len(self.classes))]
+        rows = np.concatenate(best) if best else order
+        return type(self)(self.classes, self.pictures[rows], self.kinds[rows], self.probability[rows])
+
+    def sheets(self) -> list[tuple[str, str, str]]:
+        """A strip of pictures for each class that has any: class, range of probabilities, data URI of a PNG."""
+        made = []
+        for kind, name in enumerate(self.classes):
+            rows = np.flatnonzero(self.kinds == kind)
+            if len(rows):
+                strip = np.concatenate([np.pad(p, ((0, 0), (0, 2), (0, 0))) for p in self.pictures[rows]], axis=1)
+                p = self.probability[rows]
+                made.append((name, f"{p.min():.2f} to {p.max():.2f}", _data_uri(strip)))
+        return made
+
+    def save(self, path: str | Path) -> None:
+        """Write it, atomically."""
+        with atomic_path(path) as temporary:
+            np.savez_compressed(
+                temporary, classes=np.array(self.classes), pictures=self.pictures, kinds=self.kinds,
+                probability=self.probability,
+            )  # fmt: skip
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self | None:
+        """Read it; None where there is none, or it is damaged."""
+        try:
+            with np.load(path) as file:
+                names = tuple(str(name) for name in file["classes"])
+                return cls(names, file["pictures"], file["kinds"], file["probability"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError) as error:
+            logger.warning("%s: cannot be read: %s", path, error)
+            return None
+
+
+def _data_uri(picture: NDArray[np.uint8]) -> str:
+    from PIL import Image as Pillow
+
+    buffer = io.BytesIO()
+    Pillow.fromarray(picture).save(buffer, format="PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"

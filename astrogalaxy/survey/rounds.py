@@ -1,0 +1,64 @@
+"""Rounds of injections on disk, so that an interrupted evaluation goes on where it stopped."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from astropy.table import Table
+
+from astrogalaxy.errors import AstrogalaxyError
+from astrogalaxy.evaluation.injection import Round
+from astrogalaxy.files import atomic_path
+
+__all__ = ["read_round", "write_round"]
+
+_KEY, _NEAR = "content_key", "near"
+
+
+def write_round(folder: Path, key: str, made: Round) -> None:
+    """Write one round, whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the field's rounds; made if need be.
+    key : str
+        Content key: of the images, settings and weights that the round was made with.
+    made : Round
+        What came of it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    extra, injected = made.extra.copy(), made.injected.copy()
+    injected.meta |= {_KEY: key, _NEAR: float(made.near)}
+    # What else turned up comes first: a round is there when what was injected is.
+    for table, path in zip((extra, injected), reversed(_paths(folder, made.number)), strict=True):
+        with atomic_path(path) as temporary:
+            table.write(temporary, format="ascii.ecsv", overwrite=True)
+
+
+def read_round(folder: Path, key: str, number: int) -> Round | None:
+    """Read a round that was made with the same content; None if there is none.
+
+    Parameters
+    ----------
+    folder, key
+        See `write_round`.
+    number : int
+        Of the round.
+    """
+    injected_path, extra_path = _paths(folder, number)
+    if not (injected_path.is_file() and extra_path.is_file()):
+        return None
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            injected, extra = (Table.read(path, format="ascii.ecsv") for path in (injected_path, extra_path))
+    except (OSError, ValueError, AstrogalaxyError):
+        return None  # damaged: it is made again
+    if injected.meta.pop(_KEY, None) != key:
+        return None
+    return Round(number, injected, extra, float(injected.meta.pop(_NEAR, 0.0)))
+
+
+def _paths(folder: Path, number: int) -> tuple[Path, Path]:
+    return folder / f"{number:04d}-injected.ecsv", folder / f"{number:04d}-extra.ecsv"

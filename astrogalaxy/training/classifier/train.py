@@ -1,0 +1,496 @@
+"""Train a recipe of ``task: morphology``: pictures, network, calibration, weight file."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from astrogalaxy._config_classifier import ClassifierRecipe
+from astrogalaxy.errors import ConfigError, RunError
+from astrogalaxy.files import atomic_path
+from astrogalaxy.models import ClassifierCard, Weights, load_classifier, save_weights
+from astrogalaxy.morphology.classifier import probabilities
+from astrogalaxy.morphology.export import network_graph, network_of, network_tensors
+from astrogalaxy.morphology.network import ClusterHead, GalaxyNetwork, NetworkSpec
+from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, network_input, views
+from astrogalaxy.morphology.pretrained import start_from
+from astrogalaxy.morphology.tuning import tune
+from astrogalaxy.training.classifier.clusters import find_clusters
+from astrogalaxy.training.classifier.dino import tune_without_labels
+from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher, _brought
+from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, choose_data, open_bank
+
+__all__ = ["TrainedClassifier", "fit_temperature", "logits_of", "train_classifier"]
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 64
+_TEMPERATURES = (0.05, 20.0)
+# Warnings of Lightning about its own code, and about data made in this process (`workers: 0`).
+_NOT_OURS = (
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    "The '.*_dataloader' does not have many workers",
+    "The number of training batches",
+    "Checkpoint directory .* exists and is not empty",
+)
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """What a training leaves.
+
+    Attributes
+    ----------
+    weights : Weights
+        The weight file; of several seeds the first one's.
+    folder : Path
+        Checkpoints, logs and the frozen recipe.
+    metrics : dict
+        Measured on the validation part.
+    """
+
+    weights: Weights[ClassifierCard]
+    folder: Path
+    metrics: dict[str, float]
+
+
+def train_classifier(
+    recipe: ClassifierRecipe,
+    *,
+    command: str = "",
+    resume: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+    callbacks: list[Callback] | None = None,
+) -> TrainedClassifier:
+    """Train a recipe to a calibrated weight file, once for each of its seeds.
+
+    Interrupted at any moment, the same call goes on from the last epoch; finished, it only calibrates again and writes
+    the weight file anew.
+
+    Parameters
+    ----------
+    recipe : ClassifierRecipe
+        What to train, on what, and how long.
+    command : str
+        How it was called, for the weight card.
+    resume : bool
+        Go on from the last checkpoint if there is one.
+    progress : callable, optional
+        Called with (done, all) while pictures are made.
+    callbacks : list of Callback, optional
+        Further Lightning callbacks, for instance a progress bar.
+
+    Returns
+    -------
+    TrainedClassifier
+        With ``<output.directory>/<name>/<name>.safetensors``.
+
+    Raises
+    ------
+    ConfigError
+        If data or weights that the recipe names are missing, or the checkpoint is of another network.
+    RunError
+        If the checkpoint cannot be read, or the teacher is not trained.
+    """
+    bank = open_bank(recipe, progress=progress)
+    results = [
+        _train_seed(recipe, bank, recipe.seed + number, command, callbacks or [], resume=resume)
+        for number in range(recipe.seeds)
+    ]
+    return results[0]
+
+
+def _train_seed(
+    recipe: ClassifierRecipe, bank: PictureBank, seed: int, command: str, callbacks: list[Callback], *, resume: bool
+) -> TrainedClassifier:
+    folder = Path(recipe.output.directory) / recipe.folder(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / "recipe.yml") as path:
+        path.write_text(recipe.to_yaml(), encoding="utf-8")
+    begin = time.perf_counter()
+    lightning.seed_everything(seed, workers=True, verbose=False)
+    spec = NetworkSpec(
+        recipe.model.architecture, len(bank.classes), recipe.input.side, recipe.model.options, recipe.model.attention,
+        recipe.model.hidden, recipe.model.dropout,
+    )  # fmt: skip
+    network = GalaxyNetwork(spec)
+    start = start_from(network, pretrained=recipe.model.pretrained, weights=recipe.model.weights)
+    if recipe.training.objective == "clusters":
+        network, epochs = _cluster(recipe, bank, network, seed)
+    else:
+        epochs = _fit(recipe, bank, network, seed, folder, callbacks, resume=resume)
+    kept = folder / "seconds.txt"
+    before = float(kept.read_text()) if resume and epochs and kept.is_file() else 0.0
+    # a call that only calibrates again does not add its time
+    seconds = before + time.perf_counter() - begin if _trained_now(folder) else before
+    kept.write_text(f"{seconds:.1f}")
+    return finish(
+        recipe, network, bank, folder, command=command, start=start, seed=seed, epochs=epochs, seconds=seconds
+    )
+
+
+def _trained_now(folder: Path) -> bool:
+    """Whether the call that goes on has trained: it leaves a sign that is taken away."""
+    sign = folder / "trained"
+    there = sign.is_file()
+    sign.unlink(missing_ok=True)
+    return there
+
+
+def _fit(
+    recipe: ClassifierRecipe,
+    bank: PictureBank,
+    network: GalaxyNetwork,
+    seed: int,
+    folder: Path,
+    callbacks: list[Callback],
+    *,
+    resume: bool,
+) -> int:
+    """Train a network in place with its labels; return the epochs that were done."""
+    settings = recipe.training
+    frozen = tune(network, recipe.model.tuning, frozen=recipe.model.frozen)
+    rows, unseen = bank.rows("train"), bank.rows("val")
+    labels = np.argmax(bank.shares[rows], axis=1)
+    sampler = EpochSampler(labels, seed=seed, balanced=settings.balance == "sampling")
+    changes = recipe.augmentation
+    pictures = PictureSet(bank, rows, rand_augment=changes.rand_augment, magnitude=changes.rand_magnitude)
+    loader = _loader(pictures, settings.batch, settings.workers, sampler)
+    module = ClassifierTrainer(
+        recipe, network, steps=settings.epochs * len(loader), seed=seed, frozen=frozen,
+        counts=torch.from_numpy(bank.shares[rows].sum(0)) if settings.balance == "loss" else None,
+        teacher=_teacher(recipe, bank),
+    )  # fmt: skip
+    checkpoints = folder / "checkpoints"
+    last = checkpoints / "last.ckpt"
+    begin = _epoch(_state(last)) if resume and last.is_file() else 0
+    if not begin:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    over = checkpoints / f"stopped-{settings.patience}"
+    if begin < settings.epochs and not (begin and over.is_file()):
+        (folder / "trained").touch()
+        logger.info("training %s, from epoch %d to %d", recipe.name, begin, settings.epochs)
+        with _quiet():
+            trainer = _trainer(recipe, folder, callbacks, begin)
+            check = _loader(PictureSet(bank, unseen), settings.batch, 0)
+            try:
+                trainer.fit(module, loader, check, ckpt_path=last if begin else None, weights_only=False)
+            except (RuntimeError, KeyError) as error:
+                if begin and ("state_dict" in str(error) or isinstance(error, KeyError)):
+                    msg = f"{last}: is of another network than the recipe's; give the recipe another name"
+                    raise ConfigError(msg) from error
+                raise
+        if trainer.current_epoch < settings.epochs and not trainer.interrupted:
+            over.touch()
+        begin = trainer.current_epoch
+    best = checkpoints / "best.ckpt"
+    chosen = best if settings.restore_best and best.is_file() else last
+    if chosen.is_file():
+        state = _state(chosen)
+        _restore(module, state, chosen)
+        logger.info("%s: weights of epoch %d", recipe.name, _epoch(state))
+    return begin
+
+
+def _loader(pictures: PictureSet, batch: int, workers: int, sampler: EpochSampler | None = None) -> DataLoader[Any]:
+    # a last batch of one picture has no statistics
+    odd = sampler is not None and len(pictures) > batch and len(pictures) % batch == 1
+    return DataLoader(
+        pictures,
+        batch_size=batch,
+        sampler=sampler,
+        num_workers=workers,
+        drop_last=odd,
+        multiprocessing_context="spawn" if workers else None,
+        persistent_workers=workers > 0,
+    )
+
+
+def _trainer(recipe: ClassifierRecipe, folder: Path, extra: list[Callback], begin: int) -> lightning.Trainer:
+    settings = recipe.training
+    watched, mode = f"val_{settings.monitor}", "min" if settings.monitor == "loss" else "max"
+    keep: dict[str, Any] = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
+    best = ModelCheckpoint(**keep, filename="best", monitor=watched, mode=mode, save_weights_only=True)
+    last = ModelCheckpoint(**keep, save_last=True, save_top_k=0, every_n_epochs=1)
+    chosen: list[Callback] = [best] if settings.restore_best else []
+    if settings.patience:
+        chosen.append(_Patience(watched, patience=settings.patience, mode=mode, begin=settings.patience_from))
+    part = f"from-{begin}" if begin else ""
+    for kind in ("log", "tensorboard"):
+        shutil.rmtree(folder / kind / part, ignore_errors=True)  # of an attempt that is repeated
+    return lightning.Trainer(
+        max_epochs=settings.epochs,
+        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
+        accelerator="auto",
+        devices=1,
+        default_root_dir=folder,
+        logger=[
+            CSVLogger(folder, name="log", version=part),
+            TensorBoardLogger(folder, name="tensorboard", version=part),
+        ],
+        callbacks=[*chosen, last, LearningRateMonitor(), *extra],
+        num_sanity_val_steps=0,
+        gradient_clip_val=settings.clip,
+        enable_model_summary=False,
+        enable_progress_bar=bool(extra),
+        log_every_n_steps=10,
+    )
+
+
+class _Patience(EarlyStopping):  # type: ignore[misc]
+    """Early stopping that counts from an epoch on."""
+
+    def __init__(self, *args: Any, begin: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.begin = begin
+
+    def _run_early_stopping_check(self, trainer: lightning.Trainer) -> None:
+        if trainer.current_epoch >= self.begin:
+            super()._run_early_stopping_check(trainer)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence warnings that no user can do anything about."""
+    # Lightning greets and advertises at the level of information
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        for message in _NOT_OURS:
+            warnings.filterwarnings("ignore", message)
+        yield
+
+
+def _state(path: Path) -> dict[str, Any]:
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=False))
+    except Exception as error:  # a damaged file raises whatever its bytes make of it
+        msg = f"{path}: cannot be read ({error}); remove it to train from the start"
+        raise RunError(msg) from error
+
+
+def _epoch(state: dict[str, Any]) -> int:
+    """Epochs that a checkpoint has behind it."""
+    try:
+        return int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
+    except KeyError:
+        return 0
+
+
+def _restore(module: ClassifierTrainer, state: dict[str, Any], path: Path) -> None:
+    try:
+        module.load_state_dict(state["state_dict"])
+    except (RuntimeError, KeyError) as error:
+        msg = f"{path}: is of another network than the recipe's; give the recipe another name"
+        raise ConfigError(msg) from error
+
+
+def _teacher(recipe: ClassifierRecipe, bank: PictureBank) -> Teacher | None:
+    settings = recipe.training.distillation
+    if settings is None:
+        return None
+    trained = Path(recipe.output.directory) / settings.teacher / f"{settings.teacher}.safetensors"
+    path = trained if trained.is_file() else Path(settings.teacher)
+    if not path.is_file():
+        msg = f"{recipe.name}: the teacher {settings.teacher} is not trained yet, there is no {trained}; train it first"
+        raise RunError(msg)
+    weights = load_classifier(path)
+    if set(weights.card.classes) != set(bank.classes):
+        known, wanted = ", ".join(weights.card.classes), ", ".join(bank.classes)
+        msg = f"training.distillation.teacher: {path} tells {known} apart; the recipe's data have {wanted}"
+        raise ConfigError(msg)
+    order = torch.tensor([weights.card.classes.index(name) for name in bank.classes])
+    return Teacher(network_of(weights), weights.card.normalise, order)
+
+
+def _cluster(
+    recipe: ClassifierRecipe, bank: PictureBank, network: GalaxyNetwork, seed: int
+) -> tuple[GalaxyNetwork, int]:
+    """A network whose head tells clusters of features; its backbone tuned without labels, if the recipe says so."""
+    if not hasattr(network.backbone, "forward_intermediates") or not hasattr(network.backbone, "cls_token"):
+        msg = f"model.architecture: {recipe.model.architecture} has no class tokens for training.objective: clusters"
+        raise ConfigError(msg)
+    settings, rows = recipe.training, bank.rows("train")
+    folder = Path(recipe.output.directory) / recipe.folder(seed)
+    (folder / "trained").touch()
+    epochs = 0
+    if settings.dino and settings.dino.epochs:
+        epochs = settings.dino.epochs
+
+        def batches(epoch: int) -> Iterator[Tensor]:
+            order = np.random.default_rng([seed, epoch]).permutation(rows)
+            for begin in range(0, len(order), settings.batch):
+                some = np.sort(order[begin : begin + settings.batch])
+                yield torch.from_numpy(np.array(bank.pictures[some])).permute(0, 3, 1, 2).float() / 255
+
+        losses = tune_without_labels(
+            network, batches, settings.dino, prepare=lambda x: _brought(x, recipe.input.normalise), seed=seed
+        )
+        logger.info("%s: self-supervised loss %.4f to %.4f", recipe.name, losses[0], losses[-1])
+    network = network.eval()
+    with torch.inference_mode():
+        features = np.concatenate(
+            [
+                network.last_tokens(
+                    torch.from_numpy(network_input(bank.pictures[some], recipe.input.normalise))
+                ).numpy()
+                for some in np.array_split(rows, max(len(rows) // _BATCH, 1))
+            ]
+        )
+    found = find_clusters(features, bank.shares[rows].argmax(1), classes=len(bank.classes), seed=seed)
+    spec = NetworkSpec(
+        recipe.model.architecture, len(bank.classes), recipe.input.side, recipe.model.options,
+        clusters=len(found.axes),
+    )  # fmt: skip
+    result = GalaxyNetwork(spec)
+    result.backbone = network.backbone
+    head = result.head
+    if isinstance(head, ClusterHead):
+        for name in ("mean", "axes", "centres"):
+            getattr(head, name).copy_(torch.from_numpy(getattr(found, name)))
+        head.scale.fill_(found.scale)
+    return result.eval(), epochs
+
+
+def logits_of(
+    network: GalaxyNetwork, pictures: NDArray[np.uint8], normalise: str, *, copies: int = 1
+) -> NDArray[np.float64]:
+    """Logits of pictures, those of turned and flipped copies first.
+
+    Parameters
+    ----------
+    network : GalaxyNetwork
+        The network.
+    pictures : ndarray
+        ``(n, side, side, 3)`` uint8.
+    normalise : str
+        How pixels become its input.
+    copies : {1, 8}
+        Views.
+
+    Returns
+    -------
+    ndarray
+        ``(copies, n, n_classes)``.
+    """
+    network = network.eval()
+    device = next(network.parameters()).device
+    result = []
+    with torch.inference_mode():
+        for turned in views(pictures, copies):
+            parts = [
+                network(torch.from_numpy(network_input(turned[i : i + _BATCH], normalise)).to(device)).float().cpu()
+                for i in range(0, len(turned), _BATCH)
+            ]
+            result.append(torch.cat(parts).numpy().astype(float))
+    return np.stack(result)
+
+
+def fit_temperature(logits: NDArray[np.floating], shares: NDArray[np.floating]) -> float:
+    """Temperature by which logits are divided so that probabilities are calibrated (Guo et al. 2017).
+
+    Parameters
+    ----------
+    logits : ndarray
+        ``(copies, n, n_classes)``; probabilities are the mean over the copies.
+    shares : ndarray
+        ``(n, n_classes)`` the answers.
+
+    Returns
+    -------
+    float
+        From 0.05 to 20.
+
+    Examples
+    --------
+    >>> logits = np.array([[[4.0, 0.0]] * 4])
+    >>> shares = np.array([[1.0, 0.0]] * 3 + [[0.0, 1.0]])
+    >>> round(4 / fit_temperature(logits, shares), 2)  # the odds are 3 to 1
+    1.1
+    """
+
+    def loss(exponent: float) -> float:
+        p = probabilities(logits, float(np.exp(exponent))).mean(axis=0)
+        return float(-(shares * np.log(np.maximum(p, 1e-12))).sum(axis=1).mean())
+
+    best = minimize_scalar(loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
+    return float(np.exp(best.x))
+
+
+def finish(
+    recipe: ClassifierRecipe,
+    network: GalaxyNetwork,
+    bank: PictureBank,
+    folder: Path,
+    *,
+    command: str = "",
+    start: str = "",
+    seed: int = 1,
+    epochs: int = 0,
+    seconds: float = 0.0,
+) -> TrainedClassifier:
+    """Calibrate a trained network on the validation part and write its weight file; see `train_classifier`."""
+    from astrogalaxy.evaluation.calibration import expected_calibration_error, reliability
+
+    network = network.cpu().eval()
+    rows = bank.rows("val")
+    copies = recipe.evaluation.views
+    logits = logits_of(network, np.array(bank.pictures[rows]), recipe.input.normalise, copies=copies)
+    shares = bank.shares[rows].astype(float)
+    temperature = fit_temperature(logits, shares)
+    p = probabilities(logits, temperature).mean(axis=0)
+    sure, right = p.max(axis=1), (p.argmax(1) == shares.argmax(1)).astype(float)
+    metrics = {"val_accuracy": right.mean(), "val_ece": expected_calibration_error(sure, right)}
+    section = choose_data(recipe)
+    card = ClassifierCard(
+        task="morphology",
+        name=recipe.name,
+        version=version("astrogalaxy").split("+")[0],
+        architecture=recipe.model.architecture,
+        options=dict(recipe.model.options),
+        attention=network.spec.attention,
+        hidden=network.spec.hidden,
+        clusters=network.spec.clusters,
+        classes=bank.classes,
+        side=recipe.input.side,
+        normalise=recipe.input.normalise,
+        normalisation=f"{recipe.input.normalise}, of colour pictures of 8 bits",
+        centre=section.centre,
+        field_of_view=round(FIELD_OF_VIEW * section.centre, 3),
+        views=copies,
+        temperature=temperature,
+        parameters=sum(q.numel() for q in network.parameters()),
+        start=start,
+        seed=seed,
+        epochs=epochs,
+        seconds=round(seconds, 1),
+        data=(bank.source,),
+        licence="BSD-3-Clause",
+        command=command or f"astrogalaxy train {recipe.name}.yml",
+        metrics={name: round(float(value), 4) for name, value in metrics.items()},
+        metrics_command=f"astrogalaxy train {recipe.name}.yml (validation part)",
+        reliability={"class": tuple((round(s, 4), round(t, 4), n) for s, t, n in reliability(sure, right))},
+        sha256="",
+    )
+    graph = network_graph(network) if recipe.output.graph else b""
+    path = folder / f"{recipe.name}.safetensors"
+    weights = save_weights(path, card, network_tensors(network), graph)
+    logger.info("wrote %s", path)
+    return TrainedClassifier(weights, folder, dict(card.metrics))

@@ -1,0 +1,271 @@
+"""Readers of labelled cutouts, on small files in the exact layout of the published ones."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from PIL import Image as Picture
+
+from astrogalaxy.datasets import efigi, galaxy10
+from astrogalaxy.datasets.folders import read_catalog, read_folders
+from astrogalaxy.datasets.pictures import read_picture
+from astrogalaxy.datasets.splits import part_of, read_split, stratified, write_split
+from astrogalaxy.datasets.votes import _GZ2, FINE, read_votes, vote_shares
+from astrogalaxy.errors import ConfigError, ImageError
+
+RNG = np.random.default_rng(0)
+
+
+def _galaxy10(path: Path, n: int = 12) -> np.ndarray:
+    images = RNG.integers(0, 255, (n, 16, 16, 3)).astype(np.uint8)
+    with h5py.File(path, "w") as file:
+        file["images"], file["ans"] = images, (np.arange(n) % 10).astype(np.uint8)
+        file["ra"], file["dec"] = np.append(np.arange(n - 1), 0) * 1.0, np.zeros(n)
+        file["redshift"], file["pxscale"] = np.zeros(n), np.full(n, 0.262)
+    return images
+
+
+def test_galaxy10(tmp_path: Path) -> None:
+    images = _galaxy10(tmp_path / "Galaxy10_DECals.h5")
+    cutouts = galaxy10.read_galaxy10(tmp_path / "Galaxy10_DECals.h5")
+    assert len(cutouts) == 12
+    assert cutouts.classes[2] == "round-smooth"
+    assert cutouts.classes[9] == "edge-on-with-bulge"
+    np.testing.assert_array_equal(cutouts.labels, np.arange(12) % 10)
+    np.testing.assert_array_equal(cutouts.read(7), images[7])
+    assert cutouts.group_names[0] == cutouts.group_names[11], "the same galaxy twice"
+    part = pickle.loads(pickle.dumps(cutouts.take(cutouts.labels == 1)))
+    assert part.names == ["1", "11"]
+    np.testing.assert_array_equal(part.read(1), images[11])
+
+
+def test_galaxy10_is_unpacked_image_by_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = _galaxy10(tmp_path / "g.h5")
+    read: list[int] = []
+    reader = galaxy10._Images.__call__
+    monkeypatch.setattr(galaxy10._Images, "__call__", lambda self, i: (read.append(i), reader(self, i))[1])
+    counts = galaxy10.unpack(tmp_path / "g.h5", tmp_path / "out")
+    assert counts["disturbed"] == 2
+    assert read == list(range(12))
+    folders = read_folders(tmp_path / "out")
+    assert len(folders) == 12
+    row = folders.names.index("7")
+    assert folders.classes[folders.labels[row]] == "unbarred-loose-spiral"
+    np.testing.assert_array_equal(folders.read(row), images[7])
+    (tmp_path / "out" / "merging" / "1.png").unlink()
+    galaxy10.unpack(tmp_path / "g.h5", tmp_path / "out")
+    assert read[12:] == [1], "what is there stays"
+
+
+def test_what_is_not_galaxy10(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"no such file; Galaxy10 DECaLS is at https://zenodo"):
+        galaxy10.read_galaxy10(tmp_path / "no.h5")
+    (tmp_path / "text.h5").write_text("no HDF5")
+    with pytest.raises(ImageError, match="not the file of Galaxy10"):
+        galaxy10.read_galaxy10(tmp_path / "text.h5")
+    with h5py.File(tmp_path / "odd.h5", "w") as file:
+        file["images"], file["ans"] = np.zeros((2, 4, 4)), np.zeros(2)
+    with pytest.raises(ImageError, match="must be"):
+        galaxy10.read_galaxy10(tmp_path / "odd.h5")
+
+
+EFIGI = """\
+# EFIGI_attributes.txt version 1.6.2 :
+#
+PGCname   T T_inf T_sup   Bulge_to_Total Bulge_to_Total_inf
+PGC0000212   1   0   2   0.5   0.5
+PGC0000243  -2  -3  -2     1  0.75
+PGC0000255  10   9  10     0     0
+PGC0000300  -5  -5  -4     1     1
+PGC0000400  11  11  11     1     1
+PGC0000500   3   2   4     1     1
+"""
+
+
+def test_efigi(tmp_path: Path) -> None:
+    (tmp_path / "EFIGI_attributes.txt").write_text(EFIGI)
+    with pytest.raises(ImageError, match="no image of a galaxy"):
+        efigi.read_efigi(tmp_path)
+    for name in ("0000212", "0000243", "0000255", "0000300", "0000400"):
+        Picture.fromarray(np.full((8, 8, 3), int(name) % 251, np.uint8)).save(tmp_path / f"PGC{name}.png")
+    cutouts = efigi.read_efigi(tmp_path)
+    kinds = {name: cutouts.classes[label] for name, label in zip(cutouts.names, cutouts.labels, strict=True)}
+    assert kinds == {
+        "PGC0000212": "spiral", "PGC0000243": "lenticular", "PGC0000255": "irregular", "PGC0000300": "elliptical",
+    }  # fmt: skip
+    assert cutouts.read(1)[0, 0, 0] == 243
+    (tmp_path / "EFIGI_attributes.txt").write_text("name,T\n")
+    with pytest.raises(ImageError, match="not EFIGI's attribute table"):
+        efigi.read_efigi(tmp_path)
+
+
+def test_the_published_table_of_efigi(shared_data: Path) -> None:
+    types = efigi.read_types(shared_data / "efigi" / "EFIGI_attributes.txt")
+    assert len(types) == 4458
+    counts = Counter(efigi.class_of_type(t) for t in types.values())
+    assert all(counts[name] > 100 for name in efigi.CLASSES)
+    assert counts["spiral"] > sum(counts[name] for name in efigi.CLASSES if name != "spiral")
+
+
+def _votes(**given: float) -> Table:
+    return Table({f"{column}_weighted_fraction": [given.get(name, 0.0)] for name, column in _GZ2.items()})
+
+
+def test_shares_follow_the_tree() -> None:
+    names, shares = vote_shares(
+        _votes(smooth=0.6, disk=0.3, round=0.25, in_between=0.75, edge_on=0.5, face_on=0.5, bar=0.2, no_bar=0.8,
+               odd=0.5, merging=0.4, disturbed=0.2), "fine",
+    )  # fmt: skip
+    assert names == FINE
+    merger = 0.5 * 0.6
+    expected = np.array([2 / 3 * 0.25, 2 / 3 * 0.75, 0, 1 / 3 * 0.5, 1 / 3 * 0.5 * 0.2, 1 / 3 * 0.5 * 0.8]) * (
+        1 - merger
+    )
+    np.testing.assert_allclose(shares[0], [*expected, merger])
+    names, shares = vote_shares(_votes(smooth=0.6, disk=0.3), "smooth-disk")
+    np.testing.assert_allclose(shares[0], [2 / 3, 1 / 3])
+    _, shares = vote_shares(_votes(disk=1, edge_on=1, no_bulge=0.25, tight=1), "galaxy10")
+    np.testing.assert_allclose(shares[0, 8:], [0.25, 0.75])
+    assert shares.sum() == pytest.approx(1)
+    assert np.isnan(vote_shares(_votes(), "smooth-disk")[1]).all(), "nobody voted"
+
+
+def test_votes_of_galaxy_zoo_decals_down_the_tree(tmp_path: Path) -> None:
+    answers = {
+        "smooth-or-featured-dr5_smooth": 0.1, "smooth-or-featured-dr5_featured-or-disk": 0.9,
+        "disk-edge-on-dr5_yes": 0.0, "disk-edge-on-dr5_no": 1.0, "bar-dr5_strong": 0.3, "bar-dr5_weak": 0.3,
+        "bar-dr5_no": 0.4, "merging-dr5_merger": 0.1, "merging-dr5_minor-disturbance": 0.1,
+        "merging-dr5_major-disturbance": 0.0, "how-rounded-dr5_round": 1.0, "how-rounded-dr5_in-between": 0.0,
+        "how-rounded-dr5_cigar-shaped": 0.0,
+    }  # fmt: skip
+    header = ",".join(["iauname", *(f"{name}_fraction" for name in answers)])
+    (tmp_path / "labels.csv").write_text(f"{header}\nJ1,{','.join(map(str, answers.values()))}\n")
+    Picture.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "J1.png")
+    shares = dict(zip(FINE, read_votes(tmp_path).shares[0], strict=True))
+    assert shares["merger"] == pytest.approx(0.2)
+    assert shares["barred-spiral"] == pytest.approx(0.8 * 0.9 * 0.6)
+    assert shares["smooth-round"] == pytest.approx(0.8 * 0.1)
+
+
+def test_votes_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"labels\.csv: no such file"):
+        read_votes(tmp_path)
+    (tmp_path / "labels.csv").write_text("objid,asset_id\n1,1\n")
+    with pytest.raises(ImageError, match="no column 'derived_label'"):
+        read_votes(tmp_path, classes="labels")
+    with pytest.raises(ImageError, match="no column with the votes for smooth"):
+        read_votes(tmp_path)
+    (tmp_path / "labels.csv").write_text("objid,asset_id,derived_label\n1,1,spiral\n")
+    with pytest.raises(ImageError, match="no galaxy of it has votes and an image"):
+        read_votes(tmp_path, classes="labels")
+
+
+def test_the_real_sample(shared_data: Path) -> None:
+    cutouts = read_votes(shared_data / "gz2", classes="labels")
+    assert Counter(cutouts.labels.tolist()) == dict.fromkeys(range(4), 200)
+    fine = read_votes(shared_data / "gz2", classes="fine", soft=False)
+    assert len(fine) == 800
+    assert set(fine.labels.tolist()) == set(range(7)), "every class is there"
+    assert fine.read(0).shape == (424, 424, 3)
+
+
+def test_the_split_of_the_sample(shared_data: Path) -> None:
+    from astrogalaxy.config import pipelines_folder
+
+    parts = read_split(pipelines_folder() / "recipes" / "splits" / "gz2-sample.csv")
+    cutouts = read_votes(shared_data / "gz2", classes="labels")
+    assert set(parts) == set(cutouts.names)
+    assert {n for n, p in parts.items() if p == "test"} == {n for n in parts if part_of(n) == "test"}
+    for label in range(4):
+        given = Counter(parts[n] for n, kind in zip(cutouts.names, cutouts.labels, strict=True) if kind == label)
+        assert 25 <= given["val"] <= 32, "each label alike"
+
+
+def test_a_galaxy_is_never_on_both_sides() -> None:
+    labels = {f"{galaxy}-{image}": "ab"[galaxy % 2] for galaxy in range(40) for image in range(3)}
+    groups = {name: name.split("-")[0] for name in labels}
+    parts = stratified(labels, groups=groups, fixed={"3-1": "test"})
+    for galaxy in range(40):
+        assert len({parts[f"{galaxy}-{image}"] for image in range(3)}) == 1
+    assert parts["3-0"] == "test"
+    for kind in "ab":
+        counts = Counter(part for name, part in parts.items() if labels[name] == kind)
+        assert counts == {"train": 36, "val": 12, "test": 12}
+    again = stratified(dict(reversed(labels.items())), groups=groups, fixed={"3-1": "test"})
+    assert again == parts, "whatever the order"
+    assert stratified(labels, groups=groups, seed=2) != stratified(labels, groups=groups)
+
+
+def test_split_files(tmp_path: Path) -> None:
+    write_split(tmp_path / "s.csv", {"a": "train", "b,c": "test"}, comment="two\nlines")
+    assert read_split(tmp_path / "s.csv") == {"a": "train", "b,c": "test"}
+    (tmp_path / "s.csv").write_text("name,part\na,training\n")
+    with pytest.raises(ConfigError, match="each part one of train, val, test, not 'training'"):
+        read_split(tmp_path / "s.csv")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_split(tmp_path / "no.csv")
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    for kind in ("ring", "lens"):
+        (tmp_path / kind).mkdir()
+        for number in range(2):
+            Picture.fromarray(np.full((8, 8), 100 + number, np.uint8)).save(tmp_path / kind / f"{number}.jpg")
+    cutouts = read_folders(tmp_path)
+    assert cutouts.classes == ("lens", "ring")
+    assert cutouts.labels.tolist() == [0, 0, 1, 1]
+    assert cutouts.read(3).shape == (8, 8, 3)
+    with pytest.raises(ImageError, match="at least two folders"):
+        read_folders(tmp_path / "ring")
+
+
+def test_fits_cutouts_become_pictures(tmp_path: Path) -> None:
+    y, x = np.mgrid[:40, :40] - 19.5
+    light = np.exp(-(x**2 + y**2) / 40)
+    noise = RNG.normal(0, 1, (3, 40, 40))
+    cube = 100 + noise + np.array([5.0, 20.0, 60.0])[:, None, None] * light
+    cube[1, 3, 3] = np.nan
+    fits.writeto(tmp_path / "cube.fits", cube.astype(">f4"))
+    bands = fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(plane) for plane in cube)])
+    bands.writeto(tmp_path / "bands.fits")
+    fits.writeto(tmp_path / "one.fits", cube[2])
+    pictures = {name: read_picture(tmp_path / f"{name}.fits") for name in ("cube", "bands", "one")}
+    np.testing.assert_array_equal(pictures["cube"], pictures["bands"])
+    middle = pictures["cube"][20, 20].astype(int)
+    assert middle[0] > middle[1] > middle[2], "the longest wavelength is red"
+    assert pictures["cube"][:4].mean() < 40
+    assert np.ptp(pictures["one"][20, 20].astype(int)) <= 1, "one band is grey"
+    fits.writeto(tmp_path / "table.fits", np.zeros(3), overwrite=True)
+    for name in ("table.fits", "no.fits", "no.jpg"):
+        with pytest.raises(ImageError, match=name):
+            read_picture(tmp_path / name)
+
+
+def test_cutouts_of_a_catalogue(tmp_path: Path) -> None:
+    sky = RNG.normal(0, 1, (200, 240)).astype(np.float32)
+    y, x = np.mgrid[:200, :240]
+    places = {(50, 60): 4.0, (150, 120): 6.0, (235, 100): 4.0}
+    for (x0, y0), size in places.items():
+        sky += 300 * np.exp(-((x - x0) ** 2 + (y - y0) ** 2) / (2 * size**2)).astype(np.float32)
+    fits.writeto(tmp_path / "field.fits", sky)
+    (tmp_path / "survey.yml").write_text("name: s\nimages: {path: field.fits, bands: [r]}\n")
+    rows = [(*xy, kind) for xy, kind in zip(places, ("smooth", "disk", "unsure"), strict=True)]
+    Table(rows=rows, names=("x", "y", "morphology")).write(tmp_path / "c.csv", format="ascii.csv")
+    cutouts = read_catalog(tmp_path / "c.csv", tmp_path / "survey.yml")
+    assert cutouts.classes == ("disk", "smooth")
+    assert len(cutouts) == 2
+    picture = cutouts.read(0).astype(int)
+    assert picture.shape == (256, 256, 3)
+    assert picture[118:138, 118:138].min() > 150, "the galaxy is in the middle"
+    assert picture[:20].mean() < 60
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(cutouts)).read(0), cutouts.read(0))
+    Table({"x": [1.0]}).write(tmp_path / "bad.csv", format="ascii.csv")
+    with pytest.raises(ImageError, match="no column y"):
+        read_catalog(tmp_path / "bad.csv", tmp_path / "survey.yml")

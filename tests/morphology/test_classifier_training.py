@@ -1,0 +1,187 @@
+"""Training of classifiers: resuming, stopping, seeds, losses, schedules, augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from astrogalaxy._config_classifier import AugmentationSection
+from astrogalaxy.config import ClassifierRecipe
+from astrogalaxy.errors import ConfigError, RunError
+from astrogalaxy.evaluation.classifiers import evaluate_classifier
+from astrogalaxy.models import load_classifier
+from astrogalaxy.morphology import Classifier
+from astrogalaxy.morphology.classifier import probabilities
+from astrogalaxy.morphology.export import network_of
+from astrogalaxy.training.classifier.augment import augment, mix
+from astrogalaxy.training.classifier.module import class_loss, distillation_loss, learning_rate
+from astrogalaxy.training.classifier.pictures import EpochSampler, open_bank
+from astrogalaxy.training.classifier.train import fit_temperature, logits_of, train_classifier
+
+Make = Callable[..., ClassifierRecipe]
+
+
+class _Stop(Callback):
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        if trainer.current_epoch == self.epoch:
+            raise RuntimeError("the power is gone")
+
+
+def _tensors(recipe: ClassifierRecipe) -> dict[str, np.ndarray]:
+    return load_classifier(Path(recipe.output.directory) / recipe.name / f"{recipe.name}.safetensors").tensors
+
+
+def test_an_interrupted_training_ends_as_one_that_was_not(make_classifier: Make) -> None:
+    changes = {"augmentation": {"rotation": 90, "noise": 0.1, "mix_up": 0.3}, "training": {"epochs": 3}}
+    whole = make_classifier("whole", **changes)
+    train_classifier(whole)
+    halves = make_classifier("halves", **changes)
+    with pytest.raises(RuntimeError, match="the power is gone"):
+        train_classifier(halves, callbacks=[_Stop(2)])
+    train_classifier(halves)
+    first, second = _tensors(whole), _tensors(halves)
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+    curves = evaluate_classifier(halves).curves["val_loss"]
+    assert [epoch for epoch, _ in curves] == [0, 1, 2], "the log goes on"
+
+
+def test_a_finished_training_is_only_calibrated_again(make_classifier: Make) -> None:
+    recipe = make_classifier()
+    before = train_classifier(recipe).weights.card
+    after = train_classifier(recipe, callbacks=[_Stop(0)]).weights.card
+    assert (after.sha256, after.epochs, after.seconds) == (before.sha256, 2, before.seconds)
+    with pytest.raises(RuntimeError, match="the power is gone"):
+        train_classifier(recipe, resume=False, callbacks=[_Stop(0)])
+
+
+def test_a_checkpoint_of_another_network(make_classifier: Make) -> None:
+    train_classifier(make_classifier(training={"epochs": 1}))
+    with pytest.raises(ConfigError, match="is of another network"):
+        train_classifier(make_classifier(model={"hidden": 4}))
+    checkpoint = Path(make_classifier().output.directory) / "tiny" / "checkpoints" / "last.ckpt"
+    checkpoint.write_bytes(b"no checkpoint")
+    with pytest.raises(RunError, match="cannot be read"):
+        train_classifier(make_classifier())
+
+
+def test_patience(make_classifier: Make) -> None:
+    settings = {"epochs": 9, "learning_rate": 1e-9, "optimiser": "sgd", "patience": 1, "patience_from": 2}
+    recipe = make_classifier(training=settings | {"monitor": "accuracy"})
+    assert train_classifier(recipe).weights.card.epochs < 9
+    assert train_classifier(recipe, callbacks=[_Stop(0)]).weights.card.epochs < 9, "it stays so"
+
+
+def test_several_seeds(make_classifier: Make) -> None:
+    recipe = make_classifier(seeds=2, training={"epochs": 1})
+    train_classifier(recipe)
+    score = evaluate_classifier(recipe)
+    assert (score.seeds, len(score.accuracies)) == (2, 2)
+    files = [Path(recipe.output.directory) / recipe.folder(seed) / "tiny.safetensors" for seed in (1, 2)]
+    assert load_classifier(files[0]).card.sha256 != load_classifier(files[1]).card.sha256
+
+
+def test_the_served_network_is_the_trained_one(make_classifier: Make) -> None:
+    recipe = make_classifier(output={"graph": True}, training={"epochs": 1}, evaluation={"views": 8})
+    weights = train_classifier(recipe).weights
+    pictures = np.array(open_bank(recipe).pictures[:5])
+    served = Classifier(weights, threads=1)(pictures)
+    logits = logits_of(network_of(weights), pictures, weights.card.normalise, copies=8)
+    np.testing.assert_allclose(served, probabilities(logits, weights.card.temperature).mean(0), atol=1e-5)
+    assert served.sum(axis=1) == pytest.approx(1)
+
+
+def test_clusters_need_class_tokens(make_classifier: Make) -> None:
+    with pytest.raises(ConfigError, match="has no class tokens"):
+        train_classifier(make_classifier(training={"objective": "clusters"}))
+
+
+def test_no_data(make_classifier: Make, tmp_path: Path) -> None:
+    data = [{"format": "galaxy10", "path": "a.h5"}, {"format": "efigi", "path": "b"}]
+    with pytest.raises(ConfigError, match=r"a\.h5, galaxy10 from https://zenodo.*b, efigi from https"):
+        open_bank(make_classifier(data=data))
+
+
+def test_the_order_of_pictures_is_one_of_seed_and_epoch() -> None:
+    labels = np.array([0] * 18 + [1] * 2)
+    sampler = EpochSampler(labels, seed=1)
+    first = list(sampler)
+    assert first == list(sampler)
+    assert sorted(first) == list(range(20))
+    sampler.set_epoch(1)
+    assert first != list(sampler)
+    balanced = EpochSampler(labels, seed=1, balanced=True)
+    drawn = np.concatenate([(balanced.set_epoch(n), list(balanced))[1] for n in range(50)])
+    assert labels[drawn].mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_losses() -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
+    hard = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    each = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 0]), reduction="none")
+    assert class_loss(logits, hard) == pytest.approx(each.mean().item())
+    both = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    weighed = class_loss(logits, both, weights=torch.tensor([3.0, 1.0]))
+    given = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1]), weight=torch.tensor([3.0, 1.0]))
+    assert weighed == pytest.approx(given.item())
+    smooth = class_loss(logits, hard, smoothing=0.2)
+    given = torch.nn.functional.cross_entropy(logits, torch.tensor([0, 0]), label_smoothing=0.2)
+    assert smooth == pytest.approx(given.item())
+    assert distillation_loss(logits, logits, temperature=4.0) == pytest.approx(0, abs=1e-6)
+    assert distillation_loss(logits, -logits, temperature=4.0) > 0
+
+
+def test_schedules(make_classifier: Make) -> None:
+    def rate(step: int, **training: Any) -> float:
+        return learning_rate(make_classifier(training=training), step, 100)
+
+    assert rate(10_000, schedule="exponential", decay=0.01) == pytest.approx(0.01), "as the MobileViT paper has it"
+    assert rate(1000, schedule="inverse", decay=0.001) == pytest.approx(0.5), "as Keras has it"
+    assert rate(100, schedule="cosine", learning_rate=5e-4, lowest_rate=1e-6) == pytest.approx(1e-6 / 5e-4)
+    assert rate(77, schedule="constant") == 1
+
+
+def test_augmentation_is_a_function_of_the_generator_alone() -> None:
+    images = torch.rand(4, 3, 16, 16)
+
+    def changed(seed: int, **settings: Any) -> torch.Tensor:
+        return augment(images, AugmentationSection(**settings), torch.Generator().manual_seed(seed))
+
+    settings = {"rotation": 20.0, "flip": True, "zoom": 0.3, "shear": 0.3, "shift": 0.1, "noise": 0.1}
+    assert torch.equal(changed(1, **settings), changed(1, **settings))
+    assert not torch.equal(changed(1, **settings), changed(2, **settings))
+    assert torch.equal(changed(1), images), "nothing asked for, nothing changed"
+    flipped = changed(3, flip=True)
+    for image, was in zip(flipped, images, strict=True):
+        ways = [was, was.flip(1), was.flip(2), was.flip(1, 2)]
+        assert any(torch.allclose(image, way, atol=1e-4) for way in ways), "a flip loses nothing"
+
+
+def test_mixed_labels_follow_the_pixels() -> None:
+    images = torch.stack([torch.full((3, 8, 8), float(n)) for n in range(2)])
+    shares = torch.eye(2)
+    for kind in ("mix_up", "cut_mix"):
+        for seed in range(8):
+            settings = AugmentationSection(**{kind: 1.0})
+            mixed, labels = mix(images, shares, settings, torch.Generator().manual_seed(seed))
+            assert torch.allclose(labels.sum(1), torch.ones(2))
+            torch.testing.assert_close(mixed.mean((1, 2, 3)), labels[:, 1], msg=kind)
+
+
+def test_temperature_makes_sure_answers_less_sure() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 500)
+    right = rng.random(500) < 0.7
+    logits = 6.0 * np.where((truth == 1) == right, 1, -1)[:, None] * np.array([-0.5, 0.5])
+    temperature = fit_temperature(logits[None], np.eye(2)[truth])
+    assert probabilities(logits, temperature).max(1).mean() == pytest.approx(right.mean(), abs=0.01)

@@ -1,0 +1,158 @@
+"""The cutout classifier in a survey's run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.errors import WeightsError
+from astrogalaxy.images import Image, Section
+from astrogalaxy.models import ClassifierCard, save_weights
+from astrogalaxy.morphology import Classifier
+from astrogalaxy.morphology.export import network_graph, network_tensors
+from astrogalaxy.morphology.network import NetworkSpec, build
+from astrogalaxy.morphology.pictures import colour_picture, cut
+from astrogalaxy.simulation import PROFILES, simulate_scene
+from astrogalaxy.simulation.write import write_scene
+from astrogalaxy.survey.cutouts import classify_sources
+from astrogalaxy.survey.gallery import Gallery
+from astrogalaxy.survey.plan import make_plan
+from astrogalaxy.survey.run import execute
+
+OPTIONS = {"channels": 4, "blocks": 2, "dense": 4}
+CLASSES = ("smooth", "disk", "edge-on")
+
+
+@pytest.fixture(scope="module")
+def classifier_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a classifier that has learnt nothing."""
+    network = build(NetworkSpec("average-pool-cnn", 3, side=32, options=OPTIONS)).eval()
+    card = ClassifierCard(
+        name="tiny", version="1", architecture="average-pool-cnn", options=OPTIONS, attention="none", hidden=None,
+        classes=CLASSES, side=32, normalise="symmetric", normalisation="symmetric", centre=0.5, field_of_view=11.0,
+        temperature=1.0, parameters=1, start="random numbers", seed=1, epochs=0, seconds=0.0, data=("none",),
+        licence="BSD-3-Clause", command="none", metrics={}, metrics_command="none", sha256="",
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    return save_weights(path, card, network_tensors(network), network_graph(network)).path
+
+
+@pytest.fixture(scope="module")
+def survey_file(tmp_path_factory: pytest.TempPathFactory, classifier_file: Path) -> Path:
+    folder = tmp_path_factory.mktemp("survey")
+    write_scene(simulate_scene(PROFILES["sdss"], size=220, seed=4, artefacts=False), folder, name="s")
+    path = next(folder.glob("*.yml"))
+    text = path.read_text().split("morphology:")[0]
+    path.write_text(f"{text}\nmorphology: {{model: {classifier_file}, min_snr: 30}}\n")
+    return path
+
+
+def test_a_run_with_a_classifier(survey_file: Path) -> None:
+    config = SurveyConfig.read(survey_file)
+    config = config.model_copy(update={"compute": config.compute.model_copy(update={"workers": 1})})
+    summary = execute(config)
+    catalog = summary.catalog
+    assert catalog is not None
+    assert catalog.classes == ("edge_on",), "smooth and disk have columns already"
+    told = np.isfinite(catalog["p_edge_on"])
+    bright = (catalog["snr"] >= 30) & (catalog["p_galaxy"] >= 0.5)
+    assert told.any()
+    assert set(np.flatnonzero(told)) <= set(np.flatnonzero(bright))
+    total = catalog["p_smooth"] + catalog["p_disk"] + catalog["p_edge_on"]
+    np.testing.assert_allclose(total[told], 1, atol=1e-5)
+    assert SourceCatalog.read(summary.files[0]).classes == ("edge_on",)
+    record = json.loads((summary.directory / "run.json").read_text())
+    assert record["classifier"]["name"] == "tiny"
+    assert record["seconds"]["morphology"] > 0
+    page = (summary.directory / "report.html").read_text()
+    assert 'id="gallery"' in page
+
+
+def test_the_classifier_is_part_of_the_content_keys(survey_file: Path, classifier_file: Path, tmp_path: Path) -> None:
+    from astrogalaxy.models import load_classifier, load_weights
+
+    weights = load_weights()
+    first = make_plan(SurveyConfig.read(survey_file), weights, memory=4e9)
+    tiny = load_classifier(classifier_file)
+    other = {name: value + 1 for name, value in tiny.tensors.items()}
+    save_weights(tmp_path / "tiny.safetensors", tiny.card, other, tiny.graph)
+    text = survey_file.read_text().replace(str(classifier_file), str(tmp_path / "tiny.safetensors"))
+    again = survey_file.with_name("again.yml")
+    again.write_text(text)
+    second = make_plan(SurveyConfig.read(again), weights, memory=4e9)
+    assert first.fields[0].key != second.fields[0].key
+    again.write_text(text.replace(str(tmp_path / "tiny.safetensors"), "default"))
+    with pytest.raises(WeightsError, match="these weights are for detection"):
+        make_plan(SurveyConfig.read(again), weights, memory=4e9)
+
+
+def test_cutouts_do_not_depend_on_the_tile(classifier_file: Path) -> None:
+    from astrogalaxy.models import load_classifier
+
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:400, :420]
+    planes = {b: rng.normal(0, 1, x.shape) + 200 * np.exp(-((x - 200) ** 2 + (y - 210) ** 2) / 300) for b in "gri"}
+    image = Image.read(planes)
+    columns = {
+        "x": np.array([200.0, 200, 200]), "y": np.array([210.0, 210, 210]), "snr": np.array([100.0, 5, 100]),
+        "p_galaxy": np.array([0.9, 0.9, 0.01]), "half_light_radius": np.full(3, np.nan),
+        "x_min": np.full(3, 150.0), "x_max": np.full(3, 250.0), "y_min": np.full(3, 190.0), "y_max": np.full(3, 230.0),
+    }  # fmt: skip
+    classifier = Classifier(load_classifier(classifier_file), threads=1)
+    seen = [
+        classify_sources(image, image.aligned(section), classifier, columns, min_snr=20)
+        for section in (Section.whole(image.shape), Section(180, 420, 0, 400), Section(150, 250, 160, 260))
+    ]
+    for part in seen:
+        assert part.rows.tolist() == [0], "faint sources and stars are left out"
+        np.testing.assert_array_equal(part.pictures, seen[0].pictures)
+    made = seen[0].columns(CLASSES, 3)
+    assert np.isnan(made["p_edge_on"][1:]).all()
+    assert made["p_disk"][0] == np.float32(seen[0].probability[0, 1])
+
+
+def test_a_cutout_is_centred_and_scaled() -> None:
+    y, x = np.mgrid[:100, :100]
+    plane = np.exp(-((x - 40.3) ** 2 + (y - 60.8) ** 2) / 50).astype(np.float32)[None]
+    for pixels, side in ((33, 33.0), (33, 66.0), (65, 33.0)):
+        got = cut(plane, [40.3], [60.8], [side], pixels=pixels)[0, 0]
+        rows, columns = np.mgrid[:pixels, :pixels]
+        middle = (pixels - 1) / 2
+        assert (columns * got).sum() / got.sum() == pytest.approx(middle, abs=0.15)
+        assert (rows * got).sum() / got.sum() == pytest.approx(middle, abs=0.15)
+        width = np.sqrt(((columns - middle) ** 2 * got).sum() / got.sum())
+        assert width == pytest.approx(5 * pixels / side, rel=0.08)
+    corner = cut(plane, [0.0], [99.0], [20.0], pixels=20)
+    assert (corner[0, 0, 12:] == 0).all(), "nothing outside the image"
+
+
+def test_pictures_keep_colours() -> None:
+    snr = np.array([1.0, 2.0, 4.0])[:, None, None] * np.array([[0.5, 5.0, 1e4]])
+    picture = colour_picture(snr).astype(int)[0]
+    assert picture[2, 0] == 255
+    np.testing.assert_allclose(picture[1:, 1] / picture[1:, 0], 0.5, atol=0.02)
+    assert 0 < picture[0, 0] < picture[1, 0]
+
+
+def test_galleries_join(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    parts = [
+        Gallery(CLASSES, rng.integers(0, 255, (9, 4, 4, 3)).astype(np.uint8), np.zeros(9, np.intp), rng.random(9))
+        for _ in range(2)
+    ]
+    joined = Gallery.join(parts)
+    assert joined is not None
+    assert len(joined.pictures) == 8
+    assert joined.probability.tolist() == sorted([*parts[0].probability, *parts[1].probability], reverse=True)[:8]
+    joined.save(tmp_path / "g.npz")
+    again = Gallery.load(tmp_path / "g.npz")
+    assert again is not None
+    np.testing.assert_array_equal(again.pictures, joined.pictures)
+    assert [name for name, *_ in again.sheets()] == ["smooth"]
+    assert Gallery.join([]) is None
+    assert Gallery.load(tmp_path / "no.npz") is None

@@ -1,0 +1,80 @@
+"""What a run writes at its end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from mocpy import MOC
+
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.formats import FORMATS
+from astrogalaxy.models import load_weights
+from astrogalaxy.survey import execute
+from astrogalaxy.survey.plan import make_plan
+from astrogalaxy.survey.products import footprints
+from astrogalaxy.survey.tasks import TileOutcome
+
+
+def with_formats(survey: Path, *names: str) -> SurveyConfig:
+    config = SurveyConfig.read(survey)
+    return config.model_copy(update={"output": config.output.model_copy(update={"formats": names})})
+
+
+def test_every_format(survey: Path) -> None:
+    summary = execute(with_formats(survey, *FORMATS))
+    out = survey.parent / "out"
+    assert summary.exit_code == 0, summary.failures
+    assert summary.files == [out / f"pair{form.suffix}" for form in FORMATS.values()]
+    first = SourceCatalog.read(out / "pair.fits")
+    for name, form in FORMATS.items():
+        if form.reads_back:
+            back = SourceCatalog.read(out / f"pair{form.suffix}")
+            back.validate()
+            assert sorted(back["source_id"]) == sorted(first["source_id"]), name
+            assert back.meta == first.meta and len(back.meta["INHASHES"].split(",")) == 6
+    assert sum(line.startswith(("circle", "ell")) for line in (out / "pair.reg").read_text().splitlines()) == len(first)
+    area = MOC.from_fits(out / "pair.moc.fits")
+    assert area.contains_lonlat(first.coords.ra, first.coords.dec).all()
+    assert fits.getheader(out / "pair.moc.fits", 1)["CFGHASH"] == first.meta["CFGHASH"]
+
+
+def test_a_format_that_fails_is_listed_and_the_others_are_written(survey: Path) -> None:
+    out = survey.parent / "out"
+    (out / "pair.hats").mkdir(parents=True)  # not ours, so it stays
+    (out / "pair.hats" / "mine.txt").write_text("x")
+    summary = execute(with_formats(survey, "hats", "fits"))
+    assert summary.exit_code == 3 and summary.files == [out / "pair.fits"]
+    (failure,) = summary.failures
+    assert failure.stage == "write" and "pair.hats" in str(failure) and "not a HATS folder" in str(failure)
+    assert "not a HATS folder" in (out / "failures.ecsv").read_text()
+    assert (out / "pair.hats" / "mine.txt").is_file()
+
+
+def test_footprints_leave_out_tiles_that_failed(survey: Path) -> None:
+    config = SurveyConfig.read(survey)
+    config = config.model_copy(update={"tiles": config.tiles.model_copy(update={"size": 128, "overlap": 32})})
+    plan = make_plan(config, load_weights("default"), memory=4e9)
+    tiles = [(f.name, tile.name) for f in plan.fields for tile in f.tiles]
+    done = [TileOutcome(field, tile, "", "done", 0, 1) for field, tile in tiles]
+    assert len(tiles) > 2
+    whole = list(footprints(plan, done, config))
+    assert len(whole) == 2 and all(outline.shape == (32, 2) for outline in whole)
+    partly = list(footprints(plan, [replace(done[0], status="failed"), *done[1:]], config))
+    assert len(partly) == len(plan.fields[0].tiles) - 1 + 1
+    assert list(footprints(plan, [replace(o, status="failed") for o in done], config)) == []
+
+
+def test_footprint_is_the_outer_edge_of_the_pixels(survey: Path, scenes: list) -> None:
+    config = SurveyConfig.read(survey)
+    plan = make_plan(config, load_weights("default"), memory=4e9)
+    done = [TileOutcome(f.name, tile.name, "", "done", 0, 1) for f in plan.fields for tile in f.tiles]
+    outline = next(footprints(plan, done, config))
+    x, y = scenes[0].wcs["r"].world_to_pixel_values(outline[:, 0], outline[:, 1])
+    ny, nx = plan.fields[0].shape
+    assert (x.min(), x.max(), y.min(), y.max()) == pytest.approx((-0.5, nx - 0.5, -0.5, ny - 0.5), abs=1e-3)
+    assert np.ptp(outline[:, 1]) > 0
