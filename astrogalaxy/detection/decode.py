@@ -45,7 +45,9 @@ class Boxes:
         return Boxes(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
 
 
-def decode(maps: Sequence[Floats], levels: Sequence[int], *, threshold: float, iou: float = 0.5) -> Boxes:
+def decode(
+    maps: Sequence[Floats], levels: Sequence[int], *, threshold: float, iou: float = 0.5, extended: float | None = None
+) -> Boxes:
     """Decode the maps of one image.
 
     Parameters
@@ -56,7 +58,7 @@ def decode(maps: Sequence[Floats], levels: Sequence[int], *, threshold: float, i
         Stride of each level.
     threshold : float
         Logit of "a source is here" below which a cell says nothing.
-    iou : float
+    iou, extended : float
         See `~astrogalaxy.detection.nms.suppress`.
 
     Returns
@@ -67,7 +69,7 @@ def decode(maps: Sequence[Floats], levels: Sequence[int], *, threshold: float, i
     found = [_cells(m, stride, threshold) for m, stride in zip(maps, levels, strict=True)]
     boxes = Boxes(*np.concatenate(found, axis=1))
     sides = np.column_stack([boxes.x, boxes.y, boxes.width, boxes.height])
-    return boxes.take(suppress(sides, boxes.source, iou=iou))
+    return boxes.take(suppress(sides, boxes.source, iou=iou, extended=extended))
 
 
 def _cells(level: Floats, stride: int, threshold: float) -> Floats:

@@ -110,7 +110,8 @@ def find_aligned(
     card = runtime.weights.card
     check_bands(card, len(aligned.snr))
     cube = card_input(card, aligned.snr, seeing)
-    boxes = decode(runtime(cube), card.levels, threshold=_CANDIDATE_LOGIT, iou=card.architecture.overlap)
+    iou, extended = card.architecture.overlaps
+    boxes = decode(runtime(cube), card.levels, threshold=_CANDIDATE_LOGIT, iou=iou, extended=extended)
     ny, nx = aligned.snr.shape[1:]
     # padding and the outermost half pixel may attract a centre off the image
     on_image = (boxes.x > -0.5) & (boxes.x < nx - 0.5) & (boxes.y > -0.5) & (boxes.y < ny - 0.5)

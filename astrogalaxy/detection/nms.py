@@ -11,7 +11,11 @@ __all__ = ["suppress"]
 Floats = NDArray[np.floating]
 
 
-def suppress(boxes: Floats, scores: Floats, *, iou: float = 0.5) -> NDArray[np.intp]:
+# Boxes up to this side (pixels) may be those of stars; twice as large, they are galaxies'.
+_STAR_SIDE = 16.0
+
+
+def suppress(boxes: Floats, scores: Floats, *, iou: float = 0.5, extended: float | None = None) -> NDArray[np.intp]:
     """Keep the best of boxes that cover the same source, whatever its class.
 
     Greedy suppression as usual, but only boxes near enough and alike enough in size to
@@ -27,6 +31,9 @@ def suppress(boxes: Floats, scores: Floats, *, iou: float = 0.5) -> NDArray[np.i
         ``(n,)``; ties are broken by order.
     iou : float
         Overlap (intersection over union) above which the lower score goes; above 0, at most 1.
+    extended : float, optional
+        The same for boxes of 32 pixels and more, with a steady change from 16 pixels on; ``iou`` by default. Stars of a
+        close pair overlap by much, while two boxes that share a third of a large galaxy are parts of it.
 
     Returns
     -------
@@ -45,34 +52,39 @@ def suppress(boxes: Floats, scores: Floats, *, iou: float = 0.5) -> NDArray[np.i
     >>> suppress(boxes, np.array([0.9, 0.8, 0.7]))
     array([0, 2])
     """
-    if not 0 < iou <= 1:
-        msg = f"iou must be above 0 and at most 1, not {iou}"
-        raise ValueError(msg)
+    extended = iou if extended is None else extended
+    for name, value in (("iou", iou), ("extended", extended)):
+        if not 0 < value <= 1:
+            msg = f"{name} must be above 0 and at most 1, not {value}"
+            raise ValueError(msg)
     order = np.argsort(-scores, kind="stable")
     ranked = np.asarray(boxes, dtype=np.float64)[order]
-    better, worse = _overlapping(ranked, iou)
+    better, worse = _overlapping(ranked, iou, extended)
     return order[_greedy(len(ranked), better, worse)]
 
 
-def _overlapping(boxes: Floats, iou: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs (better, worse) that overlap by more than ``iou``, boxes being ranked."""
+def _overlapping(boxes: Floats, iou: float, extended: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Pairs (better, worse) that overlap by more than they may, boxes being ranked."""
+    least = min(iou, extended)
     if len(boxes) < 2:
         empty = np.zeros(0, dtype=np.intp)
         return empty, empty
     side = boxes[:, 2:].max(axis=1)
-    # boxes can only overlap by more than `iou` if their sides differ by less than 1 / iou: each
-    # octave of sides is compared with itself and with so many next ones (one, down to iou = 0.5)
-    spread = max(int(np.ceil(-np.log2(iou))), 1)
+    # boxes can only overlap by more than `least` if their sides differ by less than 1 / least: each
+    # octave of sides is compared with itself and with so many next ones (one, down to least = 0.5)
+    spread = max(int(np.ceil(-np.log2(least))), 1)
     octave = np.floor(np.log2(np.maximum(side, 1e-3))).astype(int)
     first, second = [], []
     for value in np.unique(octave):
         members = np.nonzero((octave >= value) & (octave <= value + spread))[0]
-        reach = 2.0 ** (value + spread + 1) * (1 - iou) / (1 + iou) * np.sqrt(2)
+        reach = 2.0 ** (value + spread + 1) * (1 - least) / (1 + least) * np.sqrt(2)
         pairs = cKDTree(boxes[members, :2]).query_pairs(reach, output_type="ndarray")
         first.append(members[pairs[:, 0]])
         second.append(members[pairs[:, 1]])
     better, worse = np.concatenate(first), np.concatenate(second)
-    over = _iou(boxes[better], boxes[worse]) > iou
+    smaller = np.minimum(side[better], side[worse])
+    size = np.clip(np.log2(np.maximum(smaller, 1e-3) / _STAR_SIDE), 0, 1)
+    over = _iou(boxes[better], boxes[worse]) > iou + (extended - iou) * size
     pairs = np.unique(np.column_stack([better[over], worse[over]]), axis=0)
     pairs.sort(axis=1)
     return pairs[:, 0], pairs[:, 1]

@@ -29,8 +29,8 @@ SIZES = {
 
 
 # Cells that answer for the same source say nearly the same box. Where one cell alone has learnt to answer, two boxes
-# that agree less than this are two sources.
-_OVERLAP, _OVERLAP_OF_COPIES = 0.5, 0.7
+# that agree less than this are two sources. Parts of a large galaxy are told from neighbours by less.
+_OVERLAP, _OVERLAP_OF_COPIES = (0.5, 0.5), (0.7, 0.25)
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Architecture:
         return self.inputs + self.seeing
 
     @property
-    def overlap(self) -> float:
-        """Overlap (intersection over union) above which the lesser of two boxes is a copy of the better."""
+    def overlaps(self) -> tuple[float, float]:
+        """Overlap (intersection over union) above which the lesser of two boxes is a copy: of stars' and of large ones."""
         return _OVERLAP_OF_COPIES if self.one_cell else _OVERLAP
 
     @property

@@ -91,3 +91,19 @@ def test_the_work_grows_with_the_number_of_boxes(monkeypatch: pytest.MonkeyPatch
     few, many = compared
     assert many < 5 * 10_000, "and not 50 million"
     assert many == pytest.approx(4 * few, rel=0.15)
+
+
+def test_extended_boxes_may_overlap_less_than_those_of_stars() -> None:
+    stars = np.array([[20.0, 20, 9, 9], [22.5, 20, 9, 9]])
+    galaxies = stars * 5
+    scores = np.array([0.9, 0.8])
+    assert len(suppress(stars, scores, iou=0.7, extended=0.25)) == 2
+    assert len(suppress(galaxies, scores, iou=0.7, extended=0.25)) == 1
+    assert len(suppress(galaxies, scores, iou=0.7)) == 2
+    star_before_galaxy = np.array([[100.0, 100, 45, 45], [104.0, 100, 9, 9]])
+    assert len(suppress(star_before_galaxy, scores, iou=0.7, extended=0.25)) == 2
+
+
+def test_unlike_extended_boxes_are_compared() -> None:
+    boxes = np.array([[100.0, 100, 64, 64], [100.0, 100, 36, 36]])
+    assert suppress(boxes, np.array([0.9, 0.8]), iou=0.7, extended=0.25).tolist() == [0]
