@@ -85,7 +85,18 @@ def _terminal_bar(unit: str) -> Iterator[Progress]:
 
 @contextmanager
 def notebook_bar(unit: str = "tiles") -> Iterator[Progress]:
-    """A bar in a notebook's page, in plain HTML: no widgets are needed."""
+    """A bar in a notebook's page, in plain HTML: no widgets are needed.
+
+    Parameters
+    ----------
+    unit : str, optional
+        What is counted.
+
+    Yields
+    ------
+    callable
+        See `progress_bar`.
+    """
     from IPython.display import HTML, display
 
     begin, last = monotonic(), 0.0

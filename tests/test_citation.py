@@ -18,6 +18,8 @@ def test_citation_is_valid() -> None:
 
 
 def test_fragments_of_the_changelog_have_a_known_kind() -> None:
-    kinds = set(re.findall(r'^directory = "(\w+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE))
+    kinds = set(
+        re.findall(r'^directory = "(\w+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     for path in (ROOT / "changes").glob("*.rst"):
         assert path.name == "README.rst" or path.name.split(".")[-2] in kinds, path.name

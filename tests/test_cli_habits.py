@@ -44,7 +44,7 @@ def _agg() -> None:
 
 
 def test_interrupt_says_what_is_kept_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    made = run("simulate", "sdss", "--size", 512, "--seed", 3, "--name", "s", "-o", ".", cwd=tmp_path)
+    made = run("simulate", "sdss", "--size", 320, "--seed", 3, "--name", "s", "-o", ".", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     with (tmp_path / "s.yml").open("a") as file:
         file.write("tiles: {size: 128, overlap: 32}\ncompute: {workers: 1}\n")
@@ -107,7 +107,10 @@ def test_a_card_is_readable() -> None:
     assert "Calibration(" not in told
 
 
-def test_notebooks_show_pictures_and_tables(image: ag.Image, catalog: ag.SourceCatalog, tmp_path: Path) -> None:
+def test_notebooks_show_pictures_and_tables(
+    image: ag.Image, catalog: ag.SourceCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     shown = image._repr_html_()
     assert "data:image/png;base64," in shown
     assert "a&lt;b" in shown

@@ -535,25 +535,28 @@ def test_rows_name_type_and_default() -> None:
     assert {row.key: row for row in config_rows(RecipeConfig)}["data.labels[].truth"].default == "required"
 
 
-def keys_with_comment(text: str) -> dict[str, bool]:
-    """Dotted keys of a template, each with whether the line above it is a comment."""
-    found: dict[str, bool] = {}
+def template_keys(text: str) -> dict[str, tuple[bool, str]]:
+    """Dotted keys of a template, each with whether the line above it is a comment, and what stands behind it."""
+    found: dict[str, tuple[bool, str]] = {}
     way: list[str] = []
     rows = text.splitlines()
     for number, row in enumerate(rows):
-        name, colon, _ = row.strip().partition(":")
+        name, colon, value = row.strip().partition(":")
         if colon and not name.startswith(("#", "-")):
             way[(len(row) - len(row.lstrip())) // 2 :] = [name]
-            found[".".join(way)] = rows[number - 1].strip().startswith("#")
+            found[".".join(way)] = rows[number - 1].strip().startswith("#"), value.strip()
     return found
 
 
 @pytest.mark.parametrize("preset", [None, *presets()])
 def test_the_template_has_every_key_with_a_comment(tmp_path: Path, preset: str | None) -> None:
     text = commented_yaml(preset)
-    found = keys_with_comment(text)
+    found = template_keys(text)
+    empty = [key for key, (_, value) in found.items() if value == "null"]
     for row in config_rows():
-        assert found[row.key], f"{row.key} has no comment"
+        # what a section that is left out would hold is told in its comment and in the reference
+        if not any(row.key.startswith(f"{section}.") for section in empty):
+            assert found[row.key][0], f"{row.key} has no comment"
     assert max(map(len, text.splitlines())) < 130
     read(tmp_path, text)
 
@@ -629,6 +632,6 @@ def test_a_recipe_needs_data(tmp_path: Path) -> None:
 
 def test_the_recipe_template_is_valid(tmp_path: Path) -> None:
     text = commented_yaml(model=RecipeConfig)
-    assert all(keys_with_comment(text).values())
+    assert all(commented for commented, _ in template_keys(text).values())
     recipe = RecipeConfig.read(survey(tmp_path, text))
     assert recipe.data.simulation is not None

@@ -109,7 +109,17 @@ def echo(text: str, *, quiet: bool = False) -> None:
 
 @contextmanager
 def interruptible(how_to_go_on: str) -> Iterator[None]:
-    """Let Ctrl-C end the command with one sentence that says what is kept and how to go on."""
+    """Let Ctrl-C end the command with one sentence that says what is kept and how to go on.
+
+    Parameters
+    ----------
+    how_to_go_on : str
+        The sentence, without its beginning "stopped;".
+
+    Yields
+    ------
+    None
+    """
     try:
         yield
     except KeyboardInterrupt:

@@ -137,7 +137,7 @@ def spread_evidence(spread: ArrayLike, error: ArrayLike) -> NDArray[np.float64]:
     Examples
     --------
     >>> spread_evidence([0.0, 0.0, 0.5], [0.05, 2.0, 0.05]).round(1)
-    array([-1.5, -0. ,  2.9])
+    array([-1.7, -0. ,  2.9])
     """
     scatter = np.hypot(np.asarray(error, dtype=float), _STARS)
     # the integral of the galaxies' distribution times the noise's has this closed form

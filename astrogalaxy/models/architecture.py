@@ -66,7 +66,7 @@ class Architecture:
 
     @property
     def overlaps(self) -> tuple[float, float]:
-        """Overlap (intersection over union) above which the lesser of two boxes is a copy: of stars' and of large ones."""
+        """Overlap (intersection over union) above which the lesser of two boxes is a copy: small boxes, large boxes."""
         return _OVERLAP_OF_COPIES if self.one_cell else _OVERLAP
 
     @property

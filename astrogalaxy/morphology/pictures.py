@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["FIELD_OF_VIEW", "MEAN", "SPREAD", "brought", "colour_picture", "cut", "network_input", "resized", "views"]
 
-#: Side of a Galaxy Zoo 2 cutout in half-light radii of its galaxy: 8.48 radii of 90 % of the light, each of 2.6.
-FIELD_OF_VIEW = 22.0
+#: Side of a Galaxy Zoo 2 cutout in half-light radii of its galaxy: 8.48 radii of 90 % of the light, each of 2.3.
+FIELD_OF_VIEW = 19.5
 #: ImageNet's mean and standard deviation of red, green, blue.
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Brightness of one sigma of the sky, and the strength of the stretch, as in SDSS's images.
-_SIGMA, _STRETCH = 0.14, 3.0
+# Brightness of one sigma of the sky, the strength of the stretch, and how much of the colours is left, so that pixels
+# of SDSS frames look like its colour images.
+_SIGMA, _STRETCH, _VIVID = 0.06, 3.0, 0.55
 
 Picture = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -38,10 +39,12 @@ def colour_picture(snr: NDArray[np.floating]) -> Picture:
     Examples
     --------
     >>> colour_picture(np.array([0.0, 5.0, 500.0]).reshape(3, 1, 1)).tolist()
-    [[[255, 2, 0]]]
+    [[[255, 57, 55]]]
     """
     light = np.nan_to_num(np.asarray(snr, np.float32)) * np.float32(_SIGMA)
-    mean = np.maximum(light.mean(axis=-3, keepdims=True), 1e-6)
+    mean = light.mean(axis=-3, keepdims=True)
+    light = mean + _VIVID * (light - mean)
+    mean = np.maximum(mean, 1e-6)
     light = light * (np.arcsinh(_STRETCH * mean) / (_STRETCH * mean))
     light /= np.maximum(light.max(axis=-3, keepdims=True), 1.0)
     rgb = np.moveaxis(np.flip(light, axis=-3), -3, -1)

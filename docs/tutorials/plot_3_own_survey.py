@@ -9,8 +9,8 @@ before anything is computed.
 # %%
 # The images
 # ----------
-# Let us make some that are as awkward as real ones: two bands on different pixel grids, in counts, with the zero point in the
-# header, the image in the second extension, a weight map in the third, and a mask in a file of its own.
+# Let us make some that are as awkward as real ones: compressed, in counts, with the zero point in the header, the image in
+# the first extension, a weight map in the second, and a mask in a file of its own.
 import tempfile
 from pathlib import Path
 
@@ -46,8 +46,8 @@ fits.info(folder / "obs_R_ngc0.fits.gz")
 # #. What is one image unit? (``zeropoint``, and ``gain`` for the photon noise)
 # #. What is known of bad pixels and of the noise? (``mask``, ``weight``, ``saturation``)
 #
-# ``astrogalaxy init`` writes a file with all keys and their meaning. The bands' names in these files are upper case, and the
-# weight map is an extension, which is given as a file name of its own; so each is spelled out:
+# ``astrogalaxy init`` writes a file with all keys and their meaning. The bands' names are upper case in these files, so each
+# band has a pattern of its own:
 survey = folder / "survey.yml"
 _ = survey.write_text("""\
 name: ngc0

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from yolox.models.network_blocks import BaseConv
 
-from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.config import RecipeConfig
+from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.errors import ConfigError, WeightsError
 from astrogalaxy.models import Architecture
 from astrogalaxy.training.photographs import start_from_photographs
@@ -102,5 +102,7 @@ def test_a_recipe_starts_from_it(tmp_path: Path) -> None:
     assert recipe.model.from_photographs
     with pytest.raises(ConfigError, match=r"model\.start: .*yolox\.onnx: no such file"):
         plan_examples(recipe)
-    assert not RecipeConfig.from_dict({"name": "r", "data": SCENES, "model": {"start": "default"}}).model.from_photographs
+    assert not RecipeConfig.from_dict(
+        {"name": "r", "data": SCENES, "model": {"start": "default"}}
+    ).model.from_photographs
     assert not RecipeConfig.from_dict({"name": "r", "data": SCENES}).model.from_photographs

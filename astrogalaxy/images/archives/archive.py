@@ -161,6 +161,10 @@ def asked(archive: str) -> Iterator[None]:
     archive : str
         Its title.
 
+    Yields
+    ------
+    None
+
     Raises
     ------
     UnreachableError

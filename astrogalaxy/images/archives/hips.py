@@ -1,4 +1,4 @@
-"""hips2fits: cutouts of any survey that CDS keeps as HiPS, resampled by the service."""
+"""Cutouts of any survey that CDS keeps as HiPS, resampled by its service hips2fits."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def linear(data: Any, header: Any) -> fits.PrimaryHDU:
     for key in _OLD_SCALE:
         header.remove(key, ignore_missing=True)
     header["RADESYS"] = "FK5"
-    header["MAGZERO"] = (25 + 2.5 * np.log10(header["EXPTIME"]), "AB magnitude of one image unit")
+    header["MAGZERO"] = (float(25 + 2.5 * np.log10(header["EXPTIME"])), "AB magnitude of one image unit")
     return fits.PrimaryHDU(data.astype("float32"), header)
 
 
