@@ -226,6 +226,11 @@ class DetectionSection(Section):
         description="Lowest calibrated probability that a source is real, from 0 to 1. default: the one "
         "in the weights' card.",
     )
+    positions: values.OptionalInputPath = Field(
+        None,
+        description="Table with ra and dec (ICRS, degrees): each of its rows on an image is measured and classified "
+        "where it says, and nothing else has a row. null: the network finds the sources.",
+    )
 
 
 class MorphologySection(Section):
@@ -363,6 +368,13 @@ class SurveyConfig(File):
     compute: ComputeSection = Field(default_factory=dict, description="Where the work is done.")
     output: OutputSection = Field(default_factory=dict, description="The results.")
 
+    @model_validator(mode="after")
+    def _given_positions_stay(self) -> Self:
+        if self.detection.positions is not None and self.astrometry.apply:
+            problem = "would move the positions that detection.positions gives; set it to false"
+            fail("configuration", [(("astrometry", "apply"), problem)])
+        return self
+
     def science_digest(self) -> str:
         """SHA-256 (hex) of the settings that a catalogue's rows depend on, for content keys.
 
@@ -378,6 +390,7 @@ class SurveyConfig(File):
             ("images", "mask"),
             ("images", "weight"),
             ("detection", "model"),
+            ("detection", "positions"),
             ("morphology", "model"),
         ):
             data[section][key] = _base_names(data[section][key])
@@ -562,8 +575,9 @@ class DataSection(Section):
 class PhaseSection(Section):
     """``training.schedule.phases[]``: a part of the training with one data set."""
 
-    data: Literal["fields", "galaxies"] = Field(
-        description="Data set: fields (of phosim, simulation, labels and sky) or galaxies.", examples=["fields"]
+    data: Literal["fields", "galaxies", "both"] = Field(
+        description="Data set: fields (phosim, simulation, labels, sky), galaxies, or both, as many of each in a step.",
+        examples=["fields"],
     )
     heads: values.Heads = Field(
         strict=False,
@@ -661,9 +675,10 @@ class RecipeConfig(File):
         phases = self.training.schedule.phases if self.training.schedule else ()
         there = self.data.sets
         problems = [
-            (("training", "schedule", "phases", number, "data"), f"the recipe has no {phase.data}; add them under data")
+            (("training", "schedule", "phases", number, "data"), f"the recipe has no {name}; add them under data")
             for number, phase in enumerate(phases)
-            if phase.data not in there
+            for name in (("fields", "galaxies") if phase.data == "both" else (phase.data,))
+            if name not in there
         ]
         fail("recipe", problems)
         return self

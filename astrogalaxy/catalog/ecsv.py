@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from typing import IO, Any
 
@@ -79,9 +79,16 @@ def _header(head: Table) -> Iterator[str]:
     yield from get_yaml_from_header({**header, "meta": meta} if meta else header)
 
 
-def _lines(rows: Any) -> str:
+def _lines(rows: Iterable[Sequence[str]]) -> str:
+    rows = list(rows)
+    text = _written(rows, csv.QUOTE_MINIMAL)
+    # before Python 3.13 a carriage return is not quoted, and would end the row for whoever reads it
+    return _written(rows, csv.QUOTE_ALL) if "\r" in text else text
+
+
+def _written(rows: Iterable[Sequence[str]], quoting: int) -> str:
     stream = StringIO(newline="")
-    csv.writer(stream, lineterminator="\n").writerows(rows)
+    csv.writer(stream, lineterminator="\n", quoting=quoting).writerows(rows)
     return stream.getvalue()
 
 

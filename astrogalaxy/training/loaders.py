@@ -68,7 +68,7 @@ class TrainingData:
         validation : bool
             Of what is not trained on; where there is nothing, of all there is.
         """
-        wanted = {phase.data for phase in schedule.phases}
+        wanted = {name for phase in schedule.phases for name in phase.sets}
         streams = {name: self._stream(name, seed, validation=validation) for name in sorted(wanted)}
         batch = self.recipe.training.batch
         return DataLoader(

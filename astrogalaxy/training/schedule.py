@@ -8,10 +8,13 @@ from typing import Literal, Self
 
 from astrogalaxy.config import RecipeConfig
 
-__all__ = ["HEADS", "Data", "Head", "Phase", "Schedule"]
+__all__ = ["BOTH", "HEADS", "Data", "Head", "Phase", "Schedule"]
 
 Data = Literal["fields", "galaxies"]
 Head = Literal["detection", "stargalaxy", "morphology"]
+
+#: Data of a phase each of whose steps has as many samples of the fields as of the galaxies.
+BOTH: Literal["both"] = "both"
 
 #: The heads of the network; each is learnt where a phase names it.
 HEADS: tuple[Head, ...] = ("detection", "stargalaxy", "morphology")
@@ -23,7 +26,7 @@ class Phase:
 
     Attributes
     ----------
-    data : {'fields', 'galaxies'}
+    data : {'fields', 'galaxies', 'both'}
         Set that the steps draw from.
     heads : tuple of str
         Heads that learn; the others stay as they are.
@@ -35,11 +38,16 @@ class Phase:
         Factor on the learning rate.
     """
 
-    data: Data
+    data: Data | Literal["both"]
     heads: tuple[Head, ...] = HEADS
     steps: int = 1
     frozen: bool = False
     rate: float = 1.0
+
+    @property
+    def sets(self) -> tuple[Data, ...]:
+        """The sets that a step's samples come from, in turn."""
+        return ("fields", "galaxies") if self.data == BOTH else (self.data,)
 
     def trains(self, part: str) -> bool:
         """Whether a part of the network learns: its ``neck`` (all of the backbone) or a head."""

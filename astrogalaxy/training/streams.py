@@ -102,6 +102,8 @@ class ScheduledStream(IterableDataset[Item]):
 
     Notes
     -----
+    Where a step has samples of both sets, a single galaxy says nothing of stars: that it is a galaxy is not asked for.
+
     A loader takes batches from its workers in turn, so each worker knows the steps of its own. A run that goes on from
     a step therefore meets the phases that it would have met without the interruption.
     """
@@ -116,7 +118,17 @@ class ScheduledStream(IterableDataset[Item]):
         sources = {name: iter(stream) for name, stream in self.streams.items()}
         step = self.start + number
         while True:
-            source = sources[self.schedule.at(step).data]
-            for _ in range(self.batch):
-                yield next(source)
+            names = self.schedule.at(step).sets
+            for sample in range(self.batch):
+                name = names[sample % len(names)]
+                item = next(sources[name])
+                yield _unasked(item) if len(names) > 1 and name == "galaxies" else item
             step += workers
+
+
+def _unasked(item: Item) -> Item:
+    """An item of whose sources it is not asked whether they are galaxies."""
+    image, sources = item
+    sources = sources.copy()
+    sources["galaxy"] = np.nan
+    return image, sources

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader, IterableDataset
 
-from astrogalaxy.training.examples import Example
+from astrogalaxy.training.examples import Example, sources_array
 from astrogalaxy.training.schedule import Phase, Schedule
 from astrogalaxy.training.streams import FieldStream, ScheduledStream, exact_crop
 
@@ -74,3 +74,23 @@ def test_batches_are_those_of_their_steps(workers: int) -> None:
         stream = ScheduledStream(schedule, streams, batch=2, start=start)
         batches = islice(DataLoader(stream, batch_size=2, num_workers=workers), 14 - start)
         assert [batch.tolist() for batch in batches] == [[n, n] for n in wanted[start:]]
+
+
+class _Marked(IterableDataset):
+    """Endless repetitions of an image with one value and of a galaxy."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        while True:
+            yield np.full((1, 2, 2), self.value), sources_array(x=[1.0], y=[1.0], width=2.0, height=2.0, galaxy=1.0)
+
+
+def test_a_step_may_have_samples_of_both_sets() -> None:
+    schedule = Schedule([Phase("both", steps=2), Phase("galaxies", steps=1)])
+    stream = ScheduledStream(schedule, {"fields": _Marked(1), "galaxies": _Marked(2)}, batch=4)
+    items = list(islice(stream, 12))
+    assert [int(image.max()) for image, _ in items] == [1, 2, 1, 2, 1, 2, 1, 2, 2, 2, 2, 2]
+    asked = [bool(np.isfinite(sources["galaxy"]).all()) for _, sources in items]
+    assert asked == [True, False] * 4 + [True] * 4, "only beside fields nothing is asked of single galaxies"
