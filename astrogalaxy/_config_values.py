@@ -34,6 +34,7 @@ __all__ = [
     "ModelName",
     "NameList",
     "Names",
+    "OptionalInputPath",
     "OptionalModelName",
     "OptionalPatterns",
     "OptionalReference",
@@ -320,6 +321,10 @@ def _input_path(value: Any, info: ValidationInfo) -> str:
     return _absolute(_expanded(value), info)
 
 
+def _optional_path(value: Any, info: ValidationInfo) -> str | None:
+    return None if value is None else _input_path(value, info)
+
+
 def _output_path(value: Any, info: ValidationInfo) -> str:
     return _absolute(_expanded(value), info, folder="output_folder")
 
@@ -400,6 +405,7 @@ LengthOrAuto = Annotated[
     Any, PlainValidator(_length_or_auto), PlainSerializer(_length_text), Kind("auto | angle | pixels")
 ]
 Size = Annotated[Any, PlainValidator(_size), PlainSerializer(_size_text), Kind("auto | size")]
+OptionalInputPath = Annotated[str | None, BeforeValidator(_optional_path), Kind("path | null")]
 OptionalReference = Annotated[str | None, BeforeValidator(_optional_reference), Kind("gaia | path | null")]
 InputPath = Annotated[str, BeforeValidator(_input_path), Kind("path")]
 OutputPath = Annotated[str, BeforeValidator(_output_path), Kind("path")]

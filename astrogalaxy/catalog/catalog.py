@@ -16,7 +16,15 @@ from astropy.table import MaskedColumn, Table, vstack
 from astropy.table.connect import TableRead, TableWrite
 
 from astrogalaxy.catalog._records import check_alike
-from astrogalaxy.catalog.columns import CLASS_UCD, COLUMNS, INSTRUMENTAL, Column, aperture_prefix, columns_for
+from astrogalaxy.catalog.columns import (
+    CLASS_UCD,
+    COLUMNS,
+    INPUT_ROW,
+    INSTRUMENTAL,
+    Column,
+    aperture_prefix,
+    columns_for,
+)
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.flags import FLAGS, has_flags
 from astrogalaxy.catalog.ids import source_ids
@@ -153,7 +161,9 @@ class SourceCatalog(Table):
             If a name is not in the contract (the message gives the nearest), lengths differ,
             a value does not fit the column's type or unit, or is not among its allowed ones.
         """
-        contract = columns_for(bands, calibrated=calibrated, classes=classes, apertures=apertures)
+        contract = columns_for(
+            bands, calibrated=calibrated, classes=classes, apertures=apertures, positions=INPUT_ROW in columns
+        )
         _check_names(columns, [column.name for column in contract])
         n_rows = _common_length(columns)
         values = {c.name: _values(c, columns.get(c.name, c.missing), n_rows) for c in contract}
@@ -367,7 +377,7 @@ class SourceCatalog(Table):
             msg = "the catalogue has no band: there are no columns flux_<band> and mag_<band>"
             raise CatalogError(msg)
         kinds = {"calibrated": self.calibrated, "classes": self.classes, "apertures": self.apertures}
-        for column in columns_for(self.bands, **kinds):
+        for column in columns_for(self.bands, positions=INPUT_ROW in self.colnames, **kinds):
             self._check(column, self._need(column.name))
 
     def _need(self, name: str) -> Any:

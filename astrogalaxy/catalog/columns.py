@@ -37,10 +37,13 @@ MORPHOLOGIES = ("smooth", "disk", "unsure", "")
 CLASS_UCD = "src.morph.type;stat.probability"
 """UCD of the classifier's columns, by which they are known again after reading."""
 
+INPUT_ROW = "input_row"
+"""Column that says which row of a given table a source is; only there with given positions."""
+
 INSTRUMENTAL = "image units"
 """Words in the description of a flux without zero point, by which it is known again after reading."""
 
-Kind = Literal["source", "classifier", "band", "aperture"]
+Kind = Literal["source", "positions", "classifier", "band", "aperture"]
 
 # The UCD vocabulary has words for Johnson's optical bands only; each filter takes the nearest.
 _BAND_WORDS = {
@@ -73,9 +76,9 @@ class Column:
         UCD1+ words, checked against the controlled vocabulary.
     description : str
         One sentence; short enough for one FITS card.
-    kind : {"source", "classifier", "band", "aperture"}
-        Once per catalogue, once per class of the optional classifier, once per band, once per band and
-        aperture after the first.
+    kind : {"source", "positions", "classifier", "band", "aperture"}
+        Once per catalogue, once per catalogue made at given positions, once per class of the optional classifier,
+        once per band, once per band and aperture after the first.
     missing : object
         The value where nothing was measured: NaN, 0, -1 or a string.
     values : tuple of str
@@ -117,6 +120,8 @@ def _columns() -> Iterable[Column]:
             text = f"{word} {axis} edge of the source's box, 0-based"
             yield Column(f"{axis}_{end}", f4, "pix", f"pos.cartesian.{axis};stat.{end}", text)
     yield Column("field", "U", None, "meta.id;obs.field", "Field of the survey the source was found in", missing="")
+    text = "Row of the given table, from 0; with given positions"
+    yield Column(INPUT_ROW, "int64", None, "meta.id.cross", text, "positions", missing=-1)
     yield Column("det_score", f4, None, "stat.probability", "Calibrated probability that the source is real")
     for name in ("star", "galaxy"):
         ucd = "src.class.starGalaxy;stat.probability"
@@ -231,6 +236,7 @@ def columns_for(
     calibrated: bool | Collection[str] = True,
     classes: Sequence[str] = (),
     apertures: int = 1,
+    positions: bool = False,
 ) -> list[Column]:
     """Columns of a catalogue with these bands and classes, in the contract's order.
 
@@ -245,6 +251,8 @@ def columns_for(
         Classes of the optional cutout classifier; see `class_column`.
     apertures : int, optional
         How many fixed apertures there are.
+    positions : bool, optional
+        Whether the sources are those of a given table: its rows are a column.
 
     Returns
     -------
@@ -269,9 +277,9 @@ def columns_for(
         "classifier": [[_for_class(name) for name in classes]],
     }
     for column in COLUMNS.values():
-        if column.kind == "source":
+        if column.kind == "source" or (positions and column.kind == "positions"):
             result.append(column)
-        elif column.kind != "aperture":
+        elif column.kind not in ("aperture", "positions"):
             # All templates of a kind stand together: the first one takes the place of all.
             result += [filled for group in grouped.pop(column.kind, []) for filled in group]
     _check_unique(result)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from numpy.typing import NDArray
 
-__all__ = ["CrossMatch", "crossmatch"]
+__all__ = ["CrossMatch", "closest_first", "crossmatch", "sky_positions"]
 
 # Largest radius that makes sense to match by: beyond it nearly everything pairs with something.
 _WIDEST = 10 * u.deg
@@ -119,10 +119,10 @@ def crossmatch(
 ) -> CrossMatch:
     """Match two tables by position; see `SourceCatalog.crossmatch`."""
     limit = _angle(radius)
-    here, there = _positions(first, "the catalogue"), _positions(second, "the other table")
+    here, there = sky_positions(first, "the catalogue"), sky_positions(second, "the other table")
     index, other, separation = _pairs(here, there, limit, nearest=not one_to_one)
     if one_to_one:
-        chosen = _closest_first(index, other, separation)
+        chosen = closest_first(index, other, separation)
         index, other, separation = index[chosen], other[chosen], separation[chosen]
     order = np.argsort(index)
     index, other, separation = index[order], other[order], separation[order]
@@ -145,7 +145,7 @@ def _angle(radius: u.Quantity | float) -> u.Quantity:
     return angle
 
 
-def _positions(table: Table | SkyCoord, what: str) -> SkyCoord:
+def sky_positions(table: Table | SkyCoord, what: str) -> SkyCoord:
     """ICRS positions of the rows; NaN where there is none."""
     from astropy.coordinates import SkyCoord
 
@@ -188,7 +188,7 @@ def _pairs(
     return known[index], other_known[other], separation.to_value(u.arcsec)
 
 
-def _closest_first(
+def closest_first(
     index: NDArray[np.intp], other: NDArray[np.intp], separation: NDArray[np.float64]
 ) -> NDArray[np.intp]:
     """Pairs that remain if each row is used once, the closest pair first."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.detection.nms import suppress
 
-__all__ = ["Boxes", "decode"]
+__all__ = ["Boxes", "cells", "decode"]
 
 Floats = NDArray[np.float32]
 
@@ -66,10 +66,15 @@ def decode(
     Boxes
         After non-maximum suppression, best first.
     """
-    found = [_cells(m, stride, threshold) for m, stride in zip(maps, levels, strict=True)]
-    boxes = Boxes(*np.concatenate(found, axis=1))
+    boxes = cells(maps, levels, threshold=threshold)
     sides = np.column_stack([boxes.x, boxes.y, boxes.width, boxes.height])
     return boxes.take(suppress(sides, boxes.source, iou=iou, extended=extended))
+
+
+def cells(maps: Sequence[Floats], levels: Sequence[int], *, threshold: float = -np.inf) -> Boxes:
+    """Boxes of all cells above a threshold, level by level; see `decode`, which keeps the best that overlap."""
+    found = [_cells(m, stride, threshold) for m, stride in zip(maps, levels, strict=True)]
+    return Boxes(*np.concatenate(found, axis=1))
 
 
 def _cells(level: Floats, stride: int, threshold: float) -> Floats:

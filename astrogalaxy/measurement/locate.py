@@ -43,6 +43,8 @@ class Start:
         Half of the longer side of the box.
     x_min, x_max, y_min, y_max : ndarray, shape (n,)
         Edges of the box: a centroid outside is not believed.
+    held : ndarray of bool, shape (n,)
+        Whether the centre is given and stays.
     """
 
     x: np.ndarray
@@ -52,11 +54,12 @@ class Start:
     x_max: np.ndarray
     y_min: np.ndarray
     y_max: np.ndarray
+    held: np.ndarray
 
     def shifted(self, dx: float, dy: float) -> Start:
         """Copy moved by whole or part pixels."""
         x, y = (self.x + dx, self.x_min + dx, self.x_max + dx), (self.y + dy, self.y_min + dy, self.y_max + dy)
-        return Start(x[0], y[0], self.half, x[1], x[2], y[1], y[2])
+        return Start(x[0], y[0], self.half, x[1], x[2], y[1], y[2], self.held)
 
     @property
     def sigma(self) -> np.ndarray:
@@ -165,6 +168,7 @@ def locate(
     scene = Scene(canvas, shapes.take(modelled), half[modelled], core[modelled], beta, pairs)
     centre, shape = _locate_crowded(scene, start, modelled)
     bad_centroid[modelled], bad_shape[modelled] = centre, shape
+    bad_centroid &= ~start.held
     shapes.put(modelled, scene.shapes)
     shapes = _rounded(shapes, canvas.noise_at(shapes.x, shapes.y))
     usual = np.full(n, USUAL_KRON)
@@ -228,7 +232,7 @@ def _locate_alone(
             stamps = Stamps(start.x[members], start.y[members], half, canvas.shape)
             pixels = stamps.gather(canvas.data)
             guess = Shapes.circles(start.x[members] - stamps.x0, start.y[members] - stamps.y0, start.sigma[members])
-            found = adapt(pixels, guess, largest=start.largest[members])
+            found = adapt(pixels, guess, largest=start.largest[members], fixed_centre=start.held[members])
             moved = _moved(start, members, found.shifted(stamps.x0, stamps.y0))
             _again(pixels, guess, found, moved, start.largest[members], fixed_shape=False)
             lost = _shapeless(found, start.largest[members])
@@ -283,7 +287,13 @@ def _locate_crowded(scene: Scene, start: Start, members: np.ndarray) -> tuple[np
     for _ in range(2):
         scene.measure_light()
     for number in range(_ROUNDS):
-        scene.measure_shapes(largest=largest, origin=first, leash=start.leash[members], everywhere=number == 0)
+        scene.measure_shapes(
+            largest=largest,
+            origin=first,
+            leash=start.leash[members],
+            everywhere=number == 0,
+            held=start.held[members],
+        )
     moved, lost = _moved(start, members, scene.shapes), _shapeless(scene.shapes, largest)
     for which, names in ((moved, ("x", "y")), (lost, ("xx", "xy", "yy"))):
         for name in names:

@@ -90,7 +90,7 @@ def measure(
         the band has no zero point. ``mag_<b>``, ``mag_<b>_err`` (AB).
         NaN stands for a position or position angle without WCS, a length without WCS and
         `pixel_scale`, light in a missing band, the magnitude of a flux that is not positive
-        or not calibrated, and the error of a position that could not be refined.
+        or not calibrated, and the error of a position that could not be refined, or was held.
 
     Raises
     ------
@@ -136,6 +136,8 @@ def measure(
     light = {name: light_in_band(reference, band, stars[name]) for name, band in image.bands.items()}
     for name, values in _columns(image, reference, light).items():
         table[name][index] = values
+    for name in ("ra_err", "dec_err"):
+        table[name][sources.held] = np.nan
     return table
 
 
@@ -169,7 +171,7 @@ def _start(sources: Sources, index: np.ndarray) -> Start:
     half = np.maximum(half, 2.0)
     x_min, x_max = np.where(usable, edges[0], x - half), np.where(usable, edges[1], x + half)
     y_min, y_max = np.where(usable, edges[2], y - half), np.where(usable, edges[3], y + half)
-    return Start(x, y, half, x_min, x_max, y_min, y_max)
+    return Start(x, y, half, x_min, x_max, y_min, y_max, sources.held[index])
 
 
 def _columns(image: Image, reference: Reference, light: dict[str, BandLight]) -> dict[str, np.ndarray]:

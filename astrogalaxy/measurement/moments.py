@@ -111,7 +111,7 @@ def adapt(
     start: Shapes,
     *,
     iterations: int = 25,
-    fixed_centre: bool = False,
+    fixed_centre: bool | np.ndarray = False,
     fixed_shape: bool = False,
     smallest: float = 0.4,
     largest: np.ndarray | float = np.inf,
@@ -126,8 +126,10 @@ def adapt(
         Where to begin; centres in pixels of the stamp. Not changed.
     iterations : int, optional
         At most so many.
-    fixed_centre, fixed_shape : bool, optional
-        Keep the centre, or the covariance, and let only the rest move.
+    fixed_centre : bool or ndarray of bool, shape (n,), optional
+        Keep the centre, of all sources or of some, and let only the rest move.
+    fixed_shape : bool, optional
+        Keep the covariance.
     smallest, largest : float or ndarray of shape (n,), optional
         Limits of the semi-axes, pixels.
 
@@ -138,10 +140,11 @@ def adapt(
     """
     result = start.take(slice(None))
     largest = np.broadcast_to(np.asarray(largest, dtype=float), result.x.shape)
+    held = np.broadcast_to(np.asarray(fixed_centre, dtype=bool), result.x.shape)
     step = max(1, _CHUNK_PIXELS // stamps[0].size) if len(stamps) else 1
     for begin in range(0, len(stamps), step):
         part = slice(begin, begin + step)
-        chunk = _Chunk(stamps[part], result.take(part), smallest, largest[part], fixed_centre, fixed_shape)
+        chunk = _Chunk(stamps[part], result.take(part), smallest, largest[part], held[part], fixed_shape)
         result.put(part, chunk.run(iterations))
     return result
 
@@ -155,7 +158,7 @@ class _Chunk:
         shapes: Shapes,
         smallest: float,
         largest: np.ndarray,
-        fixed_centre: bool,
+        fixed_centre: np.ndarray,
         fixed_shape: bool,
     ) -> None:
         self.stamps, self.shapes = stamps, shapes
@@ -170,7 +173,7 @@ class _Chunk:
         for number in range(iterations):
             now = self.shapes.take(active)
             stamps = self.stamps if len(active) == len(self.stamps) else self.stamps[active]
-            going = self._step(stamps, now, self.largest[active], last=number == iterations - 1)
+            going = self._step(stamps, now, active, last=number == iterations - 1)
             self.shapes.put(active, now)
             active = active[going]
             if not len(active):
@@ -192,8 +195,9 @@ class _Chunk:
         rows = weight.reshape(-1, weight.shape[2]) @ self.powers
         return np.matmul(self.powers.T, rows.reshape(*weight.shape[:2], 3)).astype(np.float64)
 
-    def _step(self, stamps: np.ndarray, now: Shapes, largest: np.ndarray, *, last: bool) -> np.ndarray:
-        """One iteration in place; returns which sources go on."""
+    def _step(self, stamps: np.ndarray, now: Shapes, active: np.ndarray, *, last: bool) -> np.ndarray:
+        """One iteration of the active sources in place; returns which of them go on."""
+        held, largest = self.fixed_centre[active], self.largest[active]
         sums = self.sums(stamps, now)
         total = sums[:, 0, 0]
         lit = total > 0
@@ -201,6 +205,7 @@ class _Chunk:
         safe = np.where(lit, total, 1.0)
         mean_x, mean_y = sums[:, 0, 1] / safe, sums[:, 1, 0] / safe
         dx, dy = mean_x - (now.x - self.middle), mean_y - (now.y - self.middle)
+        dx, dy = np.where(held, 0.0, dx), np.where(held, 0.0, dy)
         moments = (
             sums[:, 0, 2] / safe - mean_x**2,
             sums[:, 1, 1] / safe - mean_x * mean_y,
@@ -218,7 +223,7 @@ class _Chunk:
         self, now: Shapes, dx: np.ndarray, dy: np.ndarray, moments: tuple[np.ndarray, ...]
     ) -> tuple[np.ndarray, np.ndarray]:
         """How far the centre (pixels) and the covariance (relative) are from rest."""
-        shift = np.zeros_like(dx) if self.fixed_centre else 2.0 * np.hypot(dx, dy)
+        shift = 2.0 * np.hypot(dx, dy)
         if self.fixed_shape:
             return shift, np.zeros_like(dx)
         pairs = zip((now.xx, now.xy, now.yy), moments, strict=True)
@@ -234,9 +239,8 @@ class _Chunk:
         moments: tuple[np.ndarray, ...],
         largest: np.ndarray,
     ) -> None:
-        if not self.fixed_centre:
-            now.x[going] += np.clip(2.0 * dx, -_LARGEST_STEP, _LARGEST_STEP)[going]
-            now.y[going] += np.clip(2.0 * dy, -_LARGEST_STEP, _LARGEST_STEP)[going]
+        now.x[going] += np.clip(2.0 * dx, -_LARGEST_STEP, _LARGEST_STEP)[going]
+        now.y[going] += np.clip(2.0 * dy, -_LARGEST_STEP, _LARGEST_STEP)[going]
         if self.fixed_shape:
             return
         old = (now.xx, now.xy, now.yy)

@@ -39,6 +39,9 @@ _USUAL_SPREAD = 0.1
 _FAR_SNR = 40.0
 # How much of the light that the Moffat profile puts outside the aperture is believed: disks have no wings.
 _BELIEF = 0.85
+# And how much more of a concentrated galaxy, whose Sersic profile falls slower than the Moffat profile that fits its
+# middle: from this Kron radius on, all of it once it is larger by so much.
+_WIDE_KRON, _WIDE_STEP, _WIDE_BELIEF = 1.6, 0.3, 0.4
 # Light outside the aperture per unit of Kron radius beyond the usual, for Sersic profiles of n = 2 to 4 in
 # ground-based seeing, and the most that these may add; and what at least is in the aperture.
 _WING_SLOPE = 0.11
@@ -208,7 +211,8 @@ def enclosed_share(
     radius = apertures.radius
     kron, inner = (part + shift * compact for part in (apertures.kron, apertures.inner))
     beta = exponent(inner)
-    belief = _BELIEF + (1.0 - _BELIEF) * compact
+    wide = _WIDE_BELIEF * np.clip((kron - _WIDE_KRON) / _WIDE_STEP, 0.0, 1.0)
+    belief = _BELIEF + (1.0 - _BELIEF) * compact + wide * (1.0 - compact)
     share = _share(kron, radius, beta, belief)
     step = 0.05
     # Noise of the Kron radius moves the aperture, whose light and share go together, and of the

@@ -237,6 +237,7 @@ class Scene:
         prior_snr: float = 0.0,
         iterations: int = 4,
         everywhere: bool = False,
+        held: np.ndarray | None = None,
     ) -> None:
         """One round on centres, shapes and light.
 
@@ -254,13 +255,15 @@ class Scene:
             Steps of the moments in this round.
         everywhere : bool, optional
             Take all sources; see `update`.
+        held : ndarray of bool, shape (n,), optional
+            Sources whose centre stays.
         """
         damping = 1.0 / self._crowding()
+        fixed = np.full(len(self.shapes), leash is None) if held is None else held
 
         def change(alone: np.ndarray, stamps: Stamps, members: np.ndarray) -> None:
             now = self.shapes.take(members).shifted(-stamps.x0, -stamps.y0)
-            held = leash is None
-            now = adapt(alone, now, iterations=iterations, fixed_centre=held, largest=largest[members])
+            now = adapt(alone, now, iterations=iterations, fixed_centre=fixed[members], largest=largest[members])
             now = now.shifted(stamps.x0, stamps.y0)
             first = origin.take(members)
             if leash is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +26,8 @@ class Sources:
     x_min, x_max, y_min, y_max : ndarray of float64, shape (n,)
         Edges of the box around the light of each source. Measurement takes from it a first
         guess of the size and the limits of what may belong to the source.
+    held : ndarray of bool, shape (n,), optional
+        Whether the centre is given and stays (forced photometry); by default all are refined.
 
     Raises
     ------
@@ -47,6 +49,7 @@ class Sources:
     x_max: np.ndarray
     y_min: np.ndarray
     y_max: np.ndarray
+    held: np.ndarray = field(default_factory=lambda: np.array(False))
 
     def __post_init__(self) -> None:
         lengths = set()
@@ -57,6 +60,8 @@ class Sources:
         if len(lengths) != 1 or len(lengths.copy().pop()) != 1:
             msg = f"x, y and the edges of the boxes must be one-dimensional and equally long, not {sorted(lengths)}"
             raise ValueError(msg)
+        held = np.array(np.broadcast_to(np.asarray(self.held, dtype=bool), self.x.shape))
+        object.__setattr__(self, "held", held)
 
     def __len__(self) -> int:
         return len(self.x)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from astrogalaxy.catalog import SourceCatalog, has_flags
+from astrogalaxy.catalog.columns import INPUT_ROW
 from astrogalaxy.images import Tile
 
 __all__ = ["TileCatalog", "merge_fields", "merge_tiles"]
@@ -50,6 +51,9 @@ def merge_tiles(tiles: Sequence[TileCatalog]) -> SourceCatalog:
     number = np.repeat(np.arange(len(tiles)), [len(t.catalog) for t in tiles])
     own = np.concatenate([t.tile.owns(t.catalog["x"], t.catalog["y"]) for t in tiles])
     points = np.column_stack([joined["x"], joined["y"]])
+    if INPUT_ROW in joined.colnames:
+        # each given position is in one core only, however close to another
+        points[np.asarray(joined[INPUT_ROW]) >= 0] = np.nan
     first, second = _pairs(points, SAME_PIXELS, number)
     # the better of a pair: owned by its tile, then of the earlier tile
     rank = np.where(own, 0, len(tiles)) + number
@@ -62,7 +66,8 @@ def merge_fields(fields: Sequence[SourceCatalog]) -> tuple[SourceCatalog, int]:
     """Join fields that may overlap on the sky.
 
     Of the reports of one source the one not cut by its field's edge stays, else the more
-    significant one.
+    significant one. At given positions (``input_row``) a choice by light would favour chance: there the one with
+    the most bands stays, else that with the least noise in the fixed aperture.
 
     Parameters
     ----------
@@ -72,11 +77,14 @@ def merge_fields(fields: Sequence[SourceCatalog]) -> tuple[SourceCatalog, int]:
     Returns
     -------
     catalog : SourceCatalog
-        One row per source, field by field.
+        One row per source, field by field; given positions in the order of their table.
     duplicates : int
         Rows dropped.
     """
     joined = SourceCatalog.stack(fields)
+    if INPUT_ROW in joined.colnames:
+        chosen = _least_noise(joined)
+        return joined[chosen], len(joined) - len(chosen)
     number = np.repeat(np.arange(len(fields)), [len(f) for f in fields])
     ra, dec = np.radians(joined["ra"]), np.radians(joined["dec"])
     points = np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
@@ -87,6 +95,16 @@ def merge_fields(fields: Sequence[SourceCatalog]) -> tuple[SourceCatalog, int]:
     rank[order] = np.arange(len(joined))
     gone = _lesser(first, second, rank, len(joined))
     return joined[~gone], int(gone.sum())
+
+
+def _least_noise(joined: SourceCatalog) -> NDArray[np.intp]:
+    """The best row of each given position."""
+    row = np.asarray(joined[INPUT_ROW])
+    errors = np.column_stack([np.asarray(joined[f"flux_aper_{band}_err"], dtype=float) for band in joined.bands])
+    unknown = ~np.isfinite(errors)
+    noise = np.where(unknown, 0.0, errors).sum(axis=1)
+    order = np.lexsort([noise, unknown.sum(axis=1), has_flags(joined["flags"], "edge"), row])
+    return order[np.unique(row[order], return_index=True)[1]]
 
 
 def _pairs(

@@ -11,13 +11,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 
 from astrogalaxy.config import SurveyConfig, length_in_pixels
-from astrogalaxy.errors import ImageError
+from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.images import Image, Tile, plan_tiles
 from astrogalaxy.images.fields import Field, find_fields, open_field
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.positions import Positions, place, read_sky
 
 __all__ = ["FieldPlan", "Plan", "hash_files", "make_plan", "open_bands", "tile_memory", "tiles_of"]
 
@@ -51,6 +53,8 @@ class FieldPlan:
         Content key of each tile, by the tile's name.
     inputs : dict of Path to str
         SHA-256 of every file.
+    positions : Positions or None
+        Given positions on the field; None where the network finds the sources.
     """
 
     field: Field
@@ -60,6 +64,7 @@ class FieldPlan:
     tiles: list[Tile] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
     inputs: dict[Path, str] = field(default_factory=dict)
+    positions: Positions | None = None
 
     @property
     def key(self) -> str:
@@ -74,10 +79,27 @@ class FieldPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All fields of a run, and what is known to be wrong before it starts."""
+    """All fields of a run, and what is known to be wrong before it starts.
+
+    Attributes
+    ----------
+    fields : list of FieldPlan
+        The work.
+    failures : list of Failure
+        What cannot be done.
+    n_positions : int or None
+        Rows of the table of given positions; None without one.
+    """
 
     fields: list[FieldPlan]
     failures: list[Failure]
+    n_positions: int | None = None
+
+    @property
+    def n_placed(self) -> int:
+        """Number of given positions that lie on a field."""
+        rows = [f.positions.row for f in self.fields if f.positions is not None]
+        return len(np.unique(np.concatenate(rows))) if rows else 0
 
     @property
     def n_tiles(self) -> int:
@@ -110,7 +132,10 @@ def make_plan(
     ------
     ImageError
         If no file matches.
+    ConfigError
+        If the table of given positions is wrong, or none of them lies on any field.
     """
+    sky = None if config.detection.positions is None else read_sky(config.detection.positions)
     found = find_fields(config.images)
     hashes = hash_files([path for f in found for path in f.files], known_hashes or {})
     settings = {
@@ -121,8 +146,12 @@ def make_plan(
         classifier = load_classifier(config.morphology.model).card
         settings["classifier"] = f"{classifier.sha256} {classifier.temperature}"
     failures: list[Failure] = []
-    fields = [_plan_field(f, config, memory, hashes, settings, failures) for f in found]
-    return Plan(fields, failures)
+    fields = [_plan_field(f, config, memory, hashes, settings, failures, sky) for f in found]
+    plan = Plan(fields, failures, None if sky is None else len(sky))
+    if sky is not None and plan.n_tiles and not plan.n_placed:
+        msg = f"detection.positions: none of the {len(sky)} positions of {config.detection.positions} lies on any image"
+        raise ConfigError(msg)
+    return plan
 
 
 def _plan_field(
@@ -132,6 +161,7 @@ def _plan_field(
     hashes: Mapping[Path, str],
     settings: Mapping[str, object],
     failures: list[Failure],
+    sky: SkyCoord | None,
 ) -> FieldPlan:
     inputs = {path: hashes[path] for path in field_.files if path in hashes}
     image, problems = open_bands(field_, config)
@@ -139,10 +169,13 @@ def _plan_field(
     if image is None:
         return FieldPlan(field_, inputs=inputs)
     tiles = tiles_of(image, config, memory=memory)
-    plan = FieldPlan(field_, tuple(image.bands), image.shape, float(image.pixel_scale), tiles, inputs=inputs)
+    given = None if sky is None else place(image, sky)
+    scale = float(image.pixel_scale)
+    plan = FieldPlan(field_, tuple(image.bands), image.shape, scale, tiles, inputs=inputs, positions=given)
     content = {**settings, "inputs": [inputs.get(p, "") for p in field_.files], "field": plan.name}
-    keys = {t.name: _digest({**content, "core": t.core, "outer": t.outer}) for t in tiles}
-    plan.keys.update(keys)
+    for tile in tiles:
+        own = {} if given is None else {"positions": given.within(tile.outer).digest()}
+        plan.keys[tile.name] = _digest({**content, **own, "core": tile.core, "outer": tile.outer})
     return plan
 
 

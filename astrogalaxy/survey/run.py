@@ -26,6 +26,7 @@ from astrogalaxy.survey.failures import Failure, write_failures
 from astrogalaxy.survey.merge import TileCatalog, merge_fields, merge_tiles
 from astrogalaxy.survey.notebook import summary_html
 from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan
+from astrogalaxy.survey.positions import given_rows
 from astrogalaxy.survey.products import write_products
 from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.stages import QUALITY, Stopwatch, check_field, classify
@@ -162,6 +163,9 @@ def _execute(
     plan = make_plan(config, weights, memory=worker_memory(config.compute), known_hashes=_known_hashes(directory))
     for failure in plan.failures:
         logger.warning("%s", failure)
+    if plan.n_positions is not None:
+        off = plan.n_positions - plan.n_placed
+        logger.info("%d positions given, %d of them off every image", plan.n_positions, off)
     directory.write_text(directory.path / "survey.yml", config.to_yaml())
     outcomes, crew = _work(plan, config, directory, client, progress)
     failures = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures)]
@@ -184,6 +188,9 @@ def _execute(
         failures += unwritten
         record["failures"] += [asdict(f) for f in unwritten]
         counts = _counts(catalog, duplicates)
+        if plan.n_positions is not None:
+            counts["positions"] = plan.n_positions
+            counts["positions_off_images"] = plan.n_positions - plan.n_placed
         record["counts"] = counts
         summary = RunSummary(directory.path, files, counts, failures, summary.tiles, perf_counter() - begin, catalog)
     _finish(directory, record, summary, plan, watch, progress)
@@ -243,6 +250,7 @@ def _work(
             TileTask(
                 field_plan.field, tile, field_plan.keys[tile.name], field_plan.key, config,
                 directory.shards(field_plan.name), crew.threads, len(field_plan.tiles) == 1,
+                None if field_plan.positions is None else field_plan.positions.within(tile.outer),
             )
             for field_plan, tile in todo
         ]  # fmt: skip
@@ -286,7 +294,7 @@ def _merge(
             catalog = classify(merge_tiles(tiles), card, min_snr=config.morphology.min_snr)
             measured[field_plan.name] = json.loads(catalog.meta.pop(QUALITY))
             measured[field_plan.name]["astrometry"] = check_field(catalog, config.astrometry)
-            fields.append(catalog)
+            fields.append(catalog if field_plan.positions is None else given_rows(catalog))
     if not fields:
         return None, 0, measured
     return *merge_fields(fields), measured

@@ -8,14 +8,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
 from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, flag_bits
+from astrogalaxy.catalog.columns import INPUT_ROW
 from astrogalaxy.config import AstrometrySection
-from astrogalaxy.detection import Detections, Device, Runtime, find_aligned, open_runtime
+from astrogalaxy.detection import Detections, Device, Runtime, find_aligned, find_at, open_runtime
 from astrogalaxy.detection.find import check_bands, field_seeing
 from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.images import Aligned, Image, Section, Tile
@@ -25,6 +29,7 @@ from astrogalaxy.models import WeightCard
 from astrogalaxy.morphology import Classifier
 from astrogalaxy.survey.cutouts import classify_sources, new_classes
 from astrogalaxy.survey.gallery import Gallery
+from astrogalaxy.survey.positions import Positions, given_rows, image_positions
 
 __all__ = ["QUALITY", "Stopwatch", "TileResult", "check_field", "classify", "detect", "extract"]
 
@@ -71,6 +76,7 @@ def detect(
     model: str = "default",
     threshold: float | None = None,
     apertures: float | Sequence[float] = 3.0,
+    positions: Table | SkyCoord | str | Path | None = None,
     device: Device = "auto",
     threads: int = 0,
 ) -> SourceCatalog:
@@ -86,6 +92,11 @@ def detect(
         Lowest ``det_score`` of a source; the weights' own by default.
     apertures : float or sequence of float
         Diameters of the fixed apertures, arcsec.
+    positions : Table, SkyCoord or path, optional
+        Where the sources are: each position on the image has one row, in the given order and with the number of
+        the table's row in ``input_row``, whether something is seen there or not. A table has columns ra and dec (ICRS,
+        degrees) or a column of coordinates; x and y (pixels from 0) for an image without WCS. Nothing else has a
+        row, but its light is taken out. By default the network finds the sources.
     device : {'auto', 'cpu', 'cuda'}
         Where the network runs.
     threads : int
@@ -103,6 +114,8 @@ def detect(
         If a band cannot be read.
     WeightsError
         If the weights cannot serve the image.
+    ConfigError
+        If ``positions`` has no positions, or a row lacks one.
 
     Examples
     --------
@@ -113,12 +126,16 @@ def detect(
     >>> catalog = ag.detect(image)
     >>> catalog.bands
     ('g', 'r', 'i')
+    >>> ag.detect(image, positions=catalog.coords[:2])["input_row"].tolist()
+    [0, 1]
     """
+    given = None if positions is None else image_positions(image, positions)
     runtime = open_runtime(model, device, threads)
     whole = Section.whole(image.shape)
     tile = Tile("whole", whole, whole)
-    found = extract(image, tile, runtime, threshold=threshold, apertures=apertures).catalog
-    return classify(found, runtime.weights.card)
+    found = extract(image, tile, runtime, threshold=threshold, apertures=apertures, positions=given).catalog
+    catalog = classify(found, runtime.weights.card)
+    return catalog if given is None else given_rows(catalog)
 
 
 def extract(
@@ -132,6 +149,7 @@ def extract(
     apertures: float | Sequence[float] = 3.0,
     classifier: Classifier | None = None,
     min_snr: float = MORPHOLOGY_SNR,
+    positions: Positions | None = None,
     watch: Stopwatch | None = None,
 ) -> TileResult:
     """Find and measure the sources of a tile.
@@ -158,6 +176,10 @@ def extract(
         Adds the probabilities of its classes.
     min_snr : float
         Lowest signal to noise of what it classifies.
+    positions : Positions, optional
+        Where sources are given: those of the core have one row each, and stay where they are. What the network finds
+        besides has ``input_row`` -1: its light is taken out, and its stars tell of the field;
+        `~astrogalaxy.survey.positions.given_rows` leaves it out in the end.
     watch : Stopwatch, optional
         Takes the time of the stages ``read``, ``detect``, ``measure`` and ``morphology``.
 
@@ -172,12 +194,17 @@ def extract(
     with watch("read"):
         aligned = image.aligned(tile.outer)
     with watch("detect"):
-        found = find_aligned(aligned, runtime, seeing=field_seeing(image, card), threshold=threshold)
+        found, near = _detect(image, aligned, tile, runtime, threshold, positions)
     with watch("measure"):
         boxes = (found.x_min, found.x_max, found.y_min, found.y_max)
-        sources = Sources(found.x, found.y, *boxes)
+        given = np.arange(len(found)) < len(near or ())
+        sources = Sources(found.x, found.y, *boxes, held=given)
         measured = measure(image, sources, section=tile.outer, apertures=apertures)
         mine = tile.core.grow(int(np.ceil(_SHARED_EDGE))).contains(found.x, found.y)
+        if near is not None:
+            # given positions are what they are in every tile: one core holds each
+            mine[given] = tile.owns(near.x, near.y)
+            _put_given(measured, near)
         catalog = _catalog(
             image, found, measured, mine, card, bands or tuple(image.bands), calibrated, np.size(apertures),
             classes=new_classes(classifier.classes) if classifier else (),
@@ -190,6 +217,29 @@ def extract(
                 catalog[name][seen.rows] = values[seen.rows]
             gallery = Gallery.of(seen, classifier.classes)
     return TileResult(catalog, aligned, gallery)
+
+
+def _detect(
+    image: Image, aligned: Aligned, tile: Tile, runtime: Runtime, threshold: float | None, positions: Positions | None
+) -> tuple[Detections, Positions | None]:
+    """The sources of a tile: those of given positions first, and which these are."""
+    seeing = field_seeing(image, runtime.weights.card)
+    if positions is None:
+        return find_aligned(aligned, runtime, seeing=seeing, threshold=threshold), None
+    near = positions.within(tile.outer)
+    stars = image.bands[image.reference].seeing
+    at, others = find_at(aligned, runtime, near.x, near.y, stars=stars, seeing=seeing, threshold=threshold)
+    return at.join(others), near
+
+
+def _put_given(measured: dict[str, NDArray[np.generic]], near: Positions) -> None:
+    """Let the first sources stand where they were given, to the last digit, and say which rows they are."""
+    n = len(near)
+    measured[INPUT_ROW] = np.full(len(measured["x"]), -1, dtype=np.int64)
+    measured[INPUT_ROW][:n] = near.row
+    measured["x"][:n], measured["y"][:n] = near.x, near.y
+    on_sky = np.flatnonzero(np.isfinite(near.ra))
+    measured["ra"][on_sky], measured["dec"][on_sky] = near.ra[on_sky], near.dec[on_sky]
 
 
 def _catalog(

@@ -22,6 +22,7 @@ from astrogalaxy.measurement import field_conditions, restore_conditions
 from astrogalaxy.morphology import open_classifier
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.plan import open_bands
+from astrogalaxy.survey.positions import Positions
 from astrogalaxy.survey.preview import make_preview, preview_step
 from astrogalaxy.survey.stages import Stopwatch, TileResult, extract
 
@@ -54,6 +55,8 @@ class TileTask:
         CPU threads of the network.
     alone : bool
         Whether the field is a single tile: its sky is then measured on the way.
+    positions : Positions, optional
+        Given positions on the tile.
     """
 
     field: Field
@@ -64,6 +67,7 @@ class TileTask:
     folder: Path
     threads: int
     alone: bool
+    positions: Positions | None = None
 
     @property
     def shard(self) -> Path:
@@ -164,7 +168,7 @@ def process_tile(task: TileTask) -> TileOutcome:
 
 
 def _make_shard(task: TileTask, image: Image, known: list[Failure], watch: Stopwatch) -> int:
-    result = find_in_tile(image, task.tile, task.config, threads=task.threads, watch=watch)
+    result = find_in_tile(image, task.tile, task.config, threads=task.threads, positions=task.positions, watch=watch)
     with watch("write"):
         step = preview_step(image.shape)
         make_preview(result.aligned, task.tile.core, step=step).save(task.preview)
@@ -178,7 +182,13 @@ def _make_shard(task: TileTask, image: Image, known: list[Failure], watch: Stopw
 
 
 def find_in_tile(
-    image: Image, tile: Tile, config: SurveyConfig, *, threads: int, watch: Stopwatch | None = None
+    image: Image,
+    tile: Tile,
+    config: SurveyConfig,
+    *,
+    threads: int,
+    positions: Positions | None = None,
+    watch: Stopwatch | None = None,
 ) -> TileResult:
     """Find and measure the sources of a tile, with the weights and settings of a survey.
 
@@ -192,6 +202,8 @@ def find_in_tile(
         The survey.
     threads : int
         CPU threads of the network.
+    positions : Positions, optional
+        Where sources are given; by default they are found, whatever the survey says.
     watch : Stopwatch, optional
         Takes the time of the stages.
 
@@ -209,6 +221,7 @@ def find_in_tile(
         apertures=_arcsec(config, image.pixel_scale),
         classifier=open_classifier(config.morphology.model, threads=threads) if config.morphology.model else None,
         min_snr=config.morphology.min_snr,
+        positions=positions,
         watch=watch,
     )  # fmt: skip
 

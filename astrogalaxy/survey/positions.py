@@ -1,0 +1,189 @@
+"""Given positions: where a table says that sources are, on the images of a survey."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from astrogalaxy.catalog.columns import INPUT_ROW
+from astrogalaxy.catalog.crossmatch import sky_positions
+from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import ConfigError
+from astrogalaxy.evaluation.truth import read_truth
+from astrogalaxy.images import Image, Section
+from astrogalaxy.measurement.sky import SkyGrid
+
+__all__ = ["Positions", "given_rows", "image_positions", "place", "read_sky"]
+
+Floats = NDArray[np.float64]
+# A pixel whose own sky position is further than this from the given one (degrees) is of the sky's other side.
+_SAME_SKY = 1.0 / 3600.0
+KEY = "detection.positions"
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Rows of a table that lie on an image.
+
+    Attributes
+    ----------
+    row : ndarray of int64, shape (n,)
+        Row of the table, from 0.
+    x, y : ndarray, shape (n,)
+        0-based pixels of the whole reference image.
+    ra, dec : ndarray, shape (n,)
+        ICRS, degrees, as they were given; NaN where pixels were.
+    """
+
+    row: NDArray[np.int64]
+    x: Floats
+    y: Floats
+    ra: Floats
+    dec: Floats
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    def within(self, section: Section) -> Positions:
+        """Those on a part of the image."""
+        inside = section.contains(self.x, self.y)
+        return Positions(*(getattr(self, name)[inside] for name in self.__dataclass_fields__))
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of rows and positions, for content keys."""
+        content = hashlib.sha256()
+        for name in self.__dataclass_fields__:
+            content.update(np.ascontiguousarray(getattr(self, name)).tobytes())
+        return content.hexdigest()
+
+
+def read_sky(path: str | Path) -> SkyCoord:
+    """Positions of a table on disk, one per row.
+
+    Parameters
+    ----------
+    path : path-like
+        With columns ra and dec, in any case, ICRS degrees; see `~astrogalaxy.evaluation.truth.read_truth`.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, has no such columns or no rows, or a row has no position.
+    """
+    try:
+        table = read_truth(path)
+    except ConfigError as error:
+        msg = f"{KEY}: {error}"
+        raise ConfigError(msg) from error
+    if not {"ra", "dec"} <= set(table.colnames):
+        msg = f"{KEY}: {path}: no columns ra and dec among {', '.join(table.colnames[:8])}; it needs both, in degrees"
+        raise ConfigError(msg)
+    ra, dec = (np.asarray(table[name], dtype=float) for name in ("ra", "dec"))
+    _check_all(f"{KEY}: {path}", ra, dec)
+    _check_sphere(f"{KEY}: {path}", dec)
+    return SkyCoord(ra, dec, unit="deg")
+
+
+def place(image: Image, sky: SkyCoord) -> Positions:
+    """The positions on the sky that lie on an image.
+
+    Parameters
+    ----------
+    image : Image
+        With a WCS.
+    sky : SkyCoord
+        ICRS; all finite.
+    """
+    grid = SkyGrid(image.wcs)
+    ra, dec = np.asarray(sky.ra.deg, dtype=float), np.asarray(sky.dec.deg, dtype=float)
+    x, y = grid.to_pixel(ra, dec)
+    row = np.flatnonzero(Section.whole(image.shape).contains(x, y))
+    back = SkyCoord(*grid.to_sky(x[row], y[row]), unit="deg")
+    row = row[back.separation(SkyCoord(ra[row], dec[row], unit="deg")).deg < _SAME_SKY] if len(row) else row
+    return Positions(row.astype(np.int64), x[row], y[row], ra[row], dec[row])
+
+
+def image_positions(image: Image, given: Table | SkyCoord | str | Path) -> Positions:
+    """The given positions that lie on an image.
+
+    Parameters
+    ----------
+    image : Image
+        What they are of.
+    given : Table, SkyCoord or path
+        Positions on the sky in any frame, or a table with columns ra and dec (in any case; ICRS, in their units or
+        degrees) or with one column of coordinates. Where those are missing, or the image's WCS, a table with x and y
+        (0-based pixels of the reference image). A path is that of a table.
+
+    Raises
+    ------
+    ConfigError
+        If there are no such columns, no rows, or a row has no position.
+    """
+    what = "positions"
+    if isinstance(given, str | Path):
+        given = read_truth(given)
+    names = {name.lower(): name for name in reversed(given.colnames)} if isinstance(given, Table) else {}
+    pixels = {"x", "y"} <= set(names)
+    if pixels and (image.wcs is None or not _has_sky(given, names)):
+        x, y = (_numbers(given, names[name]) for name in ("x", "y"))
+        _check_all(what, x, y)
+        row = np.flatnonzero(Section.whole(image.shape).contains(x, y))
+        unknown = np.full(len(row), np.nan)
+        return Positions(row.astype(np.int64), x[row], y[row], unknown, unknown.copy())
+    if image.wcs is None:
+        msg = "positions: the image has no WCS; give a table with columns x and y, in its pixels from 0"
+        raise ConfigError(msg)
+    try:
+        sky = sky_positions(given, what)
+    except (CatalogError, ValueError) as error:
+        msg = f"positions: {error}"
+        raise ConfigError(msg) from error
+    _check_all(what, sky.ra.deg, sky.dec.deg)
+    return place(image, sky)
+
+
+def given_rows(catalog: Table) -> Table:
+    """The rows of a catalogue that were given, in the order of their table; what was found besides is left out."""
+    row = np.asarray(catalog[INPUT_ROW])
+    given = np.flatnonzero(row >= 0)
+    return catalog[given[np.argsort(row[given], kind="stable")]]
+
+
+def _has_sky(table: Table, names: dict[str, str]) -> bool:
+    return {"ra", "dec"} <= set(names) or any(isinstance(table[name], SkyCoord) for name in table.colnames)
+
+
+def _numbers(table: Table, name: str) -> Floats:
+    try:
+        return np.asarray(np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan))
+    except (TypeError, ValueError) as error:
+        msg = f"positions: column {name!r} must hold numbers"
+        raise ConfigError(msg) from error
+
+
+def _check_all(what: str, first: Floats, second: Floats) -> None:
+    """Refuse no rows, and rows without a position."""
+    if not len(first):
+        msg = f"{what}: the table has no rows; give at least one position"
+        raise ConfigError(msg)
+    unknown = np.flatnonzero(~(np.isfinite(first) & np.isfinite(second)))
+    if len(unknown):
+        more = f", and {len(unknown) - 1} more" if len(unknown) > 1 else ""
+        msg = f"{what}: row {unknown[0]} (from 0{more}) has no position: NaN or missing; leave such rows out"
+        raise ConfigError(msg)
+
+
+def _check_sphere(what: str, dec: Floats) -> None:
+    wrong = np.flatnonzero(np.abs(dec) > 90)
+    if len(wrong):
+        msg = (
+            f"{what}: row {wrong[0]} (from 0) has a declination of {dec[wrong[0]]:g}; it must be from -90 to 90 degrees"
+        )
+        raise ConfigError(msg)

@@ -1,0 +1,208 @@
+"""Given positions: one row each, where they are given, whatever is there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Table
+
+import astrogalaxy as ag
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.errors import ConfigError
+from astrogalaxy.images import Image
+from astrogalaxy.measurement import Sources, measure
+from astrogalaxy.simulation import PROFILES, Scene, simulate_scene
+from astrogalaxy.survey import execute
+from astrogalaxy.survey.merge import merge_fields
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    """A field without artefacts."""
+    return simulate_scene(PROFILES["sdss"], size=(320, 352), seed=2, artefacts=False, dither=0.0)
+
+
+@pytest.fixture(scope="module")
+def image(scene: Scene) -> Image:
+    """The field as an image."""
+    return Image.read({band: (scene.images[band], scene.wcs[band]) for band in "gri"}, zeropoint=22.5)
+
+
+def sky_of(scene: Scene, x, y) -> SkyCoord:
+    return scene.wcs["r"].pixel_to_world(np.asarray(x, float), np.asarray(y, float)).icrs
+
+
+def alone(truth: Table, *, snr: float) -> np.ndarray:
+    """Sources without a visible neighbour, stars all."""
+    gaps = np.hypot(*(np.subtract.outer(np.asarray(truth[name]), np.asarray(truth[name])) for name in "xy"))
+    gaps[:, ~np.asarray(truth["visible"])] = np.inf
+    np.fill_diagonal(gaps, np.inf)
+    inside = (truth["x"] > 20) & (truth["x"] < 330) & (truth["y"] > 20) & (truth["y"] < 300)
+    return np.asarray((gaps.min(axis=1) > 12) & (truth["snr"] > snr) & inside & (truth["class"] == "star"))
+
+
+def write(scene: Scene, folder: Path, sky: SkyCoord, *, extra: str = "") -> Path:
+    """A survey of the scene with a table of positions; one worker, in this process."""
+    for band, pixels in scene.images.items():
+        fits.PrimaryHDU(pixels, scene.wcs[band].to_header()).writeto(folder / f"sky-{band}.fits", overwrite=True)
+    Table({"RA": sky.ra.deg, "Dec": sky.dec.deg}).write(folder / "wanted.csv", overwrite=True)
+    path = folder / "survey.yml"
+    path.write_text(
+        'name: given\nimages: {path: "sky-{band}.fits", bands: [g, r, i], zeropoint: 22.5}\n'
+        f"detection: {{positions: wanted.csv}}\n{extra}compute: {{workers: 1, device: cpu}}\n"
+    )
+    return path
+
+
+def test_fluxes_at_true_positions(scene: Scene, image: Image) -> None:
+    chosen = scene.truth[alone(scene.truth, snr=30)]
+    assert len(chosen) >= 5
+    sky = sky_of(scene, chosen["x"], chosen["y"])
+    catalog = ag.detect(image, positions=Table({"RA": sky.ra.deg, "DEC": sky.dec.deg}))
+    catalog.validate()
+    assert catalog["input_row"].tolist() == list(range(len(chosen)))
+    assert (catalog["ra"] == sky.ra.deg).all()
+    np.testing.assert_allclose(catalog["x"], chosen["x"], atol=1e-6)
+    assert np.isnan(catalog["ra_err"]).all()
+    offset = np.asarray(catalog["mag_r"]) - np.asarray(chosen["mag_r"])
+    assert np.median(np.abs(offset)) < 0.05
+    assert np.median(catalog["det_score"]) > 0.9
+    # where the network finds the source itself it says the same of it
+    usual = ag.detect(image)
+    near, gap, _ = catalog.coords.match_to_catalog_sky(usual.coords)
+    same = gap.arcsec < 0.4
+    assert same.mean() > 0.8
+    np.testing.assert_array_equal(catalog["det_score"][same], usual["det_score"][near[same]])
+
+
+def test_empty_sky(scene: Scene, image: Image) -> None:
+    random = np.random.default_rng(3)
+    x, y = random.uniform(10, 340, 3000), random.uniform(10, 310, 3000)
+    gaps = np.hypot(x[:, None] - np.asarray(scene.truth["x"]), y[:, None] - np.asarray(scene.truth["y"])).min(axis=1)
+    empty = np.flatnonzero(gaps > 9)[:60]
+    assert len(empty) == 60
+    catalog = ag.detect(image, positions=sky_of(scene, x[empty], y[empty]))
+    assert len(catalog) == 60
+    assert np.isfinite(catalog["p_galaxy"]).all()
+    assert np.quantile(catalog["det_score"], 0.9) < 0.1
+    pull = np.asarray(catalog["flux_aper_r"] / catalog["flux_aper_r_err"])
+    assert abs(np.median(pull)) < 0.6
+    assert 0.5 < 1.48 * np.median(np.abs(pull - np.median(pull))) < 1.8
+    assert (pull < 0).sum() > 10
+
+
+def test_position_off_a_star_stays(scene: Scene, image: Image) -> None:
+    star = scene.truth[alone(scene.truth, snr=60)][0]
+    catalog = ag.detect(image, positions=sky_of(scene, [star["x"] + 0.7], [star["y"]]))
+    assert catalog["x"][0] == pytest.approx(star["x"] + 0.7, abs=1e-6)
+    assert not catalog.flagged("bad_centroid")
+
+
+def test_neighbour_outside_the_table_is_taken_out(scene: Scene, image: Image) -> None:
+    star = scene.truth[alone(scene.truth, snr=60)][0]
+    catalog = ag.detect(image, positions=sky_of(scene, [star["x"] + 6], [star["y"]]))
+    assert len(catalog) == 1
+    assert catalog["det_score"][0] < 0.3
+    whole = 10 ** (-0.4 * (star["mag_r"] - 31.4))
+    assert abs(catalog["flux_aper_r"][0]) < 0.05 * whole
+
+
+def test_tiles_do_not_matter(scene: Scene, tmp_path: Path) -> None:
+    visible = scene.truth[scene.truth["visible"]]
+    # close pairs on the line between two tiles, and positions off the image
+    x = np.concatenate([visible["x"], [127.2, 127.6, 127.5], [-400, 9000]])
+    y = np.concatenate([visible["y"], [60.0, 60.2, 127.5], [10, 10]])
+    sky = sky_of(scene, x, y)
+    inside = (x > -0.5) & (x < 351.5) & (y > -0.5) & (y < 319.5)
+    whole = execute(write(scene, tmp_path, sky)).catalog
+    assert whole["input_row"].tolist() == np.flatnonzero(inside).tolist()
+    counts = json.loads((tmp_path / "out/run.json").read_text())["counts"]
+    assert counts["positions"] == len(x)
+    assert counts["positions_off_images"] == (~inside).sum() >= 2
+    assert f"{len(x)} positions given" in (tmp_path / "out/run.log").read_text()
+    tiled = execute(write(scene, tmp_path, sky, extra="tiles: {size: 128, overlap: 64}\n"))
+    assert tiled.tiles["done"] >= 4
+    assert tiled.catalog["input_row"].tolist() == whole["input_row"].tolist()
+    flux, other, error = (np.asarray(v) for v in (whole["flux_r"], tiled.catalog["flux_r"], whole["flux_r_err"]))
+    assert np.median(np.abs(other - flux) / error) < 0.1
+    np.testing.assert_array_equal(whole["source_id"], tiled.catalog["source_id"])
+    assert SourceCatalog.read(tmp_path / "out/given.fits")["input_row"].tolist() == whole["input_row"].tolist()
+
+
+def test_changed_table_is_measured_anew(scene: Scene, tmp_path: Path) -> None:
+    path = write(scene, tmp_path, sky_of(scene, [50, 60], [50, 60]))
+    execute(path)
+    assert execute(path).tiles["kept"] == 1
+    again = execute(write(scene, tmp_path, sky_of(scene, [50, 61], [50, 60])))
+    assert again.tiles["done"] == 1
+    assert again.catalog["x"].tolist() == pytest.approx([50, 61], abs=1e-4)
+
+
+def test_overlapping_fields_give_one_row() -> None:
+    def made(rows, field, error):
+        columns = {"ra": np.array(rows) * 1e-5, "dec": 0.0, "field": field, "input_row": rows, "snr": 1 / error}
+        return SourceCatalog.from_columns({**columns, "flux_aper_r_err": error}, bands=["r"])
+
+    merged, dropped = merge_fields([made([3, 1], "a", 2.0), made([1, 2], "b", 1.0)])
+    assert dropped == 1
+    assert merged["input_row"].tolist() == [1, 2, 3]
+    assert merged["field"].tolist() == ["b", "b", "a"]
+
+
+def test_pixels_of_an_image_without_wcs(scene: Scene) -> None:
+    image = Image.read({band: scene.images[band] for band in "gri"})
+    catalog = ag.detect(image, positions=Table({"x": [40.25, -9.0, 80.0], "y": [30.0, 5.0, 60.5]}))
+    assert catalog["input_row"].tolist() == [0, 2]
+    assert catalog["x"].tolist() == [40.25, 80.0]
+    assert np.isnan(catalog["ra"]).all()
+    with pytest.raises(ConfigError, match="has no WCS; give a table with columns x and y"):
+        ag.detect(image, positions=SkyCoord([1.0], [2.0], unit="deg"))
+
+
+def test_none_on_the_image(image: Image) -> None:
+    assert len(ag.detect(image, positions=SkyCoord([200.0], [-60.0], unit="deg"))) == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("a,b\n1,2\n", "no positions; it needs columns"),
+        ("x,y\n1,2\n", "no columns ra and dec among x, y"),
+        ("ra,dec\n", "has no rows"),
+        ("ra,dec\n10,5\n11,\n", "row 1 .* has no position"),
+        ("ra,dec\n10,95\n", "declination of 95"),
+        ("ra,dec\n200,-60\n", "none of the 1 positions"),
+    ],
+)
+def test_wrong_tables(scene: Scene, tmp_path: Path, table: str, message: str) -> None:
+    path = write(scene, tmp_path, sky_of(scene, [50], [50]))
+    (tmp_path / "wanted.csv").write_text(table)
+    with pytest.raises(ConfigError, match=f"detection.positions: .*{message}"):
+        execute(path)
+
+
+def test_no_table_and_no_shift(scene: Scene, tmp_path: Path) -> None:
+    path = write(scene, tmp_path, sky_of(scene, [50], [50]), extra="astrometry: {apply: true}\n")
+    with pytest.raises(ConfigError, match="astrometry.apply: would move the positions"):
+        execute(path)
+    path.write_text(path.read_text().replace("apply: true", "apply: false"))
+    (tmp_path / "wanted.csv").unlink()
+    with pytest.raises(ConfigError, match=r"detection.positions: .*wanted.csv: no such file"):
+        execute(path)
+
+
+def test_held_centres_stay_among_neighbours() -> None:
+    y, x = np.mgrid[:96, :96]
+    light = sum(800 * np.exp(-((x - cx) ** 2 + (y - 48) ** 2) / 8) for cx in (40.0, 47.0))
+    image = Image.read({"r": light + np.random.default_rng(1).normal(size=light.shape)})
+    free = Sources.around([40.4, 47.0], [48, 48], side=10)
+    held = Sources(*(getattr(free, n) for n in ("x", "y", "x_min", "x_max", "y_min", "y_max")), held=[True, False])
+    assert measure(image, free, pixel_scale=0.4)["x"][0] == pytest.approx(40.0, abs=0.1)
+    table = measure(image, held, pixel_scale=0.4)
+    assert table["x"][0] == pytest.approx(40.4, abs=1e-6)
+    assert table["x"][1] == pytest.approx(47.0, abs=0.2)
