@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ __all__ = ["REGISTRIES", "setup"]
 MEASURED = Path(__file__).parents[1] / "results" / "astroyolo-paper.json"
 # The same for those of the morphology papers.
 MORPHOLOGY = MEASURED.with_name("morphology-papers.json")
+# What tests/benchmarks/bench_measurement.py wrote, its parts "summary" and "bars".
+MEASUREMENT = MEASURED.with_name("measurement.json")
 
 
 def plain(text: str) -> str:
@@ -222,6 +226,33 @@ def morphology_papers() -> str:
     return table(heads, rows, "12 20 18 14 10 8 20 8")
 
 
+def measurement(kind: str) -> str:
+    """How wrong fluxes, positions and sizes are, by kind of source and signal to noise."""
+    lines = json.loads(MEASUREMENT.read_text(encoding="utf-8"))["summary"][kind]
+    ends = sorted({line["snr"] for line in lines})
+    rows = []
+    for line in lines:
+        above = [f"{end:g}" for end in ends if end > line["snr"]]
+        rows.append((
+            line["kind"],
+            f"{line['snr']:g} to {above[0]}" if above else f"above {line['snr']:g}",
+            str(line["n"]),
+            biased(*line["bias"]),
+            f"{line['pull'][1]:.2f}",
+            f"{line['position']:.2f}",
+            biased(*line["radius"]),
+            f"{100 * line['sep']:+.1f}",
+        ))  # fmt: skip
+    heads = ("Kind", "S/N in the band", "Fluxes", "Bias of the flux, %", "Width of its pull")
+    more = ("Width of the pull of the position", "Bias of the half-light radius, %", "SEP's flux, %")
+    return table((*heads, *more), rows, "10 14 8 16 12 14 16 10")
+
+
+def biased(value: float, error: float) -> str:
+    """Per cent and its standard error."""
+    return f"{100 * value:+.1f} \N{PLUS-MINUS SIGN} {100 * error:.1f}"
+
+
 def share(value: float | None) -> str:
     """Per cent; a dash where there is none."""
     return "\N{EN DASH}" if value is None else f"{100 * value:.1f}"
@@ -246,6 +277,8 @@ REGISTRIES: dict[str, Callable[[], str]] = {
     "classifier-keys": classifier_keys,
     "classifier-card-fields": classifier_card_fields,
     "morphology-papers": morphology_papers,
+    "measurement-isolated": partial(measurement, "isolated"),
+    "measurement-pairs": partial(measurement, "pairs"),
 }
 
 
