@@ -107,6 +107,8 @@ def test_explain(folder: Path, tmp_path: Path) -> None:
         assert figure.size[0] > 300
     wrong = _astrogalaxy("explain", picture, "--model", _weights(folder), "-o", tmp_path / "maps", "--class", "ring")
     assert "knows flat, round" in str(wrong.exception)
+    twice = _astrogalaxy("explain", picture, tmp_path / "round-0.fits", "--model", "none", "-o", tmp_path / "maps")
+    assert "one figure, round-0.png" in str(twice.exception)
 
 
 def test_weights_of_a_classifier(folder: Path) -> None:

@@ -44,15 +44,16 @@ def _agg() -> None:
 
 
 def test_interrupt_says_what_is_kept_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    made = run("simulate", "sdss", "--size", 320, "--seed", 3, "--name", "s", "-o", ".", cwd=tmp_path)
+    made = run("simulate", "sdss", "--size", 640, "--seed", 3, "--name", "s", "-o", ".", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     with (tmp_path / "s.yml").open("a") as file:
+        # so many tiles that the run is not over when the signal comes
         file.write("tiles: {size: 128, overlap: 32}\ncompute: {workers: 1}\n")
     command = [sys.executable, "-m", "astrogalaxy", "run", "s.yml"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     tiles = tmp_path / "out" / "tiles" / "field"
     end = time.monotonic() + 120
-    while not list(tiles.glob("x*.fits")) and time.monotonic() < end:
+    while not list(tiles.glob("x*.fits")) and process.poll() is None and time.monotonic() < end:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=120)

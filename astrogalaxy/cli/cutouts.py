@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -84,6 +85,10 @@ def explain(
     from astrogalaxy.morphology.export import network_of
     from astrogalaxy.morphology.pictures import resized
 
+    twice = next((stem for stem, n in Counter(image.stem for image in images).items() if n > 1), None)
+    if twice is not None:
+        msg = f"two images would have one figure, {twice}.png; explain each with an --output of its own"
+        raise ConfigError(msg)
     weights = load_classifier(model)
     card, network = weights.card, network_of(weights)
     if target is not None and target not in card.classes:

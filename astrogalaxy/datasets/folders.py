@@ -120,7 +120,9 @@ def read_catalog(path: str | Path, survey: str | Path) -> LabelledCutouts:
     labels = np.array([str(value).strip() for value in table[column]])
     rows = np.flatnonzero(~np.isin(labels, ("", "unsure", "--")))
     names = tuple(sorted(set(labels[rows].tolist())))
-    ids = table["source_id"] if "source_id" in table.colnames else range(len(table))
+    # sources of images without WCS all have the same id, and would all be in one part
+    known = "source_id" in table.colnames and len(set(table["source_id"].tolist())) == len(table)
+    ids = table["source_id"] if known else range(len(table))
     fields = [str(value) for value in table["field"]] if "field" in table.colnames else [""] * len(table)
     reader = _Positions(
         config,

@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from astrogalaxy.measurement.stamps import nearest_pixel
+
 __all__ = ["Canvas", "touched"]
 
 
@@ -60,8 +62,8 @@ class Canvas:
 
     def noise_at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Sky noise of the pixel nearest to each position."""
-        rows = np.clip(np.rint(y).astype(int), 0, self.shape[0] - 1)
-        columns = np.clip(np.rint(x).astype(int), 0, self.shape[1] - 1)
+        rows = np.clip(nearest_pixel(y).astype(int), 0, self.shape[0] - 1)
+        columns = np.clip(nearest_pixel(x).astype(int), 0, self.shape[1] - 1)
         return self.noise[rows, columns].astype(np.float64)
 
 
@@ -82,8 +84,8 @@ def touched(canvas: Canvas, x: np.ndarray, y: np.ndarray, reach: np.ndarray) -> 
     ndarray of bool, shape (n,)
     """
     ny, nx = canvas.shape
-    rows = np.rint(y - reach).astype(np.int64), np.rint(y + reach).astype(np.int64) + 1
-    columns = np.rint(x - reach).astype(np.int64), np.rint(x + reach).astype(np.int64) + 1
+    rows = nearest_pixel(y - reach).astype(np.int64), nearest_pixel(y + reach).astype(np.int64) + 1
+    columns = nearest_pixel(x - reach).astype(np.int64), nearest_pixel(x + reach).astype(np.int64) + 1
     found = (rows[0] < 0) | (columns[0] < 0) | (rows[1] > ny) | (columns[1] > nx)
     if not (canvas.any_bad or canvas.any_saturated):
         return found

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astrogalaxy.measurement.stamps import nearest_pixel
+
 if TYPE_CHECKING:
     from astrogalaxy.measurement.canvas import Canvas
 
@@ -89,7 +91,7 @@ def _coverage(corners: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> np.nda
 def _corners(x: np.ndarray, y: np.ndarray, half: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
     """First and last-but-one rows and columns of squares, within the canvas."""
     low, high = np.rint(half).astype(np.int64), np.rint(half).astype(np.int64) + 1
-    column, row = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
+    column, row = nearest_pixel(x).astype(np.int64), nearest_pixel(y).astype(np.int64)
     rows = (np.clip(row - low, 0, shape[0]), np.clip(row + high, 0, shape[0]))
     return (*rows, np.clip(column - low, 0, shape[1]), np.clip(column + high, 0, shape[1]))
 

@@ -12,7 +12,7 @@ from astrogalaxy.measurement.neighbours import neighbours
 from astrogalaxy.measurement.photometry import USUAL_KRON, KronApertures, kron_apertures
 from astrogalaxy.measurement.profiles import Moffat
 from astrogalaxy.measurement.scene import Scene
-from astrogalaxy.measurement.stamps import Stamps, batches
+from astrogalaxy.measurement.stamps import Stamps, batches, nearest_pixel
 from astrogalaxy.measurement.starlight import Starlight
 
 __all__ = ["Located", "Start", "locate", "stacked"]
@@ -207,7 +207,7 @@ def _rounded(shapes: Shapes, noise: np.ndarray) -> Shapes:
 
 def _wings(canvas: Canvas, start: Start) -> np.ndarray:
     """Radius out to which each source shines noticeably, from its central pixel and its box."""
-    rows, columns = np.rint(start.y).astype(int), np.rint(start.x).astype(int)
+    rows, columns = nearest_pixel(start.y).astype(int), nearest_pixel(start.x).astype(int)
     peak = np.maximum(canvas.data[rows, columns], 0.0).astype(float)
     profile = Moffat(np.full(len(peak), _USUAL_BETA))
     noise = canvas.noise[rows, columns].astype(float)

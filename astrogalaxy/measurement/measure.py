@@ -51,13 +51,11 @@ def measure(
     Centres and shapes come from adaptive moments on the reference band. Light is summed in
     every band on the band's own pixels, in the same apertures on the sky: an ellipse of
     Kron's size for the total, circles for ``flux_aper``. Neighbours are modelled and taken
-    away first. What a source's profile puts outside the ellipse is added to the total, by
-    the same factor in all bands, so that colours do not change. Stars and exponential disks
-    come out right within about 2 % above a signal to noise of 30. A de Vaucouleurs galaxy loses
-    5 to 10 % in its endless wings where it is bright, and up to a third where they drown in
-    the noise. The errors of total fluxes hold that of this addition, which is common to all
-    bands: errors of colours made from them are upper limits. No PSF is matched between bands:
-    0.1 arcsec of seeing between two bands moves the total colours of stars by about 0.015 mag.
+    away first, and so is the sky that the mesh has left around each source. What a source's
+    profile puts outside the ellipse is added to the total. Where the field has stars enough,
+    ellipse and addition go by the seeing of each band. How wrong all this is says the user
+    guide, page "Measurement". The errors of total fluxes hold that of the addition, which is common
+    to all bands: errors of colours made from them are upper limits.
 
     Parameters
     ----------
@@ -81,7 +79,8 @@ def measure(
         Once per source: ``x, y`` (pixels of the whole reference image), ``ra, dec`` (ICRS,
         deg), ``ra_err, dec_err`` (arcsec on the sky), ``snr`` (all bands together),
         ``a, b`` (arcsec, semi-axes of the adaptive moments), ``theta`` (deg east of north,
-        0 to 180), ``ellipticity``, ``half_light_radius, fwhm`` (arcsec, as observed) and
+        0 to 180), ``ellipticity``, ``half_light_radius, fwhm`` (arcsec, as observed),
+        ``spread, spread_err`` (how much wider than a point; NaN where too few stars show the point spread) and
         ``flags`` (int32, see `astrogalaxy.catalog.FLAGS`). Once per band: ``flux_<b>``,
         ``flux_<b>_err``, ``flux_aper_<b>``, ``flux_aper_<b>_err``, the same for
         ``flux_aper2_<b>`` and so on, and for ``flux_apcor_<b>``: the light in a small aperture that goes

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from astrogalaxy.measurement.stamps import nearest_pixel
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -253,11 +255,14 @@ class Psf:
             NaN where less than half of the window's light would be on pixels with data.
         """
         x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        unit = _unit(noise)
+        counts = None if gain is None else gain * float(unit)
         parts = []
         for start in range(0, len(x), _BATCH):
             some = slice(start, start + _BATCH)
-            parts.append(self._fit(stamps[some], noise[some], x[some], y[some], gain))
+            parts.append(self._fit(stamps[some] / unit, noise[some] / unit, x[some], y[some], counts))
         flux, spread, error = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0))
+        flux = flux * float(unit)
         # what is brighter than the stars that the model was learnt from need not follow it
         floor = self.floor * (1 + np.maximum(flux, 0) / self.bright)
         return Widths(flux, spread, np.hypot(error, floor))
@@ -303,7 +308,7 @@ def polynomial_order(n_terms: int) -> int:
 
 def _phase(x: Floats) -> tuple[NDArray[np.intp], Floats32]:
     """Which step along a pixel is before each centre, and how far beyond it the centre is, 0 to 1."""
-    steps = (np.rint(x) - x) * _STEPS + _STEPS // 2
+    steps = (nearest_pixel(x) - x) * _STEPS + _STEPS // 2
     step = np.floor(steps)
     return step.astype(np.intp), (steps - step).astype(np.float32)
 
@@ -311,9 +316,15 @@ def _phase(x: Floats) -> tuple[NDArray[np.intp], Floats32]:
 def _window(half: int, x: Floats, y: Floats, radius: float) -> Floats32:
     """Round windows, 1 inside and falling to 0 over the last pixel."""
     at = np.arange(-half, half + 1)
-    dx, dy = (at[None, :] + (np.rint(part) - part)[:, None] for part in (x, y))
+    dx, dy = (at[None, :] + (nearest_pixel(part) - part)[:, None] for part in (x, y))
     distance = np.hypot(dx[:, None, :], dy[:, :, None])
     return np.clip(radius + 0.5 - distance, 0, 1).astype(np.float32)
+
+
+def _unit(noise: Floats32) -> np.float32:
+    """Power of two near the least noise: squares of light in units of 1e-20 are too small for 32 bits."""
+    known = noise[np.isfinite(noise) & (noise > 0)]
+    return np.float32(2.0 ** np.floor(np.log2(float(known.min())))) if len(known) else np.float32(1.0)
 
 
 def _typical(noise: Floats32) -> Floats:

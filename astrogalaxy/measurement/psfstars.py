@@ -11,7 +11,7 @@ from scipy.optimize import least_squares
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.psf import DEGREE, Psf, hermite_functions, hermite_width, moffat, polynomial
 from astrogalaxy.measurement.sky import SkyGrid
-from astrogalaxy.measurement.stamps import Stamps
+from astrogalaxy.measurement.stamps import Stamps, nearest_pixel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,7 +135,7 @@ class _Stars:
         """Distances of the pixels from the centres along x, (n, 1, size), and y, (n, size, 1)."""
         half = self.data.shape[1] // 2
         at = np.arange(-half, half + 1)
-        dx, dy = (at + (np.rint(part) - part)[:, None] for part in (self.x, self.y))
+        dx, dy = (at + (nearest_pixel(part) - part)[:, None] for part in (self.x, self.y))
         return dx[:, None, :], dy[:, :, None]
 
     @property

@@ -14,12 +14,26 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["HALF_WIDTHS", "Stamps", "batches", "class_of"]
+__all__ = ["HALF_WIDTHS", "Stamps", "batches", "class_of", "nearest_pixel"]
 
 HALF_WIDTHS = np.array([6, 8, 10, 12, 15, 18, 22, 27, 33, 40, 50, 64, 80, 100, 128, 160, 200, 256, 320, 400, 512])
 """Half widths of stamps, pixels; a larger source gets the last one."""
 
 _PIXELS_PER_BATCH = 1_500_000
+
+
+def nearest_pixel(x: np.ndarray) -> np.ndarray:
+    """Number of the nearest pixel, as a float.
+
+    Halfway between two it is always the higher one, wherever pixels are counted from: `numpy.rint` takes the even one,
+    which on a tile need not be the same pixel as on the whole image.
+
+    Examples
+    --------
+    >>> nearest_pixel(np.array([1.5, 2.5, 2.4]))
+    array([2., 3., 2.])
+    """
+    return np.floor(np.asarray(x, dtype=float) + 0.5)
 
 
 def class_of(half: np.ndarray) -> np.ndarray:
@@ -76,8 +90,8 @@ class Stamps:
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, half: int, shape: tuple[int, int]) -> None:
-        self.x0 = np.rint(x).astype(np.int64) - half
-        self.y0 = np.rint(y).astype(np.int64) - half
+        self.x0 = nearest_pixel(x).astype(np.int64) - half
+        self.y0 = nearest_pixel(y).astype(np.int64) - half
         self.half = half
         self.size = 2 * half + 1
         self.shape = shape

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,12 +95,13 @@ class Gallery:
     def load(cls, path: str | Path) -> Self | None:
         """Read it; None where there is none, or it is damaged."""
         try:
-            with np.load(path) as file:
-                names = tuple(str(name) for name in file["classes"])
-                return cls(names, file["pictures"], file["kinds"], file["probability"])
+            # opened here: of a damaged file numpy would leave it open
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                names = tuple(str(name) for name in stored["classes"])
+                return cls(names, stored["pictures"], stored["kinds"], stored["probability"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, BadZipFile, ValueError, KeyError) as error:
             logger.warning("%s: cannot be read: %s", path, error)
             return None
 

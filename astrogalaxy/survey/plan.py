@@ -25,6 +25,11 @@ __all__ = ["FieldPlan", "Plan", "hash_files", "make_plan", "open_bands", "tile_m
 
 # Version of what a shard holds: a change here makes every earlier shard stale.
 _SHARD_FORMAT = 1
+# What a tile depends on of the cards of the weights; the rest of a card are words and measurements.
+_SERVED = {
+    "sha256", "levels", "inputs", "seeing_input", "one_cell", "pixel_scale", "seeing", "calibration", "threshold",
+}  # fmt: skip
+_CLASSIFIED = {"sha256", "classes", "side", "normalise", "centre", "field_of_view", "views", "temperature"}
 # Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile.
 _BASE_BYTES = 450e6
 _BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 160, 40
@@ -140,11 +145,11 @@ def make_plan(
     hashes = hash_files([path for f in found for path in f.files], known_hashes or {})
     settings = {
         "format": _SHARD_FORMAT, "code": version("astrogalaxy"), "config": config.science_digest(),
-        "weights": weights.card.sha256, "calibration": weights.card.model_dump(mode="json")["calibration"],
+        "weights": weights.card.model_dump(mode="json", include=_SERVED),
     }  # fmt: skip
     if config.morphology.model is not None:
         classifier = load_classifier(config.morphology.model).card
-        settings["classifier"] = f"{classifier.sha256} {classifier.temperature}"
+        settings["classifier"] = classifier.model_dump(mode="json", include=_CLASSIFIED)
     failures: list[Failure] = []
     fields = [_plan_field(f, config, memory, hashes, settings, failures, sky) for f in found]
     plan = Plan(fields, failures, None if sky is None else len(sky))

@@ -266,6 +266,9 @@ def test_cutouts_of_a_catalogue(tmp_path: Path) -> None:
     assert picture[118:138, 118:138].min() > 150, "the galaxy is in the middle"
     assert picture[:20].mean() < 60
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(cutouts)).read(0), cutouts.read(0))
+    Table(rows=[(-1, *row) for row in rows], names=("source_id", "x", "y", "morphology")).write(tmp_path / "n.csv")
+    cutouts = read_catalog(tmp_path / "n.csv", tmp_path / "survey.yml")
+    assert cutouts.names == ["0", "1"], "ids of images without WCS tell nothing apart"
     Table({"x": [1.0]}).write(tmp_path / "bad.csv", format="ascii.csv")
     with pytest.raises(ImageError, match="no column y"):
         read_catalog(tmp_path / "bad.csv", tmp_path / "survey.yml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -205,3 +206,16 @@ def test_bands_without_a_spread_are_left_out() -> None:
     spread, error = combine_spreads([(np.array([0.4, np.nan]), np.array([0.1, np.nan])), (nan, nan)])
     np.testing.assert_allclose(spread, [0.4, np.nan])
     np.testing.assert_allclose(error, [0.1, np.nan])
+
+
+@pytest.mark.parametrize("unit", [1e-20, 1e12])
+def test_the_unit_of_the_image_does_not_matter(unit: float) -> None:
+    psf = Psf((3.0, 3.0, 0.0, 0.0), np.zeros((1, DEGREE + 1, DEGREE + 1)), (90, 120), 9, 1e4, 0.005)
+    x, y = np.array([40.2]), np.array([30.0])
+    stamps = 500 * psf.models(x, y)[0] + np.float32(0.01)
+    usual = psf.widths(stamps, np.ones_like(stamps), x, y, gain=2.0)
+    light, noise = (part * np.float32(unit) for part in (stamps, np.ones_like(stamps)))
+    other = replace(psf, bright=1e4 * unit).widths(light, noise, x, y, gain=2.0 / unit)
+    assert other.flux / unit == pytest.approx(usual.flux, rel=1e-4)
+    assert other.spread == pytest.approx(usual.spread, abs=1e-4)
+    assert other.error == pytest.approx(usual.error, rel=1e-3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import floor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,10 +16,18 @@ def _cut_slowly(image: np.ndarray, x: float, y: float, half: int, fill: float) -
     out = np.full((2 * half + 1, 2 * half + 1), fill)
     for row in range(2 * half + 1):
         for column in range(2 * half + 1):
-            j, i = round(y) - half + row, round(x) - half + column
+            j, i = floor(y + 0.5) - half + row, floor(x + 0.5) - half + column
             if 0 <= j < image.shape[0] and 0 <= i < image.shape[1]:
                 out[row, column] = image[j, i]
     return out
+
+
+def test_halfway_between_two_pixels_the_same_pixel_is_taken_on_every_tile() -> None:
+    x = np.array([20.5, 21.5])
+    for origin in (0, 1, 6):
+        stamps = Stamps(x - origin, x - origin, 4, (60, 60))
+        np.testing.assert_array_equal(stamps.x0 + origin, [17, 18])
+        np.testing.assert_array_equal(stamps.y0 + origin, [17, 18])
 
 
 @settings(max_examples=60, deadline=None)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
+from PIL import Image as Picture
 
 from astrogalaxy._config_classifier import AugmentationSection
 from astrogalaxy.config import ClassifierRecipe
@@ -104,6 +105,20 @@ def test_the_served_network_is_the_trained_one(make_classifier: Make) -> None:
 def test_clusters_need_class_tokens(make_classifier: Make) -> None:
     with pytest.raises(ConfigError, match="has no class tokens"):
         train_classifier(make_classifier(training={"objective": "clusters"}))
+
+
+def test_a_picture_that_is_added_keeps_its_own_label(make_classifier: Make, tmp_path: Path) -> None:
+    folder = tmp_path / "kinds"
+    for kind, value in (("bright", 200), ("dark", 20)):
+        (folder / kind).mkdir(parents=True)
+        for number in range(1, 16):
+            Picture.fromarray(np.full((32, 32, 3), value, np.uint8)).save(folder / kind / f"{number}.png")
+    recipe = make_classifier(data=[{"format": "folders", "path": str(folder)}])
+    open_bank(recipe)
+    Picture.fromarray(np.full((32, 32, 3), 200, np.uint8)).save(folder / "bright" / "0.png")
+    bank = open_bank(recipe)
+    assert len(bank.pictures) == 31
+    np.testing.assert_array_equal(bank.pictures[:, 0, 0, 0] > 100, bank.shares[:, 0] == 1)
 
 
 def test_no_data(make_classifier: Make, tmp_path: Path) -> None:

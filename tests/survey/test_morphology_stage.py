@@ -74,7 +74,7 @@ def test_a_run_with_a_classifier(survey_file: Path) -> None:
 
 
 def test_the_classifier_is_part_of_the_content_keys(survey_file: Path, classifier_file: Path, tmp_path: Path) -> None:
-    from astrogalaxy.models import load_classifier, load_weights
+    from astrogalaxy.models import Weights, load_classifier, load_weights
 
     weights = load_weights()
     first = make_plan(SurveyConfig.read(survey_file), weights, memory=4e9)
@@ -86,6 +86,11 @@ def test_the_classifier_is_part_of_the_content_keys(survey_file: Path, classifie
     again.write_text(text)
     second = make_plan(SurveyConfig.read(again), weights, memory=4e9)
     assert first.fields[0].key != second.fields[0].key
+    # nor do the tensors alone say what a tile holds
+    save_weights(tmp_path / "tiny.safetensors", tiny.card.model_copy(update={"centre": 0.75}), tiny.tensors, tiny.graph)
+    assert make_plan(SurveyConfig.read(again), weights, memory=4e9).fields[0].key != first.fields[0].key
+    other_card = Weights(weights.path, weights.card.model_copy(update={"threshold": 0.99}))
+    assert make_plan(SurveyConfig.read(survey_file), other_card, memory=4e9).fields[0].key != first.fields[0].key
     again.write_text(text.replace(str(tmp_path / "tiny.safetensors"), "default"))
     with pytest.raises(WeightsError, match="these weights are for detection"):
         make_plan(SurveyConfig.read(again), weights, memory=4e9)
@@ -158,3 +163,7 @@ def test_galleries_join(tmp_path: Path) -> None:
     assert [name for name, *_ in again.sheets()] == ["smooth"]
     assert Gallery.join([]) is None
     assert Gallery.load(tmp_path / "no.npz") is None
+    whole = (tmp_path / "g.npz").read_bytes()
+    for n in (0, len(whole) // 2):
+        (tmp_path / "cut.npz").write_bytes(whole[:n])
+        assert Gallery.load(tmp_path / "cut.npz") is None

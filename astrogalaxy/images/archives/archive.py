@@ -132,6 +132,10 @@ class Archive(ABC):
         """
         return None
 
+    def kept_key(self, remote: Remote) -> str:
+        """What tells the file that is kept from all others; more than that of the answer where `finish` cuts it."""
+        return remote.key
+
     def file_name(self, remote: Remote) -> str:
         """Name of the file that keeps an image."""
         return self.pattern.replace("{band}", remote.band).replace("{field}", remote.field)

@@ -15,11 +15,11 @@ from typing import TypeVar
 
 import numpy as np
 
-from astrogalaxy.errors import ArchiveError
+from astrogalaxy.errors import ArchiveError, RunError
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images.archives.archive import NoImageError, Remote, UnreachableError, words_of
 
-__all__ = ["cache_folder", "check_answer", "download", "retried"]
+__all__ = ["cache_folder", "check_answer", "download", "made_folder", "retried"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,21 @@ def cache_folder() -> Path:
     if own:
         return Path(own).expanduser() / "archives"
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "astrogalaxy" / "archives"
+
+
+def made_folder(folder: Path, remedy: str) -> None:
+    """Make a folder if need be.
+
+    Raises
+    ------
+    RunError
+        If it cannot be made; ``remedy`` says what to do.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"{folder}: the folder cannot be made ({error.strerror}); {remedy}"
+        raise RunError(msg) from error
 
 
 def retried(task: Callable[[], T], *, retries: int, backoff: float, what: str) -> T:
@@ -100,11 +115,13 @@ def download(remote: Remote, *, cache: Path, title: str, retries: int, backoff: 
         The archive has no such image.
     ArchiveError
         It could not be had.
+    RunError
+        The cache cannot be written to.
     """
     path = cache / hashlib.sha256(remote.key.encode()).hexdigest()[:32]
     if path.is_file():
         return path, False
-    cache.mkdir(parents=True, exist_ok=True)
+    made_folder(cache, "set ASTROGALAXY_CACHE to another folder")
     retried(lambda: _get(remote.url, path, title), retries=retries, backoff=backoff, what=remote.url)
     return path, True
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images.archives.archive import Archive, NoImageError, Remote, UnreachableError
-from astrogalaxy.images.archives.download import cache_folder, download, retried
+from astrogalaxy.images.archives.download import cache_folder, download, made_folder, retried
 from astrogalaxy.images.archives.registry import get_archive
 from astrogalaxy.images.archives.targets import Target, targets_of
 
@@ -180,10 +180,10 @@ class _Work:
 
     def do(self, targets: Sequence[Target], size: float) -> FetchSummary:
         summary = FetchSummary(self.source, self.folder, self.bands)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        made_folder(self.folder, "give another folder")
         record = _read_record(self.folder)
         known: dict[str, Any] = record.setdefault("files", {})
-        asked: dict[str, list[str]] = record.setdefault("positions", {})
+        asked: dict[str, dict[str, str]] = record.setdefault("positions", {})
         unreachable: UnreachableError | None = None
         remotes: dict[str, Remote] = {}
         try:
@@ -191,8 +191,9 @@ class _Work:
                 self._tell(number, len(targets), f"asking {self.source.title}")
                 place = f"{self.source.name} {target.ra:.6f} {target.dec:.6f} {size:g} {','.join(self.bands)}"
                 names = asked.get(place)
-                if names and all(self._is_there(name, known) for name in names):
+                if isinstance(names, dict) and names and all(self._is_there(*one, known) for one in names.items()):
                     summary.files += [self.folder / name for name in names]
+                    summary.losses += self._without(target, {known[name]["band"] for name in names})
                     continue
                 if unreachable is not None:
                     summary.losses.append(Loss(target.name, str(unreachable)))
@@ -209,9 +210,9 @@ class _Work:
                 if not found:
                     reason = f"{self.source.title} has no image at {target.ra:.5f} {target.dec:.5f}"
                     summary.losses.append(Loss(target.name, reason))
-                for lost in [band for band in self.bands if found and band not in {one.band for one in found}]:
-                    summary.losses.append(Loss(target.name, f"{self.source.title} has no image in {lost}", lost))
-                asked[place] = [self.source.file_name(one) for one in found]
+                else:
+                    summary.losses += self._without(target, {one.band for one in found})
+                asked[place] = {self.source.file_name(one): self.source.kept_key(one) for one in found}
                 remotes |= {self.source.file_name(one): one for one in found}
             self._download(remotes, known, summary)
         finally:
@@ -227,14 +228,20 @@ class _Work:
             retries=self.retries, backoff=self.backoff, what=f"{self.source.title}, {target.name}",
         )  # fmt: skip
 
-    def _is_there(self, name: str, known: dict[str, Any]) -> bool:
-        return name in known and (self.folder / name).is_file()
+    def _without(self, target: Target, found: set[str]) -> list[Loss]:
+        """Bands that the archive does not have of a target of which it has others."""
+        lost = [band for band in self.bands if band not in found]
+        return [Loss(target.name, f"{self.source.title} has no image in {band}", band) for band in lost]
+
+    def _is_there(self, name: str, key: str, known: dict[str, Any]) -> bool:
+        """Whether a file is there, and still of that content: another size may have taken its place."""
+        return known.get(name, {}).get("key") == key and (self.folder / name).is_file()
 
     def _download(self, remotes: dict[str, Remote], known: dict[str, Any], summary: FetchSummary) -> None:
         """Bring what is not there, a few files at a time."""
         todo = {}
         for name, remote in remotes.items():
-            if self._is_there(name, known) and known[name]["key"] == remote.key:
+            if self._is_there(name, self.source.kept_key(remote), known):
                 summary.files.append(self.folder / name)
             else:
                 todo[name] = remote
@@ -288,7 +295,8 @@ class _Work:
             return
         summary.files.append(self.folder / name)
         summary.fetched += fetched
-        known[name] = {"url": remote.url, "key": remote.key, "band": remote.band, "field": remote.field}
+        key = self.source.kept_key(remote)
+        known[name] = {"url": remote.url, "key": key, "band": remote.band, "field": remote.field}
         logger.info("%s from %s", name, remote.url if fetched else "the cache")
 
     def _tell(self, done: int, total: int, what: str) -> None:

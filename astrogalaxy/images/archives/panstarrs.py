@@ -62,6 +62,10 @@ class PanStarrs(Archive):
                 found.append(Remote(match[2], field, f"{server}?uri={uri}", uri, target, size))
         return found
 
+    def kept_key(self, remote: Remote) -> str:
+        """The stack, and the square that is cut out of it."""
+        return f"{remote.key} {remote.target.ra:.6f} {remote.target.dec:.6f} {remote.size:g}"
+
     def finish(self, raw: Path, remote: Remote) -> fits.HDUList | None:
         """A linear image of the square, or of what the skycell has of it."""
         from astropy.io import fits

@@ -128,7 +128,9 @@ def open_bank(recipe: ClassifierRecipe, *, progress: Callable[[int, int], None] 
     cutouts = read_cutouts(section)
     place = Path(section.path)
     stamp = [p.stat().st_mtime_ns for p in (place, place / "labels.csv") if p.exists()]
-    made_with = section.model_dump(mode="json", exclude={"clear", "split"}) | {"side": side, "stamp": stamp}
+    # the names, too: a picture that is added in a folder below would shift all labels against the kept pictures
+    made_with = section.model_dump(mode="json", exclude={"clear", "split"})
+    made_with |= {"side": side, "stamp": stamp, "names": [str(name) for name in cutouts.names]}
     folder = Path(recipe.output.directory) / "pictures" / sha256(made_with)[:12]
     index = folder / "index.json"
     if not index.is_file():

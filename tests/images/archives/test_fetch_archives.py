@@ -13,7 +13,7 @@ from astropy.io import fits
 
 import astrogalaxy as ag
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.errors import ArchiveError, ConfigError
+from astrogalaxy.errors import ArchiveError, ConfigError, RunError
 from astrogalaxy.images.archives import ARCHIVES, fetch, fetch_survey
 from astrogalaxy.images.fields import find_fields, open_field
 
@@ -180,6 +180,29 @@ def test_panstarrs_becomes_linear_with_a_zero_point(server, tmp_path: Path) -> N
     assert band.zeropoint == pytest.approx(32.5)
 
 
+def test_another_square_of_a_stack_is_cut_again(server) -> None:
+    sides = []
+    for size in (0.3, 0.5, 0.3):
+        (path,) = get("panstarrs", bands="r", size=size).files
+        sides.append(fits.getdata(path).shape[0])
+    assert sides[0] == sides[2] < sides[1]
+    assert server.count("Download") == 1  # the whole stack is in the cache
+
+
+def test_a_folder_that_cannot_be_made(server, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="file/images: the folder cannot be made"):
+        get(folder=tmp_path / "file" / "images")
+    with pytest.raises(RunError, match="ASTROGALAXY_CACHE"):
+        get(cache=tmp_path / "file" / "cache")
+
+
+def test_a_band_that_an_archive_lacks_is_told_again(server) -> None:
+    first, again = (get("panstarrs", bands="rz", size=0.5) for _ in range(2))
+    assert [loss.band for loss in first.losses] == [loss.band for loss in again.losses] == ["z"]
+    assert first.exit_code == again.exit_code == 3
+
+
 @pytest.mark.parametrize(("archive", "bands"), [("skyview", ["dss2_blue", "dss2_red"]), ("hips2fits", "gr")])
 def test_cutout_services(server, archive: str, bands) -> None:
     summary = get(archive, bands=bands, size=1)
@@ -189,6 +212,10 @@ def test_cutout_services(server, archive: str, bands) -> None:
     assert any("DSS2+Blue" in one or "PanSTARRS%2FDR1%2Fg" in one for one in server.asked)
     other = get(archive, bands=bands, size=0.5)
     assert other.fetched == 2  # another size is another image
+    record = json.loads((other.folder / "fetched.json").read_text())["files"]
+    get(archive, bands=bands, size=1)  # the smaller ones have taken its place
+    again = json.loads((other.folder / "fetched.json").read_text())["files"]
+    assert all(again[name]["key"] != record[name]["key"] for name in record)
 
 
 def test_several_positions_and_a_table(server, tmp_path: Path) -> None:
