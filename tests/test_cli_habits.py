@@ -50,7 +50,10 @@ def test_interrupt_says_what_is_kept_and_the_same_command_goes_on(tmp_path: Path
         # so many tiles that the run is not over when the signal comes
         file.write("tiles: {size: 128, overlap: 32}\ncompute: {workers: 1}\n")
     command = [sys.executable, "-m", "astrogalaxy", "run", "s.yml"]
+    # tests that run in the background of a shell have inherited that the signal is ignored, and would pass that on
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    signal.signal(signal.SIGINT, before)
     tiles = tmp_path / "out" / "tiles" / "field"
     end = time.monotonic() + 120
     while not list(tiles.glob("x*.fits")) and process.poll() is None and time.monotonic() < end:

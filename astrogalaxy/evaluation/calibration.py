@@ -153,7 +153,8 @@ def calibrate(
     -------
     CalibrationResult
         The threshold is where F1 is highest. The metrics are of every scene by what two thirds of the scenes, without
-        it, calibrate; of one or two of a kind, with it. Without scenes the logits stay as they are, the threshold is 0.5 and there are no metrics.
+        it, calibrate; of one or two of a kind, with it. Without scenes the logits stay as they are, the threshold is
+        0.5 and there are no metrics.
     """
     if not scenes and not real:
         scenes, galaxies = galaxies, ()
