@@ -189,6 +189,15 @@ class ClassifierRecipe(File):
     """A ``recipe.yml`` with ``task: morphology``: how to train a classifier of galaxy cutouts.
 
     Make one with `read` or `from_dict`.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import ClassifierRecipe
+    >>> recipe = ClassifierRecipe.from_dict(
+    ...     {"name": "mine", "task": "morphology", "data": [{"format": "galaxyzoo", "path": "gz2"}]}
+    ... )
+    >>> recipe.name, recipe.seeds, recipe.folder(2)
+    ('mine', 1, 'mine/seed-2')
     """
 
     name: values.FileName = Field(description="Name of the weights.", examples=["my-classifier"])

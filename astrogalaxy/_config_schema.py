@@ -360,7 +360,19 @@ def _render(cls: type[BaseModel], values: Mapping[str, Any], notes: Mapping[Loc,
 
 
 def pipelines_folder() -> Path:
-    """Folder of the pipelines that come with astrogalaxy: in the installed package, or in its checkout."""
+    """Folder of the pipelines that come with astrogalaxy: in the installed package, or in its checkout.
+
+    Returns
+    -------
+    pathlib.Path
+        It holds ``quickstart.yml`` with its images, ``surveys`` and ``recipes``.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import pipelines_folder
+    >>> (pipelines_folder() / "quickstart.yml").is_file()
+    True
+    """
     package = Path(__file__).resolve().parent
     installed = package / "_pipelines"
     return installed if installed.is_dir() else package.parent / "pipelines"

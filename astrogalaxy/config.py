@@ -650,7 +650,15 @@ class RunsSection(Section):
 
 
 class RecipeConfig(File):
-    """A ``recipe.yml``: how to train a network. Make one with `read` or `from_dict`."""
+    """A ``recipe.yml``: how to train a network. Make one with `read` or `from_dict`.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import RecipeConfig
+    >>> recipe = RecipeConfig.from_dict({"name": "mine", "data": {"simulation": {"scenes": 100}}})
+    >>> recipe.task, recipe.data.simulation.scenes, recipe.seed
+    ('detection', 100, 1)
+    """
 
     name: values.FileName = Field(description="Name of the weights.", examples=["my-detector"])
     published: str | None = Field(
@@ -685,12 +693,34 @@ class RecipeConfig(File):
 
 
 def read_recipe(path: str | Path) -> RecipeConfig | ClassifierRecipe:
-    """Read a ``recipe.yml`` of any task: a detector's, or, with ``task: morphology``, a classifier's.
+    r"""Read a ``recipe.yml`` of any task: a detector's, or, with ``task: morphology``, a classifier's.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, or one of the pipelines that come with astrogalaxy, such as
+        ``pipelines/recipes/astroyolo-nano.yml``.
+
+    Returns
+    -------
+    RecipeConfig or ClassifierRecipe
+        With absolute paths.
 
     Raises
     ------
     ConfigError
         Anything is wrong: one line ``file:line: key: what is wrong`` for each problem.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.config import read_recipe
+    >>> read_recipe("pipelines/recipes/astroyolo-nano-simulated.yml").task
+    'detection'
+    >>> text = "name: mine\ntask: morphology\ndata:\n  - {format: folders, path: galaxies}\n"
+    >>> _ = Path("mine.yml").write_text(text, encoding="utf-8")
+    >>> read_recipe("mine.yml").task
+    'morphology'
     """
     data = parse_yaml(read_text(locate(Path(path))), source=str(path)).data
     classifier = isinstance(data, Mapping) and data.get("task") == ClassifierRecipe.model_fields["task"].default
@@ -701,7 +731,19 @@ def read_recipe(path: str | Path) -> RecipeConfig | ClassifierRecipe:
 
 
 def presets() -> dict[str, Path]:
-    """The survey files that come with astrogalaxy, by name: ``quickstart`` and one for each survey."""
+    """The survey files that come with astrogalaxy: ``quickstart`` and one for each survey.
+
+    Returns
+    -------
+    dict of str to pathlib.Path
+        Files by the names that ``astrogalaxy init`` takes.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import presets
+    >>> sorted(presets())
+    ['hsc', 'legacy', 'panstarrs', 'quickstart', 'sdss']
+    """
     folder = pipelines_folder()
     return {path.stem: path for path in [*sorted(folder.glob("*.yml")), *sorted(folder.glob("surveys/*.yml"))]}
 

@@ -14,36 +14,98 @@ class AstrogalaxyError(Exception):
     ----------
     page : str
         Page of the documentation that explains what the error is about, such as ``reference/config``.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.errors import AstrogalaxyError
+    >>> try:
+    ...     ag.Image.read({"r": "nowhere.fits"})
+    ... except AstrogalaxyError as error:
+    ...     print(type(error).__name__, error.page)
+    ImageError user_guide/survey
     """
 
     page: ClassVar[str] = ""
 
 
 class ConfigError(AstrogalaxyError):
-    """A configuration file or a command's option is wrong; the message names file, line and key."""
+    """A configuration file or a command's option is wrong; the message names file, line and key.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import SurveyConfig
+    >>> from astrogalaxy.errors import ConfigError
+    >>> try:
+    ...     SurveyConfig.read("nowhere.yml")
+    ... except ConfigError as error:
+    ...     print("nowhere.yml" in str(error))
+    True
+    """
 
     page = "reference/config"
 
 
 class ImageError(AstrogalaxyError):
-    """An input image cannot be used; the message names the file and what to do."""
+    """An input image cannot be used; the message names the file and what to do.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.errors import ImageError
+    >>> try:
+    ...     ag.Image.read({"r": "nowhere.fits"})
+    ... except ImageError as error:
+    ...     print("nowhere.fits" in str(error))
+    True
+    """
 
     page = "user_guide/survey"
 
 
 class ArchiveError(AstrogalaxyError):
-    """An archive cannot be reached, or did not answer with what was asked for."""
+    """An archive cannot be reached, or did not answer with what was asked for.
+
+    Examples
+    --------
+    >>> from astrogalaxy.errors import ArchiveError
+    >>> ArchiveError.page
+    'howto/archives'
+    """
 
     page = "howto/archives"
 
 
 class WeightsError(AstrogalaxyError):
-    """A weight file is missing, damaged, or cannot serve the data at hand."""
+    """A weight file is missing, damaged, or cannot serve the data at hand.
+
+    Examples
+    --------
+    >>> from astrogalaxy.errors import WeightsError
+    >>> from astrogalaxy.models import open_weights
+    >>> try:
+    ...     open_weights("nowhere.safetensors")
+    ... except WeightsError as error:
+    ...     print("nowhere.safetensors" in str(error), error.page)
+    True reference/weights
+    """
 
     page = "reference/weights"
 
 
 class RunError(AstrogalaxyError):
-    """A run cannot start or go on: its directory is in use, not writable, or of another run."""
+    """A run cannot start or go on: its directory is in use, not writable, or of another run.
+
+    Examples
+    --------
+    >>> from astrogalaxy.errors import RunError
+    >>> from astrogalaxy.files import atomic_path
+    >>> try:
+    ...     with atomic_path("nowhere/catalog.fits") as path:
+    ...         path.write_bytes(b"")
+    ... except RunError as error:
+    ...     print("nowhere" in str(error), error.page)
+    True user_guide/run
+    """
 
     page = "user_guide/run"

@@ -35,6 +35,12 @@ class Format:
         Modules that are needed and do not come with the package itself.
     extra : str
         The extra that brings them; empty where none is needed.
+
+    Examples
+    --------
+    >>> from astrogalaxy.formats import FORMATS
+    >>> FORMATS["votable"].suffix, FORMATS["votable"].reads_back, FORMATS["parquet"].extra
+    ('.vot', True, 'formats')
     """
 
     name: str
@@ -154,5 +160,17 @@ def missing_extra(name: str) -> str | None:
 
 
 def format_rows() -> list[tuple[str, str, str, str, str]]:
-    """Rows of the documentation's table: name, end of the file's name, extra, what it is, when to take it."""
+    """Rows of the documentation's table: name, end of the file's name, extra, what it is, when to take it.
+
+    Returns
+    -------
+    list of tuple of str
+        A row for each format; an empty extra where none is needed.
+
+    Examples
+    --------
+    >>> from astrogalaxy.formats import format_rows
+    >>> format_rows()[0][:3]
+    ('fits', '.fits', '')
+    """
     return [(form.name, form.suffix, form.extra, form.description, form.choose) for form in FORMATS.values()]

@@ -19,7 +19,19 @@ _BETWEEN = 0.2
 
 
 def in_notebook() -> bool:
-    """Whether the code runs in a Jupyter notebook, whose pages show HTML."""
+    """Whether the code runs in a Jupyter notebook, whose pages show HTML.
+
+    Returns
+    -------
+    bool
+        False also in a terminal's IPython, which shows text.
+
+    Examples
+    --------
+    >>> from astrogalaxy.progress import in_notebook
+    >>> in_notebook()
+    False
+    """
     shell = sys.modules.get("IPython")
     if shell is None:
         return False
@@ -96,6 +108,13 @@ def notebook_bar(unit: str = "tiles") -> Iterator[Progress]:
     ------
     callable
         See `progress_bar`.
+
+    Examples
+    --------
+    >>> from astrogalaxy.progress import notebook_bar
+    >>> with notebook_bar("fields") as progress:  # a notebook shows the bar
+    ...     progress(1, 2, "tile 1 of field m31")
+    <IPython.core.display.HTML object>
     """
     from IPython.display import HTML, display
 

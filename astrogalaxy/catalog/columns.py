@@ -83,6 +83,12 @@ class Column:
         The value where nothing was measured: NaN, 0, -1 or a string.
     values : tuple of str
         All that a string column may hold; empty: anything.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import COLUMNS
+    >>> COLUMNS["ra"].unit, COLUMNS["ra"].ucd, COLUMNS["ra"].fits_format
+    ('deg', 'pos.eq.ra;meta.main', 'D')
     """
 
     name: str
@@ -358,6 +364,17 @@ def column_rows(columns: Iterable[Column] | None = None) -> list[tuple[str, str,
     ----------
     columns : iterable of Column, optional
         Default: the registry, with ``{band}`` and ``{class}`` left as they are.
+
+    Returns
+    -------
+    list of tuple of str
+        A row for each column; an empty string where there is no unit.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import column_rows, columns_for
+    >>> next(row[:4] for row in column_rows(columns_for(["r"])) if row[0] == "flux_r")
+    ('flux_r', 'float32', 'nJy', 'E')
     """
     chosen = COLUMNS.values() if columns is None else columns
     return [
@@ -367,7 +384,24 @@ def column_rows(columns: Iterable[Column] | None = None) -> list[tuple[str, str,
 
 
 def columns_rst(columns: Iterable[Column] | None = None) -> str:
-    """The registry as a reStructuredText ``list-table``, for the documentation."""
+    """The registry as a reStructuredText ``list-table``, for the documentation.
+
+    Parameters
+    ----------
+    columns : iterable of Column, optional
+        Default: the whole registry; see `column_rows`.
+
+    Returns
+    -------
+    str
+        The directive, with a head.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import columns_rst
+    >>> columns_rst().splitlines()[0]
+    '.. list-table::'
+    """
     from astrogalaxy.catalog._rst import list_table
 
     rows = [

@@ -37,6 +37,17 @@ class CrossMatch:
         Rows of the first that have none.
     other_unmatched : ndarray of int
         Rows of the second that are nobody's partner.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog
+    >>> first = SourceCatalog.from_columns({"ra": [10.0, 11.0], "dec": [0.0, 0.0]}, bands=["r"])
+    >>> second = SourceCatalog.from_columns({"ra": [11.0001, 12.0], "dec": [0.0, 0.0]}, bands=["r"])
+    >>> match = first.crossmatch(second, radius=1.0)
+    >>> match.index.tolist(), match.other_index.tolist(), match.separation.round(2)
+    ([1], [0], <Quantity [0.36] arcsec>)
+    >>> len(match.joined()), len(match.joined(keep="first"))
+    (1, 2)
     """
 
     index: NDArray[np.intp]

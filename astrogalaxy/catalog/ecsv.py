@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from typing import IO, Any
@@ -23,6 +24,9 @@ from astrogalaxy.catalog.errors import CatalogError
 __all__ = ["read_ecsv", "write_ecsv", "write_rows"]
 
 _VERSION = "%ECSV 1.0"
+# What a cell must not be without quotes.
+_SERIALIZED = "__serialized_columns__"
+_TO_QUOTE = re.compile(r'^$|^[\s#]|\s$|[",\r\n]')
 
 
 def write_ecsv(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
@@ -63,7 +67,7 @@ def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwr
             raise CatalogError(msg)
     opening = "".join(f"# {line}\n" for line in _header(head))
     with open_target(target, overwrite=overwrite) as stream:
-        stream.write((opening + _lines([head.colnames])).encode("utf-8", "surrogatepass"))
+        stream.write((opening + _lines([list(map(_quoted, head.colnames))])).encode("utf-8", "surrogatepass"))
         for block in rows.blocks():
             cells = [_cells(head[name], block[name]) for name in head.colnames]
             stream.write(_lines(zip(*cells, strict=True)).encode("utf-8", "surrogatepass"))
@@ -71,25 +75,29 @@ def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwr
 
 def _header(head: Table) -> Iterator[str]:
     from astropy.table.meta import get_yaml_from_header
+    from astropy.table.serialize import SerializedColumn
 
     yield _VERSION
     yield "---"
     header: dict[str, Any] = {"cols": list(head.columns.values()), "delimiter": ","}
-    meta = plain_meta(head.meta)
+    # astropy takes an empty string for a hole, unless it is told that holes would be elsewhere
+    whole = {
+        name: {"__class__": "astropy.table.column.MaskedColumn", "data": SerializedColumn({"name": name})}
+        for name in head.colnames
+        if head[name].dtype.kind == "U"
+    }
+    meta = plain_meta(head.meta) | ({_SERIALIZED: whole} if whole else {})
     yield from get_yaml_from_header({**header, "meta": meta} if meta else header)
 
 
 def _lines(rows: Iterable[Sequence[str]]) -> str:
-    rows = list(rows)
-    text = _written(rows, csv.QUOTE_MINIMAL)
-    # before Python 3.13 a carriage return is not quoted, and would end the row for whoever reads it
-    return _written(rows, csv.QUOTE_ALL) if "\r" in text else text
+    """Lines out of cells, which are quoted where need be."""
+    return "".join(",".join(row) + "\n" for row in rows)
 
 
-def _written(rows: Iterable[Sequence[str]], quoting: int) -> str:
-    stream = StringIO(newline="")
-    csv.writer(stream, lineterminator="\n", quoting=quoting).writerows(rows)
-    return stream.getvalue()
+def _quoted(text: str) -> str:
+    """A string as a cell."""
+    return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
 
 
 def _cells(column: Column, values: np.ndarray) -> list[str]:
@@ -97,7 +105,9 @@ def _cells(column: Column, values: np.ndarray) -> list[str]:
     gone = holes(column, values)
     if values.ndim > 1:
         nested = values if gone is None else np.ma.MaskedArray(values, gone)
-        return [json.dumps(row, separators=(",", ":")) for row in nested.tolist()]
+        return [_quoted(json.dumps(row, separators=(",", ":"))) for row in nested.tolist()]
+    if values.dtype.kind == "U":
+        return list(map(_quoted, values.tolist()))
     text = values.astype(str)
     return (text if gone is None else np.where(gone, "", text)).tolist()
 
@@ -162,7 +172,8 @@ def _parse(text: str) -> SourceCatalog:
         raise ValueError(msg)
     cells = list(zip(*filled, strict=True)) or [()] * len(names)
     columns = [_column(about[name], values) for name, values in zip(names, cells, strict=True)]
-    return SourceCatalog(columns, copy=False, meta=dict(header.get("meta") or {}))
+    meta = {key: value for key, value in dict(header.get("meta") or {}).items() if key != _SERIALIZED}
+    return SourceCatalog(columns, copy=False, meta=meta)
 
 
 def _column(entry: Mapping[str, Any], cells: tuple[str, ...]) -> Column:

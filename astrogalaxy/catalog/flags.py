@@ -25,6 +25,12 @@ class Flag:
         Name by which code and users call it.
     description : str
         What it means for the source.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import FLAGS
+    >>> FLAGS["masked"].bit, FLAGS["masked"].value
+    (2, 4)
     """
 
     bit: int
@@ -138,6 +144,12 @@ def has_flags(flags: ArrayLike, *names: str) -> np.ndarray:
     ------
     CatalogError
         If a name is unknown.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import has_flags
+    >>> has_flags([0, 1, 5], "edge").tolist()
+    [False, True, True]
     """
     return (np.asarray(flags) & flag_bits(*names)) != 0
 
@@ -166,12 +178,36 @@ def count_flags(flags: ArrayLike) -> dict[str, int]:
 
 
 def flag_rows() -> list[tuple[str, str, str, str]]:
-    """Rows of the documentation's table: bit, value, name, description."""
+    """Rows of the documentation's table: bit, value, name, description.
+
+    Returns
+    -------
+    list of tuple of str
+        A row for each flag, lowest bit first.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import flag_rows
+    >>> flag_rows()[0][:3]
+    ('0', '1', 'edge')
+    """
     return [(str(flag.bit), str(flag.value), flag.name, flag.description) for flag in FLAGS.values()]
 
 
 def flags_rst() -> str:
-    """The registry as a reStructuredText ``list-table``, for the documentation."""
+    """The registry as a reStructuredText ``list-table``, for the documentation.
+
+    Returns
+    -------
+    str
+        The directive, with a head.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import flags_rst
+    >>> flags_rst().splitlines()[0]
+    '.. list-table::'
+    """
     from astrogalaxy.catalog._rst import list_table
 
     rows = [(bit, value, f"``{name}``", text) for bit, value, name, text in flag_rows()]

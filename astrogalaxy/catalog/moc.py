@@ -37,7 +37,7 @@ def covered_area(polygons: Iterable[ArrayLike]) -> MOC:
     Returns
     -------
     mocpy.MOC
-        Every cell that a polygon touches. Cells are 1/128 of the smallest polygon or less, but not
+        Every cell that a polygon touches. Cells are 1/128 of the typical polygon (the median) or less, but not
         smaller than 3 arcsec.
 
     Raises
@@ -59,9 +59,10 @@ def covered_area(polygons: Iterable[ArrayLike]) -> MOC:
     if not corners:
         msg = "there is no area to cover: no polygon was given"
         raise CatalogError(msg)
-    smallest = min(_extent(polygon) for polygon in corners)
+    # of the typical one: a sliver at an edge would cut all of the sky into its cells
+    typical = float(np.median([_extent(polygon) for polygon in corners]))
     # A cell of order n is 58.6 degrees / 2**n wide.
-    order = int(np.clip(np.ceil(np.log2(58.6 * 128 / max(smallest, 1e-9))), 4, _FINEST))
+    order = int(np.clip(np.ceil(np.log2(58.6 * 128 / max(typical, 1e-9))), 4, _FINEST))
     skies = [SkyCoord(polygon[:, 0], polygon[:, 1], unit="deg", frame="icrs") for polygon in corners]
     parts = MOC.from_polygons(skies, max_depth=order, n_threads=1)
     return parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]

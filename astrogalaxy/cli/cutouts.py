@@ -25,6 +25,7 @@ def classify(
     detector: Annotated[
         str, typer.Option(metavar="WEIGHTS", help="Weights whose head tells smooth from disk; none: leave that out.")
     ] = "default",
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing table.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
@@ -38,6 +39,9 @@ def classify(
     formats = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".fits": "fits", ".vot": "votable", ".xml": "votable"}
     if output.suffix.lower() not in formats:
         msg = f"--output {output}: the name must end in {', '.join(formats)}"
+        raise ConfigError(msg)
+    if output.exists() and not force:
+        msg = f"{output} exists; give another name with --output, or --force"
         raise ConfigError(msg)
     if detector == "none" and model is None:
         msg = "classify needs --model, or a --detector other than none"

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import MaskedColumn, Table
+from astropy.table import Table
 
-from astrogalaxy.evaluation.boxes import Interval
 from astrogalaxy.evaluation.classification import Classification, ClassScore
 from astrogalaxy.evaluation.classifiers import ClassifierScore
 from astrogalaxy.evaluation.published import PUBLISHED
-from astrogalaxy.files import atomic_path
+from astrogalaxy.evaluation.scoretables import (
+    by_paper,
+    interval_of,
+    paper_of,
+    read_records,
+    table_of,
+    write_evaluation,
+)
 
 __all__ = [
     "classifier_comparison",
@@ -64,18 +68,7 @@ def classifier_comparison(scores: Sequence[ClassifierScore]) -> Table:
 
     Numbers that there are none of are masked.
     """
-    order = list(PUBLISHED)
-    ranked = sorted(scores, key=lambda s: order.index(s.published) if s.published else len(order))
-    rows = [_row(score) for score in ranked]
-    table = Table()
-    for name, (kind, description) in _COLUMNS.items():
-        given = [row.get(name) for row in rows]
-        mask = [value is None or (isinstance(value, float) and math.isnan(value)) for value in given]
-        empty = "" if kind is str else 0
-        values = [empty if absent else value for value, absent in zip(given, mask, strict=True)]
-        table[name] = MaskedColumn(np.array(values, dtype=kind), mask=mask, description=description)
-    table.meta["astrogalaxy"] = version("astrogalaxy")
-    return table
+    return table_of([_row(score) for score in by_paper(scores)], _COLUMNS)
 
 
 def _row(score: ClassifierScore) -> dict[str, Any]:
@@ -136,38 +129,31 @@ def write_classifier_scores(scores: Sequence[ClassifierScore], folder: str | Pat
     list of Path
         The files.
     """
-    folder = Path(folder)
-    data = {"astrogalaxy": version("astrogalaxy"), "task": "morphology", "scores": [_record(s) for s in scores]}
-    files = [folder / "evaluation.json", folder / "evaluation.ecsv"]
-    with atomic_path(files[0]) as path:
-        path.write_text(json.dumps(_plain(data), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    with atomic_path(files[1]) as path:
-        classifier_comparison(scores).write(path, format="ascii.ecsv", overwrite=True)
-    return files
+    records = [_record(score) for score in scores]
+    return write_evaluation(folder, records, classifier_comparison(scores), task="morphology")
 
 
 def _record(score: ClassifierScore) -> dict[str, Any]:
     record = asdict(score)
     del record["probability"], record["truth"]
-    return record | {"paper": asdict(PUBLISHED[score.published]) if score.published else None}
+    return record | {"paper": paper_of(score)}
 
 
 def read_classifier_scores(path: str | Path) -> list[ClassifierScore]:
     """Read what `write_classifier_scores` wrote as JSON."""
-    return [_score(given) for given in json.loads(Path(path).read_text(encoding="utf-8"))["scores"]]
+    return [_score(given) for given in read_records(path)]
 
 
 def _score(given: dict[str, Any]) -> ClassifierScore:
-    fields = {name: value for name, value in given.items() if name != "paper"}
     test = dict(given["test"])
     for name in ("accuracy", "auc", "macro_f1"):
-        test[name] = _interval(test[name])
+        test[name] = interval_of(test[name])
     test["classes"] = tuple(ClassScore(**{k: _number(v) for k, v in c.items()}) for c in test["classes"])
     test["confusion"] = tuple(tuple(row) for row in test["confusion"])
     test["reliability"] = tuple(tuple(row) for row in test["reliability"])
-    fields |= {
+    fields = given | {
         "test": Classification(**test),
-        "accuracy_all": _interval(given["accuracy_all"]),
+        "accuracy_all": interval_of(given["accuracy_all"]),
         "accuracies": tuple(given["accuracies"]),
         "milliseconds": {int(k): v for k, v in given["milliseconds"].items()},
         "curves": {k: tuple((int(e), _number(v)) for e, v in c) for k, c in given["curves"].items()},
@@ -175,18 +161,5 @@ def _score(given: dict[str, Any]) -> ClassifierScore:
     return ClassifierScore(**fields)
 
 
-def _interval(value: dict[str, float | None]) -> Interval:
-    return Interval(**{name: _number(n) for name, n in value.items()})
-
-
 def _number(value: Any) -> Any:
     return math.nan if value is None else value
-
-
-def _plain(value: Any) -> Any:
-    """The value with null for NaN, which JSON does not know."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -236,8 +235,3 @@ def _curves(folder: Path) -> dict[str, Curve]:
 def _begin(name: str) -> int:
     number = name.removeprefix("from-")
     return int(number) if number.isdigit() else -1
-
-
-def is_number(value: float | None) -> bool:
-    """Whether there is a value that is no NaN."""
-    return value is not None and not math.isnan(value)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import MaskedColumn, Row, Table
+from astropy.table import Row, Table
 
-from astrogalaxy.evaluation.boxes import Interval, MeanPrecision
+from astrogalaxy.evaluation.boxes import MeanPrecision
 from astrogalaxy.evaluation.published import PUBLISHED
 from astrogalaxy.evaluation.recipes import RecipeScore
-from astrogalaxy.files import atomic_path
+from astrogalaxy.evaluation.scoretables import (
+    by_paper,
+    interval_of,
+    paper_of,
+    read_records,
+    table_of,
+    write_evaluation,
+)
 
 __all__ = ["comparison", "printed", "read_scores", "write_scores"]
 
@@ -66,20 +70,10 @@ def comparison(scores: Sequence[RecipeScore]) -> Table:
         A row for each, in the order of the paper's table, under what the paper itself compares with. Numbers that there
         are none of are masked.
     """
-    order = list(PUBLISHED)
-    ranked = sorted(scores, key=lambda s: order.index(s.published) if s.published else len(order))
     rows = [{"method": PUBLISHED["astro-rcnn"].method, "map_50_90_paper": PUBLISHED["astro-rcnn"].map_50_90}]
     rows = rows if any(score.published for score in scores) else []
-    rows += [_row(score) for score in ranked]
-    table = Table()
-    for name, (kind, description) in _COLUMNS.items():
-        given = [row.get(name) for row in rows]
-        empty = "" if kind is str else 0
-        values = [empty if value is None else value for value in given]
-        mask = [value is None or (isinstance(value, float) and math.isnan(value)) for value in given]
-        table[name] = MaskedColumn(np.array(values, dtype=kind), mask=mask, description=description)
-    table.meta["astrogalaxy"] = version("astrogalaxy")
-    return table
+    rows += [_row(score) for score in by_paper(scores)]
+    return table_of(rows, _COLUMNS)
 
 
 def _row(score: RecipeScore) -> dict[str, object]:
@@ -136,42 +130,18 @@ def write_scores(scores: Sequence[RecipeScore], folder: str | Path) -> list[Path
     list of Path
         The files.
     """
-    folder = Path(folder)
-    data = {
-        "astrogalaxy": version("astrogalaxy"),
-        "scores": [
-            asdict(score) | {"paper": asdict(PUBLISHED[score.published]) if score.published else None}
-            for score in scores
-        ],
-    }
-    files = [folder / "evaluation.json", folder / "evaluation.ecsv"]
-    with atomic_path(files[0]) as path:
-        path.write_text(json.dumps(_plain(data), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    with atomic_path(files[1]) as path:
-        comparison(scores).write(path, format="ascii.ecsv", overwrite=True)
-    return files
+    records = [asdict(score) | {"paper": paper_of(score)} for score in scores]
+    return write_evaluation(folder, records, comparison(scores))
 
 
 def read_scores(path: str | Path) -> list[RecipeScore]:
     """Read what `write_scores` wrote as JSON."""
-    return [_score(given) for given in json.loads(Path(path).read_text(encoding="utf-8"))["scores"]]
+    return [_score(given) for given in read_records(path)]
 
 
-def _score(given: dict[str, Any]) -> RecipeScore:
-    def interval(value: dict[str, float | None] | None) -> Interval | None:
-        return value and Interval(**{name: math.nan if n is None else n for name, n in value.items()})
-
-    fields = {name: value for name, value in given.items() if name != "paper"}
-    fields |= {name: interval(given[name]) for name in ("accuracy", "accuracy_all")}
-    if given["precision"]:
-        fields["precision"] = MeanPrecision(**{name: interval(value) for name, value in given["precision"].items()})
-    return RecipeScore(**fields)
-
-
-def _plain(value: Any) -> Any:
-    """The value with null for NaN, which JSON does not know."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _score(fields: dict[str, Any]) -> RecipeScore:
+    intervals = {name: fields[name] and interval_of(fields[name]) for name in ("accuracy", "accuracy_all")}
+    precision = fields["precision"]
+    if precision:
+        precision = MeanPrecision(**{name: value and interval_of(value) for name, value in precision.items()})
+    return RecipeScore(**fields | intervals | {"precision": precision})

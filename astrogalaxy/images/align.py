@@ -41,6 +41,14 @@ class Aligned:
         Names of the bands, in the order of the first axis.
     section : Section
         Where this lies on the reference grid.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy import Image
+    >>> aligned = Image.read(np.random.default_rng(0).normal(100, 5, (90, 120))).aligned()
+    >>> aligned.bands, aligned.snr.shape, bool(abs(aligned.snr.std() - 1) < 0.1)
+    (('image',), (1, 90, 120), True)
     """
 
     snr: NDArray[np.float32]

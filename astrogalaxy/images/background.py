@@ -43,6 +43,13 @@ class Mesh:
         Height and width of a box in pixels.
     shape : (int, int)
         Rows and columns of the image.
+
+    Examples
+    --------
+    >>> from astrogalaxy.images import Mesh
+    >>> mesh = Mesh.constant(100.0, 5.0, (60, 80))
+    >>> mesh.background().shape, float(mesh.noise()[0, 0])
+    ((60, 80), 5.0)
     """
 
     background_mesh: NDArray[np.float32]

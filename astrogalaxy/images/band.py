@@ -45,6 +45,16 @@ class Pixels:
         At or above the saturation level. Such pixels are bad only if they are masked, too.
     section : Section
         Where these pixels lie in the band.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy import Image
+    >>> sky = np.random.default_rng(0).normal(100, 5, (90, 120))
+    >>> sky[3, 4] = np.nan
+    >>> pixels = Image.read({"r": sky}).bands["r"].pixels()
+    >>> bool(pixels.bad[3, 4]), float(pixels.data[3, 4]), bool((pixels.noise > 0).all())
+    (True, 0.0, True)
     """
 
     data: NDArray[np.float32]
@@ -83,6 +93,15 @@ class Band:
     ------
     astrogalaxy.errors.ImageError
         If a map's shape differs from the image's.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy import Image
+    >>> sky = np.random.default_rng(0).normal(100, 5, (90, 120)).astype("float32")
+    >>> band = Image.read({"r": sky}, zeropoint=22.5).bands["r"]
+    >>> band.shape, band.zeropoint, bool(abs(band.mesh.background()[0, 0] - 100) < 1)
+    ((90, 120), 22.5, True)
     """
 
     def __init__(

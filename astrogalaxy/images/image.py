@@ -47,6 +47,14 @@ class Image:
     astrogalaxy.errors.ImageError
         If there are no bands, the reference is not one of them, or a band cannot be
         aligned to the reference.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy import Image
+    >>> sky = np.random.default_rng(0).normal(100, 5, (90, 120))
+    >>> Image.read({"g": sky, "r": sky, "i": sky}, reference="r", name="m31")
+    <Image m31: 120 x 90 pixels, bands g, r, i, reference r>
     """
 
     def __init__(self, bands: dict[str, Band], *, reference: str | None = None, name: str = "") -> None:

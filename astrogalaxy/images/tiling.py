@@ -90,6 +90,13 @@ class Tile:
         The cores of a plan partition the image.
     outer : Section
         The core and its overlap, clipped to the image.
+
+    Examples
+    --------
+    >>> from astrogalaxy.images import plan_tiles
+    >>> tile = plan_tiles((1000, 1000), size=600, overlap=50)[0]
+    >>> tile.name, tile.owns([10.0, 900.0], [10.0, 10.0]).tolist()
+    ('x00000y00000', [True, False])
     """
 
     name: str

@@ -10,12 +10,10 @@ from scipy.optimize import least_squares
 
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.psf import DEGREE, Psf, hermite_functions, hermite_width, moffat, polynomial
-from astrogalaxy.measurement.sky import SkyGrid
 from astrogalaxy.measurement.stamps import Stamps, nearest_pixel
+from astrogalaxy.measurement.starlight import places_read_together, star_places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from astrogalaxy.images import Band, Image
@@ -40,8 +38,6 @@ _SCATTER = 0.004
 _LEAST_FLOOR, _FEW_FLOOR = 0.01, 0.2
 # Median of the square of a normal variable.
 _MEDIAN_CHI2 = 0.455
-# Pixels are read in one go where the band is smaller, else around cells of the stars.
-_WHOLE, _CELL = 3072**2, 1024
 _PIECES = [(m, degree - m) for degree in range(2, DEGREE + 1) for m in range(degree + 1)]
 
 
@@ -69,7 +65,7 @@ def field_psfs(image: Image) -> dict[str, Psf]:
     reference = image.bands[image.reference]
     for band in image.bands.values():
         if band.psf is None:
-            band.psf = measure_psf(band, _places(reference, band), reference.seeing * _scale(reference, band))
+            band.psf = measure_psf(band, star_places(reference, band), reference.seeing * _scale(reference, band))
     return {name: band.psf for name, band in image.bands.items()}
 
 
@@ -144,17 +140,6 @@ class _Stars:
         return np.asarray(self.data.sum(axis=(1, 2)))
 
 
-def _places(reference: Band, band: Band) -> NDArray[np.float64]:
-    """Pixels of the reference's stars in a band."""
-    stars = reference.stars
-    if band is reference or not len(stars):
-        return stars
-    if reference.wcs is None or band.wcs is None:
-        return stars if band.shape == reference.shape else stars[:0]
-    places = np.column_stack(SkyGrid(band.wcs).to_pixel(*SkyGrid(reference.wcs).to_sky(stars[:, 0], stars[:, 1])))
-    return places[np.isfinite(places).all(axis=1)]
-
-
 def _scale(reference: Band, band: Band) -> float:
     """Pixels of a band along one of the reference's."""
     if reference.wcs is None or band.wcs is None or band is reference:
@@ -170,22 +155,12 @@ def _thinned(places: NDArray[np.float64]) -> NDArray[np.float64]:
     return places[::step]
 
 
-def _groups(band: Band, places: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
-    """Places whose pixels are read together."""
-    if band.shape[0] * band.shape[1] <= _WHOLE:
-        yield places
-        return
-    cells = np.floor(places / _CELL).astype(np.int64)
-    for cell in np.unique(cells, axis=0):
-        yield places[(cells == cell).all(axis=1)]
-
-
 def _cut(band: Band, places: NDArray[np.float64], half: int) -> _Stars:
     """Stamps of the stars whose every pixel is good, around centroids of their inner light."""
     ny, nx = band.shape
     x, y = places.T
     inside = (x > half + 2) & (x < nx - half - 3) & (y > half + 2) & (y < ny - half - 3)
-    parts = [_cut_group(band, group, half) for group in _groups(band, places[inside]) if len(group)]
+    parts = [_cut_group(band, group, half) for group in places_read_together(band, places[inside])]
     side = 2 * half + 1
     none = np.zeros(0), np.zeros(0), np.zeros((0, side, side)), np.zeros((0, side, side))
     return _Stars(*(np.concatenate(part) for part in zip(none, *parts, strict=True)))

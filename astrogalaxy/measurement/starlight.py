@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from astrogalaxy.images import Band, Image
 
-__all__ = ["Starlight", "field_starlight"]
+__all__ = ["Starlight", "field_starlight", "places_read_together", "star_places"]
 
 # First guess of the rms size of stars, pixels: the moments find theirs from any.
 _FIRST_SIGMA = 2.0
@@ -79,12 +79,12 @@ def field_starlight(image: Image) -> dict[str, Starlight]:
     reference = image.bands[image.reference]
     for name in missing:
         band = image.bands[name]
-        band.starlight = _measure(band, _places(reference, band))
+        band.starlight = _measure(band, star_places(reference, band))
     return {name: band.starlight for name, band in image.bands.items()}
 
 
-def _places(reference: Band, band: Band) -> np.ndarray:
-    """Pixels of the stars in a band."""
+def star_places(reference: Band, band: Band) -> np.ndarray:
+    """Pixels of the reference's clear stars in a band, (n, 2)."""
     stars = reference.stars
     if band is reference or not len(stars):
         return stars
@@ -97,7 +97,7 @@ def _places(reference: Band, band: Band) -> np.ndarray:
 def _measure(band: Band, places: np.ndarray) -> Starlight:
     """Median size and Kron radius of the brightest stars of a band."""
     inside = Section.whole(band.shape).contains(places[:, 0], places[:, 1]) if len(places) else np.zeros(0, bool)
-    found = [_look(band, group) for group in _groups(band, places[inside])]
+    found = [_look(band, group) for group in places_read_together(band, places[inside])]
     if not found:
         return Starlight()
     core, sigma, kron = np.concatenate(found, axis=1)
@@ -108,8 +108,8 @@ def _measure(band: Band, places: np.ndarray) -> Starlight:
     return Starlight(float(np.median(sigma[good][order])), float(np.median(kron[good][order])))
 
 
-def _groups(band: Band, places: np.ndarray) -> Iterator[np.ndarray]:
-    """Stars whose pixels are read together."""
+def places_read_together(band: Band, places: np.ndarray) -> Iterator[np.ndarray]:
+    """Groups of stars whose pixels are read in one go, each (n, 2); none is empty."""
     if not len(places):
         return
     if band.shape[0] * band.shape[1] <= _WHOLE:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+import json
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,6 +54,14 @@ class Calibration(_Strict):
 class Card(_Strict):
     """What every weight file says of itself, whatever its network does."""
 
+    #: Fields that tell of the weights; all others decide what is computed with them.
+    words: ClassVar[frozenset[str]] = frozenset(
+        {
+            "name", "version", "normalisation", "data", "licence", "command", "metrics", "metrics_command",
+            "reliability", "sha256",
+        }
+    )  # fmt: skip
+
     name: str = Field(description="name by which a configuration asks for the weights")
     version: str = Field(description="version of these weights")
     task: str = Field(description="what the network does")
@@ -66,7 +75,7 @@ class Card(_Strict):
         default_factory=dict,
         description="per head and bin on held-out data: mean probability, share that was so, number of sources",
     )
-    sha256: str = Field(description="hash of the tensors")
+    sha256: str = Field(description="hash of all that decides results: tensors, graph, and these settings")
 
     @classmethod
     def from_json(cls, text: str, *, source: str) -> Self:
@@ -85,6 +94,12 @@ class Card(_Strict):
             msg = f"{source}: the weight card is not valid at {where or 'top'}: {first['msg']}"
             raise WeightsError(msg) from None
 
+    def settings(self) -> str:
+        """The fields that decide what is computed with the weights, as JSON; fields at their defaults are left out."""
+        return json.dumps(
+            self.model_dump(mode="json", exclude=set(self.words), exclude_defaults=True), sort_keys=True
+        )
+
     def rows(self) -> list[tuple[str, Any]]:
         """Name and value of every field, for printing."""
         return [(name, getattr(self, name)) for name in type(self).model_fields]
@@ -95,6 +110,8 @@ class WeightCard(Card):
 
     The descriptions of the fields are those of the documentation.
     """
+
+    words: ClassVar[frozenset[str]] = Card.words | {"bands"}
 
     task: Literal["detection"] = Field("detection", description="what the network does")
     size: str = Field(description="member of the YOLOX family")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,8 @@ class ClassifierCard(Card):
 
     The descriptions of the fields are those of the documentation.
     """
+
+    words: ClassVar[frozenset[str]] = Card.words | {"parameters", "start", "seed", "epochs", "seconds"}
 
     task: Literal["morphology"] = Field("morphology", description="what the network does")
     architecture: str = Field(description="name of the network in astrogalaxy.morphology.ARCHITECTURES")

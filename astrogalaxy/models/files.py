@@ -58,39 +58,43 @@ class Weights(Generic[CardT]):
         Raises
         ------
         WeightsError
-            If they are not what the card says.
+            If the file is not what the card says.
         """
-        tensors = self._read()
-        tensors.pop(_GRAPH, None)
-        if tensors_digest(tensors) != self.card.sha256:
-            msg = f"{self.path}: the tensors do not match the card's SHA-256; get the file again"
-            raise WeightsError(msg)
-        return tensors
+        return {name: value for name, value in self._stored.items() if name != _GRAPH}
 
     @property
     def graph(self) -> bytes:
-        """The ONNX graph, without weights.
+        """The ONNX graph, without weights, checked against the card's hash.
 
         Raises
         ------
         WeightsError
-            If the file has none.
+            If the file is not what the card says, or has no graph.
         """
-        tensors = self._read()
-        if _GRAPH not in tensors:
+        if _GRAPH not in self._stored:
             msg = f"{self.path}: the file has no graph; it was not written by astrogalaxy"
             raise WeightsError(msg)
-        return tensors[_GRAPH].tobytes()
+        return self._stored[_GRAPH].tobytes()
 
-    def _read(self) -> dict[str, NDArray[np.generic]]:
+    @cached_property
+    def _stored(self) -> dict[str, NDArray[np.generic]]:
+        """All that the file holds, read once."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         try:
-            return load_file(self.path)
-        except (SafetensorError, OSError) as error:
+            stored = load_file(self.path)
+        # a type that numpy lacks is a KeyError
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
             msg = f"{self.path}: cannot be read as a safetensors file: {error}"
             raise WeightsError(msg) from None
+        if digest_of(self.card, stored) != self.card.sha256:
+            msg = (
+                f"{self.path}: its tensors, its graph or the settings in its card do not match the card's SHA-256: the "
+                "file was changed or damaged after it was written; get it again"
+            )
+            raise WeightsError(msg)
+        return stored
 
 
 def bundled() -> dict[str, Path]:
@@ -193,27 +197,28 @@ def _card_text(path: Path) -> str:
 
 
 def save_weights(path: str | Path, card: CardT, tensors: Tensors, graph: bytes) -> Weights[CardT]:
-    """Write a weight file atomically; the card's hash is set from the tensors; an empty graph is left out."""
+    """Write a weight file atomically; the card's hash is set from all it holds; an empty graph is left out."""
     from safetensors.numpy import save
 
     path = Path(path)
-    card = card.model_copy(update={"sha256": tensors_digest(tensors)})
     stored = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     if graph:
         stored[_GRAPH] = np.frombuffer(graph, dtype=np.uint8)
+    card = card.model_copy(update={"sha256": digest_of(card, stored)})
     with atomic_path(path) as temporary:
         # not save_file: it makes files that only their owner may read
         temporary.write_bytes(save(stored, metadata={"card": card.model_dump_json()}))
     return Weights(path, card)
 
 
-def tensors_digest(tensors: Tensors) -> str:
-    """SHA-256 over names, shapes, types and values, in order of names."""
+def digest_of(card: Card, stored: Tensors) -> str:
+    """SHA-256 over names, shapes, types and values in order of names, then over the card's settings."""
     digest = hashlib.sha256()
-    for name in sorted(tensors):
-        value = np.ascontiguousarray(tensors[name])
+    for name in sorted(stored):
+        value = np.ascontiguousarray(stored[name])
         digest.update(f"{name}:{value.dtype.str}:{value.shape};".encode())
         digest.update(value.tobytes())
+    digest.update(card.settings().encode())
     return digest.hexdigest()
 
 

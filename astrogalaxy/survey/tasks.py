@@ -134,6 +134,8 @@ def measure_sky(task: TileTask) -> None:
                 arrays[f"{band}.{CONDITIONS}"] = values
             with atomic_path(task.sky) as path:
                 np.savez(path, **arrays)
+            for other in set(task.folder.glob("sky-*.npz")) - {task.sky}:
+                other.unlink(missing_ok=True)  # of other content: nobody asks for it any more
 
 
 def process_tile(task: TileTask) -> TileOutcome:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -31,7 +29,7 @@ from torch.utils.data import DataLoader
 from astrogalaxy.config import ModelSection, RecipeConfig
 from astrogalaxy.detection.export import network_from_tensors, network_graph, network_tensors
 from astrogalaxy.detection.network import AstroYolo
-from astrogalaxy.errors import ConfigError, RunError
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.evaluation.calibration import CalibrationResult, calibrate
 from astrogalaxy.files import atomic_path
 from astrogalaxy.models import Architecture, WeightCard, Weights, save_weights
@@ -43,6 +41,7 @@ from astrogalaxy.training.loaders import TrainingData
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.photographs import start_from_photographs
 from astrogalaxy.training.prepare import prepare, unseen_images
+from astrogalaxy.training.running import quiet, read_checkpoint, restore
 from astrogalaxy.training.schedule import Phase, Schedule
 from astrogalaxy.training.sets import prepare_sets
 
@@ -58,8 +57,6 @@ _NORMALISATION_BATCHES = 60
 # Where the streams of crops that are not trained on start.
 _VALIDATION_SEED, _NORMALISATION_SEED = 2**20, 2**21
 _PROCESS_SEED = 2**26
-# Warnings of Lightning about its own code, and about data made in this process (`workers: 0`).
-_NOT_OURS = (r"`isinstance\(treespec, LeafSpec\)` is deprecated", "The '.*_dataloader' does not have many workers")
 
 
 @dataclass(frozen=True)
@@ -163,7 +160,7 @@ def train(
     over = folder / "checkpoints" / f"stopped-{settings.patience}"
     if start < settings.steps and not (start and over.is_file()):
         logger.info("training %s, from step %d to %d", recipe.name, start, settings.steps)
-        with _quiet():
+        with quiet():
             trainer = _trainer(recipe, folder, callbacks or [], start)
             trainer.fit(module, crops, unseen, ckpt_path=last if start else None, weights_only=False)
         if trainer.global_rank:
@@ -205,29 +202,9 @@ def _taking_turns(recipe: RecipeConfig) -> Schedule:
 
 def _restore(module: AstroYoloTrainer, path: Path) -> int:
     """Load the averaged weights of a checkpoint; return the step it was written at."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=False)
-        weights, step = state["state_dict"], int(state["global_step"])
-    except Exception as error:  # a damaged file raises whatever its bytes make of it
-        msg = f"{path}: cannot be read ({error}); remove it to train from the start"
-        raise RunError(msg) from error
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        msg = f"{path}: is of another network than the recipe's; give the recipe another name"
-        raise ConfigError(msg) from error
-    return step
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence warnings that no user can do anything about."""
-    # Lightning greets and advertises at the level of information
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        for message in _NOT_OURS:
-            warnings.filterwarnings("ignore", message)
-        yield
+    state = read_checkpoint(path)
+    restore(module, state, path)
+    return int(state["global_step"])
 
 
 def refresh_normalisation(network: AstroYolo, phases: Sequence[tuple[Phase, DataLoader[Batch]]]) -> None:

@@ -17,14 +17,14 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from astrogalaxy.errors import RunError, WeightsError
-from astrogalaxy.models import WeightCard, Weights, bundled, folded, load_weights, save_weights
-from astrogalaxy.models.files import BATCH_NORM_EPSILON, tensors_digest
+from astrogalaxy.models import Calibration, WeightCard, Weights, bundled, folded, load_weights, save_weights
+from astrogalaxy.models.files import BATCH_NORM_EPSILON, digest_of
 
 
 def test_what_is_saved_is_loaded(weights: Weights, tensors: dict[str, np.ndarray]) -> None:
     again = load_weights(weights.path)
     assert again.card == weights.card
-    assert again.card.sha256 == tensors_digest(tensors)
+    assert len(again.card.sha256) == 64
     assert again.graph == b"the graph"
     assert again.tensors.keys() == tensors.keys()
     for name, value in tensors.items():
@@ -49,14 +49,54 @@ def test_unknown_names_list_the_known_ones() -> None:
         load_weights("no-such")
 
 
-def test_an_altered_tensor_is_noticed(weights: Weights) -> None:
-    stored = load_file(weights.path)
-    stored["a.bias"] = stored["a.bias"].copy()
+def one_value(stored: dict[str, np.ndarray]) -> None:
     stored["a.bias"][3] += 1e-6
-    save_file(stored, weights.path, metadata={"card": weights.card.model_dump_json()})
+
+
+def graph(stored: dict[str, np.ndarray]) -> None:
+    stored["onnx.graph"][4] ^= 1
+
+
+def no_graph(stored: dict[str, np.ndarray]) -> None:
+    del stored["onnx.graph"]
+
+
+def one_more(stored: dict[str, np.ndarray]) -> None:
+    stored["c.bias"] = np.zeros(2)
+
+
+def nothing(stored: dict[str, np.ndarray]) -> None:
+    """Only the card changes."""
+
+
+@pytest.mark.parametrize(
+    ("change", "card"),
+    [
+        (one_value, {}),
+        (graph, {}),
+        (no_graph, {}),
+        (one_more, {}),
+        (nothing, {"threshold": 0.9}),
+        (nothing, {"calibration": {h: Calibration(slope=2) for h in ("source", "galaxy", "disk")}}),
+        (nothing, {"sha256": "0" * 64}),
+    ],
+)
+@pytest.mark.parametrize("part", ["tensors", "graph"])
+def test_what_was_changed_is_refused(
+    weights: Weights, change: Callable[[dict[str, np.ndarray]], None], card: dict[str, object], part: str
+) -> None:
+    stored = {name: value.copy() for name, value in load_file(weights.path).items()}
+    change(stored)
+    changed = weights.card.model_copy(update=card)
+    save_file(stored, weights.path, metadata={"card": changed.model_dump_json()})
     again = load_weights(weights.path)
-    with pytest.raises(WeightsError, match=r"made-up\.safetensors: the tensors do not match the card's SHA-256"):
-        _ = again.tensors
+    with pytest.raises(WeightsError, match=r"made-up\.safetensors: its tensors, its graph or .* SHA-256.*get it again"):
+        getattr(again, part)
+
+
+def test_words_of_a_card_may_be_mended(weights: Weights, tensors: dict[str, np.ndarray]) -> None:
+    card = weights.card.model_copy(update={"metrics": {"f1": 0.5}, "licence": "MIT"})
+    assert save_weights(weights.path, card, tensors, weights.graph).card.sha256 == weights.card.sha256
 
 
 @pytest.mark.parametrize("keep", [0, 4, 200, -1])
@@ -80,14 +120,14 @@ def test_a_file_of_someone_else(tmp_path: Path) -> None:
 
 
 def test_a_file_without_a_graph(weights: Weights, tensors: dict[str, np.ndarray]) -> None:
-    save_file(tensors, weights.path, metadata={"card": weights.card.model_dump_json()})
+    save_weights(weights.path, weights.card, tensors, b"")
     again = load_weights(weights.path)
     assert again.tensors.keys() == tensors.keys()
     with pytest.raises(WeightsError, match=r"made-up\.safetensors: the file has no graph"):
         _ = again.graph
 
 
-def test_the_digest_sees_names_shapes_types_and_values() -> None:
+def test_the_digest_sees_names_shapes_types_and_values(make_card: Callable[..., WeightCard]) -> None:
     plain = {"a": np.arange(6, dtype=np.float32), "b": np.ones(2)}
     same = {"b": np.ones(2), "a": np.arange(6, dtype=np.float32)}
     others = [
@@ -97,8 +137,9 @@ def test_the_digest_sees_names_shapes_types_and_values() -> None:
         {"a": plain["a"][::-1], "b": plain["b"]},
         {"a": plain["a"]},
     ]
-    assert tensors_digest(plain) == tensors_digest(same)
-    assert len({tensors_digest(t) for t in [plain, *others]}) == 1 + len(others)
+    card = make_card()
+    assert digest_of(card, plain) == digest_of(card, same)
+    assert len({digest_of(card, t) for t in [plain, *others]}) == 1 + len(others)
 
 
 @given(st.integers(0, 1000), st.sampled_from([1, 4]))

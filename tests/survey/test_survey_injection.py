@@ -141,11 +141,15 @@ def test_nothing_could_be_done(survey: Path) -> None:
 
 def test_tiles_change_nothing(survey: Path) -> None:
     whole = inject_survey(survey, rounds=1, field_name="north", density=8.0).recovery.injected
-    change(survey, "compute:", "tiles: {size: 128, overlap: 64}\ncompute:")
+    change(survey, "compute:", "tiles: {size: 128, overlap: 96}\ncompute:")
     tiled = inject_survey(survey, rounds=1, field_name="north", density=8.0).recovery.injected
     np.testing.assert_array_equal(whole["x"], tiled["x"])
     np.testing.assert_array_equal(whole["found"], tiled["found"])
-    np.testing.assert_allclose(whole["found_flux_r"], tiled["found_flux_r"], rtol=0.01)
+    # faint sources feel what the network makes of a neighbour far away: by less than their errors say
+    assert np.sum(whole["found"]) > 10
+    change_in_errors = np.asarray(np.abs(whole["found_flux_r"] - tiled["found_flux_r"]) / whole["found_flux_r_err"])
+    assert np.nanmax(change_in_errors) < 0.3
+    assert np.nanmedian(change_in_errors) < 0.01
 
 
 def test_settings_of_the_survey_count(survey: Path) -> None:

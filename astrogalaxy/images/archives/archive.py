@@ -44,6 +44,14 @@ class Remote:
         For whom it was found.
     size : float
         Side of what is wanted of it, arcsec.
+
+    Examples
+    --------
+    >>> from astrogalaxy.images.archives import Remote, get_archive, parse_position
+    >>> m31 = parse_position("10.6847 41.269")
+    >>> remote = Remote("r", "m31", "https://example.org/r.fits", "r-m31", m31, 60.0)
+    >>> get_archive("hips2fits").file_name(remote)
+    'hips-m31-r.fits'
     """
 
     band: str
@@ -77,6 +85,13 @@ class Archive(ABC):
         What a user must know of its images, for the head of a survey.yml.
     docs : str
         The archive's own page.
+
+    Examples
+    --------
+    >>> from astrogalaxy.images.archives import get_archive
+    >>> sdss = get_archive("sdss")
+    >>> sdss.check_bands(["r", "g"]), sdss.zeropoint
+    (('g', 'r'), 22.5)
     """
 
     name: ClassVar[str]

@@ -33,7 +33,7 @@ _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 def cache_folder() -> Path:
-    """Folder of the answers of archives: ``$ASTROGALAXY_CACHE``, or ``astrogalaxy`` in the user's cache folder."""
+    """Folder of the answers: ``archives`` in ``$ASTROGALAXY_CACHE``, or in ``astrogalaxy`` in the user's caches."""
     own = os.environ.get("ASTROGALAXY_CACHE")
     if own:
         return Path(own).expanduser() / "archives"

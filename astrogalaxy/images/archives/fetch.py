@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -46,6 +45,12 @@ class Loss:
         One sentence.
     band : str
         Where it concerns one.
+
+    Examples
+    --------
+    >>> from astrogalaxy.images.archives import Loss
+    >>> print(Loss("10.5+41.2", "the archive has no image there"))
+    10.5+41.2: the archive has no image there
     """
 
     what: str
@@ -74,6 +79,15 @@ class FetchSummary:
         How many of them came from the archive just now.
     losses : list of Loss
         What did not come.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.images.archives import FetchSummary, Loss, get_archive
+    >>> summary = FetchSummary(get_archive("sdss"), Path("sdss"), ("g", "r"))
+    >>> summary.losses.append(Loss("m31", "the archive has no image there"))
+    >>> summary.exit_code
+    1
     """
 
     archive: Archive
@@ -116,7 +130,8 @@ def fetch(
     folder : path, optional
         Where the images are put; made if need be. Images that are there from an earlier call stay.
     cache : path, optional
-        Folder that keeps the archive's answers; by default the user's cache folder, or ``$ASTROGALAXY_CACHE``.
+        Folder that keeps the archive's answers; by default ``archives`` in ``$ASTROGALAXY_CACHE``, or in
+        ``astrogalaxy`` in the user's cache folder.
         Answers that are no whole image are not kept.
     retries, backoff : optional
         How often a failed request is sent again, and the wait (s) before the first time; it doubles.
@@ -280,7 +295,8 @@ class _Work:
             if made is not None:
                 made.writeto(path, overwrite=True)
             else:
-                _link(raw, path)
+                # no hard link: whoever edits the image in place would change the cache
+                shutil.copyfile(raw, path)
         return fetched
 
     def _note(
@@ -302,14 +318,6 @@ class _Work:
     def _tell(self, done: int, total: int, what: str) -> None:
         if self.progress is not None:
             self.progress(done, total, what)
-
-
-def _link(source: Path, target: Path) -> None:
-    """The same file under a second name where the disk can, else a copy."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
@@ -337,12 +345,25 @@ def fetch_survey(images: ImagesSection, *, progress: Progress | None = None, **o
     **options
         ``cache``, ``retries`` and ``backoff`` of `fetch`.
 
+    Returns
+    -------
+    FetchSummary or None
+        None where the survey names no archive.
+
     Raises
     ------
     ConfigError
         ``images.path`` does not fit what the archive's files are called.
     ArchiveError
         As `fetch`.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import SurveyConfig
+    >>> from astrogalaxy.images.archives import fetch_survey
+    >>> config = SurveyConfig.read("pipelines/quickstart.yml")  # it names no archive
+    >>> print(fetch_survey(config.images))
+    None
     """
     section = images.archive
     if section is None:

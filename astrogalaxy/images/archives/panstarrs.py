@@ -46,7 +46,7 @@ class PanStarrs(Archive):
         there = SkyCoord(target.ra, target.dec, unit="deg")
         with asked(self.title):
             observations = Observations.query_criteria(
-                coordinates=there, radius=size / 2 * u.arcsec,
+                coordinates=there, radius=size / np.sqrt(2) * u.arcsec,  # as far as the corners
                 obs_collection="PS1", dataproduct_type="image", filters=list(bands),
             )  # fmt: skip
             if not len(observations):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
@@ -33,8 +34,7 @@ def survey_yaml(summary: FetchSummary, positions: Sequence[str], size: str, *, f
     """
     archive, bands = summary.archive, list(summary.bands)
     folder = _relative(summary.folder, file)
-    name = f"{archive.name}-{positions[0]}" if len(positions) == 1 else archive.name
-    name = "".join(c if c.isalnum() else "-" for c in Path(name).stem).strip("-").lower()
+    name = _survey_name(archive.name, positions)
     places = [_relative(one, file) if one.lower().endswith(TABLES) else one for one in positions]
     comment = [f"# Images of {archive.title}, fetched with 'astrogalaxy fetch'."]
     comment += [f"# {line}" for line in wrap(archive.note, 96)]
@@ -42,7 +42,7 @@ def survey_yaml(summary: FetchSummary, positions: Sequence[str], size: str, *, f
     zero = "null: fluxes are in image units" if archive.zeropoint is None else "AB magnitude of one image unit"
     lines = [
         *comment,
-        f"name: {flow(name[:60])}",
+        f"name: {flow(name)}",
         "images:",
         "  # Fetched before a run, where they are not there yet; remove this to keep to what is there.",
         f"  archive: {flow({'name': archive.name, 'position': places, 'size': size})}",
@@ -53,9 +53,17 @@ def survey_yaml(summary: FetchSummary, positions: Sequence[str], size: str, *, f
         f"  # {zero}.",
         f"  zeropoint: {flow(archive.zeropoint)}",
         "output:",
-        f"  directory: {flow(name[:60] + '-out')}",
+        f"  directory: {flow(name + '-out')}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _survey_name(archive: str, positions: Sequence[str]) -> str:
+    """A name for files: of the archive, and of the only position or the table that was asked for."""
+    only = positions[0] if len(positions) == 1 else ""
+    if only.lower().endswith(TABLES):
+        only = Path(only).stem
+    return re.sub(r"[^a-z0-9.+-]+", "_", f"{archive}-{only}".lower())[:60].strip("._+-")
 
 
 def _relative(path: str | Path, file: Path) -> str:

@@ -24,6 +24,12 @@ class Target:
         ICRS, deg.
     name : str
         Letters, digits and ``.+-_``: it names files.
+
+    Examples
+    --------
+    >>> from astrogalaxy.images.archives import Target, parse_position
+    >>> parse_position("10.5 41.25") == Target(10.5, 41.25, "J004200.0+411500")
+    True
     """
 
     ra: float
@@ -113,7 +119,7 @@ def _resolved(name: str) -> Target:
 
 
 def read_positions(path: str | Path) -> list[Target]:
-    """Read a table of positions.
+    r"""Read a table of positions.
 
     Parameters
     ----------
@@ -121,10 +127,23 @@ def read_positions(path: str | Path) -> list[Target]:
         CSV, ECSV, FITS or VOTable with columns ``ra`` and ``dec`` (deg, unless they have a unit; or
         sexagesimal text, then ``ra`` in hours), and ``name`` if there is one.
 
+    Returns
+    -------
+    list of Target
+        In the order of the rows; a row without a name is named after its position.
+
     Raises
     ------
     ConfigError
         If it is no such table, or empty.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.images.archives import read_positions
+    >>> _ = Path("centres.csv").write_text("name,ra,dec\nm31,10.6847,41.269\n", encoding="utf-8")
+    >>> read_positions("centres.csv")
+    [Target(ra=10.6847, dec=41.269, name='m31')]
     """
     from astropy import units as u
     from astropy.coordinates import SkyCoord

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -33,10 +31,12 @@ from astrogalaxy.morphology.network import ClusterHead, GalaxyNetwork, NetworkSp
 from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, network_input, views
 from astrogalaxy.morphology.pretrained import start_from
 from astrogalaxy.morphology.tuning import tune
+from astrogalaxy.training.allocator import keep_freed_memory
 from astrogalaxy.training.classifier.clusters import find_clusters
 from astrogalaxy.training.classifier.dino import tune_without_labels
 from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher, _brought
 from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, choose_data, open_bank
+from astrogalaxy.training.running import quiet, read_checkpoint, restore
 
 __all__ = ["TrainedClassifier", "fit_temperature", "logits_of", "train_classifier"]
 
@@ -44,13 +44,6 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 64
 _TEMPERATURES = (0.05, 20.0)
-# Warnings of Lightning about its own code, and about data made in this process (`workers: 0`).
-_NOT_OURS = (
-    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
-    "The '.*_dataloader' does not have many workers",
-    "The number of training batches",
-    "Checkpoint directory .* exists and is not empty",
-)
 
 
 @dataclass(frozen=True)
@@ -110,6 +103,7 @@ def train_classifier(
     RunError
         If the checkpoint cannot be read, or the teacher is not trained.
     """
+    keep_freed_memory()
     bank = open_bank(recipe, progress=progress)
     results = [
         _train_seed(recipe, bank, recipe.seed + number, command, callbacks or [], resume=resume)
@@ -181,14 +175,14 @@ def _fit(
     )  # fmt: skip
     checkpoints = folder / "checkpoints"
     last = checkpoints / "last.ckpt"
-    begin = _epoch(_state(last)) if resume and last.is_file() else 0
+    begin = _epoch(read_checkpoint(last)) if resume and last.is_file() else 0
     if not begin:
         shutil.rmtree(checkpoints, ignore_errors=True)
     over = checkpoints / f"stopped-{settings.patience}"
     if begin < settings.epochs and not (begin and over.is_file()):
         (folder / "trained").touch()
         logger.info("training %s, from epoch %d to %d", recipe.name, begin, settings.epochs)
-        with _quiet():
+        with quiet():
             trainer = _trainer(recipe, folder, callbacks, begin)
             check = _loader(PictureSet(bank, unseen), settings.batch, 0)
             try:
@@ -204,8 +198,8 @@ def _fit(
     best = checkpoints / "best.ckpt"
     chosen = best if settings.restore_best and best.is_file() else last
     if chosen.is_file():
-        state = _state(chosen)
-        _restore(module, state, chosen)
+        state = read_checkpoint(chosen)
+        restore(module, state, chosen)
         logger.info("%s: weights of epoch %d", recipe.name, _epoch(state))
     return begin
 
@@ -267,39 +261,12 @@ class _Patience(EarlyStopping):  # type: ignore[misc]
             super()._run_early_stopping_check(trainer)
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence warnings that no user can do anything about."""
-    # Lightning greets and advertises at the level of information
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        for message in _NOT_OURS:
-            warnings.filterwarnings("ignore", message)
-        yield
-
-
-def _state(path: Path) -> dict[str, Any]:
-    try:
-        return dict(torch.load(path, map_location="cpu", weights_only=False))
-    except Exception as error:  # a damaged file raises whatever its bytes make of it
-        msg = f"{path}: cannot be read ({error}); remove it to train from the start"
-        raise RunError(msg) from error
-
-
 def _epoch(state: dict[str, Any]) -> int:
     """Epochs that a checkpoint has behind it."""
     try:
         return int(state["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"])
     except KeyError:
         return 0
-
-
-def _restore(module: ClassifierTrainer, state: dict[str, Any], path: Path) -> None:
-    try:
-        module.load_state_dict(state["state_dict"])
-    except (RuntimeError, KeyError) as error:
-        msg = f"{path}: is of another network than the recipe's; give the recipe another name"
-        raise ConfigError(msg) from error
 
 
 def _teacher(recipe: ClassifierRecipe, bank: PictureBank) -> Teacher | None:

@@ -1,0 +1,66 @@
+"""What every training with Lightning needs: checkpoints that are read with clear errors, and silence."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from astrogalaxy.errors import ConfigError, RunError
+
+__all__ = ["quiet", "read_checkpoint", "restore"]
+
+# Warnings of Lightning about its own code, about data made in this process (`workers: 0`), and about small ones.
+_NOT_OURS = (
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    "The '.*_dataloader' does not have many workers",
+    "The number of training batches",
+    "Checkpoint directory .* exists and is not empty",
+)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence warnings that no user can do anything about."""
+    # Lightning greets and advertises at the level of information
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        for message in _NOT_OURS:
+            warnings.filterwarnings("ignore", message)
+        yield
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of this package's own trainings.
+
+    Raises
+    ------
+    RunError
+        If the file is damaged.
+    """
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=False))
+    except Exception as error:  # a damaged file raises whatever its bytes make of it
+        msg = f"{path}: cannot be read ({error}); remove it to train from the start"
+        raise RunError(msg) from error
+
+
+def restore(module: nn.Module, state: dict[str, Any], path: Path) -> None:
+    """Give a module the weights of a checkpoint.
+
+    Raises
+    ------
+    ConfigError
+        If they are those of another network; ``path`` is named in it.
+    """
+    try:
+        module.load_state_dict(state["state_dict"])
+    except (RuntimeError, KeyError) as error:
+        msg = f"{path}: is of another network than the recipe's; give the recipe another name"
+        raise ConfigError(msg) from error
