@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,13 @@ from pathlib import Path
 
 from astrogalaxy.errors import RunError
 
-__all__ = ["atomic_folder", "atomic_path"]
+__all__ = ["atomic_folder", "atomic_path", "remove_unfinished"]
+
+# End of the names of hidden folders in which files are being written.
+_PART = ".part"
+_OURS = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(_PART)}")
+# There a folder waits that is being replaced.
+_ASIDE = "old"
 
 # What an operating system says when the disk, and not the caller, is at fault.
 _DISK_ERRORS = frozenset(
@@ -131,9 +138,32 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             for entry in temporary.rglob("*"):
                 if entry.is_file():
                     _flush(entry)
-            _exchange(temporary, target, hidden / "old")
+            _exchange(temporary, target, hidden / _ASIDE)
             _flush_folder(target.parent)
     finally:
+        shutil.rmtree(hidden, ignore_errors=True)
+
+
+def remove_unfinished(folder: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed while they wrote have left in a folder.
+
+    Nobody else may be writing there. A folder whose predecessor was already moved aside is whole, and takes its place.
+
+    Parameters
+    ----------
+    folder : path-like
+        It may be missing.
+
+    Examples
+    --------
+    >>> from astrogalaxy.files import remove_unfinished
+    >>> remove_unfinished("out")
+    """
+    for hidden in [entry for entry in Path(folder).glob(f".*{_PART}") if _OURS.fullmatch(entry.name)]:
+        if (hidden / _ASIDE).is_dir():
+            for entry in hidden.iterdir():
+                if entry.name != _ASIDE and not (hidden.parent / entry.name).exists():
+                    os.replace(entry, hidden.parent / entry.name)
         shutil.rmtree(hidden, ignore_errors=True)
 
 
@@ -154,7 +184,7 @@ def _make_folder(target: Path, path: str | os.PathLike[str]) -> Path:
     """Make the hidden folder beside ``target`` that holds the temporary file."""
     try:
         # A folder, not a file: a half-written "x.fits" can then never match the pattern "*.fits".
-        return Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=target.parent))
+        return Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=_PART, dir=target.parent))
     except FileNotFoundError as error:
         msg = f"cannot write {path}: the folder {target.parent} does not exist; make it first"
         raise RunError(msg) from error

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from astrogalaxy.errors import RunError
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import atomic_path, remove_unfinished
 
 
 def names(folder: Path) -> list[str]:
@@ -127,3 +127,27 @@ def test_error_about_another_file_passes(tmp_path: Path) -> None:
     with pytest.raises(PermissionError), atomic_path(tmp_path / "x"):
         raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "input"))
     assert names(tmp_path) == []
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    below = tmp_path / "tiles"
+    for folder in (tmp_path, below):
+        (folder / ".x.fits.abcd_123.part").mkdir(parents=True)
+        (folder / ".x.fits.abcd_123.part" / "x.fits").write_text("hal")
+        (folder / "x.fits").write_text("whole")
+    (tmp_path / ".mine.part").mkdir()
+    for folder in (tmp_path, below):
+        remove_unfinished(folder)
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
+    assert left == [".mine.part", "tiles", "tiles/x.fits", "x.fits"]
+    assert (below / "x.fits").read_text() == "whole"
+
+
+def test_a_replacement_that_was_cut_between_two_renames_is_finished(tmp_path: Path) -> None:
+    hidden = tmp_path / ".sky.hats.abcd_123.part"
+    for name, text in (("old", "before"), ("sky.hats", "after")):
+        (hidden / name).mkdir(parents=True)
+        (hidden / name / "file").write_text(text)
+    remove_unfinished(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["sky.hats"]
+    assert (tmp_path / "sky.hats" / "file").read_text() == "after"

@@ -35,6 +35,11 @@ def schema_of(head: Table) -> pa.Schema:
     head : astropy.table.Table
         Columns and meta; rows do not matter.
 
+    Returns
+    -------
+    pyarrow.Schema
+        A field for each column, in their order.
+
     Raises
     ------
     CatalogError

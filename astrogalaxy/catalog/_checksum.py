@@ -49,6 +49,11 @@ def signed_header(header: fits.Header, data_sum: int) -> bytes:
         Gets both cards.
     data_sum : int
         What `add_checksum` gave for the data.
+
+    Returns
+    -------
+    bytes
+        In whole blocks of 2880 bytes.
     """
     header["DATASUM"] = (str(data_sum), "as written")
     header["CHECKSUM"] = ("0" * 16, "as written")

@@ -127,6 +127,7 @@ def check_alike(first: Table, other: Table, where: str) -> None:
     Parameters
     ----------
     first, other : astropy.table.Table
+        The rows.
     where : str
         What ``other`` is, for the error.
     """
@@ -201,7 +202,14 @@ def unit_text(name: str, column: Column, form: str) -> str | None:
     name : str
         The column's name, for the error.
     column : astropy.table.Column
+        The column.
     form : {"fits", "vounit"}
+        Name of the format, as astropy has it.
+
+    Returns
+    -------
+    str or None
+        None where the column has no unit.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where a catalogue is written to: a path, whole or not at all, or an open file."""
+"""Where a catalogue is written to, whole or not at all, and what is said of one that cannot be read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
+from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.files import atomic_path
 
-__all__ = ["name_of", "open_target"]
+__all__ = ["name_of", "open_target", "reading"]
 
 
 @contextmanager
@@ -42,3 +43,28 @@ def open_target(target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool) 
 def name_of(source: Any) -> str:
     """Name of a path or open file, for messages."""
     return str(source if isinstance(source, str | os.PathLike) else getattr(source, "name", source))
+
+
+@contextmanager
+def reading(name: str, what: str) -> Iterator[None]:
+    """Turn whatever a reader stumbles over in a damaged file into one sentence.
+
+    Raises
+    ------
+    CatalogError
+        Naming the file and what it should have been; errors of the operating system pass through.
+    """
+    try:
+        yield
+    except CatalogError as error:
+        if name in str(error):
+            raise
+        msg = f"cannot read the catalogue {name}: {error}"
+        raise CatalogError(msg) from error
+    except Exception as error:
+        if getattr(error, "errno", None) is not None:
+            # No such file, no permission: the operating system's own words are clear.
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        msg = f"cannot read the catalogue {name}: {reason}; the file is damaged or not {what}"
+        raise CatalogError(msg) from error

@@ -7,19 +7,16 @@ import gzip
 import os
 import re
 import warnings
-import zlib
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
-from xml.parsers.expat import ExpatError
 
 import numpy as np
 from astropy.table import Column, MaskedColumn
 
 from astrogalaxy.catalog._meta import META_JSON, PIXEL_BASE, from_json, plain_meta
 from astrogalaxy.catalog._records import settled_column
-from astrogalaxy.catalog._target import name_of
+from astrogalaxy.catalog._target import name_of, reading
 from astrogalaxy.catalog.catalog import SourceCatalog
-from astrogalaxy.catalog.errors import CatalogError
 
 if TYPE_CHECKING:
     from astropy.io.votable.tree import Field, TableElement, VOTableFile
@@ -63,17 +60,22 @@ def read_votable(source: str | os.PathLike[str] | IO[bytes], *, filename: str | 
     ------
     CatalogError
         If the file is damaged or has no table.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog, read_votable
+    >>> SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"]).write("read.vot")
+    >>> catalog = read_votable("read.vot")
+    >>> catalog.bands, catalog["ra"].unit.to_string()
+    (('r',), 'deg')
     """
     name = filename or name_of(source)
-    try:
+    with reading(name, "a VOTable"):
         raw = _read_bytes(source)
         found = _STREAM.search(raw)
         fast = found is not None and len(re.findall(rb"<TABLE[\s>]", raw[: found.start()])) == 1
         catalog = _read_stream(raw, found.end()) if found is not None and fast else None
         return _read_slowly(raw) if catalog is None else catalog
-    except (ValueError, TypeError, LookupError, EOFError, ExpatError, zlib.error, gzip.BadGzipFile) as error:
-        msg = f"cannot read the catalogue {name}: {error}; the file is damaged or not a VOTable"
-        raise CatalogError(msg) from error
 
 
 def _read_bytes(source: str | os.PathLike[str] | IO[bytes]) -> bytes:

@@ -154,6 +154,7 @@ class SourceCatalog(Table):
         Returns
         -------
         SourceCatalog
+            With every column; what was not given has its missing value.
 
         Raises
         ------
@@ -224,6 +225,7 @@ class SourceCatalog(Table):
         """Names of the bands whose fluxes are in nJy; the others' are in image units."""
 
         def instrumental(band: str) -> bool:
+            """Whether the band's fluxes say that they are in image units."""
             name = f"flux_{band}"
             return name in self.colnames and INSTRUMENTAL in (self[name].description or "")
 
@@ -275,6 +277,7 @@ class SourceCatalog(Table):
         Returns
         -------
         SourceCatalog
+            In the order of the rows.
 
         Raises
         ------

@@ -189,6 +189,11 @@ def ucd_of_band(band: str) -> str | None:
         Name of the band. Johnson's and the SDSS, PanSTARRS, LSST and near-infrared names are
         known; anything else has no word.
 
+    Returns
+    -------
+    str or None
+        Such as ``em.opt.R``.
+
     Examples
     --------
     >>> from astrogalaxy.catalog import ucd_of_band
@@ -225,7 +230,17 @@ def class_column(name: str) -> str:
 
 
 def aperture_prefix(number: int) -> str:
-    """First part of the column names of a fixed aperture, counted from 0.
+    """First part of the names of a fixed aperture's columns.
+
+    Parameters
+    ----------
+    number : int
+        Which of the apertures, from 0.
+
+    Returns
+    -------
+    str
+        Such as ``flux_aper``; ``_<band>`` follows it.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astrogalaxy.catalog._meta import plain_meta
 from astrogalaxy.catalog._records import holes, settled_column
 from astrogalaxy.catalog._rows import Rows, TableRows
-from astrogalaxy.catalog._target import name_of, open_target
+from astrogalaxy.catalog._target import name_of, open_target, reading
 from astrogalaxy.catalog.catalog import SourceCatalog
 from astrogalaxy.catalog.columns import COLUMNS
 from astrogalaxy.catalog.errors import CatalogError
@@ -54,6 +54,14 @@ def write_ecsv(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *, ov
     -----
     Units, UCDs, descriptions and provenance are the YAML at the file's beginning, as astropy
     writes it; numbers have as many digits as give them back exactly. Cells are parted by commas.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog, read_ecsv, write_ecsv
+    >>> catalog = SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"])
+    >>> write_ecsv(catalog, "written.ecsv")
+    >>> read_ecsv("written.ecsv")["ra"].tolist()
+    [10.0]
     """
     write_rows(TableRows(catalog), target, overwrite=overwrite)
 
@@ -129,17 +137,22 @@ def read_ecsv(source: str | os.PathLike[str] | IO[bytes]) -> SourceCatalog:
     ------
     CatalogError
         If the file is damaged or not ECSV.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog, read_ecsv
+    >>> SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"]).write("read.ecsv")
+    >>> catalog = read_ecsv("read.ecsv")
+    >>> catalog.bands, catalog["ra"].unit.to_string()
+    (('r',), 'deg')
     """
-    try:
+    with reading(name_of(source), "ECSV"):
         if isinstance(source, str | os.PathLike):
             with open(source, "rb") as stream:
                 raw = stream.read()
         else:
             raw = source.read()
         return _parse(raw.decode("utf-8", "surrogatepass"))
-    except (ValueError, TypeError, LookupError, csv.Error) as error:
-        msg = f"cannot read the catalogue {name_of(source)}: {error}; the file is damaged or not ECSV"
-        raise CatalogError(msg) from error
 
 
 def _parse(text: str) -> SourceCatalog:

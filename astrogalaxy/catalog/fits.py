@@ -18,7 +18,7 @@ from astrogalaxy.catalog._checksum import add_checksum, signed_header
 from astrogalaxy.catalog._meta import META_JSON, PIXEL_BASE, from_json, plain_meta, to_json
 from astrogalaxy.catalog._records import ascii_bytes, big_endian, cells, null_of, settled_column, unit_text
 from astrogalaxy.catalog._rows import Rows, TableRows
-from astrogalaxy.catalog._target import name_of, open_target
+from astrogalaxy.catalog._target import name_of, open_target, reading
 from astrogalaxy.catalog.catalog import SourceCatalog
 from astrogalaxy.catalog.errors import CatalogError
 
@@ -70,6 +70,15 @@ def write_fits(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *, ov
     card. Provenance is written to both headers: a card each where keyword and value fit one
     exactly, everything else as JSON in METAJSON. A string column with other than printable
     ASCII characters is percent-encoded, and its card TESC holds its width before.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from astrogalaxy.catalog import SourceCatalog, write_fits
+    >>> catalog = SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"])
+    >>> write_fits(catalog, "written.fits")
+    >>> fits.getval("written.fits", "NAXIS2", extname="CATALOG")
+    1
     """
     write_rows(TableRows(catalog), target, overwrite=overwrite)
 
@@ -262,28 +271,67 @@ def read_fits(source: str | os.PathLike[str] | IO[bytes], *, hdu: int | str | No
     -----
     A wrong checksum is one warning in the log, since tools that edit a header often leave the
     old one behind.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog, read_fits
+    >>> SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"]).write("read.fits")
+    >>> catalog = read_fits("read.fits", hdu="CATALOG")
+    >>> catalog.bands, catalog["ra"].unit.to_string()
+    (('r',), 'deg')
     """
     from astropy.io import fits
 
     name = name_of(source)
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            with fits.open(source, memmap=False, checksum=True, character_as_bytes=True) as hdus:
-                part = _find_table(hdus, hdu, name)
-                catalog = SourceCatalog([_column(part, number) for number in range(len(part.columns))], copy=False)
-                catalog.meta.update(_meta(part.header))
-    except CatalogError:
-        raise
-    except (OSError, ValueError, TypeError, KeyError, IndexError, fits.VerifyError) as error:
-        if getattr(error, "errno", None) is not None:
-            # No such file, no permission: the operating system's own words are clear.
-            raise
-        msg = f"cannot read the catalogue {name}: {error}; the file is damaged or not a FITS table"
-        raise CatalogError(msg) from error
+    with reading(name, "a FITS table"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with fits.open(source, memmap=False, checksum=True, character_as_bytes=True) as hdus:
+            part = _find_table(hdus, hdu, name)
+            catalog = SourceCatalog([_column(part, number) for number in range(len(part.columns))], copy=False)
+            catalog.meta.update(_meta(part.header))
     for text in dict.fromkeys(str(warning.message) for warning in caught):
         log.warning("%s: %s", name, text)
     return catalog
+
+
+def peek_fits(path: str | os.PathLike[str]) -> tuple[int, dict[str, Any]]:
+    """Number of rows and provenance of a catalogue, from the headers alone.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that `write_fits` made.
+
+    Returns
+    -------
+    rows : int
+        Of the table.
+    meta : dict
+        As `read_fits` gives it.
+
+    Raises
+    ------
+    CatalogError
+        If the file has no such headers, or is shorter than they say.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog
+    >>> from astrogalaxy.catalog.fits import peek_fits
+    >>> SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"]).write("peek.fits")
+    >>> peek_fits("peek.fits")[0]
+    1
+    """
+    from astropy.io import fits
+
+    name = name_of(path)
+    with reading(name, "a FITS table"), fits.open(path, lazy_load_hdus=True) as hdus:
+        part = _find_table(hdus, None, name)
+        where = part.fileinfo()
+        if os.path.getsize(path) < where["datLoc"] + where["datSpan"]:
+            msg = f"{name}: shorter than its header says"
+            raise CatalogError(msg)
+        return int(part.header["NAXIS2"]), _meta(part.header)
 
 
 def _find_table(hdus: fits.HDUList, hdu: int | str | None, name: str) -> fits.BinTableHDU:

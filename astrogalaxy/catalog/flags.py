@@ -43,6 +43,7 @@ class Flag:
         return 1 << self.bit
 
 
+#: Every flag by its name, lowest bit first.
 FLAGS: dict[str, Flag] = {
     flag.name: flag
     for flag in (

@@ -78,6 +78,14 @@ def write_hats(
     The rows of each file are in HEALPix order, with the column ``_healpix_29`` beside those of
     the catalogue. Provenance is in ``hats.properties`` and, with units, UCDs and descriptions, in each
     file as in a single Parquet file.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog, read_hats, write_hats
+    >>> catalog = SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"])
+    >>> write_hats(catalog, "written.hats")
+    >>> read_hats("written.hats")["ra"].tolist()
+    [10.0]
     """
     write_rows(TableRows(catalog), target, overwrite=overwrite, max_rows=max_rows)
 
@@ -240,6 +248,14 @@ def read_hats(source: str | os.PathLike[str]) -> SourceCatalog:
     ------
     CatalogError
         If the library hats is not installed or the folder is damaged.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog, read_hats
+    >>> SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"]).write("read.hats")
+    >>> catalog = read_hats("read.hats")
+    >>> catalog.bands, catalog["ra"].unit.to_string()
+    (('r',), 'deg')
     """
     need("hats")
     import pyarrow as pa
@@ -255,7 +271,8 @@ def read_hats(source: str | os.PathLike[str]) -> SourceCatalog:
         tables = [pq.ParquetFile(file).read() for file in files]
         catalog = catalog_of(pa.concat_tables(tables))
     except (pa.ArrowException, OSError, ValueError, TypeError, LookupError) as error:
-        msg = f"cannot read the catalogue {name_of(source)}: {error}; the folder is damaged or not HATS"
+        reason = " ".join(str(error).split())
+        msg = f"cannot read the catalogue {name_of(source)}: {reason}; the folder is damaged or not HATS"
         raise CatalogError(msg) from error
     if INDEX in catalog.colnames:
         catalog.remove_column(INDEX)

@@ -49,7 +49,9 @@ def covered_area(polygons: Iterable[ArrayLike]) -> MOC:
     --------
     >>> from astrogalaxy.catalog import covered_area
     >>> square = [(10.0, 20.0), (11.0, 20.0), (11.0, 21.0), (10.0, 21.0)]
-    >>> area = covered_area([square])  # doctest: +SKIP
+    >>> area = covered_area([square])
+    >>> round(area.sky_fraction * 41253, 1)  # square degrees
+    1.0
     """
     need("moc")
     from astropy.coordinates import SkyCoord
@@ -103,6 +105,15 @@ def write_moc(
         If the file exists and ``overwrite`` is false.
     RunError
         If the folder or the disk does not take the file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.catalog import covered_area, write_moc
+    >>> area = covered_area([[(10.0, 20.0), (10.1, 20.0), (10.1, 20.1), (10.0, 20.1)]])
+    >>> write_moc(area, "searched.moc.fits", meta={"SURVEY": "m31"})
+    >>> Path("searched.moc.fits").stat().st_size > 0
+    True
     """
     hdus = area.serialize(format="fits")
     add_provenance(hdus[1].header, meta or {})

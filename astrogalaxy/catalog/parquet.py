@@ -11,9 +11,8 @@ from astropy.table import Table
 from astrogalaxy.catalog._arrow import catalog_of, schema_of, table_of
 from astrogalaxy.catalog._extras import need
 from astrogalaxy.catalog._rows import Block, Rows, TableRows
-from astrogalaxy.catalog._target import name_of, open_target
+from astrogalaxy.catalog._target import name_of, open_target, reading
 from astrogalaxy.catalog.catalog import SourceCatalog
-from astrogalaxy.catalog.errors import CatalogError
 
 __all__ = ["read_parquet", "write_parquet", "write_rows"]
 
@@ -47,6 +46,14 @@ def write_parquet(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *,
     Compressed with Zstandard, in row groups of about 130,000 rows. Units, UCDs, descriptions and
     provenance are a VOTable without data in the file's metadata (``IVOA.VOTable-Parquet.content``,
     VOParquet 1.0); astropy's own reader finds them too.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog, read_parquet, write_parquet
+    >>> catalog = SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"])
+    >>> write_parquet(catalog, "written.parquet")
+    >>> read_parquet("written.parquet")["ra"].tolist()
+    [10.0]
     """
     write_rows(TableRows(catalog), target, overwrite=overwrite)
 
@@ -88,26 +95,26 @@ def read_parquet(source: str | os.PathLike[str] | IO[bytes]) -> SourceCatalog:
     Returns
     -------
     SourceCatalog
+        With units and ``meta`` where the file has them.
 
     Raises
     ------
     CatalogError
         If pyarrow is not installed or the file is damaged.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog, read_parquet
+    >>> SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"]).write("read.parquet")
+    >>> catalog = read_parquet("read.parquet")
+    >>> catalog.bands, catalog["ra"].unit.to_string()
+    (('r',), 'deg')
     """
     need("parquet")
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with reading(name_of(source), "Parquet"):
         if isinstance(source, str | os.PathLike):
             with open(source, "rb") as stream:
                 return catalog_of(pq.ParquetFile(stream).read())
         return catalog_of(pq.ParquetFile(source).read())
-    except CatalogError as error:
-        msg = f"cannot read the catalogue {name_of(source)}: {error}"
-        raise CatalogError(msg) from error
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
-        msg = f"cannot read the catalogue {name_of(source)}: {error}; the file is damaged or not Parquet"
-        raise CatalogError(msg) from error

@@ -52,6 +52,15 @@ def write_regions(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *,
     A star is a circle with its FWHM as radius, cyan; a galaxy an ellipse of three times the rms of
     its light along the axes, red; whatever else is yellow. The class is also the region's tag. Sources without
     a position are left out. Provenance is in comments.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.catalog import SourceCatalog, write_regions
+    >>> columns = {"ra": [10.0], "dec": [0.5], "class": ["star"], "fwhm": [1.2]}
+    >>> write_regions(SourceCatalog.from_columns(columns, bands=["r"]), "written.reg")
+    >>> print(Path("written.reg").read_text(encoding="utf-8").splitlines()[-1])
+    circle(10.0000000,0.5000000,1.200") # color=cyan tag={star}
     """
     write_rows(TableRows(catalog), target, overwrite=overwrite)
 

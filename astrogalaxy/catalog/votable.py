@@ -66,6 +66,14 @@ def write_votable(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *,
     Each FIELD has its unit, UCD and DESCRIPTION; ``ra`` and ``dec`` refer to an ICRS COOSYS.
     Provenance is INFO elements; values that are not text are also in METAJSON, exactly. Types
     that VOTable lacks are widened, and strings are at least two characters wide.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog, read_votable, write_votable
+    >>> catalog = SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"])
+    >>> write_votable(catalog, "written.vot.gz")
+    >>> read_votable("written.vot.gz")["ra"].tolist()
+    [10.0]
     """
     write_rows(TableRows(catalog), target, overwrite=overwrite)
 
@@ -92,6 +100,11 @@ def table_head(head: Table, n_rows: int | None, texts: Mapping[str, tuple[str, s
         Number of rows; None for a document without data.
     texts : mapping
         Datatype and arraysize of the string columns.
+
+    Returns
+    -------
+    list of str
+        Lines in their order.
     """
     fields = list(_opening(head.meta, n_rows))
     for name in head.colnames:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,9 +15,13 @@ from astrogalaxy.catalog import ecsv, fits, hats, parquet, regions, votable
 from astrogalaxy.catalog._extras import need
 from astrogalaxy.catalog._rows import Spool
 from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import AstrogalaxyError
 from astrogalaxy.formats import FORMATS, format_of
 
-__all__ = ["CatalogWriter"]
+__all__ = ["NOT_WRITTEN", "CatalogWriter"]
+
+#: What a file that cannot be written may raise: the disk, a library, or a format that does not hold what is there.
+NOT_WRITTEN = (AstrogalaxyError, OSError, ValueError, TypeError, LookupError)
 
 _WRITERS: dict[str, Callable[..., None]] = {
     "fits": fits.write_rows,
@@ -39,11 +44,15 @@ class CatalogWriter:
         Provenance; default: that of the first chunk. `meta` may be changed until the end.
     overwrite : bool, optional
         Replace existing files.
+    keep_going : bool, optional
+        A file that cannot be written does not keep the others away; what was wrong is in `errors`.
 
     Attributes
     ----------
     meta : dict
         Provenance to be written.
+    errors : dict of Path to Exception
+        Files that could not be written, with ``keep_going``.
 
     Raises
     ------
@@ -80,11 +89,17 @@ class CatalogWriter:
         *targets: str | os.PathLike[str],
         meta: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        keep_going: bool = False,
     ) -> None:
         if not targets:
             msg = "there is no file to write to; give at least one path"
             raise CatalogError(msg)
+        self._keep_going = keep_going
+        self.errors: dict[Path, Exception] = {}
         self._targets = [(Path(target), _format(target)) for target in targets]
+        for target, name in self._targets:
+            with self._noted(target):
+                need(name)
         for target, _ in self._targets:
             if not overwrite and os.path.lexists(target):
                 msg = f"{target} exists; pass overwrite=True to replace it"
@@ -129,7 +144,19 @@ class CatalogWriter:
             raise CatalogError(msg)
         head.meta = self.meta
         for target, name in self._targets:
-            _WRITERS[name](self._spool, target, overwrite=self._overwrite)
+            if target not in self.errors:
+                with self._noted(target):
+                    _WRITERS[name](self._spool, target, overwrite=self._overwrite)
+
+    @contextmanager
+    def _noted(self, target: Path) -> Iterator[None]:
+        """Note what is wrong with a file, if the others are to be written all the same."""
+        try:
+            yield
+        except NOT_WRITTEN as error:
+            if not self._keep_going:
+                raise
+            self.errors[target] = error
 
 
 def _format(target: str | os.PathLike[str]) -> str:
@@ -141,5 +168,4 @@ def _format(target: str | os.PathLike[str]) -> str:
     if form.name not in _WRITERS:
         msg = f"{os.fspath(target)}: the format {form.name!r} holds no sources; choose another"
         raise CatalogError(msg)
-    need(form.name)
     return form.name

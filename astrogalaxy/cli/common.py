@@ -64,6 +64,7 @@ def _attach(context: typer.Context, handler: logging.Handler) -> None:
     package.setLevel(logging.INFO)
 
     def detach() -> None:
+        """Close the log file, and leave logging as it was."""
         package.removeHandler(handler)
         package.setLevel(level)
         handler.close()

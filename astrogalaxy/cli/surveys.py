@@ -49,8 +49,9 @@ def run(
 def _print_summary(summary: RunSummary, *, quiet: bool) -> None:
     for failure in summary.failures:
         typer.secho(f"failed: {failure}", fg="red", err=True)
-    if summary.catalog is None:
-        typer.secho(f"error: nothing could be done; see {summary.directory / 'run.log'}", fg="red", err=True)
+    if not summary.counts:
+        first = f" (first: {summary.failures[0]})" if summary.failures else ""
+        typer.secho(f"error: nothing could be done{first}; see {summary.directory / 'run.log'}", fg="red", err=True)
         return
     if quiet:
         return
@@ -60,7 +61,8 @@ def _print_summary(summary: RunSummary, *, quiet: bool) -> None:
         f"{counts['unsure']} unsure"
     )
     kept = f", {tiles['kept']} kept from before" if tiles.get("kept") else ""
-    typer.echo(f"{tiles['done']} tiles done{kept}, {tiles['failed']} failed, in {summary.seconds:.1f} s")
+    done = f"{tiles['done']} tile{'s'[: tiles['done'] != 1]} done"
+    typer.echo(f"{done}{kept}, {tiles['failed']} failed, in {summary.seconds:.1f} s")
     for path in (*summary.files, summary.directory / "report.html"):
         typer.echo(f"  {short(path)}")
     if summary.failures:
@@ -98,7 +100,9 @@ def _print_plan(plan: Plan, config: SurveyConfig, weights: str) -> None:
         typer.echo(f"{field.name}: {' '.join(field.bands) or 'no band'}: {what}")
     need = estimate(plan, config)
     left = f", {need.todo / 1e6:.1f} of them to do" if need.todo != need.pixels else ""
-    typer.echo(f"{len(plan.fields)} fields, {plan.n_tiles} tiles, {need.pixels / 1e6:.1f} million pixels{left}")
+    fields = f"{len(plan.fields)} field{'s'[: len(plan.fields) != 1]}"
+    tiles = f"{plan.n_tiles} tile{'s'[: plan.n_tiles != 1]}"
+    typer.echo(f"{fields}, {tiles}, {need.pixels / 1e6:.1f} million pixels{left}")
     typer.echo(f"weights:  {weights}")
     zero = config.images.zeropoint
     typer.echo(

@@ -85,7 +85,10 @@ def _bar(progress: Progress | None) -> list[Any]:
     from lightning.pytorch.callbacks import Callback
 
     class Steps(Callback):  # type: ignore[misc]
+        """Tell the bar of each step."""
+
         def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            """Move the bar, with the loss beside it."""
             known = trainer.callback_metrics
             loss = float(known.get("train_total", known.get("train_loss", float("nan"))))
             steps = trainer.max_steps if trainer.max_steps > 0 else trainer.estimated_stepping_batches

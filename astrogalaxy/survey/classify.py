@@ -47,6 +47,19 @@ def classify_files(
     Table
         A row for each file: ``file``, the probabilities, ``class`` (the most probable one of the classifier, or of
         smooth and disk) and ``error``. Probabilities are masked where a file could not be read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from PIL import Image as Picture
+    >>> from astrogalaxy.morphology import open_classifier
+    >>> from astrogalaxy.survey.classify import classify_files
+    >>> away = np.hypot(*(np.mgrid[:128, :128] - 63.5))
+    >>> light = (200 * np.exp(-away / 12)).astype(np.uint8)
+    >>> Picture.fromarray(np.dstack([light] * 3)).save("round.png")
+    >>> table = classify_files(["round.png", "nowhere.png"], classifier=open_classifier("galaxyzoo-fine"))
+    >>> str(table["class"][0]).startswith("smooth"), "nowhere.png" in table["error"][1]
+    (True, True)
     """
     rows: list[dict[str, object]] = []
     for path in map(Path, paths):

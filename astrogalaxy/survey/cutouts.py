@@ -70,6 +70,7 @@ def classify_sources(
     columns: Mapping[str, NDArray[np.generic]],
     *,
     min_snr: float,
+    min_size: float = 0.0,
 ) -> CutoutClasses:
     """Classify the galaxies of a tile above a signal to noise, by cutouts scaled to their angular size.
 
@@ -86,6 +87,8 @@ def classify_sources(
         (arcsec; NaN without a WCS or where it was not measured: then the box tells the size).
     min_snr : float
         Fainter ones are left out.
+    min_size : float
+        So are those of a smaller half-light radius, in those of the field's stars; where these are not known, none.
 
     Returns
     -------
@@ -96,9 +99,11 @@ def classify_sources(
     with np.errstate(invalid="ignore"):
         bright = np.asarray(columns["snr"], float) >= min_snr
         wanted = bright & (np.asarray(columns["p_galaxy"], float) >= LEAST_GALAXY)
+        radius = _radius(image, columns)
+        wanted &= ~(radius < min_size * image.bands[image.reference].seeing / 2)
     rows = np.flatnonzero(wanted)
     x, y = (np.asarray(columns[name], float)[rows] for name in ("x", "y"))
-    side = np.clip(card.field_of_view * _radius(image, columns)[rows], _SMALLEST, 2 * _REACH)
+    side = np.clip(card.field_of_view * radius[rows], _SMALLEST, 2 * _REACH)
     cubes = np.zeros((len(rows), 3, card.side, card.side), np.float32)
     inside = _inside(aligned.section, x, y, side, image.shape)
     here = map_bands(aligned.snr, 3) if inside.any() else None

@@ -58,6 +58,11 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
         Its fields and tiles.
     config : SurveyConfig
         Its settings.
+
+    Returns
+    -------
+    Estimate
+        Its seconds are NaN where the speed is not known.
     """
     directory = RunDirectory(Path(config.output.directory), config.name)
     pixels = todo = tiles_left = 0

@@ -27,6 +27,12 @@ class Failure:
         One sentence that names the file and what is wrong.
     band, tile : str
         Where it concerns only one; else empty.
+
+    Examples
+    --------
+    >>> from astrogalaxy.survey import Failure
+    >>> print(Failure("field-3", "read", "field-3-r.fits: the file is truncated", band="r", tile="x00000y01024"))
+    field field-3, band r, tile x00000y01024: field-3-r.fits: the file is truncated
     """
 
     field: str

@@ -78,7 +78,12 @@ class Gallery:
         for kind, name in enumerate(self.classes):
             rows = np.flatnonzero(self.kinds == kind)
             if len(rows):
-                strip = np.concatenate([np.pad(p, ((0, 0), (0, 2), (0, 0))) for p in self.pictures[rows]], axis=1)
+                side = self.pictures.shape[1] + 2
+                # as wide for one galaxy as for many, the rest transparent
+                strip = np.zeros((side - 2, _MOST * side, 4), dtype=np.uint8)
+                for place, picture in enumerate(self.pictures[rows]):
+                    cell = strip[:, place * side : (place + 1) * side - 2]
+                    cell[..., :3], cell[..., 3] = picture, 255
                 p = self.probability[rows]
                 made.append((name, f"{p.min():.2f} to {p.max():.2f}", _data_uri(strip)))
         return made

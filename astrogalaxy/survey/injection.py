@@ -66,6 +66,13 @@ class InjectionSummary:
         What could not be done.
     seconds : float
         Wall time.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.survey.injection import InjectionSummary
+    >>> InjectionSummary(Path("out/injection")).exit_code  # nothing could be done
+    1
     """
 
     directory: Path
@@ -100,6 +107,7 @@ class _Job:
 
     @property
     def name(self) -> str:
+        """Name of the field."""
         return self.field.name or "field"
 
 
@@ -123,8 +131,18 @@ def inject_survey(
     ----------
     config : path or SurveyConfig
         The survey.yml; its weights, settings, tiles and workers are used.
-    rounds, density, magnitudes, like, seeing, seed
-        See `~astrogalaxy.evaluation.injection.inject_and_recover`.
+    rounds : int
+        How often in each field; see `~astrogalaxy.evaluation.injection.inject_and_recover` also for what follows.
+    density : float, optional
+        Injected sources per square arcmin.
+    magnitudes : (float, float), optional
+        Brightest and faintest in the reference band.
+    like : mapping of str to str, optional
+        Which band a band of another name is like.
+    seeing : float, optional
+        Full width of stars at half maximum, arcsec, where a field has too few to measure it.
+    seed : int
+        The same seed injects the same sources.
     field_name : str, optional
         Only this field.
     n_fields : int, optional
@@ -302,6 +320,7 @@ def _detector(job: _Job, image: Image) -> Callable[[Image], SourceCatalog]:
     tiles = tiles_of(image, config, memory=worker_memory(config.compute))
 
     def detect(changed: Image) -> SourceCatalog:
+        """Find, measure and classify the sources of the changed field."""
         parts = [TileCatalog(tile, find_in_tile(changed, tile, config, threads=job.threads).catalog) for tile in tiles]
         return classify(merge_tiles(parts), card, min_snr=config.morphology.min_snr)
 
@@ -350,6 +369,7 @@ def _answers(
     stream = as_completed()
 
     def fill() -> None:
+        """Send work as long as there is room for it."""
         while waiting and len(running) < _IN_FLIGHT * crew.workers:
             job, number = waiting.popleft()
             task = (_look, job) if number is None else (_round, job, bases[job.name], number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.catalog.columns import INPUT_ROW
 from astrogalaxy.images import Tile
 
-__all__ = ["TileCatalog", "merge_fields", "merge_tiles"]
+__all__ = ["Claim", "TileCatalog", "best_claims", "merge_tiles", "neighbouring", "rank_between"]
 
 #: Two tiles' reports of one source differ by no more than this, in pixels.
 SAME_PIXELS = 1.5
@@ -57,54 +58,136 @@ def merge_tiles(tiles: Sequence[TileCatalog]) -> SourceCatalog:
     first, second = _pairs(points, SAME_PIXELS, number)
     # the better of a pair: owned by its tile, then of the earlier tile
     rank = np.where(own, 0, len(tiles)) + number
-    gone = _lesser(first, second, rank, len(joined))
+    gone = np.zeros(len(joined), dtype=bool)
+    gone[np.where(rank[first] <= rank[second], second, first)] = True
     kept = joined[~gone]
     return kept[np.lexsort([kept["x"], kept["y"]])]
 
 
-def merge_fields(fields: Sequence[SourceCatalog]) -> tuple[SourceCatalog, int]:
-    """Join fields that may overlap on the sky.
+@dataclass(frozen=True)
+class Claim:
+    """What joining fields needs to know of one field's n sources, and no more.
 
-    Of the reports of one source the one not cut by its field's edge stays, else the more
-    significant one. At given positions (``input_row``) a choice by light would favour chance: there the one with
-    the most bands stays, else that with the least noise in the fixed aperture.
+    Attributes
+    ----------
+    points : ndarray, shape (n, 3)
+        Unit vectors to them; NaN without a position.
+    cut : ndarray of bool, shape (n,)
+        Whether the field's edge cuts them.
+    snr : ndarray, shape (n,)
+        Signal to noise; 0 where it is not known.
+    row : ndarray of int, shape (n,)
+        Given positions that they stand for; -1 for what was found.
+    lacking : ndarray of int, shape (n,)
+        Bands without light in the fixed aperture.
+    noise : ndarray, shape (n,)
+        Summed noise of the others.
+    """
+
+    points: NDArray[np.float64]
+    cut: Bools
+    snr: NDArray[np.float64]
+    row: NDArray[np.int64]
+    lacking: NDArray[np.intp]
+    noise: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.cut)
+
+    @classmethod
+    def of(cls, catalog: SourceCatalog) -> Self:
+        """That of a field's catalogue."""
+        ra, dec = np.radians(np.asarray(catalog["ra"], float)), np.radians(np.asarray(catalog["dec"], float))
+        points = np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+        given = INPUT_ROW in catalog.colnames
+        errors = [np.asarray(catalog[f"flux_aper_{band}_err"], dtype=float) for band in catalog.bands]
+        unknown = ~np.isfinite(errors)
+        return cls(
+            points,
+            has_flags(catalog["flags"], "edge"),
+            np.nan_to_num(np.asarray(catalog["snr"], float)),
+            np.asarray(catalog[INPUT_ROW], np.int64) if given else np.full(len(catalog), -1),
+            unknown.sum(axis=0),
+            np.where(unknown, 0.0, errors).sum(axis=0),
+        )
+
+    @property
+    def cap(self) -> tuple[NDArray[np.float64], float]:
+        """Centre of a circle on the sky that holds all sources, and its radius as a chord; NaN without any."""
+        known = self.points[np.isfinite(self.points).all(axis=1)]
+        if not len(known):
+            return np.full(3, np.nan), np.nan
+        centre = known.mean(axis=0)
+        centre /= np.linalg.norm(centre)
+        return centre, float(np.linalg.norm(known - centre, axis=1).max())
+
+
+def neighbouring(caps: Sequence[tuple[NDArray[np.float64], float]]) -> list[tuple[int, int]]:
+    """Pairs of fields that may have seen the same source, each with the earlier field first, in order."""
+    index = np.flatnonzero([np.isfinite(radius) for _, radius in caps])
+    if len(index) < 2:
+        return []
+    centres, radii = np.array([caps[i][0] for i in index]), np.array([caps[i][1] for i in index])
+    same = _chord(SAME_ARCSEC)
+    pairs = cKDTree(centres).query_pairs(2 * radii.max() + same, output_type="ndarray")
+    near = np.linalg.norm(centres[pairs[:, 0]] - centres[pairs[:, 1]], axis=1) <= radii[pairs].sum(axis=1) + same
+    return sorted((int(index[a]), int(index[b])) for a, b in pairs[near])
+
+
+def rank_between(first: Claim, second: Claim) -> tuple[Bools, Bools]:
+    """Which sources of two fields give way to the other field's report of the same source.
+
+    Of two reports the one not cut by its field's edge stays, else the more significant one, else that of the first.
+    A choice between two fields does not depend on any third.
 
     Parameters
     ----------
-    fields : sequence of SourceCatalog
-        At least one.
+    first, second : Claim
+        The fields, the earlier one first.
 
     Returns
     -------
-    catalog : SourceCatalog
-        One row per source, field by field; given positions in the order of their table.
-    duplicates : int
-        Rows dropped.
+    tuple of ndarray of bool
+        Of the first, and of the second.
     """
-    joined = SourceCatalog.stack(fields)
-    if INPUT_ROW in joined.colnames:
-        chosen = _least_noise(joined)
-        return joined[chosen], len(joined) - len(chosen)
-    number = np.repeat(np.arange(len(fields)), [len(f) for f in fields])
-    ra, dec = np.radians(joined["ra"]), np.radians(joined["dec"])
-    points = np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
-    first, second = _pairs(points, np.radians(SAME_ARCSEC / 3600), number)
-    cut = has_flags(joined["flags"], "edge")
-    order = np.lexsort([number, -np.nan_to_num(np.asarray(joined["snr"])), cut])
-    rank = np.empty(len(joined), dtype=int)
-    rank[order] = np.arange(len(joined))
-    gone = _lesser(first, second, rank, len(joined))
-    return joined[~gone], int(gone.sum())
+    number = np.repeat([0, 1], [len(first), len(second)])
+    a, b = _pairs(np.concatenate([first.points, second.points]), _chord(SAME_ARCSEC), number)
+    swap = number[a] == 1
+    a, b = np.where(swap, b, a), np.where(swap, a, b) - len(first)
+    cut_a, cut_b = first.cut[a], second.cut[b]
+    lost_a = np.where(cut_a != cut_b, cut_a, first.snr[a] < second.snr[b])
+    gone = np.zeros(len(first), dtype=bool), np.zeros(len(second), dtype=bool)
+    gone[0][a[lost_a]] = True
+    gone[1][b[~lost_a]] = True
+    return gone
 
 
-def _least_noise(joined: SourceCatalog) -> NDArray[np.intp]:
-    """The best row of each given position."""
-    row = np.asarray(joined[INPUT_ROW])
-    errors = np.column_stack([np.asarray(joined[f"flux_aper_{band}_err"], dtype=float) for band in joined.bands])
-    unknown = ~np.isfinite(errors)
-    noise = np.where(unknown, 0.0, errors).sum(axis=1)
-    order = np.lexsort([noise, unknown.sum(axis=1), has_flags(joined["flags"], "edge"), row])
-    return order[np.unique(row[order], return_index=True)[1]]
+def best_claims(claims: Sequence[Claim]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The best report of each given position.
+
+    A choice by light would favour chance: the one not cut by an edge with the most bands stays, else that with the
+    least noise in the fixed aperture.
+
+    Parameters
+    ----------
+    claims : sequence of Claim
+        Those of all fields.
+
+    Returns
+    -------
+    field, source : ndarray
+        Where it is, in the order of the table of positions.
+    """
+    field = np.repeat(np.arange(len(claims)), [len(c) for c in claims])
+    source = np.concatenate([np.arange(len(c)) for c in claims])
+    row, *keys = (np.concatenate([getattr(c, n) for c in claims]) for n in ("row", "cut", "lacking", "noise"))
+    order = np.lexsort([*reversed(keys), row])
+    chosen = order[np.unique(row[order], return_index=True)[1]]
+    return field[chosen], source[chosen]
+
+
+def _chord(arcsec: float) -> float:
+    return float(np.radians(arcsec / 3600))
 
 
 def _pairs(
@@ -120,22 +203,13 @@ def _pairs(
     other = group[a] != group[b]
     a, b = a[other], b[other]
     distance = np.linalg.norm(points[a] - points[b], axis=1)
-    nearest = _nearest(a, b, distance, group) & _nearest(b, a, distance, group)
+    nearest = _nearest(a, group[b], distance) & _nearest(b, group[a], distance)
     return a[nearest], b[nearest]
 
 
-def _nearest(
-    a: NDArray[np.intp], b: NDArray[np.intp], distance: NDArray[np.floating], group: NDArray[np.intp]
-) -> Bools:
-    """Whether ``b`` is the nearest of its group to ``a``: a close pair must not be thinned."""
-    best: dict[tuple[int, int], float] = {}
-    keys = list(zip(a.tolist(), group[b].tolist(), strict=True))
-    for key, gap in zip(keys, distance.tolist(), strict=True):
-        best[key] = min(gap, best.get(key, np.inf))
-    return np.array([gap <= best[key] for key, gap in zip(keys, distance.tolist(), strict=True)], dtype=bool)
-
-
-def _lesser(first: NDArray[np.intp], second: NDArray[np.intp], rank: NDArray[np.integer], n: int) -> Bools:
-    gone = np.zeros(n, dtype=bool)
-    gone[np.where(rank[first] <= rank[second], second, first)] = True
-    return gone
+def _nearest(a: NDArray[np.intp], group: NDArray[np.intp], distance: NDArray[np.floating]) -> Bools:
+    """Whether a pair's other is the nearest of its group to ``a``: a close pair must not be thinned."""
+    _, key = np.unique(np.column_stack([a, group]), axis=0, return_inverse=True)
+    best = np.full(len(a), np.inf)
+    np.minimum.at(best, key.ravel(), distance)
+    return np.asarray(distance <= best[key.ravel()])

@@ -17,7 +17,7 @@ _MOST_FAILURES = 10
 def summary_html(summary: RunSummary) -> str:
     """Counts, files with links, and failures, in HTML."""
     counts, tiles = summary.counts, summary.tiles
-    if summary.catalog is None:
+    if not summary.counts:
         lines = ["<b>nothing could be done</b>"]
     else:
         lines = [

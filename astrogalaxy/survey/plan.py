@@ -133,6 +133,11 @@ def make_plan(
         ``{path: (size, mtime_ns, sha256)}`` of an earlier run; files that have not changed
         since are not read again.
 
+    Returns
+    -------
+    Plan
+        The work, and what cannot be done.
+
     Raises
     ------
     ImageError
@@ -256,6 +261,7 @@ def hash_files(paths: list[Path], known: Mapping[str, tuple[int, int, str]]) -> 
     """SHA-256 of files; of files that cannot be read, nothing."""
 
     def hashed(path: Path) -> str | None:
+        """SHA-256 of one file; None where it cannot be read."""
         try:
             status = path.stat()
             size, mtime, digest = known.get(str(path), (-1, -1, ""))

@@ -71,6 +71,11 @@ def read_sky(path: str | Path) -> SkyCoord:
     path : path-like
         With columns ra and dec, in any case, ICRS degrees; see `~astrogalaxy.evaluation.truth.read_truth`.
 
+    Returns
+    -------
+    SkyCoord
+        ICRS.
+
     Raises
     ------
     ConfigError
@@ -99,6 +104,11 @@ def place(image: Image, sky: SkyCoord) -> Positions:
         With a WCS.
     sky : SkyCoord
         ICRS; all finite.
+
+    Returns
+    -------
+    Positions
+        With the row of each in what was given.
     """
     grid = SkyGrid(image.wcs)
     ra, dec = np.asarray(sky.ra.deg, dtype=float), np.asarray(sky.dec.deg, dtype=float)
@@ -120,6 +130,11 @@ def image_positions(image: Image, given: Table | SkyCoord | str | Path) -> Posit
         Positions on the sky in any frame, or a table with columns ra and dec (in any case; ICRS, in their units or
         degrees) or with one column of coordinates. Where those are missing, or the image's WCS, a table with x and y
         (0-based pixels of the reference image). A path is that of a table.
+
+    Returns
+    -------
+    Positions
+        With the row of each in what was given.
 
     Raises
     ------

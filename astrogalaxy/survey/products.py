@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrogalaxy.catalog import SourceCatalog, covered_area, write_moc
+from astrogalaxy.catalog import CatalogWriter, SourceCatalog, covered_area, write_moc
+from astrogalaxy.catalog.writer import NOT_WRITTEN
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.errors import AstrogalaxyError
 from astrogalaxy.images import Section
 from astrogalaxy.images.fields import open_field
 from astrogalaxy.survey.failures import Failure
@@ -28,13 +29,29 @@ _POINTS = 9
 
 
 def write_products(
-    catalog: SourceCatalog,
+    chunks: Iterable[SourceCatalog],
+    meta: Mapping[str, Any],
     config: SurveyConfig,
     directory: RunDirectory,
     plan: Plan,
     outcomes: Sequence[TileOutcome],
 ) -> tuple[list[Path], list[Failure]]:
     """Write every format of ``output.formats``; one that cannot be written does not keep the others away.
+
+    Parameters
+    ----------
+    chunks : iterable of SourceCatalog
+        The rows; no more than one chunk is held at a time.
+    meta : mapping
+        Provenance.
+    config : SurveyConfig
+        The run.
+    directory : RunDirectory
+        Where to write.
+    plan : Plan
+        Its fields.
+    outcomes : sequence of TileOutcome
+        What came of them, tile by tile.
 
     Returns
     -------
@@ -48,23 +65,30 @@ def write_products(
     AstrogalaxyError, OSError
         If nothing at all could be written.
     """
-    files: list[Path] = []
-    failures: list[Failure] = []
-    for name in config.output.formats:
-        path = directory.catalog(name)
+    paths = {name: directory.catalog(name) for name in config.output.formats}
+    tables = [path for name, path in paths.items() if name != "moc"]
+    errors: dict[Path, Exception] = {}
+    n = 0
+    if tables:
+        with CatalogWriter(*tables, meta=meta, overwrite=True, keep_going=True) as writer:
+            for chunk in chunks:
+                writer.write(chunk)
+        errors, n = writer.errors, len(writer)
+    else:
+        n = sum(len(chunk) for chunk in chunks)
+    if "moc" in paths:
         try:
-            if name == "moc":
-                write_moc(covered_area(footprints(plan, outcomes, config)), path, meta=catalog.meta, overwrite=True)
-            else:
-                catalog.write(path, format=name, overwrite=True)
-        except (AstrogalaxyError, OSError, ValueError, TypeError, LookupError) as error:
-            if len(failures) + 1 == len(config.output.formats):
-                raise
-            failures.append(Failure("(catalogue)", "write", f"no {path.name}: {error}"))
-            logger.warning("%s", failures[-1])
-            continue
-        logger.info("wrote %s, %d sources", path, len(catalog))
-        files.append(path)
+            write_moc(covered_area(footprints(plan, outcomes, config)), paths["moc"], meta=meta, overwrite=True)
+        except NOT_WRITTEN as error:
+            errors[paths["moc"]] = error
+    if len(errors) == len(paths):
+        raise next(iter(errors.values()))
+    failures = [Failure("(catalogue)", "write", f"no {path.name}: {error}") for path, error in errors.items()]
+    for failure in failures:
+        logger.warning("%s", failure)
+    files = [path for path in paths.values() if path not in errors]
+    for path in files:
+        logger.info("wrote %s, %d sources", path, n)
     return files, failures
 
 

@@ -42,10 +42,17 @@ def read_round(folder: Path, key: str, number: int) -> Round | None:
 
     Parameters
     ----------
-    folder, key
+    folder : Path
         See `write_round`.
+    key : str
+        Content key that it must have.
     number : int
         Of the round.
+
+    Returns
+    -------
+    Round or None
+        None also where it was made with other content, or is damaged.
     """
     injected_path, extra_path = _paths(folder, number)
     if not (injected_path.is_file() and extra_path.is_file()):

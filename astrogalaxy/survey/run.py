@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
-import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from astrogalaxy.catalog import SourceCatalog, count_flags, provenance
+from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.errors import ArchiveError, AstrogalaxyError, ImageError, RunError
+from astrogalaxy.errors import ArchiveError, AstrogalaxyError, ConfigError, ImageError, RunError
+from astrogalaxy.files import remove_unfinished
+from astrogalaxy.formats import FORMATS, format_of
 from astrogalaxy.images.fields import find_fields
-from astrogalaxy.models import WeightCard, Weights, load_classifier, load_weights
+from astrogalaxy.models import Weights, load_weights
 from astrogalaxy.progress import Progress, in_notebook, progress_bar
 from astrogalaxy.survey.cluster import Crew, hired, worker_memory
 from astrogalaxy.survey.failures import Failure, write_failures
-from astrogalaxy.survey.merge import TileCatalog, merge_fields, merge_tiles
+from astrogalaxy.survey.finish import Finisher
 from astrogalaxy.survey.notebook import summary_html
-from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan
-from astrogalaxy.survey.positions import given_rows
+from astrogalaxy.survey.plan import Plan, make_plan
 from astrogalaxy.survey.products import write_products
+from astrogalaxy.survey.record import catalog_meta, known_hashes, run_record
 from astrogalaxy.survey.scheduling import work_through
-from astrogalaxy.survey.stages import QUALITY, Stopwatch, check_field, classify
+from astrogalaxy.survey.shelf import Shelf, Tally
+from astrogalaxy.survey.stages import Stopwatch
 from astrogalaxy.survey.store import RunDirectory
-from astrogalaxy.survey.tasks import TileOutcome, TileTask, forget_fields, read_shard, shard_failures
+from astrogalaxy.survey.tasks import TileOutcome, TileTask, forget_fields, kept_tile
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -61,8 +62,14 @@ class RunSummary:
         Tiles by status: done, kept, failed.
     seconds : float
         Wall time.
-    catalog : SourceCatalog or None
-        The catalogue; None if nothing could be done.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.survey import Failure, RunSummary
+    >>> summary = RunSummary(Path("out"), failures=[Failure("m31", "open", "m31-r.fits: no such file")])
+    >>> summary.exit_code  # nothing could be done
+    1
     """
 
     directory: Path
@@ -71,12 +78,29 @@ class RunSummary:
     failures: list[Failure] = field(default_factory=list)
     tiles: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
-    catalog: SourceCatalog | None = None
+
+    @cached_property
+    def catalog(self) -> SourceCatalog | None:
+        """The catalogue, read back when it is asked for first; None if nothing could be done.
+
+        Raises
+        ------
+        RunError
+            If no format was written that holds all columns.
+        """
+        if not self.counts:
+            return None
+        for path in self.files:
+            form = format_of(path)
+            if form is not None and form.reads_back:
+                return SourceCatalog.read(path)
+        msg = f"{self.directory}: no catalogue was written that can be read back; add fits to output.formats"
+        raise RunError(msg)
 
     @property
     def exit_code(self) -> int:
         """0: all done; 1: nothing could be done; 3: a catalogue, but something failed."""
-        if self.catalog is None:
+        if not self.counts:
             return 1
         return 3 if self.failures else 0
 
@@ -111,7 +135,7 @@ def run(
     Raises
     ------
     ConfigError
-        If the configuration is wrong.
+        If the configuration is wrong, or asks for no format that can be read back.
     RunError
         If nothing could be done. What failed in part is logged as warnings and listed in
         ``failures.ecsv``.
@@ -119,8 +143,15 @@ def run(
     Examples
     --------
     >>> import astrogalaxy as ag
-    >>> catalog = ag.run("pipelines/quickstart.yml")  # doctest: +SKIP
+    >>> catalog = ag.run("pipelines/quickstart.yml")
+    >>> catalog.bands, len(catalog) > 100
+    (('g', 'r', 'i'), True)
     """
+    if not isinstance(config, SurveyConfig):
+        config = SurveyConfig.read(config)
+    if not any(FORMATS[name].reads_back for name in config.output.formats):
+        msg = "output.formats: none of them can be read back, and a catalogue is to be returned; add fits"
+        raise ConfigError(msg)
     summary = execute(config, client=client, progress=progress)
     if summary.catalog is None:
         first = summary.failures[0] if summary.failures else "no tile was done"
@@ -135,7 +166,34 @@ def execute(
     client: Client | None = None,
     progress: Progress | bool | None = None,
 ) -> RunSummary:
-    """Run a survey and say how it went; see `run`."""
+    """Run a survey and say how it went, also where nothing could be done; see `run`.
+
+    Parameters
+    ----------
+    config : path-like or SurveyConfig
+        The survey.
+    client : dask.distributed.Client, optional
+        Where tiles are done; default as ``compute`` of the survey says.
+    progress : callable or bool, optional
+        See `run`.
+
+    Returns
+    -------
+    RunSummary
+        With the catalogue, unless nothing could be done, and with all failures.
+
+    Raises
+    ------
+    AstrogalaxyError
+        If the run cannot start: configuration, weights or run directory are wrong.
+
+    Examples
+    --------
+    >>> from astrogalaxy.survey import execute
+    >>> summary = execute("pipelines/quickstart.yml")
+    >>> summary.exit_code, summary.counts["sources"] == len(summary.catalog)
+    (0, True)
+    """
     if progress is None or isinstance(progress, bool):
         with progress_bar(quiet=not (in_notebook() if progress is None else progress)) as bar:
             return execute(config, client=client, progress=bar or _silent)
@@ -146,6 +204,8 @@ def execute(
     directory = RunDirectory(Path(config.output.directory), config.name)
     with directory.locked(), _logged(directory.log):
         logger.info("run %s in %s", config.name, directory.path)
+        for folder in (directory.path, *directory.path.glob("tiles/*/")):
+            remove_unfinished(folder)
         return _execute(config, weights, directory, client, progress, started)
 
 
@@ -160,44 +220,52 @@ def _execute(
     watch, begin = Stopwatch(), perf_counter()
     not_fetched = _fetch(config, progress)
     progress(0, 0, "reading headers")
-    plan = make_plan(config, weights, memory=worker_memory(config.compute), known_hashes=_known_hashes(directory))
+    plan = make_plan(config, weights, memory=worker_memory(config.compute), known_hashes=known_hashes(directory))
     for failure in plan.failures:
         logger.warning("%s", failure)
     if plan.n_positions is not None:
         off = plan.n_positions - plan.n_placed
         logger.info("%d positions given, %d of them off every image", plan.n_positions, off)
     directory.write_text(directory.path / "survey.yml", config.to_yaml())
-    outcomes, crew = _work(plan, config, directory, client, progress)
-    failures = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures)]
-    failures = list(dict.fromkeys(failures))
-    progress(plan.n_tiles, plan.n_tiles, "merging")
-    with watch("merge"):
-        catalog, duplicates, measured = _merge(plan, outcomes, directory, weights.card, config)
-    summary = RunSummary(directory.path, failures=failures, tiles=_by_status(outcomes), seconds=perf_counter() - begin)
-    record = _record(config, weights, plan, outcomes, failures, crew, started)
-    if config.morphology.model is not None:
-        classifier = load_classifier(config.morphology.model).card
-        record["classifier"] = {n: getattr(classifier, n) for n in ("name", "version", "sha256", "classes", "metrics")}
-    for entry in record["fields"]:
-        entry["measured"] = measured.get(entry["name"])
-    if catalog is not None:
-        progress(plan.n_tiles, plan.n_tiles, "writing the catalogue")
-        with watch("catalog"):
-            catalog.meta = _meta(config, weights, record)
-            files, unwritten = write_products(catalog, config, directory, plan, outcomes)
-        failures += unwritten
-        record["failures"] += [asdict(f) for f in unwritten]
-        counts = _counts(catalog, duplicates)
-        if plan.n_positions is not None:
-            counts["positions"] = plan.n_positions
-            counts["positions_off_images"] = plan.n_positions - plan.n_placed
-        record["counts"] = counts
-        summary = RunSummary(directory.path, files, counts, failures, summary.tiles, perf_counter() - begin, catalog)
-    _finish(directory, record, summary, plan, watch, progress)
-    if catalog is not None and not config.output.keep_tiles:
+    with Shelf(directory.waiting, given=plan.n_positions is not None) as shelf:
+        finisher = Finisher(shelf, plan, directory, weights.card, config)
+        outcomes: list[TileOutcome] = []
+
+        def take(outcome: TileOutcome) -> None:
+            outcomes.append(outcome)
+            progress(len(outcomes), plan.n_tiles, outcome.field)
+            with watch("merge"):
+                finisher.take(outcome)
+
+        crew = _work(plan, config, directory, client, take)
+        found = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures), *finisher.lost]
+        failures = list(dict.fromkeys(found))
+        record = run_record(config, weights, plan, outcomes, failures, finisher.measured, crew, started)
+        files: list[Path] = []
+        tally = None
+        if len(shelf):
+            progress(plan.n_tiles, plan.n_tiles, "merging")
+            with watch("catalog"):
+                n, duplicates, chunks = shelf.join()
+                tally = Tally(n)
+                meta = catalog_meta(config, weights, record)
+                files, unwritten = write_products(tally.watch(chunks), meta, config, directory, plan, outcomes)
+            failures += unwritten
+            record["failures"] += [asdict(f) for f in unwritten]
+            record["counts"] = {**tally.counts, "duplicates": duplicates, **_position_counts(plan)}
+    tiles = {status: sum(o.status == status for o in outcomes) for status in ("done", "kept", "failed")}
+    summary = RunSummary(directory.path, files, record["counts"], failures, tiles, perf_counter() - begin)
+    _finish(directory, record, summary, plan, tally, watch, progress)
+    if tally is not None and not config.output.keep_tiles:
         shutil.rmtree(directory.path / "tiles", ignore_errors=True)
     logger.info("finished in %.1f s, exit code %d", summary.seconds, summary.exit_code)
     return summary
+
+
+def _position_counts(plan: Plan) -> dict[str, int]:
+    if plan.n_positions is None:
+        return {}
+    return {"positions": plan.n_positions, "positions_off_images": plan.n_positions - plan.n_placed}
 
 
 def _fetch(config: SurveyConfig, progress: Progress) -> list[Failure]:
@@ -222,29 +290,24 @@ def _fetch(config: SurveyConfig, progress: Progress) -> list[Failure]:
 
 
 def _work(
-    plan: Plan, config: SurveyConfig, directory: RunDirectory, client: Client | None, progress: Progress
-) -> tuple[list[TileOutcome], Crew | None]:
-    """Do the tiles that no earlier run has done."""
-    kept, todo = [], []
+    plan: Plan,
+    config: SurveyConfig,
+    directory: RunDirectory,
+    client: Client | None,
+    take: Callable[[TileOutcome], None],
+) -> Crew | None:
+    """Do the tiles that no earlier run has done; ``take`` is called with each outcome as it comes, theirs first."""
+    todo = []
     for field_plan in plan.fields:
-        folder = directory.shards(field_plan.name)
         for tile in field_plan.tiles:
-            key = field_plan.keys[tile.name]
-            shard = read_shard(folder / f"{tile.name}.fits", key)
-            if shard is not None:
-                ny, nx = tile.core.shape
-                kept.append(
-                    TileOutcome(
-                        field_plan.name, tile.name, key, "kept", len(shard), ny * nx,
-                        failures=shard_failures(shard),
-                    )
-                )  # fmt: skip
-            else:
+            kept = kept_tile(field_plan.name, tile, field_plan.keys[tile.name], directory.shards(field_plan.name))
+            if kept is None:
                 todo.append((field_plan, tile))
-    logger.info("%d tiles, %d of them done by an earlier run", plan.n_tiles, len(kept))
-    progress(len(kept), plan.n_tiles, "")
+            else:
+                take(kept)
+    logger.info("%d tiles, %d of them done by an earlier run", plan.n_tiles, plan.n_tiles - len(todo))
     if not todo:
-        return kept, None
+        return None
     with hired(config.compute, tasks=len(todo), client=client) as crew:
         tasks = [
             TileTask(
@@ -254,13 +317,11 @@ def _work(
             )
             for field_plan, tile in todo
         ]  # fmt: skip
-        outcomes = list(kept)
         for outcome in work_through(crew, tasks):
-            outcomes.append(outcome)
             _log_outcome(outcome)
-            progress(len(outcomes), plan.n_tiles, outcome.field)
+            take(outcome)
     forget_fields()
-    return outcomes, crew
+    return crew
 
 
 def _log_outcome(outcome: TileOutcome) -> None:
@@ -271,40 +332,12 @@ def _log_outcome(outcome: TileOutcome) -> None:
         logger.warning("%s", failure)
 
 
-def _merge(
-    plan: Plan, outcomes: list[TileOutcome], directory: RunDirectory, card: WeightCard, config: SurveyConfig
-) -> tuple[SourceCatalog | None, int, dict[str, Any]]:
-    """Join each field's tiles, classify its sources, and join the fields; and what each field's stars say of it."""
-    measured: dict[str, Any] = {}
-    done = {(o.field, o.tile) for o in outcomes if o.status != "failed"}
-    fields = []
-    for field_plan in plan.fields:
-        tiles = []
-        for tile in field_plan.tiles:
-            if (field_plan.name, tile.name) not in done:
-                continue
-            path = directory.shards(field_plan.name) / f"{tile.name}.fits"
-            shard = read_shard(path, field_plan.keys[tile.name])
-            if shard is None:
-                msg = f"{path}: the shard vanished while the run went on; run again"
-                raise RunError(msg)
-            shard.meta.clear()
-            tiles.append(TileCatalog(tile, shard))
-        if tiles:
-            catalog = classify(merge_tiles(tiles), card, min_snr=config.morphology.min_snr)
-            measured[field_plan.name] = json.loads(catalog.meta.pop(QUALITY))
-            measured[field_plan.name]["astrometry"] = check_field(catalog, config.astrometry)
-            fields.append(catalog if field_plan.positions is None else given_rows(catalog))
-    if not fields:
-        return None, 0, measured
-    return *merge_fields(fields), measured
-
-
 def _finish(
     directory: RunDirectory,
     record: dict[str, Any],
     summary: RunSummary,
     plan: Plan,
+    tally: Tally | None,
     watch: Stopwatch,
     progress: Progress,
 ) -> None:
@@ -314,18 +347,18 @@ def _finish(
     record["wall_seconds"] = summary.seconds
     record["status"] = {0: "complete", 1: "failed", 3: "partial"}[summary.exit_code]
     record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-    if summary.catalog is not None:
+    if tally is not None:
         progress(plan.n_tiles, plan.n_tiles, "writing the report")
         try:
             with watch("report"):
-                _report(directory, record, summary.catalog, plan)
+                _report(directory, record, tally, plan)
         except AstrogalaxyError as error:
             logger.warning("no report: %s", error)
         record["seconds"].update(watch.seconds)
     directory.write_json(record)
 
 
-def _report(directory: RunDirectory, record: dict[str, Any], catalog: SourceCatalog, plan: Plan) -> None:
+def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan: Plan) -> None:
     from astrogalaxy.survey.gallery import Gallery
     from astrogalaxy.survey.preview import StoredPreviews
     from astrogalaxy.survey.report import write_report
@@ -346,115 +379,9 @@ def _report(directory: RunDirectory, record: dict[str, Any], catalog: SourceCata
     ]
     # of an earlier run with a classifier they may still be there
     gallery = Gallery.join(galleries) if "classifier" in record else None
-    write_report(directory.report, run=record, catalog=catalog, previews=previews, gallery=gallery)
-
-
-def _record(
-    config: SurveyConfig,
-    weights: Weights,
-    plan: Plan,
-    outcomes: list[TileOutcome],
-    failures: list[Failure],
-    crew: Crew | None,
-    started: datetime,
-) -> dict[str, Any]:
-    """Everything that ``run.json`` holds but counts and the times of the end."""
-    seconds: dict[str, float] = {}
-    for outcome in outcomes:
-        for stage, value in outcome.seconds.items():
-            seconds[stage] = seconds.get(stage, 0.0) + value
-    return {
-        "format": 1,
-        "name": config.name,
-        "status": "running",
-        "started": started.isoformat(timespec="seconds"),
-        "versions": _versions(),
-        "weights": {n: getattr(weights.card, n) for n in ("name", "version", "sha256", "metrics", "reliability")},
-        "config_sha256": config.digest(),
-        "bands": list(config.images.bands),
-        "reference": config.images.reference,
-        "workers": crew.workers if crew else 0,
-        "threads": crew.threads if crew else 0,
-        "device": config.compute.device,
-        "fields": [_field_record(f, failures, outcomes) for f in plan.fields],
-        "tiles": [_tile_record(o) for o in outcomes],
-        "failures": [asdict(f) for f in failures],
-        "seconds": seconds,
-        "counts": {},
-    }
-
-
-def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileOutcome]) -> dict[str, Any]:
-    done = [o for o in outcomes if o.field == plan.name and o.status != "failed"]
-    flawed = any(f.field == plan.name for f in failures)
-    status = "failed" if not done else "partial" if flawed or len(done) < len(plan.tiles) else "done"
-    lost = {f.band for f in failures if f.field == plan.name and f.band}
-    return {
-        "name": plan.name,
-        "status": status,
-        "bands": [b for b in plan.bands if b not in lost],
-        "shape": list(plan.shape) if plan.tiles else None,
-        "pixel_scale": plan.pixel_scale if math.isfinite(plan.pixel_scale) else None,
-        "inputs": {band: _input_record(path, plan) for band, path in plan.field.paths.items()},
-    }
-
-
-def _input_record(path: Path, plan: FieldPlan) -> dict[str, Any]:
-    status = path.stat()
-    return {
-        "path": str(path),
-        "sha256": plan.inputs.get(path, ""),
-        "bytes": status.st_size,
-        "mtime_ns": status.st_mtime_ns,
-    }
-
-
-def _tile_record(outcome: TileOutcome) -> dict[str, Any]:
-    record = asdict(outcome)
-    del record["failures"]
-    record["seconds"] = {stage: round(value, 4) for stage, value in outcome.seconds.items()}
-    return record
-
-
-def _known_hashes(directory: RunDirectory) -> dict[str, tuple[int, int, str]]:
-    """Hashes of inputs from an earlier run, with what tells that a file is still the same."""
-    known = {}
-    for field_record in directory.read_json().get("fields", []):
-        for entry in field_record.get("inputs", {}).values():
-            if entry.get("sha256") and "mtime_ns" in entry:
-                known[entry["path"]] = (entry["bytes"], entry["mtime_ns"], entry["sha256"])
-    return known
-
-
-def _meta(config: SurveyConfig, weights: Weights, record: dict[str, Any]) -> dict[str, Any]:
-    hashes = [entry["sha256"][:16] for f in record["fields"] for entry in f["inputs"].values()]
-    return provenance(
-        SURVEY=config.name, CFGHASH=config.digest(), WTSHASH=weights.card.sha256,
-        WEIGHTS=f"{weights.card.name} {weights.card.version}", NFIELDS=len(record["fields"]),
-        NFAILED=len(record["failures"]), INHASHES=",".join(hashes),
-    )  # fmt: skip
-
-
-def _counts(catalog: SourceCatalog, duplicates: int) -> dict[str, Any]:
-    kinds = {name: int((catalog["class"] == name).sum()) for name in ("star", "galaxy", "unsure")}
-    return {
-        "sources": len(catalog),
-        "stars": kinds["star"],
-        "galaxies": kinds["galaxy"],
-        "unsure": kinds["unsure"],
-        "duplicates": duplicates,
-        "flags": {name: int(n) for name, n in count_flags(catalog["flags"]).items()},
-    }
-
-
-def _by_status(outcomes: list[TileOutcome]) -> dict[str, int]:
-    return {s: sum(o.status == s for o in outcomes) for s in ("done", "kept", "failed")}
-
-
-def _versions() -> dict[str, str]:
-    entries = str(provenance()["SOFTWARE"]).split(", ")
-    versions = dict(entry.split(" ", 1) for entry in entries)
-    return {"astrogalaxy": str(provenance()["CREATOR"]).split()[-1], **versions, "system": platform.platform()}
+    write_report(
+        directory.report, run=record, catalog=tally.sample, previews=previews, gallery=gallery, step=tally.step
+    )
 
 
 @contextmanager

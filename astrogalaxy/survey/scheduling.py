@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from astrogalaxy.errors import RunError
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.tasks import TileOutcome, TileTask, measure_sky, process_tile
 
@@ -45,7 +46,12 @@ def work_through(crew: Crew, tasks: Sequence[TileTask]) -> Iterator[TileOutcome]
     Yields
     ------
     TileOutcome
-        One per task. A task whose worker died comes out as failed.
+        One per task. A task whose worker died three times over comes out as failed.
+
+    Raises
+    ------
+    RunError
+        If the scheduler vanishes.
     """
     from distributed import as_completed
 
@@ -54,6 +60,7 @@ def work_through(crew: Crew, tasks: Sequence[TileTask]) -> Iterator[TileOutcome]
     stream = as_completed()
 
     def fill() -> None:
+        """Send work as long as there is room for it."""
         while waiting and len(running) < _IN_FLIGHT * crew.workers:
             job = waiting.popleft()
             function = process_tile if isinstance(job, TileTask) else measure_sky
@@ -64,6 +71,9 @@ def work_through(crew: Crew, tasks: Sequence[TileTask]) -> Iterator[TileOutcome]
 
     fill()
     for future in stream:
+        if crew.client.status != "running":
+            msg = "the Dask scheduler is gone; finished tiles are kept, and the same command does the rest"
+            raise RunError(msg)
         job = running.pop(future)
         if isinstance(job, TileTask):
             yield _outcome(future, job)

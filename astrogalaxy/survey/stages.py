@@ -31,7 +31,17 @@ from astrogalaxy.survey.cutouts import classify_sources, new_classes
 from astrogalaxy.survey.gallery import Gallery
 from astrogalaxy.survey.positions import Positions, given_rows, image_positions
 
-__all__ = ["QUALITY", "Stopwatch", "TileResult", "check_field", "classify", "detect", "extract"]
+__all__ = [
+    "MORPHOLOGY_SIZE",
+    "MORPHOLOGY_SNR",
+    "QUALITY",
+    "Stopwatch",
+    "TileResult",
+    "check_field",
+    "classify",
+    "detect",
+    "extract",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +51,8 @@ QUALITY = "FIELDQ"
 SURE = 0.6
 #: Smooth or disk is told only of galaxies at least this significant.
 MORPHOLOGY_SNR = 20.0
+#: Cutouts are classified of sources at least this large, in half-light radii of the field's stars.
+MORPHOLOGY_SIZE = 1.5
 # A source this near to a tile's edge is reported by both tiles; the merge keeps one.
 _SHARED_EDGE = 1.0
 
@@ -106,7 +118,7 @@ def detect(
     -------
     SourceCatalog
         Sources from the image's first row to its last. Without a WCS, sky
-        positions are NaN and ``source_id`` is -1.
+        positions and all lengths in arcsec are NaN, apertures too, and ``source_id`` is -1.
 
     Raises
     ------
@@ -135,7 +147,18 @@ def detect(
     tile = Tile("whole", whole, whole)
     found = extract(image, tile, runtime, threshold=threshold, apertures=apertures, positions=given).catalog
     catalog = classify(found, runtime.weights.card)
+    if image.wcs is None:
+        _forget_lengths(catalog)
     return catalog if given is None else given_rows(catalog)
+
+
+def _forget_lengths(catalog: SourceCatalog) -> None:
+    """Take out, in place, what was measured in pixels of an unknown size, and what was asked for in arcsec."""
+    names = ["ra_err", "dec_err", "a", "b", "half_light_radius", "radius_corr", "fwhm"]
+    for name in names + [name for name in catalog.colnames if name.startswith("flux_aper")]:
+        catalog[name][:] = np.nan
+    lengths = ("seeing", "seeing_spread", "star_radius")
+    catalog.meta[QUALITY] = json.dumps(json.loads(catalog.meta[QUALITY]) | dict.fromkeys(lengths))
 
 
 def extract(
@@ -149,6 +172,7 @@ def extract(
     apertures: float | Sequence[float] = 3.0,
     classifier: Classifier | None = None,
     min_snr: float = MORPHOLOGY_SNR,
+    min_size: float = MORPHOLOGY_SIZE,
     positions: Positions | None = None,
     watch: Stopwatch | None = None,
 ) -> TileResult:
@@ -170,12 +194,14 @@ def extract(
         Bands of the survey; those that the image lacks get NaN columns and a flag.
     calibrated : mapping of str to bool, optional
         Which of them have a zero point; by default as in the image.
-    threshold, apertures
-        See `detect`.
+    threshold : float, optional
+        Lowest ``det_score``; see `detect`.
+    apertures : float or sequence of float
+        Diameters, arcsec; see `detect`.
     classifier : Classifier, optional
         Adds the probabilities of its classes.
-    min_snr : float
-        Lowest signal to noise of what it classifies.
+    min_snr, min_size : float
+        Lowest signal to noise of what it classifies, and least half-light radius in those of the field's stars.
     positions : Positions, optional
         Where sources are given: those of the core have one row each, and stay where they are. What the network finds
         besides has ``input_row`` -1: its light is taken out, and its stars tell of the field;
@@ -187,6 +213,19 @@ def extract(
     -------
     TileResult
         Sources in order of rows.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.detection import open_runtime
+    >>> from astrogalaxy.images import plan_tiles
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> from astrogalaxy.survey import extract
+    >>> scene = simulate_scene(PROFILES["sdss"], size=128, seed=2)
+    >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}, zeropoint=22.5)
+    >>> tile = plan_tiles(image.shape, size=128, overlap=0)[0]
+    >>> len(extract(image, tile, open_runtime()).catalog) > 0
+    True
     """
     watch = watch or Stopwatch()
     card = runtime.weights.card
@@ -199,7 +238,8 @@ def extract(
         boxes = (found.x_min, found.x_max, found.y_min, found.y_max)
         given = np.arange(len(found)) < len(near or ())
         sources = Sources(found.x, found.y, *boxes, held=given)
-        measured = measure(image, sources, section=tile.outer, apertures=apertures)
+        # without a WCS lengths are pixels, so that the field's stars can be a ruler all the same
+        measured = measure(image, sources, section=tile.outer, apertures=apertures, pixel_scale=1.0)
         mine = tile.core.grow(int(np.ceil(_SHARED_EDGE))).contains(found.x, found.y)
         if near is not None:
             # given positions are what they are in every tile: one core holds each
@@ -212,7 +252,7 @@ def extract(
     gallery = None
     if classifier is not None:
         with watch("morphology"):
-            seen = classify_sources(image, aligned, classifier, catalog, min_snr=min_snr)
+            seen = classify_sources(image, aligned, classifier, catalog, min_snr=min_snr, min_size=min_size)
             for name, values in seen.columns(classifier.classes, len(catalog)).items():
                 catalog[name][seen.rows] = values[seen.rows]
             gallery = Gallery.of(seen, classifier.classes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -18,10 +20,17 @@ from astrogalaxy.formats import FORMATS
 
 __all__ = ["RunDirectory", "safe_name"]
 
+# What a disk says that takes no more, whatever the file.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+
 
 def safe_name(field: str) -> str:
     """A field's name as that of a folder: it comes from a file's name, and must not lead out of the directory."""
-    return re.sub(r"[^\w.+-]", "_", field).lstrip(".") or "field"
+    safe = re.sub(r"[^\w.+-]", "_", field).lstrip(".")
+    if safe == field:
+        return safe or "field"
+    # two names that differ in what is left out must not share a folder
+    return f"{safe[:50]}-{hashlib.sha256(os.fsencode(field)).hexdigest()[:8]}".lstrip("-")
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,11 @@ class RunDirectory:
         """What could not be done."""
         return self.path / "failures.ecsv"
 
+    @property
+    def waiting(self) -> Path:
+        """Where finished fields wait for each other."""
+        return self.path / ".fields"
+
     def catalog(self, format_: str) -> Path:
         """The catalogue in one of its formats."""
         return self.path / f"{self.name}{FORMATS[format_].suffix}"
@@ -76,7 +90,7 @@ class RunDirectory:
         Raises
         ------
         RunError
-            If another run holds it, or it cannot be made or written to.
+            If another run holds it, or it cannot be made or written to, now or while it is held.
         """
         lock = self.path / ".lock"
         try:
@@ -93,6 +107,12 @@ class RunDirectory:
             raise RunError(msg) from None
         try:
             yield
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            what = f"{self.path}: cannot be written to ({error.strerror})"
+            msg = f"{what}; free some space or set output.directory to another folder, then run again"
+            raise RunError(msg) from error
         finally:
             os.close(handle)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.catalog.fits import peek_fits
 from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.detection import Device, open_runtime
 from astrogalaxy.errors import AstrogalaxyError, ImageError
@@ -223,6 +224,7 @@ def find_in_tile(
         apertures=_arcsec(config, image.pixel_scale),
         classifier=open_classifier(config.morphology.model, threads=threads) if config.morphology.model else None,
         min_snr=config.morphology.min_snr,
+        min_size=config.morphology.min_size,
         positions=positions,
         watch=watch,
     )  # fmt: skip
@@ -314,9 +316,21 @@ def read_shard(path: Path, key: str) -> SourceCatalog | None:
     return catalog if catalog.meta.get("TILEKEY") == key else None
 
 
-def shard_failures(shard: SourceCatalog) -> list[Failure]:
-    """Return what could not be read when a shard was made."""
-    return [Failure(**entry) for entry in json.loads(str(shard.meta.get("TILEFAIL", "[]")))]
+def kept_tile(field: str, tile: Tile, key: str, folder: Path) -> TileOutcome | None:
+    """Outcome of a tile that an earlier run has done, by the header of its shard; None if it has not."""
+    path = folder / f"{tile.name}.fits"
+    if not path.is_file():
+        return None
+    try:
+        rows, meta = peek_fits(path)
+        failures = [Failure(**entry) for entry in json.loads(str(meta.get("TILEFAIL", "[]")))]
+    except Exception:  # noqa: BLE001 (whatever is wrong with it, it must be made again)
+        logger.warning("%s: not a readable shard; the tile is done again", path)
+        return None
+    if meta.get("TILEKEY") != key:
+        return None
+    ny, nx = tile.core.shape
+    return TileOutcome(field, tile.name, key, "kept", rows, ny * nx, failures=failures)
 
 
 class _quiet(warnings.catch_warnings):  # noqa: N801

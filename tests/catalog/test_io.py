@@ -288,6 +288,19 @@ def test_plain_tables_read_it_too(tmp_path: Path, make, suffix: str) -> None:
             np.testing.assert_array_equal(filled, catalog[name], err_msg=name)
 
 
+def test_empty_strings_of_ecsv_are_no_holes_for_astropy(tmp_path: Path, make) -> None:
+    catalog = make(6)
+    names = ["", 'say "a"', "a,b", "two\nlines", "#1", "None"]
+    catalog.replace_column("field", np.array(names))
+    catalog["morphology"][:] = ""
+    catalog.write(tmp_path / "x.ecsv")
+    table = Table.read(tmp_path / "x.ecsv")
+    assert table["field"].tolist() == names and table["morphology"].tolist() == [""] * 6
+    assert "__serialized_columns__" not in table.meta
+    rows = (tmp_path / "x.ecsv").read_text().splitlines()
+    assert sum(',"",' in row for row in rows) == 6, "quoted for readers of plain CSV, too"
+
+
 def test_plain_tables_keep_astropys_own_writers(tmp_path: Path, make) -> None:
     Table({"a": [1]}).write(tmp_path / "x.fits")
     assert "CHECKSUM" not in (tmp_path / "x.fits").read_text("latin-1")

@@ -38,6 +38,13 @@ def test_union_of_fields_counts_overlaps_once() -> None:
     assert covered_area([square(10, 0, 0.2), square(50, 0, 0.2)]).sky_fraction == pytest.approx(2 * alone, rel=0.02)
 
 
+def test_a_sliver_does_not_cut_the_whole_sky_into_its_cells() -> None:
+    fields = [square(10 + number, 0, 0.5) for number in range(3)]
+    alone, with_sliver = covered_area(fields), covered_area([*fields, square(14, 0, 0.002)])
+    assert with_sliver.max_order == alone.max_order
+    assert contains(with_sliver, 14, 0)
+
+
 def test_provenance_is_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x.moc.fits"
     write_moc(covered_area([square(10, 20, 0.1)]), path, meta={"CFGHASH": "abc", "N": 3, "ORDERING": "mine"})

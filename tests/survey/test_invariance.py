@@ -13,7 +13,8 @@ from astrogalaxy.config import SurveyConfig
 from astrogalaxy.images import Section, Tile
 from astrogalaxy.simulation import PROFILES, Scene, simulate_scene
 from astrogalaxy.survey import execute
-from astrogalaxy.survey.merge import TileCatalog, merge_fields, merge_tiles
+from astrogalaxy.survey.merge import TileCatalog, merge_tiles
+from astrogalaxy.survey.shelf import Shelf
 
 
 def config_of(folder, *, size, output, workers=1):
@@ -99,9 +100,23 @@ def test_close_pairs_of_one_tile_stay():
     assert len(merge_tiles([TileCatalog(tile, made([50.0, 50.9], [50, 50]))])) == 2
 
 
-def test_overlapping_fields_give_one_row_per_source():
-    merged, dropped = merge_fields(
-        [made([10, 20, 30], [5, 5, 5], field="a", snr=5.0), made([20.2, 30.1, 40], [5, 5, 5], field="b", snr=9.0)]
+def join(tmp_path, *fields):
+    """Rows of fields joined, and how many gave way."""
+    with Shelf(tmp_path / "shelf") as shelf:
+        for number, field in reversed(list(enumerate(fields))):
+            shelf.put(number, field)
+        n, dropped, chunks = shelf.join()
+        merged = SourceCatalog.stack(list(chunks))
+    assert n == len(merged)
+    assert not (tmp_path / "shelf").exists()
+    return merged, dropped
+
+
+def test_overlapping_fields_give_one_row_per_source(tmp_path):
+    merged, dropped = join(
+        tmp_path,
+        made([10, 20, 30], [5, 5, 5], field="a", snr=5.0),
+        made([20.2, 30.1, 40], [5, 5, 5], field="b", snr=9.0),
     )
     assert dropped == 2
     assert sorted(zip(np.round(merged["x"]), merged["field"], strict=True)) == [
@@ -109,12 +124,28 @@ def test_overlapping_fields_give_one_row_per_source():
     ]  # fmt: skip
 
 
-def test_source_cut_by_an_edge_gives_way():
-    merged, _ = merge_fields([made([20], [5], field="a", snr=50.0, flags=1), made([20], [5], field="b", snr=5.0)])
+def test_source_cut_by_an_edge_gives_way(tmp_path):
+    fields = made([20], [5], field="a", snr=50.0, flags=1), made([20], [5], field="b", snr=5.0)
+    merged, _ = join(tmp_path, *fields)
     assert list(merged["field"]) == ["b"]
 
 
-def test_close_pair_seen_twice_stays_a_pair():
-    merged, dropped = merge_fields([made([20, 22], [5, 5], field="a"), made([20.1, 22.1], [5, 5], field="b")])
+def test_three_fields_of_one_source_leave_one(tmp_path):
+    far = made([9e5], [5], field="far")
+    seen = [made([20 + d], [5], field=f, snr=s) for d, f, s in ((0.0, "a", 7.0), (0.3, "b", 9.0), (0.6, "c", 8.0))]
+    merged, dropped = join(tmp_path, seen[0], far, *seen[1:])
+    assert dropped == 2
+    assert list(merged["field"]) == ["far", "b"]
+
+
+def test_a_field_without_sources_joins(tmp_path):
+    empty = made([], [], field="a")
+    merged, dropped = join(tmp_path, empty, made([20], [5], field="b"))
+    assert (len(merged), dropped) == (1, 0)
+    assert join(tmp_path, empty)[0].colnames == merged.colnames
+
+
+def test_close_pair_seen_twice_stays_a_pair(tmp_path):
+    merged, dropped = join(tmp_path, made([20, 22], [5, 5], field="a"), made([20.1, 22.1], [5, 5], field="b"))
     assert len(merged) == 2
     assert dropped == 2

@@ -18,7 +18,7 @@ from astrogalaxy.images import Image
 from astrogalaxy.measurement import Sources, measure
 from astrogalaxy.simulation import PROFILES, Scene, simulate_scene
 from astrogalaxy.survey import execute
-from astrogalaxy.survey.merge import merge_fields
+from astrogalaxy.survey.shelf import Shelf
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +143,16 @@ def test_changed_table_is_measured_anew(scene: Scene, tmp_path: Path) -> None:
     assert again.catalog["x"].tolist() == pytest.approx([50, 61], abs=1e-4)
 
 
-def test_overlapping_fields_give_one_row() -> None:
+def test_overlapping_fields_give_one_row(tmp_path: Path) -> None:
     def made(rows, field, error):
         columns = {"ra": np.array(rows) * 1e-5, "dec": 0.0, "field": field, "input_row": rows, "snr": 1 / error}
         return SourceCatalog.from_columns({**columns, "flux_aper_r_err": error}, bands=["r"])
 
-    merged, dropped = merge_fields([made([3, 1], "a", 2.0), made([1, 2], "b", 1.0)])
+    with Shelf(tmp_path / "shelf", given=True) as shelf:
+        for number, field in enumerate((made([3, 1], "a", 2.0), made([1, 2], "b", 1.0))):
+            shelf.put(number, field)
+        _, dropped, chunks = shelf.join()
+        merged = SourceCatalog.stack(list(chunks))
     assert dropped == 1
     assert merged["input_row"].tolist() == [1, 2, 3]
     assert merged["field"].tolist() == ["b", "b", "a"]

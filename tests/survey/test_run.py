@@ -90,6 +90,7 @@ def test_changed_sky_of_a_tiled_field_is_measured_anew(survey: Path) -> None:
     assert again.tiles["done"] == again.tiles["kept"] == 2
     assert np.nanmedian(again.catalog["flux_r"]) == pytest.approx(np.nanmedian(first["flux_r"]), rel=0.2)
     assert len(again.catalog) == pytest.approx(len(first), abs=3)
+    assert len(list((survey.parent / "out/tiles/north").glob("sky-*.npz"))) == 1, "that of before is removed"
 
 
 def test_same_images_in_another_place(survey: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -249,3 +250,11 @@ def test_progress_is_told(survey: Path) -> None:
     execute(survey, progress=lambda done, total, what: seen.append((done, total, what)))
     assert seen[-1][:2] == (2, 2)
     assert any(what == "merging" for _, _, what in seen)
+
+
+def test_fields_that_differ_in_odd_letters_alone_have_folders_of_their_own(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path, "x")
+    folders = {directory.shards(name) for name in ("a b", "a_b", "a:b", ".a_b", "..", "")}
+    assert len(folders) == 6
+    assert all(folder.parent == tmp_path / "tiles" for folder in folders)
+    assert directory.shards("frame-003918-3") == tmp_path / "tiles" / "frame-003918-3"

@@ -65,6 +65,7 @@ def _row(row: Any) -> dict[str, str]:
     """A row of the comparison, as text."""
 
     def said(name: str, form: str) -> str:
+        """A number in words; a dash where there is none."""
         return NOTHING if np.ma.is_masked(row[name]) else form.format(row[name])
 
     interval = NOTHING

@@ -224,6 +224,11 @@ def jpeg_uri(rgb: Picture, budget: int) -> str:
         The picture; row 0 is on top.
     budget : int
         Bytes of the embedded text. The quality falls until it fits, then the size is halved.
+
+    Returns
+    -------
+    str
+        A ``data:`` address.
     """
     from PIL import Image as Pillow
 

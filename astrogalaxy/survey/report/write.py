@@ -52,6 +52,7 @@ def write_report(
     catalog: SourceCatalog,
     previews: Mapping[str, Sequence[Preview]],
     gallery: Gallery | None = None,
+    step: int = 1,
 ) -> None:
     """Write the report of a run: one HTML file that needs nothing else, atomically.
 
@@ -65,20 +66,22 @@ def write_report(
         (numbers by name) and ``reliability`` (for each head points of probability and share
         that came true).
     catalog : SourceCatalog
-        All sources; may be empty. NaN is left out of charts.
+        All sources, or one of every ``step``; may be empty. NaN is left out of charts.
     previews : mapping of str to sequence of Preview
         Those of the tiles of each field, by the field's name; a field without has no picture.
         Only the fields that are shown are asked for, so that it may load them when asked; see
         `~astrogalaxy.survey.preview.StoredPreviews`.
     gallery : Gallery, optional
         Pictures of classified galaxies.
+    step : int, optional
+        If more than 1, numbers of sources are those of ``run["counts"]``, and the page says what is of a sample.
 
     Raises
     ------
     RunError
         If the file cannot be written.
     """
-    context = _context(run, catalog, previews) | {"gallery": gallery.sheets() if gallery else []}
+    context = _context(run, catalog, previews, step) | {"gallery": gallery.sheets() if gallery else []}
     page = render_page("report.html.j2", context)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
@@ -102,9 +105,10 @@ def render_page(template: str, context: Mapping[str, Any]) -> str:
 
 
 def _context(
-    run: Mapping[str, Any], catalog: SourceCatalog, previews: Mapping[str, Sequence[Preview]]
+    run: Mapping[str, Any], catalog: SourceCatalog, previews: Mapping[str, Sequence[Preview]], step: int
 ) -> dict[str, Any]:
     """Everything that the template shows."""
+    counts = run["counts"] if step > 1 else class_counts(catalog) | {"flags": count_flags(catalog["flags"])}
     bands = [str(band) for band in run.get("bands") or catalog.bands]
     reference = str(run.get("reference") or (bands[len(bands) // 2] if bands else ""))
     facts = field_facts(run, catalog)
@@ -112,7 +116,7 @@ def _context(
     failures = list(run.get("failures") or ())
     stages, about, inputs = _stage_rows(run), _run_facts(run), _inputs(facts)
     versions = sorted((run.get("versions") or {}).items())
-    clean = int(np.count_nonzero(np.asarray(catalog["flags"]) == 0))
+    clean = int(np.count_nonzero(np.asarray(catalog["flags"]) == 0)) * step
     word, sentence = _STATUS.get(str(run.get("status")), (str(run.get("status") or "unknown"), ""))
     return {
         "run": run,
@@ -123,7 +127,7 @@ def _context(
         "bands": bands,
         "reference": reference,
         "dash": text.NOTHING,
-        "tiles_summary": _headline(run, catalog, facts, reference),
+        "tiles_summary": _headline(run, catalog, counts, facts, reference),
         "views": views,
         "more_views": more,
         "fields": [_field_row(f, bands) for f in facts[:MOST_FIELDS]],
@@ -132,9 +136,9 @@ def _context(
         "failures": failures[:MOST_FAILURES],
         "n_failures": len(failures),
         "charts": all_charts(run, catalog, facts, reference=reference),
-        "flags": _flag_rows(catalog),
+        "flags": _flag_rows(counts["flags"], counts["sources"]),
         "n_clean": clean,
-        "clean_share": text.share(clean, len(catalog)),
+        "clean_share": text.share(clean, counts["sources"]),
         "doubtful": flag_bits("edge", "saturated", "masked", "missing_band"),
         "has_run": bool(stages or about or versions or inputs),
         "stages": stages,
@@ -147,7 +151,8 @@ def _context(
             for name, value in sorted(((run.get("weights") or {}).get("metrics") or {}).items())
         ],
         "columns": [(c, str(catalog[c].unit or ""), catalog[c].description or "") for c in catalog.colnames],
-        "n_sources": len(catalog),
+        "n_sources": counts["sources"],
+        "step": step,
     }
 
 
@@ -171,10 +176,13 @@ def _views(
 
 
 def _headline(
-    run: Mapping[str, Any], catalog: SourceCatalog, facts: Sequence[FieldFacts], reference: str
+    run: Mapping[str, Any],
+    catalog: SourceCatalog,
+    counts: Mapping[str, Any],
+    facts: Sequence[FieldFacts],
+    reference: str,
 ) -> list[tuple[str, str, str]]:
     """The numbers on top: name, value, and a word about it."""
-    counts = class_counts(catalog)
     n = counts["sources"]
     done = sum(f.status == "done" for f in facts)
     searched = float(np.nansum([f.area for f in facts])) if facts else 0.0
@@ -277,15 +285,14 @@ def moment(iso: Any) -> str:
     return f"{time.day} {time:%B %Y, %H:%M}{zone}"
 
 
-def _flag_rows(catalog: SourceCatalog) -> list[dict[str, Any]]:
-    counts = count_flags(catalog["flags"])
+def _flag_rows(counts: Mapping[str, int], n: int) -> list[dict[str, Any]]:
     return [
         {
             "name": flag.name,
             "value": flag.value,
             "meaning": flag.description,
             "count": text.count(counts[flag.name]),
-            "share": text.share(counts[flag.name], len(catalog)),
+            "share": text.share(counts[flag.name], n),
         }
         for flag in FLAGS.values()
     ]

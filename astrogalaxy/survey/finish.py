@@ -1,0 +1,90 @@
+"""From the tiles of a field to its catalogue, as soon as the last of them is done."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.models import WeightCard
+from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.merge import TileCatalog, merge_tiles
+from astrogalaxy.survey.plan import FieldPlan, Plan
+from astrogalaxy.survey.positions import given_rows
+from astrogalaxy.survey.shelf import Shelf
+from astrogalaxy.survey.stages import QUALITY, check_field, classify
+from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.tasks import TileOutcome, read_shard
+
+__all__ = ["Finisher"]
+
+logger = logging.getLogger(__name__)
+
+
+class Finisher:
+    """Joins each field's tiles, classifies its sources, and puts it on the shelf, while workers are at other fields.
+
+    Parameters
+    ----------
+    shelf : Shelf
+        Where finished fields wait.
+    plan : Plan
+        What is to be done.
+    directory : RunDirectory
+        Where the tiles are.
+    card : WeightCard
+        Of the run's weights.
+    config : SurveyConfig
+        The run.
+
+    Attributes
+    ----------
+    measured : dict
+        What the stars of each finished field say of it, by its name.
+    lost : list of Failure
+        Tiles that were done, but whose catalogue is damaged.
+    """
+
+    def __init__(
+        self, shelf: Shelf, plan: Plan, directory: RunDirectory, card: WeightCard, config: SurveyConfig
+    ) -> None:
+        self._shelf, self._directory, self._card, self._config = shelf, directory, card, config
+        self._fields = {field.name: (number, field) for number, field in enumerate(plan.fields)}
+        self._outcomes: dict[str, list[TileOutcome]] = {}
+        self.measured: dict[str, Any] = {}
+        self.lost: list[Failure] = []
+
+    def take(self, outcome: TileOutcome) -> None:
+        """Note what became of a tile, and finish its field if that was the last."""
+        number, field = self._fields[outcome.field]
+        outcomes = self._outcomes.setdefault(field.name, [])
+        outcomes.append(outcome)
+        if len(outcomes) == len(field.tiles):
+            tiles = self._tiles(field, {o.tile for o in self._outcomes.pop(field.name) if o.status != "failed"})
+            if tiles:
+                self._finish(number, field, tiles)
+
+    def _tiles(self, field: FieldPlan, done: set[str]) -> list[TileCatalog]:
+        tiles = []
+        for tile in field.tiles:
+            if tile.name not in done:
+                continue
+            path = self._directory.shards(field.name) / f"{tile.name}.fits"
+            shard = read_shard(path, field.keys[tile.name])
+            if shard is None:
+                path.unlink(missing_ok=True)
+                reason = f"{path}: damaged after it was written; run again to do just this tile"
+                self.lost.append(Failure(field.name, "merge", reason, tile=tile.name))
+                logger.warning("%s", self.lost[-1])
+            else:
+                shard.meta.clear()
+                tiles.append(TileCatalog(tile, shard))
+        return tiles
+
+    def _finish(self, number: int, field: FieldPlan, tiles: list[TileCatalog]) -> None:
+        catalog = classify(merge_tiles(tiles), self._card, min_snr=self._config.morphology.min_snr)
+        measured = json.loads(catalog.meta.pop(QUALITY))
+        measured["astrometry"] = check_field(catalog, self._config.astrometry)
+        self.measured[field.name] = measured
+        self._shelf.put(number, catalog if field.positions is None else given_rows(catalog))

@@ -1,0 +1,160 @@
+"""What a run leaves for programs: the record of ``run.json``, and the provenance of its catalogues."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from astrogalaxy.catalog import provenance
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.models import Weights, load_classifier
+from astrogalaxy.survey.cluster import Crew
+from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.plan import FieldPlan, Plan
+from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.tasks import TileOutcome
+
+__all__ = ["catalog_meta", "known_hashes", "run_record"]
+
+# Hashes of more input files than this stand only in ``run.json``; catalogues have one over all of them.
+_MOST_HASHES = 200
+
+
+def run_record(
+    config: SurveyConfig,
+    weights: Weights,
+    plan: Plan,
+    outcomes: Sequence[TileOutcome],
+    failures: Sequence[Failure],
+    measured: Mapping[str, Any],
+    crew: Crew | None,
+    started: datetime,
+) -> dict[str, Any]:
+    """Everything that ``run.json`` holds but counts and the times of the end.
+
+    Parameters
+    ----------
+    config : SurveyConfig
+        The run.
+    weights : Weights
+        Its weights.
+    plan : Plan
+        What was to be done.
+    outcomes : sequence of TileOutcome
+        What came of it, tile by tile.
+    failures : sequence of Failure
+        What could not be done.
+    measured : mapping
+        What the stars of each field say of it.
+    crew : Crew or None
+        Who did it; None where nothing was to be done.
+    started : datetime
+        When it began.
+
+    Returns
+    -------
+    dict
+        Plain values for JSON.
+    """
+    seconds: dict[str, float] = defaultdict(float)
+    for outcome in outcomes:
+        for stage, value in outcome.seconds.items():
+            seconds[stage] += value
+    tiles, flaws = _by_field(outcomes), _by_field(failures)
+    record = {
+        "format": 1,
+        "name": config.name,
+        "status": "running",
+        "started": started.isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "weights": {n: getattr(weights.card, n) for n in ("name", "version", "sha256", "metrics", "reliability")},
+        "config_sha256": config.digest(),
+        "bands": list(config.images.bands),
+        "reference": config.images.reference,
+        "workers": crew.workers if crew else 0,
+        "threads": crew.threads if crew else 0,
+        "device": config.compute.device,
+        "fields": [
+            {**_field_record(f, flaws[f.name], tiles[f.name]), "measured": measured.get(f.name)} for f in plan.fields
+        ],
+        "tiles": [_tile_record(o) for o in outcomes],
+        "failures": [asdict(f) for f in failures],
+        "seconds": dict(seconds),
+        "counts": {},
+    }
+    if config.morphology.model is not None:
+        classifier = load_classifier(config.morphology.model).card
+        record["classifier"] = {n: getattr(classifier, n) for n in ("name", "version", "sha256", "classes", "metrics")}
+    return record
+
+
+def _by_field(things: Iterable[Any]) -> defaultdict[str, list[Any]]:
+    found = defaultdict(list)
+    for thing in things:
+        found[thing.field].append(thing)
+    return found
+
+
+def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileOutcome]) -> dict[str, Any]:
+    done = [o for o in outcomes if o.status != "failed"]
+    status = "failed" if not done else "partial" if failures or len(done) < len(plan.tiles) else "done"
+    lost = {f.band for f in failures if f.band}
+    return {
+        "name": plan.name,
+        "status": status,
+        "bands": [b for b in plan.bands if b not in lost],
+        "shape": list(plan.shape) if plan.tiles else None,
+        "pixel_scale": plan.pixel_scale if math.isfinite(plan.pixel_scale) else None,
+        "inputs": {band: _input_record(path, plan) for band, path in plan.field.paths.items()},
+    }
+
+
+def _input_record(path: Path, plan: FieldPlan) -> dict[str, Any]:
+    entry: dict[str, Any] = {"path": str(path), "sha256": plan.inputs.get(path, "")}
+    try:
+        status = path.stat()
+    except OSError:  # it went away while the run was at work
+        return entry
+    return {**entry, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _tile_record(outcome: TileOutcome) -> dict[str, Any]:
+    record = asdict(outcome)
+    del record["failures"]
+    record["seconds"] = {stage: round(value, 4) for stage, value in outcome.seconds.items()}
+    return record
+
+
+def known_hashes(directory: RunDirectory) -> dict[str, tuple[int, int, str]]:
+    """Hashes of inputs from an earlier run, with what tells that a file is still the same."""
+    known = {}
+    for field_record in directory.read_json().get("fields", []):
+        for entry in field_record.get("inputs", {}).values():
+            if entry.get("sha256") and "mtime_ns" in entry:
+                known[entry["path"]] = (entry["bytes"], entry["mtime_ns"], entry["sha256"])
+    return known
+
+
+def catalog_meta(config: SurveyConfig, weights: Weights, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Provenance of a run's catalogues."""
+    hashes = [entry["sha256"][:16] for f in record["fields"] for entry in f["inputs"].values()]
+    if len(hashes) > _MOST_HASHES:
+        hashes = [hashlib.sha256(",".join(hashes).encode()).hexdigest()]
+    return provenance(
+        SURVEY=config.name, CFGHASH=config.digest(), WTSHASH=weights.card.sha256,
+        WEIGHTS=f"{weights.card.name} {weights.card.version}", NFIELDS=len(record["fields"]),
+        NFAILED=len(record["failures"]), INHASHES=",".join(hashes),
+    )  # fmt: skip
+
+
+def _versions() -> dict[str, str]:
+    entries = str(provenance()["SOFTWARE"]).split(", ")
+    versions = dict(entry.split(" ", 1) for entry in entries)
+    return {"astrogalaxy": str(provenance()["CREATOR"]).split()[-1], **versions, "system": platform.platform()}

@@ -1,0 +1,168 @@
+"""Catalogues of finished fields, which wait on the disk until all are there and become one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from astrogalaxy.catalog import SourceCatalog, count_flags
+from astrogalaxy.survey.merge import Claim, best_claims, neighbouring, rank_between
+
+__all__ = ["Shelf", "Tally"]
+
+# Fields of which positions or rows are held at a time, for their neighbours.
+_AT_HAND = 8
+# Given positions of a chunk.
+_CHUNK = 100_000
+# Rows of a sample.
+_MOST_SAMPLED = 300_000
+
+
+class Shelf:
+    """Catalogues of finished fields on the disk, for the duration of a ``with`` block.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they wait; what an interrupted run left there is removed, and in the end the folder.
+    given : bool, optional
+        Whether rows stand for given positions (``input_row``): the result then goes in their order.
+
+    Notes
+    -----
+    Memory is that of a few fields, and of a byte for each source that another field may have seen too.
+    """
+
+    def __init__(self, folder: Path, *, given: bool = False) -> None:
+        self._folder, self._given = folder, given
+        self._lengths: dict[int, int] = {}
+        self._caps: dict[int, tuple[NDArray[np.float64], float]] = {}
+        self._claim = lru_cache(_AT_HAND)(self._read_claim)
+        self._rows = lru_cache(_AT_HAND)(self._read)
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def put(self, number: int, catalog: SourceCatalog) -> None:
+        """Take a field's catalogue; fields may come in any order, their numbers tell that of the result."""
+        claim = Claim.of(catalog)
+        catalog.write(self._folder / f"{number}.fits", format="fits")
+        np.savez(self._folder / f"{number}.npz", **asdict(claim))
+        self._lengths[number], self._caps[number] = len(catalog), claim.cap
+
+    def join(self) -> tuple[int, int, Iterator[SourceCatalog]]:
+        """One row per source of all fields, in chunks.
+
+        Returns
+        -------
+        n : int
+            Rows.
+        duplicates : int
+            Rows that gave way to others.
+        chunks : iterator of SourceCatalog
+            The rows: field by field, or given positions in the order of their table. At least one chunk, if
+            there is a field.
+        """
+        total, numbers = sum(self._lengths.values()), sorted(self._lengths)
+        if self._given:
+            field, source = best_claims([self._read_claim(number) for number in numbers])
+            return len(field), total - len(field), self._gather(np.array(numbers)[field], source)
+        gone = self._given_way()
+        lost = sum(int(rows.sum()) for rows in gone.values())
+        return total - lost, lost, (self._remaining(number, gone) for number in numbers)
+
+    def _given_way(self) -> dict[int, NDArray[np.bool_]]:
+        """Rows that another field tells better, of the fields that have neighbours."""
+        gone: dict[int, NDArray[np.bool_]] = {}
+        numbers = sorted(self._caps)
+        for places in neighbouring([self._caps[number] for number in numbers]):
+            pair = [numbers[place] for place in places]
+            lost = rank_between(*(self._claim(number) for number in pair))
+            for number, rows in zip(pair, lost, strict=True):
+                gone[number] = gone.get(number, False) | rows
+        return gone
+
+    def _remaining(self, number: int, gone: dict[int, NDArray[np.bool_]]) -> SourceCatalog:
+        catalog = self._read(number)
+        return catalog[~gone[number]] if number in gone else catalog
+
+    def _gather(self, field: NDArray[np.intp], source: NDArray[np.intp]) -> Iterator[SourceCatalog]:
+        for start in range(0, max(len(field), 1), _CHUNK):
+            here, rows = field[start : start + _CHUNK], source[start : start + _CHUNK]
+            numbers = np.unique(here) if len(here) else list(self._lengths)[:1]
+            parts = SourceCatalog.stack([self._rows(int(number))[rows[here == number]] for number in numbers])
+            yield parts[np.argsort(np.argsort(here, kind="stable"), kind="stable")]
+
+    def _read(self, number: int) -> SourceCatalog:
+        catalog = SourceCatalog.read(self._folder / f"{number}.fits")
+        catalog.meta.clear()
+        return catalog
+
+    def _read_claim(self, number: int) -> Claim:
+        with np.load(self._folder / f"{number}.npz", allow_pickle=False) as stored:
+            return Claim(**stored)
+
+
+class Tally:
+    """Counts of a catalogue that goes by in chunks, and an even sample of its rows.
+
+    Parameters
+    ----------
+    n : int
+        Rows that will come.
+
+    Attributes
+    ----------
+    step : int
+        Every so many rows one is in the sample; 1 for all.
+    """
+
+    def __init__(self, n: int) -> None:
+        self.step = max(-(-n // _MOST_SAMPLED), 1)
+        self._seen = 0
+        self._classes = dict.fromkeys(("star", "galaxy", "unsure"), 0)
+        self._flags: dict[str, int] = {}
+        self._sampled: list[SourceCatalog] = []
+
+    def watch(self, chunks: Iterator[SourceCatalog]) -> Iterator[SourceCatalog]:
+        """Let chunks pass, and count them."""
+        for chunk in chunks:
+            kind = np.asarray(chunk["class"])
+            for name in self._classes:
+                self._classes[name] += int((kind == name).sum())
+            for name, number in count_flags(chunk["flags"]).items():
+                self._flags[name] = self._flags.get(name, 0) + int(number)
+            self._sampled.append(chunk[-self._seen % self.step :: self.step])
+            self._seen += len(chunk)
+            yield chunk
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """Sources, stars, galaxies, unsure, and how many sources have each flag."""
+        stars, galaxies, unsure = self._classes.values()
+        kinds = {"stars": stars, "galaxies": galaxies, "unsure": unsure}
+        return {"sources": self._seen, **kinds, "flags": dict(self._flags)}
+
+    @property
+    def sample(self) -> SourceCatalog:
+        """Rows at even steps, all of them where they are not many."""
+        self._sampled = [SourceCatalog.stack(self._sampled)]
+        return self._sampled[0]

@@ -1,0 +1,195 @@
+"""Workers and schedulers as processes of their own, which die when it suits them."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.errors import RunError
+from astrogalaxy.simulation import PROFILES, simulate_scene
+from astrogalaxy.survey import execute
+
+PATIENCE = 120.0
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two fields of four tiles each."""
+    folder = tmp_path_factory.mktemp("images")
+    for name, seed in (("north", 1), ("south", 2)):
+        scene = simulate_scene(PROFILES["sdss"], size=(256, 256), seed=seed, centre=(10.0 * seed, 5.0), artefacts=False)
+        for band, pixels in scene.images.items():
+            fits.PrimaryHDU(pixels, scene.wcs[band].to_header()).writeto(folder / f"{name}-{band}.fits")
+    return folder
+
+
+def survey_in(folder: Path, images: Path, compute: str) -> Path:
+    path = folder / "survey.yml"
+    path.write_text(
+        f'name: pair\nimages: {{path: "{images}/{{field}}-{{band}}.fits", bands: [g, r, i], zeropoint: 22.5}}\n'
+        f"tiles: {{size: 128, overlap: 64}}\ncompute: {compute}\n"
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(images: Path, tmp_path_factory: pytest.TempPathFactory) -> SourceCatalog:
+    summary = execute(survey_in(tmp_path_factory.mktemp("quiet"), images, "{workers: 1}"))
+    assert summary.tiles == {"done": 8, "kept": 0, "failed": 0}
+    assert len(summary.catalog) > 20
+    return summary.catalog
+
+
+def assert_same(catalog: SourceCatalog, expected: SourceCatalog) -> None:
+    assert catalog.colnames == expected.colnames
+    for name in expected.colnames:
+        np.testing.assert_array_equal(np.asarray(catalog[name]), np.asarray(expected[name]), err_msg=name)
+
+
+def wait_for(true: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+@contextmanager
+def process(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+    started = subprocess.Popen(
+        [sys.executable, "-m", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield started
+    finally:
+        os.killpg(started.pid, signal.SIGKILL) if started.poll() is None else None
+        started.wait()
+
+
+@contextmanager
+def cluster(workers: int) -> Iterator[tuple[str, subprocess.Popen[bytes], list[subprocess.Popen[bytes]]]]:
+    """Scheduler and workers on the loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    with ExitStack() as stack:
+        boss = stack.enter_context(
+            process("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+        )
+        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "60")
+        hands = [stack.enter_context(process("distributed.cli.dask_worker", address, *options)) for _ in range(workers)]
+        from distributed import Client
+
+        wait_for(lambda: answers(port), "the scheduler")
+        with Client(address, timeout=PATIENCE) as client:
+            client.wait_for_workers(workers, timeout=PATIENCE)
+        yield address, boss, hands
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as door:
+        return door.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_worker_of_a_cluster_is_killed(images: Path, undisturbed: SourceCatalog, tmp_path: Path) -> None:
+    with cluster(2) as (address, _, hands):
+
+        def kill(done: int, total: int, what: str) -> None:
+            if done >= 1 and hands[0].poll() is None:
+                hands[0].kill()
+
+        summary = execute(survey_in(tmp_path, images, f"{{scheduler: '{address}'}}"), progress=kill)
+    assert hands[0].returncode == -signal.SIGKILL
+    assert summary.exit_code == 0, summary.failures
+    assert summary.tiles["done"] == 8
+    assert_same(summary.catalog, undisturbed)
+
+
+def test_a_scheduler_that_vanishes_leaves_what_was_done(
+    images: Path, undisturbed: SourceCatalog, tmp_path: Path
+) -> None:
+    with cluster(1) as (address, boss, _):
+
+        def kill(done: int, total: int, what: str) -> None:
+            if done >= 2 and boss.poll() is None:
+                boss.kill()
+
+        with pytest.raises(RunError, match="the Dask scheduler is gone; finished tiles are kept"):
+            execute(survey_in(tmp_path, images, f"{{scheduler: '{address}'}}"), progress=kill)
+    summary = execute(survey_in(tmp_path, images, "{workers: 1}"))
+    assert summary.tiles["kept"] >= 2
+    assert summary.exit_code == 0
+    assert_same(summary.catalog, undisturbed)
+
+
+def test_no_scheduler_there(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astrogalaxy.survey.cluster._CONNECT_SECONDS", 1)
+    with pytest.raises(RunError, match="compute.scheduler: no Dask scheduler answers at tcp://127.0.0.1:1"):
+        execute(survey_in(tmp_path, images, "{scheduler: 'tcp://127.0.0.1:1'}"))
+
+
+def children(pid: int) -> list[int]:
+    """Processes that a process has started, and theirs."""
+    try:
+        own = [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return own + [p for child in own for p in children(child)]
+
+
+def kill_at_random(running: subprocess.Popen[bytes], chance: random.Random) -> bool:
+    """Kill the run, or one of its workers, at a moment within the first seconds; False if it had ended before."""
+    time.sleep(chance.uniform(0.5, 5.0))
+    if running.poll() is not None:
+        return False
+    workers = [p for p in children(running.pid) if b"spawn_main" in command_of(p)]
+    victim = chance.choice([running.pid, *workers])
+    try:
+        os.kill(victim, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_chaos(images: Path, undisturbed: SourceCatalog, tmp_path: Path) -> None:
+    """Workers and the run itself are killed twenty times, and each run ends with the same catalogue."""
+    chance, kills, whole = random.Random(4), 0, 0
+    path = survey_in(tmp_path, images, "{workers: 2}")
+    while kills < 20 or not whole:
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        for attempt in range(6):
+            with process("astrogalaxy", "run", str(path), "-q") as running:
+                # the last attempt is left alone
+                kills += attempt < 5 and kill_at_random(running, chance)
+                code = running.wait(PATIENCE)
+            if code == 0:
+                break
+            assert code == -signal.SIGKILL, (tmp_path / "out" / "run.log").read_text()
+        else:
+            pytest.fail("the run never came to its end")
+        whole += 1
+        assert_same(SourceCatalog.read(tmp_path / "out" / "pair.fits"), undisturbed)
+        assert {entry.name for entry in (tmp_path / "out").iterdir()} >= {"report.html", "run.json", "pair.vot"}
+        assert not list((tmp_path / "out").rglob(".*.part"))
