@@ -244,6 +244,13 @@ class MorphologySection(Section):
     min_snr: float = Field(
         20.0, gt=0, lt=1e6, description="Galaxies with a lower signal-to-noise ratio are not classified."
     )
+    min_size: float = Field(
+        1.5,
+        ge=0,
+        lt=1e3,
+        description="Least half-light radius of what the cutout classifier sees, in those of the field's stars: the "
+        "seeing leaves smaller ones no structure.",
+    )
 
 
 class MeasurementSection(Section):
@@ -751,6 +758,16 @@ def presets() -> dict[str, Path]:
 def config_rows(model: type[File] = SurveyConfig) -> list[KeyRow]:
     """Every key of a file as rows (key, type, default, description), for the documentation.
 
+    Parameters
+    ----------
+    model : type
+        `SurveyConfig`, `RecipeConfig` or `ClassifierRecipe`.
+
+    Returns
+    -------
+    list of KeyRow
+        In the order of the file; keys of sections have dots.
+
     Examples
     --------
     >>> [row for row in config_rows() if row.key == "compute.device"]  # doctest: +ELLIPSIS
@@ -768,6 +785,11 @@ def commented_yaml(preset: str | None = None, *, model: type[File] = SurveyConfi
         One of `presets`: its values and its own comments; otherwise defaults and examples.
     model : type, optional
         `SurveyConfig`, or `RecipeConfig` (which has no presets).
+
+    Returns
+    -------
+    str
+        YAML that `SurveyConfig.read` and its like take.
 
     Raises
     ------

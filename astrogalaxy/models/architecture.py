@@ -50,6 +50,15 @@ class Architecture:
         Whether one more channel holds the seeing.
     one_cell : bool
         Whether one cell alone answers for each source; else several do, as in YOLOX.
+    name : str
+        Family of the network.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models import Architecture
+    >>> shape = Architecture("nano", seeing=True)
+    >>> shape.channels, shape.stride
+    (4, 16)
     """
 
     size: str = "nano"

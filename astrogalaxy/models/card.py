@@ -33,6 +33,12 @@ class Calibration(_Strict):
     spread * w * log(max(s, 1)) + offset``, where ``s`` is the signal to noise of the source, ``e`` the logarithm of its
     half-light radius over that of the field's stars, and ``w`` what its spread says
     (`~astrogalaxy.measurement.spread.spread_evidence`); the last two only of what has been measured.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models import Calibration
+    >>> Calibration(slope=2.0, offset=-2.0).probability([0.0, 1.0, 2.0], [10.0, 10.0, 10.0]).round(2).tolist()
+    [0.12, 0.5, 0.88]
     """
 
     slope: float = Field(1.0, gt=0)
@@ -52,7 +58,15 @@ class Calibration(_Strict):
 
 
 class Card(_Strict):
-    """What every weight file says of itself, whatever its network does."""
+    """What every weight file says of itself, whatever its network does.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models import open_weights
+    >>> card = open_weights("default").card
+    >>> card.task, card.licence, dict(card.rows())["name"]
+    ('detection', 'BSD-3-Clause', 'astroyolo-nano')
+    """
 
     #: Fields that tell of the weights; all others decide what is computed with them.
     words: ClassVar[frozenset[str]] = frozenset(
@@ -96,9 +110,7 @@ class Card(_Strict):
 
     def settings(self) -> str:
         """The fields that decide what is computed with the weights, as JSON; fields at their defaults are left out."""
-        return json.dumps(
-            self.model_dump(mode="json", exclude=set(self.words), exclude_defaults=True), sort_keys=True
-        )
+        return json.dumps(self.model_dump(mode="json", exclude=set(self.words), exclude_defaults=True), sort_keys=True)
 
     def rows(self) -> list[tuple[str, Any]]:
         """Name and value of every field, for printing."""
@@ -109,6 +121,13 @@ class WeightCard(Card):
     """Metadata of a detector's weight file; the file's own header holds it as JSON.
 
     The descriptions of the fields are those of the documentation.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models import load_weights
+    >>> card = load_weights("default").card
+    >>> card.levels, sorted(card.calibration)[0], 0 < card.threshold < 1
+    ((4, 8, 16), 'disk', True)
     """
 
     words: ClassVar[frozenset[str]] = Card.words | {"bands"}

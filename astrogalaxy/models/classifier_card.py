@@ -15,6 +15,13 @@ class ClassifierCard(Card):
     """Metadata of a classifier's weight file; the file's own header holds it as JSON.
 
     The descriptions of the fields are those of the documentation.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models import load_classifier
+    >>> card = load_classifier("galaxyzoo-fine").card
+    >>> len(card.classes), card.classes[0]
+    (7, 'smooth-round')
     """
 
     words: ClassVar[frozenset[str]] = Card.words | {"parameters", "start", "seed", "epochs", "seconds"}

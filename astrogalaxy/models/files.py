@@ -46,6 +46,13 @@ class Weights(Generic[CardT]):
         The file.
     card : WeightCard or ClassifierCard
         Its metadata.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models import load_weights
+    >>> weights = load_weights("default")
+    >>> weights.path.name, len(weights.tensors) > 100
+    ('astroyolo-nano.safetensors', True)
     """
 
     path: Path
@@ -98,7 +105,19 @@ class Weights(Generic[CardT]):
 
 
 def bundled() -> dict[str, Path]:
-    """Weights that come with astrogalaxy, by name."""
+    """Weights that come with astrogalaxy.
+
+    Returns
+    -------
+    dict of str to pathlib.Path
+        Files by name.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models import bundled
+    >>> bundled()["astroyolo-nano"].name
+    'astroyolo-nano.safetensors'
+    """
     return {path.stem: path for path in sorted(_BUNDLED.glob("*.safetensors"))}
 
 
@@ -109,6 +128,11 @@ def load_weights(name: str | Path = "default") -> Weights:
     ----------
     name : str or path
         ``default``, the name of bundled weights, or the path of a ``.safetensors`` file.
+
+    Returns
+    -------
+    Weights
+        With the card; tensors are read and checked when they are asked for.
 
     Raises
     ------
@@ -132,22 +156,77 @@ def load_classifier(name: str | Path) -> Weights[ClassifierCard]:
     name : str or path
         The name of bundled weights, or the path of a ``.safetensors`` file.
 
+    Returns
+    -------
+    Weights
+        With the card; tensors are read and checked when they are asked for.
+
     Raises
     ------
     WeightsError
         If there are no such weights, they are of a detector, or the file has no valid card.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models import load_classifier
+    >>> load_classifier("galaxyzoo-fine").card.task
+    'morphology'
     """
     return _load(name, ClassifierCard)
 
 
 def open_weights(name: str | Path = "default") -> Weights[Card]:
-    """Open weights by name or path, whatever their network does; see `load_weights`."""
+    """Open weights by name or path, whatever their network does.
+
+    Parameters
+    ----------
+    name : str or path
+        See `load_weights`.
+
+    Returns
+    -------
+    Weights
+        With the card; tensors are read and checked when they are asked for.
+
+    Raises
+    ------
+    WeightsError
+        If there are no such weights, or the file has no valid card.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models import open_weights
+    >>> open_weights("galaxyzoo-fine").card.task
+    'morphology'
+    """
     path = _find(name)
     return Weights(path, card_of(path))
 
 
 def card_of(path: Path) -> Card:
-    """Card of a weight file, whatever its network does."""
+    """Card of a weight file, whatever its network does.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; of its tensors nothing is read.
+
+    Returns
+    -------
+    WeightCard or ClassifierCard
+        As the file's own header has it.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, or has no valid card.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models import bundled, card_of
+    >>> card_of(bundled()["galaxyzoo-fine"]).task
+    'morphology'
+    """
     text = _card_text(path)
     kind: type[Card] = ClassifierCard if _task(text) == "morphology" else WeightCard
     return kind.from_json(text, source=str(path))
@@ -197,7 +276,38 @@ def _card_text(path: Path) -> str:
 
 
 def save_weights(path: str | Path, card: CardT, tensors: Tensors, graph: bytes) -> Weights[CardT]:
-    """Write a weight file atomically; the card's hash is set from all it holds; an empty graph is left out."""
+    """Write a weight file: whole, or not at all.
+
+    Parameters
+    ----------
+    path : path-like
+        The ``.safetensors`` file; an existing one is replaced.
+    card : WeightCard or ClassifierCard
+        Its hash is set from all that the file holds.
+    tensors : mapping of str to ndarray
+        The network's.
+    graph : bytes
+        Its ONNX graph without weights; an empty one is left out.
+
+    Returns
+    -------
+    Weights
+        The file as it is now.
+
+    Raises
+    ------
+    RunError
+        If the folder or the disk does not take the file.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models import load_weights, save_weights
+    >>> weights = load_weights("default")
+    >>> card = weights.card.model_copy(update={"name": "mine"})
+    >>> saved = save_weights("mine.safetensors", card, weights.tensors, weights.graph)
+    >>> load_weights("mine.safetensors").card.name, saved.card.sha256 == weights.card.sha256
+    ('mine', True)
+    """
     from safetensors.numpy import save
 
     path = Path(path)
@@ -235,6 +345,16 @@ def folded(tensors: Tensors) -> dict[str, NDArray[np.float32]]:
     dict
         ``<block>.conv.weight`` and ``<block>.conv.bias``, and what has no normalisation
         unchanged: the initialisers of the graph.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.models import folded
+    >>> block = {"stem.conv.weight": np.ones((2, 3, 1, 1), np.float32)}
+    >>> for name in ("weight", "bias", "running_mean", "running_var"):
+    ...     block[f"stem.bn.{name}"] = np.ones(2, np.float32)
+    >>> sorted(folded(block))
+    ['stem.conv.bias', 'stem.conv.weight']
     """
     result: dict[str, NDArray[np.float32]] = {}
     for name, value in tensors.items():

@@ -17,6 +17,11 @@ def without_weights(model: Any, names: Collection[str]) -> bytes:
         Changed in place; what describes its making is taken out, too.
     names : collection of str
         Initialisers that are handed over.
+
+    Returns
+    -------
+    bytes
+        The model.
     """
     from onnx import TensorProto
 

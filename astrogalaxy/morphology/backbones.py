@@ -42,6 +42,8 @@ class PlainCnn(nn.Module):
         Units of the dense layers.
     norm : bool
         Batch normalisation after each of them.
+    dropout : float
+        After each of them.
     """
 
     def __init__(
@@ -87,6 +89,11 @@ def vgg11_32(*, channels: int = 32, dense: int = 4096, spread: float = 0.1, drop
         Standard deviation of the first weights.
     dropout : float
         After each dense layer, as in VGG.
+
+    Returns
+    -------
+    PlainCnn
+        Feature layers without a head.
     """
     layers: list[nn.Module] = []
     before = 3
@@ -120,6 +127,11 @@ def average_pool_cnn(*, channels: int = 32, shrink: int = 2, blocks: int = 5, de
         Convolutions.
     dense : int
         Units of the dense layer.
+
+    Returns
+    -------
+    PlainCnn
+        Feature layers without a head.
     """
     layers: list[nn.Module] = [nn.AvgPool2d(shrink)]
     before = 3
@@ -139,6 +151,11 @@ def efficientnetv2_s(*, fused_share: float | None = None, **options: Any) -> nn.
         Share of the blocks, from the first on, that are fused; default those that are so as published (a quarter).
     **options : dict
         Passed on to timm.
+
+    Returns
+    -------
+    torch.nn.Module
+        Feature layers without a head.
     """
     import timm
     from timm.models._efficientnet_builder import decode_arch_def

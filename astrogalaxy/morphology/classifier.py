@@ -40,6 +40,16 @@ class Classifier:
     ------
     WeightsError
         If the file has no graph and is to run on the CPU, or a GPU is asked for and there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.models import load_classifier
+    >>> from astrogalaxy.morphology import Classifier
+    >>> classifier = Classifier(load_classifier("galaxyzoo-fine"))
+    >>> side = classifier.card.side
+    >>> classifier(np.zeros((2, side, side, 3), np.uint8)).sum(axis=1).round(3).tolist()
+    [1.0, 1.0]
     """
 
     def __init__(self, weights: Weights[ClassifierCard], *, device: Device = "auto", threads: int = 0) -> None:
@@ -91,7 +101,33 @@ def probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDA
 
 @lru_cache(maxsize=2)
 def open_classifier(name: str | Path, device: Device = "auto", threads: int = 0) -> Classifier:
-    """Open a classifier by name or path, once per process for each set of arguments."""
+    """Open a classifier by name or path, once per process for each set of arguments.
+
+    Parameters
+    ----------
+    name : str or path
+        See `~astrogalaxy.models.load_classifier`.
+    device : {'auto', 'cpu', 'cuda'}
+        See `Classifier`.
+    threads : int
+        CPU threads; 0 for all.
+
+    Returns
+    -------
+    Classifier
+        The same one for the same arguments.
+
+    Raises
+    ------
+    WeightsError
+        If there are no such weights, or they cannot be run there.
+
+    Examples
+    --------
+    >>> from astrogalaxy.morphology import open_classifier
+    >>> open_classifier("galaxyzoo-fine").classes[:2]
+    ('smooth-round', 'smooth-in-between')
+    """
     return Classifier(load_classifier(name), device=device, threads=threads)
 
 
@@ -101,7 +137,11 @@ def _on_cpu(weights: Weights[ClassifierCard], threads: int) -> Forward:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    tensors = {name: np.ascontiguousarray(value) for name, value in weights.tensors.items()}
+    # half precision is how they are kept, not how they are used
+    tensors = {
+        name: np.ascontiguousarray(value, dtype=np.float32 if value.dtype == np.float16 else None)
+        for name, value in weights.tensors.items()
+    }
     # the session takes the weights' memory without a copy: they must outlive it
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in tensors.values()]
     options.add_external_initializers(list(tensors), values)
@@ -114,6 +154,7 @@ def _on_cpu(weights: Weights[ClassifierCard], threads: int) -> Forward:
         raise WeightsError(msg) from error
 
     def forward(batch: Floats, _keep: list[object] = [tensors, values]) -> Floats:  # noqa: B006
+        """Run the session; it needs its tensors kept."""
         return np.asarray(session.run(None, {"image": batch})[0])
 
     return forward
@@ -130,6 +171,7 @@ def _on_gpu(weights: Weights[ClassifierCard]) -> Forward:
     network = network_of(weights).to("cuda")
 
     def forward(batch: Floats) -> Floats:
+        """Run the network on the GPU."""
         with torch.inference_mode():
             return np.asarray(network(torch.from_numpy(batch).to("cuda")).float().cpu().numpy())
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAPS", "Map", "attention_map", "explain", "figure_of", "grad_cam", "saliency"]
 
+#: What a network looks at, told in one way.
 Map = Literal["saliency", "gradcam", "attention"]
 #: The maps that `explain` makes.
 MAPS: tuple[Map, ...] = ("saliency", "gradcam", "attention")
@@ -58,6 +59,17 @@ def explain(
     ------
     WeightsError
         If there is no such map, or the network has none of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.morphology.explain import explain
+    >>> from astrogalaxy.morphology.network import NetworkSpec, build
+    >>> network = build(NetworkSpec("average-pool-cnn", classes=2, side=32))
+    >>> picture = np.random.default_rng(1).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    >>> maps = explain(network, picture, normalise="unit", maps=["saliency", "attention"])
+    >>> [(name, values.shape) for name, values in maps.items()]  # this network has no attention
+    [('saliency', (32, 32))]
     """
     unknown = [name for name in maps if name not in MAPS]
     if unknown:
@@ -93,6 +105,20 @@ def saliency(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
         ``(1, 3, side, side)`` network input.
     target : int
         Class.
+
+    Returns
+    -------
+    ndarray
+        ``(side, side)`` float32 from 0 to 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from astrogalaxy.morphology.explain import saliency
+    >>> from astrogalaxy.morphology.network import NetworkSpec, build
+    >>> network = build(NetworkSpec("average-pool-cnn", classes=2, side=32)).eval()
+    >>> saliency(network, torch.rand(1, 3, 32, 32), target=1).shape
+    (32, 32)
     """
     from captum.attr import Saliency
 
@@ -101,7 +127,31 @@ def saliency(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
 
 
 def grad_cam(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
-    """Where the last feature layer speaks for the class (Selvaraju et al. 2017); see `saliency` for the parameters."""
+    """Where the last feature layer speaks for the class (Selvaraju et al. 2017).
+
+    Parameters
+    ----------
+    network : GalaxyNetwork
+        In inference.
+    x : Tensor
+        ``(1, 3, side, side)`` network input.
+    target : int
+        Class.
+
+    Returns
+    -------
+    ndarray
+        ``(side, side)`` float32 from 0 to 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from astrogalaxy.morphology.explain import grad_cam
+    >>> from astrogalaxy.morphology.network import NetworkSpec, build
+    >>> network = build(NetworkSpec("average-pool-cnn", classes=2, side=32)).eval()
+    >>> grad_cam(network, torch.rand(1, 3, 32, 32), target=1).shape
+    (32, 32)
+    """
     from captum.attr import LayerGradCam
 
     layer = _last_layer(network, x)
@@ -116,10 +166,31 @@ def grad_cam(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
 def attention_map(network: GalaxyNetwork, x: Tensor) -> Floats:
     """Where the class token of a transformer's last block looks, the mean over its heads.
 
+    Parameters
+    ----------
+    network : GalaxyNetwork
+        In inference.
+    x : Tensor
+        ``(1, 3, side, side)`` network input.
+
+    Returns
+    -------
+    ndarray
+        ``(side, side)`` float32 from 0 to 1.
+
     Raises
     ------
     WeightsError
         If the network has no class token.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from astrogalaxy.morphology.explain import attention_map
+    >>> from astrogalaxy.morphology.network import NetworkSpec, build
+    >>> network = build(NetworkSpec("vit-tiny", classes=2, side=32)).eval()
+    >>> attention_map(network, torch.zeros(1, 3, 32, 32)).shape
+    (32, 32)
     """
     if not _has_class_token(network):
         msg = f"{network.spec.architecture} has no class token, and so no attention map"
@@ -155,6 +226,19 @@ def figure_of(picture: Picture, maps: dict[str, Floats], *, title: str = "") -> 
         See `explain`.
     title : str
         Above the picture.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        With the picture first, and a part for each map.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.morphology.explain import figure_of
+    >>> picture, saliency = np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.float32)
+    >>> len(figure_of(picture, {"saliency": saliency}, title="a galaxy").axes)
+    2
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -224,6 +308,7 @@ def _cam_of_tokens(network: GalaxyNetwork, x: Tensor, target: int, layer: nn.Mod
     kept: list[Tensor] = []
 
     def hook(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Keep the tokens, and the gradient that they will have."""
         inputs[0].retain_grad()
         kept.append(inputs[0])
 

@@ -42,11 +42,13 @@ def network_of(weights: Weights[ClassifierCard]) -> GalaxyNetwork:
         raise WeightsError(msg) from error
 
 
-def network_tensors(network: GalaxyNetwork) -> dict[str, NDArray[np.generic]]:
-    """State of the network as arrays, without the counters of training."""
+def network_tensors(network: GalaxyNetwork, *, half: bool = False) -> dict[str, NDArray[np.generic]]:
+    """State of the network as arrays, without the counters of training; the weights of layers in half precision."""
+    state = {name: value.detach().cpu() for name, value in network.state_dict().items()}
     return {
-        name: value.detach().cpu().contiguous().numpy()
-        for name, value in network.state_dict().items()
+        # statistics of batches, of one dimension, may be out of the range of half precision
+        name: (value.half() if half and value.ndim > 1 else value).contiguous().numpy()
+        for name, value in state.items()
         if not name.endswith("num_batches_tracked")
     }
 

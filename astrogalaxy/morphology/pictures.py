@@ -102,6 +102,11 @@ def resized(picture: Picture, side: int, *, centre: float = 1.0) -> Picture:
         Pixels wanted.
     centre : float
         Side of the middle, in shorter sides of the picture.
+
+    Returns
+    -------
+    ndarray
+        ``(side, side, 3)`` uint8.
     """
     from PIL import Image as Pillow
 
@@ -119,6 +124,11 @@ def brought(normalise: str) -> tuple[Floats, Floats]:
     ----------
     normalise : {'symmetric', 'imagenet', 'unit'}
         From -1 to 1; by ImageNet's mean and deviation; from 0 to 1.
+
+    Returns
+    -------
+    gain, offset : ndarray
+        ``(3,)`` float32 each.
 
     Examples
     --------

@@ -27,6 +27,13 @@ class Architecture:
         Whether the side of the image is part of the network (positions of its patches).
     paper : str
         What the paper that it is of calls it.
+
+    Examples
+    --------
+    >>> from astrogalaxy.morphology.registry import architecture
+    >>> made = architecture("vit-small")
+    >>> made.timm, made.fixed
+    ('vit_small_patch16_224', True)
     """
 
     timm: str = ""
@@ -73,6 +80,11 @@ def architecture(name: str) -> Architecture:
     ----------
     name : str
         A key of `ARCHITECTURES`, or ``timm:`` and the name of any model of timm.
+
+    Returns
+    -------
+    Architecture
+        How it is made.
 
     Raises
     ------

@@ -29,6 +29,11 @@ def frozen_parts(network: GalaxyNetwork, tuning: Tuning, *, frozen: float = 0.5)
         keeps the whole backbone, except dense layers after its map (VGG's).
     frozen : float
         That share.
+
+    Returns
+    -------
+    list of torch.nn.Module
+        Empty where all learn.
     """
     if tuning == "all":
         return []
@@ -71,6 +76,11 @@ def with_lora(backbone: nn.Module, rank: int) -> nn.Module:
         Changed in place.
     rank : int
         Of the matrices.
+
+    Returns
+    -------
+    torch.nn.Module
+        The same network with the matrices in it.
     """
     from peft import LoraConfig, inject_adapter_in_model
 

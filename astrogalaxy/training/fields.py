@@ -49,6 +49,11 @@ def read_labels(
     region : Section, optional
         Part of the image; labels off it are left out, too.
 
+    Returns
+    -------
+    Table
+        Those that lie on the image and in the region.
+
     Raises
     ------
     ConfigError
@@ -87,6 +92,8 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
         See `read_labels`.
     region : Section, optional
         Part of the field that the labels cover; default their bounding box.
+    name : str
+        Name of the example.
 
     Returns
     -------

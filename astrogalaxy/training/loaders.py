@@ -67,6 +67,11 @@ class TrainingData:
             Processes that prepare batches.
         validation : bool
             Of what is not trained on; where there is nothing, of all there is.
+
+        Returns
+        -------
+        torch.utils.data.DataLoader
+            It never ends.
         """
         wanted = {name for phase in schedule.phases for name in phase.sets}
         streams = {name: self._stream(name, seed, validation=validation) for name in sorted(wanted)}

@@ -89,6 +89,7 @@ def _taking_over(
     taken: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []
 
     def take(block: BaseConv, inputs: tuple[Tensor]) -> None:
+        """Give a convolution the next published kernel, before it is applied."""
         number = len(taken)
         if number >= len(published):
             return

@@ -71,6 +71,15 @@ class Trained:
         Checkpoints, logs and the frozen recipe.
     metrics : dict
         Measured on the validation scenes.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.models import load_weights
+    >>> from astrogalaxy.training.train import Trained
+    >>> trained = Trained(load_weights("default"), Path("runs/mine"), {"f1": 0.9})
+    >>> trained.weights.card.name
+    'astroyolo-nano'
     """
 
     weights: Weights
@@ -115,6 +124,15 @@ def train(
         If data that the recipe names are missing, or the checkpoint is of another network.
     RunError
         If the checkpoint cannot be read.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import RecipeConfig
+    >>> from astrogalaxy.training.train import train
+    >>> recipe = RecipeConfig.from_dict({"name": "mine", "data": {"simulation": {"scenes": 1000}}})
+    >>> trained = train(recipe)  # doctest: +SKIP
+    >>> trained.weights.path.name  # doctest: +SKIP
+    'mine.safetensors'
     """
     keep_freed_memory()
     folder = Path(recipe.output.directory) / recipe.name
@@ -319,6 +337,26 @@ def finish(recipe: RecipeConfig, network: AstroYolo, data: TrainingData, folder:
     Returns
     -------
     Trained
+        With ``<name>.safetensors`` in the folder.
+
+    Raises
+    ------
+    RunError
+        If the folder or the disk does not take the file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.config import RecipeConfig
+    >>> from astrogalaxy.detection.network import AstroYolo
+    >>> from astrogalaxy.models import Architecture
+    >>> from astrogalaxy.training.loaders import TrainingData
+    >>> from astrogalaxy.training.prepare import prepare
+    >>> from astrogalaxy.training.train import finish
+    >>> scenes = {"scenes": 1, "validation": 1, "size": 64, "surveys": {"hsc": 1.0}}
+    >>> recipe = RecipeConfig.from_dict({"name": "mine", "data": {"simulation": scenes}})
+    >>> data = TrainingData(recipe, prepare(recipe, Path("examples"), workers=0), Path("examples"))
+    >>> trained = finish(recipe, AstroYolo(Architecture()), data, Path())  # doctest: +SKIP
     """
     network = network.eval().cpu()
     draft = draft_card(recipe, command)
@@ -348,6 +386,7 @@ def recalibrate(weights: Weights, recipe: RecipeConfig, output: Path) -> Trained
     Returns
     -------
     Trained
+        With the new weight file.
 
     Raises
     ------
@@ -356,10 +395,15 @@ def recalibrate(weights: Weights, recipe: RecipeConfig, output: Path) -> Trained
 
     Examples
     --------
+    >>> from pathlib import Path
     >>> from astrogalaxy.config import RecipeConfig
     >>> from astrogalaxy.models import load_weights
-    >>> recipe = RecipeConfig.read("recipe.yml")  # doctest: +SKIP
-    >>> recalibrate(load_weights("default"), recipe, Path("new.safetensors"))  # doctest: +SKIP
+    >>> from astrogalaxy.training.train import recalibrate
+    >>> scenes = {"scenes": 1, "validation": 1, "size": 64, "surveys": {"hsc": 1.0}}
+    >>> recipe = RecipeConfig.from_dict({"name": "mine", "data": {"simulation": scenes}})
+    >>> trained = recalibrate(load_weights("default"), recipe, Path("new.safetensors"))
+    >>> trained.weights.path.name, 0 < trained.weights.card.threshold < 1
+    ('new.safetensors', True)
     """
     folder = Path(recipe.output.directory) / recipe.name / "examples"
     plan = prepare(recipe, folder, workers=0, kinds={"val", "held"})

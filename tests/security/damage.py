@@ -13,7 +13,7 @@ Damage = Callable[[bytes], bytes]
 
 #: The same examples in every run, and few of them: these tests are run with all others.
 fuzz = settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

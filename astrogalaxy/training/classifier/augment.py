@@ -34,6 +34,7 @@ def augment(images: Tensor, settings: AugmentationSection, generator: torch.Gene
     n = len(images)
 
     def draw(reach: float) -> Tensor:
+        """Random numbers between minus and plus the reach, one for each image."""
         return reach * (2 * torch.rand(n, generator=generator) - 1)
 
     if settings.rotation or settings.flip or settings.zoom or settings.shear or settings.shift:

@@ -36,6 +36,7 @@ class _Projection(nn.Module):
         self.prototypes = nn.Linear(_WIDTH, prototypes, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map features to prototypes."""
         return self.prototypes(F.normalize(self.layers(x), dim=1))  # type: ignore[no-any-return]
 
 
@@ -50,6 +51,11 @@ def dino_loss(student: Tensor, teacher: Tensor, centre: Tensor) -> Tensor:
         ``(large views, n, prototypes)``.
     centre : Tensor
         ``(prototypes,)`` running mean of the teacher's outputs: without it all images become one.
+
+    Returns
+    -------
+    Tensor
+        One number.
     """
     target = F.softmax((teacher - centre) / _TEACHER, dim=-1)
     said = F.log_softmax(student / _STUDENT, dim=-1)

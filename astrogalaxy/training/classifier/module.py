@@ -31,6 +31,11 @@ def class_loss(logits: Tensor, shares: Tensor, *, smoothing: float = 0.0, weight
         Share that is spread evenly over all classes.
     weights : Tensor, optional
         ``(n_classes,)`` how much an image of each class counts; 1 on average.
+
+    Returns
+    -------
+    Tensor
+        One number.
     """
     target = (1 - smoothing) * shares + smoothing / shares.shape[1]
     loss = -(target * F.log_softmax(logits, dim=1)).sum(1)
@@ -49,6 +54,11 @@ def distillation_loss(student: Tensor, teacher: Tensor, *, temperature: float) -
         Logits ``(n, n_classes)``.
     temperature : float
         By which both are divided.
+
+    Returns
+    -------
+    Tensor
+        One number.
     """
     said = F.log_softmax(student / temperature, dim=1)
     taught = F.log_softmax(teacher / temperature, dim=1)

@@ -119,6 +119,11 @@ def open_bank(recipe: ClassifierRecipe, *, progress: Callable[[int, int], None] 
     progress : callable, optional
         Called with (done, all).
 
+    Returns
+    -------
+    PictureBank
+        With the parts of the recipe.
+
     Raises
     ------
     ConfigError

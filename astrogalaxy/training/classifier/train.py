@@ -27,7 +27,7 @@ from astrogalaxy.files import atomic_path
 from astrogalaxy.models import ClassifierCard, Weights, load_classifier, save_weights
 from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_graph, network_of, network_tensors
-from astrogalaxy.morphology.network import ClusterHead, GalaxyNetwork, NetworkSpec
+from astrogalaxy.morphology.network import ClusterHead, GalaxyNetwork, NetworkSpec, build
 from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, network_input, views
 from astrogalaxy.morphology.pretrained import start_from
 from astrogalaxy.morphology.tuning import tune
@@ -58,6 +58,15 @@ class TrainedClassifier:
         Checkpoints, logs and the frozen recipe.
     metrics : dict
         Measured on the validation part.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.models import load_classifier
+    >>> from astrogalaxy.training.classifier.train import TrainedClassifier
+    >>> trained = TrainedClassifier(load_classifier("galaxyzoo-fine"), Path("runs/mine"), {"accuracy": 0.83})
+    >>> len(trained.weights.card.classes)
+    7
     """
 
     weights: Weights[ClassifierCard]
@@ -102,6 +111,25 @@ def train_classifier(
         If data or weights that the recipe names are missing, or the checkpoint is of another network.
     RunError
         If the checkpoint cannot be read, or the teacher is not trained.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from PIL import Image as Picture
+    >>> from astrogalaxy.config import ClassifierRecipe
+    >>> from astrogalaxy.training.classifier.train import train_classifier
+    >>> for colour in ("red", "blue"):
+    ...     Path("galaxies", colour).mkdir(parents=True)
+    ...     for number in range(8):
+    ...         Picture.new("RGB", (32, 32), colour).save(f"galaxies/{colour}/{colour}{number}.png")
+    >>> recipe = ClassifierRecipe.from_dict({
+    ...     "name": "mine", "task": "morphology", "model": {"architecture": "average-pool-cnn"},
+    ...     "data": [{"format": "folders", "path": "galaxies"}], "input": {"side": 32},
+    ...     "training": {"epochs": 1, "batch": 8, "workers": 0},
+    ... })
+    >>> trained = train_classifier(recipe)
+    >>> trained.weights.card.classes, trained.weights.path.name
+    (('blue', 'red'), 'mine.safetensors')
     """
     keep_freed_memory()
     bank = open_bank(recipe, progress=progress)
@@ -302,6 +330,7 @@ def _cluster(
         epochs = settings.dino.epochs
 
         def batches(epoch: int) -> Iterator[Tensor]:
+            """Pictures of one epoch in random order."""
             order = np.random.default_rng([seed, epoch]).permutation(rows)
             for begin in range(0, len(order), settings.batch):
                 some = np.sort(order[begin : begin + settings.batch])
@@ -356,6 +385,15 @@ def logits_of(
     -------
     ndarray
         ``(copies, n, n_classes)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.morphology.network import NetworkSpec, build
+    >>> from astrogalaxy.training.classifier.train import logits_of
+    >>> network = build(NetworkSpec("average-pool-cnn", classes=2, side=32))
+    >>> logits_of(network, np.zeros((3, 32, 32, 3), np.uint8), "unit").shape
+    (1, 3, 2)
     """
     network = network.eval()
     device = next(network.parameters()).device
@@ -370,15 +408,15 @@ def logits_of(
     return np.stack(result)
 
 
-def fit_temperature(logits: NDArray[np.floating], shares: NDArray[np.floating]) -> float:
+def fit_temperature(logits: NDArray[np.floating], answers: NDArray[np.floating]) -> float:
     """Temperature by which logits are divided so that probabilities are calibrated (Guo et al. 2017).
 
     Parameters
     ----------
     logits : ndarray
         ``(copies, n, n_classes)``; probabilities are the mean over the copies.
-    shares : ndarray
-        ``(n, n_classes)`` the answers.
+    answers : ndarray
+        ``(n, n_classes)`` 1 for the right class, or shares.
 
     Returns
     -------
@@ -388,14 +426,15 @@ def fit_temperature(logits: NDArray[np.floating], shares: NDArray[np.floating]) 
     Examples
     --------
     >>> logits = np.array([[[4.0, 0.0]] * 4])
-    >>> shares = np.array([[1.0, 0.0]] * 3 + [[0.0, 1.0]])
-    >>> round(4 / fit_temperature(logits, shares), 2)  # the odds are 3 to 1
+    >>> answers = np.array([[1.0, 0.0]] * 3 + [[0.0, 1.0]])
+    >>> round(4 / fit_temperature(logits, answers), 2)  # the odds are 3 to 1
     1.1
     """
 
     def loss(exponent: float) -> float:
+        """Cross entropy of the answers at a temperature."""
         p = probabilities(logits, float(np.exp(exponent))).mean(axis=0)
-        return float(-(shares * np.log(np.maximum(p, 1e-12))).sum(axis=1).mean())
+        return float(-(answers * np.log(np.maximum(p, 1e-12))).sum(axis=1).mean())
 
     best = minimize_scalar(loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
     return float(np.exp(best.x))
@@ -414,18 +453,27 @@ def finish(
     seconds: float = 0.0,
 ) -> TrainedClassifier:
     """Calibrate a trained network on the validation part and write its weight file; see `train_classifier`."""
-    from astrogalaxy.evaluation.calibration import expected_calibration_error, reliability
+    from astrogalaxy.evaluation.calibration import reliability
 
-    network = network.cpu().eval()
-    rows = bank.rows("val")
+    # what is calibrated is what the file will hold
+    tensors = network_tensors(network, half=recipe.output.half)
+    network = build(network.spec, tensors)
     copies = recipe.evaluation.views
-    logits = logits_of(network, np.array(bank.pictures[rows]), recipe.input.normalise, copies=copies)
-    shares = bank.shares[rows].astype(float)
-    temperature = fit_temperature(logits, shares)
-    p = probabilities(logits, temperature).mean(axis=0)
-    sure, right = p.max(axis=1), (p.argmax(1) == shares.argmax(1)).astype(float)
-    metrics = {"val_accuracy": right.mean(), "val_ece": expected_calibration_error(sure, right)}
-    section = choose_data(recipe)
+    logits = {
+        part: logits_of(network, np.array(bank.pictures[bank.rows(part)]), recipe.input.normalise, copies=copies)
+        for part in ("val", "test")
+        if len(bank.rows(part))
+    }
+    # shares of votes may be learned, but a probability is that of the class that most would name
+    answers = np.eye(len(bank.classes))[bank.shares[bank.rows("val")].argmax(1)]
+    temperature = fit_temperature(logits["val"], answers)
+    section, metrics = choose_data(recipe), {}
+    command = command or f"astrogalaxy train {recipe.name}.yml"
+    for part, values in logits.items():
+        p, shares = probabilities(values, temperature).mean(axis=0), bank.shares[bank.rows(part)]
+        metrics |= _metrics(part, p, shares, section.clear)
+    p = probabilities(logits["val"], temperature).mean(axis=0)
+    sure, right = p.max(axis=1), (p.argmax(1) == answers.argmax(1)).astype(float)
     card = ClassifierCard(
         task="morphology",
         name=recipe.name,
@@ -450,14 +498,27 @@ def finish(
         seconds=round(seconds, 1),
         data=(bank.source,),
         licence="BSD-3-Clause",
-        command=command or f"astrogalaxy train {recipe.name}.yml",
-        metrics={name: round(float(value), 4) for name, value in metrics.items()},
-        metrics_command=f"astrogalaxy train {recipe.name}.yml (validation part)",
+        command=command,
+        metrics=metrics,
+        metrics_command=command,
         reliability={"class": tuple((round(s, 4), round(t, 4), n) for s, t, n in reliability(sure, right))},
         sha256="",
     )
     graph = network_graph(network) if recipe.output.graph else b""
     path = folder / f"{recipe.name}.safetensors"
-    weights = save_weights(path, card, network_tensors(network), graph)
+    weights = save_weights(path, card, tensors, graph)
     logger.info("wrote %s", path)
     return TrainedClassifier(weights, folder, dict(card.metrics))
+
+
+def _metrics(part: str, p: NDArray[np.floating], shares: NDArray[np.floating], clear: float) -> dict[str, float]:
+    """How often the most probable class is the one most named, and how well it knows; of all, and of clear votes."""
+    from astrogalaxy.evaluation.calibration import expected_calibration_error
+
+    sure, right = p.max(axis=1), (p.argmax(1) == shares.argmax(1)).astype(float)
+    result = {}
+    for name, chosen in (("", np.ones(len(p), dtype=bool)), ("_clear", shares.max(axis=1) > clear)):
+        if chosen.any():
+            result[f"{part}_accuracy{name}"] = right[chosen].mean()
+            result[f"{part}_ece{name}"] = expected_calibration_error(sure[chosen], right[chosen])
+    return {name: round(float(value), 4) for name, value in result.items()}
