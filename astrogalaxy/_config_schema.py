@@ -94,6 +94,11 @@ def read_yaml_model(path: str | Path, cls: type[M]) -> M:
     cls : type
         The pydantic model, its sections subclasses of `Section`.
 
+    Returns
+    -------
+    model
+        With absolute paths.
+
     Raises
     ------
     ConfigError
@@ -390,6 +395,11 @@ class File(Section):
         path : str or `~pathlib.Path`
             The file; ``pipelines/...`` also finds the files that come with astrogalaxy.
 
+        Returns
+        -------
+        model
+            Checked, and with absolute paths.
+
         Raises
         ------
         ConfigError
@@ -414,6 +424,11 @@ class File(Section):
             What errors call it.
         folder : str or `~pathlib.Path`, optional
             Relative paths are relative to it; the working directory by default.
+
+        Returns
+        -------
+        model
+            Checked, and with absolute paths.
 
         Raises
         ------

@@ -260,6 +260,11 @@ def length_in_pixels(length: Quantity | float, pixel_scale: float) -> float:
     pixel_scale : float
         Arcsec per pixel; NaN where it is not known (no WCS).
 
+    Returns
+    -------
+    float
+        Pixels.
+
     Raises
     ------
     ConfigError

@@ -139,6 +139,11 @@ def parse_yaml(text: str, *, source: str) -> YamlDocument:
     source : str
         Name for error messages.
 
+    Returns
+    -------
+    YamlDocument
+        Its values, and where they stand.
+
     Raises
     ------
     ConfigError
@@ -190,6 +195,7 @@ class _Builder:
         self.count = 0
 
     def build(self, node: yaml.Node, loc: Loc) -> Any:
+        """Make the value of a node; ``loc`` is where it stands."""
         self.count += 1
         if self.count > MAX_VALUES or len(loc) > MAX_DEPTH:
             what = "is nested too deeply" if len(loc) > MAX_DEPTH else f"holds more than {MAX_VALUES} values"
@@ -306,5 +312,24 @@ def show(value: Any) -> str:
 
 
 def did_you_mean(word: str, choices: Sequence[str]) -> str:
+    """End of a message: the known word that is nearest to an unknown one, if any is near.
+
+    Parameters
+    ----------
+    word : str
+        What was written.
+    choices : sequence of str
+        What is known.
+
+    Returns
+    -------
+    str
+        Such as ``; did you mean 'bands'?``; empty where nothing is near.
+
+    Examples
+    --------
+    >>> did_you_mean("band", ["bands", "mask"])
+    "; did you mean 'bands'?"
+    """
     near = difflib.get_close_matches(word.lower(), [c.lower() for c in choices], n=1, cutoff=0.6)
     return next((f"; did you mean {c!r}?" for c in choices if near and c.lower() == near[0]), "")

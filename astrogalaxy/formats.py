@@ -126,6 +126,11 @@ def format_of(path: str | os.PathLike[str]) -> Format | None:
     path : path-like
         The longest of the known ends counts; case does not matter.
 
+    Returns
+    -------
+    Format or None
+        An entry of `FORMATS`.
+
     Examples
     --------
     >>> from astrogalaxy.formats import format_of
@@ -144,6 +149,11 @@ def missing_extra(name: str) -> str | None:
     ----------
     name : str
         One of `FORMATS`.
+
+    Returns
+    -------
+    str or None
+        One sentence with the command that installs it.
 
     Examples
     --------

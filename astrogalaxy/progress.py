@@ -90,6 +90,7 @@ def _terminal_bar(unit: str) -> Iterator[Progress]:
         task = bar.add_task("", total=None)
 
         def progress(done: int, total: int, what: str) -> None:
+            """Move the bar."""
             bar.update(task, completed=done, total=total or None, description=what)
 
         yield progress
@@ -122,6 +123,7 @@ def notebook_bar(unit: str = "tiles") -> Iterator[Progress]:
     handle: Any = display(HTML(_html(0, 0, "", unit, 0.0)), display_id=True)
 
     def progress(done: int, total: int, what: str) -> None:
+        """Draw the bar anew, not too often."""
         nonlocal last
         now = monotonic()
         if handle is not None and (now - last > _BETWEEN or done == total):

@@ -92,9 +92,16 @@ def test_classify(folder: Path, tmp_path: Path) -> None:
     assert again.exit_code == 3
     assert "none.jpg" in again.output
     assert _astrogalaxy("classify", tmp_path / "none.jpg", "-o", tmp_path / "t.ecsv").exit_code == 1
+    kept = table.read_bytes()
+    exists = _astrogalaxy("classify", picture, "-o", table, "--detector", "none", "--model", _weights(folder))
+    assert isinstance(exists.exception, ConfigError)
+    assert str(exists.exception) == f"{table} exists; give another name with --output, or --force"
+    assert table.read_bytes() == kept
     wrong = _astrogalaxy("classify", picture, "-o", tmp_path / "t.txt")
     assert isinstance(wrong.exception, ConfigError)
-    wrong = _astrogalaxy("classify", picture, "-o", table, "--model", "default")
+    assert _astrogalaxy("classify", picture, "-o", table, "--model", _weights(folder), "--force").exit_code == 0
+    assert len(Table.read(table)) == 1
+    wrong = _astrogalaxy("classify", picture, "-o", table, "--model", "default", "--force")
     assert isinstance(wrong.exception, WeightsError)
     assert "these weights are for detection" in str(wrong.exception)
 

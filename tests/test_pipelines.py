@@ -30,14 +30,18 @@ def test_it_is_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (read_recipe if name.startswith("recipes/") else SurveyConfig.read)(FOLDER / name)
 
 
-@pytest.mark.parametrize("name", SURVEYS)
+@pytest.mark.parametrize("name", FILES)
 def test_every_key_has_a_comment(name: str) -> None:
+    """At the end of its line, or on lines of its own above; keys within braces share that of their line."""
     text = (FOLDER / name).read_text(encoding="utf-8")
     rows = text.splitlines()
     assert rows[0].startswith("# "), "the file begins by saying what it is"
     for way, line in parse_yaml(text, source=name).lines.items():
         if way and not isinstance(way[-1], int):
-            assert "#" in rows[line - 2] or "#" in rows[line - 1], f"{name}:{line}: no comment for {way[-1]}"
+            above = rows[line - 2].strip() if line > 1 else ""
+            said = above.startswith("# ") or re.search(r"\S\s+# \S", rows[line - 1])
+            assert said, f"{name}:{line}: no comment for {way[-1]}"
+    assert max(map(len, rows)) <= 120, f"{name}: a line does not fit"
 
 
 @pytest.mark.parametrize("name", sorted(presets()))
@@ -95,8 +99,11 @@ def test_sdss_finds_real_frames(shared_data: Path) -> None:
 
 def test_the_readme_lists_every_file() -> None:
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
-    for name in SURVEYS:
-        assert f"`{name}`" in readme
+    listed = re.findall(r"`(?:pipelines/)?([\w*/-]+\.yml)`", readme)
+    names = {name.removeprefix("recipes/") for name in FILES}
+    found = {pattern: set(fnmatch.filter(names, pattern)) for pattern in listed}
+    assert names == set().union(*found.values())
+    assert all(found.values()), "nothing is named that is not there"
 
 
 def test_the_readme_converts_pan_starrs_stacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

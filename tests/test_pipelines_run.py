@@ -1,4 +1,7 @@
-"""Every survey file runs on a small field that is laid out as the survey's own files are."""
+"""Every survey file runs on a small field that is laid out as the survey's own files are; every detector's recipe trains.
+
+The recipes of classifiers are trained in tests/morphology/test_classifier_recipes.py.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
+from PIL import Image as Picture
 
 import astrogalaxy as ag
-from astrogalaxy.config import commented_yaml, pipelines_folder
+from astrogalaxy.config import RecipeConfig, commented_yaml, pipelines_folder, read_recipe
+from astrogalaxy.training import train as training
 
 SIDE = 160
 # The bands of the quickstart field that play those of a survey.
@@ -27,13 +33,13 @@ def sky(band: str) -> tuple[np.ndarray, fits.Header]:
     return np.array(data[:SIDE, :SIDE], "f4"), fits.Header({key: header[key] for key in keys if key in header})
 
 
-def sdss(folder: Path) -> None:
+def sdss(folder: Path, field: str = "003918-3-0213") -> None:
     for band in "gri":
         data, header = sky(band)
         table = fits.BinTableHDU.from_columns([fits.Column("ALLSKY", "4E", array=np.ones((1, 4)))])
         buffer = io.BytesIO()
         fits.HDUList([fits.PrimaryHDU(data, header), fits.ImageHDU(np.ones(SIDE, "f4")), table]).writeto(buffer)
-        (folder / f"frame-{band}-003918-3-0213.fits.bz2").write_bytes(bz2.compress(buffer.getvalue()))
+        (folder / f"frame-{band}-{field}.fits.bz2").write_bytes(bz2.compress(buffer.getvalue()))
 
 
 def legacy(folder: Path) -> None:
@@ -84,3 +90,83 @@ def test_it_runs_on_files_of_the_survey(
     offset = np.median(catalog["mag_r"][index[same]] - expected["mag_r"][same])
     assert abs(offset) < 0.03
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+# -- recipes of detectors --------------------------------------------------------------------------
+
+DETECTORS = sorted(path.stem for path in (pipelines_folder() / "recipes").glob("astroyolo-*.yml"))
+
+
+def gz2(folder: Path) -> None:
+    """A sample of Galaxy Zoo 2: round galaxies are smooth, flat ones are disks."""
+    (folder / "images").mkdir(parents=True)
+    y, x = np.mgrid[:64, :64] - 31.5
+    rows = []
+    for number in range(24):
+        light = np.exp(-((x / 6) ** 2 + (y / (2 if number % 2 else 6)) ** 2) / 2)
+        rgb = (230 * light[..., None] * np.array([1.0, 0.8, 0.6])).astype(np.uint8)
+        Picture.fromarray(rgb).save(folder / "images" / f"{number}.jpg")
+        disk = 0.9 if number % 2 else 0.1
+        rows.append((number, number, "spiral" if number % 2 else "elliptical", 1 - disk, disk))
+    votes = ("t01_smooth_or_features_a01_smooth", "t01_smooth_or_features_a02_features_or_disk")
+    names = ["objid", "asset_id", "derived_label", *(f"{vote}_weighted_fraction" for vote in votes)]
+    Table(rows=rows, names=names).write(folder / "labels.csv")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder laid out as the recipes want $ASTROGALAXY_DATA to be."""
+    folder = tmp_path_factory.mktemp("data")
+    (folder / "sdss").mkdir()
+    for field in ("003918-3-0213", "001035-6-0017"):
+        sdss(folder / "sdss", field)
+    truth = Table.read(pipelines_folder() / "quickstart" / "quickstart-truth.ecsv")
+    near = (truth["x"] < SIDE - 1) & (truth["y"] < SIDE - 1)
+    truth["x", "y", "class"][near].write(folder / "sdss" / "003918-3-0213-truth-west.csv", format="ascii.csv")
+    gz2(folder / "gz2")
+    return folder
+
+
+def small(name: str, directory: Path) -> RecipeConfig:
+    """A detector's recipe with all its kinds of data and phases, for two steps on little of each."""
+    recipe = read_recipe(pipelines_folder() / "recipes" / f"{name}.yml").model_dump(mode="json")
+    parts = recipe["data"]
+    less = {
+        "simulation": {"scenes": 1, "validation": 1, "size": 64},
+        "phosim": {"train": 1, "validation": 1, "test": 1, "size": 96},
+        "galaxies": {"side": 32},
+    }
+    for part, settings in less.items():
+        if parts[part]:
+            parts[part] |= settings
+    for labels in parts["labels"]:
+        labels |= {"split": None, "region": [0, SIDE, 0, SIDE]}  # those of the real table
+    for sky in parts["sky"]:
+        sky["injections"] = 1
+    recipe["model"]["start"] = None  # published weights, which tests/training/test_photographs.py reads
+    recipe["training"] |= {"crop": 64, "batch": 2, "steps": 2, "warmup": 1, "workers": 0, "validate_every": 2}
+    for phase in (recipe["training"]["schedule"] or {"phases": []})["phases"]:
+        phase["samples"] = 2
+    recipe["output"] = {"directory": str(directory)}
+    return RecipeConfig.from_dict(recipe)
+
+
+# Which between them have every kind of data; the others would only calibrate and write the same way.
+TO_THE_END = ("astroyolo-nano", "astroyolo-paper-frozen")
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_recipe_trains_on_data_laid_out_as_it_says(
+    name: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASTROGALAXY_DATA", str(data))
+    recipe, ended = small(name, tmp_path), []
+    if name not in TO_THE_END:
+        monkeypatch.setattr(training, "finish", lambda recipe, network, *_, **__: ended.append(recipe.name))
+    trained = training.train(recipe)
+    if name in TO_THE_END:
+        assert trained.weights.path == tmp_path / name / f"{name}.safetensors"
+        assert trained.metrics
+    else:
+        assert ended == [name]
+    assert list((tmp_path / name / "checkpoints").glob("*.ckpt"))

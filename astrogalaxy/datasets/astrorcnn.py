@@ -51,6 +51,14 @@ class FieldSet:
         Files with the sources' own light.
     part : {'train', 'val', 'test'}
         As a folder above it says (``train``, ``validation``, ...), else by `~astrogalaxy.datasets.splits.part_of`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.datasets.astrorcnn import FieldSet
+    >>> field = FieldSet("set_0", {"g": Path("set_0/img_g.fits")}, (Path("set_0/masks.fits"),), "train")
+    >>> list(field.images), field.part
+    (['g'], 'train')
     """
 
     name: str
@@ -62,10 +70,34 @@ class FieldSet:
 def find_sets(root: str | Path) -> list[FieldSet]:
     """Find the sets below a folder, in the order of their names; those without any source are left out.
 
+    Parameters
+    ----------
+    root : path
+        Folder of the data set.
+
+    Returns
+    -------
+    list of FieldSet
+        One or more; nothing but their names was read.
+
     Raises
     ------
     ImageError
         If there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> from astropy.io import fits
+    >>> from astrogalaxy.datasets.astrorcnn import find_sets
+    >>> folder = Path("phosim", "train", "set_0")
+    >>> folder.mkdir(parents=True)
+    >>> light = np.zeros((64, 64), np.float32)
+    >>> for name in ("img_g", "img_r", "star0"):
+    ...     fits.writeto(folder / f"{name}.fits", light)
+    >>> [(field.name, list(field.images), field.part) for field in find_sets("phosim")]
+    [('train/set_0', ['g', 'r'], 'train')]
     """
     root = Path(root)
     folders = sorted({path.parent for path in root.rglob("*") if _FITS.search(path.name)}, key=_natural)
@@ -108,10 +140,38 @@ def _class_by_name(stem: str) -> str | None:
 def read_set(field: FieldSet) -> tuple[Image, list[OwnLight]]:
     """Read a set: its image, and its sources' own light in units of the sky's noise.
 
+    Parameters
+    ----------
+    field : FieldSet
+        One of `find_sets`.
+
+    Returns
+    -------
+    image : Image
+        All bands; the middle one is the reference.
+    sources : list of OwnLight
+        In units of the noise of a pixel of the reference band.
+
     Raises
     ------
     ImageError
         If a file cannot be read, or does not say whether it is of a star or a galaxy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> from astropy.io import fits
+    >>> from astrogalaxy.datasets.astrorcnn import FieldSet, read_set
+    >>> light = np.zeros((64, 64), np.float32)
+    >>> light[30:33, 30:33] = 900
+    >>> sky = np.random.default_rng(1).normal(100, 3, light.shape).astype("float32")
+    >>> fits.writeto("seen_img_r.fits", sky + light)
+    >>> fits.writeto("seen_gal1.fits", light)
+    >>> field = FieldSet("seen", {"r": Path("seen_img_r.fits")}, (Path("seen_gal1.fits"),), "test")
+    >>> image, sources = read_set(field)
+    >>> image.shape, len(sources), sources[0].galaxy
+    ((64, 64), 1, True)
     """
     bands = list(field.images)
     image = Image.read({band: str(path) for band, path in field.images.items()}, reference=bands[len(bands) // 2])
@@ -123,12 +183,39 @@ def read_set(field: FieldSet) -> tuple[Image, list[OwnLight]]:
 
 
 def read_objects(field: FieldSet, shape: tuple[int, int]) -> Iterator[tuple[NDArray[np.float32], bool]]:
-    """Yield the light of each source, in image units, and whether it is a galaxy.
+    """Read the light of each source by itself.
+
+    Parameters
+    ----------
+    field : FieldSet
+        One of `find_sets`.
+    shape : (int, int)
+        Rows and columns of its images.
+
+    Yields
+    ------
+    light : ndarray
+        ``(ny, nx)`` float32 in image units, smoothed by a pixel; 0 where there is none, and for NaN.
+    galaxy : bool
+        A galaxy, or else a star.
 
     Raises
     ------
     ImageError
         As `read_set`, or if an image is not of the field's shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> from astropy.io import fits
+    >>> from astrogalaxy.datasets.astrorcnn import FieldSet, read_objects
+    >>> light = np.zeros((32, 32), np.float32)
+    >>> light[16, 16] = 900
+    >>> fits.writeto("star0.fits", light)
+    >>> field = FieldSet("set_0", {}, (Path("star0.fits"),), "train")
+    >>> [(bool(light[16, 16] > 0), galaxy) for light, galaxy in read_objects(field, (32, 32))]
+    [(True, False)]
     """
     for path in field.objects:
         try:

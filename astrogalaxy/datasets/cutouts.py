@@ -31,6 +31,16 @@ class LabelledCutouts:
         What it is, for the weight card.
     groups : sequence of str
         Of what belongs to one galaxy and must not be parted; by default the names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.datasets.cutouts import LabelledCutouts
+    >>> pictures = np.zeros((3, 64, 64, 3), np.uint8)
+    >>> shares = np.array([[1, 0], [0.2, 0.8], [0, 1]], np.float32)
+    >>> cutouts = LabelledCutouts(["a", "b", "c"], ("smooth", "disk"), shares, pictures.__getitem__)
+    >>> cutouts.labels.tolist(), cutouts.take(cutouts.labels == 1).names
+    ([0, 1, 1], ['b', 'c'])
     """
 
     names: Sequence[str]

@@ -25,8 +25,15 @@ _TYPES = {"elliptical": (-6, -4), "lenticular": (-3, -1), "spiral": (0, 9), "irr
 def class_of_type(t: int) -> str | None:
     """Class of an EFIGI type.
 
-    -6 to -4 are ellipticals, -3 to -1 lenticulars, 0 (S0/a) to 9 (Sm) spirals, 10 irregulars; 11, the dwarf
-    ellipticals, belongs to none of the four.
+    Parameters
+    ----------
+    t : int
+        -6 to -4 are ellipticals, -3 to -1 lenticulars, 0 (S0/a) to 9 (Sm) spirals, 10 irregulars.
+
+    Returns
+    -------
+    str or None
+        One of `CLASSES`; None for 11, the dwarf ellipticals, which belong to none of the four.
 
     Examples
     --------
@@ -37,12 +44,30 @@ def class_of_type(t: int) -> str | None:
 
 
 def read_types(path: str | Path) -> dict[str, int]:
-    """EFIGI type of each galaxy of the attribute table, by its PGC name.
+    r"""EFIGI type of each galaxy of the attribute table.
+
+    Parameters
+    ----------
+    path : path
+        ``EFIGI_attributes.txt`` (Baillard et al. 2011).
+
+    Returns
+    -------
+    dict of str to int
+        Types, from -6 to 11, by PGC names; see `class_of_type`.
 
     Raises
     ------
     ImageError
         If the table is missing or of another layout.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.datasets.efigi import read_types
+    >>> _ = Path("EFIGI_attributes.txt").write_text("PGCname T\nPGC0000212 3\n", encoding="utf-8")
+    >>> read_types("EFIGI_attributes.txt")
+    {'PGC0000212': 3}
     """
     path = Path(path)
     if not path.is_file():
@@ -61,12 +86,34 @@ def read_types(path: str | Path) -> dict[str, int]:
 
 
 def read_efigi(folder: str | Path) -> LabelledCutouts:
-    """Read EFIGI: the attribute table in a folder, and images named ``PGC0000212.png`` in it or below.
+    r"""Read EFIGI: the attribute table in a folder, and images named ``PGC0000212.png`` in it or below.
+
+    Parameters
+    ----------
+    folder : path
+        With ``EFIGI_attributes.txt`` (Baillard et al. 2011).
+
+    Returns
+    -------
+    LabelledCutouts
+        The galaxies of `CLASSES` that have an image.
 
     Raises
     ------
     ImageError
         If the table is missing, or there is no image of its galaxies.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from PIL import Image as Picture
+    >>> from astrogalaxy.datasets.efigi import read_efigi
+    >>> Path("efigi").mkdir()
+    >>> _ = Path("efigi", "EFIGI_attributes.txt").write_text("PGCname T\nPGC0000212 3\n", encoding="utf-8")
+    >>> Picture.new("RGB", (64, 64)).save("efigi/PGC0000212.png")
+    >>> cutouts = read_efigi("efigi")
+    >>> cutouts.names, cutouts.classes[cutouts.labels[0]], cutouts.read(0).shape
+    (['PGC0000212'], 'spiral', (64, 64, 3))
     """
     folder = Path(folder)
     types = read_types(folder / _TABLE)

@@ -29,10 +29,32 @@ _LABELS = ("class", "label", "morphology")
 def read_folders(folder: str | Path) -> LabelledCutouts:
     """Read a folder whose folders are classes with cutouts in them (JPEG, PNG or FITS).
 
+    Parameters
+    ----------
+    folder : path
+        Its folders are named like the classes.
+
+    Returns
+    -------
+    LabelledCutouts
+        Classes in alphabetical order.
+
     Raises
     ------
     ImageError
         If there are fewer than two folders with images.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from PIL import Image as Picture
+    >>> from astrogalaxy.datasets.folders import read_folders
+    >>> for name in ("spiral", "elliptical"):
+    ...     Path("galaxies", name).mkdir(parents=True)
+    ...     Picture.new("RGB", (64, 64)).save(f"galaxies/{name}/{name}1.png")
+    >>> cutouts = read_folders("galaxies")
+    >>> cutouts.names, cutouts.classes
+    (['elliptical1', 'spiral1'], ('elliptical', 'spiral'))
     """
     folder = Path(folder)
     kinds = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
@@ -99,12 +121,27 @@ def read_catalog(path: str | Path, survey: str | Path) -> LabelledCutouts:
     survey : path
         The survey.yml of its images.
 
+    Returns
+    -------
+    LabelledCutouts
+        Pictures are made of the survey's images when they are asked for.
+
     Raises
     ------
     ImageError
         If the table cannot be read, or lacks a column.
     ConfigError
         If the survey.yml is wrong.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.config import pipelines_folder
+    >>> from astrogalaxy.datasets.folders import read_catalog
+    >>> Table({"x": [60.0, 200.0], "y": [80.0, 150.0], "label": ["disk", "smooth"]}).write("labels.csv")
+    >>> cutouts = read_catalog("labels.csv", pipelines_folder() / "quickstart.yml")
+    >>> cutouts.classes, cutouts.labels.tolist(), cutouts.read(0).shape
+    (('disk', 'smooth'), [0, 1], (256, 256, 3))
     """
     config = SurveyConfig.read(survey)
     try:

@@ -49,10 +49,26 @@ def read_galaxy10(path: str | Path) -> LabelledCutouts:
     path : path
         ``Galaxy10_DECals.h5``, with ``images`` and ``ans``.
 
+    Returns
+    -------
+    LabelledCutouts
+        With the ten classes of `~astrogalaxy.datasets.votes.GALAXY10` (Leung & Bovy 2019).
+
     Raises
     ------
     ImageError
         If the file is missing or of another layout.
+
+    Examples
+    --------
+    >>> import h5py
+    >>> import numpy as np
+    >>> from astrogalaxy.datasets.galaxy10 import read_galaxy10
+    >>> with h5py.File("some.h5", "w") as file:
+    ...     file["images"], file["ans"] = np.zeros((2, 64, 64, 3), np.uint8), [2, 9]
+    >>> cutouts = read_galaxy10("some.h5")
+    >>> [cutouts.classes[label] for label in cutouts.labels]
+    ['round-smooth', 'edge-on-with-bulge']
     """
     import h5py
 
@@ -109,6 +125,16 @@ def unpack(
         If the file is missing or of another layout.
     RunError
         If a folder cannot be written.
+
+    Examples
+    --------
+    >>> import h5py
+    >>> import numpy as np
+    >>> from astrogalaxy.datasets.galaxy10 import unpack
+    >>> with h5py.File("packed.h5", "w") as file:
+    ...     file["images"], file["ans"] = np.zeros((3, 64, 64, 3), np.uint8), [2, 9, 2]
+    >>> unpack("packed.h5", "classes")["round-smooth"]
+    2
     """
     from PIL import Image as Pillow
 

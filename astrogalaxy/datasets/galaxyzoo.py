@@ -52,6 +52,14 @@ class GalaxyCutout:
         The image.
     p_disk : float
         Votes for "features or disk" over those and "smooth".
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.datasets.galaxyzoo import GalaxyCutout
+    >>> cutout = GalaxyCutout("587722981736579107", Path("images/1234.jpg"), p_disk=0.9)
+    >>> "disk" if cutout.p_disk > 0.5 else "smooth"
+    'disk'
     """
 
     name: str
@@ -60,14 +68,37 @@ class GalaxyCutout:
 
 
 def read_galaxy_zoo2(folder: str | Path) -> list[GalaxyCutout]:
-    """Read the vote table of a folder with ``labels.csv`` and ``images/``.
+    r"""Read the vote table of a folder with ``labels.csv`` and ``images/``.
 
     Galaxies whose volunteers saw a merger are left out: they are neither smooth nor disk.
+
+    Parameters
+    ----------
+    folder : path
+        Of Galaxy Zoo 2 (Willett et al. 2013, with the weighted fractions of Hart et al. 2016).
+
+    Returns
+    -------
+    list of GalaxyCutout
+        In the order of the table; whether the images are there is not looked at.
 
     Raises
     ------
     ImageError
         If the table or its columns are missing.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo2
+    >>> first = "t01_smooth_or_features"
+    >>> votes = f"{first}_a01_smooth_weighted_fraction,{first}_a02_features_or_disk_weighted_fraction"
+    >>> text = f"objid,asset_id,derived_label,{votes}\n7,1234,disk,0.2,0.6\n"
+    >>> Path("zoo2").mkdir()
+    >>> _ = Path("zoo2", "labels.csv").write_text(text, encoding="utf-8")
+    >>> cutout = read_galaxy_zoo2("zoo2")[0]
+    >>> cutout.name, cutout.path.name, round(cutout.p_disk, 2)
+    ('7', '1234.jpg', 0.75)
     """
     table_path, table = _votes(folder, "Galaxy Zoo 2")
     missing = {"objid", "asset_id", "derived_label", _SMOOTH, _DISK} - set(table.colnames)
@@ -86,16 +117,36 @@ def read_galaxy_zoo2(folder: str | Path) -> list[GalaxyCutout]:
 
 
 def read_galaxy_zoo_decals(folder: str | Path) -> list[GalaxyCutout]:
-    """Read the vote table of a folder with ``labels.csv`` and the images, in ``images/`` or below.
+    r"""Read the vote table of a folder with ``labels.csv`` and the images, in ``images/`` or below.
 
     The table has ``id_str`` or ``iauname``, and the vote fractions ``smooth-or-featured_smooth_fraction`` and
     ``smooth-or-featured_featured-or-disk_fraction``. Where the first is missing, all votes that are not for a disk
     are taken as votes for smooth.
 
+    Parameters
+    ----------
+    folder : path
+        Of Galaxy Zoo DECaLS (Walmsley et al. 2022).
+
+    Returns
+    -------
+    list of GalaxyCutout
+        In the order of the table; galaxies whose votes are NaN are left out.
+
     Raises
     ------
     ImageError
         If the table or its columns are missing.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo_decals
+    >>> columns = "smooth-or-featured_smooth_fraction,smooth-or-featured_featured-or-disk_fraction"
+    >>> Path("decals").mkdir()
+    >>> _ = Path("decals", "labels.csv").write_text(f"iauname,{columns}\nJ1,0.2,0.6\n", encoding="utf-8")
+    >>> [(cutout.name, round(cutout.p_disk, 2)) for cutout in read_galaxy_zoo_decals("decals")]
+    [('J1', 0.75)]
     """
     table_path, table = _votes(folder, "Galaxy Zoo DECaLS")
     name = next((n for n in _DECALS_NAMES if n in table.colnames), None)
@@ -120,12 +171,32 @@ def read_galaxy_zoo_decals(folder: str | Path) -> list[GalaxyCutout]:
 
 
 def read_galaxy_zoo(folder: str | Path) -> list[GalaxyCutout]:
-    """Read a folder of Galaxy Zoo 2 or of Galaxy Zoo DECaLS, whichever its vote table is of.
+    r"""Read a folder of Galaxy Zoo 2 or of Galaxy Zoo DECaLS, whichever its vote table is of.
+
+    Parameters
+    ----------
+    folder : path
+        With ``labels.csv``.
+
+    Returns
+    -------
+    list of GalaxyCutout
+        In the order of the table.
 
     Raises
     ------
     ImageError
         See `read_galaxy_zoo2` and `read_galaxy_zoo_decals`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo
+    >>> column = "smooth-or-featured_featured-or-disk_fraction"
+    >>> Path("votes").mkdir()
+    >>> _ = Path("votes", "labels.csv").write_text(f"iauname,{column}\nJ1,0.75\n", encoding="utf-8")
+    >>> [(cutout.name, cutout.p_disk) for cutout in read_galaxy_zoo("votes")]
+    [('J1', 0.75)]
     """
     _, table = _votes(folder, "Galaxy Zoo")
     return read_galaxy_zoo_decals(folder) if _column(table, _DECALS_DISK) else read_galaxy_zoo2(folder)
@@ -163,6 +234,18 @@ def cutout_light(path: str | Path, *, shrink: float = 1.0) -> NDArray[np.float32
     ------
     ImageError
         If the file is missing or is no image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from PIL import Image as Picture
+    >>> from astrogalaxy.datasets.galaxyzoo import cutout_light
+    >>> away = np.hypot(*(np.mgrid[:64, :64] - 31.5))
+    >>> values = (200 * np.exp(-away / 5)).astype(np.uint8)
+    >>> Picture.fromarray(np.dstack([values] * 3)).save("galaxy.png")
+    >>> light = cutout_light("galaxy.png")
+    >>> light.shape, float(light.mean(axis=0).max())
+    ((3, 64, 64), 1.0)
     """
     light = _linear_light(path)
     light[~_central(_segments(light))] = 0
@@ -193,6 +276,18 @@ def central_light(path: str | Path, *, side: int, centre: float = 0.5) -> tuple[
     ------
     ImageError
         If the file is missing or is no image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from PIL import Image as Picture
+    >>> from astrogalaxy.datasets.galaxyzoo import central_light
+    >>> away = np.hypot(*(np.mgrid[:64, :64] - 31.5))
+    >>> values = (200 * np.exp(-away / 5)).astype(np.uint8)
+    >>> Picture.fromarray(np.dstack([values] * 3)).save("middle.png")
+    >>> light, galaxy = central_light("middle.png", side=16)
+    >>> light.shape, bool(galaxy[8, 8]), bool(galaxy[0, 0])
+    ((3, 16, 16), True, False)
     """
     from PIL import Image as Picture
 

@@ -35,6 +35,14 @@ class OwnLight:
         ``(ny, nx)`` float32 patch in units of the sky's noise.
     galaxy : bool
         A galaxy, or else a star.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.datasets.isophotes import OwnLight
+    >>> star = OwnLight(x=10, y=20, light=np.full((3, 3), 5, np.float32), galaxy=False)
+    >>> float(star.light.sum())
+    45.0
     """
 
     x: int
@@ -44,7 +52,19 @@ class OwnLight:
 
     @classmethod
     def from_frame(cls, frame: Light, *, galaxy: bool) -> OwnLight:
-        """Cut the patch out of a frame that holds nothing else; an empty frame gives an empty patch.
+        """Cut the patch out of a frame that holds nothing else.
+
+        Parameters
+        ----------
+        frame : ndarray
+            ``(ny, nx)`` float32 light of one source in units of the sky's noise, 0 where there is none.
+        galaxy : bool
+            A galaxy, or else a star.
+
+        Returns
+        -------
+        OwnLight
+            An empty frame gives an empty patch.
 
         Examples
         --------

@@ -39,6 +39,14 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
     ------
     ImageError
         If the file is missing, damaged, of another format or holds no image.
+
+    Examples
+    --------
+    >>> from PIL import Image as Picture
+    >>> from astrogalaxy.datasets.pictures import read_picture
+    >>> Picture.new("RGB", (32, 24), "red").save("red.png")
+    >>> read_picture("red.png")[0, 0].tolist()
+    [255, 0, 0]
     """
     path = Path(path)
     if path.suffix.lower() in _FITS:
@@ -55,7 +63,22 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """Reads the pictures of a set by their index; a class, so that it can be sent to another process."""
+    """Reads the pictures of a set by their index; a class, so that it can be sent to another process.
+
+    Attributes
+    ----------
+    paths : list of Path
+        Files that `read_picture` reads.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from PIL import Image as Picture
+    >>> from astrogalaxy.datasets.pictures import PictureFiles
+    >>> Picture.new("RGB", (32, 24)).save("first.png")
+    >>> PictureFiles([Path("first.png")])(0).shape
+    (24, 32, 3)
+    """
 
     paths: list[Path]
 
@@ -65,7 +88,34 @@ class PictureFiles:
 
 
 def bands_in_noise(path: str | Path) -> NDArray[np.float32]:
-    """Bands ``(n_bands, ny, nx)`` of a FITS cutout, less their sky, in units of its noise; see `read_picture`."""
+    """Bands of a FITS cutout, less their sky, in units of its noise.
+
+    Parameters
+    ----------
+    path : path
+        See `read_picture`; sky and noise are measured at the edges.
+
+    Returns
+    -------
+    ndarray
+        ``(n_bands, ny, nx)`` float32, shortest wavelength first.
+
+    Raises
+    ------
+    ImageError
+        If the file is missing, damaged or holds no image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from astrogalaxy.datasets.pictures import bands_in_noise
+    >>> sky = np.random.default_rng(1).normal(100, 5, (3, 64, 64)).astype("float32")
+    >>> fits.writeto("cube.fits", sky)
+    >>> bands = bands_in_noise("cube.fits")
+    >>> bands.shape, bool(abs(bands.std() - 1) < 0.2)
+    ((3, 64, 64), True)
+    """
     return _in_noise(_planes(Path(path)))
 
 

@@ -14,6 +14,7 @@ from astrogalaxy.files import atomic_path
 
 __all__ = ["Part", "part_of", "read_split", "stratified", "write_split"]
 
+#: Part of a split.
 Part = Literal["train", "val", "test"]
 _PARTS: tuple[Part, ...] = ("train", "val", "test")
 # Shares of training, validation and test.
@@ -25,6 +26,16 @@ def part_of(identifier: str) -> Part:
 
     Three fifths train, one fifth validates, one fifth tests; the same galaxy is in the
     same part in every sample and release that keeps its id.
+
+    Parameters
+    ----------
+    identifier : str
+        Id of the galaxy.
+
+    Returns
+    -------
+    {'train', 'val', 'test'}
+        The part.
 
     Examples
     --------
@@ -99,12 +110,30 @@ def _fill(ranked: Sequence[str], settled: Mapping[str, Part], shares: Sequence[f
 
 
 def read_split(path: str | Path) -> dict[str, Part]:
-    """Read a table of names and their parts (CSV: name, part; lines that begin with # are comments).
+    r"""Read a table of names and their parts (CSV: name, part; lines that begin with # are comments).
+
+    Parameters
+    ----------
+    path : path
+        The table.
+
+    Returns
+    -------
+    dict of str to {'train', 'val', 'test'}
+        Parts by names.
 
     Raises
     ------
     ConfigError
         If it is missing, lacks a column, or has another part than train, val and test.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.datasets.splits import read_split
+    >>> _ = Path("split.csv").write_text("# by hand\nname,part\nm31,train\nm33,test\n", encoding="utf-8")
+    >>> read_split("split.csv")
+    {'m31': 'train', 'm33': 'test'}
     """
     try:
         with Path(path).open(encoding="utf-8", newline="") as file:
@@ -123,7 +152,29 @@ def read_split(path: str | Path) -> dict[str, Part]:
 
 
 def write_split(path: str | Path, parts: Mapping[str, Part], *, comment: str = "") -> None:
-    """Write a table of names and their parts, for `read_split`."""
+    """Write a table of names and their parts, for `read_split`.
+
+    Parameters
+    ----------
+    path : path
+        The table; it appears whole or not at all.
+    parts : mapping of str to {'train', 'val', 'test'}
+        Parts by names.
+    comment : str
+        Written above the table, after # in each line.
+
+    Raises
+    ------
+    RunError
+        If the folder or the disk does not take the file.
+
+    Examples
+    --------
+    >>> from astrogalaxy.datasets.splits import read_split, write_split
+    >>> write_split("parts.csv", {"m31": "train", "m33": "test"}, comment="by hand")
+    >>> read_split("parts.csv")["m33"]
+    'test'
+    """
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         for line in comment.splitlines():
             file.write(f"# {line}\n")

@@ -21,6 +21,7 @@ from astrogalaxy.errors import ImageError
 
 __all__ = ["FINE", "GALAXY10", "SCHEMES", "Scheme", "read_votes", "vote_shares"]
 
+#: How galaxies are sorted into classes; see `read_votes`.
 Scheme = Literal["labels", "smooth-disk", "fine", "galaxy10"]
 Votes = Mapping[str, NDArray[np.float64]]
 
@@ -73,7 +74,7 @@ _SUFFIX = "_weighted_fraction"
 
 
 def read_votes(folder: str | Path, *, classes: Scheme = "fine", soft: bool = True) -> LabelledCutouts:
-    """Read a sample of Galaxy Zoo 2 or Galaxy Zoo DECaLS: ``labels.csv`` with the votes, and ``images/``.
+    r"""Read a sample of Galaxy Zoo 2 or Galaxy Zoo DECaLS: ``labels.csv`` with the votes, and ``images/``.
 
     Parameters
     ----------
@@ -85,10 +86,28 @@ def read_votes(folder: str | Path, *, classes: Scheme = "fine", soft: bool = Tru
     soft : bool
         Give the shares of the votes; else 1 to the class with most.
 
+    Returns
+    -------
+    LabelledCutouts
+        The galaxies that have votes and an image, with the shares of the classes.
+
     Raises
     ------
     ImageError
         If the table, a column that the classes need, or all images are missing.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from PIL import Image as Picture
+    >>> from astrogalaxy.datasets.votes import read_votes
+    >>> columns = "smooth-or-featured_smooth_fraction,smooth-or-featured_featured-or-disk_fraction"
+    >>> Path("sample", "images").mkdir(parents=True)
+    >>> _ = Path("sample", "labels.csv").write_text(f"iauname,{columns}\nJ1,0.2,0.6\n", encoding="utf-8")
+    >>> Picture.new("RGB", (64, 64)).save("sample/images/J1.jpg")
+    >>> cutouts = read_votes("sample", classes="smooth-disk")
+    >>> cutouts.classes, cutouts.shares.round(2).tolist()
+    (('smooth', 'disk'), [[0.25, 0.75]])
     """
     folder = Path(folder)
     path = folder / "labels.csv"
@@ -169,6 +188,16 @@ def vote_shares(table: Table, classes: Scheme, *, source: str = "votes") -> tupl
     ------
     ImageError
         If a column is missing.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.datasets.votes import vote_shares
+    >>> question = "smooth-or-featured"
+    >>> votes = {f"{question}_smooth_fraction": [0.2], f"{question}_featured-or-disk_fraction": [0.6]}
+    >>> names, shares = vote_shares(Table(votes), "smooth-disk")
+    >>> names, shares.round(2).tolist()
+    (('smooth', 'disk'), [[0.25, 0.75]])
     """
     votes = _answers(table, needed=_NEEDED[classes], source=source)
     names, shares = SCHEMES[classes](votes)

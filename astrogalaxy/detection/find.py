@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from astrogalaxy.catalog.crossmatch import closest_first
 from astrogalaxy.detection.decode import Boxes, cells, decode
-from astrogalaxy.detection.inputs import UNKNOWN_SEEING, network_input, pad_to_multiple
+from astrogalaxy.detection.inputs import UNKNOWN_SEEING, network_input
 from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import WeightsError
@@ -50,6 +50,17 @@ class Detections:
     det_score, p_star, p_galaxy, p_smooth, p_disk : ndarray
         Calibrated probabilities. ``p_star + p_galaxy = 1``; ``p_smooth`` and
         ``p_disk`` hold if the source is a galaxy, and add up to 1.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.detection import find, open_runtime
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=128, seed=2)
+    >>> found = find(ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}), open_runtime())
+    >>> bright = found.take(found.significance > 20)
+    >>> len(bright) <= len(found) == len(found.det_score)
+    True
     """
 
     x: Floats
@@ -99,10 +110,26 @@ def find(
     threshold : float, optional
         Lowest ``det_score``; the weight card's by default.
 
+    Returns
+    -------
+    Detections
+        Best first.
+
     Raises
     ------
     WeightsError
         If the network cannot serve so many or so few bands.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.detection import find, open_runtime
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=128, seed=2)
+    >>> image = ag.Image.read({b: (scene.images[b], scene.wcs[b]) for b in "gri"})
+    >>> found = find(image, open_runtime())
+    >>> len(found) > 0, bool((found.det_score[:-1] >= found.det_score[1:]).all())
+    (True, True)
     """
     check_bands(runtime.weights.card, len(image.bands))
     seeing = field_seeing(image, runtime.weights.card)
@@ -119,8 +146,32 @@ def find_aligned(
 ) -> Detections:
     """Find the sources on bands that are aligned already; see `find`.
 
-    ``seeing`` is that of the whole field, so that its tiles agree: the half-light diameter of
-    stars in pixels, NaN where it is not known.
+    Parameters
+    ----------
+    aligned : Aligned
+        Bands on the reference grid.
+    runtime : Runtime
+        The network.
+    seeing : float, optional
+        That of the whole field, so that its tiles agree: the half-light diameter of stars in pixels,
+        NaN where it is not known.
+    threshold : float, optional
+        Lowest ``det_score``; the weight card's by default.
+
+    Returns
+    -------
+    Detections
+        Best first.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.detection import find_aligned, open_runtime
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=128, seed=2)
+    >>> aligned = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}).aligned()
+    >>> len(find_aligned(aligned, open_runtime(), threshold=1.0))
+    0
     """
     return _best(_maps(aligned, runtime, seeing), aligned, runtime.weights.card, threshold)
 
@@ -153,7 +204,9 @@ def find_at(
         Positions in 0-based pixels of the whole reference image.
     stars : float, optional
         Half-light diameter of stars, pixels; 3 where it is NaN.
-    seeing, threshold
+    seeing : float, optional
+        See `find_aligned`.
+    threshold : float, optional
         See `find_aligned`.
 
     Returns
@@ -163,6 +216,19 @@ def find_at(
         star's.
     others : Detections
         Sources found that belong to no position, best first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.detection import find_aligned, find_at, open_runtime
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=128, seed=2)
+    >>> aligned = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}).aligned()
+    >>> found = find_aligned(aligned, open_runtime())
+    >>> at, others = find_at(aligned, open_runtime(), found.x[:1], found.y[:1])
+    >>> bool(at.det_score[0] == found.det_score[0]), len(found) - len(others)
+    (True, 1)
     """
     card = runtime.weights.card
     maps = _maps(aligned, runtime, seeing)
@@ -236,8 +302,8 @@ def _best(maps: list[NDArray[np.float32]], aligned: Aligned, card: WeightCard, t
 
 def card_input(card: WeightCard, snr: NDArray[np.float32], seeing: float) -> NDArray[np.float32]:
     """Return what the network of a card sees of bands: mapped, stretched, padded."""
-    cube = network_input(snr, card.inputs, seeing=seeing if card.seeing_input else None)
-    return pad_to_multiple(cube, card.architecture.stride)
+    known = seeing if card.seeing_input else None
+    return network_input(snr, card.inputs, seeing=known, multiple=card.architecture.stride)
 
 
 def check_bands(card: WeightCard, n_bands: int) -> None:

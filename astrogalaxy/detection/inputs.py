@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STRETCH", "UNKNOWN_SEEING", "map_bands", "network_input", "pad_to_multiple", "seeing_level"]
+__all__ = ["STRETCH", "UNKNOWN_SEEING", "map_bands", "network_input", "seeing_level"]
 
 #: Signal to noise at which the stretch ``asinh(snr / STRETCH)`` turns from linear to logarithmic.
 STRETCH = 3.0
@@ -61,8 +61,8 @@ def seeing_level(seeing: float) -> float:
     return float(2 * np.log(np.clip(seeing, 1.0, 30.0) / _COMMON_SEEING)) if np.isfinite(seeing) else 0.0
 
 
-def network_input(snr: Cube, channels: int, *, seeing: float | None = None) -> Cube:
-    """Map and stretch bands: what the network sees, before padding.
+def network_input(snr: Cube, channels: int, *, seeing: float | None = None, multiple: int = 1) -> Cube:
+    """Map, stretch and pad bands: what the network sees.
 
     Parameters
     ----------
@@ -74,28 +74,27 @@ def network_input(snr: Cube, channels: int, *, seeing: float | None = None) -> C
         Half-light diameter of stars in pixels, NaN where it is not known, for networks that
         have a channel for it: what is a star is told by its width, and a network that sees few
         stars around a source cannot know how wide they are.
+    multiple : int, optional
+        The sides are padded to multiples of this at the far edges, with empty sky; there the seeing's channel is 0,
+        too: nobody looks for sources in the padding.
 
     Returns
     -------
     ndarray
         ``(channels, ny, nx)`` float32, contiguous; one channel more if the seeing is given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> network_input(np.ones((1, 30, 40), np.float32), 3, seeing=4.5, multiple=16).shape
+    (4, 32, 48)
     """
     mapped = map_bands(snr, channels)
-    made = np.empty((len(mapped) + (seeing is not None), *mapped.shape[1:]), np.float32)
-    bands = made[: len(mapped)]
+    ny, nx = mapped.shape[1:]
+    made = np.empty((len(mapped) + (seeing is not None), ny + -ny % multiple, nx + -nx % multiple), np.float32)
+    bands = made[: len(mapped), :ny, :nx]
     np.arcsinh(np.multiply(mapped, np.float32(1 / STRETCH), out=bands), out=bands)
     if seeing is not None:
         made[-1] = seeing_level(seeing)
+    made[:, ny:], made[:, :, nx:] = 0.0, 0.0
     return made
-
-
-def pad_to_multiple(cube: Cube, multiple: int) -> Cube:
-    """Pad the far edges with empty sky to a multiple of the network's coarsest stride.
-
-    The seeing's channel, too, is 0 there: nobody looks for sources in the padding.
-    """
-    ny, nx = cube.shape[-2:]
-    pad_y, pad_x = -ny % multiple, -nx % multiple
-    if not (pad_y or pad_x):
-        return np.ascontiguousarray(cube)
-    return np.pad(cube, [(0, 0), (0, pad_y), (0, pad_x)])

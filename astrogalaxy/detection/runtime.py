@@ -21,6 +21,7 @@ __all__ = ["Device", "Runtime", "open_runtime"]
 
 logger = logging.getLogger(__name__)
 
+#: Where a network runs; ``auto`` takes a GPU if there is one.
 Device = Literal["auto", "cpu", "cuda"]
 Cube = NDArray[np.float32]
 Forward = Callable[[Cube], list[Cube]]
@@ -47,6 +48,17 @@ class Runtime:
     ------
     WeightsError
         If a GPU is asked for and there is none, or the weights cannot be run.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.detection import Runtime
+    >>> from astrogalaxy.models import load_weights
+    >>> weights = load_weights("default")
+    >>> runtime = Runtime(weights, device="cpu")
+    >>> levels = runtime(np.zeros((weights.card.architecture.channels, 64, 64), np.float32))
+    >>> [level.shape for level in levels]
+    [(7, 16, 16), (7, 8, 8), (7, 4, 4)]
     """
 
     def __init__(self, weights: Weights, *, device: Device = "auto", threads: int = 0) -> None:
@@ -74,7 +86,33 @@ class Runtime:
 
 @lru_cache(maxsize=4)
 def open_runtime(name: str | Path = "default", device: Device = "auto", threads: int = 0) -> Runtime:
-    """Open a runtime, one per process for each set of arguments."""
+    """Open a runtime, one per process for each set of arguments.
+
+    Parameters
+    ----------
+    name : str or path
+        See `~astrogalaxy.models.load_weights`.
+    device : {'auto', 'cpu', 'cuda'}
+        See `Runtime`.
+    threads : int
+        CPU threads; 0 for all.
+
+    Returns
+    -------
+    Runtime
+        The same one for the same arguments.
+
+    Raises
+    ------
+    WeightsError
+        If there are no such weights, or they cannot be run there.
+
+    Examples
+    --------
+    >>> from astrogalaxy.detection import open_runtime
+    >>> open_runtime("default", "cpu").weights.card.name
+    'astroyolo-nano'
+    """
     return Runtime(load_weights(name), device=device, threads=threads)
 
 
@@ -113,6 +151,7 @@ def _on_cpu(weights: Weights, threads: int) -> Forward:
         raise WeightsError(msg) from error
 
     def forward(image: Cube, _keep: list[object] = [tensors, values]) -> list[Cube]:  # noqa: B006
+        """Run the session; it needs its tensors kept."""
         return [level[0] for level in session.run(None, {"image": image[None]})]
 
     return forward
@@ -132,6 +171,7 @@ def _on_gpu(weights: Weights, _threads: int) -> Forward:
     network = network.to("cuda", memory_format=torch.channels_last)
 
     def forward(image: Cube) -> list[Cube]:
+        """Run the network in half precision."""
         with torch.inference_mode(), torch.autocast("cuda", torch.float16):
             batch: torch.Tensor = torch.from_numpy(image[None]).to("cuda")
             maps = network(batch.contiguous(memory_format=torch.channels_last))

@@ -36,6 +36,14 @@ class FoundBoxes:
         ``(n,)`` bool: called a galaxy, or else a star.
     score : ndarray
         ``(n,)`` how sure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.evaluation.boxes import FoundBoxes
+    >>> found = FoundBoxes(np.array([[30.0, 40.0, 8.0, 6.0]]), np.array([True]), np.array([0.9]))
+    >>> found.boxes.shape
+    (1, 4)
     """
 
     boxes: Floats
@@ -55,6 +63,14 @@ class TrueBoxes:
         ``(n,)`` bool.
     ignore : ndarray
         ``(n,)`` bool: neither to be found nor wrong if found.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.evaluation.boxes import TrueBoxes
+    >>> true = TrueBoxes(np.array([[30.0, 40.0, 8.0, 6.0]]), np.array([True]), np.array([False]))
+    >>> int((~true.ignore).sum())
+    1
     """
 
     boxes: Floats
@@ -64,7 +80,20 @@ class TrueBoxes:
 
 @dataclass(frozen=True)
 class Interval:
-    """A measured value between the ends of its interval of one standard deviation; NaN where nothing was measured."""
+    """A measured value between the ends of its interval of one standard deviation; NaN where nothing was measured.
+
+    Attributes
+    ----------
+    value, low, high : float
+        The value, and the lower and upper end.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.boxes import Interval
+    >>> share = Interval(0.75, 0.52, 0.89)
+    >>> f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
+    '75% [52%, 89%]'
+    """
 
     value: float
     low: float
@@ -81,6 +110,16 @@ class MeanPrecision:
         Mean over classes and overlaps from 0.50 to 0.90, or to 0.95.
     star, galaxy : Interval
         The first of these for one class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.evaluation.boxes import FoundBoxes, TrueBoxes, mean_average_precision
+    >>> box, star = np.array([[30.0, 40.0, 8.0, 6.0]]), np.array([False])
+    >>> found, true = FoundBoxes(box, star, np.array([0.9])), TrueBoxes(box, star, np.array([False]))
+    >>> precision = mean_average_precision([found], [true], resamplings=0)
+    >>> precision.star.value, precision.galaxy.value
+    (1.0, nan)
     """
 
     map_50_90: Interval
@@ -106,6 +145,7 @@ def mean_average_precision(
     Returns
     -------
     MeanPrecision
+        With intervals of one standard deviation.
 
     Notes
     -----

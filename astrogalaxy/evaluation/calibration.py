@@ -50,7 +50,27 @@ LabelledImage = tuple[Image, NDArray[np.void]]
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """Calibration of each head, and what was measured of it on scenes that took no part in it."""
+    """Calibration of each head, and what was measured of it on scenes that took no part in it.
+
+    Attributes
+    ----------
+    calibration : dict of str to Calibration
+        By head: ``source``, ``galaxy``, ``disk``.
+    threshold : float
+        Lowest ``det_score``; where F1 is highest.
+    metrics : dict of str to float
+        For the weight card; empty where there were no scenes.
+    reliability : dict of str to tuple
+        By head; see `reliability`.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.calibration import CalibrationResult
+    >>> from astrogalaxy.models import Calibration
+    >>> result = CalibrationResult({"source": Calibration(offset=-1.0)}, 0.5, {}, {})
+    >>> round(float(result.calibration["source"].probability(1.0, 5.0)), 2)
+    0.5
+    """
 
     calibration: dict[str, Calibration]
     threshold: float
@@ -91,12 +111,14 @@ class _Groups:
 
     @property
     def fields(self) -> list[_Scored]:
+        """Scenes and real fields."""
         return [*self.scenes, *self.real]
 
     def hand(self, number: int, *, dealt: bool) -> _Groups:
         """The scenes of one hand, or all others; all scenes where there are too few to deal."""
 
         def chosen(scored: Sequence[_Scored]) -> list[_Scored]:
+            """Those of the hand, or the others."""
             if len(scored) < _HANDS:
                 return list(scored)
             return [s for i, s in enumerate(scored) if (i % _HANDS == number) == dealt]
@@ -155,6 +177,18 @@ def calibrate(
         The threshold is where F1 is highest. The metrics are of every scene by what two thirds of the scenes, without
         it, calibrate; of one or two of a kind, with it. Without scenes the logits stay as they are, the threshold is
         0.5 and there are no metrics.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.calibration import calibrate
+    >>> from astrogalaxy.models import load_weights
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> from astrogalaxy.training.examples import example_from_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=128, seed=2, artefacts=False)
+    >>> example = example_from_scene(scene)
+    >>> result = calibrate(load_weights("default"), [(example.snr, example.sources, example.seeing)])
+    >>> sorted(result.calibration), 0 < result.threshold < 1
+    (['disk', 'galaxy', 'source'], True)
     """
     if not scenes and not real:
         scenes, galaxies = galaxies, ()
@@ -251,6 +285,7 @@ def fit_platt(
     design = np.column_stack([logit, bright, wide, bright * wider_than_a_point, np.ones(len(logit))])
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Cross entropy with its slope."""
         z = design @ parameters
         value = share @ (np.logaddexp(0, z) - target * z) + _RIDGE * np.sum(parameters[:4] ** 2)
         slope = design.T @ (share * (expit(z) - target))

@@ -21,7 +21,28 @@ Ints = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class ClassScore:
-    """Scores of one class against the rest; NaN where there is nothing to divide by."""
+    """Scores of one class against the rest; NaN where there is nothing to divide by.
+
+    Attributes
+    ----------
+    name : str
+        The class.
+    precision, recall, f1 : float
+        From 0 to 1.
+    support : int
+        Images of this class.
+    auc : float
+        Area under the ROC curve.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.evaluation.classification import score_classes
+    >>> said = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    >>> disk = score_classes(said, np.array([0, 1, 1]), ["smooth", "disk"], resamplings=0).classes[1]
+    >>> disk.name, disk.precision, disk.recall, disk.support
+    ('disk', 1.0, 0.5, 2)
+    """
 
     name: str
     precision: float
@@ -49,6 +70,15 @@ class Classification:
         See `~astrogalaxy.evaluation.calibration.reliability`.
     n : int
         Images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.evaluation.classification import score_classes
+    >>> said = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    >>> test = score_classes(said, np.array([0, 1, 1]), ["smooth", "disk"], resamplings=0)
+    >>> test.n, round(test.accuracy.value, 3), test.confusion
+    (3, 0.667, ((1, 0), (1, 1)))
     """
 
     accuracy: Interval
@@ -64,6 +94,18 @@ class Classification:
 def confusion(truth: Ints, said: Ints, n_classes: int) -> NDArray[np.int64]:
     """Count answers: rows are what it is, columns what was said.
 
+    Parameters
+    ----------
+    truth, said : ndarray
+        ``(n,)`` class numbers.
+    n_classes : int
+        How many classes there are.
+
+    Returns
+    -------
+    ndarray
+        ``(n_classes, n_classes)`` counts.
+
     Examples
     --------
     >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
@@ -75,7 +117,19 @@ def confusion(truth: Ints, said: Ints, n_classes: int) -> NDArray[np.int64]:
 
 
 def roc_auc(score: Floats, true: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve; NaN without examples of both kinds. Ties count half.
+    """Area under the ROC curve.
+
+    Parameters
+    ----------
+    score : ndarray
+        ``(n,)`` how sure; ties count half.
+    true : ndarray
+        ``(n,)`` bool.
+
+    Returns
+    -------
+    float
+        From 0 to 1; NaN without examples of both kinds.
 
     Examples
     --------
@@ -89,7 +143,26 @@ def roc_auc(score: Floats, true: NDArray[np.bool_]) -> float:
 
 
 def roc_curve(score: Floats, true: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Shares of false and of true ones above each score, from none to all."""
+    """Shares of false and of true ones above each score, from none to all.
+
+    Parameters
+    ----------
+    score : ndarray
+        ``(n,)`` how sure.
+    true : ndarray
+        ``(n,)`` bool.
+
+    Returns
+    -------
+    false_share, true_share : ndarray
+        ``(n + 1,)`` each, from 0 to 1; 0 everywhere where there is none of that kind.
+
+    Examples
+    --------
+    >>> misses, hits = roc_curve(np.array([0.9, 0.6, 0.2]), np.array([True, False, True]))
+    >>> misses.tolist(), hits.tolist()
+    ([0.0, 0.0, 1.0, 1.0], [0.0, 0.5, 0.5, 1.0])
+    """
     order = np.argsort(-np.asarray(score), kind="stable")
     hits = np.concatenate([[0.0], np.cumsum(true[order])])
     misses = np.concatenate([[0.0], np.cumsum(~true[order])])
@@ -117,6 +190,7 @@ def score_classes(
     Returns
     -------
     Classification
+        Over all images, and by class.
 
     Examples
     --------

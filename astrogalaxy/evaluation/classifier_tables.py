@@ -64,9 +64,24 @@ _COLUMNS = {
 
 
 def classifier_comparison(scores: Sequence[ClassifierScore]) -> Table:
-    """Make a table of scores beside the papers' numbers, a row for each recipe, in the papers' order.
+    """Make a table of scores beside the papers' numbers.
 
-    Numbers that there are none of are masked.
+    Parameters
+    ----------
+    scores : sequence of ClassifierScore
+        One for each recipe.
+
+    Returns
+    -------
+    Table
+        A row for each, in the papers' order. Numbers that there are none of are masked.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.classifier_tables import classifier_comparison
+    >>> table = classifier_comparison([])  # see ClassifierScore for what goes in
+    >>> len(table), {"accuracy", "accuracy_paper"} <= set(table.colnames)
+    (0, True)
     """
     return table_of([_row(score) for score in by_paper(scores)], _COLUMNS)
 
@@ -91,7 +106,24 @@ def _row(score: ClassifierScore) -> dict[str, Any]:
 
 
 def printed_comparison(table: Table) -> list[str]:
-    """Lines of a comparison for the terminal."""
+    """Lines of a comparison for the terminal.
+
+    Parameters
+    ----------
+    table : Table
+        See `classifier_comparison`.
+
+    Returns
+    -------
+    list of str
+        A head, and a line for each row; ``-`` where there is no number.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.classifier_tables import classifier_comparison, printed_comparison
+    >>> print(printed_comparison(classifier_comparison([]))[0][:13])
+    method recipe
+    """
     shown = Table()
     shown["method"], shown["recipe"] = table["method"], table["recipe"]
     shown["accuracy (%)"] = [
@@ -112,7 +144,28 @@ def printed_comparison(table: Table) -> list[str]:
 
 
 def printed_classes(test: Classification) -> list[str]:
-    """Lines of the scores by class, for the terminal."""
+    """Lines of the scores by class, for the terminal.
+
+    Parameters
+    ----------
+    test : Classification
+        Of the test set.
+
+    Returns
+    -------
+    list of str
+        A head, and a line for each class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.evaluation.classification import score_classes
+    >>> from astrogalaxy.evaluation.classifier_tables import printed_classes
+    >>> said = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    >>> test = score_classes(said, np.array([0, 1, 1]), ["smooth", "disk"], resamplings=0)
+    >>> print(printed_classes(test)[-1].rstrip())
+    disk   1.00      0.50   0.67 1.000 2
+    """
     rows = [
         (c.name, *(f"{value:.2f}" for value in (c.precision, c.recall, c.f1)), f"{c.auc:.3f}", c.support)
         for c in test.classes
@@ -124,10 +177,28 @@ def printed_classes(test: Classification) -> list[str]:
 def write_classifier_scores(scores: Sequence[ClassifierScore], folder: str | Path) -> list[Path]:
     """Write scores into a folder: as ``evaluation.json``, and beside the papers' as ``evaluation.ecsv``.
 
+    Parameters
+    ----------
+    scores : sequence of ClassifierScore
+        One for each recipe.
+    folder : path-like
+        Must be there.
+
     Returns
     -------
     list of Path
         The files.
+
+    Raises
+    ------
+    RunError
+        If the folder or the disk does not take the files.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.classifier_tables import write_classifier_scores
+    >>> [path.name for path in write_classifier_scores([], ".")]
+    ['evaluation.json', 'evaluation.ecsv']
     """
     records = [_record(score) for score in scores]
     return write_evaluation(folder, records, classifier_comparison(scores), task="morphology")
@@ -140,7 +211,25 @@ def _record(score: ClassifierScore) -> dict[str, Any]:
 
 
 def read_classifier_scores(path: str | Path) -> list[ClassifierScore]:
-    """Read what `write_classifier_scores` wrote as JSON."""
+    """Read what `write_classifier_scores` wrote as JSON.
+
+    Parameters
+    ----------
+    path : path-like
+        ``evaluation.json``.
+
+    Returns
+    -------
+    list of ClassifierScore
+        Without the probabilities of single galaxies.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.classifier_tables import read_classifier_scores, write_classifier_scores
+    >>> files = write_classifier_scores([], ".")
+    >>> read_classifier_scores(files[0])
+    []
+    """
     return [_score(given) for given in read_records(path)]
 
 

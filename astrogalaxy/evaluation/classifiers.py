@@ -80,6 +80,22 @@ class ClassifierScore:
         Loss and accuracy by epoch.
     probability, truth : tuple
         Of the clear test galaxies, for the curves; not part of the record.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.evaluation.boxes import Interval
+    >>> from astrogalaxy.evaluation.classification import score_classes
+    >>> from astrogalaxy.evaluation.classifiers import ClassifierScore
+    >>> said = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    >>> test = score_classes(said, np.array([0, 1, 1]), ["smooth", "disk"], resamplings=0)
+    >>> score = ClassifierScore(
+    ...     name="mine", published=None, architecture="lite0", data="3 cutouts", start="random", weights="abc",
+    ...     parameters=1000, flops=0, side=64, seed=1, seeds=1, epochs=5, seconds=60.0, test=test,
+    ...     accuracy_all=test.accuracy, accuracies=(test.accuracy.value,), milliseconds={1: 4.5}, device="cpu",
+    ... )
+    >>> f"{score.name}: {score.test.accuracy.value:.1%}"
+    'mine: 66.7%'
     """
 
     name: str
@@ -106,7 +122,30 @@ class ClassifierScore:
 
 
 def seed_path(recipe: ClassifierRecipe, seed: int) -> Path:
-    """Weight file of a recipe's training with a seed."""
+    """Weight file of a recipe's training with a seed.
+
+    Parameters
+    ----------
+    recipe : ClassifierRecipe
+        What was trained.
+    seed : int
+        One of its seeds.
+
+    Returns
+    -------
+    pathlib.Path
+        Whether it is there or not.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import ClassifierRecipe
+    >>> from astrogalaxy.evaluation.classifiers import seed_path
+    >>> recipe = ClassifierRecipe.from_dict(
+    ...     {"name": "mine", "task": "morphology", "data": [{"format": "galaxyzoo", "path": "gz2"}]}
+    ... )
+    >>> seed_path(recipe, 2).as_posix().endswith("mine/seed-2/mine.safetensors")
+    True
+    """
     return Path(recipe.output.directory) / recipe.folder(seed) / f"{recipe.name}.safetensors"
 
 
@@ -125,6 +164,7 @@ def evaluate_classifier(
     Returns
     -------
     ClassifierScore
+        Of all its seeds that are trained.
 
     Raises
     ------
@@ -132,6 +172,27 @@ def evaluate_classifier(
         If its data are missing, or it names a row that no table has.
     RunError
         If it is not trained yet.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from PIL import Image as Picture
+    >>> from astrogalaxy.config import ClassifierRecipe
+    >>> from astrogalaxy.evaluation.classifiers import evaluate_classifier
+    >>> from astrogalaxy.training.classifier.train import train_classifier
+    >>> for colour in ("red", "blue"):
+    ...     Path("galaxies", colour).mkdir(parents=True)
+    ...     for number in range(8):
+    ...         Picture.new("RGB", (32, 32), colour).save(f"galaxies/{colour}/{colour}{number}.png")
+    >>> recipe = ClassifierRecipe.from_dict({
+    ...     "name": "mine", "task": "morphology", "model": {"architecture": "average-pool-cnn"},
+    ...     "data": [{"format": "folders", "path": "galaxies"}], "input": {"side": 32},
+    ...     "training": {"epochs": 1, "batch": 8, "workers": 0}, "evaluation": {"bootstrap": 10, "timing": False},
+    ... })
+    >>> _ = train_classifier(recipe)
+    >>> score = evaluate_classifier(recipe)
+    >>> score.test.n > 0, 0 <= score.test.accuracy.value <= 1
+    (True, True)
     """
     if recipe.published is not None and recipe.published not in PUBLISHED:
         msg = f"{recipe.name}: published: {recipe.published!r} is not known; there are {', '.join(PUBLISHED)}"
@@ -186,7 +247,25 @@ def evaluate_classifier(
 
 
 def floating_point_operations(card: ClassifierCard) -> int:
-    """Operations of the backbone for one image; 0 where they cannot be counted."""
+    """Operations of the backbone for one image.
+
+    Parameters
+    ----------
+    card : ClassifierCard
+        Of the classifier.
+
+    Returns
+    -------
+    int
+        Multiplications and additions, counted one by one; 0 where they cannot be counted.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.classifiers import floating_point_operations
+    >>> from astrogalaxy.models import load_classifier
+    >>> floating_point_operations(load_classifier("galaxyzoo-fine").card) > 10**6
+    True
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -69,6 +69,16 @@ def comparison(scores: Sequence[RecipeScore]) -> Table:
     Table
         A row for each, in the order of the paper's table, under what the paper itself compares with. Numbers that there
         are none of are masked.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.boxes import Interval
+    >>> from astrogalaxy.evaluation.comparison import comparison
+    >>> from astrogalaxy.evaluation.recipes import RecipeScore
+    >>> right = Interval(0.83, 0.80, 0.86)
+    >>> score = RecipeScore("mine", None, "nano", "abc", None, right, right, 0, 70, 122, 12.3, "cpu")
+    >>> comparison([score])["recipe", "accuracy"].pformat(show_unit=False)[-1].split()
+    ['mine', '0.83']
     """
     rows = [{"method": PUBLISHED["astro-rcnn"].method, "map_50_90_paper": PUBLISHED["astro-rcnn"].map_50_90}]
     rows = rows if any(score.published for score in scores) else []
@@ -93,7 +103,28 @@ def _row(score: RecipeScore) -> dict[str, object]:
 
 
 def printed(table: Table) -> list[str]:
-    """Lines of a comparison for the terminal: percentages with their intervals, beside the paper's."""
+    """Lines of a comparison for the terminal: percentages with their intervals, beside the paper's.
+
+    Parameters
+    ----------
+    table : Table
+        See `comparison`.
+
+    Returns
+    -------
+    list of str
+        A head, and a line for each row; ``-`` where there is no number.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.boxes import Interval
+    >>> from astrogalaxy.evaluation.comparison import comparison, printed
+    >>> from astrogalaxy.evaluation.recipes import RecipeScore
+    >>> right = Interval(0.83, 0.80, 0.86)
+    >>> score = RecipeScore("mine", None, "nano", "abc", None, right, right, 0, 70, 122, 12.3, "cpu")
+    >>> "83.0 [80.0, 86.0]" in printed(comparison([score]))[-1]
+    True
+    """
     shown = Table()
     shown["method"] = table["method"]
     shown["recipe"] = table["recipe"].filled("-")
@@ -125,17 +156,57 @@ def _number(value: float) -> str:
 def write_scores(scores: Sequence[RecipeScore], folder: str | Path) -> list[Path]:
     """Write scores into a folder: as ``evaluation.json``, and beside the paper's as ``evaluation.ecsv``.
 
+    Parameters
+    ----------
+    scores : sequence of RecipeScore
+        One or more.
+    folder : path-like
+        Must be there.
+
     Returns
     -------
     list of Path
         The files.
+
+    Raises
+    ------
+    RunError
+        If the folder or the disk does not take the files.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.comparison import write_scores
+    >>> from astrogalaxy.evaluation.recipes import RecipeScore
+    >>> score = RecipeScore("mine", None, "nano", "abc", None, None, None, 0, 0, 0, 12.3, "cpu")
+    >>> [path.name for path in write_scores([score], ".")]
+    ['evaluation.json', 'evaluation.ecsv']
     """
     records = [asdict(score) | {"paper": paper_of(score)} for score in scores]
     return write_evaluation(folder, records, comparison(scores))
 
 
 def read_scores(path: str | Path) -> list[RecipeScore]:
-    """Read what `write_scores` wrote as JSON."""
+    """Read what `write_scores` wrote as JSON.
+
+    Parameters
+    ----------
+    path : path-like
+        ``evaluation.json``.
+
+    Returns
+    -------
+    list of RecipeScore
+        As they were written.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.comparison import read_scores, write_scores
+    >>> from astrogalaxy.evaluation.recipes import RecipeScore
+    >>> score = RecipeScore("mine", None, "nano", "abc", None, None, None, 0, 0, 0, 12.3, "cpu")
+    >>> files = write_scores([score], ".")
+    >>> read_scores(files[0]) == [score]
+    True
+    """
     return [_score(given) for given in read_records(path)]
 
 

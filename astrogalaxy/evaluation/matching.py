@@ -23,6 +23,14 @@ class Match:
         ``(n_found,)`` in pixels, or in arcsec on the sky; NaN for none.
     n_truth : int
         Number of true sources.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.evaluation.matching import Match
+    >>> match = Match(truth=np.array([0, -1]), distance=np.array([0.2, np.nan]), n_truth=3)
+    >>> match.matched.tolist()
+    [True, False]
     """
 
     truth: NDArray[np.intp]
@@ -49,6 +57,16 @@ class Curve:
         Highest harmonic mean of both.
     best_score : float
         Score at which it is reached.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.evaluation.matching import match_positions, precision_recall
+    >>> score = np.array([0.9, 0.4])
+    >>> match = match_positions([1.0, 9.0], [1.0, 9.0], score, [1.2], [1.0], radius=2)
+    >>> curve = precision_recall(score, match)
+    >>> curve.precision.tolist(), curve.recall.tolist(), curve.best_score
+    ([1.0, 0.5], [1.0, 1.0], 0.9)
     """
 
     precision: NDArray[np.float64]
@@ -76,6 +94,7 @@ def match_positions(
     Returns
     -------
     Match
+        Distances in pixels.
 
     Examples
     --------
@@ -94,21 +113,24 @@ def match_sky(
 
     Parameters
     ----------
-    ra, dec, true_ra, true_dec : array-like
-        Degrees, one frame for both.
+    ra, dec : array-like
+        ``(n_found,)`` degrees.
     score : array-like
-        Of the found sources.
+        ``(n_found,)`` of the found sources.
+    true_ra, true_dec : array-like
+        ``(n_truth,)`` degrees, in the frame of the found ones.
     radius : float
         Largest distance in arcsec.
 
     Returns
     -------
     Match
+        Distances in arcsec.
 
     Examples
     --------
-    >>> match_sky([359.9999], [0.0], [1.0], [0.0001], [0.0], radius=1).distance.round(3)
-    array([0.72])
+    >>> match_sky([10.0], [0.0], [0.5], [10.0001], [0.0], radius=1).distance.round(2)
+    array([0.36])
     """
     chord = 2 * np.sin(np.radians(radius / 3600) / 2)
     match = _match(_directions(ra, dec), np.asarray(score, float), _directions(true_ra, true_dec), chord)
@@ -153,6 +175,7 @@ def precision_recall(score: ArrayLike, match: Match) -> Curve:
     Returns
     -------
     Curve
+        Its arrays are empty without a found source.
 
     Examples
     --------

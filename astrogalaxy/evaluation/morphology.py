@@ -62,6 +62,16 @@ def the_galaxy(boxes: Boxes, shape: tuple[int, int]) -> int | None:
     int or None
         Of the boxes that suppression by class and `drop_smaller` leave, the surest one that holds the middle of the
         image; the surest of all, if none does; None without a box.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.detection.decode import Boxes
+    >>> from astrogalaxy.evaluation.morphology import the_galaxy
+    >>> x, y, side = np.array([10.0, 32.0]), np.array([12.0, 31.0]), np.array([6.0, 20.0])
+    >>> sure = np.array([3.0, 1.0])
+    >>> the_galaxy(Boxes(x, y, side, side, sure, sure, sure), (64, 64))
+    1
     """
     if not len(boxes):
         return None
@@ -76,12 +86,23 @@ def the_galaxy(boxes: Boxes, shape: tuple[int, int]) -> int | None:
 
 
 def share_right(right: NDArray[np.bool_]) -> Interval:
-    """Share of right answers with its binomial interval; see `~astrogalaxy.evaluation.intervals.wilson`.
+    """Share of galaxies whose class is right, with Wilson's interval.
+
+    Parameters
+    ----------
+    right : ndarray
+        ``(n,)`` bool.
+
+    Returns
+    -------
+    Interval
+        Of one standard deviation; NaN without a galaxy.
 
     Examples
     --------
-    >>> share_right(np.array([True, True, True, False])).value
-    0.75
+    >>> share = share_right(np.array([True, True, False]))
+    >>> round(share.value, 3), share.low < share.value < share.high
+    (0.667, True)
     """
     if not len(right):
         return Interval(float("nan"), float("nan"), float("nan"))

@@ -29,6 +29,12 @@ class Published:
         Per step.
     note : str
         What the number is, where it is not of a test set, or what the paper leaves open.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.published import PUBLISHED
+    >>> PUBLISHED["astroyolo-unfrozen"].map_50_90, PUBLISHED["astroyolo-unfrozen"].accuracy
+    (0.656, 0.772)
     """
 
     paper: str

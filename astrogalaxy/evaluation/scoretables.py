@@ -54,6 +54,11 @@ def table_of(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Table:
         Values by the name of their column.
     columns : mapping
         Type and description of each column.
+
+    Returns
+    -------
+    Table
+        A row for each, and a column with its description for each name.
     """
     table = Table()
     for name, (kind, description) in columns.items():

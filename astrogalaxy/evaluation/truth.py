@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from astrogalaxy._yaml import show
 from astrogalaxy.errors import ConfigError
 
 __all__ = ["read_truth"]
@@ -90,7 +91,7 @@ def _read(path: Path) -> Table:
 
 
 def _some(table: Table) -> str:
-    return ", ".join(table.colnames[:8]) or "none"
+    return " ".join(", ".join(table.colnames[:8]).split()) or "none"
 
 
 def _numbers(table: Table, name: str, path: str | Path) -> np.ndarray:
@@ -101,7 +102,7 @@ def _numbers(table: Table, name: str, path: str | Path) -> np.ndarray:
         values = np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
         return np.asarray((values * column.unit).to_value(unit) if unit else values, dtype=float)
     except (TypeError, ValueError) as error:
-        msg = f"{path}: column {name!r} must hold numbers, not {column[0]}"
+        msg = f"{path}: column {name!r} must hold numbers, not {show(column[0])}"
         raise ConfigError(msg) from error
 
 

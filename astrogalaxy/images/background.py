@@ -105,11 +105,11 @@ def make_mesh(
 ) -> Mesh:
     """Measure the sky of a whole image, reading it by blocks of rows.
 
-    `photutils.background.Background2D` divides the image into boxes and clips their pixels
-    at 3 sigma around the median, up to 12 times. The background of a box is SExtractor's
-    mode, 2.5 median - 1.5 mean, with the mean of the middle 40 % in place of the median; the
-    noise is the root mean square of the pixels below the background, where few sources
-    reach. Both meshes are then median filtered.
+    The image is divided into boxes, whose pixels are clipped at 3 sigma around the median,
+    up to 12 times. The background of a box is SExtractor's mode, 2.5 median - 1.5 mean, with
+    the mean of the middle 40 % in place of the median; the noise is the root mean square of
+    the pixels below the background, where few sources reach. Both meshes are then median
+    filtered.
 
     Parameters
     ----------
@@ -125,6 +125,11 @@ def make_mesh(
     origin : str, optional
         What to call the image in errors.
 
+    Returns
+    -------
+    Mesh
+        Of the whole image.
+
     Raises
     ------
     astrogalaxy.errors.ImageError
@@ -137,8 +142,7 @@ def make_mesh(
     for y0 in range(0, ny, step):
         pixels, bad = read(Section(0, nx, y0, min(y0 + step, ny)))
         masked = ~np.isfinite(pixels) if bad is None else bad | ~np.isfinite(pixels)
-        spread.add(pixels, masked)
-        background, noise = _measure(pixels, masked, sides)
+        background, noise = _measure(pixels, masked, sides, spread)
         backgrounds.append(background)
         noises.append(noise)
     if not spread.usable:
@@ -156,18 +160,19 @@ class _Spread:
     def __init__(self) -> None:
         self.low, self.high, self.count = np.inf, -np.inf, 0
 
-    def add(self, pixels: NDArray[np.float32], masked: NDArray[np.bool_]) -> None:
-        good = ~masked
-        self.count += int(np.count_nonzero(good))
-        self.low = min(self.low, float(np.min(pixels, where=good, initial=np.inf)))
-        self.high = max(self.high, float(np.max(pixels, where=good, initial=-np.inf)))
+    def add(self, boxes: _Boxes) -> None:
+        """Take a row of boxes into account."""
+        low, high, count = boxes.range
+        self.low, self.high, self.count = min(self.low, low), max(self.high, high), self.count + count
 
     @property
     def usable(self) -> bool:
+        """Whether there are two different good values."""
         return self.count > 1 and self.high > self.low
 
     @property
     def reason(self) -> str:
+        """What is wrong where there are not."""
         return "all are NaN or masked" if self.count == 0 else f"all good ones have the value {self.low:g}"
 
 
@@ -190,57 +195,110 @@ def _box_side(length: int, wished: int) -> int:
 
 
 def _measure(
-    pixels: NDArray[np.float32], masked: NDArray[np.bool_], sides: tuple[int, int]
+    pixels: NDArray[np.float32], masked: NDArray[np.bool_], sides: tuple[int, int], spread: _Spread
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Background and noise of the boxes of some rows; NaN where too few pixels are good."""
-    from astropy.stats import SigmaClip
-    from photutils.background import Background2D
-
-    if masked.all():
-        shape = tuple(-(-length // side) for length, side in zip(pixels.shape, sides, strict=True))
-        return np.full(shape, np.nan), np.full(shape, np.nan)
-    # No box is left out here, for photutils would fill it from these rows alone.
-    made = Background2D(
-        pixels,
-        sides,
-        mask=masked,
-        exclude_percentile=100,
-        filter_size=1,
-        sigma_clip=SigmaClip(_CLIP_SIGMA, maxiters=_CLIP_ROUNDS),
-        bkg_estimator=_level,
-        bkg_rms_estimator=_noise,
-    )
-    few = made.n_pixels_mesh < max(_MIN_GOOD * sides[0] * sides[1], 4)
-    background, noise = made.background_mesh, made.background_rms_mesh
-    background[few], noise[few] = np.nan, np.nan
+    """Background and noise of the boxes of some rows, NaN where too few pixels are good; adds them to the spread."""
+    least, skies = max(_MIN_GOOD * sides[0] * sides[1], 4), []
+    for y in range(0, len(pixels), sides[0]):
+        boxes = _Boxes(pixels[y : y + sides[0]], masked[y : y + sides[0]], sides)
+        spread.add(boxes)
+        skies.append(boxes.sky(least=least))
+    background, noise = (np.stack(part) for part in zip(*skies, strict=True))
     return background, noise
 
 
-# photutils' own estimators are stuck on the steps of coarsely digitised data (in SDSS's
-# sky the median puts the mode off by a tenth of sigma, and the MAD the noise by 4 to 16 %),
-# and its standard deviation rises in crowded fields. Averages of many pixels do neither.
+class _Boxes:
+    """Pixels of a row of boxes in order of their values, so that clipping moves two edges only.
+
+    Sums over all pixels between two ranks are differences of running sums, which begin in the middle: what is far
+    off, such as damage and bright stars, comes last and costs the others no digits.
+    """
+
+    def __init__(self, pixels: NDArray[np.float32], masked: NDArray[np.bool_], sides: tuple[int, int]) -> None:
+        height, width = sides
+        n = -(-pixels.shape[1] // width)
+        padded = np.full((height, n * width), np.nan, dtype=np.float32)
+        np.copyto(padded[: pixels.shape[0], : pixels.shape[1]], pixels, where=~masked)
+        boxes = padded.reshape(height, n, width).swapaxes(0, 1).reshape(n, height * width)
+        boxes.sort(axis=1)  # NaN last
+        self._ordered = boxes
+        self._good = np.count_nonzero(~np.isnan(boxes), axis=1)
+        self._row = np.arange(n)
+        # in float64, for squares of pixels in erg/s/cm2/Hz are beyond float32
+        self._zero = self._median(np.zeros_like(self._good), self._good)
+        values = boxes - self._zero[:, None]
+        values[np.isnan(values)] = 0.0
+        self._light, self._squares = _running(values), _running(np.square(values))
+
+    @property
+    def range(self) -> tuple[float, float, int]:
+        """Least and largest of the good pixels (infinite where there are none), and how many there are."""
+        some = np.flatnonzero(self._good)
+        ends = self._ordered[some, 0], self._ordered[some, self._good[some] - 1]
+        low, high = float(ends[0].min(initial=np.inf)), float(ends[1].max(initial=-np.inf))
+        return low, high, int(self._good.sum())
+
+    def sky(self, *, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Background and noise of each box; NaN where fewer than `least` pixels are good and not clipped.
+
+        The background is the mode, 2.5 times the mean of the middle 40 % less 1.5 times the mean; the noise is the root
+        mean square about it of the pixels below. The usual estimators are stuck on the steps of coarsely digitised data
+        (in SDSS's sky the median puts the mode off by a tenth of sigma, and the MAD the noise by 4 to 16 %), and the
+        standard deviation rises in crowded fields. Averages of many pixels do neither.
+        """
+        low, high = self._clipped()
+        trim = (0.3 * (high - low)).astype(np.intp)
+        level = 2.5 * self._mean(low + trim, high - trim) - 1.5 * self._mean(low, high)
+        below = np.maximum(self._count_below(level + self._zero), low)
+        count = below - low
+        squares = self._sum(self._squares, low, below) - 2 * level * self._sum(self._light, low, below)
+        squares += count * level**2
+        noise = np.sqrt(np.maximum(squares, 0.0) / np.maximum(count, 1)) / _CLIPPED_RMS
+        few = high - low < least
+        return np.where(few, np.nan, level + self._zero), np.where(few, np.nan, noise)
+
+    def _clipped(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """First rank, and the one after the last, of what stays when pixels are clipped at 3 sigma about the median.
+
+        Pixels that the last limits let in again come back.
+        """
+        low, high = np.zeros_like(self._good), self._good
+        for _ in range(_CLIP_ROUNDS):
+            mean = self._mean(low, high)
+            variance = self._sum(self._squares, low, high) / np.maximum(high - low, 1) - mean**2
+            reach = _CLIP_SIGMA * np.sqrt(np.maximum(variance, 0.0))
+            middle = self._median(low, high)
+            first, last = self._count_below(middle - reach), self._count_below(middle + reach, including=True)
+            settled = (first <= low).all() and (last >= high).all()
+            low, high = np.maximum(first, low), np.minimum(last, high)
+            if settled:
+                break
+        return first, np.minimum(last, self._good)
+
+    def _median(self, low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.float64]:
+        last = np.maximum(high - 1, 0)
+        pair = self._ordered[self._row, (low + last) // 2], self._ordered[self._row, (low + last + 1) // 2]
+        return np.add(*pair, dtype=np.float64) / 2
+
+    def _mean(self, low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.float64]:
+        return self._sum(self._light, low, high) / np.maximum(high - low, 1)
+
+    def _sum(self, running: NDArray[np.float64], low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.float64]:
+        return running[self._row, high] - running[self._row, low]
+
+    def _count_below(self, value: NDArray[np.float64], *, including: bool = False) -> NDArray[np.intp]:
+        """How many good pixels of each box are below a value, or at most that."""
+        side = "right" if including else "left"
+        values = value.astype(np.float32)
+        return np.array([box.searchsorted(v, side) for box, v in zip(self._ordered, values, strict=True)])
 
 
-def _level(boxes: NDArray[np.float32], axis: int | None = None) -> NDArray[np.float64]:
-    """Mode of clipped boxes, shape (..., n_pixels) with NaN where clipped: 2.5 centre - 1.5 mean."""
-    boxes = boxes.reshape(-1) if axis is None else boxes
-    ordered = np.sort(boxes, axis=-1)
-    rank = np.arange(boxes.shape[-1])
-    good = np.count_nonzero(~np.isnan(boxes), axis=-1)[..., None]
-    trim = (0.3 * good).astype(np.intp)
-    middle, every = (rank >= trim) & (rank < good - trim), rank < good
-    centre, mean = (np.mean(ordered, axis=-1, dtype=np.float64, where=where | (good == 0)) for where in (middle, every))
-    return 2.5 * centre - 1.5 * mean
-
-
-def _noise(boxes: NDArray[np.float32], axis: int | None = None) -> NDArray[np.float64]:
-    """Root mean square about the mode of the pixels below it; 0 where there are none."""
-    boxes = boxes.reshape(-1) if axis is None else boxes
-    # In float64: squares of pixels in erg/s/cm2/Hz are beyond float32.
-    below = np.minimum(boxes - _level(boxes, -1)[..., None], 0)
-    count = np.count_nonzero(below < 0, axis=-1)
-    squares = np.nansum(np.square(below, out=below), axis=-1)
-    return np.sqrt(squares / np.maximum(count, 1)) / _CLIPPED_RMS
+def _running(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sums along the last axis up to each rank, counted from the middle one."""
+    middle = values.shape[1] // 2
+    before = np.cumsum(values[:, :middle][:, ::-1], axis=1)[:, ::-1]
+    after = np.cumsum(values[:, middle:], axis=1)
+    return np.concatenate([-before, np.zeros((len(values), 1)), after], axis=1)
 
 
 def _fill(

@@ -26,6 +26,8 @@ __all__ = ["Band", "Pixels"]
 # The seeing is measured on at most this many squares of this side: the memory stays bounded,
 # and more stars would not make it better.
 _SQUARES, _SQUARE = 3, 1024
+# A section of up to this many pixels is kept until another is read: one thing after the other looks at a tile.
+_KEPT = 2048**2
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,17 @@ class Pixels:
     bad: NDArray[np.bool_]
     saturated: NDArray[np.bool_]
     section: Section
+
+    def part(self, section: Section) -> Pixels:
+        """Pixels of a section within this one; the same arrays where it is all of it."""
+        if section == self.section:
+            return self
+        cut = Section(
+            section.x0 - self.section.x0, section.x1 - self.section.x0,
+            section.y0 - self.section.y0, section.y1 - self.section.y0,
+        ).slices  # fmt: skip
+        arrays = (self.data, self.noise, self.bad, self.saturated)
+        return Pixels(*(np.ascontiguousarray(array[cut]) for array in arrays), section)
 
 
 class Band:
@@ -123,6 +136,7 @@ class Band:
         self.box = box
         self._plane, self._masks, self._weight = plane, masks, weight
         self._mesh: Mesh | None = None
+        self._kept: Pixels | None = None
         self._seeing: float | None = None
         self._stars: NDArray[np.float64] | None = None
         #: What measurement has found out about the band's stars and noise, kept for its other tiles.
@@ -134,6 +148,9 @@ class Band:
             if extra is not None and extra.shape != plane.shape:
                 msg = f"{extra.origin}: this {label} has shape {extra.shape}"
                 raise ImageError(f"{msg}, but {plane.origin} has {plane.shape}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None}
 
     def __repr__(self) -> str:
         ny, nx = self.shape
@@ -176,10 +193,11 @@ class Band:
 
     @mesh.setter
     def mesh(self, mesh: Mesh) -> None:
+        """Restore a mesh that was computed earlier."""
         if tuple(mesh.shape) != tuple(self.shape):
             msg = f"{self.origin}: a background mesh for shape {mesh.shape} does not fit its shape {self.shape}"
             raise ImageError(msg)
-        self._mesh = mesh
+        self._mesh, self._kept = mesh, None
 
     @property
     def seeing(self) -> float:
@@ -199,6 +217,7 @@ class Band:
 
     @seeing.setter
     def seeing(self, seeing: float) -> None:
+        """Restore a value that was measured earlier."""
         self._seeing = float(seeing)
 
     @property
@@ -235,7 +254,8 @@ class Band:
         Returns
         -------
         Pixels
-            New arrays. A pixel has the same values whatever section it is read with.
+            Not to be changed: others may be given the same arrays. A pixel has the same values whatever section it is
+            read with.
 
         Raises
         ------
@@ -244,6 +264,19 @@ class Band:
             usable pixels.
         """
         section = self._check(section)
+        kept = self._kept
+        if kept is not None and kept.section.holds(section):
+            return kept.part(section)
+        made = self._prepared(section)
+        self._kept = made if made.data.size <= _KEPT else None
+        return made
+
+    def keep(self, section: Section) -> None:
+        """Read a section ahead, if it is small enough to be kept, for what will ask for parts of it."""
+        if 0 < section.shape[0] * section.shape[1] <= _KEPT:
+            self.pixels(section)
+
+    def _prepared(self, section: Section) -> Pixels:
         data, bad, weight = self._read(section)
         saturated = np.zeros(data.shape, dtype=bool) if self.saturation is None else data >= self.saturation
         data -= self.mesh.background(section)
@@ -264,6 +297,11 @@ class Band:
         alter : callable
             Gives the new pixels of a section from the section and its pixels as in the file
             (background and NaN included); a pixel must come out the same whatever the section.
+
+        Returns
+        -------
+        Band
+            It reads from the same files.
         """
         return Band(
             self.name, AlteredPlane(self._plane, alter), masks=self._masks, weight=self._weight,

@@ -51,6 +51,11 @@ def find_fields(images: ImagesSection) -> list[Field]:
     images : ImagesSection
         The ``images`` section of a survey.yml.
 
+    Returns
+    -------
+    list of Field
+        One or more.
+
     Raises
     ------
     ImageError
@@ -79,10 +84,16 @@ def open_field(field_: Field, images: ImagesSection, *, bands: Iterable[str] | N
         How to read it.
     bands : iterable of str, optional
         Only these bands.
+
+    Returns
+    -------
+    Image
+        With the field's name.
     """
     wanted = [b for b in (images.bands if bands is None else bands) if b in field_.paths]
 
     def of_wanted(value: object) -> object:
+        """A setting by band without the bands that are not wanted."""
         return {b: v for b, v in value.items() if b in wanted} if isinstance(value, Mapping) else value
 
     return Image.read(

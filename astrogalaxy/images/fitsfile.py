@@ -5,11 +5,13 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import math
+import re
 import shutil
 import tempfile
 import threading
 import zlib
-from collections import OrderedDict
+from collections import ChainMap, OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -25,7 +27,7 @@ from astrogalaxy.images.sky import read_wcs
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from astropy.wcs import WCS
     from numpy.typing import NDArray
@@ -34,6 +36,8 @@ __all__ = ["FitsPlane", "choose_hdu", "find_plane", "to_float32"]
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+# How much a file can be packed at most: a header that promises more is damaged.
+_PACKED_MOST = {"": 1, "gzip": 1100, "bzip2": 2_000_000, "xz": 10_000}
 _DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 # A compressed file has to be unpacked whole. Up to this size it is kept in memory as
@@ -44,6 +48,10 @@ _RECENT_BYTES = 256 * 2**20
 # Tile-compressed images up to this size are decoded once rather than section by section.
 _DECODE_WHOLE_BYTES = 64 * 2**20
 _FITS_BLOCK = 2880
+# Each compressed tile has a row of the table, which says at least where its bytes are.
+_TILE_BYTES = 8
+# What the FITS standard allows: more axes would keep astropy busy for hours.
+_MOST_AXES = 999
 
 
 @dataclass(frozen=True)
@@ -97,9 +105,9 @@ class FitsPlane:
         return f"{self.path}[{self.index}]" if self.index else str(self.path)
 
     @property
-    def keywords(self) -> dict[str, Any]:
+    def keywords(self) -> Mapping[str, Any]:
         """Cards of both headers; the image's own come first."""
-        return {**dict(self.primary), **dict(self.header)}
+        return ChainMap(self.header, self.primary)
 
     def read(self, section: Section) -> NDArray[np.float32]:
         """Pixels of a section as a new native float32 array; BLANK becomes NaN.
@@ -222,6 +230,11 @@ def find_plane(path: str | Path, *, hdu: str | int = "auto") -> FitsPlane:
         Number or name of the HDU, or 'auto': the first 2-D image, or, if there are
         several, the first one with a celestial WCS. Leading axes of length 1 are dropped.
 
+    Returns
+    -------
+    FitsPlane
+        Of the HDU that was chosen.
+
     Raises
     ------
     astrogalaxy.errors.ImageError
@@ -231,12 +244,15 @@ def find_plane(path: str | Path, *, hdu: str | int = "auto") -> FitsPlane:
     try:
         packing = _packing(path)
         with quiet(str(path)), _OPENERS.get(packing, open)(path, "rb") as stream:
+            _check_axes(stream.read(_FITS_BLOCK), str(path))
+            stream.seek(0)
             plane = _first_of_packed(path, packing, stream) if packing and hdu in ("auto", 0) else None
             if plane is not None:
                 return plane
             stream.seek(0)
             with fits.open(stream, memmap=False, lazy_load_hdus=True, ignore_missing_simple=False) as hdus:
-                return _plane(path, packing, hdus, choose_hdu(hdus, hdu, origin=str(path)))
+                ahead = None if packing else stream
+                return _plane(path, packing, hdus, choose_hdu(hdus, hdu, origin=str(path), ahead=ahead))
     except FileNotFoundError as error:
         raise ImageError(_missing(path)) from error
     except (
@@ -260,6 +276,9 @@ def to_float32(values: Any) -> NDArray[np.float32]:
 
 
 def _packing(path: Path) -> str:
+    if path.exists() and not path.is_file():
+        msg = f"{path}: not a file but a folder or a device; give the path of a FITS file"
+        raise ImageError(msg)
     with path.open("rb") as stream:
         start = stream.read(6)
     if not start:
@@ -268,8 +287,24 @@ def _packing(path: Path) -> str:
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
 
 
-def choose_hdu(hdus: fits.HDUList, wanted: str | int, *, origin: str) -> int:
+def choose_hdu(hdus: fits.HDUList, wanted: str | int, *, origin: str, ahead: IO[bytes] | None = None) -> int:
     """Number of the HDU to read: `wanted`, or for 'auto' the first image, rather one with a WCS.
+
+    Parameters
+    ----------
+    hdus : astropy.io.fits.HDUList
+        HDUs, of a file or of the user.
+    wanted : str or int
+        Number or name of the HDU, or 'auto'.
+    origin : str
+        What to call them, for messages.
+    ahead : binary file, optional
+        Their file, where headers are looked at before astropy reads them.
+
+    Returns
+    -------
+    int
+        From 0.
 
     Raises
     ------
@@ -280,17 +315,18 @@ def choose_hdu(hdus: fits.HDUList, wanted: str | int, *, origin: str) -> int:
         if isinstance(wanted, str) and wanted.isdigit():
             wanted = int(wanted)
         try:
+            next((n for n, _ in enumerate(_walk(hdus, origin, ahead)) if n == wanted), None)
             index = hdus.index_of(wanted)
             shape = _image_shape(hdus[index])
         except (KeyError, IndexError) as error:
-            msg = f"{origin}: no HDU {wanted!r}; it has {_contents(hdus)}"
+            msg = f"{origin}: no HDU {wanted!r}; it has {_contents(_walk(hdus, origin, ahead))}"
             raise ImageError(msg) from error
         if shape is None:
-            msg = f"{origin}: HDU {wanted!r} is not a 2-D image; the file has {_contents(hdus)}"
+            msg = f"{origin}: HDU {wanted!r} is not a 2-D image; the file has {_contents(_walk(hdus, origin, ahead))}"
             raise ImageError(msg)
         return int(index) % len(hdus)
     first = None
-    for index, hdu in enumerate(hdus):
+    for index, hdu in enumerate(_walk(hdus, origin, ahead)):
         shape = _image_shape(hdu)
         if shape is None:
             continue
@@ -298,9 +334,40 @@ def choose_hdu(hdus: fits.HDUList, wanted: str | int, *, origin: str) -> int:
             return index
         first = index if first is None else first
     if first is None:
-        msg = f"{origin}: no 2-D image with pixels; it has {_contents(hdus)}"
+        msg = f"{origin}: no 2-D image with pixels; it has {_contents(_walk(hdus, origin, ahead))}"
         raise ImageError(msg)
     return first
+
+
+def _walk(hdus: fits.HDUList, origin: str, ahead: IO[bytes] | None) -> Iterator[Any]:
+    """HDUs one after the other; where one has a negative size, the next would be the same again, without end."""
+    for hdu in hdus:
+        yield hdu
+        place = hdu.fileinfo()
+        if place is None:
+            continue
+        if place["datSpan"] < 0:
+            msg = f"{origin}: the pixels of an HDU have a negative size; the file is damaged"
+            raise ImageError(msg)
+        if ahead is not None:
+            ahead.seek(place["datLoc"] + place["datSpan"])
+            _check_axes(ahead.read(_FITS_BLOCK), origin)
+
+
+def _check_axes(block: bytes, origin: str) -> None:
+    """Refuse a header whose first block gives pixels of no kind, or of no number."""
+    for start in range(0, len(block), 80):
+        key = block[start : start + 8].decode("latin-1").rstrip()
+        if key == "END":
+            return
+        if not re.fullmatch(r"BITPIX|NAXIS\d*", key):
+            continue
+        text = block[start + 10 : start + 80].partition(b"/")[0].decode("latin-1").strip()
+        value = int(text) if re.fullmatch(r"[+-]?\d{1,18}", text) else None
+        allowed = value in _DTYPES if key == "BITPIX" else value is not None and value >= 0
+        if not allowed or (key == "NAXIS" and int(text) > _MOST_AXES):
+            msg = f"{origin}: not a readable FITS file: {key} is {text or 'empty'} in a header; the file is damaged"
+            raise ImageError(msg)
 
 
 def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane | None:
@@ -317,6 +384,7 @@ def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane |
     if wcs is None:
         return None
     bitpix = int(header["BITPIX"])
+    _check_size(path, packing, stream.tell() + abs(bitpix) // 8 * shape[0] * shape[1])
     return FitsPlane(path, 0, shape, header, header, wcs, packing, False, stream.tell(), _scaling(header), bitpix)
 
 
@@ -328,14 +396,26 @@ def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int) -> FitsPlan
     offset, span = (hdu.fileinfo()[key] for key in ("datLoc", "datSpan"))
     tiled = isinstance(hdu, fits.CompImageHDU)
     bitpix = int(header["BITPIX"])
-    if not packing:
-        end = offset + (span if tiled else abs(bitpix) // 8 * shape[0] * shape[1])
-        size = path.stat().st_size
-        # Many writers leave out the padding behind the last pixels; no harm in that.
-        if size < end and not (tiled and size > end - _FITS_BLOCK):
-            raise ImageError(_truncated(str(path), size, end))
+    if tiled and _count_tiles(hdu) * _TILE_BYTES > span:
+        msg = f"{path}: its {shape[1]} x {shape[0]} pixels are more than its compressed tiles hold; the file is damaged"
+        raise ImageError(msg)
+    # Many writers leave out the padding behind the last pixels; no harm in that.
+    _check_size(path, packing, offset + (span - _FITS_BLOCK + 1 if tiled else abs(bitpix) // 8 * shape[0] * shape[1]))
     wcs = read_wcs(header, shape, origin=str(path), hdus=hdus)
     return FitsPlane(path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix)
+
+
+def _check_size(path: Path, packing: str, end: int) -> None:
+    """Refuse a file that cannot hold this many bytes, whatever they are."""
+    size = path.stat().st_size
+    if size * _PACKED_MOST[packing] < end:
+        raise ImageError(_truncated(str(path), size, end))
+
+
+def _count_tiles(hdu: Any) -> int:
+    """How many compressed tiles an image of this size must have."""
+    tiles = [-(-length // max(side, 1)) for length, side in zip(hdu.shape, hdu.tile_shape, strict=True)]
+    return math.prod(tiles)
 
 
 def _scaling(header: fits.Header) -> tuple[float, float, int | None]:
@@ -362,7 +442,7 @@ def _plane_of(pixels: Any, section: Section) -> Any:
     return pixels[(*leading, *section.slices)]
 
 
-def _contents(hdus: fits.HDUList) -> str:
+def _contents(hdus: Iterable[Any]) -> str:
     lines = [f"{i} {h.name or type(h).__name__} {getattr(h, 'shape', ()) or 'empty'}" for i, h in enumerate(hdus)]
     return ", ".join(lines[:8]) + (", ..." if len(lines) > 8 else "")
 

@@ -127,6 +127,7 @@ class Image:
         Returns
         -------
         Image
+            With the bands in the given order.
 
         Raises
         ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -38,7 +38,7 @@ class Plane(Protocol):
         """Header of the image, or None."""
 
     @property
-    def keywords(self) -> dict[str, Any]:
+    def keywords(self) -> Mapping[str, Any]:
         """Header cards that concern the image, of its own and the primary header."""
 
     @property
@@ -60,7 +60,9 @@ class ArrayPlane:
     shape : (int, int)
         Its shape.
     wcs : astropy.wcs.wcsapi.BaseHighLevelWCS or None
+        Its WCS, if it has one.
     header : astropy.io.fits.Header or None
+        Its header, if it has one.
     origin : str
         Description, for messages.
     mask, weight : array_like, shape (ny, nx), or None
@@ -79,9 +81,9 @@ class ArrayPlane:
     unit: Any = None
 
     @property
-    def keywords(self) -> dict[str, Any]:
+    def keywords(self) -> Mapping[str, Any]:
         """Cards of the header."""
-        return dict(self.header) if self.header is not None else {}
+        return self.header if self.header is not None else {}
 
     def read(self, section: Section) -> NDArray[np.float32]:
         """Pixels of a section as a new native float32 array."""
@@ -124,7 +126,7 @@ class AlteredPlane:
         return self.plane.header
 
     @property
-    def keywords(self) -> dict[str, Any]:
+    def keywords(self) -> Mapping[str, Any]:
         """Cards of the header."""
         return self.plane.keywords
 
@@ -150,6 +152,11 @@ def as_plane(source: Any, *, hdu: str | int = "auto", origin: str = "image") -> 
         with a celestial WCS).
     origin : str, optional
         What to call an image that has no file name.
+
+    Returns
+    -------
+    Plane
+        It reads, and never changes, what was handed in.
 
     Raises
     ------

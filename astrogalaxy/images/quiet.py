@@ -37,6 +37,7 @@ def quiet(origin: str = "") -> Iterator[None]:
     records: list[str] = []
 
     def keep(record: logging.LogRecord) -> bool:
+        """Keep the message of a record, and let nobody else have it."""
         records.append(record.getMessage())
         return False
 

@@ -50,7 +50,7 @@ def find_stars(pixels: Iterable[Pixels]) -> tuple[float, Floats]:
         In pixels; for a Gaussian its FWHM. NaN where there are fewer than five clear sources, or no
         four of a size. In simulated fields with five clear stars or more it is within 5 % of the truth.
     places : ndarray, shape (n, 2)
-        x and y in pixels of the whole band, section by section.
+        Positions x and y in pixels of the whole band, section by section.
     """
     clear = [_clear_sources(part) for part in pixels]
     found = np.concatenate(clear) if clear else np.zeros((0, 3))

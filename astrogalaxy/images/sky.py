@@ -71,6 +71,11 @@ def usable_wcs(wcs: Any, shape: tuple[int, int], *, origin: str) -> Any:
         Rows and columns of the image.
     origin : str
         What to call the image in the log.
+
+    Returns
+    -------
+    WCS or None
+        None also where there was none.
     """
     if wcs is None or (isinstance(wcs, WCS) and not wcs.has_celestial):
         return None

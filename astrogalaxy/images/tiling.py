@@ -61,6 +61,10 @@ class Section(NamedTuple):
         """Return this section with `n` pixels more on every side (not clipped)."""
         return Section(self.x0 - n, self.x1 + n, self.y0 - n, self.y1 + n)
 
+    def holds(self, other: Section) -> bool:
+        """Tell whether another section lies within this one."""
+        return self.x0 <= other.x0 and other.x1 <= self.x1 and self.y0 <= other.y0 and other.y1 <= self.y1
+
     def contains(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.bool_]:
         """Tell which positions lie on a pixel of this section; NaN never does.
 
@@ -72,6 +76,7 @@ class Section(NamedTuple):
         Returns
         -------
         ndarray of bool
+            As many as there are positions.
         """
         x, y = np.asarray(x), np.asarray(y)
         inside_x = (x >= self.x0 - 0.5) & (x < self.x1 - 0.5)

@@ -288,6 +288,7 @@ def _sum_scene(
     radius = footprint.radius[index]
 
     def within(values: np.ndarray, factor: float = 1.0) -> np.ndarray:
+        """Sum values in the ellipses of a multiple of their radius."""
         pixels = np.ascontiguousarray(values.reshape(tall), dtype=np.float32)
         return ellipse_sums(pixels, np.float32(1.0), x, y, axes, factor * radius)[0]
 

@@ -69,6 +69,13 @@ class FieldQuality:
         Their half-light radius, arcsec.
     corrections : dict of str to Correction
         By band.
+
+    Examples
+    --------
+    >>> from astrogalaxy.measurement import FieldQuality
+    >>> quality = FieldQuality(stars=3)
+    >>> quality.to_dict()["seeing"] is None  # too few stars to tell
+    True
     """
 
     stars: int = 0
@@ -82,6 +89,7 @@ class FieldQuality:
         """Plain values for JSON: None stands for what is not known."""
 
         def plain(value: Any) -> Any:
+            """A value that JSON knows."""
             if isinstance(value, dict):
                 return {key: plain(item) for key, item in value.items()}
             return None if isinstance(value, float) and not np.isfinite(value) else value
@@ -103,6 +111,15 @@ def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
     -------
     FieldQuality
         NaN where fewer than six stars tell it.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import SourceCatalog
+    >>> from astrogalaxy.measurement import field_quality
+    >>> stars = {"half_light_radius": [1.0] * 9, "p_star": [0.99] * 9, "snr": [200.0] * 9, "fwhm": [1.3] * 9}
+    >>> quality = field_quality(SourceCatalog.from_columns(stars, bands=["r"]), bands=("r",))
+    >>> quality.stars, round(quality.seeing, 2), quality.star_radius
+    (9, 1.3, 1.0)
     """
     radius, snr = (np.asarray(catalog[name], dtype=float) for name in ("half_light_radius", "snr"))
     p_star, flags = np.asarray(catalog["p_star"], dtype=float), np.asarray(catalog["flags"])
@@ -164,6 +181,18 @@ def calibrate_field(catalog: Table) -> FieldQuality:
     -------
     FieldQuality
         What the stars said.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.catalog import SourceCatalog
+    >>> from astrogalaxy.measurement import calibrate_field
+    >>> columns = {"half_light_radius": [1.0] * 9 + [2.0], "p_star": [0.99] * 9 + [0.01], "snr": [200.0] * 10}
+    >>> columns |= {"flux_r": [1000.0] * 10, "flux_apcor_r": [800.0] * 10}
+    >>> catalog = SourceCatalog.from_columns(columns, bands=["r"])
+    >>> quality = calibrate_field(catalog)
+    >>> quality.stars, catalog["radius_corr"][-1].round(2)
+    (9, np.float32(1.73))
     """
     bands = tuple(catalog.bands)  # type: ignore[attr-defined]
     quality = field_quality(catalog, bands=bands)
@@ -179,7 +208,28 @@ def calibrate_field(catalog: Table) -> FieldQuality:
 
 
 def field_conditions(image: Image) -> dict[str, NDArray[np.float64]]:
-    """What measurement knows of a field's stars and noise, by band, for `restore_conditions`."""
+    """What measurement knows of a field's stars and noise, for `restore_conditions`.
+
+    Parameters
+    ----------
+    image : Image
+        The field.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Plain numbers by band.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.measurement import field_conditions
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=192, seed=2)
+    >>> conditions = field_conditions(ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}))
+    >>> list(conditions), conditions["r"].ndim
+    (['r'], 1)
+    """
     stars, psfs = field_starlight(image), field_psfs(image)
     return {
         name: np.concatenate([[stars[name].sigma, stars[name].kron, noise_factor(band)], psfs[name].to_array()])
@@ -188,6 +238,26 @@ def field_conditions(image: Image) -> dict[str, NDArray[np.float64]]:
 
 
 def restore_conditions(band: Band, values: NDArray[np.float64]) -> None:
-    """Give a band what `field_conditions` found out in another process."""
+    """Give a band what `field_conditions` found out in another process.
+
+    Parameters
+    ----------
+    band : Band
+        It is changed.
+    values : ndarray
+        Its entry of `field_conditions`.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.measurement import field_conditions, restore_conditions
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=192, seed=2)
+    >>> source = {"r": (scene.images["r"], scene.wcs["r"])}
+    >>> image, same = ag.Image.read(source), ag.Image.read(source)
+    >>> restore_conditions(same.bands["r"], field_conditions(image)["r"])
+    >>> same.bands["r"].noise_factor == image.bands["r"].noise_factor
+    True
+    """
     sigma, kron, factor = (float(value) for value in values[:3])
     band.starlight, band.noise_factor, band.psf = Starlight(sigma, kron), factor, Psf.from_array(values[3:])

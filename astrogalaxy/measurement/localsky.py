@@ -69,14 +69,14 @@ def _blocks(canvas: Canvas, origin: list[int]) -> tuple[np.ndarray, np.ndarray]:
         free &= ~canvas.bad[part]
     if canvas.any_saturated:
         free &= ~canvas.saturated[part]
-    return _binned(np.where(free, data, np.float32(0.0))), _binned(free.astype(np.float32))
+    return _binned(data * free), _binned(free.view(np.uint8)).astype(np.float32)
 
 
 def _binned(values: np.ndarray) -> np.ndarray:
     """Sums over blocks of a whole number of them."""
-    rows, columns = values.shape[0] // _BLOCK, values.shape[1] // _BLOCK
-    tall = values.reshape(rows, _BLOCK, values.shape[1]).sum(axis=1)
-    return tall.reshape(rows, columns, _BLOCK).sum(axis=2)
+    # slices are several times faster than sums over short axes
+    tall = sum(values[step::_BLOCK] for step in range(_BLOCK))
+    return sum(tall[:, step::_BLOCK] for step in range(_BLOCK))
 
 
 def _coverage(corners: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> np.ndarray:

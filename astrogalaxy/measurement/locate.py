@@ -317,6 +317,7 @@ def _apertures(
     result = KronApertures.empty(len(shapes))
 
     def measure(data: np.ndarray, x: np.ndarray, y: np.ndarray, index: np.ndarray, room: float) -> KronApertures:
+        """Measure some of the sources, and put them in."""
         axes = a[index], b[index], angle[index]
         settings = {"factor": factor, "usual": usual[index], "gain": canvas.gain}
         core, extent = shapes.core[index], start.extent[index]
@@ -328,6 +329,7 @@ def _apertures(
         measure(canvas.data, shapes.x[alone], shapes.y[alone], alone, np.inf)
 
     def change(pixels: np.ndarray, stamps: Stamps, members: np.ndarray) -> None:
+        """Give sources of the scene the exponent that their apertures say."""
         index = modelled[members]
         scene.shapes.put(members, shapes.take(index))
         x, y = stacked(scene, stamps, members)

@@ -9,8 +9,7 @@ the moments of faint sources stay finite.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,57 +25,69 @@ _SETTLED = 2e-3
 # for a Gaussian, a little less keeps noisy sources from swinging.
 _RELAX = 1.8
 _CHUNK_PIXELS = 120_000
+# Powers of y and x of the moments that are needed: x, y, xx, xy, yy.
+_MOMENTS = (0, 1, 0, 1, 2), (1, 0, 2, 1, 0)
 
 
-@dataclass
+def _row(number: int, doc: str) -> Any:
+    """Property that reads and writes a row of the values of `Shapes`."""
+
+    def read(self: Shapes) -> np.ndarray:
+        return self.values[number]
+
+    def write(self: Shapes, row: np.ndarray) -> None:
+        self.values[number] = row
+
+    return property(read, write, doc=doc)
+
+
 class Shapes:
     """Centres, covariances and core light of n sources.
 
-    Attributes
+    Parameters
     ----------
-    x, y : ndarray of float64, shape (n,)
-        Centres, pixels.
-    xx, xy, yy : ndarray of float64, shape (n,)
-        Covariance of the matched Gaussian, square pixels.
-    core : ndarray of float64, shape (n,)
-        Twice the weighted sum of the light: the total light of a Gaussian source.
+    values : ndarray of float64, shape (6, n)
+        Rows x, y, xx, xy, yy and core: see the properties, which are views of them.
     settled : ndarray of bool, shape (n,)
         Whether the iteration came to rest.
     """
 
-    x: np.ndarray
-    y: np.ndarray
-    xx: np.ndarray
-    xy: np.ndarray
-    yy: np.ndarray
-    core: np.ndarray
-    settled: np.ndarray
+    __slots__ = ("settled", "values")
+
+    x = _row(0, "Column of the centres, pixels.")
+    y = _row(1, "Row of the centres, pixels.")
+    xx = _row(2, "Variance of the matched Gaussian along x, square pixels.")
+    xy = _row(3, "Covariance of x and y, square pixels.")
+    yy = _row(4, "Variance along y, square pixels.")
+    core = _row(5, "Twice the weighted sum of the light: the total light of a Gaussian source.")
+
+    def __init__(self, values: np.ndarray, settled: np.ndarray) -> None:
+        self.values, self.settled = values, settled
 
     @classmethod
     def circles(cls, x: np.ndarray, y: np.ndarray, sigma: np.ndarray) -> Self:
         """Round sources of rms size `sigma` without light."""
-        zero = np.zeros(len(x))
-        square = np.broadcast_to(np.asarray(sigma, dtype=float) ** 2, x.shape)
-        none = np.zeros(len(x), dtype=bool)
-        return cls(np.array(x, float), np.array(y, float), square.copy(), zero.copy(), square.copy(), zero.copy(), none)
+        values = np.zeros((6, len(x)))
+        values[0], values[1] = x, y
+        values[2] = values[4] = np.square(sigma)
+        return cls(values, np.zeros(len(x), dtype=bool))
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.settled)
 
     def take(self, index: np.ndarray | slice) -> Self:
         """Copy of some of the sources."""
-        return type(self)(*(np.array(getattr(self, field.name)[index]) for field in fields(self)))
+        return type(self)(np.array(self.values[:, index]), np.array(self.settled[index]))
 
     def put(self, index: np.ndarray | slice, other: Shapes) -> None:
         """Overwrite some of the sources."""
-        for field in fields(self):
-            getattr(self, field.name)[index] = getattr(other, field.name)
+        self.values[:, index], self.settled[index] = other.values, other.settled
 
     def shifted(self, dx: np.ndarray | float, dy: np.ndarray | float) -> Self:
         """Copy with the centres moved."""
         copy = self.take(slice(None))
-        copy.x += dx
-        copy.y += dy
+        copy.values[0] += dx
+        copy.values[1] += dy
         return copy
 
     @property
@@ -139,54 +150,70 @@ def adapt(
         A source without positive light where its weight lies keeps its last state, not settled.
     """
     result = start.take(slice(None))
-    largest = np.broadcast_to(np.asarray(largest, dtype=float), result.x.shape)
-    held = np.broadcast_to(np.asarray(fixed_centre, dtype=bool), result.x.shape)
-    step = max(1, _CHUNK_PIXELS // stamps[0].size) if len(stamps) else 1
-    for begin in range(0, len(stamps), step):
+    n = len(result)
+    smallest, largest = (np.broadcast_to(np.asarray(limit, dtype=float), n) for limit in (smallest, largest))
+    free = ~np.broadcast_to(np.asarray(fixed_centre, dtype=bool), n)
+    step = max(1, _CHUNK_PIXELS // stamps[0].size) if n else 1
+    for begin in range(0, n, step):
         part = slice(begin, begin + step)
-        chunk = _Chunk(stamps[part], result.take(part), smallest, largest[part], held[part], fixed_shape)
-        result.put(part, chunk.run(iterations))
+        chunk = _Chunk(stamps[part], result.values[:, part], result.settled[part], smallest[part], largest[part])
+        chunk.run(iterations, free[part], fixed_shape=fixed_shape)
     return result
 
 
 class _Chunk:
-    """The iteration over a few stamps, small enough to stay in the processor's cache."""
+    """The iteration over a few stamps, small enough to stay in the processor's cache; `values` are changed in place."""
 
     def __init__(
-        self,
-        stamps: np.ndarray,
-        shapes: Shapes,
-        smallest: float,
-        largest: np.ndarray,
-        fixed_centre: np.ndarray,
-        fixed_shape: bool,
+        self, stamps: np.ndarray, values: np.ndarray, settled: np.ndarray, smallest: np.ndarray, largest: np.ndarray
     ) -> None:
-        self.stamps, self.shapes = stamps, shapes
+        self.stamps, self.values, self.settled = stamps, values, settled
         self.smallest, self.largest = smallest, largest
-        self.fixed_centre, self.fixed_shape = fixed_centre, fixed_shape
         self.middle = (stamps.shape[1] - 1) / 2
         self.steps = np.arange(stamps.shape[1], dtype=np.float32) - np.float32(self.middle)
         self.powers = np.stack([np.ones_like(self.steps), self.steps, self.steps**2], axis=1)
 
-    def run(self, iterations: int) -> Shapes:
+    def run(self, iterations: int, free: np.ndarray, *, fixed_shape: bool) -> None:
+        """Iterate until all sources are at rest; the centres of some are free to move."""
         active = np.arange(len(self.stamps))
+        stamps = self.stamps
         for number in range(iterations):
-            now = self.shapes.take(active)
-            stamps = self.stamps if len(active) == len(self.stamps) else self.stamps[active]
-            going = self._step(stamps, now, active, last=number == iterations - 1)
-            self.shapes.put(active, now)
-            active = active[going]
-            if not len(active):
-                break
-        return self.shapes
+            now = self.values[:, active]
+            core, centre, shape = self._aims(stamps, now)
+            centre[:, ~free[active]] = now[:2, ~free[active]]
+            if fixed_shape:
+                shape = now[2:5]
+            lit = core > 0
+            shift = np.hypot(*(centre - now[:2]))
+            change = np.abs(shape - now[2:5]).sum(axis=0) / (now[2] + now[4])
+            settled = lit & (shift < _SETTLED) & (change < _SETTLED)
+            self.values[5, active], self.settled[active] = core, settled
+            going = lit & ~settled
+            if number == iterations - 1 or not going.any():
+                return
+            if not going.all():
+                active, now, centre, shape = active[going], now[:, going], centre[:, going], shape[:, going]
+                stamps = self.stamps[active]
+            self._move(active, now, centre, None if fixed_shape else shape)
 
-    def sums(self, stamps: np.ndarray, now: Shapes) -> np.ndarray:
+    def _aims(self, stamps: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Core light, and the centre and covariance that it asks for if the source is Gaussian."""
+        sums = self.sums(stamps, now)
+        total = sums[:, 0, 0]
+        mean = sums[:, _MOMENTS[0], _MOMENTS[1]].T / np.where(total > 0, total, 1.0)
+        x, y = mean[:2]
+        shape = 2.0 * (mean[2:] - np.array([x * x, x * y, y * y]))
+        # half of the way shows: the weight itself draws the centre to where it is
+        centre = now[:2] + 2.0 * (mean[:2] + self.middle - now[:2])
+        return 2.0 * total, centre, shape
+
+    def sums(self, stamps: np.ndarray, now: np.ndarray) -> np.ndarray:
         """Weighted sums of y**p x**q about the stamp's middle, shape (n, 3, 3), for p, q up to 2."""
-        determinant = now.xx * now.yy - now.xy**2
-        dx = self.steps - (now.x - self.middle).astype(np.float32)[:, None]
-        dy = self.steps - (now.y - self.middle).astype(np.float32)[:, None]
+        x, y, xx, xy, yy = now[:5]
+        dx = self.steps - (x - self.middle).astype(np.float32)[:, None]
+        dy = self.steps - (y - self.middle).astype(np.float32)[:, None]
         # Minus half of the quadratic form, built so that each large array is touched once.
-        pxx, pxy, pyy = ((-0.5 * p / determinant).astype(np.float32)[:, None] for p in (now.yy, -2 * now.xy, now.xx))
+        pxx, pxy, pyy = (np.array([yy, -2 * xy, xx]) * (-0.5 / (xx * yy - xy**2))).astype(np.float32)[:, :, None]
         weight = (pxy * dy)[:, :, None] * dx[:, None, :]
         weight += (pxx * dx**2)[:, None, :]
         weight += (pyy * dy**2)[:, :, None]
@@ -195,60 +222,17 @@ class _Chunk:
         rows = weight.reshape(-1, weight.shape[2]) @ self.powers
         return np.matmul(self.powers.T, rows.reshape(*weight.shape[:2], 3)).astype(np.float64)
 
-    def _step(self, stamps: np.ndarray, now: Shapes, active: np.ndarray, *, last: bool) -> np.ndarray:
-        """One iteration of the active sources in place; returns which of them go on."""
-        held, largest = self.fixed_centre[active], self.largest[active]
-        sums = self.sums(stamps, now)
-        total = sums[:, 0, 0]
-        lit = total > 0
-        now.core[:] = 2.0 * total
-        safe = np.where(lit, total, 1.0)
-        mean_x, mean_y = sums[:, 0, 1] / safe, sums[:, 1, 0] / safe
-        dx, dy = mean_x - (now.x - self.middle), mean_y - (now.y - self.middle)
-        dx, dy = np.where(held, 0.0, dx), np.where(held, 0.0, dy)
-        moments = (
-            sums[:, 0, 2] / safe - mean_x**2,
-            sums[:, 1, 1] / safe - mean_x * mean_y,
-            sums[:, 2, 0] / safe - mean_y**2,
-        )
-        shift, change = self._change(now, dx, dy, moments)
-        now.settled[:] = lit & (shift < _SETTLED) & (change < _SETTLED)
-        going = lit & ~now.settled
-        if last or not going.any():
-            return going
-        self._move(now, going, dx, dy, moments, largest)
-        return going
-
-    def _change(
-        self, now: Shapes, dx: np.ndarray, dy: np.ndarray, moments: tuple[np.ndarray, ...]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """How far the centre (pixels) and the covariance (relative) are from rest."""
-        shift = 2.0 * np.hypot(dx, dy)
-        if self.fixed_shape:
-            return shift, np.zeros_like(dx)
-        pairs = zip((now.xx, now.xy, now.yy), moments, strict=True)
-        change = sum(np.abs(2.0 * moment - old) for old, moment in pairs) / (now.xx + now.yy)
-        return shift, change
-
-    def _move(
-        self,
-        now: Shapes,
-        going: np.ndarray,
-        dx: np.ndarray,
-        dy: np.ndarray,
-        moments: tuple[np.ndarray, ...],
-        largest: np.ndarray,
-    ) -> None:
-        now.x[going] += np.clip(2.0 * dx, -_LARGEST_STEP, _LARGEST_STEP)[going]
-        now.y[going] += np.clip(2.0 * dy, -_LARGEST_STEP, _LARGEST_STEP)[going]
-        if self.fixed_shape:
+    def _move(self, active: np.ndarray, now: np.ndarray, centre: np.ndarray, shape: np.ndarray | None) -> None:
+        """One step of the active sources towards what their light asks for; None leaves their shapes."""
+        self.values[:2, active] = now[:2] + np.clip(centre - now[:2], -_LARGEST_STEP, _LARGEST_STEP)
+        if shape is None:
             return
-        old = (now.xx, now.xy, now.yy)
-        new = [value + _RELAX * (2.0 * moment - value) for value, moment in zip(old, moments, strict=True)]
-        size = np.sqrt(now.area)
+        old = now[2:5]
+        new = old + _RELAX * (shape - old)
+        size = np.sqrt(np.sqrt(np.maximum(old[0] * old[2] - old[1] ** 2, 0.0)))
         # A step changes the size by a factor of two at most.
-        xx, xy, yy = bound(*new, np.maximum(self.smallest, 0.5 * size * 0.7), np.minimum(largest, 2.0 * size * 1.4))
-        now.xx[going], now.xy[going], now.yy[going] = xx[going], xy[going], yy[going]
+        smallest, largest = np.maximum(self.smallest[active], 0.35 * size), np.minimum(self.largest[active], 2.8 * size)
+        self.values[2:5, active] = bound(*new, smallest, largest)
 
 
 def centroid_covariance(

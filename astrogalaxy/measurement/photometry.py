@@ -144,6 +144,7 @@ def kron_apertures(
     usual = np.broadcast_to(usual, a.shape)
 
     def moment(limit: np.ndarray, index: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
+        """Kron radius and its variance within a limit."""
         kron, _ = sep.kron_radius(data, x[index], y[index], a[index], b[index], angle[index], limit)
         variance = _kron_variance(limit, usual[index], (a * b)[index], core[index], noise[index], gain)
         return _steadied(kron, variance, limit, usual[index])

@@ -77,7 +77,7 @@ def measure_psf(band: Band, places: NDArray[np.float64], seeing: float) -> Psf:
     band : Band
         The band.
     places : ndarray, shape (n, 2)
-        x and y of its stars, pixels. Those that are saturated, damaged, faint or not alone are left out.
+        Positions x and y of its stars, pixels. Those that are saturated, damaged, faint or not alone are left out.
     seeing : float
         About their half-light diameter, pixels.
 
@@ -124,6 +124,7 @@ class _Stars:
         return len(self.x)
 
     def take(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> _Stars:
+        """Select some of the stars."""
         return _Stars(self.x[which], self.y[which], self.data[which], self.noise[which])
 
     @property
@@ -226,6 +227,7 @@ def _fit_profile(stars: _Stars, start: tuple[float, float, float, float]) -> tup
     counts = np.isfinite(stars.noise)
 
     def profile_of(values: NDArray[np.float64]) -> tuple[float, float, float, float]:
+        """The profile of what is fitted."""
         fwhm, beta, along, across = (float(v) for v in values)
         return fwhm, float(np.exp(beta)), along, across
 
@@ -236,6 +238,7 @@ def _fit_profile(stars: _Stars, start: tuple[float, float, float, float]) -> tup
     scale = np.hypot(noise, _MODEL_ERROR * peak)[:, None, None]
 
     def misfit(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Residuals of all pixels that count, in units of their errors."""
         model, amplitude = _scaled(stars, profile_of(values))
         return np.asarray(((stars.data - amplitude[:, None, None] * model) / scale)[counts])
 

@@ -222,6 +222,7 @@ class Scene:
         damping = 1.0 / self._crowding()
 
         def change(alone: np.ndarray, stamps: Stamps, members: np.ndarray) -> None:
+            """Give sources the light in their cores."""
             now = self.shapes.take(members).shifted(-stamps.x0, -stamps.y0)
             now = adapt(alone, now, iterations=1, fixed_centre=True, fixed_shape=True)
             self.set_light(members, now.core, damping)
@@ -262,6 +263,7 @@ class Scene:
         fixed = np.full(len(self.shapes), leash is None) if held is None else held
 
         def change(alone: np.ndarray, stamps: Stamps, members: np.ndarray) -> None:
+            """Give sources new shapes, within their limits."""
             now = self.shapes.take(members).shifted(-stamps.x0, -stamps.y0)
             now = adapt(alone, now, iterations=iterations, fixed_centre=fixed[members], largest=largest[members])
             now = now.shifted(stamps.x0, stamps.y0)

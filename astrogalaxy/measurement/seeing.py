@@ -28,6 +28,12 @@ def star_radius(radius: ArrayLike, snr: ArrayLike, p_star: ArrayLike, flags: Arr
     -------
     float
         In the unit of ``radius``; NaN where there are fewer than six clear stars.
+
+    Examples
+    --------
+    >>> from astrogalaxy.measurement import star_radius
+    >>> star_radius([1.0] * 7 + [3.0], [300.0] * 8, [0.99] * 7 + [0.01], [0] * 8)
+    1.0
     """
     radius, snr = np.asarray(radius, dtype=float), np.asarray(snr, dtype=float)
     with np.errstate(invalid="ignore"):

@@ -85,6 +85,7 @@ class Sources:
         Returns
         -------
         Sources
+            A box for each position, in their order.
         """
         x, y = np.atleast_1d(np.asarray(x, dtype=float)), np.atleast_1d(np.asarray(y, dtype=float))
         half = np.broadcast_to(np.asarray(side, dtype=float) / 2, x.shape)

@@ -88,12 +88,15 @@ def _add(
     light: NDArray[np.float32], rows: NDArray[np.intp], stamps: Stamps, models: NDArray[np.float32], batch: Stamps
 ) -> None:
     """Add models, drawn on stamps of another size and place, to some of the stamps, in place."""
-    rights, downs = (batch.x0 - stamps.x0[rows]).tolist(), (batch.y0 - stamps.y0[rows]).tolist()
+    offsets = np.column_stack([batch.x0 - stamps.x0[rows], batch.y0 - stamps.y0[rows]])
     size, drawn = stamps.size, batch.size
-    for model, (row, right, down) in enumerate(zip(rows.tolist(), rights, downs, strict=True)):
+    # nearly all lie alike, for both are placed around the same sources
+    alike, which = np.unique(offsets, axis=0, return_inverse=True)
+    for number, (right, down) in enumerate(alike.tolist()):
         to = slice(max(down, 0), min(down + drawn, size)), slice(max(right, 0), min(right + drawn, size))
         at = slice(max(-down, 0), min(size - down, drawn)), slice(max(-right, 0), min(size - right, drawn))
-        light[row][to] += models[model][at]
+        members = which == number
+        light[rows[members], *to] += models[members, *at]
 
 
 def combine_spreads(
@@ -105,6 +108,11 @@ def combine_spreads(
     ----------
     bands : iterable of (ndarray, ndarray)
         Spread and error in each band, ``(n,)``.
+
+    Returns
+    -------
+    spread, error : ndarray
+        ``(n,)`` each.
 
     Examples
     --------

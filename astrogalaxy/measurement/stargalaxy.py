@@ -52,6 +52,11 @@ def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike]) -> Cla
     columns : mapping of str to array-like
         ``snr``, ``half_light_radius``, ``spread``, ``spread_err`` and ``flags`` of the same sources, as
         `~astrogalaxy.measurement.measure` gives them; a table will do.
+
+    Returns
+    -------
+    ClassEvidence
+        An entry for each source.
     """
     p = np.clip(np.asarray(p_galaxy, dtype=float), _SUREST, 1 - _SUREST)
     snr, radius, spread, error = (
@@ -76,6 +81,11 @@ def galaxy_probability(evidence: ClassEvidence, calibration: Mapping[str, Calibr
         All sources of one field.
     calibration : mapping of str to Calibration
         Of a weight card.
+
+    Returns
+    -------
+    ndarray
+        From 0 to 1, one for each source.
     """
     known = np.isfinite(evidence.extent), np.isfinite(evidence.spread)
     extent, spread = (np.nan_to_num(part) for part in (evidence.extent, evidence.spread))

@@ -153,10 +153,14 @@ def _alone(data: np.ndarray, noise: np.ndarray, shapes: Shapes, sigma: float) ->
     radius = np.hypot(dx[:, None, :], dy[:, :, None])
     ring = (radius > KRON_LIMIT / 2 * sigma) & (radius < KRON_LIMIT * sigma)
     sector = ((np.arctan2(dy[:, :, None], dx[:, None, :]) / (2 * np.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
-    light, sky = stamps.gather(data), stamps.gather(noise)
-    parts = [ring & (sector == number) for number in range(_SECTORS)]
-    sums = np.array([np.where(part, light, 0.0).sum(axis=(1, 2)) for part in parts])
-    errors = np.array([np.sqrt(np.where(part, sky**2, 0.0).sum(axis=(1, 2))) for part in parts])
+    star = np.broadcast_to(np.arange(len(shapes))[:, None, None], ring.shape)
+    part = (star * _SECTORS + sector)[ring]
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        """Sums over the sectors of each ring, (n_sectors, n)."""
+        return np.bincount(part, values[ring], minlength=len(shapes) * _SECTORS).reshape(-1, _SECTORS).T
+
+    sums, errors = summed(stamps.gather(data)), np.sqrt(summed(stamps.gather(noise) ** 2))
     usual = np.median(sums, axis=0)
     limit = _BRIGHTER[0] * errors + _BRIGHTER[1] * np.abs(usual) + _BRIGHTER[2] * np.maximum(shapes.core, 0.0)
     return np.all(sums - usual < limit, axis=0)

@@ -129,6 +129,7 @@ def _colours(
     slope = np.where(late, rng.normal(0.6, 0.4, n), rng.normal(1.5, 0.3, n))
 
     def magnitude(wavelength: float) -> Floats:
+        """Magnitude of the broken power law, but for a constant."""
         below = 1 / (1 + np.exp((wavelength - break_at) / 25))
         return step * below - slope * np.log(wavelength / 623)
 
@@ -152,6 +153,7 @@ def _star_colours(bands: tuple[str, ...], n: int, rng: np.random.Generator) -> d
     temperature = np.interp(g_i, [-0.5, 0.5, 1.5, 3.0], [12000, 6200, 4500, 3000])
 
     def body(wavelength: float) -> Floats:
+        """Magnitude of a black body, but for a constant."""
         return 2.5 * np.log10(wavelength**3 * np.expm1(1.4388e7 / (wavelength * temperature)))
 
     beyond = {band: locus["y"] + body(w) - body(BAND_WAVELENGTHS["y"]) for band, w in BAND_WAVELENGTHS.items()}

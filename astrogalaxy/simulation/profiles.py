@@ -33,6 +33,8 @@ class SurveyProfile:
 
     Parameters
     ----------
+    name : str
+        Name of the survey.
     pixel_scale : float
         Arcsec per pixel.
     bands : tuple of str
@@ -46,7 +48,13 @@ class SurveyProfile:
     gain : float
         Electrons per image unit (of a single exposure of this depth).
     saturation : float
-        r magnitude at which a star saturates in median seeing.
+        Magnitude in r at which a star saturates in median seeing.
+
+    Examples
+    --------
+    >>> from astrogalaxy.simulation import PROFILES
+    >>> PROFILES["sdss"].pixel_scale, PROFILES["sdss"].zeropoint
+    (0.396, 22.5)
     """
 
     name: str
@@ -111,6 +119,14 @@ class Conditions:
     bleeding : int, optional
         Direction in which the charge of saturated stars runs over: 0 along columns, 1 along
         rows; not at all by default.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.simulation import PROFILES, draw_conditions
+    >>> conditions = draw_conditions(PROFILES["sdss"], np.random.default_rng(1))
+    >>> list(conditions.seeing) == list(conditions.noise) == list(PROFILES["sdss"].bands)
+    True
     """
 
     seeing: dict[str, float]
@@ -128,7 +144,28 @@ class Conditions:
 
 
 def vary(profile: SurveyProfile, rng: np.random.Generator) -> SurveyProfile:
-    """Return the profile with pixel scale, depth and bands of a survey near it (domain randomisation)."""
+    """Return the profile with pixel scale, depth and bands of a survey near it (domain randomisation).
+
+    Parameters
+    ----------
+    profile : SurveyProfile
+        Of the survey; it is not changed.
+    rng : numpy.random.Generator
+        What chance is drawn from.
+
+    Returns
+    -------
+    SurveyProfile
+        The same for the same state of the generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.simulation import PROFILES, vary
+    >>> other = vary(PROFILES["sdss"], np.random.default_rng(1))
+    >>> other.name, other.pixel_scale != PROFILES["sdss"].pixel_scale
+    ('sdss', True)
+    """
     scale = profile.pixel_scale * float(rng.uniform(*SCALE_RANGE))
     shift = float(rng.normal(0, 0.5))
     depth = {band: m + shift + float(rng.normal(0, 0.2)) for band, m in profile.depth.items()}
@@ -141,7 +178,28 @@ def vary(profile: SurveyProfile, rng: np.random.Generator) -> SurveyProfile:
 
 
 def draw_conditions(profile: SurveyProfile, rng: np.random.Generator) -> Conditions:
-    """Draw seeing, PSF, depth and source density of one scene."""
+    """Draw seeing, PSF, depth and source density of one scene.
+
+    Parameters
+    ----------
+    profile : SurveyProfile
+        Of the survey.
+    rng : numpy.random.Generator
+        What chance is drawn from.
+
+    Returns
+    -------
+    Conditions
+        The same for the same state of the generator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.simulation import PROFILES, draw_conditions
+    >>> conditions = draw_conditions(PROFILES["sdss"], np.random.default_rng(1))
+    >>> 0.5 < conditions.seeing["r"] < 3.0  # arcsec
+    True
+    """
     base = float(rng.uniform(*profile.seeing))
     seeing, noise = {}, {}
     for band in profile.bands:

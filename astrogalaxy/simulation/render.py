@@ -85,8 +85,14 @@ def draw_sources(
         One ``(ny, nx)`` float32 array per band.
     table : Table
         A population.
+    profile : SurveyProfile
+        The survey that they are like.
+    conditions : Conditions
+        Of this observation.
     positions : mapping of str to (ndarray, ndarray)
-        x and y of the sources in 0-based pixels of each band's own grid.
+        Positions x and y of the sources in 0-based pixels of each band's own grid.
+    rng : numpy.random.Generator
+        What chance is drawn from.
     accurate : bool
         GalSim's default accuracy (for truth tests) instead of the fast one.
 

@@ -34,10 +34,19 @@ class Scene:
         The WCS of each band; bands may be shifted by fractions of a pixel.
     truth : Table
         One row per source; see `~astrogalaxy.simulation.truth.complete_truth`.
-    profile, conditions
-        What was drawn from.
+    profile : SurveyProfile
+        The survey that it is like.
+    conditions : Conditions
+        What was drawn for it.
     reference : str
         Band whose pixels ``x`` and ``y`` of the truth count.
+
+    Examples
+    --------
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=128, seed=2)
+    >>> scene.images[scene.reference].shape, {"x", "y", "class"} <= set(scene.truth.colnames)
+    ((128, 128), True)
     """
 
     images: dict[str, Pixels]

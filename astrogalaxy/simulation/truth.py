@@ -47,10 +47,14 @@ def complete_truth(
         What was drawn, one per row.
     light : mapping
         The noise-free image of each band.
+    profile : SurveyProfile
+        The survey that they are like.
+    conditions : Conditions
+        Of this observation.
     wcs : WCS
         Of the reference band.
     positions : mapping
-        x and y of the sources in the pixels of each band.
+        Positions x and y of the sources in the pixels of each band.
 
     Returns
     -------

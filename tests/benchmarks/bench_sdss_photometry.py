@@ -11,8 +11,6 @@ medians; "+-" is the standard error, the number after it the robust scatter. The
 from __future__ import annotations
 
 import argparse
-import shutil
-import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -20,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
-from contest.classical import sextractor
+from contest.programs import sextract, sextractor
 from scipy.spatial import cKDTree
 
 import astrogalaxy as ag
@@ -106,15 +104,8 @@ def sextracted(frame: Path) -> Table:
         with fits.open(frame) as hdus:
             fits.writeto(folder / "image.fits", hdus[0].data, hdus[0].header)
         columns = ("XWIN_IMAGE", "YWIN_IMAGE", "MAG_AUTO", "MAGERR_AUTO", "FLAGS")
-        (folder / "wanted.param").write_text("\n".join(columns) + "\n")
-        (folder / "none.sex").write_text("")
-        for extra in ("default.conv", "default.nnw"):
-            shutil.copy(Path("/usr/share/source-extractor") / extra, folder / extra)
-        command = [str(sextractor()), "image.fits", "-c", "none.sex", "-CATALOG_NAME", "out.fits"]
-        command += ["-CATALOG_TYPE", "FITS_1.0", "-PARAMETERS_NAME", "wanted.param", "-MAG_ZEROPOINT", "22.5"]
-        command += ["-FILTER_NAME", "default.conv", "-STARNNW_NAME", "default.nnw", "-VERBOSE_TYPE", "QUIET"]
-        command += ["-PIXEL_SCALE", "0.396", "-SEEING_FWHM", "1.1", "-WRITE_XML", "N"]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        options = {"MAG_ZEROPOINT": 22.5, "PIXEL_SCALE": 0.396, "SEEING_FWHM": 1.1}
+        sextract(folder, "image.fits", parameters=columns, options=options)
         return Table.read(folder / "out.fits")
 
 

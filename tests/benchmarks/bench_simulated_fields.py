@@ -32,8 +32,8 @@ from pathlib import Path
 
 import numpy as np
 from contest import figure, losses
-from contest.classical import sextractor, sextractor_version
 from contest.fields import DIFFICULT, REGIMES, Field, pair_field, single_field, sky_field
+from contest.programs import sextractor, sextractor_version
 from contest.scores import Judged, Totals, bootstrap, totals
 from contest.separate import ALL_CUTS, Classes, choose_cuts, classified
 from contest.tools import OURS, choose, run_all

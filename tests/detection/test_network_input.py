@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astrogalaxy.detection.inputs import STRETCH, map_bands, network_input, pad_to_multiple, seeing_level
+from astrogalaxy.detection.inputs import STRETCH, map_bands, network_input, seeing_level
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
@@ -54,12 +54,12 @@ def test_the_stretch_leaves_its_input_alone() -> None:
 
 @pytest.mark.parametrize(("shape", "padded"), [((32, 48), (32, 48)), ((33, 47), (48, 48)), ((1, 1), (16, 16))])
 def test_padding_adds_empty_sky_at_the_far_edges(shape: tuple[int, int], padded: tuple[int, int]) -> None:
-    cube = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
-    result = pad_to_multiple(cube[:, ::1], 16)
-    assert result.shape == (3, *padded)
+    snr = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
+    result = network_input(snr, 3, seeing=9.0, multiple=16)
+    assert result.shape == (4, *padded)
     assert result.flags.c_contiguous
-    np.testing.assert_array_equal(result[:, : shape[0], : shape[1]], cube)
-    assert np.count_nonzero(result) == np.count_nonzero(cube)
+    np.testing.assert_array_equal(result[:, : shape[0], : shape[1]], network_input(snr, 3, seeing=9.0))
+    assert np.count_nonzero(result) == 4 * snr[0].size
 
 
 def test_the_seeing_has_a_channel_of_its_own() -> None:

@@ -65,8 +65,8 @@ def test_fixed_parts_stay() -> None:
 
 
 def test_bound_keeps_the_angle() -> None:
-    xx, xy, yy = bound(np.array([25.0]), np.array([4.0]), np.array([1.0]), 1.5, 3.0)
-    shape = Shapes(*(np.zeros(1) for _ in range(2)), xx, xy, yy, np.zeros(1), np.ones(1, dtype=bool))
+    shape = Shapes.circles(np.zeros(1), np.zeros(1), np.ones(1))
+    shape.xx, shape.xy, shape.yy = bound(np.array([25.0]), np.array([4.0]), np.array([1.0]), 1.5, 3.0)
     a, b, theta = shape.axes()
     assert (a[0], b[0]) == (pytest.approx(3.0), pytest.approx(1.5))
     assert theta[0] == pytest.approx(0.5 * np.arctan2(8.0, 24.0))

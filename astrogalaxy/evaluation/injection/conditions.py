@@ -52,6 +52,17 @@ class FieldConditions:
         The reference band.
     depth : float
         Magnitude of a point source at five sigma in the reference band.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.injection import FieldConditions, PointSpread
+    >>> conditions = FieldConditions(
+    ...     spreads={"r": PointSpread(3.0, 3.5, (0.0, 0.0), 40)}, scales={"r": 0.4}, noise={"r": 0.03},
+    ...     zeropoints={"r": 22.5}, calibrated={"r": True}, photon_noise={"r": False}, colours={"r": "r"},
+    ...     reference="r", depth=23.0,
+    ... )
+    >>> round(conditions.seeing, 2), round(conditions.unit("r"), 1)
+    (1.2, 3630.8)
     """
 
     spreads: dict[str, PointSpread]
@@ -91,6 +102,7 @@ def colours_of(bands: Sequence[str], like: Mapping[str, str] | None = None) -> d
     Returns
     -------
     dict of str to str
+        Band of the simulated colours, by the image's own band.
 
     Raises
     ------
@@ -136,6 +148,11 @@ def observe(
         See `colours_of`.
     seeing : float, optional
         Full width of stars at half maximum, arcsec, where the field has too few to measure it.
+
+    Returns
+    -------
+    FieldConditions
+        In all bands.
 
     Raises
     ------

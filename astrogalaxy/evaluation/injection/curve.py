@@ -41,6 +41,15 @@ class CompletenessCurve:
         comes so high.
     n : int
         Sources that it was fitted to.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.catalogs import Estimate
+    >>> from astrogalaxy.evaluation.injection import CompletenessCurve
+    >>> half, ninety = Estimate(22.5, 22.4, 22.6, 300), Estimate(22.1, 22.0, 22.2, 300)
+    >>> curve = CompletenessCurve(top=1.0, middle=22.5, width=0.2, half=half, ninety=ninety, n=300)
+    >>> curve([20.0, 22.5, 25.0]).round(2).tolist()
+    [1.0, 0.5, 0.0]
     """
 
     top: float
@@ -106,6 +115,7 @@ def _start(centre: Floats, k: Floats, n: Floats) -> float:
 
 def _fit(centre: Floats, k: NDArray[np.number], n: NDArray[np.number], start: Floats) -> Floats:
     def loss(parameters: Floats) -> tuple[float, Floats]:
+        """Minus the logarithm of the likelihood with the priors, and its slope."""
         top, middle, width = parameters
         a, narrow = expit(top), np.exp(-np.clip(width, -5, 3))
         b = expit((middle - centre) * narrow)

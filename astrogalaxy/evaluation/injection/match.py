@@ -134,6 +134,7 @@ def mirrored(image: Image, catalog: Table) -> Image:
         def mirror(
             section: Section, pixels: NDArray[np.float32], mesh: object = band.mesh, here: Floats = here
         ) -> NDArray[np.float32]:
+            """Turn the light over about the sky; NaN on known sources."""
             turned = 2 * mesh.background(section) - pixels  # type: ignore[attr-defined]
             turned[_covered(section, here)] = np.nan
             return np.asarray(turned, dtype=np.float32)

@@ -55,6 +55,13 @@ class PointSpread:
         Reduced shear along the axes and along the diagonals of the band's pixels.
     n_stars : int
         Stars that it was fitted to; 0 where it is a guess from the width of bright sources.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.injection import PointSpread
+    >>> spread = PointSpread(fwhm=3.0, beta=3.5, shear=(0.0, 0.0), n_stars=40)
+    >>> round(spread.alpha, 2), round(spread.peak, 3), spread.radius(1.0)
+    (3.21, 0.077, 0.0)
     """
 
     fwhm: float

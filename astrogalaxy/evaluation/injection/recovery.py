@@ -49,6 +49,17 @@ class Baseline:
         How the field sees sources.
     area : float
         Square arcmin.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.evaluation.injection import look
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=128, seed=2, artefacts=False)
+    >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}, zeropoint=22.5)
+    >>> base = look(image, ag.detect, seeing=1.2)
+    >>> base.name, 0 < base.free < 1, round(base.area, 2)  # square arcmin
+    ('field', True, 0.71)
     """
 
     name: str
@@ -74,6 +85,14 @@ class Round:
         What else turned up; see `Recovery`.
     near : float
         Share of the field that is beside an injected source.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.evaluation.injection import Round
+    >>> made = Round(0, injected=Table({"found": [True, False]}), extra=Table(), near=0.02)
+    >>> int(made.injected["found"].sum())
+    1
     """
 
     number: int
@@ -111,6 +130,16 @@ class Recovery:
         The reference band.
     calibrated : bool
         Whether its magnitudes are AB.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.evaluation.injection import Recovery
+    >>> injected = Table({"class": ["star"] * 3, "mag_r": [20.1, 20.2, 21.3], "half_light_radius": [0.0] * 3})
+    >>> injected["found"], injected["confused"] = [True, False, True], False
+    >>> recovery = Recovery(injected, Table(), Table(), Table(), [], ("r",), "r", calibrated=True)
+    >>> recovery.completeness()["completeness"].tolist()
+    [0.5, 1.0]
     """
 
     injected: Table
@@ -211,11 +240,24 @@ def join(results: Sequence[tuple[Baseline, Sequence[Round]]]) -> Recovery:
     Returns
     -------
     Recovery
+        Of all rounds.
 
     Raises
     ------
     ImageError
         If there is no round at all.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.evaluation.injection import join, look, recover_round
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=192, seed=2, artefacts=False)
+    >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}, zeropoint=22.5)
+    >>> base = look(image, ag.detect, seeing=1.2)
+    >>> recovery = join([(base, [recover_round(image, base, ag.detect, number=0)])])
+    >>> recovery.bands, len(recovery.injected) > 0
+    (('r',), True)
     """
     results = [(base, rounds) for base, rounds in results if rounds]
     if not results:

@@ -70,6 +70,7 @@ def inject_and_recover(
     Returns
     -------
     Recovery
+        What became of each injected source, with tables and curves.
 
     Raises
     ------
@@ -107,12 +108,37 @@ def look(
 
     Parameters
     ----------
-    image, detect, like, seeing
-        See `inject_and_recover`.
+    image : Image
+        The field, with a WCS.
+    detect : callable
+        Gives the catalogue of an image; see `inject_and_recover`.
+    like : mapping of str to str, optional
+        Which band a band of another name is like.
+    seeing : float, optional
+        Full width of stars at half maximum, arcsec, where the field has too few to measure it.
 
     Returns
     -------
     Baseline
+        For `recover_round`.
+
+    Raises
+    ------
+    ConfigError
+        If the wavelength of one of several bands is unknown.
+    ImageError
+        If the image has no WCS, or no stars to measure its seeing and it is not given.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.evaluation.injection import look
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=192, seed=2, artefacts=False)
+    >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}, zeropoint=22.5)
+    >>> base = look(image, ag.detect, seeing=1.2)
+    >>> base.conditions.reference, len(base.catalog) > 0
+    ('r', True)
     """
     catalog = detect(image)
     conditions = observe(image, catalog, like=like, seeing=seeing)
@@ -139,16 +165,37 @@ def recover_round(
 
     Parameters
     ----------
-    image, detect, density, magnitudes, seed
-        See `inject_and_recover`.
+    image : Image
+        The field; nothing in it is changed.
     base : Baseline
-        The field as it was.
+        The field as it was; see `look`.
+    detect : callable
+        Gives the catalogue of an image; see `inject_and_recover`.
     number : int
         Number of the round; other rounds inject other sources.
+    density : float, optional
+        Injected sources per square arcmin.
+    magnitudes : (float, float), optional
+        Brightest and faintest in the reference band.
+    seed : int
+        The same seed injects the same sources.
 
     Returns
     -------
     Round
+        For `join`.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.evaluation.injection import look, recover_round
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=192, seed=2, artefacts=False)
+    >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}, zeropoint=22.5)
+    >>> base = look(image, ag.detect, seeing=1.2)
+    >>> made = recover_round(image, base, ag.detect, number=0)
+    >>> made.number, len(made.injected) > 0, {"found", "class", "mag_r"} <= set(made.injected.colnames)
+    (0, True, True)
     """
     root = np.random.SeedSequence([seed, zlib.crc32(base.name.encode()), number])
     drawing, laying = root.spawn(2)

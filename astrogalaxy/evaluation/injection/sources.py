@@ -273,6 +273,7 @@ def _adder(
     boxes = np.array([(x0, x0 + s.shape[1], y0, y0 + s.shape[0]) for x0, y0, s in stamps]).reshape(-1, 4)
 
     def add(section: Section, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Lay the stamps that reach into the section on its pixels."""
         near = (boxes[:, 0] < section.x1) & (boxes[:, 1] > section.x0)
         near &= (boxes[:, 2] < section.y1) & (boxes[:, 3] > section.y0)
         for i in np.flatnonzero(near).tolist():

@@ -72,6 +72,14 @@ def radius_edges(injected: Table, *, bins: int = 4) -> list[float]:
     -------
     list of float
         Arcsec; empty without galaxies.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.evaluation.injection.tables import radius_edges
+    >>> injected = Table({"class": ["galaxy"] * 4, "half_light_radius": [0.5, 1.0, 2.0, 3.0]})
+    >>> radius_edges(injected, bins=2)
+    [0.0, 1.5, inf]
     """
     radius = _values(injected, "half_light_radius")[np.asarray(injected["class"]) == "galaxy"]
     if not len(radius):
@@ -107,6 +115,16 @@ def completeness_table(injected: Table, *, band: str, width: float = BIN_WIDTH) 
         ``class``, ``radius_low``, ``radius_high`` (arcsec; NaN: all sizes), ``mag_low``,
         ``mag_high``, ``n_injected``, ``n_found``, ``n_confused`` (not found where the frame has a
         source of its own), ``completeness``, ``low``, ``high`` (Wilson).
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.evaluation.injection.tables import completeness_table
+    >>> injected = Table({"class": ["star"] * 3, "mag_r": [20.1, 20.2, 21.3], "half_light_radius": [0.0] * 3})
+    >>> injected["found"], injected["confused"] = [True, False, True], False
+    >>> table = completeness_table(injected, band="r")
+    >>> table["mag_low"].tolist(), table["completeness"].tolist()
+    ([20.0, 21.0], [0.5, 1.0])
     """
     magnitude, found = _values(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
     confused, rows = np.asarray(injected["confused"], bool), []
@@ -122,7 +140,31 @@ def completeness_table(injected: Table, *, band: str, width: float = BIN_WIDTH) 
 
 
 def curves(injected: Table, *, band: str) -> list[tuple[str, float, float, CompletenessCurve]]:
-    """Fit curves to the groups of `completeness_table`: class, radii, curve."""
+    """Fit curves to the groups of `completeness_table`.
+
+    Parameters
+    ----------
+    injected : Table
+        See `~astrogalaxy.evaluation.injection.Recovery`.
+    band : str
+        The reference band.
+
+    Returns
+    -------
+    list of (str, float, float, CompletenessCurve)
+        Class, radii in arcsec (NaN: all sizes) and curve; groups of too few sources are left out.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.evaluation.injection.tables import curves
+    >>> magnitude = np.linspace(20, 25, 200)
+    >>> injected = Table({"class": ["star"] * 200, "mag_r": magnitude, "half_light_radius": np.zeros(200)})
+    >>> injected["found"] = magnitude < 22.5
+    >>> [(name, round(float(curve.half.value), 1)) for name, _, _, curve in curves(injected, band="r")]
+    [('star', 22.5)]
+    """
     magnitude, found = _values(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
     fits = [(*group[:3], fit_completeness(magnitude[group[3]], found[group[3]])) for group in _groups(injected)]
     return [(name, low, high, curve) for name, low, high, curve in fits if curve is not None]
@@ -144,6 +186,16 @@ def completeness_map(injected: Table, *, band: str) -> tuple[Floats, Floats, Flo
         Edges; radii in arcsec, a bin for each factor of two.
     n, share : ndarray
         ``(n_radii, n_magnitudes)`` injected galaxies and share of them found (NaN without any).
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.evaluation.injection.tables import completeness_map
+    >>> injected = Table({"class": ["galaxy"] * 3, "mag_r": [20.1, 20.2, 21.3], "half_light_radius": [1.5, 1.6, 1.7]})
+    >>> injected["found"] = [True, False, True]
+    >>> magnitudes, radii, n, share = completeness_map(injected, band="r")
+    >>> magnitudes.tolist(), radii.tolist(), share.tolist()
+    ([20.0, 21.0, 22.0], [1.0, 2.0], [[0.5, 1.0]])
     """
     galaxy = np.asarray(injected["class"]).astype(str) == "galaxy"
     magnitude, radius = _values(injected, f"mag_{band}")[galaxy], _values(injected, "half_light_radius")[galaxy]
@@ -183,6 +235,16 @@ def classification_table(injected: Table, *, band: str, width: float = BIN_WIDTH
         ``completeness_high``: share that was called what it is; ``n_called`` and ``purity``,
         ``purity_low``, ``purity_high``: of as many found stars as galaxies, the share of those called
         so that are it. Wilson intervals.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.evaluation.injection.tables import classification_table
+    >>> injected = Table({"class": ["star", "star", "galaxy"], "found_class": ["star", "galaxy", "galaxy"]})
+    >>> injected["mag_r"], injected["found"] = [20.1, 20.2, 20.3], True
+    >>> table = classification_table(injected, band="r")
+    >>> table["class"].tolist(), table["completeness"].tolist()
+    (['star', 'galaxy'], [0.5, 1.0])
     """
     magnitude, found = _values(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
     true, called = (np.asarray(injected[name]).astype(str) for name in ("class", "found_class"))
@@ -229,6 +291,16 @@ def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BI
         true magnitude, ``bias_err`` its error; ``scatter``: half of the range of the middle 68 %;
         ``pull``: the same for the difference of the fluxes over its stated error, 1 where errors are right.
         Bins of fewer than five sources are left out.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.evaluation.injection.tables import photometry_table
+    >>> injected = Table({"class": ["star"] * 6, "mag_r": [20.1] * 6, "flux_r": [100.0] * 6, "found": [True] * 6})
+    >>> injected["found_flux_r"], injected["found_flux_r_err"] = [101.0, 99.0, 100.0, 102.0, 98.0, 100.0], 1.5
+    >>> table = photometry_table(injected, bands=["r"])
+    >>> table["n"].tolist(), bool(abs(table["bias"][0]) < 0.01)
+    ([6], True)
     """
     found = np.asarray(injected["found"], bool)
     kind, rows = np.asarray(injected["class"]).astype(str), []
@@ -278,6 +350,15 @@ def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> T
         ``class``, ``mag_low``, ``mag_high``, ``n``; ``east``, ``north``: medians of measured minus
         true position, arcsec; ``scatter``: half of the range of the middle 68 %, along one axis, mean
         of both, arcsec. Bins of fewer than five sources are left out.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.evaluation.injection.tables import position_table
+    >>> injected = Table({"class": ["star"] * 6, "mag_r": [20.1] * 6, "ra": [10.0] * 6, "dec": [0.0] * 6})
+    >>> injected["found_ra"], injected["found_dec"], injected["found"] = 10.0001, 0.0, True
+    >>> position_table(injected, band="r")["east"].round(2).tolist()
+    [0.36]
     """
     found, kind = np.asarray(injected["found"], bool), np.asarray(injected["class"]).astype(str)
     east = (_values(injected, "found_ra") - _values(injected, "ra") + 180) % 360 - 180
@@ -313,6 +394,15 @@ def purity_table(catalog: Table, false: Table, *, width: float = BIN_WIDTH) -> T
     Table
         ``mag_low``, ``mag_high`` (NaN: all sources, those without a magnitude too), ``n_catalog``,
         ``n_false`` (expected), ``purity``, ``low``, ``high`` (Wilson), ``said``: mean ``det_score``.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.evaluation.injection.tables import purity_table
+    >>> catalog = Table({"mag": [20.1, 20.2, 20.3, 20.4], "det_score": [0.9, 0.8, 0.9, 0.8]})
+    >>> false = Table({"mag": [20.2], "weight": [1.0]})
+    >>> purity_table(catalog, false)["purity"].tolist()  # of all, and of the only bin
+    [0.75, 0.75]
     """
     mag, wrong, weight = _values(catalog, "mag"), _values(false, "mag"), _values(false, "weight")
     score = _values(catalog, "det_score")

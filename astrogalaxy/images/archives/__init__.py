@@ -1,8 +1,6 @@
 """Images of positions from archives, through astroquery: one module per archive, behind one registry.
 
-Names
------
-``sdss``, ``panstarrs``, ``skyview`` and ``hips2fits``; see `ARCHIVES`. astroquery is imported when an
+They are ``sdss``, ``panstarrs``, ``skyview`` and ``hips2fits``; see `ARCHIVES`. astroquery is imported when an
 archive is asked, and comes with the extra ``archives``.
 """
 

@@ -144,6 +144,7 @@ class Archive(ABC):
         Returns
         -------
         astropy.io.fits.HDUList or None
+            None keeps the answer's own bytes.
         """
         return None
 

@@ -69,6 +69,11 @@ def retried(task: Callable[[], T], *, retries: int, backoff: float, what: str) -
     what : str
         For the log.
 
+    Returns
+    -------
+    object
+        What the task gives in the end.
+
     Raises
     ------
     ArchiveError
@@ -99,8 +104,10 @@ def download(remote: Remote, *, cache: Path, title: str, retries: int, backoff: 
         Folder of the answers.
     title : str
         What the archive is called in messages.
-    retries, backoff
+    retries : int
         See `retried`.
+    backoff : float
+        Seconds; see `retried`.
 
     Returns
     -------

@@ -194,6 +194,7 @@ class _Work:
     progress: Progress | None
 
     def do(self, targets: Sequence[Target], size: float) -> FetchSummary:
+        """Ask for all positions, and fetch what they have."""
         summary = FetchSummary(self.source, self.folder, self.bands)
         made_folder(self.folder, "give another folder")
         record = _read_record(self.folder)

@@ -85,6 +85,11 @@ def linear(data: Any, header: Any) -> fits.PrimaryHDU:
     header : astropy.io.fits.Header
         Of these pixels; not modified.
 
+    Returns
+    -------
+    astropy.io.fits.PrimaryHDU
+        Pixels are float32.
+
     Notes
     -----
     A value v is the flux BOFFSET + 2 BSOFTEN sinh(0.4 ln(10) v); see Waters et al. 2020, ApJS 251, 4.

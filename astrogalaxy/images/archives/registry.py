@@ -20,6 +20,16 @@ ARCHIVES: Mapping[str, Archive] = {one.name: one for one in (Sdss(), PanStarrs()
 def get_archive(name: str) -> Archive:
     """The archive of a name.
 
+    Parameters
+    ----------
+    name : str
+        One of `ARCHIVES`.
+
+    Returns
+    -------
+    Archive
+        Nothing is asked of it yet.
+
     Raises
     ------
     ConfigError

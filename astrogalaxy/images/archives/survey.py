@@ -31,6 +31,11 @@ def survey_yaml(summary: FetchSummary, positions: Sequence[str], size: str, *, f
         The size, as it was written.
     file : Path
         Where the text will be: its paths are relative to that.
+
+    Returns
+    -------
+    str
+        With comments.
     """
     archive, bands = summary.archive, list(summary.bands)
     folder = _relative(summary.folder, file)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from astrogalaxy._config_values import TABLES
 from astrogalaxy.errors import ArchiveError, ConfigError
@@ -61,6 +64,11 @@ def parse_position(text: str) -> Target:
     text : str
         ``"10.68 41.27"`` (deg), ``"00:42:44.3 +41:16:09"`` or ``"0h42m44s +41d16m9s"``, or the name of an
         object, which Sesame (CDS) resolves through the network.
+
+    Returns
+    -------
+    Target
+        Its name is the object's, or made of the position.
 
     Raises
     ------
@@ -157,18 +165,24 @@ def read_positions(path: str | Path) -> list[Target]:
         raise ConfigError(msg) from error
     columns = {name.lower(): name for name in table.colnames}
     if not {"ra", "dec"} <= columns.keys() or not len(table):
-        msg = f"{path}: needs rows with columns ra and dec; it has {', '.join(table.colnames)}"
+        msg = f"{path}: needs rows with columns ra and dec; it has {' '.join(', '.join(table.colnames).split())}"
         raise ConfigError(msg)
     ra, dec = table[columns["ra"]], table[columns["dec"]]
     default = u.hourangle if ra.dtype.kind in "US" else u.deg
     try:
-        there = SkyCoord(ra, dec, unit=(ra.unit or default, dec.unit or u.deg))
+        with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+            warnings.simplefilter("ignore")  # of what is refused below
+            there = SkyCoord(ra, dec, unit=(ra.unit or default, dec.unit or u.deg)).icrs
     except (ValueError, TypeError, u.UnitsError) as error:
         msg = f"{path}: ra and dec are no positions: {' '.join(str(error).split())[:120]}"
         raise ConfigError(msg) from None
+    unknown = np.flatnonzero(~np.isfinite(np.ma.filled(there.ra.deg + there.dec.deg, np.nan)))
+    if len(unknown):
+        msg = f"{path}: row {unknown[0]} (from 0) has no position; leave such rows out"
+        raise ConfigError(msg)
     called = next((columns[name] for name in ("name", "object", "target", "id") if name in columns), None)
     names: Iterable[Any] = table[called] if called else [""] * len(table)
-    rows = zip(there.icrs.ra.deg, there.icrs.dec.deg, names, strict=True)
+    rows = zip(there.ra.deg, there.dec.deg, names, strict=True)
     return [_target(float(a), float(d), str(name)) for a, d, name in rows]
 
 

@@ -9,8 +9,6 @@ significance.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from itertools import product
@@ -22,8 +20,9 @@ from astropy.io import fits
 from scipy.ndimage import gaussian_filter
 
 from contest.fields import Field
+from contest.programs import sextract
 
-__all__ = ["Found", "detection_image", "run_sep", "run_sextractor", "sep_settings", "sextractor", "sextractor_settings"]
+__all__ = ["Found", "detection_image", "run_sep", "run_sextractor", "sep_settings", "sextractor_settings"]
 
 Settings = dict[str, object]
 _PARAMETERS = (
@@ -40,16 +39,6 @@ class Found:
     y: np.ndarray
     rank: np.ndarray
     more: dict[str, np.ndarray] = field(default_factory=dict)
-
-
-def sextractor() -> str | None:
-    """The program, if it is installed."""
-    return shutil.which("source-extractor") or shutil.which("sex")
-
-
-def sextractor_version() -> str:
-    """What the program calls itself."""
-    return subprocess.run([sextractor() or "", "--version"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _scaled(image: np.ndarray) -> np.ndarray:
@@ -184,20 +173,14 @@ def _sextract(where: Field, settings: Settings) -> dict[str, np.ndarray]:
         kernel = _gaussian(where.fwhm * float(settings["width"]))
         lines = [" ".join(f"{v:.6f}" for v in row) for row in kernel]
         (folder / "filter.conv").write_text("CONV NORM\n" + "\n".join(lines) + "\n")
-        (folder / "wanted.param").write_text("\n".join(_PARAMETERS) + "\n")
         options = {
-            "CATALOG_NAME": "out.fits", "CATALOG_TYPE": "FITS_1.0", "PARAMETERS_NAME": "wanted.param",
-            "FILTER": "Y", "FILTER_NAME": "filter.conv", "STARNNW_NAME": "/usr/share/source-extractor/default.nnw",
+            "FILTER": "Y", "FILTER_NAME": "filter.conv",
             "DETECT_THRESH": settings["threshold"], "ANALYSIS_THRESH": settings["threshold"],
             "DETECT_MINAREA": settings["area"], "DEBLEND_MINCONT": settings["deblend"],
             "DEBLEND_NTHRESH": settings["levels"], "CLEAN": "Y" if settings["clean"] else "N",
             "SEEING_FWHM": where.fwhm * scale, "PIXEL_SCALE": scale, "BACK_TYPE": "MANUAL", "BACK_VALUE": "0.0",
-            "SATUR_LEVEL": 1e9, "GAIN": 0.0, "MAG_ZEROPOINT": 25.0, "VERBOSE_TYPE": "QUIET", "NTHREADS": 1,
-            "MEMORY_OBJSTACK": 30000, "MEMORY_PIXSTACK": 3000000, "WRITE_XML": "N",
+            "SATUR_LEVEL": 1e9, "GAIN": 0.0, "MAG_ZEROPOINT": 25.0,
         }  # fmt: skip
-        (folder / "none.sex").write_text("")
-        command = [str(sextractor()), "image.fits", "-c", "none.sex"]
-        command += [text for k, v in options.items() for text in (f"-{k}", f"{v}")]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        sextract(folder, "image.fits", parameters=_PARAMETERS, options=options)
         rows = fits.getdata(folder / "out.fits")
         return {n: np.asarray(rows[n], float) if rows is not None else np.zeros(0) for n in _PARAMETERS}

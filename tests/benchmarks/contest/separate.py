@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from contest.classical import SEP_START, run_sep, run_sextractor, sextractor, sextractor_settings
+from contest.classical import SEP_START, run_sep, run_sextractor, sextractor_settings
 from contest.fields import Field
+from contest.programs import sextractor
 from contest.scores import judge
 from contest.shapes import Cut, best_cut, radius_ratio, spread_model
 from contest.tools import OURS, ours

@@ -13,10 +13,10 @@ from contest.classical import (
     run_sep,
     run_sextractor,
     sep_settings,
-    sextractor,
     sextractor_settings,
-)  # fmt: skip
+)
 from contest.fields import Field
+from contest.programs import sextractor
 from contest.scores import Judged, Totals, best_settings, judge
 
 __all__ = ["OURS", "choose", "ours", "run_all"]

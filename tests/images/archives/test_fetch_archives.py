@@ -14,7 +14,8 @@ from astropy.io import fits
 import astrogalaxy as ag
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ArchiveError, ConfigError, RunError
-from astrogalaxy.images.archives import ARCHIVES, fetch, fetch_survey
+from astrogalaxy.images.archives import ARCHIVES, FetchSummary, fetch, fetch_survey
+from astrogalaxy.images.archives.survey import survey_yaml
 from astrogalaxy.images.fields import find_fields, open_field
 
 PLACE = "180.0 1.0"
@@ -216,6 +217,49 @@ def test_cutout_services(server, archive: str, bands) -> None:
     get(archive, bands=bands, size=1)  # the smaller ones have taken its place
     again = json.loads((other.folder / "fetched.json").read_text())["files"]
     assert all(again[name]["key"] != record[name]["key"] for name in record)
+
+
+def test_an_image_edited_in_place_does_not_change_the_cache(server) -> None:
+    (path,) = get("skyview", bands=["dss2_red"]).files
+    before = path.read_bytes()
+    with path.open("r+b") as file:
+        file.write(b"SIMPLE  =                    F")
+    path.unlink()
+    assert get("skyview", bands=["dss2_red"]).files[0].read_bytes() == before
+    assert server.count("skv1") == 1
+
+
+def test_panstarrs_is_asked_as_far_as_the_corners(server, monkeypatch) -> None:
+    from astroquery.mast import Observations
+
+    asked, query = [], Observations.query_criteria
+    monkeypatch.setattr(Observations, "query_criteria", lambda **given: asked.append(given) or query(**given))
+    get("panstarrs", bands="r", size=0.5)
+    assert asked[0]["radius"].to_value("arcsec") == pytest.approx(15 * np.sqrt(2))
+
+
+@pytest.mark.parametrize(
+    ("positions", "name"),
+    [
+        (["179.689 -0.454"], "hips2fits-179.689_-0.454"),
+        (["179.689 -0.455"], "hips2fits-179.689_-0.455"),
+        (["M 31"], "hips2fits-m_31"),
+        (["lists/my.targets.csv"], "hips2fits-my.targets"),
+        (["1 2", "3 4"], "hips2fits"),
+        (["../../etc/<b>'x'"], "hips2fits-.._.._etc_b_x"),
+        (["Größe " * 40], None),
+    ],
+)
+def test_a_survey_is_called_after_its_position(tmp_path: Path, positions: list[str], name: str | None) -> None:
+    summary = FetchSummary(ARCHIVES["hips2fits"], tmp_path / "images", ("g", "r"))
+    file = tmp_path / "survey.yml"
+    file.write_text(survey_yaml(summary, positions, "5 arcmin", file=file))
+    for table in (one for one in positions if one.endswith(".csv")):
+        (tmp_path / table).parent.mkdir()
+        (tmp_path / table).write_text("ra,dec\n1,2\n")
+    config = SurveyConfig.read(file)
+    assert name is None or config.name == name
+    assert config.output.directory == str(tmp_path / f"{config.name}-out")
 
 
 def test_several_positions_and_a_table(server, tmp_path: Path) -> None:
