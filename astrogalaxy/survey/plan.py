@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -21,10 +22,10 @@ from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.positions import Positions, place, read_sky
 
-__all__ = ["FieldPlan", "Plan", "hash_files", "make_plan", "open_bands", "tile_memory", "tiles_of"]
+__all__ = ["FieldPlan", "Plan", "hashing", "make_plan", "open_bands", "tile_memory", "tiles_of"]
 
 # Version of what a shard holds: a change here makes every earlier shard stale.
-_SHARD_FORMAT = 1
+_SHARD_FORMAT = 2
 # What a tile depends on of the cards of the weights; the rest of a card are words and measurements.
 _SERVED = {
     "sha256", "levels", "inputs", "seeing_input", "one_cell", "pixel_scale", "seeing", "calibration", "threshold",
@@ -34,6 +35,7 @@ _CLASSIFIED = {"sha256", "classes", "side", "normalise", "centre", "field_of_vie
 _BASE_BYTES = 450e6
 _BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 160, 40
 _SMALLEST_TILE, _LARGEST_TILE = 512, 4096
+_HASHING_THREADS = 4
 # Wider than the network sees and than all but the largest galaxies; their light is not cut.
 _OVERLAP = 128
 
@@ -147,7 +149,6 @@ def make_plan(
     """
     sky = None if config.detection.positions is None else read_sky(config.detection.positions)
     found = find_fields(config.images)
-    hashes = hash_files([path for f in found for path in f.files], known_hashes or {})
     settings = {
         "format": _SHARD_FORMAT, "code": version("astrogalaxy"), "config": config.science_digest(),
         "weights": weights.card.model_dump(mode="json", include=_SERVED),
@@ -156,7 +157,9 @@ def make_plan(
         classifier = load_classifier(config.morphology.model).card
         settings["classifier"] = classifier.model_dump(mode="json", include=_CLASSIFIED)
     failures: list[Failure] = []
-    fields = [_plan_field(f, config, memory, hashes, settings, failures, sky) for f in found]
+    # headers are read while threads hash the files
+    with hashing([path for f in found for path in f.files], known_hashes or {}) as digest:
+        fields = [_plan_field(f, config, memory, digest, settings, failures, sky) for f in found]
     plan = Plan(fields, failures, None if sky is None else len(sky))
     if sky is not None and plan.n_tiles and not plan.n_placed:
         msg = f"detection.positions: none of the {len(sky)} positions of {config.detection.positions} lies on any image"
@@ -168,14 +171,14 @@ def _plan_field(
     field_: Field,
     config: SurveyConfig,
     memory: float,
-    hashes: Mapping[Path, str],
+    digest: Callable[[Path], str | None],
     settings: Mapping[str, object],
     failures: list[Failure],
     sky: SkyCoord | None,
 ) -> FieldPlan:
-    inputs = {path: hashes[path] for path in field_.files if path in hashes}
     image, problems = open_bands(field_, config)
     failures.extend(problems)
+    inputs = {path: known for path in field_.files if (known := digest(path))}
     if image is None:
         return FieldPlan(field_, inputs=inputs)
     tiles = tiles_of(image, config, memory=memory)
@@ -257,24 +260,39 @@ def _overlap(config: SurveyConfig, pixel_scale: float) -> int:
     return int(np.ceil(length_in_pixels(config.tiles.overlap, pixel_scale)))
 
 
-def hash_files(paths: list[Path], known: Mapping[str, tuple[int, int, str]]) -> dict[Path, str]:
-    """SHA-256 of files; of files that cannot be read, nothing."""
+@contextmanager
+def hashing(paths: Sequence[Path], known: Mapping[str, tuple[int, int, str]]) -> Iterator[Callable[[Path], str | None]]:
+    """Hash files on threads while the block goes on.
 
-    def hashed(path: Path) -> str | None:
-        """SHA-256 of one file; None where it cannot be read."""
+    Parameters
+    ----------
+    paths : sequence of Path
+        The files.
+    known : mapping
+        ``{path: (size, mtime_ns, sha256)}`` of files that need not be read if they have not changed since.
+
+    Yields
+    ------
+    callable
+        Waits for the SHA-256 of one of the files; None where it cannot be read.
+    """
+    with ThreadPoolExecutor(_HASHING_THREADS) as pool:
+        running = {path: pool.submit(_hash, path, known.get(str(path))) for path in paths}
         try:
-            status = path.stat()
-            size, mtime, digest = known.get(str(path), (-1, -1, ""))
-            if (size, mtime) == (status.st_size, status.st_mtime_ns):
-                return digest
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError:
-            return None
+            yield lambda path: running[path].result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
-    with ThreadPoolExecutor(4) as pool:
-        results = pool.map(hashed, paths)
-    return {path: digest for path, digest in zip(paths, results, strict=True) if digest}
+
+def _hash(path: Path, known: tuple[int, int, str] | None) -> str | None:
+    try:
+        status = path.stat()
+        if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
+            return known[2]
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def _digest(content: object) -> str:

@@ -22,9 +22,10 @@ from astrogalaxy.morphology import Classifier
 from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_of
 from astrogalaxy.training.classifier.augment import augment, mix
+from astrogalaxy.training.classifier.finish import fit_temperature, logits_of
 from astrogalaxy.training.classifier.module import class_loss, distillation_loss, learning_rate
 from astrogalaxy.training.classifier.pictures import EpochSampler, open_bank
-from astrogalaxy.training.classifier.train import fit_temperature, logits_of, train_classifier
+from astrogalaxy.training.classifier.train import train_classifier
 
 Make = Callable[..., ClassifierRecipe]
 

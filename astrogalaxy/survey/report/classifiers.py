@@ -11,6 +11,7 @@ import numpy as np
 from astrogalaxy.evaluation.classification import roc_curve
 from astrogalaxy.evaluation.classifier_tables import classifier_comparison
 from astrogalaxy.evaluation.classifiers import ClassifierScore
+from astrogalaxy.evaluation.findings import Check, check_findings
 from astrogalaxy.evaluation.published import PUBLISHED
 from astrogalaxy.files import atomic_path
 from astrogalaxy.survey.report.style import MUTED, Chart, chart, new_axes
@@ -54,6 +55,7 @@ def write_classifier_report(path: str | os.PathLike[str], scores: Sequence[Class
     context = {
         "title": ranked[0].name if len(ranked) == 1 else f"{len(ranked)} classifiers",
         "rows": [_row(row) for row in classifier_comparison(ranked)],
+        "findings": [_finding(check) for check in check_findings(ranked)],
         "overview": _overview(ranked) if len(ranked) > 1 else None,
         "recipes": [_recipe(score) for score in ranked],
     }
@@ -77,11 +79,24 @@ def _row(row: Any) -> dict[str, str]:
         "accuracy": f"{100 * row['accuracy']:.1f}", "interval": interval, "published": said("accuracy_paper", "{:.1%}"),
         "seeds": said("accuracy_seeds", "{:.1%}") if row["seeds"] > 1 else NOTHING, "spread": spread,
         "f1": said("macro_f1", "{:.3f}"), "auc": said("auc", "{:.3f}"), "auc_paper": said("auc_paper", "{:.3f}"),
-        "ece": said("ece", "{:.3f}"), "parameters": said("parameters", "{:.2f}"),
-        "parameters_paper": said("parameters_paper", "{:g}"), "gflops": said("gflops", "{:.2f}"),
+        "ece": said("ece", "{:.3f}"), "exact": said("ece_perfect", "{:.3f}"),
+        "parameters": said("parameters", "{:.2f}"), "parameters_paper": said("parameters_paper", "{:g}"), "gflops": said("gflops", "{:.2f}"),
         "ms": said("milliseconds_1", "{:.1f}"), "ms64": said("milliseconds_64", "{:.1f}"), "side": said("side", "{}"),
         "epochs": said("epochs", "{}"), "seconds": said("seconds", "{:.0f}"), "start": said("start", "{}"),
         "n": said("n_test", "{}"), "note": said("note", "{}"),
+    }  # fmt: skip
+
+
+def _finding(check: Check) -> dict[str, str]:
+    """A line of the findings, as text."""
+    one, two = (f"{100 * value:.1f}" for value in check.accuracies)
+    difference = check.difference
+    return {
+        "statement": check.statement, "paper": check.paper, "first": f"{check.first} {one}",
+        "second": f"{check.second} {two}", "difference": f"{100 * difference.value:+.1f}",
+        "interval": f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}",
+        "published": NOTHING if check.published is None else f"{100 * check.published:+.1f}",
+        "galaxies": f"{check.n}" if check.paired else f"{check.n}, others", "verdict": check.verdict,
     }  # fmt: skip
 
 
@@ -180,5 +195,8 @@ def _reliability(score: ClassifierScore) -> Chart | None:
         )
         axes.set_xlabel("probability of the class that is named")
         axes.set_ylabel("share that was right")
-        caption = f"Expected calibration error {score.test.ece:.3f}, {score.test.n} galaxies."
+        caption = (
+            f"Expected calibration error {score.test.ece:.3f}, {score.test.n} galaxies. If the probabilities were "
+            f"exactly right it would be {score.test.ece_perfect.value:.3f} on average, with so few."
+        )
         return chart(figure, title="Reliability", caption=caption, alt="Reliability curve")

@@ -15,7 +15,7 @@ from astrogalaxy.morphology.network import GalaxyNetwork
 from astrogalaxy.morphology.pictures import brought
 from astrogalaxy.training.classifier.augment import augment, mix
 
-__all__ = ["ClassifierTrainer", "Teacher", "class_loss", "distillation_loss", "learning_rate"]
+__all__ = ["ClassifierTrainer", "Teacher", "class_loss", "distillation_loss", "learning_rate", "normalised"]
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
@@ -114,7 +114,7 @@ class Teacher(nn.Module):
         side = self.network.spec.side
         if images.shape[-1] != side:
             images = F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
-        features = self.network.embed(_brought(images, self.normalise))
+        features = self.network.embed(normalised(images, self.normalise))
         return features, self.network.head(features)[:, self.order.to(features.device)]
 
     def train(self, mode: bool = True) -> Teacher:  # noqa: ARG002, FBT002 (as torch has it)
@@ -180,7 +180,7 @@ class ClassifierTrainer(lightning.LightningModule):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.global_step)
         images = augment(images.float() / 255, self.recipe.augmentation, generator)
         images, shares = mix(images, shares, self.recipe.augmentation, generator)
-        features = self.network.embed(_brought(images, self.recipe.input.normalise))
+        features = self.network.embed(normalised(images, self.recipe.input.normalise))
         logits = self.network.head(features)
         settings = self.recipe.training
         weights = None if self._weights is None else self._weights.to(shares)
@@ -208,7 +208,7 @@ class ClassifierTrainer(lightning.LightningModule):
     def validation_step(self, batch: Batch, _index: int) -> None:
         """Loss and accuracy of images as they are."""
         images, shares, _ = batch
-        logits = self.network(_brought(images.float() / 255, self.recipe.input.normalise))
+        logits = self.network(normalised(images.float() / 255, self.recipe.input.normalise))
         right = (logits.argmax(1) == shares.argmax(1)).float().mean()
         self._note("val", {"loss": class_loss(logits, shares), "accuracy": right}, len(images))
 
@@ -230,7 +230,7 @@ class ClassifierTrainer(lightning.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _brought(images: Tensor, normalise: str) -> Tensor:
+def normalised(images: Tensor, normalise: str) -> Tensor:
     """Network input from images of 0 to 1."""
     gain, offset = (torch.from_numpy(a).to(images)[:, None, None] for a in brought(normalise))
     return images * (255 * gain) + offset

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,62 +14,26 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from astrogalaxy._config_classifier import ClassifierRecipe
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.files import atomic_path
-from astrogalaxy.models import ClassifierCard, Weights, load_classifier, save_weights
-from astrogalaxy.morphology.classifier import probabilities
-from astrogalaxy.morphology.export import network_graph, network_of, network_tensors
-from astrogalaxy.morphology.network import ClusterHead, GalaxyNetwork, NetworkSpec, build
-from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, network_input, views
+from astrogalaxy.models import load_classifier
+from astrogalaxy.morphology.export import network_of
+from astrogalaxy.morphology.network import GalaxyNetwork, NetworkSpec
 from astrogalaxy.morphology.pretrained import start_from
 from astrogalaxy.morphology.tuning import tune
 from astrogalaxy.training.allocator import keep_freed_memory
-from astrogalaxy.training.classifier.clusters import find_clusters
-from astrogalaxy.training.classifier.dino import tune_without_labels
-from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher, _brought
-from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, choose_data, open_bank
+from astrogalaxy.training.classifier.clusters import cluster_network
+from astrogalaxy.training.classifier.finish import TrainedClassifier, finish
+from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher
+from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, open_bank
 from astrogalaxy.training.running import quiet, read_checkpoint, restore
 
-__all__ = ["TrainedClassifier", "fit_temperature", "logits_of", "train_classifier"]
+__all__ = ["train_classifier"]
 
 logger = logging.getLogger(__name__)
-
-_BATCH = 64
-_TEMPERATURES = (0.05, 20.0)
-
-
-@dataclass(frozen=True)
-class TrainedClassifier:
-    """What a training leaves.
-
-    Attributes
-    ----------
-    weights : Weights
-        The weight file; of several seeds the first one's.
-    folder : Path
-        Checkpoints, logs and the frozen recipe.
-    metrics : dict
-        Measured on the validation part.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from astrogalaxy.models import load_classifier
-    >>> from astrogalaxy.training.classifier.train import TrainedClassifier
-    >>> trained = TrainedClassifier(load_classifier("galaxyzoo-fine"), Path("runs/mine"), {"accuracy": 0.83})
-    >>> len(trained.weights.card.classes)
-    7
-    """
-
-    weights: Weights[ClassifierCard]
-    folder: Path
-    metrics: dict[str, float]
 
 
 def train_classifier(
@@ -156,7 +118,7 @@ def _train_seed(
     network = GalaxyNetwork(spec)
     start = start_from(network, pretrained=recipe.model.pretrained, weights=recipe.model.weights)
     if recipe.training.objective == "clusters":
-        network, epochs = _cluster(recipe, bank, network, seed)
+        network, epochs = cluster_network(recipe, bank, network, seed)
     else:
         epochs = _fit(recipe, bank, network, seed, folder, callbacks, resume=resume)
     kept = folder / "seconds.txt"
@@ -313,212 +275,3 @@ def _teacher(recipe: ClassifierRecipe, bank: PictureBank) -> Teacher | None:
         raise ConfigError(msg)
     order = torch.tensor([weights.card.classes.index(name) for name in bank.classes])
     return Teacher(network_of(weights), weights.card.normalise, order)
-
-
-def _cluster(
-    recipe: ClassifierRecipe, bank: PictureBank, network: GalaxyNetwork, seed: int
-) -> tuple[GalaxyNetwork, int]:
-    """A network whose head tells clusters of features; its backbone tuned without labels, if the recipe says so."""
-    if not hasattr(network.backbone, "forward_intermediates") or not hasattr(network.backbone, "cls_token"):
-        msg = f"model.architecture: {recipe.model.architecture} has no class tokens for training.objective: clusters"
-        raise ConfigError(msg)
-    settings, rows = recipe.training, bank.rows("train")
-    folder = Path(recipe.output.directory) / recipe.folder(seed)
-    (folder / "trained").touch()
-    epochs = 0
-    if settings.dino and settings.dino.epochs:
-        epochs = settings.dino.epochs
-
-        def batches(epoch: int) -> Iterator[Tensor]:
-            """Pictures of one epoch in random order."""
-            order = np.random.default_rng([seed, epoch]).permutation(rows)
-            for begin in range(0, len(order), settings.batch):
-                some = np.sort(order[begin : begin + settings.batch])
-                yield torch.from_numpy(np.array(bank.pictures[some])).permute(0, 3, 1, 2).float() / 255
-
-        losses = tune_without_labels(
-            network, batches, settings.dino, prepare=lambda x: _brought(x, recipe.input.normalise), seed=seed
-        )
-        logger.info("%s: self-supervised loss %.4f to %.4f", recipe.name, losses[0], losses[-1])
-    network = network.eval()
-    with torch.inference_mode():
-        features = np.concatenate(
-            [
-                network.last_tokens(
-                    torch.from_numpy(network_input(bank.pictures[some], recipe.input.normalise))
-                ).numpy()
-                for some in np.array_split(rows, max(len(rows) // _BATCH, 1))
-            ]
-        )
-    found = find_clusters(features, bank.shares[rows].argmax(1), classes=len(bank.classes), seed=seed)
-    spec = NetworkSpec(
-        recipe.model.architecture, len(bank.classes), recipe.input.side, recipe.model.options,
-        clusters=len(found.axes),
-    )  # fmt: skip
-    result = GalaxyNetwork(spec)
-    result.backbone = network.backbone
-    head = result.head
-    if isinstance(head, ClusterHead):
-        for name in ("mean", "axes", "centres"):
-            getattr(head, name).copy_(torch.from_numpy(getattr(found, name)))
-        head.scale.fill_(found.scale)
-    return result.eval(), epochs
-
-
-def logits_of(
-    network: GalaxyNetwork, pictures: NDArray[np.uint8], normalise: str, *, copies: int = 1
-) -> NDArray[np.float64]:
-    """Logits of pictures, those of turned and flipped copies first.
-
-    Parameters
-    ----------
-    network : GalaxyNetwork
-        The network.
-    pictures : ndarray
-        ``(n, side, side, 3)`` uint8.
-    normalise : str
-        How pixels become its input.
-    copies : {1, 8}
-        Views.
-
-    Returns
-    -------
-    ndarray
-        ``(copies, n, n_classes)``.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from astrogalaxy.morphology.network import NetworkSpec, build
-    >>> from astrogalaxy.training.classifier.train import logits_of
-    >>> network = build(NetworkSpec("average-pool-cnn", classes=2, side=32))
-    >>> logits_of(network, np.zeros((3, 32, 32, 3), np.uint8), "unit").shape
-    (1, 3, 2)
-    """
-    network = network.eval()
-    device = next(network.parameters()).device
-    result = []
-    with torch.inference_mode():
-        for turned in views(pictures, copies):
-            parts = [
-                network(torch.from_numpy(network_input(turned[i : i + _BATCH], normalise)).to(device)).float().cpu()
-                for i in range(0, len(turned), _BATCH)
-            ]
-            result.append(torch.cat(parts).numpy().astype(float))
-    return np.stack(result)
-
-
-def fit_temperature(logits: NDArray[np.floating], answers: NDArray[np.floating]) -> float:
-    """Temperature by which logits are divided so that probabilities are calibrated (Guo et al. 2017).
-
-    Parameters
-    ----------
-    logits : ndarray
-        ``(copies, n, n_classes)``; probabilities are the mean over the copies.
-    answers : ndarray
-        ``(n, n_classes)`` 1 for the right class, or shares.
-
-    Returns
-    -------
-    float
-        From 0.05 to 20.
-
-    Examples
-    --------
-    >>> logits = np.array([[[4.0, 0.0]] * 4])
-    >>> answers = np.array([[1.0, 0.0]] * 3 + [[0.0, 1.0]])
-    >>> round(4 / fit_temperature(logits, answers), 2)  # the odds are 3 to 1
-    1.1
-    """
-
-    def loss(exponent: float) -> float:
-        """Cross entropy of the answers at a temperature."""
-        p = probabilities(logits, float(np.exp(exponent))).mean(axis=0)
-        return float(-(answers * np.log(np.maximum(p, 1e-12))).sum(axis=1).mean())
-
-    best = minimize_scalar(loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
-    return float(np.exp(best.x))
-
-
-def finish(
-    recipe: ClassifierRecipe,
-    network: GalaxyNetwork,
-    bank: PictureBank,
-    folder: Path,
-    *,
-    command: str = "",
-    start: str = "",
-    seed: int = 1,
-    epochs: int = 0,
-    seconds: float = 0.0,
-) -> TrainedClassifier:
-    """Calibrate a trained network on the validation part and write its weight file; see `train_classifier`."""
-    from astrogalaxy.evaluation.calibration import reliability
-
-    # what is calibrated is what the file will hold
-    tensors = network_tensors(network, half=recipe.output.half)
-    network = build(network.spec, tensors)
-    copies = recipe.evaluation.views
-    logits = {
-        part: logits_of(network, np.array(bank.pictures[bank.rows(part)]), recipe.input.normalise, copies=copies)
-        for part in ("val", "test")
-        if len(bank.rows(part))
-    }
-    # shares of votes may be learned, but a probability is that of the class that most would name
-    answers = np.eye(len(bank.classes))[bank.shares[bank.rows("val")].argmax(1)]
-    temperature = fit_temperature(logits["val"], answers)
-    section, metrics = choose_data(recipe), {}
-    command = command or f"astrogalaxy train {recipe.name}.yml"
-    for part, values in logits.items():
-        p, shares = probabilities(values, temperature).mean(axis=0), bank.shares[bank.rows(part)]
-        metrics |= _metrics(part, p, shares, section.clear)
-    p = probabilities(logits["val"], temperature).mean(axis=0)
-    sure, right = p.max(axis=1), (p.argmax(1) == answers.argmax(1)).astype(float)
-    card = ClassifierCard(
-        task="morphology",
-        name=recipe.name,
-        version=version("astrogalaxy").split("+")[0],
-        architecture=recipe.model.architecture,
-        options=dict(recipe.model.options),
-        attention=network.spec.attention,
-        hidden=network.spec.hidden,
-        clusters=network.spec.clusters,
-        classes=bank.classes,
-        side=recipe.input.side,
-        normalise=recipe.input.normalise,
-        normalisation=f"{recipe.input.normalise}, of colour pictures of 8 bits",
-        centre=section.centre,
-        field_of_view=round(FIELD_OF_VIEW * section.centre, 3),
-        views=copies,
-        temperature=temperature,
-        parameters=sum(q.numel() for q in network.parameters()),
-        start=start,
-        seed=seed,
-        epochs=epochs,
-        seconds=round(seconds, 1),
-        data=(bank.source,),
-        licence="BSD-3-Clause",
-        command=command,
-        metrics=metrics,
-        metrics_command=command,
-        reliability={"class": tuple((round(s, 4), round(t, 4), n) for s, t, n in reliability(sure, right))},
-        sha256="",
-    )
-    graph = network_graph(network) if recipe.output.graph else b""
-    path = folder / f"{recipe.name}.safetensors"
-    weights = save_weights(path, card, tensors, graph)
-    logger.info("wrote %s", path)
-    return TrainedClassifier(weights, folder, dict(card.metrics))
-
-
-def _metrics(part: str, p: NDArray[np.floating], shares: NDArray[np.floating], clear: float) -> dict[str, float]:
-    """How often the most probable class is the one most named, and how well it knows; of all, and of clear votes."""
-    from astrogalaxy.evaluation.calibration import expected_calibration_error
-
-    sure, right = p.max(axis=1), (p.argmax(1) == shares.argmax(1)).astype(float)
-    result = {}
-    for name, chosen in (("", np.ones(len(p), dtype=bool)), ("_clear", shares.max(axis=1) > clear)):
-        if chosen.any():
-            result[f"{part}_accuracy{name}"] = right[chosen].mean()
-            result[f"{part}_ece{name}"] = expected_calibration_error(sure[chosen], right[chosen])
-    return {name: round(float(value), 4) for name, value in result.items()}

@@ -1,0 +1,215 @@
+"""From a trained classifier to a calibrated weight file."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from astrogalaxy._config_classifier import ClassifierRecipe
+from astrogalaxy.evaluation.calibration import expected_calibration_error, reliability
+from astrogalaxy.models import ClassifierCard, Weights, save_weights
+from astrogalaxy.morphology.classifier import probabilities
+from astrogalaxy.morphology.export import network_graph, network_tensors
+from astrogalaxy.morphology.network import GalaxyNetwork, build
+from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, network_input, views
+from astrogalaxy.training.classifier.pictures import PictureBank, choose_data
+
+__all__ = ["TrainedClassifier", "fit_temperature", "logits_of"]
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 64
+_TEMPERATURES = (0.05, 20.0)
+
+
+@dataclass(frozen=True)
+class TrainedClassifier:
+    """What a training leaves.
+
+    Attributes
+    ----------
+    weights : Weights
+        The weight file; of several seeds the first one's.
+    folder : Path
+        Checkpoints, logs and the frozen recipe.
+    metrics : dict
+        Measured on the validation part.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.models import load_classifier
+    >>> from astrogalaxy.training.classifier.finish import TrainedClassifier
+    >>> trained = TrainedClassifier(load_classifier("galaxyzoo-fine"), Path("runs/mine"), {"accuracy": 0.83})
+    >>> len(trained.weights.card.classes)
+    7
+    """
+
+    weights: Weights[ClassifierCard]
+    folder: Path
+    metrics: dict[str, float]
+
+
+def logits_of(
+    network: GalaxyNetwork, pictures: NDArray[np.uint8], normalise: str, *, copies: int = 1
+) -> NDArray[np.float64]:
+    """Logits of pictures, those of turned and flipped copies first.
+
+    Parameters
+    ----------
+    network : GalaxyNetwork
+        The network.
+    pictures : ndarray
+        ``(n, side, side, 3)`` uint8.
+    normalise : str
+        How pixels become its input.
+    copies : {1, 8}
+        Views.
+
+    Returns
+    -------
+    ndarray
+        ``(copies, n, n_classes)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.morphology.network import NetworkSpec, build
+    >>> from astrogalaxy.training.classifier.finish import logits_of
+    >>> network = build(NetworkSpec("average-pool-cnn", classes=2, side=32))
+    >>> logits_of(network, np.zeros((3, 32, 32, 3), np.uint8), "unit").shape
+    (1, 3, 2)
+    """
+    network = network.eval()
+    device = next(network.parameters()).device
+    result = []
+    with torch.inference_mode():
+        for turned in views(pictures, copies):
+            parts = [
+                network(torch.from_numpy(network_input(turned[i : i + _BATCH], normalise)).to(device)).float().cpu()
+                for i in range(0, len(turned), _BATCH)
+            ]
+            result.append(torch.cat(parts).numpy().astype(float))
+    return np.stack(result)
+
+
+def fit_temperature(logits: NDArray[np.floating], answers: NDArray[np.floating]) -> float:
+    """Temperature by which logits are divided so that probabilities are calibrated (Guo et al. 2017).
+
+    Parameters
+    ----------
+    logits : ndarray
+        ``(copies, n, n_classes)``; probabilities are the mean over the copies.
+    answers : ndarray
+        ``(n, n_classes)`` 1 for the right class, or shares.
+
+    Returns
+    -------
+    float
+        From 0.05 to 20.
+
+    Examples
+    --------
+    >>> logits = np.array([[[4.0, 0.0]] * 4])
+    >>> answers = np.array([[1.0, 0.0]] * 3 + [[0.0, 1.0]])
+    >>> round(4 / fit_temperature(logits, answers), 2)  # the odds are 3 to 1
+    1.1
+    """
+
+    def loss(exponent: float) -> float:
+        """Cross entropy of the answers at a temperature."""
+        p = probabilities(logits, float(np.exp(exponent))).mean(axis=0)
+        return float(-(answers * np.log(np.maximum(p, 1e-12))).sum(axis=1).mean())
+
+    best = minimize_scalar(loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
+    return float(np.exp(best.x))
+
+
+def finish(
+    recipe: ClassifierRecipe,
+    network: GalaxyNetwork,
+    bank: PictureBank,
+    folder: Path,
+    *,
+    command: str = "",
+    start: str = "",
+    seed: int = 1,
+    epochs: int = 0,
+    seconds: float = 0.0,
+) -> TrainedClassifier:
+    """Calibrate a trained network on the validation part and write its weight file.
+
+    The settings of its training are noted in the card; see `~astrogalaxy.training.classifier.train.train_classifier`.
+    """
+    # what is calibrated is what the file will hold
+    tensors = network_tensors(network, half=recipe.output.half)
+    network = build(network.spec, tensors)
+    copies = recipe.evaluation.views
+    logits = {
+        part: logits_of(network, np.array(bank.pictures[bank.rows(part)]), recipe.input.normalise, copies=copies)
+        for part in ("val", "test")
+        if len(bank.rows(part))
+    }
+    # shares of votes may be learned, but a probability is that of the class that most would name
+    answers = np.eye(len(bank.classes))[bank.shares[bank.rows("val")].argmax(1)]
+    temperature = fit_temperature(logits["val"], answers)
+    section, metrics = choose_data(recipe), {}
+    command = command or f"astrogalaxy train {recipe.name}.yml"
+    for part, values in logits.items():
+        p, shares = probabilities(values, temperature).mean(axis=0), bank.shares[bank.rows(part)]
+        metrics |= _metrics(part, p, shares, section.clear)
+    p = probabilities(logits["val"], temperature).mean(axis=0)
+    sure, right = p.max(axis=1), (p.argmax(1) == answers.argmax(1)).astype(float)
+    card = ClassifierCard(
+        task="morphology",
+        name=recipe.name,
+        version=version("astrogalaxy").split("+")[0],
+        architecture=recipe.model.architecture,
+        options=dict(recipe.model.options),
+        attention=network.spec.attention,
+        hidden=network.spec.hidden,
+        clusters=network.spec.clusters,
+        classes=bank.classes,
+        side=recipe.input.side,
+        normalise=recipe.input.normalise,
+        normalisation=f"{recipe.input.normalise}, of colour pictures of 8 bits",
+        centre=section.centre,
+        field_of_view=round(FIELD_OF_VIEW * section.centre, 3),
+        views=copies,
+        temperature=temperature,
+        parameters=sum(q.numel() for q in network.parameters()),
+        start=start,
+        seed=seed,
+        epochs=epochs,
+        seconds=round(seconds, 1),
+        data=(bank.source,),
+        licence="BSD-3-Clause",
+        command=command,
+        metrics=metrics,
+        metrics_command=command,
+        reliability={"class": tuple((round(s, 4), round(t, 4), n) for s, t, n in reliability(sure, right))},
+        sha256="",
+    )
+    graph = network_graph(network) if recipe.output.graph else b""
+    path = folder / f"{recipe.name}.safetensors"
+    weights = save_weights(path, card, tensors, graph)
+    logger.info("wrote %s", path)
+    return TrainedClassifier(weights, folder, dict(card.metrics))
+
+
+def _metrics(part: str, p: NDArray[np.floating], shares: NDArray[np.floating], clear: float) -> dict[str, float]:
+    """How often the most probable class is the one most named, and how well it knows; of all, and of clear votes."""
+    sure, right = p.max(axis=1), (p.argmax(1) == shares.argmax(1)).astype(float)
+    result = {}
+    for name, chosen in (("", np.ones(len(p), dtype=bool)), ("_clear", shares.max(axis=1) > clear)):
+        if chosen.any():
+            result[f"{part}_accuracy{name}"] = right[chosen].mean()
+            result[f"{part}_ece{name}"] = expected_calibration_error(sure[chosen], right[chosen])
+    return {name: round(float(value), 4) for name, value in result.items()}
