@@ -184,7 +184,8 @@ class ClassifierOutputSection(Section):
         True, description="Put the ONNX graph into the weight file, so that it can serve in a survey.yml."
     )
     half: bool = Field(
-        False, description="Keep the weights of layers in half precision: half the file, the same answers to 0.001 or so."
+        False,
+        description="Keep the weights of layers in half precision: half the file, the same answers to 0.001 or so.",
     )
 
 

@@ -106,7 +106,7 @@ def test_check_says_what_a_run_needs(tmp_path: Path) -> None:
 
 def test_a_card_is_readable() -> None:
     told = CliRunner().invoke(app, ["weights", "show"]).output
-    assert max(map(len, told.splitlines())) < 120
+    assert max(len(line) for line in told.splitlines() if not line.startswith("/")) < 120  # but the path of the file
     assert "bins of" in told
     assert "Calibration(" not in told
 

@@ -32,6 +32,7 @@ from astrogalaxy.formats import format_of
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
+    from photutils.aperture import SkyEllipticalAperture
 
     from astrogalaxy.catalog.crossmatch import CrossMatch
 
@@ -255,6 +256,46 @@ class SourceCatalog(Table):
 
         ra, dec = self._need("ra"), self._need("dec")
         return SkyCoord(np.asarray(ra) * u.deg, np.asarray(dec) * u.deg, frame="icrs")
+
+    def sky_ellipses(self, scale: float = 1.0) -> list[SkyEllipticalAperture]:
+        """Shapes of the sources as apertures of photutils, to be drawn or summed over on any image with a WCS.
+
+        Parameters
+        ----------
+        scale : float, optional
+            Semi-axes in units of ``a`` and ``b``.
+
+        Returns
+        -------
+        list of photutils.aperture.SkyEllipticalAperture
+            One for each row.
+
+        Raises
+        ------
+        CatalogError
+            If a row has no position or no shape; leave such rows out.
+
+        Examples
+        --------
+        >>> from astrogalaxy import SourceCatalog
+        >>> columns = {"ra": [10.0], "dec": [0.5], "a": [2.0], "b": [1.0], "theta": [30.0]}
+        >>> catalog = SourceCatalog.from_columns(columns, bands=["r"])
+        >>> catalog.sky_ellipses(3)[0].a
+        <Quantity 6. arcsec>
+        """
+        from photutils.aperture import SkyEllipticalAperture
+
+        axes = [np.asarray(self._need(name), float) for name in ("ra", "dec", "a", "b", "theta")]
+        unknown = np.flatnonzero(~np.isfinite(axes).all(axis=0))
+        if len(unknown):
+            msg = f"row {unknown[0]} (of {len(unknown)}) has no position or no shape; leave such rows out"
+            raise CatalogError(msg)
+        _, _, a, b, theta = axes
+        sizes = scale * a * u.arcsec, scale * b * u.arcsec, theta * u.deg
+        return [
+            SkyEllipticalAperture(at, major, minor, theta=angle)
+            for at, major, minor, angle in zip(self.coords, *sizes, strict=True)
+        ]
 
     @property
     def stars(self) -> SourceCatalog:

@@ -25,7 +25,6 @@ __all__ = ["read_ecsv", "write_ecsv", "write_rows"]
 
 _VERSION = "%ECSV 1.0"
 # What a cell must not be without quotes.
-_SERIALIZED = "__serialized_columns__"
 _TO_QUOTE = re.compile(r'^$|^[\s#]|\s$|[",\r\n]')
 
 
@@ -53,7 +52,8 @@ def write_ecsv(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *, ov
     Notes
     -----
     Units, UCDs, descriptions and provenance are the YAML at the file's beginning, as astropy
-    writes it; numbers have as many digits as give them back exactly. Cells are parted by commas.
+    writes it; numbers have as many digits as give them back exactly. Cells are parted by commas. An empty string has
+    quotes, a hole has none; astropy's own readers take both for a hole, which ``filled("")`` of the column undoes.
 
     Examples
     --------
@@ -83,18 +83,11 @@ def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwr
 
 def _header(head: Table) -> Iterator[str]:
     from astropy.table.meta import get_yaml_from_header
-    from astropy.table.serialize import SerializedColumn
 
     yield _VERSION
     yield "---"
     header: dict[str, Any] = {"cols": list(head.columns.values()), "delimiter": ","}
-    # astropy takes an empty string for a hole, unless it is told that holes would be elsewhere
-    whole = {
-        name: {"__class__": "astropy.table.column.MaskedColumn", "data": SerializedColumn({"name": name})}
-        for name in head.colnames
-        if head[name].dtype.kind == "U"
-    }
-    meta = plain_meta(head.meta) | ({_SERIALIZED: whole} if whole else {})
+    meta = plain_meta(head.meta)
     yield from get_yaml_from_header({**header, "meta": meta} if meta else header)
 
 
@@ -185,8 +178,7 @@ def _parse(text: str) -> SourceCatalog:
         raise ValueError(msg)
     cells = list(zip(*filled, strict=True)) or [()] * len(names)
     columns = [_column(about[name], values) for name, values in zip(names, cells, strict=True)]
-    meta = {key: value for key, value in dict(header.get("meta") or {}).items() if key != _SERIALIZED}
-    return SourceCatalog(columns, copy=False, meta=meta)
+    return SourceCatalog(columns, copy=False, meta=dict(header.get("meta") or {}))
 
 
 def _column(entry: Mapping[str, Any], cells: tuple[str, ...]) -> Column:

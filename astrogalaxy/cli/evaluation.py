@@ -126,7 +126,7 @@ def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:
 def _evaluate_classifiers(recipes: Sequence[ClassifierRecipe], *, quiet: bool) -> NoReturn:
     """Measure what recipes of ``task: morphology`` have trained, print it beside the papers' numbers, and end."""
     need("timm", "train")
-    from astrogalaxy.errors import RunError
+    from astrogalaxy.errors import RunError, WeightsError
     from astrogalaxy.evaluation.classifier_tables import (
         classifier_comparison,
         printed_classes,
@@ -134,6 +134,7 @@ def _evaluate_classifiers(recipes: Sequence[ClassifierRecipe], *, quiet: bool) -
         write_classifier_scores,
     )
     from astrogalaxy.evaluation.classifiers import evaluate_classifier
+    from astrogalaxy.evaluation.findings import check_findings, printed_findings
     from astrogalaxy.survey.report.classifiers import write_classifier_report
 
     scores, files, missing = [], [], 0
@@ -142,7 +143,7 @@ def _evaluate_classifiers(recipes: Sequence[ClassifierRecipe], *, quiet: bool) -
             with progress_bar(quiet=quiet, unit="pictures") as progress:
                 made = None if progress is None else lambda d, n, r=recipe: progress(d, n, r.name)  # type: ignore[misc]
                 scores.append(evaluate_classifier(recipe, progress=made))
-        except RunError as error:
+        except (RunError, WeightsError) as error:
             typer.secho(f"error: {error}", fg="red", err=True)
             missing += 1
             continue
@@ -159,6 +160,9 @@ def _evaluate_classifiers(recipes: Sequence[ClassifierRecipe], *, quiet: bool) -
     else:
         typer.echo("\n".join(printed_classes(scores[0].test)) + "\n")
     typer.echo("\n".join(printed_comparison(classifier_comparison(scores))))
+    findings = printed_findings(check_findings(scores))
+    if findings:
+        typer.echo("\n".join(["", "The papers' findings, as differences of accuracies in points", *findings, ""]))
     for path in files:
         typer.echo(f"  {short(path)}")
     raise typer.Exit(PARTLY if missing else 0)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
 from astrogalaxy.evaluation.boxes import Interval
 from astrogalaxy.evaluation.calibration import Reliability, expected_calibration_error, reliability
 from astrogalaxy.evaluation.intervals import CONFIDENCE
 
-__all__ = ["ClassScore", "Classification", "confusion", "roc_auc", "roc_curve", "score_classes"]
+__all__ = ["ClassScore", "Classification", "confusion", "percentile_interval", "roc_auc", "roc_curve", "score_classes"]
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -62,6 +62,8 @@ class Classification:
         Share of right answers; mean over the classes of the area under the ROC curve, one against the rest; mean F1.
     ece : float
         Expected calibration error of the probability of the class that is named.
+    ece_perfect : Interval
+        What it would be if these probabilities were exactly right, with so few images: the mean, and where 68 % are.
     classes : tuple of ClassScore
         By class.
     confusion : tuple of tuple of int
@@ -85,6 +87,7 @@ class Classification:
     auc: Interval
     macro_f1: Interval
     ece: float
+    ece_perfect: Interval
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
     reliability: Reliability
@@ -206,21 +209,58 @@ def score_classes(
     rows = rng.integers(0, len(truth), (resamplings, len(truth)))
     precision, recall, f1 = _by_class(table)
     areas = _areas(probability, truth)
-    right = (said == truth).astype(float)
+    right, sure = (said == truth).astype(float), probability.max(axis=1)
     scores = tuple(
         ClassScore(name, float(precision[i]), float(recall[i]), float(f1[i]), int(table[i].sum()), float(areas[i]))
         for i, name in enumerate(names)
     )
     return Classification(
-        accuracy=_interval(float(right.mean()), rows, lambda r: right[r].mean()),
-        auc=_interval(_mean(areas), rows[:200], lambda r: _mean(_areas(probability[r], truth[r]))),
-        macro_f1=_interval(_mean(f1), rows, lambda r: _mean(_by_class(confusion(truth[r], said[r], len(names)))[2])),
-        ece=expected_calibration_error(probability.max(axis=1), right),
+        accuracy=percentile_interval(float(right.mean()), [right[r].mean() for r in rows]),
+        auc=percentile_interval(_mean(areas), [_mean(_areas(probability[r], truth[r])) for r in rows[:200]]),
+        macro_f1=percentile_interval(
+            _mean(f1), [_mean(_by_class(confusion(truth[r], said[r], len(names)))[2]) for r in rows]
+        ),
+        ece=expected_calibration_error(sure, right),
+        ece_perfect=_perfect(sure, resamplings, rng),
         classes=scores,
         confusion=tuple(tuple(int(n) for n in row) for row in table),
-        reliability=reliability(probability.max(axis=1), right),
+        reliability=reliability(sure, right),
         n=len(truth),
     )
+
+
+def percentile_interval(value: float, resampled: ArrayLike) -> Interval:
+    """Interval of a value from resamplings: 68 % of them lie in it.
+
+    Parameters
+    ----------
+    value : float
+        What was measured.
+    resampled : array-like
+        The same in each resampling; NaN is left out.
+
+    Returns
+    -------
+    Interval
+        Its ends are NaN where there are no resamplings.
+
+    Examples
+    --------
+    >>> percentile_interval(0.5, np.linspace(0, 1, 1001))
+    Interval(value=0.5, low=0.15865, high=0.84135)
+    """
+    resampled = np.asarray(resampled, float)
+    if not np.isfinite(resampled).any():
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.nanquantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(value, float(low), float(high))
+
+
+def _perfect(sure: Floats, resamplings: int, rng: np.random.Generator) -> Interval:
+    """Calibration error of answers that are right as often as is said."""
+    drawn = rng.random((resamplings, len(sure))) < sure
+    errors = [expected_calibration_error(sure, right) for right in drawn.astype(float)]
+    return percentile_interval(_mean(np.array(errors)), errors)
 
 
 def _by_class(table: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
@@ -239,10 +279,3 @@ def _areas(probability: Floats, truth: Ints) -> Floats:
 def _mean(values: Floats) -> float:
     known = values[np.isfinite(values)]
     return float(known.mean()) if len(known) else float("nan")
-
-
-def _interval(value: float, rows: NDArray[np.integer], measure: Callable[[NDArray[np.integer]], float]) -> Interval:
-    if not len(rows):
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.nanquantile([measure(r) for r in rows], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(value, float(low), float(high))

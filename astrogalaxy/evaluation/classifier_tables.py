@@ -13,6 +13,7 @@ from astropy.table import Table
 
 from astrogalaxy.evaluation.classification import Classification, ClassScore
 from astrogalaxy.evaluation.classifiers import ClassifierScore
+from astrogalaxy.evaluation.findings import check_findings
 from astrogalaxy.evaluation.published import PUBLISHED
 from astrogalaxy.evaluation.scoretables import (
     by_paper,
@@ -46,6 +47,9 @@ _COLUMNS = {
     "auc": (float, "mean area under the ROC curve, one class against the rest"),
     "auc_paper": (float, "the paper's"),
     "ece": (float, "expected calibration error"),
+    "ece_perfect": (float, "its mean for so few galaxies if the probabilities were exactly right"),
+    "ece_all": (float, "expected calibration error over all test galaxies"),
+    "ece_all_perfect": (float, "its mean if the probabilities were exactly right"),
     "parameters": (float, "trainable parameters in millions"),
     "parameters_paper": (float, "the paper's"),
     "gflops": (float, "floating-point operations for one image, in thousand millions"),
@@ -92,9 +96,11 @@ def _row(score: ClassifierScore) -> dict[str, Any]:
     row |= {name: getattr(score, name) for name in ("side", "epochs", "seconds", "seed", "seeds", "start", "data")}
     row |= {
         "accuracy": test.accuracy.value, "accuracy_low": test.accuracy.low, "accuracy_high": test.accuracy.high,
-        "accuracy_all": score.accuracy_all.value, "accuracy_seeds": float(np.mean(score.accuracies)),
+        "accuracy_all": score.everything.accuracy.value, "accuracy_seeds": float(np.mean(score.accuracies)),
         "accuracy_spread": float(np.std(score.accuracies, ddof=1)) if score.seeds > 1 else None,
         "macro_f1": test.macro_f1.value, "auc": test.auc.value, "ece": test.ece, "n_test": test.n,
+        "ece_perfect": test.ece_perfect.value, "ece_all": score.everything.ece,
+        "ece_all_perfect": score.everything.ece_perfect.value,
         "parameters": score.parameters / 1e6, "gflops": score.flops / 1e9 if score.flops else None,
         "milliseconds_1": score.milliseconds.get(1), "milliseconds_64": score.milliseconds.get(64),
     }  # fmt: skip
@@ -135,7 +141,8 @@ def printed_comparison(table: Table) -> list[str]:
     ]  # fmt: skip
     for title, name, form in (
         ("paper's", "accuracy_paper", "{:.1%}"), ("F1", "macro_f1", "{:.3f}"), ("AUC", "auc", "{:.3f}"),
-        ("ECE", "ece", "{:.3f}"), ("M parameters", "parameters", "{:.2f}"), ("paper's M", "parameters_paper", "{:g}"),
+        ("ECE", "ece", "{:.3f}"), ("if exact", "ece_perfect", "{:.3f}"),
+        ("M parameters", "parameters", "{:.2f}"), ("paper's M", "parameters_paper", "{:g}"),
         ("ms", "milliseconds_1", "{:.1f}"), ("ms of 64", "milliseconds_64", "{:.1f}"), ("epochs", "epochs", "{:d}"),
         ("started from", "start", "{}"),
     ):  # fmt: skip
@@ -175,7 +182,7 @@ def printed_classes(test: Classification) -> list[str]:
 
 
 def write_classifier_scores(scores: Sequence[ClassifierScore], folder: str | Path) -> list[Path]:
-    """Write scores into a folder: as ``evaluation.json``, and beside the papers' as ``evaluation.ecsv``.
+    """Write scores into a folder: with findings as ``evaluation.json``, beside the papers' as ``evaluation.ecsv``.
 
     Parameters
     ----------
@@ -201,7 +208,8 @@ def write_classifier_scores(scores: Sequence[ClassifierScore], folder: str | Pat
     ['evaluation.json', 'evaluation.ecsv']
     """
     records = [_record(score) for score in scores]
-    return write_evaluation(folder, records, classifier_comparison(scores), task="morphology")
+    findings = [asdict(check) for check in check_findings(scores)]
+    return write_evaluation(folder, records, classifier_comparison(scores), task="morphology", findings=findings)
 
 
 def _record(score: ClassifierScore) -> dict[str, Any]:
@@ -233,17 +241,18 @@ def read_classifier_scores(path: str | Path) -> list[ClassifierScore]:
     return [_score(given) for given in read_records(path)]
 
 
+def _classification(given: dict[str, Any]) -> Classification:
+    fields = given | {name: interval_of(given[name]) for name in ("accuracy", "auc", "macro_f1", "ece_perfect")}
+    fields["classes"] = tuple(ClassScore(**{k: _number(v) for k, v in c.items()}) for c in given["classes"])
+    fields |= {name: tuple(tuple(row) for row in given[name]) for name in ("confusion", "reliability")}
+    return Classification(**fields)
+
+
 def _score(given: dict[str, Any]) -> ClassifierScore:
-    test = dict(given["test"])
-    for name in ("accuracy", "auc", "macro_f1"):
-        test[name] = interval_of(test[name])
-    test["classes"] = tuple(ClassScore(**{k: _number(v) for k, v in c.items()}) for c in test["classes"])
-    test["confusion"] = tuple(tuple(row) for row in test["confusion"])
-    test["reliability"] = tuple(tuple(row) for row in test["reliability"])
     fields = given | {
-        "test": Classification(**test),
-        "accuracy_all": interval_of(given["accuracy_all"]),
-        "accuracies": tuple(given["accuracies"]),
+        "test": _classification(given["test"]),
+        "everything": _classification(given["everything"]),
+        "right": tuple(given["right"]),
         "milliseconds": {int(k): v for k, v in given["milliseconds"].items()},
         "curves": {k: tuple((int(e), _number(v)) for e, v in c) for k, c in given["curves"].items()},
     }

@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrogalaxy._config_classifier import ClassifierRecipe
+from astrogalaxy._config_schema import sha256
 from astrogalaxy.errors import ConfigError, RunError
-from astrogalaxy.evaluation.boxes import Interval
 from astrogalaxy.evaluation.classification import Classification, score_classes
 from astrogalaxy.evaluation.published import PUBLISHED
 from astrogalaxy.models import ClassifierCard, load_classifier
 from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_of, spec_of
 from astrogalaxy.morphology.network import GalaxyNetwork, make_backbone
+from astrogalaxy.training.classifier.finish import logits_of
 from astrogalaxy.training.classifier.pictures import choose_data, open_bank
-from astrogalaxy.training.classifier.train import logits_of
 
 __all__ = ["ClassifierScore", "Curve", "evaluate_classifier", "floating_point_operations", "seed_path"]
 
@@ -68,10 +68,12 @@ class ClassifierScore:
         Of training.
     test : Classification
         Over the test galaxies whose class is clear, of the first seed.
-    accuracy_all : Interval
-        Over all test galaxies, the class with most votes being right.
-    accuracies : tuple of float
-        Of each seed.
+    everything : Classification
+        The same over all test galaxies, the class with most votes being right.
+    galaxies : str
+        SHA-256 of the names and classes of the clear test galaxies: scores that have the same one are of the same test.
+    right : tuple of str
+        For each seed a ``1`` for each clear test galaxy whose class was told, or a ``0``.
     milliseconds : dict of int to float
         Per image, by the batch; empty if not measured.
     device : str
@@ -84,7 +86,6 @@ class ClassifierScore:
     Examples
     --------
     >>> import numpy as np
-    >>> from astrogalaxy.evaluation.boxes import Interval
     >>> from astrogalaxy.evaluation.classification import score_classes
     >>> from astrogalaxy.evaluation.classifiers import ClassifierScore
     >>> said = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
@@ -92,10 +93,12 @@ class ClassifierScore:
     >>> score = ClassifierScore(
     ...     name="mine", published=None, architecture="lite0", data="3 cutouts", start="random", weights="abc",
     ...     parameters=1000, flops=0, side=64, seed=1, seeds=1, epochs=5, seconds=60.0, test=test,
-    ...     accuracy_all=test.accuracy, accuracies=(test.accuracy.value,), milliseconds={1: 4.5}, device="cpu",
+    ...     everything=test, galaxies="def", right=("110",), milliseconds={1: 4.5}, device="cpu",
     ... )
     >>> f"{score.name}: {score.test.accuracy.value:.1%}"
     'mine: 66.7%'
+    >>> [round(accuracy, 3) for accuracy in score.accuracies]
+    [0.667]
     """
 
     name: str
@@ -112,13 +115,19 @@ class ClassifierScore:
     epochs: int
     seconds: float
     test: Classification
-    accuracy_all: Interval
-    accuracies: tuple[float, ...]
+    everything: Classification
+    galaxies: str
+    right: tuple[str, ...]
     milliseconds: dict[int, float]
     device: str
     curves: dict[str, Curve] = field(default_factory=dict)
     probability: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
     truth: NDArray[np.intp] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def accuracies(self) -> tuple[float, ...]:
+        """Share of the test galaxies whose class is clear that were told, of each seed."""
+        return tuple(bits.count("1") / len(bits) for bits in self.right)
 
 
 def seed_path(recipe: ClassifierRecipe, seed: int) -> Path:
@@ -221,6 +230,7 @@ def evaluate_classifier(
     resamplings = recipe.evaluation.bootstrap
     test = score_classes(said[0][clear], truth[clear], bank.classes, resamplings=resamplings)
     everything = score_classes(said[0], truth, bank.classes, resamplings=resamplings)
+    asked = [[str(bank.names[row]), bank.classes[label]] for row, label in zip(rows[clear], truth[clear], strict=True)]
     return ClassifierScore(
         name=recipe.name,
         published=recipe.published,
@@ -236,8 +246,9 @@ def evaluate_classifier(
         epochs=card.epochs,
         seconds=card.seconds,
         test=test,
-        accuracy_all=everything.accuracy,
-        accuracies=tuple(float(np.mean(p[clear].argmax(1) == truth[clear])) for p in said),
+        everything=everything,
+        galaxies=sha256(asked),
+        right=tuple("".join("01"[told] for told in (p[clear].argmax(1) == truth[clear]).tolist()) for p in said),
         milliseconds=_milliseconds(network) if recipe.evaluation.timing else {},
         device="cpu",
         curves=_curves(paths[0].parent),

@@ -71,7 +71,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Table:
     return table
 
 
-def write_evaluation(folder: str | Path, records: Sequence[Mapping[str, Any]], table: Table, **more: str) -> list[Path]:
+def write_evaluation(folder: str | Path, records: Sequence[Mapping[str, Any]], table: Table, **more: Any) -> list[Path]:
     """Write scores into a folder: as ``evaluation.json``, and beside the papers' as ``evaluation.ecsv``.
 
     Parameters

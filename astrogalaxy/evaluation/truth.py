@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from astrogalaxy._yaml import show
 from astrogalaxy.errors import ConfigError
 
 __all__ = ["read_truth"]
@@ -102,7 +101,7 @@ def _numbers(table: Table, name: str, path: str | Path) -> np.ndarray:
         values = np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
         return np.asarray((values * column.unit).to_value(unit) if unit else values, dtype=float)
     except (TypeError, ValueError) as error:
-        msg = f"{path}: column {name!r} must hold numbers, not {show(column[0])}"
+        msg = f"{path}: column {name!r} must hold numbers, not {' '.join(str(column[0]).split())[:60]}"
         raise ConfigError(msg) from error
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astrogalaxy.images.grids import BandPixels, ReferencePixels
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -101,60 +102,29 @@ def _resample_block(
     band: Band, grid: GridMap, block: Section, snr: NDArray[np.float32], bad: NDArray[np.bool_]
 ) -> None:
     """Write a block of the reference grid into `snr` and `bad`; leave them where the band has nothing."""
+    from reproject import reproject_interp
+
     part = grid.cover(block, band.shape)
     if 0 in part.shape:
         return
     values, touched = significance(band, part)
     if grid.bins > 1:
         values, touched = _binned(values, touched, grid.bins)
-    cells = _Cells(grid, block, part, values.shape)
-    cells.interpolate(values, out=snr)
-    np.logical_not(cells.inside, out=bad)
-    if touched.any():
-        weight = np.empty_like(snr)
-        cells.interpolate(touched.astype(np.float32), out=weight)
-        bad |= weight > _TOUCHED
-
-
-class _Cells:
-    """Between which four pixels (or bins) of a part of the band each pixel of a block falls, and where.
-
-    Within half a pixel of the band's edge values are those of its outermost pixels; `inside` says which pixels of the
-    block lie on the band.
-    """
-
-    def __init__(self, grid: GridMap, block: Section, part: Section, shape: tuple[int, int]) -> None:
-        self.inside = np.ones(block.shape, dtype=bool)
-        first = []
-        self._weights = []
-        for at, start, length in zip(grid.positions(block), (part.x0, part.y0), shape[::-1], strict=True):
-            at -= (grid.bins - 1) / 2
-            at /= grid.bins
-            edge = start // grid.bins - 0.5
-            self.inside &= (at >= edge) & (at <= edge + length)
-            low = np.floor(at)
-            # taken from places on the whole band, so that they are the same in every part of it
-            self._weights.append(np.subtract(at, low, out=at).astype(np.float32))
-            low -= start // grid.bins - 1
-            first.append(low)
-        x, y = first
-        y *= shape[1] + 2
-        y += x
-        # off the band, where places may be NaN, any pixel will do
-        self._first = np.where(self.inside, y, 0.0).astype(np.intp)
-
-    def interpolate(self, values: NDArray[np.float32], *, out: NDArray[np.float32]) -> None:
-        """Interpolate pixels of the part bilinearly."""
-        framed, (u, v) = np.pad(values, 1, mode="edge"), self._weights
-        width, flat = framed.shape[1], framed.reshape(-1)
-        upper, right, lower, lower_right = (flat[step:].take(self._first) for step in (0, 1, width, width + 1))
-        for left, further in ((upper, right), (lower, lower_right)):
-            further -= left
-            further *= u
-            left += further
-        lower -= upper
-        lower *= v
-        np.add(upper, lower, out=out)
+    layers = np.stack([values, touched]) if touched.any() else values[None]
+    made = np.empty((len(layers), *block.shape), dtype=np.float32)
+    reproject_interp(
+        (layers, BandPixels(part.x0 // grid.bins, part.y0 // grid.bins)),
+        ReferencePixels(grid, block),
+        order="bilinear",
+        roundtrip_coords=False,
+        output_array=made,
+        return_footprint=False,
+    )
+    snr[...] = made[0]
+    # Not a number: outside the band.
+    np.isnan(made[0], out=bad)
+    if len(made) > 1:
+        bad |= made[1] > _TOUCHED
 
 
 def _cuts(start: int, stop: int, longest: int) -> list[tuple[int, int]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import math
-import re
 import shutil
 import tempfile
 import threading
@@ -22,6 +20,15 @@ import numpy as np
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.fitscheck import (
+    FITS_BLOCK,
+    PIXEL_TYPES,
+    check_axes,
+    check_size,
+    check_tiles,
+    truncated,
+    walk_hdus,
+)
 from astrogalaxy.images.quiet import quiet
 from astrogalaxy.images.sky import read_wcs
 from astrogalaxy.images.tiling import Section
@@ -36,9 +43,6 @@ __all__ = ["FitsPlane", "choose_hdu", "find_plane", "to_float32"]
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
-# How much a file can be packed at most: a header that promises more is damaged.
-_PACKED_MOST = {"": 1, "gzip": 1100, "bzip2": 2_000_000, "xz": 10_000}
-_DTYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 # A compressed file has to be unpacked whole. Up to this size it is kept in memory as
 # float32, beyond it is unpacked to a temporary file so that memory stays bounded.
@@ -47,11 +51,6 @@ _IN_MEMORY_BYTES = 64 * 2**20
 _RECENT_BYTES = 256 * 2**20
 # Tile-compressed images up to this size are decoded once rather than section by section.
 _DECODE_WHOLE_BYTES = 64 * 2**20
-_FITS_BLOCK = 2880
-# Each compressed tile has a row of the table, which says at least where its bytes are.
-_TILE_BYTES = 8
-# What the FITS standard allows: more axes would keep astropy busy for hours.
-_MOST_AXES = 999
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class FitsPlane:
 
     def _raw(self, file: Any) -> NDArray[Any]:
         """Pixels as they are stored, mapped from an unpacked file."""
-        mapped = np.memmap(file, dtype=_DTYPES[self.bitpix], mode="r", offset=self.offset, shape=self.shape)
+        mapped = np.memmap(file, dtype=PIXEL_TYPES[self.bitpix], mode="r", offset=self.offset, shape=self.shape)
         return mapped.view(np.ndarray)
 
     def _decode(self, raw: NDArray[Any]) -> NDArray[np.float32]:
@@ -179,10 +178,10 @@ class FitsPlane:
                     return to_float32(_plane_of(hdus[self.index].section, Section.whole(self.shape)))
             size = self.offset + abs(self.bitpix) // 8 * ny * nx
             if unpacked.seek(0, 2) < size:
-                raise ImageError(_truncated(self.origin, unpacked.tell(), size))
+                raise ImageError(truncated(self.origin, unpacked.tell(), size))
             if large:
                 return self._raw(unpacked)
-            raw = np.frombuffer(unpacked.getbuffer(), dtype=_DTYPES[self.bitpix], offset=self.offset, count=ny * nx)
+            raw = np.frombuffer(unpacked.getbuffer(), dtype=PIXEL_TYPES[self.bitpix], offset=self.offset, count=ny * nx)
             pixels = self._decode(raw.reshape(self.shape))
             del raw
             return pixels
@@ -244,7 +243,7 @@ def find_plane(path: str | Path, *, hdu: str | int = "auto") -> FitsPlane:
     try:
         packing = _packing(path)
         with quiet(str(path)), _OPENERS.get(packing, open)(path, "rb") as stream:
-            _check_axes(stream.read(_FITS_BLOCK), str(path))
+            check_axes(stream, str(path))
             stream.seek(0)
             plane = _first_of_packed(path, packing, stream) if packing and hdu in ("auto", 0) else None
             if plane is not None:
@@ -277,7 +276,7 @@ def to_float32(values: Any) -> NDArray[np.float32]:
 
 def _packing(path: Path) -> str:
     if path.exists() and not path.is_file():
-        msg = f"{path}: not a file but a folder or a device; give the path of a FITS file"
+        msg = f"{path}: not a readable FITS file but a folder or a device"
         raise ImageError(msg)
     with path.open("rb") as stream:
         start = stream.read(6)
@@ -315,18 +314,20 @@ def choose_hdu(hdus: fits.HDUList, wanted: str | int, *, origin: str, ahead: IO[
         if isinstance(wanted, str) and wanted.isdigit():
             wanted = int(wanted)
         try:
-            next((n for n, _ in enumerate(_walk(hdus, origin, ahead)) if n == wanted), None)
+            next((n for n, _ in enumerate(walk_hdus(hdus, origin, ahead)) if n == wanted), None)
             index = hdus.index_of(wanted)
             shape = _image_shape(hdus[index])
         except (KeyError, IndexError) as error:
-            msg = f"{origin}: no HDU {wanted!r}; it has {_contents(_walk(hdus, origin, ahead))}"
+            msg = f"{origin}: no HDU {wanted!r}; it has {_contents(walk_hdus(hdus, origin, ahead))}"
             raise ImageError(msg) from error
         if shape is None:
-            msg = f"{origin}: HDU {wanted!r} is not a 2-D image; the file has {_contents(_walk(hdus, origin, ahead))}"
+            msg = (
+                f"{origin}: HDU {wanted!r} is not a 2-D image; the file has {_contents(walk_hdus(hdus, origin, ahead))}"
+            )
             raise ImageError(msg)
         return int(index) % len(hdus)
     first = None
-    for index, hdu in enumerate(_walk(hdus, origin, ahead)):
+    for index, hdu in enumerate(walk_hdus(hdus, origin, ahead)):
         shape = _image_shape(hdu)
         if shape is None:
             continue
@@ -334,40 +335,9 @@ def choose_hdu(hdus: fits.HDUList, wanted: str | int, *, origin: str, ahead: IO[
             return index
         first = index if first is None else first
     if first is None:
-        msg = f"{origin}: no 2-D image with pixels; it has {_contents(_walk(hdus, origin, ahead))}"
+        msg = f"{origin}: no 2-D image with pixels; it has {_contents(walk_hdus(hdus, origin, ahead))}"
         raise ImageError(msg)
     return first
-
-
-def _walk(hdus: fits.HDUList, origin: str, ahead: IO[bytes] | None) -> Iterator[Any]:
-    """HDUs one after the other; where one has a negative size, the next would be the same again, without end."""
-    for hdu in hdus:
-        yield hdu
-        place = hdu.fileinfo()
-        if place is None:
-            continue
-        if place["datSpan"] < 0:
-            msg = f"{origin}: the pixels of an HDU have a negative size; the file is damaged"
-            raise ImageError(msg)
-        if ahead is not None:
-            ahead.seek(place["datLoc"] + place["datSpan"])
-            _check_axes(ahead.read(_FITS_BLOCK), origin)
-
-
-def _check_axes(block: bytes, origin: str) -> None:
-    """Refuse a header whose first block gives pixels of no kind, or of no number."""
-    for start in range(0, len(block), 80):
-        key = block[start : start + 8].decode("latin-1").rstrip()
-        if key == "END":
-            return
-        if not re.fullmatch(r"BITPIX|NAXIS\d*", key):
-            continue
-        text = block[start + 10 : start + 80].partition(b"/")[0].decode("latin-1").strip()
-        value = int(text) if re.fullmatch(r"[+-]?\d{1,18}", text) else None
-        allowed = value in _DTYPES if key == "BITPIX" else value is not None and value >= 0
-        if not allowed or (key == "NAXIS" and int(text) > _MOST_AXES):
-            msg = f"{origin}: not a readable FITS file: {key} is {text or 'empty'} in a header; the file is damaged"
-            raise ImageError(msg)
 
 
 def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane | None:
@@ -384,7 +354,7 @@ def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane |
     if wcs is None:
         return None
     bitpix = int(header["BITPIX"])
-    _check_size(path, packing, stream.tell() + abs(bitpix) // 8 * shape[0] * shape[1])
+    check_size(path, packing, stream.tell() + abs(bitpix) // 8 * shape[0] * shape[1])
     return FitsPlane(path, 0, shape, header, header, wcs, packing, False, stream.tell(), _scaling(header), bitpix)
 
 
@@ -396,26 +366,12 @@ def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int) -> FitsPlan
     offset, span = (hdu.fileinfo()[key] for key in ("datLoc", "datSpan"))
     tiled = isinstance(hdu, fits.CompImageHDU)
     bitpix = int(header["BITPIX"])
-    if tiled and _count_tiles(hdu) * _TILE_BYTES > span:
-        msg = f"{path}: its {shape[1]} x {shape[0]} pixels are more than its compressed tiles hold; the file is damaged"
-        raise ImageError(msg)
+    if tiled:
+        check_tiles(hdu, span, str(path))
     # Many writers leave out the padding behind the last pixels; no harm in that.
-    _check_size(path, packing, offset + (span - _FITS_BLOCK + 1 if tiled else abs(bitpix) // 8 * shape[0] * shape[1]))
+    check_size(path, packing, offset + (span - FITS_BLOCK + 1 if tiled else abs(bitpix) // 8 * shape[0] * shape[1]))
     wcs = read_wcs(header, shape, origin=str(path), hdus=hdus)
     return FitsPlane(path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix)
-
-
-def _check_size(path: Path, packing: str, end: int) -> None:
-    """Refuse a file that cannot hold this many bytes, whatever they are."""
-    size = path.stat().st_size
-    if size * _PACKED_MOST[packing] < end:
-        raise ImageError(_truncated(str(path), size, end))
-
-
-def _count_tiles(hdu: Any) -> int:
-    """How many compressed tiles an image of this size must have."""
-    tiles = [-(-length // max(side, 1)) for length, side in zip(hdu.shape, hdu.tile_shape, strict=True)]
-    return math.prod(tiles)
 
 
 def _scaling(header: fits.Header) -> tuple[float, float, int | None]:
@@ -454,10 +410,6 @@ def _missing(path: Path) -> str:
 def _one_line(error: Exception) -> str:
     # The first sentence: astropy goes on with advice about its own settings.
     return " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__
-
-
-def _truncated(origin: str, size: int, wanted: int) -> str:
-    return f"{origin}: truncated, {size} bytes of at least {wanted}; copy or download the file again"
 
 
 @contextmanager

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from astropy.wcs.wcsapi import BaseLowLevelWCS
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.lattice import expand
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from astrogalaxy.images.band import Band
 
-__all__ = ["GridMap", "map_grid"]
+__all__ = ["BandPixels", "GridMap", "ReferencePixels", "map_grid"]
 
 # Grids that agree to this many pixels everywhere need no resampling.
 _SAME_PX = 1e-3
@@ -91,6 +92,66 @@ class GridMap:
         step = self.step
         y0, x0 = (min(start // step, n - 2) for start, n in zip((section.y0, section.x0), self.x.shape, strict=True))
         return slice(y0, -(-(section.y1 - 1) // step) + 1), slice(x0, -(-(section.x1 - 1) // step) + 1)
+
+
+class _PositionWCS(BaseLowLevelWCS):
+    """WCS (APE 14) of a part of a grid whose "world" is the position (x, y) on the band, in bins.
+
+    With one of these for each grid, reproject interpolates between any two of them without
+    going through the sky for every pixel.
+    """
+
+    pixel_n_dim = world_n_dim = 2
+    world_axis_physical_types = (None, None)
+    world_axis_units = ("pixel", "pixel")
+    # High-level "world objects" are the plain arrays themselves: nothing is converted or copied.
+    world_axis_object_components = (("x", 0, np.asarray), ("y", 0, np.asarray))
+    world_axis_object_classes: ClassVar = {axis: (np.ndarray, (), {}, np.asarray) for axis in "xy"}
+
+    def pixel_to_world_values(self, *pixels: Any) -> Any:
+        raise NotImplementedError
+
+    def world_to_pixel_values(self, *world: Any) -> Any:
+        raise NotImplementedError
+
+
+class ReferencePixels(_PositionWCS):
+    """Whole pixels of a section of the reference grid, and where they fall on the band.
+
+    Parameters
+    ----------
+    grid : GridMap
+        Where the reference's pixels fall on the band.
+    section : Section
+        The pixel (x0, y0) of the reference is the pixel (0, 0) of this WCS.
+    """
+
+    def __init__(self, grid: GridMap, section: Section) -> None:
+        self._nx = section.shape[1]
+        centre = (grid.bins - 1) / 2
+        self._x, self._y = ((at.ravel() - centre) / grid.bins for at in grid.positions(section))
+
+    def pixel_to_world_values(self, x: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Positions on the band, in bins, of the pixels (x, y) of the section."""
+        index = np.asarray(y * self._nx + x, dtype=np.intp)
+        return self._x[index], self._y[index]
+
+
+class BandPixels(_PositionWCS):
+    """Pixels of a part of the band, in bins, whose position on the band is known by counting.
+
+    Parameters
+    ----------
+    x0, y0 : int
+        Which bin of the band is (0, 0) in this part.
+    """
+
+    def __init__(self, x0: int, y0: int) -> None:
+        self._x0, self._y0 = x0, y0
+
+    def world_to_pixel_values(self, x: Any, y: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Pixels of the part at the positions (x, y) on the band; exact, so the same in every part."""
+        return x - self._x0, y - self._y0
 
 
 def map_grid(reference: Band, band: Band) -> GridMap | None:

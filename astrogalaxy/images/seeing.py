@@ -61,7 +61,9 @@ def find_stars(pixels: Iterable[Pixels]) -> tuple[float, Floats]:
     return 2 * float(np.exp(centre)), found[stars, :2]
 
 
-def half_light_radius(data: NDArray[np.float32], x: Floats, y: Floats, start: Floats) -> Floats:
+def half_light_radius(
+    data: NDArray[np.float32], x: Floats, y: Floats, start: Floats, *, largest: float = np.inf
+) -> Floats:
     """Radius that holds half of the light within four times itself.
 
     Parameters
@@ -72,6 +74,8 @@ def half_light_radius(data: NDArray[np.float32], x: Floats, y: Floats, start: Fl
         Centres, 0-based pixels.
     start : ndarray, shape (n,)
         First guesses, pixels.
+    largest : float, optional
+        A source found to be larger than this is not looked at again: its radius is only known to be larger.
 
     Returns
     -------
@@ -81,10 +85,11 @@ def half_light_radius(data: NDArray[np.float32], x: Floats, y: Floats, start: Fl
     """
     radius = np.maximum(np.asarray(start, dtype=float), 1.0)
     for _ in range(4):
-        outer = np.maximum(4 * radius, 3.0)
-        total, _, _ = sep.sum_circle(data, x, y, outer, subpix=5)
-        half, _ = sep.flux_radius(data, x, y, outer, 0.5, normflux=total, subpix=5)
-        radius = np.where(np.isfinite(half) & (half > 0), half, radius)
+        some = np.flatnonzero(radius <= largest)
+        outer = np.maximum(4 * radius[some], 3.0)
+        total, _, _ = sep.sum_circle(data, x[some], y[some], outer, subpix=5)
+        half, _ = sep.flux_radius(data, x[some], y[some], outer, 0.5, normflux=total, subpix=5)
+        radius[some] = np.where(np.isfinite(half) & (half > 0), half, radius[some])
     return radius
 
 
@@ -97,7 +102,7 @@ def _clear_sources(pixels: Pixels) -> Floats:
     found = found[~pixels.saturated[found["ypeak"], found["xpeak"]]]
     if not len(found):
         return np.zeros((0, 3))
-    radius = half_light_radius(data, found["x"], found["y"], 1.2 * found["a"])
+    radius = half_light_radius(data, found["x"], found["y"], 1.2 * found["a"], largest=_WIDEST)
     flux, error, _ = sep.sum_circle(data, found["x"], found["y"], 1.5 * radius, err=noise, subpix=5)
     clear = (flux > _CLEAR_SNR * error) & (radius > _NARROWEST) & (radius < _WIDEST)
     x, y = found["x"] + pixels.section.x0, found["y"] + pixels.section.y0

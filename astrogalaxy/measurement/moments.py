@@ -151,12 +151,12 @@ def adapt(
     """
     result = start.take(slice(None))
     n = len(result)
-    smallest, largest = (np.broadcast_to(np.asarray(limit, dtype=float), n) for limit in (smallest, largest))
+    least, most = (np.broadcast_to(np.asarray(limit, dtype=float), n) for limit in (smallest, largest))
     free = ~np.broadcast_to(np.asarray(fixed_centre, dtype=bool), n)
     step = max(1, _CHUNK_PIXELS // stamps[0].size) if n else 1
     for begin in range(0, n, step):
         part = slice(begin, begin + step)
-        chunk = _Chunk(stamps[part], result.values[:, part], result.settled[part], smallest[part], largest[part])
+        chunk = _Chunk(stamps[part], result.values[:, part], result.settled[part], least[part], most[part])
         chunk.run(iterations, free[part], fixed_shape=fixed_shape)
     return result
 
@@ -232,7 +232,7 @@ class _Chunk:
         size = np.sqrt(np.sqrt(np.maximum(old[0] * old[2] - old[1] ** 2, 0.0)))
         # A step changes the size by a factor of two at most.
         smallest, largest = np.maximum(self.smallest[active], 0.35 * size), np.minimum(self.largest[active], 2.8 * size)
-        self.values[2:5, active] = bound(*new, smallest, largest)
+        self.values[2:5, active] = bound(new[0], new[1], new[2], smallest, largest)
 
 
 def centroid_covariance(

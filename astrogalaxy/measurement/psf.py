@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -168,6 +168,12 @@ class Psf:
         coefficients = np.reshape(values[9:], (-1, DEGREE + 1, DEGREE + 1))
         profile, shape = (fwhm, beta, along, across), (int(ny), int(nx))
         return cls(profile, coefficients, shape, int(n_stars), bright, floor)
+
+    def with_floor(self, floor: float) -> Self:
+        """Copy with another floor, and with the table of models if it has been made: the floor is not in it."""
+        copy = replace(self, floor=floor)
+        copy.__dict__.update({name: made for name, made in vars(self).items() if name == "_blocks"})
+        return copy
 
     def models(self, x: Floats, y: Floats) -> Floats32:
         """Point sources and wider ones of light 1, on stamps around the nearest pixel.

@@ -108,7 +108,7 @@ def measure_psf(band: Band, places: NDArray[np.float64], seeing: float) -> Psf:
     for column, (m, n) in enumerate(_PIECES):
         terms[:, m, n] = coefficients[:, column]
     psf = Psf(profile, terms, band.shape, int(kept.sum()), float(np.quantile(stars.light[kept], 0.75)), 0.0)
-    return replace(psf, floor=_floor(psf, stars.take(kept), band.gain))
+    return psf.with_floor(_floor(psf, stars.take(kept), band.gain))
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ __all__ = ["SMALL_RADIUS", "Reference", "light_in_band", "read_canvas", "read_re
 
 # Pixels read around the sources beyond their boxes, for the wings and apertures.
 _MARGIN = 48
+# What is read is rounded up to all that may be, from this share of it on.
+_NEARLY = 0.8
 SMALL_RADIUS = 2.0
 """Radius of the small aperture in rms sizes of the stars: near the best signal to noise, and forgiving."""
 
@@ -97,7 +99,9 @@ def read_canvas(band: Band, section: Section) -> Canvas:
     # sep takes writable arrays only, though it writes to none; anything else is copied.
     data = np.require(pixels.data, np.float32, ["C", "W", "A"])
     # what follows sums over many pixels: correlated noise counts as so much more noise
-    noise = np.require(pixels.noise * np.float32(noise_factor(band)), np.float32, ["C", "W", "A"])
+    factor = noise_factor(band)
+    noise = pixels.noise if factor == 1.0 else pixels.noise * np.float32(factor)
+    noise = np.require(noise, np.float32, ["C", "W", "A"])
     return Canvas(data, noise, pixels.bad, pixels.saturated, gain, origin, band.shape)
 
 
@@ -297,9 +301,12 @@ def _pixels(length: float, jacobian: np.ndarray) -> np.ndarray:
 
 
 def _around(x: np.ndarray, y: np.ndarray, half: np.ndarray, limits: Section, *, margin: int = _MARGIN) -> Section:
-    """Smallest section within `limits` that holds squares around positions."""
+    """Section within `limits` that holds squares around positions: the smallest, or all where it is nearly that."""
     reach = 2.0 * half + margin
     low = np.floor(np.min([x - reach, y - reach], axis=1)).astype(int)
     high = np.ceil(np.max([x + reach, y + reach], axis=1)).astype(int) + 1
     x0, y0 = max(int(low[0]), limits.x0), max(int(low[1]), limits.y0)
-    return Section(x0, min(int(high[0]), limits.x1), y0, min(int(high[1]), limits.y1))
+    found = Section(x0, min(int(high[0]), limits.x1), y0, min(int(high[1]), limits.y1))
+    size, most = (shape[0] * shape[1] for shape in (found.shape, limits.shape))
+    # all of a section is at hand where another stage has read it
+    return limits if size > _NEARLY * most else found

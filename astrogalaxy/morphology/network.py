@@ -213,5 +213,7 @@ def count_parameters(spec: NetworkSpec) -> int:
     >>> count_parameters(NetworkSpec("mobilevit-s", classes=10))
     4944042
     """
+    import timm  # noqa: F401 (torch 2.8 cannot load what it needs under another device)
+
     with torch.device("meta"):
         return sum(p.numel() for p in GalaxyNetwork(spec).parameters())

@@ -341,11 +341,11 @@ def _finish(
     watch: Stopwatch,
     progress: Progress,
 ) -> None:
-    """Failures, report and record; the record last, as the sign that all is written."""
-    write_failures(directory.failures, summary.failures)
+    """Report, failures and record; the record last, as the sign that all is written."""
+    words = {0: "complete", 1: "failed", 3: "partial"}
     record["seconds"].update(watch.seconds)
     record["wall_seconds"] = summary.seconds
-    record["status"] = {0: "complete", 1: "failed", 3: "partial"}[summary.exit_code]
+    record["status"] = words[summary.exit_code]
     record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
     if tally is not None:
         progress(plan.n_tiles, plan.n_tiles, "writing the report")
@@ -353,8 +353,13 @@ def _finish(
             with watch("report"):
                 _report(directory, record, tally, plan)
         except AstrogalaxyError as error:
-            logger.warning("no report: %s", error)
+            failure = Failure("(report)", "report", f"no report: {error}")
+            logger.warning("%s", failure)
+            summary.failures.append(failure)
+            record["failures"].append(asdict(failure))
+            record["status"] = words[summary.exit_code]
         record["seconds"].update(watch.seconds)
+    write_failures(directory.failures, summary.failures)
     directory.write_json(record)
 
 

@@ -27,6 +27,8 @@ MEASURED = Path(__file__).parents[1] / "results" / "astroyolo-paper.json"
 MORPHOLOGY = MEASURED.with_name("morphology-papers.json")
 # What tests/benchmarks/bench_measurement.py wrote, its parts "summary" and "bars".
 MEASUREMENT = MEASURED.with_name("measurement.json")
+# What ``python tests/benchmarks --json`` wrote.
+SPEED = MEASURED.with_name("speed.json")
 
 
 def plain(text: str) -> str:
@@ -226,6 +228,46 @@ def morphology_papers() -> str:
     return table(heads, rows, "12 20 18 14 10 8 20 8")
 
 
+def galaxyzoo_classifiers() -> str:
+    """How good the classifiers of Galaxy Zoo 2's votes are, as they were measured last: clear galaxies, and all."""
+    from astrogalaxy.evaluation.classifier_tables import read_classifier_scores
+
+    rows = []
+    for score in read_classifier_scores(MORPHOLOGY) if MORPHOLOGY.is_file() else []:
+        if score.name.startswith("galaxyzoo-"):
+            for kind, part in (("clear", score.test), ("all", score.everything)):
+                errors = (f"{part.ece:.3f}", f"{part.ece_perfect.value:.3f}")
+                f1 = f"{part.macro_f1.value:.2f}"
+                rows.append((code(score.name), kind, str(part.n), interval(part.accuracy), f1, *errors))
+    heads = ("Classifier", "Galaxies", "", "Accuracy, %", "Mean F1", "ECE", "if exact")
+    return table(heads, rows, "26 10 8 22 10 10 10")
+
+
+def morphology_findings() -> str:
+    """The findings of the four morphology papers, with what our trainings say of each, as they were measured last."""
+    from astrogalaxy.evaluation.classifier_tables import read_classifier_scores
+    from astrogalaxy.evaluation.findings import FINDINGS, check_findings, published_difference
+
+    checks = check_findings(read_classifier_scores(MORPHOLOGY) if MORPHOLOGY.is_file() else [])
+    found = {(check.statement, check.first, check.second): check for check in checks}
+    rows = []
+    for finding in FINDINGS:
+        for number, (first, second) in enumerate(finding.pairs):
+            check = found.get((finding.statement, first, second))
+            paper = published_difference(first, second)
+            here = [f" ({share(value)})" for value in check.accuracies] if check else ["", ""]
+            rows.append((
+                plain(f"{finding.statement} ({finding.paper.split(',')[0]})") if not number else "",
+                first + here[0],
+                second + here[1],
+                interval(check and check.difference, said=points, to=" to "),
+                points(paper),
+                check.verdict if check else "not measured",
+            ))  # fmt: skip
+    heads = ("Finding", "First", "Second", "Difference here", "paper", "Verdict")
+    return table(heads, rows, "34 16 16 16 6 12")
+
+
 def measurement(kind: str) -> str:
     """How wrong fluxes, positions and sizes are, by kind of source and signal to noise."""
     lines = json.loads(MEASUREMENT.read_text(encoding="utf-8"))["summary"][kind]
@@ -248,6 +290,30 @@ def measurement(kind: str) -> str:
     return table((*heads, *more), rows, "10 14 8 16 12 14 16 10")
 
 
+def speed(name: str) -> str:
+    """Times of one of the benchmarks of speed, and on what they were measured."""
+    measured = json.loads(SPEED.read_text(encoding="utf-8")).get(name) if SPEED.is_file() else None
+    if measured is None:
+        return "Not measured yet.\n"
+    lines = measured["rows"]
+    cells = [[plain(_measured(line.get(head))) for head in lines[0]] for line in lines]
+    machine, versions = measured["machine"], measured["versions"]
+    known = ", ".join(f"{key} {value}" for key, value in versions.items() if value)
+    text = (
+        f"``{measured['command']}``, {measured['date']}, commit {measured['commit']}; {plain(machine['processor'])}, "
+        f"{machine['cores']} cores, {machine['memory_gb']} GB; {plain(known)}.\n"
+    )
+    widths = " ".join(["30", *["12"] * (len(lines[0]) - 1)])
+    return table([plain(head) for head in lines[0]], cells, widths) + "\n" + text
+
+
+def _measured(value: Any) -> str:
+    """A cell of a benchmark's table: three digits, or a dash where there is nothing."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "\N{EN DASH}" if value is None else str(value)
+
+
 def biased(value: float, error: float) -> str:
     """Per cent and its standard error."""
     return f"{100 * value:+.1f} \N{PLUS-MINUS SIGN} {100 * error:.1f}"
@@ -258,9 +324,14 @@ def share(value: float | None) -> str:
     return "\N{EN DASH}" if value is None else f"{100 * value:.1f}"
 
 
-def interval(value: Any) -> str:
+def points(value: float | None) -> str:
+    """Difference in per cent, with its sign; a dash where there is none."""
+    return "\N{EN DASH}" if value is None else f"{100 * value:+.1f}"
+
+
+def interval(value: Any, *, said: Callable[[float], str] = share, to: str = "\N{EN DASH}") -> str:
     """Per cent with the ends of the interval."""
-    return f"{share(value.value)} ({share(value.low)}\N{EN DASH}{share(value.high)})" if value else "\N{EN DASH}"
+    return f"{said(value.value)} ({said(value.low)}{to}{said(value.high)})" if value else "\N{EN DASH}"
 
 
 REGISTRIES: dict[str, Callable[[], str]] = {
@@ -277,8 +348,11 @@ REGISTRIES: dict[str, Callable[[], str]] = {
     "classifier-keys": classifier_keys,
     "classifier-card-fields": classifier_card_fields,
     "morphology-papers": morphology_papers,
+    "morphology-findings": morphology_findings,
+    "galaxyzoo-classifiers": galaxyzoo_classifiers,
     "measurement-isolated": partial(measurement, "isolated"),
     "measurement-pairs": partial(measurement, "pairs"),
+    **{f"speed-{name}": partial(speed, name) for name in ("end-to-end", "one-core", "scaling", "startup", "formats")},
 }
 
 

@@ -28,8 +28,10 @@ from astrogalaxy.simulation.write import write_scene
 
 folder = Path(tempfile.mkdtemp())
 profile = PROFILES["sdss"]
-conditions = replace(draw_conditions(profile, np.random.default_rng(1)), nearby=40)
-scene = simulate_scene(profile, size=1024, seed=1, conditions=conditions)
+usual = draw_conditions(profile, np.random.default_rng(1))
+scene = simulate_scene(
+    profile, size=1024, seed=1, conditions=replace(usual, nearby=40)
+)
 write_scene(scene, folder, name="field")
 image = ag.Image.read(
     {band: folder / f"field-{band}.fits" for band in scene.images},
@@ -39,7 +41,7 @@ catalog = ag.detect(image)
 large = (catalog["mag_r"] < 19) & (catalog["half_light_radius"] > 1.5)
 whole = ~has_flags(catalog["flags"], "edge")
 galaxies = catalog[(catalog["p_galaxy"] > 0.9) & large & whole]
-print(f"{len(catalog)} sources, {len(galaxies)} of them galaxies that show a shape")
+print(f"{len(catalog)} sources, {len(galaxies)} galaxies that show a shape")
 
 # %%
 # Cutouts by position
@@ -52,7 +54,8 @@ from astrogalaxy.morphology.pictures import cut
 
 snr = image.aligned().snr
 side = FIELD_OF_VIEW * galaxies["half_light_radius"] / image.pixel_scale
-pictures = colour_picture(cut(snr, galaxies["x"], galaxies["y"], side, pixels=192))
+cubes = cut(snr, galaxies["x"], galaxies["y"], side, pixels=192)
+pictures = colour_picture(cubes)
 pictures.shape
 
 # %%
@@ -76,12 +79,15 @@ classifier = open_classifier("galaxyzoo-fine")
 classes = classify_files(sorted(cutouts.glob("*.png")), classifier=classifier)
 names = [name for name in classes.colnames if name.startswith("p_")]
 best = np.max([classes[name] for name in names], axis=0)
-surest = np.argsort(-best)[:12]
-figure, panels = plt.subplots(2, 6, figsize=(11, 4.2), layout="constrained")
-for panel, number in zip(panels.flat, surest, strict=True):
+order = np.argsort(-best)
+kinds = classes["class"][order]
+surest = [n for kind in sorted(set(kinds)) for n in order[kinds == kind][:2]]
+figure, panels = plt.subplots(2, 4, figsize=(8, 4.6), layout="constrained")
+for panel in panels.flat:
+    panel.set_axis_off()
+for panel, number in zip(panels.flat, surest, strict=False):
     panel.imshow(pictures[number][48:-48, 48:-48], origin="lower")
     panel.set_title(f"{classes['class'][number]} {best[number]:.2f}", fontsize=8)
-    panel.set_axis_off()
 
 # %%
 # The probabilities are calibrated and add up to one: a low one says that the picture fits several classes. Simulated galaxies have no
@@ -94,7 +100,7 @@ survey += "\nmorphology: {model: galaxyzoo-fine, min_snr: 100}\n"
 (folder / "survey.yml").write_text(survey)
 catalog = ag.run(folder / "survey.yml", progress=False)
 classified = catalog[np.isfinite(catalog["p_edge_on"])]
-classified["ra", "dec", "mag_r", "p_smooth_round", "p_edge_on", "p_merger"][:4]
+classified["class", "mag_r", "p_smooth_round", "p_edge_on", "p_merger"][:4]
 
 # %%
 # What it looks at
@@ -102,7 +108,7 @@ classified["ra", "dec", "mag_r", "p_smooth_round", "p_edge_on", "p_merger"][:4]
 # Pixels that change the answer (saliency), and the places whose features speak for it (Grad-CAM); from the command line ``astrogalaxy
 # explain cutouts/000.png --model galaxyzoo-fine``. A classifier that looks at the corners has learned the wrong thing.
 from astrogalaxy.models import load_classifier
-from astrogalaxy.morphology.explain import explain, figure_of
+from astrogalaxy.morphology.explain import explain
 from astrogalaxy.morphology.export import network_of
 from astrogalaxy.morphology.pictures import resized
 
@@ -110,7 +116,15 @@ weights = load_classifier("galaxyzoo-fine")
 one = np.flatnonzero(classes["class"] == "edge-on")[0]
 seen = resized(pictures[one], weights.card.side, centre=weights.card.centre)
 maps = explain(network_of(weights), seen, normalise=weights.card.normalise)
-_ = figure_of(seen, maps, title=classes["class"][one])
+figure, panels = plt.subplots(
+    1, 1 + len(maps), figsize=(8, 3), layout="constrained"
+)
+for panel, (name, shown) in zip(
+    panels, {classes["class"][one]: seen, **maps}.items(), strict=True
+):
+    panel.imshow(shown, origin="lower", cmap="magma")
+    panel.set_title(name)
+    panel.set_axis_off()
 
 # %%
 # Classes of your own

@@ -88,29 +88,46 @@ def alone(*arguments: object) -> list[float]:
 
 def main() -> None:
     """Measure every format."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--chunk", type=int, default=50_000)
-    names = [name for name, form in FORMATS.items() if form.holds != "area"]
-    parser.add_argument("--formats", nargs="+", default=names, choices=names)
-    parser.add_argument("--no-read", action="store_true", help="only write")
+    parser = arguments(argparse.ArgumentParser(description=__doc__.splitlines()[0]))
     parser.add_argument("--only", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
         task, path = options.only[0], Path(options.only[1])
         read(path) if task == "read" else write(task, path, options.rows, options.chunk)
         return
-    sizes = ["--rows", options.rows, "--chunk", options.chunk]
+    from contest.record import table
+
     print(f"{options.rows} rows, chunks of {options.chunk}, {len(columns_for(BANDS))} columns")
-    print(f"{'format':10} {'written, rows/s':>16} {'peak, MB':>9} {'file, MB':>9} {'read, rows/s':>13} {'peak, MB':>9}")
+    print(table(measure(options)))
+
+
+def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Options of this benchmark."""
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--chunk", type=int, default=50_000)
+    names = [name for name, form in FORMATS.items() if form.holds != "area"]
+    parser.add_argument("--formats", nargs="+", default=names, choices=names)
+    parser.add_argument("--no-read", action="store_true", help="only write")
+    return parser
+
+
+def measure(options: argparse.Namespace) -> list[dict[str, object]]:
+    """A row for each format."""
+    sizes = ["--rows", options.rows, "--chunk", options.chunk]
+    made = []
     for name in options.formats:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"sky{FORMATS[name].suffix}"
-            rate, memory, size = alone(*sizes, "--only", name, path)
-            line = f"{name:10} {rate:16.0f} {memory:9.0f} {size:9.0f}"
+            rate, memory, size = (round(value) for value in alone(*sizes, "--only", name, path))
+            row: dict[str, object] = {
+                "format": name, "written, rows/s": rate, "peak, MB": memory, "file, MB": size,
+                "read, rows/s": None, "peak of reading, MB": None,
+            }  # fmt: skip
             if FORMATS[name].reads_back and not options.no_read:
-                line += "{:14.0f} {:9.0f}".format(*alone(*sizes, "--only", "read", path))
-            print(line, flush=True)
+                rate, memory = (round(value) for value in alone(*sizes, "--only", "read", path))
+                row |= {"read, rows/s": rate, "peak of reading, MB": memory}
+            made.append(row)
+    return made
 
 
 if __name__ == "__main__":

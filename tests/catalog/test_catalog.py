@@ -234,3 +234,24 @@ def test_provenance() -> None:
     assert entries["CFGHASH"] == "ab" and entries["CREATOR"] == "me"
     assert "numpy " + np.__version__ in entries["SOFTWARE"]
     assert np.datetime64(entries["DATE"]) > np.datetime64("2024-01-01")
+
+
+def test_shapes_as_apertures_of_photutils():
+    from astropy.wcs import WCS
+
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ("RA---TAN", "DEC--TAN"), (10.0, 0.5), (50.5, 50.5)
+    wcs.wcs.cdelt = -1e-4, 1e-4
+    columns = {"ra": [10.0, 10.001], "dec": [0.5, 0.501], "a": [2.0, 3.0], "b": [1.0, 1.0], "theta": [0.0, 90.0]}
+    catalog = SourceCatalog.from_columns(columns, bands=["r"])
+    first, second = (one.to_pixel(wcs) for one in catalog.sky_ellipses(2.0))
+    np.testing.assert_allclose(first.positions, (49.5, 49.5), atol=1e-6)
+    scale = 1e-4 * 3600
+    y, x = np.mgrid[:100, :100]
+    for one, along_x, along_y in ((first, 2.0, 4.0), (second, 6.0, 2.0)):
+        light = one.to_mask("center").to_image((100, 100)) > 0
+        assert np.ptp(x[light]) == pytest.approx(2 * along_x / scale, abs=1.5)
+        assert np.ptp(y[light]) == pytest.approx(2 * along_y / scale, abs=1.5)
+    columns["a"] = [2.0, np.nan]
+    with pytest.raises(CatalogError, match="row 1 .* has no position or no shape"):
+        SourceCatalog.from_columns(columns, bands=["r"]).sky_ellipses()

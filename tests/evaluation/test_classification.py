@@ -42,6 +42,17 @@ def test_roc_with_ties() -> None:
     assert np.isnan(roc_auc(score, np.zeros(100, bool)))
 
 
+def test_calibration_error_of_exact_probabilities() -> None:
+    """It is not zero with few images, and falls with the root of their number."""
+    exact = [score_classes(np.tile([0.8, 0.2], (n, 1)), np.zeros(n, int), "ab", resamplings=200) for n in (100, 10000)]
+    few, many = (result.ece_perfect for result in exact)
+    # ten bins of ten images each: mean distance of binomial shares from 0.8 (scipy.stats.binom(10, 0.8))
+    assert few.value == pytest.approx(0.0966, abs=0.01)
+    assert few.low < few.value < few.high
+    assert many.value == pytest.approx(few.value / 10, rel=0.2)
+    assert exact[0].ece == pytest.approx(0.2), "that of the answers themselves, which were all right"
+
+
 def test_a_class_that_is_never_there() -> None:
     result = score_classes(np.array([[0.6, 0.4], [0.9, 0.1]]), np.array([0, 0]), ("a", "b"), resamplings=0)
     assert result.accuracy.value == 1

@@ -7,10 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.wcs import Sip
+from astropy.wcs.wcsapi import HighLevelWCSWrapper
 from reproject import reproject_interp
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Image, Mesh, Section, align
+from astrogalaxy.images.grids import BandPixels, ReferencePixels
 from astrogalaxy.images.sky import map_pixels
 
 X, Y = np.array([60.0, 200.0, 131.3, 90.0]), np.array([50.0, 60.6, 160.0, 190.2])
@@ -202,6 +204,20 @@ def test_strong_distortion_is_followed(make_pair, centroid):
     assert np.hypot(x - true_x, y - true_y).max() < 0.01
     # The stars were drawn round on the distorted grid.
     np.testing.assert_allclose(centroid(aligned.snr[1], X[0], Y[0]), (X[0], Y[0]), atol=0.1)
+
+
+def test_grids_as_wcs(make_pair):
+    image = make_pair(**GRIDS["much finer"])
+    grid, section = image.grid("i"), Section(100, 140, 50, 80)
+    assert grid.bins == 4
+    on_reference = HighLevelWCSWrapper(ReferencePixels(grid, section))
+    on_band = HighLevelWCSWrapper(BandPixels(40, 30))
+    x, y = np.array([0.0, 39.0, 7.0]), np.array([0.0, 29.0, 3.0])
+    found_x, found_y = on_band.world_to_pixel(*on_reference.pixel_to_world(x, y))
+    true_x, true_y = map_pixels(image.wcs, image.bands["i"].wcs, x + 100, y + 50)
+    # The centre of bin 40 is between the band's pixels 161 and 162.
+    np.testing.assert_allclose(found_x, (true_x - 1.5) / 4 - 40, atol=0.005)
+    np.testing.assert_allclose(found_y, (true_y - 1.5) / 4 - 30, atol=0.005)
 
 
 def test_bands_that_do_not_overlap_are_refused(make_wcs, rng):

@@ -17,7 +17,16 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from astrogalaxy.errors import RunError, WeightsError
-from astrogalaxy.models import Calibration, WeightCard, Weights, bundled, folded, load_weights, save_weights
+from astrogalaxy.models import (
+    Calibration,
+    WeightCard,
+    Weights,
+    bundled,
+    folded,
+    load_weights,
+    open_weights,
+    save_weights,
+)
 from astrogalaxy.models.files import BATCH_NORM_EPSILON, digest_of
 
 
@@ -164,7 +173,7 @@ def test_bundled_weights_are_whole() -> None:
     if not bundled():
         pytest.skip("no weights are bundled yet")
     for name, path in bundled().items():
-        weights = load_weights(name)
+        weights = open_weights(name)
         assert weights.path == path
         assert weights.card.name == name
         assert weights.tensors

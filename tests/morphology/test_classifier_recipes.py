@@ -17,6 +17,7 @@ from astrogalaxy.evaluation.classifier_tables import (
     write_classifier_scores,
 )
 from astrogalaxy.evaluation.classifiers import ClassifierScore, evaluate_classifier
+from astrogalaxy.evaluation.findings import FINDINGS, check_findings
 from astrogalaxy.evaluation.published import PUBLISHED
 from astrogalaxy.survey.report.classifiers import write_classifier_report
 from astrogalaxy.training.classifier.train import train_classifier
@@ -54,6 +55,8 @@ def test_it_runs(name: str, runs: Path, small_recipe: Callable[[str, Path], Clas
     assert score.test.n == n
     assert 0 <= score.test.accuracy.low <= score.test.accuracy.value <= score.test.accuracy.high <= 1
     assert sum(map(sum, score.test.confusion)) == n
+    assert [len(bits) for bits in score.right] == [n]
+    assert score.accuracies[0] == pytest.approx(score.test.accuracy.value)
     assert score.parameters == card.parameters > 0
     if recipe.training.objective == "classes":
         assert {"train_loss", "val_accuracy"} <= set(score.curves)
@@ -67,6 +70,10 @@ def test_one_comparison_of_all(tmp_path: Path) -> None:
     again = read_classifier_scores(files[0])
     assert [s.test.accuracy for s in again] == [s.test.accuracy for s in scores]
     assert again[0].curves == scores[0].curves
+    checks = check_findings(scores)
+    assert len(checks) == sum(len(finding.pairs) for finding in FINDINGS), "every finding can be checked"
+    assert all(check.paired for check in checks), "of the same galaxies"
+    assert len({score.galaxies for score in scores}) == 3, "labels, fine classes, smooth or disk"
     table = classifier_comparison(scores)
     assert list(table["method"][:2]) == ["ViT", "ResNet50V2"], "the papers' order"
     assert len(printed_comparison(table)) == len(scores) + 2

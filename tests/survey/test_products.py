@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,19 @@ def test_a_format_that_fails_is_listed_and_the_others_are_written(survey: Path) 
     assert failure.stage == "write" and "pair.hats" in str(failure) and "not a HATS folder" in str(failure)
     assert "not a HATS folder" in (out / "failures.ecsv").read_text()
     assert (out / "pair.hats" / "mine.txt").is_file()
+
+
+def test_a_report_that_cannot_be_written_is_a_failure(survey: Path) -> None:
+    out = survey.parent / "out"
+    (out / "report.html" / "mine").mkdir(parents=True)
+    summary = execute(survey)
+    assert summary.exit_code == 3
+    (failure,) = summary.failures
+    assert failure.stage == "report" and "report.html" in str(failure)
+    assert "report.html" in (out / "failures.ecsv").read_text()
+    record = json.loads((out / "run.json").read_text())
+    assert record["status"] == "partial" and record["failures"][0]["stage"] == "report"
+    assert (out / "pair.fits").is_file()
 
 
 def test_footprints_leave_out_tiles_that_failed(survey: Path) -> None:

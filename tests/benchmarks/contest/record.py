@@ -26,7 +26,7 @@ def circumstances() -> dict[str, object]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit or "unknown",
-        "command": " ".join(["python", "tests/benchmarks", *sys.argv[1:]]),
+        "command": _command(),
         "machine": {"processor": _processor(), "cores": _cores(), "memory_gb": round(_memory() / 2**30)},
         "versions": {
             "python": platform.python_version(), **{name: version(name) for name in _PACKAGES},
@@ -34,6 +34,12 @@ def circumstances() -> dict[str, object]:
             "SWarp": swarp_version() if swarp() else None,
         },
     }  # fmt: skip
+
+
+def _command() -> str:
+    """What was called, without where the data lie."""
+    words = ["python", "tests/benchmarks", *sys.argv[1:]]
+    return " ".join("DATA" if before == "--data" else word for before, word in zip(["", *words], words, strict=False))
 
 
 def _processor() -> str:
