@@ -249,7 +249,7 @@ def test_shapes_as_apertures_of_photutils():
     scale = 1e-4 * 3600
     y, x = np.mgrid[:100, :100]
     for one, along_x, along_y in ((first, 2.0, 4.0), (second, 6.0, 2.0)):
-        light = one.to_mask("center").to_image((100, 100)) > 0
+        light = one.to_mask(method="center").to_image((100, 100)) > 0
         assert np.ptp(x[light]) == pytest.approx(2 * along_x / scale, abs=1.5)
         assert np.ptp(y[light]) == pytest.approx(2 * along_y / scale, abs=1.5)
     columns["a"] = [2.0, np.nan]
