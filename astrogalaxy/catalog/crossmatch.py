@@ -48,6 +48,8 @@ class CrossMatch:
     ([1], [0], <Quantity [0.36] arcsec>)
     >>> len(match.joined()), len(match.joined(keep="first"))
     (1, 2)
+    >>> match
+    <CrossMatch: 1 pairs, 0.36 arcsec apart in the median; 1 and 1 without a partner>
     """
 
     index: NDArray[np.intp]
@@ -60,6 +62,11 @@ class CrossMatch:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def __repr__(self) -> str:
+        apart = f", {np.median(self.separation.to_value('arcsec')):.3g} arcsec apart in the median" if len(self) else ""
+        alone = f"{len(self.unmatched)} and {len(self.other_unmatched)} without a partner"
+        return f"<CrossMatch: {len(self)} pairs{apart}; {alone}>"
 
     def joined(self, *, keep: Literal["pairs", "first"] = "pairs", suffix: str = "_2") -> Table:
         """The first catalogue's columns beside the second's.

@@ -100,14 +100,16 @@ def _sky_axes(ax: Any, catalog: SourceCatalog, dec: float) -> None:
 
 def catalog_html(catalog: SourceCatalog) -> str:
     """A line about the catalogue, and its columns that are looked at first, in HTML."""
-    kinds = np.asarray(catalog["class"], str) if "class" in catalog.colnames else np.array([], str)
-    counts = ", ".join(f"{int((kinds == kind).sum())} {name}" for kind, name in _NAMES.items())
+    counts = ""
+    if "class" in catalog.colnames:
+        kinds = np.asarray(catalog["class"], str)
+        counts = f" ({', '.join(f'{int((kinds == kind).sum())} {name}' for kind, name in _NAMES.items())})"
     light = [f"{'mag' if band in catalog.calibrated else 'flux'}_{band}" for band in catalog.bands]
     wanted = [name for name in (*_SHOWN[:-2], *light, *_SHOWN[-2:]) if name in catalog.colnames]
     if len(catalog.colnames) <= _FEW:
         wanted = list(catalog.colnames)  # someone has chosen them
     rest = [name for name in catalog.colnames if name not in wanted]
-    head = f"<b>SourceCatalog</b>: {len(catalog)} sources ({counts}), {len(catalog.colnames)} columns"
+    head = f"<b>SourceCatalog</b>: {len(catalog)} sources{counts}, {len(catalog.colnames)} columns"
     more = f"<details><summary>{len(rest)} more columns</summary>{escape(', '.join(rest))}</details>" if rest else ""
     shown = Table(catalog[wanted])
     for name in wanted:

@@ -171,7 +171,14 @@ class Check:
 
     Examples
     --------
-    See `check_findings`.
+    Made by `check_findings`.
+
+    >>> from astrogalaxy.evaluation.boxes import Interval
+    >>> from astrogalaxy.evaluation.findings import Check
+    >>> gain = Interval(0.06, 0.03, 0.09)
+    >>> check = Check("CBAM helps.", "Yan (2023)", "with", "none", (0.80, 0.74), gain, None, True, 164, "undecided")
+    >>> check.difference.value
+    0.06
     """
 
     statement: str
