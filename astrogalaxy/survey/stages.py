@@ -207,7 +207,7 @@ def extract(
         besides has ``input_row`` -1: its light is taken out, and its stars tell of the field;
         `~astrogalaxy.survey.positions.given_rows` leaves it out in the end.
     watch : Stopwatch, optional
-        Takes the time of the stages ``read``, ``detect``, ``measure`` and ``morphology``.
+        Takes the time of the stages ``align``, ``detect``, ``measure`` and ``morphology``.
 
     Returns
     -------
@@ -230,7 +230,7 @@ def extract(
     watch = watch or Stopwatch()
     card = runtime.weights.card
     check_bands(card, len(image.bands))
-    with watch("read"):
+    with watch("align"):
         aligned = image.aligned(tile.outer)
     with watch("detect"):
         found, near = _detect(image, aligned, tile, runtime, threshold, positions)

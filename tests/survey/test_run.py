@@ -62,7 +62,7 @@ def test_record_sums_up(survey: Path) -> None:
     assert record["counts"]["sources"] == len(summary.catalog)
     assert [f["status"] for f in record["fields"]] == ["done", "done"]
     assert record["weights"]["name"] == "astroyolo-nano"
-    assert {"read", "detect", "measure", "write", "merge", "catalog", "report"} <= set(record["seconds"])
+    assert {"read", "align", "detect", "measure", "write", "merge", "catalog", "report"} <= set(record["seconds"])
     assert all(len(e["sha256"]) == 64 for f in record["fields"] for e in f["inputs"].values())
     assert SurveyConfig.read(survey.parent / "out/survey.yml").name == "pair"
 

@@ -32,7 +32,8 @@ _STATUS = {
     "failed": ("failed", "Nothing could be done."),
 }
 _STAGES = {
-    "read": "read and align",
+    "read": "read, measure the sky",
+    "align": "align bands",
     "detect": "detect and classify",
     "measure": "measure",
     "morphology": "classify galaxies",
@@ -42,7 +43,7 @@ _STAGES = {
     "report": "write report",
 }
 _TIMES = "\N{MULTIPLICATION SIGN}"
-_OVER_TILES = ("read", "detect", "measure", "morphology", "write")
+_OVER_TILES = ("read", "align", "detect", "measure", "morphology", "write")
 
 
 def write_report(
