@@ -318,7 +318,8 @@ def _curves(folder: Path) -> dict[str, Curve]:
             for row in csv.DictReader(file):
                 for name in _CURVES:
                     if row.get(name) and row.get("epoch"):
-                        found[name][int(row["epoch"])] = float(row[name])
+                        # as fine as a figure shows; the record holds many of them
+                        found[name][int(row["epoch"])] = float(f"{float(row[name]):.4g}")
     return {name: tuple(sorted(values.items())) for name, values in found.items() if values}
 
 

@@ -94,7 +94,7 @@ def write_evaluation(folder: str | Path, records: Sequence[Mapping[str, Any]], t
     data = {"astrogalaxy": version("astrogalaxy"), **more, "scores": list(records)}
     files = [folder / "evaluation.json", folder / "evaluation.ecsv"]
     with atomic_path(files[0]) as path:
-        path.write_text(json.dumps(_plain(data), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(_plain(data), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     with atomic_path(files[1]) as path:
         table.write(path, format="ascii.ecsv", overwrite=True)
     return files

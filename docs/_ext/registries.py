@@ -221,7 +221,7 @@ def morphology_papers() -> str:
             interval(score and score.test.accuracy),
             "\N{EN DASH}" if paper.parameters is None else f"{paper.parameters:g}",
             f"{score.parameters / 1e6:.1f}" if score else "\N{EN DASH}",
-            plain(score.start) if score else "\N{EN DASH}",
+            plain(score.start.split(" (")[0]) if score else "\N{EN DASH}",  # the card says why
             f"{score.epochs}" if score else "\N{EN DASH}",
         ))  # fmt: skip
     heads = ("Paper", "Model", "accuracy, paper", "here", "M parameters, paper", "here", "started from", "epochs")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from astrogalaxy.cli import app
 from astrogalaxy.config import ClassifierRecipe, pipelines_folder
-from astrogalaxy.errors import RunError
+from astrogalaxy.errors import RunError, WeightsError
 from astrogalaxy.evaluation import classifiers
 from astrogalaxy.evaluation.classification import score_classes
 from astrogalaxy.evaluation.classifier_tables import read_classifier_scores, write_classifier_scores
@@ -143,6 +143,8 @@ def test_evaluate_prints_what_its_recipes_allow(
     scores = {STUDENT: make_score(STUDENT, right(0, 20)), BASELINE: make_score(BASELINE, right(0, 60))}
 
     def measured(recipe: ClassifierRecipe, **_: object) -> ClassifierScore:
+        if recipe.name == "astrovision-hiera":
+            raise WeightsError("astrovision-hiera: damaged")
         if recipe.name not in scores:
             raise RunError(f"{recipe.name}: not trained yet")
         return scores[recipe.name]
@@ -150,17 +152,18 @@ def test_evaluate_prints_what_its_recipes_allow(
     monkeypatch.setattr(classifiers, "evaluate_classifier", measured)
     monkeypatch.setenv("ASTROGALAXY_DATA", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    names = [STUDENT, BASELINE, "astrovision-vit"]
+    names = ["astrovision-hiera", STUDENT, BASELINE, "astrovision-vit"]
     for name in names:
         (tmp_path / "runs" / name).mkdir(parents=True)
     paths = [str(pipelines_folder() / "recipes" / f"{name}.yml") for name in names]
     ran = CliRunner().invoke(app, ["evaluate", "-q", *paths])
-    assert ran.exit_code == 3, "one recipe is missing"
+    assert ran.exit_code == 3, "two recipes are missing"
     assert "astrovision-vit: not trained yet" in ran.stderr
+    assert "astrovision-hiera: damaged" in ran.stderr, "one bad file does not end it"
     assert "The papers' findings" in ran.stdout
     assert "holds" in ran.stdout
     assert "larger networks" not in ran.stdout, "which needs the recipe that is missing"
-    alone = CliRunner().invoke(app, ["evaluate", "-q", paths[0]])
+    alone = CliRunner().invoke(app, ["evaluate", "-q", paths[1]])
     assert "findings" not in alone.stdout
 
 
