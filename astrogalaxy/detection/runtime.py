@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.models import Weights, folded, load_weights
+from astrogalaxy.models.graph import open_graph
 
 if TYPE_CHECKING:
     import torch
@@ -135,26 +136,8 @@ def _gpu_driver() -> bool:
 
 
 def _on_cpu(weights: Weights, threads: int) -> Forward:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    tensors = folded(weights.tensors)
-    # the session takes the weights' memory without a copy: they must outlive it
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(v)) for v in tensors.values()]
-    options.add_external_initializers(list(tensors), values)
-    try:
-        session = onnxruntime.InferenceSession(weights.graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no common public base
-        msg = f"{weights.path}: the graph cannot be run by onnxruntime: {error}"
-        raise WeightsError(msg) from error
-
-    def forward(image: Cube, _keep: list[object] = [tensors, values]) -> list[Cube]:  # noqa: B006
-        """Run the session; it needs its tensors kept."""
-        return [level[0] for level in session.run(None, {"image": image[None]})]
-
-    return forward
+    run = open_graph(weights, folded(weights.tensors), threads=threads)
+    return lambda image: [level[0] for level in run(image[None])]
 
 
 def _on_gpu(weights: Weights, _threads: int) -> Forward:

@@ -109,9 +109,11 @@ class _PositionWCS(BaseLowLevelWCS):
     world_axis_object_classes: ClassVar = {axis: (np.ndarray, (), {}, np.asarray) for axis in "xy"}
 
     def pixel_to_world_values(self, *pixels: Any) -> Any:
+        """Positions on the band of pixels, where a grid knows them."""
         raise NotImplementedError
 
     def world_to_pixel_values(self, *world: Any) -> Any:
+        """Pixels at positions on the band, where a grid knows them."""
         raise NotImplementedError
 
 

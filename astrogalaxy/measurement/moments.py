@@ -33,9 +33,11 @@ def _row(number: int, doc: str) -> Any:
     """Property that reads and writes a row of the values of `Shapes`."""
 
     def read(self: Shapes) -> np.ndarray:
+        """The row."""
         return self.values[number]
 
     def write(self: Shapes, row: np.ndarray) -> None:
+        """Replace the row."""
         self.values[number] = row
 
     return property(read, write, doc=doc)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.models import ClassifierCard, Weights, load_classifier
+from astrogalaxy.models.graph import open_graph
 from astrogalaxy.morphology.pictures import network_input, views
 
 __all__ = ["Classifier", "open_classifier", "probabilities"]
@@ -132,32 +133,8 @@ def open_classifier(name: str | Path, device: Device = "auto", threads: int = 0)
 
 
 def _on_cpu(weights: Weights[ClassifierCard], threads: int) -> Forward:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    # half precision is how they are kept, not how they are used
-    tensors = {
-        name: np.ascontiguousarray(value, dtype=np.float32 if value.dtype == np.float16 else None)
-        for name, value in weights.tensors.items()
-    }
-    # the session takes the weights' memory without a copy: they must outlive it
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in tensors.values()]
-    options.add_external_initializers(list(tensors), values)
-    try:
-        session = onnxruntime.InferenceSession(weights.graph, options, providers=["CPUExecutionProvider"])
-    except WeightsError:
-        raise
-    except Exception as error:  # onnxruntime's exceptions have no common public base
-        msg = f"{weights.path}: the graph cannot be run by onnxruntime: {error}"
-        raise WeightsError(msg) from error
-
-    def forward(batch: Floats, _keep: list[object] = [tensors, values]) -> Floats:  # noqa: B006
-        """Run the session; it needs its tensors kept."""
-        return np.asarray(session.run(None, {"image": batch})[0])
-
-    return forward
+    run = open_graph(weights, weights.tensors, threads=threads)
+    return lambda batch: np.asarray(run(batch)[0])
 
 
 def _on_gpu(weights: Weights[ClassifierCard]) -> Forward:

@@ -232,6 +232,7 @@ def _execute(
         outcomes: list[TileOutcome] = []
 
         def take(outcome: TileOutcome) -> None:
+            """Note what became of a tile, and finish its field if that was the last."""
             outcomes.append(outcome)
             progress(len(outcomes), plan.n_tiles, outcome.field)
             with watch("merge"):
