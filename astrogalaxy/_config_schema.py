@@ -118,13 +118,20 @@ def validate_model(document: YamlDocument, cls: type[M], *, context: Mapping[str
     try:
         model = cls.model_validate(document.data, context=dict(context or {}))
     except ValidationError as error:
-        for detail in error.errors(include_url=False):
+        details = error.errors(include_url=False)
+        for detail in details:
             loc = tuple(detail["loc"])
-            if loc not in unread:
+            if loc not in unread and not (detail["type"] == "missing" and _is_misspelt(loc, details)):
                 problems.append(Problem(loc, _sentence(detail, cls)))
     if model is None or problems:
         raise ConfigError(_listing(problems, document))
     return model
+
+
+def _is_misspelt(loc: Loc, details: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a missing key is there under a name so near that the complaint about that name says it all."""
+    unknown = [tuple(other["loc"]) for other in details if other["type"] == "extra_forbidden"]
+    return any(other[:-1] == loc[:-1] and did_you_mean(str(other[-1]), [str(loc[-1])]) for other in unknown)
 
 
 def fail(title: str, problems: Sequence[tuple[str | Loc, str]]) -> None:

@@ -635,3 +635,14 @@ def test_the_recipe_template_is_valid(tmp_path: Path) -> None:
     assert all(commented for commented, _ in template_keys(text).values())
     recipe = RecipeConfig.read(survey(tmp_path, text))
     assert recipe.data.simulation is not None
+
+
+def test_misspelt_required_key_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "survey.yml").write_text('name: s\nimages:\n  path: "{band}.fits"\n  bnads: [g, r]\n')
+    with pytest.raises(ConfigError) as raised:
+        SurveyConfig.read(tmp_path / "survey.yml")
+    (line,) = str(raised.value).splitlines()
+    assert line.endswith("survey.yml:4: images.bnads: unknown key; did you mean 'bands'?")
+    (tmp_path / "survey.yml").write_text('name: s\nimages:\n  path: "{band}.fits"\n  colour: [g, r]\n')
+    with pytest.raises(ConfigError, match="images.bands: required"):
+        SurveyConfig.read(tmp_path / "survey.yml")
