@@ -354,8 +354,7 @@ class SurveyConfig(File):
     >>> SurveyConfig.from_dict({"name": "m31", "images": {"path": "m31.fits", "band": ["g"]}})
     Traceback (most recent call last):
         ...
-    astrogalaxy.errors.ConfigError: configuration: images.bands: required, for example [g, r, i]
-    configuration: images.band: unknown key; did you mean 'bands'?
+    astrogalaxy.errors.ConfigError: configuration: images.band: unknown key; did you mean 'bands'?
     """
 
     version: Literal[1] = Field(1, description="Version of this file's format.")
