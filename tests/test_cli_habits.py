@@ -56,7 +56,7 @@ def test_interrupt_says_what_is_kept_and_the_same_command_goes_on(tmp_path: Path
     signal.signal(signal.SIGINT, before)
     tiles = tmp_path / "out" / "tiles" / "field"
     end = time.monotonic() + 120
-    while not list(tiles.glob("x*.fits")) and process.poll() is None and time.monotonic() < end:
+    while not list(tiles.glob("x*.rows.npz")) and process.poll() is None and time.monotonic() < end:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=120)
@@ -100,6 +100,7 @@ def test_errors_name_a_page_that_exists(monkeypatch: pytest.MonkeyPatch) -> None
 def test_check_says_what_a_run_needs(tmp_path: Path) -> None:
     told = run("check", pipelines_folder() / "quickstart.yml", cwd=tmp_path).stdout
     assert "1 worker here, each needs 0.5 GB" in told
+    assert "networks: cpu (onnxruntime, float32)" in told or "networks: cuda (torch, float16)" in told
     assert "a rough guess" in told
     assert "magnitudes AB" in told
 

@@ -11,8 +11,8 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from astrogalaxy._yaml import parse_yaml
 from astrogalaxy.config import SurveyConfig, commented_yaml, pipelines_folder, presets, read_recipe
+from astrogalaxy.config.yaml import parse_yaml
 
 FOLDER = pipelines_folder()
 FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.y*ml"))

@@ -294,46 +294,6 @@ def read_fits(source: str | os.PathLike[str] | IO[bytes], *, hdu: int | str | No
     return catalog
 
 
-def peek_fits(path: str | os.PathLike[str]) -> tuple[int, dict[str, Any]]:
-    """Number of rows and provenance of a catalogue, from the headers alone.
-
-    Parameters
-    ----------
-    path : path-like
-        A file that `write_fits` made.
-
-    Returns
-    -------
-    rows : int
-        Of the table.
-    meta : dict
-        As `read_fits` gives it.
-
-    Raises
-    ------
-    CatalogError
-        If the file has no such headers, or is shorter than they say.
-
-    Examples
-    --------
-    >>> from astrogalaxy.catalog import SourceCatalog
-    >>> from astrogalaxy.catalog.fits import peek_fits
-    >>> SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"]).write("peek.fits")
-    >>> peek_fits("peek.fits")[0]
-    1
-    """
-    from astropy.io import fits
-
-    name = name_of(path)
-    with reading(name, "a FITS table"), fits.open(path, lazy_load_hdus=True) as hdus:
-        part = _find_table(hdus, None, name)
-        where = part.fileinfo()
-        if os.path.getsize(path) < where["datLoc"] + where["datSpan"]:
-            msg = f"{name}: shorter than its header says"
-            raise CatalogError(msg)
-        return int(part.header["NAXIS2"]), _meta(part.header)
-
-
 def _find_table(hdus: fits.HDUList, hdu: int | str | None, name: str) -> fits.BinTableHDU:
     """The extension asked for, or the catalogue's."""
     from astropy.io import fits

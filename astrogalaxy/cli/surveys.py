@@ -90,6 +90,7 @@ def check(
 
 def _print_plan(plan: Plan, config: SurveyConfig, weights: str) -> None:
     """Fields, and what the run will need."""
+    from astrogalaxy.devices import choose_placement
     from astrogalaxy.survey.estimate import estimate
 
     for field in plan.fields:
@@ -110,6 +111,8 @@ def _print_plan(plan: Plan, config: SurveyConfig, weights: str) -> None:
     )
     where = config.compute.scheduler or f"{need.workers} worker{'s'[: need.workers != 1]} here"
     typer.echo(f"workers:  {where}, each needs {need.memory / 1e9:.1f} GB and may have {need.allowed / 1e9:.1f} GB")
+    if config.compute.scheduler is None:
+        typer.echo(f"networks: {choose_placement(config.compute.device, config.compute.precision)}")
     if need.seconds > 0:
         basis = "as fast as the last run here" if need.measured else "a rough guess"
         typer.echo(f"time:     about {_duration(need.seconds)} ({basis})")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from astrogalaxy._config_classifier import ClassifierRecipe
-from astrogalaxy._config_schema import sha256
+from astrogalaxy.config import ClassifierRecipe
+from astrogalaxy.config.file import sha256
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation.classification import Classification, score_classes
 from astrogalaxy.evaluation.published import PUBLISHED

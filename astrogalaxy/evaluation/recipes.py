@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from astrogalaxy.config import RecipeConfig
-from astrogalaxy.detection import Device, Runtime
+from astrogalaxy.detection import Runtime
 from astrogalaxy.detection.decode import Boxes, decode
 from astrogalaxy.detection.inputs import network_input
+from astrogalaxy.devices import Device
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation.boxes import FoundBoxes, Interval, MeanPrecision, TrueBoxes, mean_average_precision
 from astrogalaxy.evaluation.morphology import share_right, the_galaxy
@@ -96,7 +97,7 @@ def evaluate_recipe(
     ----------
     recipe : RecipeConfig
         With ``data.phosim``, ``data.galaxies`` or both.
-    device : {'auto', 'cpu', 'cuda'}
+    device : {'auto', 'cpu', 'openvino', 'cuda'}
         Where the network runs.
     workers : int
         Processes that make the test fields, if they are not there yet.
@@ -161,7 +162,7 @@ def evaluate_recipe(
         n_clear=0 if clear is None else len(clear),
         n_galaxies=0 if right is None else len(right),
         milliseconds=_milliseconds(runtime),
-        device=runtime.device,
+        device=runtime.placement.device,
     )
 
 

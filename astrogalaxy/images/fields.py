@@ -13,7 +13,7 @@ from astrogalaxy.errors import ImageError
 from astrogalaxy.images.image import Image
 
 if TYPE_CHECKING:
-    from astrogalaxy.config import ImagesSection
+    from astrogalaxy.config.images import ImagesSection
 
 __all__ = ["Field", "find_fields", "open_field"]
 

@@ -97,14 +97,20 @@ def binned(aligned: Aligned, blocks: Section, step: int) -> tuple[Floats, Bools]
     snr, bad = aligned.snr[where], aligned.bad[where]
     if step == 1:
         return snr, bad
-    good = _block_sums((~bad).astype(np.float32), rows, columns, step)
+    inside = np.multiply.outer(_lengths(snr.shape[1], rows, step), _lengths(snr.shape[2], columns, step))
+    good = inside - _block_sums(bad, rows, columns, step)
     total = _block_sums(snr, rows, columns, step)
     few = good <= 0.25 * step * step
     # the mean times step, not times the root of the good pixels: light keeps its brightness at holes
     return np.where(few, 0, total * step / np.maximum(good, 1)).astype(np.float32), few
 
 
-def _block_sums(cube: Floats, rows: int, columns: int, step: int) -> Floats:
+def _lengths(n: int, count: int, step: int) -> Floats:
+    """Pixels in each of so many blocks of n pixels, of which the last may be cut off."""
+    return np.clip(n - step * np.arange(count), 0, step).astype(np.float32)
+
+
+def _block_sums(cube: Floats | Bools, rows: int, columns: int, step: int) -> Floats:
     """Sums over blocks of step x step pixels; what is missing at the far ends counts as 0."""
     n, ny, nx = cube.shape
     by_row = np.zeros((n, rows, nx), dtype=np.float32)

@@ -8,14 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrogalaxy.devices import Placement
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.models.files import Weights
 
-__all__ = ["open_graph", "without_weights"]
+__all__ = ["open_graph", "with_weights", "without_weights"]
+
+Arrays = Mapping[str, NDArray[np.generic]]
+Run = Callable[[NDArray[np.floating]], list[NDArray[np.float32]]]
+
+_ON_CPU = Placement("cpu", "float32")
 
 
 def open_graph(
-    weights: Weights[Any], tensors: Mapping[str, NDArray[np.generic]], *, threads: int
+    weights: Weights[Any],
+    tensors: Mapping[str, NDArray[np.generic]],
+    *,
+    threads: int,
+    placement: Placement = _ON_CPU,
 ) -> Callable[[NDArray[np.floating]], list[NDArray[np.float32]]]:
     """Make the graph of a weight file ready to run on the CPU.
 
@@ -27,6 +37,8 @@ def open_graph(
         The graph's weights by name; half precision is how they are kept, not how they are used.
     threads : int
         CPU threads; 0 for all.
+    placement : Placement
+        Through ``cpu``, which is onnxruntime, or ``openvino``.
 
     Returns
     -------
@@ -36,32 +48,82 @@ def open_graph(
     Raises
     ------
     WeightsError
-        If the file has no graph, is not what its card says, or ONNX Runtime does not take it.
+        If the file has no graph, is not what its card says, or cannot be run so.
     """
-    import onnxruntime
-
     graph = weights.graph
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
     kept = {
         name: np.ascontiguousarray(value, dtype=np.float32 if value.dtype == np.float16 else None)
         for name, value in tensors.items()
     }
-    # the session takes the weights' memory without a copy: they must outlive it
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in kept.values()]
-    options.add_external_initializers(list(kept), values)
+    engine = _openvino if placement.device == "openvino" else _onnxruntime
     try:
-        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no common public base
-        msg = f"{weights.path}: the graph cannot be run by onnxruntime: {error}"
+        return engine(graph, kept, threads, placement)
+    except Exception as error:  # neither library's exceptions have a common public base
+        msg = f"{weights.path}: the graph cannot be run by {engine.__name__[1:]}: {error}"
         raise WeightsError(msg) from error
 
-    def run(batch: NDArray[np.floating], _keep: list[object] = [kept, values]) -> list[NDArray[np.float32]]:  # noqa: B006
+
+def _onnxruntime(graph: bytes, tensors: Arrays, threads: int, _placement: Placement) -> Run:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # the session takes the weights' memory without a copy: they must outlive it
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in tensors.values()]
+    options.add_external_initializers(list(tensors), values)
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def run(batch: NDArray[np.floating], _keep: list[object] = [tensors, values]) -> list[NDArray[np.float32]]:  # noqa: B006
         """Run the session; it needs its tensors kept."""
         return list(session.run(None, {"image": batch}))
 
     return run
+
+
+def _openvino(graph: bytes, tensors: Arrays, threads: int, placement: Placement) -> Run:
+    import openvino
+
+    core = openvino.Core()
+    settings = {
+        # without it bfloat16 is taken wherever the processor has it
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[placement.precision],
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        # several workers would all sit on the first cores
+        "ENABLE_CPU_PINNING": False,
+    }
+    compiled = core.compile_model(core.read_model(with_weights(graph, tensors)), "CPU", settings)
+    return lambda batch: list(compiled(batch).values())
+
+
+def with_weights(graph: bytes, tensors: Mapping[str, NDArray[np.generic]]) -> bytes:
+    """Put the weights of an ONNX model into it, where `without_weights` has taken them out.
+
+    Parameters
+    ----------
+    graph : bytes
+        The model.
+    tensors : mapping
+        Its weights by name.
+
+    Returns
+    -------
+    bytes
+        The model, with nothing outside.
+
+    Raises
+    ------
+    KeyError
+        If it needs a weight that is not there.
+    """
+    import onnx
+
+    model = onnx.load_model_from_string(graph)
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(tensors[tensor.name], tensor.name))
+    return model.SerializeToString()  # type: ignore[no-any-return]
 
 
 def without_weights(model: Any, names: Collection[str]) -> bytes:

@@ -1,15 +1,15 @@
-"""A trained classifier ready to run: onnxruntime on the CPU, torch on a GPU, from the same weight file."""
+"""A trained classifier ready to run: onnxruntime or OpenVINO on the CPU, torch on a GPU, from the same weight file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from astrogalaxy.devices import Device, Placement, Precision, choose_placement
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.models import ClassifierCard, Weights, load_classifier
 from astrogalaxy.models.graph import open_graph
@@ -17,9 +17,8 @@ from astrogalaxy.morphology.pictures import network_input, views
 
 __all__ = ["Classifier", "open_classifier", "probabilities"]
 
-Device = Literal["auto", "cpu", "cuda"]
 Floats = NDArray[np.float32]
-Forward = Callable[[Floats], Floats]
+Forward = Callable[[Floats], list[Floats]]
 
 # Pictures that go through the network at once.
 _BATCH = 64
@@ -32,15 +31,17 @@ class Classifier:
     ----------
     weights : Weights
         The weight file.
-    device : {'auto', 'cpu', 'cuda'}
-        ``cuda`` runs torch on a GPU; the others onnxruntime on the CPU, which for such small networks is as quick.
+    device : {'auto', 'cpu', 'openvino', 'cuda'}
+        ``auto`` is the CPU also where there is a GPU: for such small networks it is as quick.
+    precision : {'auto', 'float32', 'float16', 'bfloat16'}
+        ``auto`` is float32 on a CPU and float16 on a GPU.
     threads : int
         CPU threads; 0 for all.
 
     Raises
     ------
     WeightsError
-        If the file has no graph and is to run on the CPU, or a GPU is asked for and there is none.
+        If the file has no graph and is to run on the CPU, or what is asked for is not there.
 
     Examples
     --------
@@ -53,9 +54,18 @@ class Classifier:
     [1.0, 1.0]
     """
 
-    def __init__(self, weights: Weights[ClassifierCard], *, device: Device = "auto", threads: int = 0) -> None:
+    def __init__(
+        self,
+        weights: Weights[ClassifierCard],
+        *,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        threads: int = 0,
+    ) -> None:
         self.weights, self.card = weights, weights.card
-        self._forward: Forward = _on_gpu(weights) if device == "cuda" else _on_cpu(weights, threads)
+        placement = choose_placement("cpu" if device == "auto" else device, precision)
+        forward = _on_gpu if placement.device == "cuda" else _on_cpu
+        self._forward: Forward = forward(weights, placement, threads)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -83,7 +93,7 @@ class Classifier:
         for turned in views(pictures, self.card.views):
             for start in range(0, len(pictures), _BATCH):
                 part = network_input(turned[start : start + _BATCH], self.card.normalise)
-                total[start : start + _BATCH] += probabilities(self._forward(part), self.card.temperature)
+                total[start : start + _BATCH] += probabilities(self._forward(part)[0], self.card.temperature)
         return total / self.card.views
 
 
@@ -101,17 +111,21 @@ def probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDA
 
 
 @lru_cache(maxsize=2)
-def open_classifier(name: str | Path, device: Device = "auto", threads: int = 0) -> Classifier:
+def open_classifier(
+    name: str | Path, device: Device = "auto", threads: int = 0, precision: Precision = "auto"
+) -> Classifier:
     """Open a classifier by name or path, once per process for each set of arguments.
 
     Parameters
     ----------
     name : str or path
         See `~astrogalaxy.models.load_classifier`.
-    device : {'auto', 'cpu', 'cuda'}
+    device : {'auto', 'cpu', 'openvino', 'cuda'}
         See `Classifier`.
     threads : int
         CPU threads; 0 for all.
+    precision : {'auto', 'float32', 'float16', 'bfloat16'}
+        See `Classifier`.
 
     Returns
     -------
@@ -129,27 +143,15 @@ def open_classifier(name: str | Path, device: Device = "auto", threads: int = 0)
     >>> open_classifier("galaxyzoo-fine").classes[:2]
     ('smooth-round', 'smooth-in-between')
     """
-    return Classifier(load_classifier(name), device=device, threads=threads)
+    return Classifier(load_classifier(name), device=device, precision=precision, threads=threads)
 
 
-def _on_cpu(weights: Weights[ClassifierCard], threads: int) -> Forward:
-    run = open_graph(weights, weights.tensors, threads=threads)
-    return lambda batch: np.asarray(run(batch)[0])
+def _on_cpu(weights: Weights[ClassifierCard], placement: Placement, threads: int) -> Forward:
+    return open_graph(weights, weights.tensors, threads=threads, placement=placement)
 
 
-def _on_gpu(weights: Weights[ClassifierCard]) -> Forward:
-    import torch
-
+def _on_gpu(weights: Weights[ClassifierCard], placement: Placement, _threads: int) -> Forward:
+    from astrogalaxy.models.gpu import open_network
     from astrogalaxy.morphology.export import network_of
 
-    if not torch.cuda.is_available():
-        msg = "the device is cuda, but torch finds no GPU; use auto or cpu"
-        raise WeightsError(msg)
-    network = network_of(weights).to("cuda")
-
-    def forward(batch: Floats) -> Floats:
-        """Run the network on the GPU."""
-        with torch.inference_mode():
-            return np.asarray(network(torch.from_numpy(batch).to("cuda")).float().cpu().numpy())
-
-    return forward
+    return open_network(network_of(weights), placement.precision)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from astrogalaxy._yaml import did_you_mean
+from astrogalaxy.config.problems import did_you_mean
 from astrogalaxy.errors import ConfigError
 
 __all__ = ["ARCHITECTURES", "Architecture", "architecture"]

@@ -9,12 +9,13 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from astrogalaxy.config import ComputeSection
-from astrogalaxy.errors import RunError
+from astrogalaxy.config.survey import ComputeSection
+from astrogalaxy.devices import Placement, choose_placement
+from astrogalaxy.errors import RunError, WeightsError
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -24,6 +25,8 @@ __all__ = ["Crew", "hired", "worker_memory"]
 logger = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 20
+# Tasks in flight per worker: one at work, one waiting so that none idles.
+_IN_FLIGHT = 2
 # Share of the machine's memory that workers may use between them.
 _MEMORY_SHARE = 0.8
 
@@ -37,14 +40,24 @@ class Crew:
     client : Client
         Where tasks are sent.
     workers : int
-        Tasks at a time.
+        Tasks at a time, to begin with.
     threads : int
         Threads of each.
+    networks : str
+        Where networks run on them.
     """
 
     client: Client
     workers: int
     threads: int
+    networks: str = ""
+
+    def in_flight(self) -> int:
+        """Tasks to have under way now: workers of a cluster come and go."""
+        workers = self.workers
+        with suppress(OSError):  # a scheduler that is gone is told of where its answers are missed
+            workers = sum(self.client.nthreads().values())
+        return _IN_FLIGHT * max(workers, 1)
 
 
 def worker_memory(compute: ComputeSection) -> float:
@@ -66,15 +79,29 @@ def hired(compute: ComputeSection, *, tasks: int, client: Client | None = None) 
     ------
     RunError
         If the scheduler does not answer, or has no workers.
+    WeightsError
+        If networks cannot run on a worker as ``compute`` says.
     """
-    if client is not None:
-        yield _crew_of(client)
-    elif compute.scheduler is not None:
-        with _connected(compute.scheduler) as theirs:
-            yield _crew_of(theirs)
-    else:
-        with _local(compute, tasks) as crew:
-            yield crew
+    with ExitStack() as stack:
+        if client is not None:
+            crew = _crew_of(client)
+        elif compute.scheduler is not None:
+            crew = _crew_of(stack.enter_context(_connected(compute.scheduler)))
+        else:
+            crew = stack.enter_context(_local(compute, tasks))
+        networks = _networks(crew.client, compute)
+        logger.info("networks run on %s", networks)
+        yield replace(crew, networks=networks)
+
+
+def _networks(client: Client, compute: ComputeSection) -> str:
+    """Where networks run: each worker says it, since they may differ."""
+    answers = client.run(choose_placement, compute.device, compute.precision, on_error="return").values()
+    for answer in answers:
+        if isinstance(answer, WeightsError):
+            raise answer
+    # a worker that has died meanwhile says nothing
+    return " and ".join(sorted({str(answer) for answer in answers if isinstance(answer, Placement)}))
 
 
 def _crew_of(client: Client) -> Crew:

@@ -9,6 +9,7 @@ from pathlib import Path
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.survey.cluster import worker_memory
 from astrogalaxy.survey.plan import Plan, tile_memory
+from astrogalaxy.survey.shards import shard_path
 from astrogalaxy.survey.store import RunDirectory, safe_name
 
 __all__ = ["Estimate", "estimate"]
@@ -74,7 +75,7 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
             pixels += n
             memory = max(memory, tile_memory(tile.outer.shape, bands))
             # Whether the shard is of this content is only known when it is read; its name is a good guess.
-            if not (directory.path / "tiles" / safe_name(field.name) / f"{tile.name}.fits").is_file():
+            if not shard_path(directory.path / "tiles" / safe_name(field.name), tile.name).is_file():
                 todo += n
                 tiles_left += 1
     rate, measured = _rate(directory)

@@ -12,10 +12,11 @@ from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.plan import FieldPlan, Plan
 from astrogalaxy.survey.positions import given_rows
+from astrogalaxy.survey.shards import shard_path
 from astrogalaxy.survey.shelf import Shelf
 from astrogalaxy.survey.stages import QUALITY, check_field, classify
 from astrogalaxy.survey.store import RunDirectory
-from astrogalaxy.survey.tasks import TileOutcome, read_shard
+from astrogalaxy.survey.tasks import TileOutcome, tile_catalog
 
 __all__ = ["Finisher"]
 
@@ -70,8 +71,8 @@ class Finisher:
         for tile in field.tiles:
             if tile.name not in done:
                 continue
-            path = self._directory.shards(field.name) / f"{tile.name}.fits"
-            shard = read_shard(path, field.keys[tile.name])
+            path = shard_path(self._directory.shards(field.name), tile.name)
+            shard = tile_catalog(path, field.keys[tile.name])
             if shard is None:
                 path.unlink(missing_ok=True)
                 reason = f"{path}: damaged after it was written; run again to do just this tile"

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from astrogalaxy._config_schema import sha256
 from astrogalaxy.catalog import SourceCatalog, provenance
 from astrogalaxy.config import SurveyConfig
+from astrogalaxy.config.file import sha256
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 from astrogalaxy.evaluation.injection import Baseline, Recovery, Round, colours_of, join, look, recover_round
 from astrogalaxy.files import atomic_path
@@ -44,8 +44,6 @@ __all__ = ["InjectionSummary", "inject_survey"]
 
 logger = logging.getLogger(__name__)
 
-# Tasks in flight per worker: one at work, one waiting so that none idles.
-_IN_FLIGHT = 2
 # A process keeps the field that it worked on last: its next round is probably of the same.
 _OPEN: OrderedDict[tuple[str, ...], tuple[Image | None, list[Failure]]] = OrderedDict()
 
@@ -371,7 +369,8 @@ def _answers(
 
     def fill() -> None:
         """Send work as long as there is room for it."""
-        while waiting and len(running) < _IN_FLIGHT * crew.workers:
+        room = crew.in_flight() if waiting else 0
+        while waiting and len(running) < room:
             job, number = waiting.popleft()
             task = (_look, job) if number is None else (_round, job, bases[job.name], number)
             future = crew.client.submit(*task, pure=False, retries=1)

@@ -80,7 +80,7 @@ def run_record(
         "reference": config.images.reference,
         "workers": crew.workers if crew else 0,
         "threads": crew.threads if crew else 0,
-        "device": config.compute.device,
+        "device": crew.networks if crew else config.compute.device,
         "fields": [
             {**_field_record(f, flaws[f.name], tiles[f.name]), "measured": measured.get(f.name)} for f in plan.fields
         ],

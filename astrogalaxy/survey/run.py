@@ -220,7 +220,8 @@ def _execute(
     watch, begin = Stopwatch(), perf_counter()
     not_fetched = _fetch(config, progress)
     progress(0, 0, "reading headers")
-    plan = make_plan(config, weights, memory=worker_memory(config.compute), known_hashes=known_hashes(directory))
+    with watch("plan"):
+        plan = make_plan(config, weights, memory=worker_memory(config.compute), known_hashes=known_hashes(directory))
     for failure in plan.failures:
         logger.warning("%s", failure)
     if plan.n_positions is not None:

@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 # A tile, or a field's tiles whose sky has to be measured before.
 Job = TileTask | list[TileTask]
 
-# Tasks in flight per worker: one at work, one waiting so that none idles.
-_IN_FLIGHT = 2
 # How often a task whose worker died is tried on another.
 _RETRIES = 2
 
@@ -61,7 +59,8 @@ def work_through(crew: Crew, tasks: Sequence[TileTask]) -> Iterator[TileOutcome]
 
     def fill() -> None:
         """Send work as long as there is room for it."""
-        while waiting and len(running) < _IN_FLIGHT * crew.workers:
+        room = crew.in_flight() if waiting else 0
+        while waiting and len(running) < room:
             job = waiting.popleft()
             function = process_tile if isinstance(job, TileTask) else measure_sky
             first = job if isinstance(job, TileTask) else job[0]

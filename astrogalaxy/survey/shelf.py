@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, count_flags
 from astrogalaxy.survey.merge import Claim, best_claims, neighbouring, rank_between
+from astrogalaxy.survey.shards import read_shard, shard_path, write_shard
 
 __all__ = ["Shelf", "Tally"]
 
@@ -64,7 +65,7 @@ class Shelf:
     def put(self, number: int, catalog: SourceCatalog) -> None:
         """Take a field's catalogue; fields may come in any order, their numbers tell that of the result."""
         claim = Claim.of(catalog)
-        catalog.write(self._folder / f"{number}.fits", format="fits")
+        write_shard(shard_path(self._folder, str(number)), catalog)
         np.savez(self._folder / f"{number}.npz", **asdict(claim))
         self._lengths[number], self._caps[number] = len(catalog), claim.cap
 
@@ -112,7 +113,7 @@ class Shelf:
             yield parts[np.argsort(np.argsort(here, kind="stable"), kind="stable")]
 
     def _read(self, number: int) -> SourceCatalog:
-        catalog = SourceCatalog.read(self._folder / f"{number}.fits")
+        catalog = read_shard(shard_path(self._folder, str(number)))
         catalog.meta.clear()
         return catalog
 

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, flag_bits
 from astrogalaxy.catalog.columns import INPUT_ROW
-from astrogalaxy.config import AstrometrySection
-from astrogalaxy.detection import Detections, Device, Runtime, find_aligned, find_at, open_runtime
+from astrogalaxy.config.survey import AstrometrySection
+from astrogalaxy.detection import Detections, Runtime, find_aligned, find_at, open_runtime
 from astrogalaxy.detection.find import check_bands, field_seeing
+from astrogalaxy.devices import Device, Precision
 from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.images import Aligned, Image, Section, Tile
 from astrogalaxy.measurement import Sources, calibrate_field, measure
@@ -90,6 +91,7 @@ def detect(
     apertures: float | Sequence[float] = 3.0,
     positions: Table | SkyCoord | str | Path | None = None,
     device: Device = "auto",
+    precision: Precision = "auto",
     threads: int = 0,
 ) -> SourceCatalog:
     """Find, classify and measure every source of an image.
@@ -109,8 +111,10 @@ def detect(
         the table's row in ``input_row``, whether something is seen there or not. A table has columns ra and dec (ICRS,
         degrees) or a column of coordinates; x and y (pixels from 0) for an image without WCS. Nothing else has a
         row, but its light is taken out. By default the network finds the sources.
-    device : {'auto', 'cpu', 'cuda'}
-        Where the network runs.
+    device : {'auto', 'cpu', 'openvino', 'cuda'}
+        Where the network runs; see `~astrogalaxy.detection.Runtime`.
+    precision : {'auto', 'float32', 'float16', 'bfloat16'}
+        Numbers with which it reckons: ``auto`` is float32 on a CPU and float16 on a GPU.
     threads : int
         CPU threads of the network; 0 for all.
 
@@ -142,7 +146,7 @@ def detect(
     [0, 1]
     """
     given = None if positions is None else image_positions(image, positions)
-    runtime = open_runtime(model, device, threads)
+    runtime = open_runtime(model, device, threads, precision)
     whole = Section.whole(image.shape)
     tile = Tile("whole", whole, whole)
     found = extract(image, tile, runtime, threshold=threshold, apertures=apertures, positions=given).catalog

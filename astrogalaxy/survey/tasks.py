@@ -12,9 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from astrogalaxy.catalog import SourceCatalog
-from astrogalaxy.catalog.fits import peek_fits
 from astrogalaxy.config import SurveyConfig, length_in_pixels
-from astrogalaxy.detection import Device, open_runtime
+from astrogalaxy.detection import open_runtime
 from astrogalaxy.errors import AstrogalaxyError, ImageError
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images import Image, Mesh, Tile
@@ -25,6 +24,7 @@ from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.plan import open_bands
 from astrogalaxy.survey.positions import Positions
 from astrogalaxy.survey.preview import make_preview, preview_step
+from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
 from astrogalaxy.survey.stages import Stopwatch, TileResult, extract
 
 __all__ = ["TileOutcome", "TileTask", "find_in_tile", "measure_sky", "process_tile", "read_field"]
@@ -73,7 +73,7 @@ class TileTask:
     @property
     def shard(self) -> Path:
         """Where the tile's catalogue goes."""
-        return self.folder / f"{self.tile.name}.fits"
+        return shard_path(self.folder, self.tile.name)
 
     @property
     def sky(self) -> Path:
@@ -180,7 +180,7 @@ def _make_shard(task: TileTask, image: Image, known: list[Failure], watch: Stopw
         result.catalog.meta["TILEKEY"] = task.key
         # a rerun that keeps this tile must still say what it lacks
         result.catalog.meta["TILEFAIL"] = json.dumps([asdict(failure) for failure in known])
-        result.catalog.write(task.shard, overwrite=True)
+        write_shard(task.shard, result.catalog)
     return len(result.catalog)
 
 
@@ -214,15 +214,15 @@ def find_in_tile(
     -------
     TileResult
     """
-    device: Device = config.compute.device
+    where = (config.compute.device, threads, config.compute.precision)
     threshold = config.detection.threshold
     return extract(
-        image, tile, open_runtime(config.detection.model, device, threads),
+        image, tile, open_runtime(config.detection.model, *where),
         bands=config.images.bands,
         calibrated=dict.fromkeys(config.images.bands, config.images.zeropoint is not None),
         threshold=None if threshold == "default" else threshold,
         apertures=_arcsec(config, image.pixel_scale),
-        classifier=open_classifier(config.morphology.model, threads=threads) if config.morphology.model else None,
+        classifier=open_classifier(config.morphology.model, *where) if config.morphology.model else None,
         min_snr=config.morphology.min_snr,
         min_size=config.morphology.min_size,
         positions=positions,
@@ -304,12 +304,12 @@ def _restore_sky(path: Path, image: Image) -> None:
         image.bands[image.reference].seeing = float(stored["seeing"])
 
 
-def read_shard(path: Path, key: str) -> SourceCatalog | None:
-    """Read a finished shard; None if there is none or it is of other content."""
+def tile_catalog(path: Path, key: str) -> SourceCatalog | None:
+    """The catalogue of a finished tile; None if there is none or it is of other content."""
     if not path.is_file():
         return None
     try:
-        catalog = SourceCatalog.read(path)
+        catalog = read_shard(path)
     except Exception:  # noqa: BLE001 (whatever is wrong with it, it must be made again)
         logger.warning("%s: not a readable shard; the tile is done again", path)
         return None
@@ -317,12 +317,12 @@ def read_shard(path: Path, key: str) -> SourceCatalog | None:
 
 
 def kept_tile(field: str, tile: Tile, key: str, folder: Path) -> TileOutcome | None:
-    """Outcome of a tile that an earlier run has done, by the header of its shard; None if it has not."""
-    path = folder / f"{tile.name}.fits"
+    """Outcome of a tile that an earlier run has done, by the note of its shard; None if it has not."""
+    path = shard_path(folder, tile.name)
     if not path.is_file():
         return None
     try:
-        rows, meta = peek_fits(path)
+        rows, meta = peek_shard(path)
         failures = [Failure(**entry) for entry in json.loads(str(meta.get("TILEFAIL", "[]")))]
     except Exception:  # noqa: BLE001 (whatever is wrong with it, it must be made again)
         logger.warning("%s: not a readable shard; the tile is done again", path)

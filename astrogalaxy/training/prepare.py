@@ -16,8 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from astrogalaxy._config_schema import sha256
-from astrogalaxy.config import ImagesSection, LabelsSection, RecipeConfig, SimulationSection, SkySection
+from astrogalaxy.config import RecipeConfig
+from astrogalaxy.config.file import sha256
+from astrogalaxy.config.images import ImagesSection
+from astrogalaxy.config.recipe import LabelsSection, SimulationSection, SkySection
 from astrogalaxy.datasets.galaxyzoo import GalaxyCutout, read_galaxy_zoo2
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.errors import ConfigError, ImageError

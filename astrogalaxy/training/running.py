@@ -22,6 +22,8 @@ _NOT_OURS = (
     "The '.*_dataloader' does not have many workers",
     "The number of training batches",
     "Checkpoint directory .* exists and is not empty",
+    # where Slurm is installed it is the user's choice not to train through it
+    "The `srun` command is available",
 )
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from astrogalaxy._config_schema import sha256
-from astrogalaxy.config import GalaxiesSection, PhosimSection, RecipeConfig
+from astrogalaxy.config import RecipeConfig
+from astrogalaxy.config.file import sha256
+from astrogalaxy.config.recipe import GalaxiesSection, PhosimSection
 from astrogalaxy.datasets.astrorcnn import FieldSet, find_sets, read_set
 from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo
 from astrogalaxy.datasets.splits import Part, part_of

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
 
-from astrogalaxy.config import ModelSection, RecipeConfig
+from astrogalaxy.config import RecipeConfig
+from astrogalaxy.config.recipe import ModelSection
 from astrogalaxy.detection.export import network_from_tensors, network_graph, network_tensors
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.errors import ConfigError

@@ -352,7 +352,10 @@ REGISTRIES: dict[str, Callable[[], str]] = {
     "galaxyzoo-classifiers": galaxyzoo_classifiers,
     "measurement-isolated": partial(measurement, "isolated"),
     "measurement-pairs": partial(measurement, "pairs"),
-    **{f"speed-{name}": partial(speed, name) for name in ("end-to-end", "one-core", "scaling", "startup", "formats")},
+    **{
+        f"speed-{name}": partial(speed, name)
+        for name in ("end-to-end", "stages", "one-core", "scaling", "startup", "formats", "mosaic")
+    },
 }
 
 

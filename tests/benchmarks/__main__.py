@@ -19,6 +19,7 @@ from contest.record import circumstances, table
 
 BENCHMARKS = {
     "end-to-end": "bench_end_to_end",
+    "stages": "bench_stages",
     "one-core": "bench_one_core",
     "scaling": "bench_scaling",
     "startup": "bench_startup",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ import torch
 from astrogalaxy.detection import Runtime, open_runtime
 from astrogalaxy.detection.export import network_from_tensors, network_graph, network_tensors
 from astrogalaxy.detection.network import AstroYolo
+from astrogalaxy.devices import Placement, Precision, choose_placement
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.models import Architecture, WeightCard, Weights, load_weights, save_weights
+from astrogalaxy.models.gpu import open_network
 
 NO_GPU = not torch.cuda.is_available()
 
@@ -42,7 +45,7 @@ def _agree(first: list[np.ndarray], second: list[np.ndarray], *, atol: float) ->
 def test_onnx_and_torch_agree_on_images_of_any_shape(weights: Weights, shape: tuple[int, int]) -> None:
     image = _sky(shape)
     runtime = Runtime(load_weights(weights.path), device="cpu", threads=1)
-    assert runtime.device == "cpu"
+    assert str(runtime.placement) == "cpu (onnxruntime, float32)"
     maps = runtime(image)
     assert [m.shape for m in maps] == [(7, shape[0] // s, shape[1] // s) for s in (4, 8, 16)]
     _agree(maps, _with_torch(weights, image), atol=2e-4)
@@ -63,10 +66,70 @@ def test_the_published_levels_too_and_a_head_that_never_learnt(
     _agree(Runtime(weights, device="cpu", threads=1)(image), _with_torch(weights, image), atol=2e-4)
 
 
+def _with_openvino(weights: Weights, precision: Precision) -> Runtime:
+    openvino = pytest.importorskip("openvino", reason="needs the extra accel")
+    if precision == "bfloat16" and "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("this processor has no bfloat16")
+    runtime = Runtime(weights, device="openvino", precision=precision, threads=1)
+    assert str(runtime.placement) == f"cpu (openvino, {precision})"
+    return runtime
+
+
+def test_openvino_says_what_onnxruntime_says(weights: Weights) -> None:
+    runtime, other = _with_openvino(weights, "float32"), Runtime(weights, device="cpu", threads=1)
+    # one runtime, images of any shape
+    for shape in ((64, 96), (48, 16)):
+        image = _sky(shape)
+        _agree(runtime(image), other(image), atol=1e-4)
+
+
+def test_bfloat16_is_another_thing(weights: Weights) -> None:
+    image = _sky((64, 96))
+    maps, exact = _with_openvino(weights, "bfloat16")(image), Runtime(weights, device="cpu", threads=1)(image)
+    _agree(maps, exact, atol=0.5)
+    assert max(np.abs(a - b).max() for a, b in zip(maps, exact, strict=True)) > 1e-3
+
+
+def test_what_is_not_there_is_told(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        WeightsError, match="device cpu has only float32, not bfloat16; bfloat16 needs openvino or cuda"
+    ):
+        Runtime(weights, device="cpu", precision="bfloat16")
+    monkeypatch.setattr("astrogalaxy.devices._cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr("astrogalaxy.devices.find_spec", lambda name: name)
+    with pytest.raises(WeightsError, match="bfloat16: this processor does not have it; use float32"):
+        Runtime(weights, device="openvino", precision="bfloat16")
+    monkeypatch.setattr("astrogalaxy.devices.find_spec", lambda name: None)
+    with pytest.raises(WeightsError, match=r"needs openvino and onnx, which is not installed: .*astrogalaxy\[accel\]"):
+        Runtime(weights, device="openvino")
+
+
+def test_what_auto_picks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astrogalaxy.devices._gpu_driver", lambda: True)
+    for seen, name in ((True, "cuda (torch, float16)"), (False, "cpu (onnxruntime, float32)")):
+        monkeypatch.setattr("astrogalaxy.devices._torch_sees_gpu", lambda seen=seen: seen)
+        assert str(choose_placement()) == name
+    monkeypatch.setattr("astrogalaxy.devices._gpu_driver", lambda: False)
+    monkeypatch.setattr("astrogalaxy.devices._torch_sees_gpu", lambda: pytest.fail("torch is slow to ask"))
+    assert choose_placement("auto", "float32") == Placement("cpu", "float32")
+
+
+@pytest.mark.parametrize(("precision", "atol"), [("float32", 1e-5), ("bfloat16", 0.5)])
+def test_the_way_over_a_gpu(weights: Weights, precision: Precision, atol: float) -> None:
+    """What brings an image to a GPU and maps back, on the CPU; two images at a time, as classifiers have more."""
+    run = open_network(
+        network_from_tensors(AstroYolo(weights.card.architecture), weights.tensors), precision, device="cpu"
+    )
+    images = [_sky((64, 96)), _sky((64, 96))[:, ::-1].copy()]
+    maps = run(np.stack(images))
+    for number, image in enumerate(images):
+        _agree([level[number] for level in maps], _with_torch(weights, image), atol=atol)
+
+
 @pytest.mark.skipif(NO_GPU, reason="needs a GPU that torch sees")
 def test_the_gpu_agrees_to_half_precision(weights: Weights) -> None:
     runtime = Runtime(weights, device="cuda")
-    assert runtime.device == Runtime(weights, device="auto").device == "cuda"
+    assert str(runtime.placement) == str(Runtime(weights, device="auto").placement) == "cuda (torch, float16)"
     image = _sky((64, 96))
     _agree(runtime(image), _with_torch(weights, image), atol=0.05)
 
@@ -75,7 +138,7 @@ def test_the_gpu_agrees_to_half_precision(weights: Weights) -> None:
 def test_without_a_gpu(weights: Weights) -> None:
     with pytest.raises(WeightsError, match="cuda, but torch finds no GPU; use auto or cpu"):
         Runtime(weights, device="cuda")
-    assert Runtime(weights, device="auto", threads=1).device == "cpu"
+    assert Runtime(weights, device="auto", threads=1).placement.device == "cpu"
 
 
 def test_a_runtime_is_opened_once(weights: Weights) -> None:
@@ -92,8 +155,9 @@ def test_a_graph_that_cannot_be_run_names_the_file(
         Runtime(broken, device="cpu")
     tensors = dict(list(weights.tensors.items())[:-20])
     lacking = save_weights(tmp_path / "lacking.safetensors", make_card(), tensors, weights.graph)
-    with pytest.raises(WeightsError, match=r"lacking\.safetensors: the graph cannot be run"):
-        Runtime(lacking, device="cpu")
+    for device in ("cpu", "openvino") if find_spec("openvino") else ("cpu",):
+        with pytest.raises(WeightsError, match=r"lacking\.safetensors: the graph cannot be run by o"):
+            Runtime(lacking, device=device)
 
 
 def test_tensors_of_another_network_are_refused(weights: Weights) -> None:

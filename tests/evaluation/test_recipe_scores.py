@@ -12,6 +12,7 @@ import pytest
 from astropy.table import Table
 
 from astrogalaxy.config import RecipeConfig
+from astrogalaxy.devices import Placement
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation import recipes as module
 from astrogalaxy.evaluation.boxes import Interval, MeanPrecision
@@ -35,7 +36,7 @@ def _recipe(folder: Path, **changes: Any) -> RecipeConfig:
 class _Oracle:
     """Runtime that sees what has been put into the image's pixels: the logit of disk in the middle, sources elsewhere."""
 
-    device = "cpu"
+    placement = Placement("cpu", "float32")
 
     def __init__(self, weights: Any, *, device: str) -> None:
         self.weights = weights

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from astrogalaxy.config import ImagesSection, SurveyConfig
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.config.images import ImagesSection
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.fields import Field, find_fields, open_field
 

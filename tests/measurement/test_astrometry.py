@@ -11,7 +11,8 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 
 from astrogalaxy.catalog import SourceCatalog, flag_bits, source_ids
-from astrogalaxy.config import AstrometrySection, SurveyConfig
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.config.survey import AstrometrySection
 from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.measurement.astrometry import check_positions, gaia_positions, read_positions, shift_positions
 from astrogalaxy.survey.stages import check_field

@@ -13,8 +13,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from PIL import Image as Picture
 
-from astrogalaxy._config_classifier import AugmentationSection
 from astrogalaxy.config import ClassifierRecipe
+from astrogalaxy.config.classifier import AugmentationSection
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation.classifiers import evaluate_classifier
 from astrogalaxy.models import load_classifier

@@ -19,9 +19,10 @@ import pytest
 from astropy.io import fits
 
 from astrogalaxy.catalog import SourceCatalog
-from astrogalaxy.errors import RunError
+from astrogalaxy.errors import RunError, WeightsError
 from astrogalaxy.simulation import PROFILES, simulate_scene
 from astrogalaxy.survey import execute
+from astrogalaxy.survey.cluster import Crew
 
 PATIENCE = 120.0
 
@@ -134,6 +135,27 @@ def test_a_scheduler_that_vanishes_leaves_what_was_done(
     assert summary.tiles["kept"] >= 2
     assert summary.exit_code == 0
     assert_same(summary.catalog, undisturbed)
+
+
+def test_workers_that_join_later_get_work() -> None:
+    from distributed import Client, LocalCluster
+
+    settings = {"threads_per_worker": 1, "processes": False, "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=1, **settings) as here, Client(here) as client:
+        crew = Crew(client, 1, 1)
+        assert crew.in_flight() == 2
+        here.scale(3)
+        client.wait_for_workers(3, timeout=PATIENCE)
+        assert crew.in_flight() == 6
+
+
+def test_workers_that_cannot_run_the_network_end_the_run(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astrogalaxy.devices.find_spec", lambda name: None)
+    with pytest.raises(WeightsError, match=r"openvino needs .* pip install 'astrogalaxy\[accel\]'"):
+        execute(survey_in(tmp_path, images, "{workers: 1, device: openvino}"))
+    assert not list((tmp_path / "out").rglob("*.fits"))
 
 
 def test_no_scheduler_there(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

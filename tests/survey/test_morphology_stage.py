@@ -73,6 +73,26 @@ def test_a_run_with_a_classifier(survey_file: Path) -> None:
     assert 'id="gallery"' in page
 
 
+def test_openvino_runs_both_networks(survey_file: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="needs the extra accel")
+    config = SurveyConfig.read(survey_file)
+    catalogs = []
+    for device, engine in (("cpu", "onnxruntime"), ("openvino", "openvino")):
+        compute = config.compute.model_copy(update={"workers": 1, "device": device})
+        output = config.output.model_copy(update={"directory": str(tmp_path / device)})
+        summary = execute(config.model_copy(update={"compute": compute, "output": output}))
+        record = json.loads((summary.directory / "run.json").read_text())
+        assert record["device"] == f"cpu ({engine}, float32)"
+        assert (
+            f"INFO astrogalaxy.survey.cluster: networks run on {record['device']}"
+            in (summary.directory / "run.log").read_text()
+        )
+        catalogs.append(summary.catalog)
+    assert len(catalogs[0]) == len(catalogs[1])
+    for name in ("x", "det_score", "p_galaxy", "p_edge_on"):
+        np.testing.assert_allclose(catalogs[0][name], catalogs[1][name], atol=1e-3, err_msg=name)
+
+
 def test_the_classifier_is_part_of_the_content_keys(survey_file: Path, classifier_file: Path, tmp_path: Path) -> None:
     from astrogalaxy.models import Weights, load_classifier, load_weights
 

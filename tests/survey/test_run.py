@@ -120,7 +120,7 @@ def test_changed_setting_redoes_all(survey: Path) -> None:
 
 def test_damaged_shard_is_made_again(survey: Path) -> None:
     execute(survey)
-    shard = next((survey.parent / "out/tiles/north").glob("*.fits"))
+    shard = next((survey.parent / "out/tiles/north").glob("*.rows.npz"))
     shard.write_bytes(shard.read_bytes()[:3000])
     assert execute(survey).tiles["done"] == 1
 

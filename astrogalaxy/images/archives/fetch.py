@@ -21,7 +21,7 @@ from astrogalaxy.images.archives.registry import get_archive
 from astrogalaxy.images.archives.targets import Target, targets_of
 
 if TYPE_CHECKING:
-    from astrogalaxy.config import ImagesSection
+    from astrogalaxy.config.images import ImagesSection
 
 __all__ = ["FetchSummary", "Loss", "fetch", "fetch_survey"]
 

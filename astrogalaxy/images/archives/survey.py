@@ -9,8 +9,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from astrogalaxy._config_values import TABLES
-from astrogalaxy._yaml import flow
+from astrogalaxy.config.paths import TABLES
+from astrogalaxy.config.yaml import flow
 
 if TYPE_CHECKING:
     from astrogalaxy.images.archives.fetch import FetchSummary

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from astrogalaxy._config_values import TABLES
+from astrogalaxy.config.paths import TABLES
 from astrogalaxy.errors import ArchiveError, ConfigError
 
 __all__ = ["Target", "parse_position", "read_positions", "targets_of"]

@@ -32,6 +32,7 @@ _STATUS = {
     "failed": ("failed", "Nothing could be done."),
 }
 _STAGES = {
+    "plan": "headers and hashes",
     "read": "read, measure the sky",
     "align": "align bands",
     "detect": "detect and classify",

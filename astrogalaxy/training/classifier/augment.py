@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from astrogalaxy._config_classifier import AugmentationSection
+from astrogalaxy.config.classifier import AugmentationSection
 
 __all__ = ["augment", "mix"]
 

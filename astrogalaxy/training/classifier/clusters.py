@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from astrogalaxy._config_classifier import ClassifierRecipe
+from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.morphology.network import ClusterHead, GalaxyNetwork, NetworkSpec
 from astrogalaxy.morphology.pictures import network_input

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astrogalaxy._config_classifier import AugmentationSection, SelfSupervisedSection
+from astrogalaxy.config.classifier import AugmentationSection, SelfSupervisedSection
 from astrogalaxy.morphology.network import GalaxyNetwork
 from astrogalaxy.morphology.tuning import merge_lora, with_lora
 from astrogalaxy.training.classifier.augment import augment

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
-from astrogalaxy._config_classifier import ClassifierRecipe
+from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.evaluation.calibration import expected_calibration_error, reliability
 from astrogalaxy.models import ClassifierCard, Weights, save_weights
 from astrogalaxy.morphology.classifier import probabilities

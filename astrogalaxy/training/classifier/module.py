@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from astrogalaxy._config_classifier import ClassifierRecipe, DistillationSection
+from astrogalaxy.config import ClassifierRecipe
+from astrogalaxy.config.classifier import DistillationSection
 from astrogalaxy.morphology.network import GalaxyNetwork
 from astrogalaxy.morphology.pictures import brought
 from astrogalaxy.training.classifier.augment import augment, mix

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from astrogalaxy._config_classifier import ClassifierRecipe, CutoutsSection
-from astrogalaxy._config_schema import sha256
+from astrogalaxy.config import ClassifierRecipe
+from astrogalaxy.config.classifier import CutoutsSection
+from astrogalaxy.config.file import sha256
 from astrogalaxy.datasets import efigi, galaxy10
 from astrogalaxy.datasets.cutouts import LabelledCutouts
 from astrogalaxy.datasets.folders import read_catalog, read_folders

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMon
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from astrogalaxy._config_classifier import ClassifierRecipe
+from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.files import atomic_path
 from astrogalaxy.models import load_classifier

@@ -6,10 +6,18 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from astrogalaxy import _config_values as values
-from astrogalaxy._config_schema import File, Section, fail
+from astrogalaxy.config import paths, values
+from astrogalaxy.config.file import File
+from astrogalaxy.config.problems import fail
+from astrogalaxy.config.schema import Section
 
-__all__ = ["ClassifierRecipe", "CutoutsSection"]
+__all__ = [
+    "AugmentationSection",
+    "ClassifierRecipe",
+    "CutoutsSection",
+    "DistillationSection",
+    "SelfSupervisedSection",
+]
 
 
 class CutoutsSection(Section):
@@ -21,17 +29,17 @@ class CutoutsSection(Section):
         "images), folders (a folder of class folders), catalog (a table of sources, and the survey.yml of its images).",
         examples=["galaxyzoo"],
     )
-    path: values.InputPath = Field(description="File or folder of the set.", examples=["gz2"])
+    path: paths.InputPath = Field(description="File or folder of the set.", examples=["gz2"])
     classes: Literal["labels", "smooth-disk", "fine", "galaxy10"] = Field(
         "labels",
         description="Of Galaxy Zoo votes: labels (the sample's own), smooth-disk, fine (seven classes), or galaxy10 "
         "(the ten of Galaxy10, as far as the votes tell). Other sets have their own classes.",
     )
     soft: bool = Field(True, description="Learn the shares of the votes; false: the class with most of them.")
-    split: values.InputPath | None = Field(
+    split: paths.InputPath | None = Field(
         None, description="Table (CSV) that assigns galaxies to parts: name, part. null: by a hash of the name."
     )
-    survey: values.InputPath | None = Field(None, description="Of a catalog: the survey.yml with its images.")
+    survey: paths.InputPath | None = Field(None, description="Of a catalog: the survey.yml with its images.")
     centre: float = Field(1.0, gt=0, le=1, description="Side of the middle that is cut out, in sides of the image.")
     clear: float = Field(
         0.5, ge=0, lt=1, description="Share of the votes above which a test galaxy's class is clear enough to count."
@@ -61,7 +69,7 @@ class NetworkSection(Section):
         description="Start from published weights: true (an error if they cannot be had), false, or auto: where they "
         "are at hand. What happened is said in the weight card.",
     )
-    weights: values.InputPath | None = Field(
+    weights: paths.InputPath | None = Field(
         None, description="File with the weights to start from (safetensors or a state dict); instead of pretrained."
     )
     tuning: Literal["all", "deep", "shallow"] = Field(
@@ -103,7 +111,7 @@ class AugmentationSection(Section):
 class DistillationSection(Section):
     """``training.distillation``: learning from a teacher."""
 
-    teacher: values.ModelName = Field(
+    teacher: paths.ModelName = Field(
         description="Recipe with the same output folder, or weight file, that teaches.", examples=["my-teacher"]
     )
     temperature: float = Field(4.0, gt=0, le=100, description="By which both networks' logits are divided.")
@@ -179,7 +187,7 @@ class TestSection(Section):
 class ClassifierOutputSection(Section):
     """``output``: where checkpoints and logs go."""
 
-    directory: values.OutputPath = Field("runs", description="Folder of the runs, relative to this file.")
+    directory: paths.OutputPath = Field("runs", description="Folder of the runs, relative to this file.")
     graph: bool = Field(
         True, description="Put the ONNX graph into the weight file, so that it can serve in a survey.yml."
     )

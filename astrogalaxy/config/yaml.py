@@ -6,46 +6,24 @@ text, and so are digits after a leading zero (``003918``, a field's name).
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from astrogalaxy.config.problems import Loc, Problem, did_you_mean, show
 from astrogalaxy.errors import ConfigError
 
-__all__ = [
-    "Commented",
-    "Loc",
-    "Problem",
-    "YamlDocument",
-    "did_you_mean",
-    "dump_yaml",
-    "flow",
-    "parse_yaml",
-    "read_commented",
-    "read_text",
-    "show",
-]
-
-Loc = tuple[Any, ...]  # the way to a key: names, and positions in lists
+__all__ = ["Commented", "YamlDocument", "dump_yaml", "flow", "parse_yaml", "read_commented", "read_text"]
 
 MAX_BYTES = 256 * 1024  # a larger file is data that was named by mistake
 MAX_VALUES = 20_000  # after aliases are expanded
 MAX_DEPTH = 30
 TAG = "tag:yaml.org,2002:"
-
-
-class Problem(NamedTuple):
-    """What is wrong with one key: the way to it, a sentence, and the line where it is not the key's own."""
-
-    loc: Loc
-    sentence: str
-    line: int | None = None
 
 
 @dataclass
@@ -248,7 +226,7 @@ class _Builder:
         self.document.problems.append(Problem(loc, sentence, line))
 
 
-# -- writing and wording ----------------------------------------------------------------------------
+# -- writing ---------------------------------------------------------------------------------------
 
 
 def dump_yaml(data: Mapping[str, Any], *, block: bool = False) -> str:
@@ -271,6 +249,9 @@ def _dump(value: Any, *, flow_style: bool | None) -> str:
         default_flow_style=flow_style,
         width=10_000,
     )
+
+
+# -- comments --------------------------------------------------------------------------------------
 
 
 class Commented(NamedTuple):
@@ -296,40 +277,3 @@ def read_commented(path: str | Path) -> Commented:
         if loc and first < line - 1:
             notes[loc] = [row.removeprefix("#").strip() for row in rows[first : line - 1]]
     return Commented(document.data, [row.removeprefix("#").strip() for row in header], notes)
-
-
-def show(value: Any) -> str:
-    """Short one-line form of a value for an error message."""
-    if isinstance(value, int) and value.bit_length() > 200:
-        return "a number of hundreds of digits"
-    if isinstance(value, (str, int, float, bool)) or value is None:
-        text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
-    else:
-        kinds = {"dict": "a mapping", "list": "a list", "tuple": "a list"}
-        text = kinds.get(type(value).__name__, f"a value of type {type(value).__name__}")
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def did_you_mean(word: str, choices: Sequence[str]) -> str:
-    """End of a message: the known word that is nearest to an unknown one, if any is near.
-
-    Parameters
-    ----------
-    word : str
-        What was written.
-    choices : sequence of str
-        What is known.
-
-    Returns
-    -------
-    str
-        Such as ``; did you mean 'bands'?``; empty where nothing is near.
-
-    Examples
-    --------
-    >>> did_you_mean("band", ["bands", "mask"])
-    "; did you mean 'bands'?"
-    """
-    near = difflib.get_close_matches(word.lower(), [c.lower() for c in choices], n=1, cutoff=0.6)
-    return next((f"; did you mean {c!r}?" for c in choices if near and c.lower() == near[0]), "")

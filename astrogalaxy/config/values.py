@@ -1,4 +1,4 @@
-"""The kinds of value in a configuration: lengths, sizes, paths, patterns, numbers per band.
+"""The kinds of value in a configuration: words, numbers, numbers per band, lengths, sizes of memory.
 
 Each is an annotated type for a pydantic model, whose `Kind` is its name in the documentation. A wrong
 value is one sentence that says what is wanted.
@@ -6,17 +6,16 @@ value is one sentence that says what is wanted.
 
 from __future__ import annotations
 
-import glob
 import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator, ValidationInfo
+from pydantic import BeforeValidator, PlainSerializer, PlainValidator
 
-from astrogalaxy._config_schema import Kind, fail
-from astrogalaxy._yaml import show
+from astrogalaxy.config.problems import fail, show
 from astrogalaxy.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,24 +25,14 @@ __all__ = [
     "FileName",
     "Hdu",
     "Heads",
-    "InputPath",
+    "Kind",
     "Length",
     "LengthOrAuto",
     "Lengths",
     "Levels",
-    "ModelName",
     "NameList",
     "Names",
-    "OptionalInputPath",
-    "OptionalModelName",
-    "OptionalPatterns",
-    "OptionalReference",
-    "OutputPath",
-    "Pattern",
-    "PatternList",
-    "Patterns",
     "PerBand",
-    "Positions",
     "Scheduler",
     "Size",
     "Threshold",
@@ -51,6 +40,8 @@ __all__ = [
     "Weights",
     "Workers",
     "as_tuple",
+    "checked_name",
+    "checked_text",
     "length_in_pixels",
 ]
 
@@ -65,8 +56,13 @@ BYTES = {
     "KiB": 2**10,
     "B": 1,
 }
-TABLES = (".csv", ".ecsv", ".fits", ".fit", ".vot", ".xml", ".txt", ".dat", ".tsv")
-WEIGHT_FILES = (".safetensors", ".onnx", ".pt", ".ckpt")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How the documentation names a type, put beside it: ``Annotated[Any, ..., Kind("angle or auto")]``."""
+
+    text: str
 
 
 def as_tuple(value: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -77,7 +73,8 @@ def as_tuple(value: str | Sequence[str] | None) -> tuple[str, ...]:
 # -- words and numbers -----------------------------------------------------------------------------
 
 
-def _text(value: Any, what: str) -> str:
+def checked_text(value: Any, what: str) -> str:
+    """Printable text without blanks around it; ``what`` is what an error says is wanted."""
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -103,8 +100,9 @@ def _whole(value: Any, low: int, high: int) -> int | str:
     return value
 
 
-def _file_name(value: Any) -> str:
-    name = _text(value, "text")
+def checked_name(value: Any) -> str:
+    """Text that can name a file on every system."""
+    name = checked_text(value, "text")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", name):
         raise ValueError(f"must be letters, digits and . _ + - (it names files), not {show(name)}")
     return name
@@ -113,16 +111,7 @@ def _file_name(value: Any) -> str:
 def _names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not value:
         raise ValueError(f"must be a list such as [g, r, i], not {show(value)}")
-    return tuple(_text(item, "a list of text") for item in value)
-
-
-def _positions(value: Any, info: ValidationInfo) -> tuple[str, ...]:
-    """One position or several; tables of them are files."""
-    items = (value,) if isinstance(value, str) else value
-    if not isinstance(items, (list, tuple)) or not items:
-        raise ValueError(f"must be a position in quotes, such as '179.68 -0.45', or a list of them, not {show(value)}")
-    texts = [_text(item, "a position") for item in items]
-    return tuple(_input_path(text, info) if text.lower().endswith(TABLES) else text for text in texts)
+    return tuple(checked_text(item, "a list of text") for item in value)
 
 
 def _name_list(value: Any) -> tuple[str, ...]:
@@ -148,14 +137,14 @@ def _tile_size(value: Any) -> int | str:
 
 def _hdu(value: Any) -> int | str:
     if isinstance(value, str):
-        return _text(value, "an extension's name")
+        return checked_text(value, "an extension's name")
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10_000:
         raise ValueError(f"must be auto, an extension's name, or its number from 0, not {show(value)}")
     return value
 
 
 def _scheduler(value: Any) -> str | None:
-    if value is not None and not re.fullmatch(r"[a-z]+://\S+", _text(value, "an address")):
+    if value is not None and not re.fullmatch(r"[a-z]+://\S+", checked_text(value, "an address")):
         raise ValueError(f"must be an address such as 'tcp://host:8786', or null, not {show(value)}")
     return value
 
@@ -175,7 +164,7 @@ def _per_band(value: Any) -> float | str | dict[str, float] | None:
 
 
 def _band_numbers(value: Mapping[Any, Any], what: str) -> dict[str, float]:
-    numbers = {_text(key, "text"): _number(number) for key, number in value.items()}
+    numbers = {checked_text(key, "text"): _number(number) for key, number in value.items()}
     wrong = [
         (str(key), f"must be {what}, not {show(number)}") for key, number in value.items() if _number(number) is None
     ]
@@ -303,90 +292,11 @@ def _size_text(value: int | str) -> str:
     return f"{value // BYTES[unit]} {unit}"
 
 
-# -- paths -----------------------------------------------------------------------------------------
+# -- the types -------------------------------------------------------------------------------------
 
 
-def _expanded(value: Any) -> str:
-    """A local path with ``~`` and ``$VAR`` replaced."""
-    text = os.path.expandvars(os.path.expanduser(_text(value, "a path")))
-    unset = re.search(r"\$\{?(\w+)", text)
-    if unset:
-        raise ValueError(f"the environment variable {unset[1]} is not set")
-    if "://" in text:
-        raise ValueError(f"must be a local path, not {show(text)}; fetch the files first")
-    return text
-
-
-def _absolute(text: str, info: ValidationInfo, *, folder: str = "folder", pattern: bool = False) -> str:
-    base = os.path.abspath((info.context or {}).get(folder, "."))
-    return os.path.normpath(os.path.join(glob.escape(base) if pattern else base, text))
-
-
-def _input_path(value: Any, info: ValidationInfo) -> str:
-    return _absolute(_expanded(value), info)
-
-
-def _optional_path(value: Any, info: ValidationInfo) -> str | None:
-    return None if value is None else _input_path(value, info)
-
-
-def _output_path(value: Any, info: ValidationInfo) -> str:
-    return _absolute(_expanded(value), info, folder="output_folder")
-
-
-def _pattern(value: Any, info: ValidationInfo) -> str:
-    text = _expanded(value)
-    for name in re.findall(r"\{([^{}]*)\}", text):
-        if name not in {"band", "field"}:
-            raise ValueError(f"unknown placeholder {show('{' + name + '}')}; there are {{band}} and {{field}}")
-    if re.search(r"[{}]", re.sub(r"\{(band|field)\}", "", text)):
-        raise ValueError(f"has an unpaired brace: {show(text)}; the placeholders are {{band}} and {{field}}")
-    return _absolute(text, info, pattern=True)
-
-
-def _pattern_list(value: Any, info: ValidationInfo) -> tuple[str, ...]:
-    items = (value,) if isinstance(value, (str, os.PathLike)) else value
-    if not isinstance(items, (list, tuple)):
-        raise ValueError(f"must be a list of patterns, not {show(value)}")
-    return tuple(_pattern(item, info) for item in items)
-
-
-def _patterns(value: Any, info: ValidationInfo) -> str | tuple[str, ...] | dict[str, str | tuple[str, ...]]:
-    if isinstance(value, Mapping) and value:
-        return {_text(band, "a band's name"): _one_or_more(item, info) for band, item in value.items()}
-    return _one_or_more(value, info)
-
-
-def _one_or_more(value: Any, info: ValidationInfo) -> str | tuple[str, ...]:
-    if isinstance(value, (list, tuple)) and value:
-        return _pattern_list(value, info)
-    if not isinstance(value, (str, os.PathLike)):
-        raise ValueError(f"must be a pattern in quotes, a list of them, or {{band: pattern}}, not {show(value)}")
-    return _pattern(value, info)
-
-
-def _optional_patterns(value: Any, info: ValidationInfo) -> Any:
-    return None if value is None else _patterns(value, info)
-
-
-def _model_name(value: Any, info: ValidationInfo) -> str:
-    text = _text(value, "a model's name or path")
-    is_path = "/" in text or os.sep in text or text.startswith("~") or text.endswith(WEIGHT_FILES)
-    return _input_path(text, info) if is_path else _file_name(text)
-
-
-def _optional_model_name(value: Any, info: ValidationInfo) -> str | None:
-    return None if value is None else _model_name(value, info)
-
-
-def _optional_reference(value: Any, info: ValidationInfo) -> str | None:
-    """``gaia``, or a table's path."""
-    return value if value is None or value == "gaia" else _input_path(value, info)
-
-
-FileName = Annotated[str, BeforeValidator(_file_name), Kind("text")]
+FileName = Annotated[str, BeforeValidator(checked_name), Kind("text")]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names), Kind("list of text")]
-Positions = Annotated[tuple[str, ...], BeforeValidator(_positions), Kind("position | list of positions")]
 NameList = Annotated[tuple[str, ...], BeforeValidator(_name_list), Kind("list of text")]
 Heads = Annotated[
     tuple[Literal["detection", "stargalaxy", "morphology"], ...], Kind("list of detection | stargalaxy | morphology")
@@ -410,15 +320,3 @@ LengthOrAuto = Annotated[
     Any, PlainValidator(_length_or_auto), PlainSerializer(_length_text), Kind("auto | angle | pixels")
 ]
 Size = Annotated[Any, PlainValidator(_size), PlainSerializer(_size_text), Kind("auto | size")]
-OptionalInputPath = Annotated[str | None, BeforeValidator(_optional_path), Kind("path | null")]
-OptionalReference = Annotated[str | None, BeforeValidator(_optional_reference), Kind("gaia | path | null")]
-InputPath = Annotated[str, BeforeValidator(_input_path), Kind("path")]
-OutputPath = Annotated[str, BeforeValidator(_output_path), Kind("path")]
-Pattern = Annotated[str, BeforeValidator(_pattern), Kind("path or pattern")]
-PatternList = Annotated[tuple[str, ...], BeforeValidator(_pattern_list), Kind("list of patterns")]
-Patterns = Annotated[Any, PlainValidator(_patterns), Kind("pattern | list of patterns | {band: pattern}")]
-OptionalPatterns = Annotated[
-    Any, PlainValidator(_optional_patterns), Kind("pattern | list of patterns | {band: pattern} | null")
-]
-ModelName = Annotated[str, BeforeValidator(_model_name), Kind("default | name | path")]
-OptionalModelName = Annotated[Any, PlainValidator(_optional_model_name), Kind("name | path | null")]

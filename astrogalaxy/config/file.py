@@ -1,0 +1,132 @@
+"""Whole configuration files: read, written, hashed, and found where they come with astrogalaxy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from astrogalaxy.config.checking import validate_model
+from astrogalaxy.config.problems import show
+from astrogalaxy.config.schema import Section
+from astrogalaxy.config.yaml import YamlDocument, dump_yaml, parse_yaml, read_text
+from astrogalaxy.errors import ConfigError
+
+__all__ = ["File", "locate", "pipelines_folder", "sha256"]
+
+
+class File(Section):
+    """A whole configuration file: read, written and hashed in one way."""
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read and check a file.
+
+        Parameters
+        ----------
+        path : str or `~pathlib.Path`
+            The file; ``pipelines/...`` also finds the files that come with astrogalaxy.
+
+        Returns
+        -------
+        model
+            Checked, and with absolute paths.
+
+        Raises
+        ------
+        ConfigError
+            Anything is wrong: one line ``file:line: key: what is wrong`` for each problem.
+
+        Notes
+        -----
+        Input paths are relative to the file's folder. So is the output folder, except for the files that come
+        with astrogalaxy: their folder may be read-only, and they write into the working directory.
+        """
+        found = locate(Path(path))
+        document = parse_yaml(read_text(found), source=str(path))
+        shipped = _is_shipped(found)
+        return validate_model(document, cls, context=_folders(found.parent, Path() if shipped else found.parent))
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any], *, source: str = "configuration", folder: str | Path = ".") -> Self:
+        """Check a mapping with the keys and values of a file.
+
+        Parameters
+        ----------
+        mapping : mapping
+            Nested mappings, as YAML would give them; lengths may be `~astropy.units.Quantity`.
+        source : str, optional
+            What errors call it.
+        folder : str or `~pathlib.Path`, optional
+            Relative paths are relative to it; the working directory by default.
+
+        Returns
+        -------
+        model
+            Checked, and with absolute paths.
+
+        Raises
+        ------
+        ConfigError
+            As `read`, without line numbers.
+        """
+        if not isinstance(mapping, Mapping):
+            raise ConfigError(f"{source}: must be a mapping of keys to values, not {show(mapping)}")
+        document = YamlDocument(dict(mapping), source=source)
+        return validate_model(document, cls, context=_folders(folder, folder))
+
+    def to_yaml(self) -> str:
+        """YAML text of every key, with absolute paths: it reads back equal to this, from any folder."""
+        return dump_yaml(self.model_dump(mode="json"))
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the whole configuration."""
+        return sha256(self.model_dump(mode="json"))
+
+
+def _folders(inputs: str | Path, outputs: str | Path) -> dict[str, str]:
+    return {"folder": os.path.abspath(inputs), "output_folder": os.path.abspath(outputs)}
+
+
+def pipelines_folder() -> Path:
+    """Folder of the pipelines that come with astrogalaxy: in the installed package, or in its checkout.
+
+    Returns
+    -------
+    pathlib.Path
+        It holds ``quickstart.yml`` with its images, ``surveys`` and ``recipes``.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import pipelines_folder
+    >>> (pipelines_folder() / "quickstart.yml").is_file()
+    True
+    """
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_pipelines"
+    return installed if installed.is_dir() else package.parent / "pipelines"
+
+
+def locate(path: Path) -> Path:
+    """`path`, or the file that comes with astrogalaxy where `path` is ``pipelines/...`` and not there."""
+    if path.parts[:1] != ("pipelines",) or path.exists():
+        return path
+    shipped = pipelines_folder().joinpath(*path.parts[1:])
+    return shipped if shipped.is_file() else path
+
+
+def _is_shipped(path: Path) -> bool:
+    """Whether a file came with astrogalaxy: from the installed package, or a checkout with the same in it."""
+    folder = pipelines_folder()
+    if folder in path.resolve().parents:
+        return True
+    twins = (folder / "/".join(path.resolve().parts[-depth:]) for depth in (1, 2))
+    return any(twin.is_file() and twin.read_bytes() == path.read_bytes() for twin in twins)
+
+
+def sha256(data: Any) -> str:
+    """SHA-256 (hex) of plain values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,181 @@
+"""The section ``images`` of survey files and recipes: which files to read, and what their numbers mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from astrogalaxy.config import paths, values
+from astrogalaxy.config.problems import fail, show
+from astrogalaxy.config.schema import Section
+from astrogalaxy.config.values import as_tuple
+
+__all__ = ["ArchiveSection", "ImagesSection"]
+
+
+class ArchiveSection(Section):
+    """``images.archive``: where images come from that are not there yet."""
+
+    name: Literal["sdss", "panstarrs", "skyview", "hips2fits"] = Field(
+        description="Archive that is asked, through astroquery (extra archives).", examples=["sdss"]
+    )
+    position: paths.Positions = Field(
+        description="Centre of the square that is wanted: degrees, hours and degrees, or an object's name, in quotes; "
+        "or a list of these and of tables (CSV, ECSV, FITS, VOTable) with ra and dec.",
+        examples=["179.68 -0.45"],
+    )
+    size: values.Length = Field(description="Side of the square, such as 10 arcmin.", examples=["10 arcmin"])
+
+    @field_validator("size")
+    @classmethod
+    def _size_is_an_angle(cls, size: Any) -> Any:
+        if not hasattr(size, "unit"):
+            raise ValueError(f"must be an angle such as '10 arcmin', not {show(size)}")
+        return size
+
+
+class ImagesSection(Section):
+    """``images``: which files to read, and what their numbers mean."""
+
+    _BY_BAND: ClassVar = ("path", "zeropoint", "gain", "saturation", "mask", "weight")
+
+    path: paths.Patterns = Field(
+        description="Image files. {band} and {field} are placeholders, * stands for anything; relative to "
+        "this file; ~ and $VARIABLES are expanded. Without {field} it is one field. Also a "
+        "list of patterns, or {band: pattern}. Compressed files (.bz2, .gz, .fz) are read as "
+        "they are.",
+        examples=["frame-{band}-{field}.fits"],
+    )
+    bands: values.Names = Field(
+        description="Bands, shortest wavelength first. Their names fill in {band} and end the columns' names (flux_r).",
+        examples=[["g", "r", "i"]],
+    )
+    reference: str | None = Field(
+        None,
+        description="Band on whose pixel grid sources are found; the others are aligned with it through "
+        "their WCS. null: the middle one.",
+    )
+    hdu: values.Hdu = Field(
+        "auto",
+        description="Extension with the image: its name, its number (0 is the first), or auto: the first image.",
+    )
+    zeropoint: values.PerBand = Field(
+        None,
+        description="AB magnitude of one image unit: a number, {band: number}, or a header keyword. null: "
+        "fluxes stay in image units, without magnitudes.",
+    )
+    gain: values.PerBand = Field(
+        None,
+        description="Electrons per image unit, for the photon noise of sources: a number, {band: number}, "
+        "or a header keyword. null: errors hold the noise of the sky only.",
+    )
+    saturation: values.PerBand = Field(
+        None,
+        description="Image value from which a pixel is saturated: a number, {band: number}, or a header "
+        "keyword. null: the header's SATURATE, where it has one.",
+    )
+    mask: paths.OptionalPatterns = Field(
+        None,
+        description="Mask files, with the placeholders of path; pixels that are not 0 are bad. Without "
+        "{band}, one mask serves all bands.",
+    )
+    weight: paths.OptionalPatterns = Field(
+        None,
+        description="Weight files, with the placeholders of path: inverse variance in image units; 0 is "
+        "bad. null: the noise is measured in the images.",
+    )
+    archive: ArchiveSection | None = Field(
+        None,
+        description="An archive from which 'run' and 'astrogalaxy fetch' bring the images that are not there yet, "
+        "into the folder of path. null: images are there.",
+    )
+
+    @field_validator("bands")
+    @classmethod
+    def _bands_name_columns(cls, bands: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [band for band in bands if not re.fullmatch(r"[A-Za-z0-9_]{1,32}", band)]
+        if wrong:
+            raise ValueError(f"{show(wrong[0])} cannot end a column's name; use letters, digits and _")
+        if len(bands) > 64:
+            raise ValueError(f"has {len(bands)} bands; at most 64 are read")
+        owners: dict[str, str] = {}
+        for band in bands:
+            for column in ("flux_{}", "flux_aper_{}", "flux_apcor_{}"):
+                for ending in ("", "_err"):
+                    other = owners.setdefault((column.format(band) + ending).lower(), band)
+                    if other != band or bands.count(band) > 1:
+                        raise ValueError(f"{other!r} and {band!r} would name the same columns")
+        return bands
+
+    @field_validator("reference")
+    @classmethod
+    def _reference_is_a_band(cls, reference: str | None, info: ValidationInfo) -> str | None:
+        bands = info.data.get("bands")
+        if bands is None:
+            return reference
+        if reference is not None and reference not in bands:
+            raise ValueError(f"must be one of the bands {', '.join(bands)}, not {show(reference)}")
+        return reference or bands[len(bands) // 2]
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        mappings = {key: value for key in self._BY_BAND if isinstance(value := getattr(self, key), dict)}
+        problems = [problem for key, value in mappings.items() for problem in self._band_problems(key, value)]
+        fail("images", [*problems, *self._number_problems(), *self._pattern_problems()])
+        return self
+
+    def _band_problems(self, key: str, value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        unknown = [show(band) for band in value if band not in self.bands]
+        missing = [show(band) for band in self.bands if band not in value]
+        if unknown:
+            yield key, f"{', '.join(unknown)} not among the bands {', '.join(self.bands)}"
+        if missing:
+            yield key, f"nothing given for {', '.join(missing)}"
+
+    def _number_problems(self) -> Iterator[tuple[str, str]]:
+        for key, low, high, wanted in (
+            ("zeropoint", -100.0, 100.0, "a magnitude"),
+            ("gain", 0.0, 1e30, "more than 0"),
+            ("saturation", 0.0, 1e30, "more than 0"),
+        ):
+            value = getattr(self, key)
+            for number in value.values() if isinstance(value, dict) else [value]:
+                if isinstance(number, float) and not low < number < high:
+                    yield key, f"must be {wanted}, not {number:g}"
+
+    def _pattern_problems(self) -> Iterator[tuple[str, str]]:
+        paths = [text for band in self.bands for text in self.patterns(band, filled=False)]
+        if not isinstance(self.path, dict) and len(self.bands) > 1 and not all("{band}" in p for p in paths):
+            yield "path", "must hold {band}, since there are several bands; or give {band: pattern}"
+        if len({"{field}" in text for text in paths}) > 1:
+            yield "path", "must hold {field} in every pattern, or in none"
+        for key in ("mask", "weight"):
+            texts = [text for band in self.bands for text in self.patterns(band, kind=key, filled=False)]
+            if any("{field}" in text for text in texts) and not any("{field}" in text for text in paths):
+                yield key, "holds {field}, but path does not"
+
+    def patterns(
+        self, band: str, *, kind: Literal["path", "mask", "weight"] = "path", filled: bool = True
+    ) -> tuple[str, ...]:
+        """Glob patterns of one band's files.
+
+        Parameters
+        ----------
+        band : str
+            One of the bands.
+        kind : {"path", "mask", "weight"}, optional
+            Which files.
+        filled : bool, optional
+            Put the band's name for ``{band}``; ``{field}`` always stays.
+
+        Returns
+        -------
+        tuple of str
+            Absolute patterns; none where the key is null.
+        """
+        value = getattr(self, kind)
+        found = as_tuple(value.get(band) if isinstance(value, dict) else value)
+        return tuple(text.replace("{band}", band) for text in found) if filled else found

@@ -1,0 +1,75 @@
+"""What is wrong with a configuration: the place and a sentence, and the words that a sentence needs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+__all__ = ["Loc", "Problem", "did_you_mean", "fail", "show"]
+
+Loc = tuple[Any, ...]  # the way to a key: names, and positions in lists
+
+
+class Problem(NamedTuple):
+    """What is wrong with one key: the way to it, a sentence, and the line where it is not the key's own."""
+
+    loc: Loc
+    sentence: str
+    line: int | None = None
+
+
+def fail(title: str, problems: Sequence[tuple[str | Loc, str]]) -> None:
+    """Raise, from a model's validator, one problem for each ``(key or way, sentence)``; none: return."""
+    if problems:
+        raise ValidationError.from_exception_data(
+            title,
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError("config", "{sentence}", {"sentence": sentence}),
+                    loc=(key,) if isinstance(key, str) else key,
+                    input=None,
+                )
+                for key, sentence in problems
+            ],
+        )
+
+
+def show(value: Any) -> str:
+    """Short one-line form of a value for an error message."""
+    if isinstance(value, int) and value.bit_length() > 200:
+        return "a number of hundreds of digits"
+    if isinstance(value, (str, int, float, bool)) or value is None:
+        text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    else:
+        kinds = {"dict": "a mapping", "list": "a list", "tuple": "a list"}
+        text = kinds.get(type(value).__name__, f"a value of type {type(value).__name__}")
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def did_you_mean(word: str, choices: Sequence[str]) -> str:
+    """End of a message: the known word that is nearest to an unknown one, if any is near.
+
+    Parameters
+    ----------
+    word : str
+        What was written.
+    choices : sequence of str
+        What is known.
+
+    Returns
+    -------
+    str
+        Such as ``; did you mean 'bands'?``; empty where nothing is near.
+
+    Examples
+    --------
+    >>> did_you_mean("band", ["bands", "mask"])
+    "; did you mean 'bands'?"
+    """
+    near = difflib.get_close_matches(word.lower(), [c.lower() for c in choices], n=1, cutoff=0.6)
+    return next((f"; did you mean {c!r}?" for c in choices if near and c.lower() == near[0]), "")

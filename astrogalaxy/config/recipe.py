@@ -1,0 +1,347 @@
+"""``recipe.yml``: how to train the detector; and the reader of recipes of any task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from astrogalaxy.config import paths, values
+from astrogalaxy.config.classifier import ClassifierRecipe
+from astrogalaxy.config.file import File, locate
+from astrogalaxy.config.images import ImagesSection
+from astrogalaxy.config.problems import fail
+from astrogalaxy.config.schema import Section
+from astrogalaxy.config.yaml import parse_yaml, read_text
+
+__all__ = [
+    "GalaxiesSection",
+    "LabelsSection",
+    "ModelSection",
+    "PhosimSection",
+    "RecipeConfig",
+    "SimulationSection",
+    "SkySection",
+    "read_recipe",
+]
+
+
+class ModelSection(Section):
+    """``model``: the network to train."""
+
+    architecture: Literal["astroyolo"] = Field("astroyolo", description="Family of networks.")
+    size: Literal["nano", "tiny", "s"] = Field("nano", description="Width and depth.")
+    levels: values.Levels = Field((4, 8, 16), description="Strides of the detection levels in pixels, finest first.")
+    inputs: int = Field(3, ge=1, le=64, description="Input channels; bands are mapped onto them.")
+    seeing: bool = Field(False, description="Whether one more input channel holds the seeing of the image.")
+    one_cell: bool = Field(
+        False,
+        description="Whether one cell alone learns to answer for each source, so that both members of a close pair can "
+        "stay; false: several cells, as in YOLOX.",
+    )
+    start: paths.OptionalModelName = Field(
+        None,
+        description="Weights to go on from: default, a name, a path, or the name of another recipe with the same "
+        "output; size, levels, inputs and seeing must be theirs. Or a YOLOX of the same size that was trained on "
+        "photographs (.onnx, as its authors release it). null: from random numbers.",
+    )
+
+    @property
+    def from_photographs(self) -> bool:
+        """Whether the training starts from a published YOLOX."""
+        return self.start is not None and self.start.endswith(".onnx")
+
+
+class SimulationSection(Section):
+    """``data.simulation``: scenes made with GalSim, whose truth is known."""
+
+    scenes: int = Field(1000, ge=1, le=10**9, description="Number of scenes.")
+    validation: int = Field(40, ge=1, le=10**9, description="Number of scenes kept for validation.")
+    size: int = Field(512, ge=32, le=65536, description="Side of a scene in pixels.")
+    surveys: values.Weights = Field(
+        {"sdss": 1.0},
+        description="Surveys whose pixels, seeing and depth are imitated, with the share of each.",
+    )
+
+
+class LabelsSection(Section):
+    """``data.labels[]``: real images with a table of their sources."""
+
+    images: ImagesSection = Field(
+        description="The images, as in a survey.yml.", examples=[{"path": "field-{band}.fits", "bands": ["r"]}]
+    )
+    field: str | None = Field(None, description="Name of the field; null: the only one.")
+    truth: paths.InputPath = Field(
+        description="Table of the sources (CSV): x, y (0-based pixels of the reference band), class.",
+        examples=["truth.csv"],
+    )
+    split: paths.InputPath | None = Field(
+        None, description="Table (CSV) that assigns the rows of truth to parts: row, part."
+    )
+    part: str = Field("train", min_length=1, max_length=100, description="Part of the split that is used.")
+    region: tuple[int, int, int, int] | None = Field(
+        None, strict=False, description="x0, x1, y0, y1 of the pixels that the labels cover; null: their bounds."
+    )
+    holdout: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the rows of the labelled region, those with the highest y, that is kept out of training, "
+        "to validate and calibrate on.",
+    )
+    weight: float = Field(1.0, gt=0, le=1e6, description="How often it is drawn, in units of one scene.")
+
+
+class SkySection(Section):
+    """``data.sky[]``: real images into which simulated sources are injected."""
+
+    images: ImagesSection = Field(
+        description="The images, as in a survey.yml.", examples=[{"path": "field-{band}.fits", "bands": ["r"]}]
+    )
+    fields: values.NameList = Field((), description="Names of the fields to use; none: all.")
+    exclude: values.NameList = Field((), description="Names of fields that are left out.")
+    profile: str = Field("sdss", description="Survey whose population of sources is injected.")
+    injections: int = Field(2, ge=1, le=10**6, description="Examples made of each field.")
+    weight: float = Field(1.0, gt=0, le=1e6, description="How often each is drawn, in units of one scene.")
+
+
+class StampsSection(Section):
+    """``data.stamps``: cutouts of real galaxies with votes on their morphology."""
+
+    folder: paths.InputPath = Field(
+        description="Folder of a Galaxy Zoo 2 sample: labels.csv and images/.", examples=["gz2"]
+    )
+    part: Literal["train", "val", "test"] = Field("train", description="Part that is used for training.")
+    share: float = Field(0.3, ge=0, le=1, description="Share of the scenes that get some.")
+    per_scene: int = Field(10, ge=1, le=1000, description="Galaxies laid into such a scene.")
+
+
+class PhosimSection(Section):
+    """``data.phosim``: fields like those of Astro R-CNN, on which the AstroYOLO paper tells stars from galaxies."""
+
+    folder: paths.InputPath | None = Field(
+        None,
+        description="Folder of sets in Astro R-CNN's layout (set_0/img_g.fits, ..., masks). null: fields like them are "
+        "simulated.",
+    )
+    train: int = Field(200, ge=1, le=10**6, description="Fields simulated for training; of a folder all are used.")
+    validation: int = Field(12, ge=1, le=10**6, description="The same for validation.")
+    test: int = Field(50, ge=1, le=10**6, description="The same for the test.")
+    size: int = Field(512, ge=64, le=4096, description="Side of a simulated field in pixels.")
+    isophote: float = Field(
+        0.3,
+        gt=0,
+        le=100,
+        description="Boxes end where a source's own light falls below this, in units of the sky's noise in all bands "
+        "together.",
+    )
+    faintest: float = Field(
+        15.0, gt=0, le=1000, description="Signal to noise below which a source is neither asked for nor punished."
+    )
+
+
+class GalaxiesSection(Section):
+    """``data.galaxies``: cutouts of single galaxies with votes for smooth or disk."""
+
+    folder: paths.InputPath = Field(
+        description="Folder of a sample of Galaxy Zoo DECaLS or Galaxy Zoo 2: labels.csv and images/.",
+        examples=["gz2"],
+    )
+    centre: float = Field(0.5, gt=0, le=1, description="Side of the middle that is cut out, in sides of the image.")
+    side: int = Field(96, ge=16, le=1024, description="Side in pixels to which the middle is made smaller.")
+    mix_up: float = Field(0.3, ge=0, le=1, description="How often two mosaics are laid over each other.")
+    majority: float = Field(
+        0.8,
+        ge=0.5,
+        lt=1,
+        description="Share of the votes that makes a clear majority; the test's accuracy is that over such galaxies.",
+    )
+
+
+class DataSection(Section):
+    """``data``: what to learn from."""
+
+    simulation: SimulationSection | None = Field(None, description="Simulated scenes. null: none.")
+    labels: tuple[LabelsSection, ...] = Field((), strict=False, description="Real images with known sources.")
+    sky: tuple[SkySection, ...] = Field(
+        (), strict=False, description="Real images whose sky and noise lie under injected sources."
+    )
+    stamps: StampsSection | None = Field(None, description="Galaxy cutouts for the morphology head. null: none.")
+    phosim: PhosimSection | None = Field(
+        None, description="Fields of Astro R-CNN, or simulated like them; instead of the above. null: none."
+    )
+    galaxies: GalaxiesSection | None = Field(
+        None, description="Cutouts of single galaxies, shown by themselves and not in fields. null: none."
+    )
+
+    @model_validator(mode="after")
+    def _there_is_some(self) -> Self:
+        mixed = self.simulation or self.labels or self.sky or self.stamps
+        if self.phosim and mixed:
+            fail("data", [("phosim", "cannot be used together with simulation, labels, sky or stamps")])
+        if not self.sets:
+            fail("data", [((), "needs simulation, labels, phosim or galaxies")])
+        return self
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """What a phase of the schedule may name: ``fields`` with many sources, ``galaxies`` one by one."""
+        fields = self.simulation or self.labels or self.phosim
+        return tuple(name for name, there in (("fields", fields), ("galaxies", self.galaxies)) if there)
+
+
+class PhaseSection(Section):
+    """``training.schedule.phases[]``: a part of the training with one data set."""
+
+    data: Literal["fields", "galaxies", "both"] = Field(
+        description="Data set: fields (phosim, simulation, labels, sky), galaxies, or both, as many of each in a step.",
+        examples=["fields"],
+    )
+    heads: values.Heads = Field(
+        strict=False,
+        min_length=1,
+        description="Heads that learn from it; the others stay as they are.",
+        examples=[["detection", "stargalaxy"]],
+    )
+    samples: int = Field(1000, ge=1, le=10**9, description="Crops or mosaics, after which the next phase begins.")
+    freeze: bool = Field(False, description="Keep the backbone as it is.")
+    rate: float = Field(1.0, gt=0, le=10, description="Factor on the learning rate.")
+
+
+class ScheduleSection(Section):
+    """``training.schedule``: data sets one after another."""
+
+    phases: tuple[PhaseSection, ...] = Field(
+        strict=False,
+        min_length=1,
+        description="The phases, in their order.",
+        examples=[[{"data": "fields", "heads": ["detection", "stargalaxy"]}]],
+    )
+    repeat: bool = Field(
+        True, description="Begin anew after the last phase, until the steps are done. false: it lasts."
+    )
+
+
+class TrainingSection(Section):
+    """``training``: how to learn."""
+
+    crop: int = Field(256, ge=32, le=65536, description="Side of a training crop in pixels.")
+    batch: int = Field(24, ge=1, le=65536, description="Crops in a step, on each device.")
+    steps: int = Field(20_000, ge=1, le=10**9, description="Optimiser steps.")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="Highest learning rate.")
+    weight_decay: float = Field(0.05, ge=0, le=10, description="Weight decay (AdamW).")
+    warmup: int = Field(1000, ge=0, le=10**9, description="Steps over which the learning rate rises.")
+    precision: Literal["32", "bf16"] = Field("32", description="Number format of the forward pass.")
+    workers: int = Field(2, ge=0, le=1024, description="Processes that prepare the data; 0: none.")
+    validate_every: int = Field(1000, ge=1, le=10**9, description="Steps between two validations.")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=10**6,
+        description="Validations without a better loss after which training stops; the best weights are kept. null: "
+        "all steps are done, and the last are kept.",
+    )
+    devices: values.Workers = Field(
+        "auto",
+        description="GPUs that train together, or processes on a machine without one; auto: every GPU, or one process.",
+    )
+    schedule: ScheduleSection | None = Field(
+        None, description="What is learned when. null: all heads from all fields, all the time."
+    )
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _precision_as_text(cls, value: Any) -> Any:
+        return "32" if value == 32 and isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> Self:
+        if self.warmup > self.steps:
+            fail("training", [("warmup", f"{self.warmup} is more than steps, {self.steps}")])
+        return self
+
+
+class RunsSection(Section):
+    """``output``: where checkpoints and logs go."""
+
+    directory: paths.OutputPath = Field("runs", description="Folder of the runs, relative to this file.")
+
+
+class RecipeConfig(File):
+    """A ``recipe.yml``: how to train a network. Make one with `read` or `from_dict`.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import RecipeConfig
+    >>> recipe = RecipeConfig.from_dict({"name": "mine", "data": {"simulation": {"scenes": 100}}})
+    >>> recipe.task, recipe.data.simulation.scenes, recipe.seed
+    ('detection', 100, 1)
+    """
+
+    name: values.FileName = Field(description="Name of the weights.", examples=["my-detector"])
+    published: str | None = Field(
+        None, description="Row of a paper's table that 'astrogalaxy evaluate' prints beside this recipe's numbers."
+    )
+    task: Literal["detection"] = Field("detection", description="What is learned.")
+    model: ModelSection = Field(default_factory=dict, description="The network.")
+    data: DataSection = Field(description="What to learn from.", examples=[{"simulation": {"scenes": 1000}}])
+    training: TrainingSection = Field(default_factory=dict, description="How to learn.")
+    seed: int = Field(1, ge=0, lt=2**32, description="Seed of every random choice.")
+    output: RunsSection = Field(default_factory=dict, description="The results.")
+
+    @model_validator(mode="after")
+    def _crop_fits_levels(self) -> Self:
+        if self.training.crop % max(self.model.levels):
+            problem = f"must be a multiple of the coarsest level, {max(self.model.levels)}"
+            fail("recipe", [(("training", "crop"), f"{problem}, not {self.training.crop}")])
+        return self
+
+    @model_validator(mode="after")
+    def _phases_have_data(self) -> Self:
+        phases = self.training.schedule.phases if self.training.schedule else ()
+        there = self.data.sets
+        problems = [
+            (("training", "schedule", "phases", number, "data"), f"the recipe has no {name}; add them under data")
+            for number, phase in enumerate(phases)
+            for name in (("fields", "galaxies") if phase.data == "both" else (phase.data,))
+            if name not in there
+        ]
+        fail("recipe", problems)
+        return self
+
+
+def read_recipe(path: str | Path) -> RecipeConfig | ClassifierRecipe:
+    r"""Read a ``recipe.yml`` of any task: a detector's, or, with ``task: morphology``, a classifier's.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, or one of the pipelines that come with astrogalaxy, such as
+        ``pipelines/recipes/astroyolo-nano.yml``.
+
+    Returns
+    -------
+    RecipeConfig or ClassifierRecipe
+        With absolute paths.
+
+    Raises
+    ------
+    ConfigError
+        Anything is wrong: one line ``file:line: key: what is wrong`` for each problem.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.config import read_recipe
+    >>> read_recipe("pipelines/recipes/astroyolo-nano-simulated.yml").task
+    'detection'
+    >>> text = "name: mine\ntask: morphology\ndata:\n  - {format: folders, path: galaxies}\n"
+    >>> _ = Path("mine.yml").write_text(text, encoding="utf-8")
+    >>> read_recipe("mine.yml").task
+    'morphology'
+    """
+    data = parse_yaml(read_text(locate(Path(path))), source=str(path)).data
+    classifier = isinstance(data, Mapping) and data.get("task") == ClassifierRecipe.model_fields["task"].default
+    return ClassifierRecipe.read(path) if classifier else RecipeConfig.read(path)

@@ -1,0 +1,164 @@
+"""Where networks run, through what, and how exactly: one registry for configurations, runtimes and records.
+
+It imports none of what it names, so that a ``survey.yml`` is checked without loading any of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from astrogalaxy.errors import WeightsError
+
+__all__ = ["PRECISIONS", "Device", "Placement", "Precision", "choose_placement", "precision_of"]
+
+#: Where a network runs; ``auto`` is a GPU where there is one, else the processor through onnxruntime.
+Device = Literal["auto", "cpu", "openvino", "cuda"]
+#: Numbers with which it reckons; ``auto`` is the first of `PRECISIONS`.
+Precision = Literal["auto", "float32", "float16", "bfloat16"]
+
+#: What each device can do. Half precision is for devices that are named: what ``auto`` finds may not have it.
+PRECISIONS: dict[str, tuple[Precision, ...]] = {
+    "auto": ("float32",),
+    "cpu": ("float32",),
+    "openvino": ("float32", "bfloat16"),
+    "cuda": ("float16", "bfloat16", "float32"),
+}
+_ENGINES = {"cpu": ("cpu", "onnxruntime"), "openvino": ("cpu", "openvino"), "cuda": ("cuda", "torch")}
+_OPENVINO_MODULES = ("openvino", "onnx")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a network really runs.
+
+    Attributes
+    ----------
+    device : {'cpu', 'openvino', 'cuda'}
+        Never ``auto``.
+    precision : {'float32', 'float16', 'bfloat16'}
+        Never ``auto``.
+
+    Examples
+    --------
+    >>> from astrogalaxy.devices import Placement
+    >>> print(Placement("openvino", "bfloat16"))
+    cpu (openvino, bfloat16)
+    """
+
+    device: Device
+    precision: Precision
+
+    def __str__(self) -> str:
+        where, engine = _ENGINES[self.device]
+        return f"{where} ({engine}, {self.precision})"
+
+
+def precision_of(device: Device, precision: Precision) -> Precision:
+    """Precision that a device is to use.
+
+    Parameters
+    ----------
+    device : {'auto', 'cpu', 'openvino', 'cuda'}
+        As it was asked for.
+    precision : {'auto', 'float32', 'float16', 'bfloat16'}
+        As it was asked for.
+
+    Returns
+    -------
+    {'float32', 'float16', 'bfloat16'}
+        ``auto`` resolved; for the device ``auto`` as on a processor.
+
+    Raises
+    ------
+    ValueError
+        If the device cannot do it.
+
+    Examples
+    --------
+    >>> from astrogalaxy.devices import precision_of
+    >>> precision_of("openvino", "auto"), precision_of("cuda", "auto")
+    ('float32', 'float16')
+    >>> precision_of("cpu", "bfloat16")
+    Traceback (most recent call last):
+        ...
+    ValueError: the device cpu has only float32, not bfloat16; bfloat16 needs openvino or cuda
+    """
+    known = PRECISIONS[device]
+    if precision in ("auto", *known):
+        return known[0] if precision == "auto" else precision
+    others = " or ".join(name for name, able in PRECISIONS.items() if precision in able)
+    msg = f"the device {device} has only {' and '.join(known)}, not {precision}; {precision} needs {others}"
+    raise ValueError(msg)
+
+
+def choose_placement(device: Device = "auto", precision: Precision = "auto") -> Placement:
+    """Choose where networks run on this machine.
+
+    Parameters
+    ----------
+    device : {'auto', 'cpu', 'openvino', 'cuda'}
+        ``auto`` takes a GPU if there is one and torch sees it, else ``cpu``.
+    precision : {'auto', 'float32', 'float16', 'bfloat16'}
+        See `precision_of`.
+
+    Returns
+    -------
+    Placement
+        What is there and can do what is asked.
+
+    Raises
+    ------
+    WeightsError
+        If it cannot: nothing else is taken in its place.
+
+    Examples
+    --------
+    >>> from astrogalaxy.devices import choose_placement
+    >>> choose_placement("cpu")
+    Placement(device='cpu', precision='float32')
+    """
+    try:
+        wanted = precision_of(device, precision)
+    except ValueError as error:
+        raise WeightsError(str(error)) from None
+    if device == "openvino":
+        _check_openvino(wanted)
+    elif device == "cuda" and not _torch_sees_gpu():
+        msg = "compute.device is cuda, but torch finds no GPU; use auto or cpu"
+        raise WeightsError(msg)
+    elif device == "auto":
+        if not (_gpu_driver() and _torch_sees_gpu()):
+            return Placement("cpu", wanted)
+        return Placement("cuda", precision_of("cuda", precision))
+    return Placement(device, wanted)
+
+
+def _check_openvino(precision: Precision) -> None:
+    absent = [name for name in _OPENVINO_MODULES if find_spec(name) is None]
+    if absent:
+        what = " and ".join(absent)
+        msg = f"the device openvino needs {what}, which is not installed: pip install 'astrogalaxy[accel]'"
+        raise WeightsError(msg)
+    if precision == "bfloat16" and not _cpu_has_bfloat16():
+        msg = "precision bfloat16: this processor does not have it; use float32"
+        raise WeightsError(msg)
+
+
+def _cpu_has_bfloat16() -> bool:
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _torch_sees_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _gpu_driver() -> bool:
+    """Whether there is an NVIDIA driver at all: asking torch costs seconds of start-up."""
+    return any(Path(p).exists() for p in ("/dev/nvidia0", "/dev/dxg", "/proc/driver/nvidia/version"))

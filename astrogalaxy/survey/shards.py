@@ -1,0 +1,70 @@
+"""Catalogues on their way through a run: rows on the disk that are quick to write and to read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.files import atomic_path
+
+__all__ = ["peek_shard", "read_shard", "shard_path", "write_shard"]
+
+
+def shard_path(folder: Path, name: str) -> Path:
+    """Where the shard of that name lies in a folder."""
+    return folder / f"{name}.rows.npz"
+
+
+def write_shard(path: Path, catalog: SourceCatalog) -> None:
+    """Write a catalogue, whole or not at all.
+
+    Not as FITS: a survey has as many shards as tiles, and describing each column to each of them costs more than the
+    rows. What the columns are follows from a few words by the registry.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    catalog : SourceCatalog
+        Columns of the contract; ``meta`` of plain values.
+
+    Raises
+    ------
+    RunError
+        If the folder or the disk does not take the file.
+    """
+    words = {name: getattr(catalog, name) for name in ("bands", "calibrated", "classes", "apertures")}
+    note = {"n": len(catalog), "meta": dict(catalog.meta), "columns": words}
+    with atomic_path(path) as temporary:
+        np.savez(temporary, note=np.array(json.dumps(note)), rows=catalog.as_array())
+
+
+def read_shard(path: Path) -> SourceCatalog:
+    """Read a catalogue.
+
+    Raises
+    ------
+    OSError, EOFError, ValueError, zipfile.BadZipFile
+        If the file is not whole, which its checksums tell.
+    """
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        note, rows = json.loads(str(stored["note"])), stored["rows"]
+    columns = {name: np.ascontiguousarray(rows[name]) for name in rows.dtype.names}
+    return SourceCatalog.from_columns(columns, **note["columns"], meta=note["meta"])
+
+
+def peek_shard(path: Path) -> tuple[int, dict[str, Any]]:
+    """Number of rows and ``meta`` of a catalogue, without its rows.
+
+    Raises
+    ------
+    OSError, EOFError, ValueError, zipfile.BadZipFile
+        If there is no such file, or it was cut off.
+    """
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        note = json.loads(str(stored["note"]))
+    return note["n"], note["meta"]

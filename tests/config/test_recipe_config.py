@@ -1,0 +1,71 @@
+"""recipe.yml of a detector: what is read, what is refused and in which words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from configurations import error, survey, template_keys
+
+from astrogalaxy.config import RecipeConfig, commented_yaml
+
+RECIPE = """\
+name: detector
+model: {size: tiny, levels: [4, 8, 16]}
+data:
+  simulation: {scenes: 10, size: 256, surveys: {sdss: 2, legacy: 1}}
+  labels:
+    - {images: {path: "f-{band}.fits", bands: [g, r]}, truth: truth.csv}
+    - {images: {path: "h-{band}.fits", bands: [g, r]}, truth: t.csv, split: s.csv, part: val}
+training: {precision: 32, learning_rate: 1e-3}
+"""
+
+
+def test_a_recipe_is_read_and_written(tmp_path: Path) -> None:
+    path = survey(tmp_path, RECIPE)
+    recipe = RecipeConfig.read(path)
+    assert recipe.data.simulation is not None
+    assert recipe.data.simulation.surveys == {"sdss": 2.0, "legacy": 1.0}
+    assert recipe.data.labels[1].truth == str(tmp_path / "t.csv")
+    assert recipe.data.labels[1].split == str(tmp_path / "s.csv")
+    assert recipe.data.labels[0].images.patterns("g") == (str(tmp_path / "f-g.fits"),)
+    assert recipe.data.labels[0].part == "train"
+    assert recipe.training.precision == "32"
+    assert recipe.training.learning_rate == 1e-3
+    assert recipe.output.directory == str(tmp_path / "runs")
+    path.write_text(recipe.to_yaml())
+    assert RecipeConfig.read(path) == recipe
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "words"),
+    [
+        ("truth: truth.csv", "part: x", 6, "data.labels[0].truth", "required, for example truth.csv"),
+        ("truth: t.csv", "truht: t.csv, truth: t.csv", 7, "data.labels[1].truht", "did you mean 'truth'?"),
+        ('"h-{band}.fits"', "h.fits", 7, "data.labels[1].images.path", "must hold {band}"),
+        ("size: tiny", "size: small", 2, "model.size", "must be nano, tiny or s, not 'small'"),
+        ("[4, 8, 16]", "[8, 4]", 2, "model.levels", "must be rising powers of two"),
+        ("sdss: 2", "sdss: 0", 4, "data.simulation.surveys.sdss", "must be a number above 0, not 0"),
+        ("precision: 32", "precision: 16", 8, "training.precision", "must be 32 or bf16, not 16"),
+        ("precision: 32", "crop: 100", 8, "training.crop", "must be a multiple of the coarsest level, 16"),
+        ("precision: 32", "steps: 10", 8, "training.warmup", "1000 is more than steps, 10"),
+        ("name: detector", "name: detector\nseed: -1", 2, "seed", "must be 0 or more, not -1"),
+    ],
+)
+def test_a_wrong_recipe_is_explained(tmp_path: Path, old: str, new: str, line: int, key: str, words: str) -> None:
+    message = error(tmp_path, RECIPE.replace(old, new), RecipeConfig)
+    assert message.startswith(f"{tmp_path / 'survey.yml'}:{line}: {key}: ")
+    assert words in message
+    assert len(message.splitlines()) == 1
+
+
+def test_a_recipe_needs_data(tmp_path: Path) -> None:
+    message = error(tmp_path, "name: x\ndata:\n  sky: []\n", RecipeConfig)
+    assert message == f"{tmp_path / 'survey.yml'}:2: data: needs simulation, labels, phosim or galaxies"
+
+
+def test_the_recipe_template_is_valid(tmp_path: Path) -> None:
+    text = commented_yaml(model=RecipeConfig)
+    assert all(commented for commented, _ in template_keys(text).values())
+    recipe = RecipeConfig.read(survey(tmp_path, text))
+    assert recipe.data.simulation is not None

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import pytest
+
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
+
+
+@pytest.fixture
+def catalog() -> SourceCatalog:
+    columns = {
+        "ra": [10.0, 11.0, np.nan],
+        "dec": [0.5, -0.6, np.nan],
+        "field": ["north", "Südfeld", ""],
+        "class": ["star", "galaxy", "unsure"],
+        "flux_g": [1.5, np.nan, -2.0],
+        "flags": [0, 5, 1],
+        "input_row": [2, -1, 0],
+    }
+    return SourceCatalog.from_columns(
+        columns,
+        bands=["g", "r"],
+        calibrated=["r"],
+        classes=["spiral"],
+        apertures=2,
+        meta={"TILEKEY": "k", "FIELDQ": '{"seeing": 1.2}'},
+    )
+
+
+@pytest.mark.parametrize("rows", [slice(None), slice(0)])
+def test_comes_back_as_it_was(catalog: SourceCatalog, rows: slice, tmp_path: Path) -> None:
+    path, written = shard_path(tmp_path, "x00000y00000"), catalog[rows]
+    write_shard(path, written)
+    back = read_shard(path)
+    assert back.colnames == written.colnames
+    assert back.meta == written.meta
+    for name in back.colnames:
+        np.testing.assert_array_equal(np.asarray(back[name]), np.asarray(written[name]))
+        assert (back[name].unit, back[name].description) == (written[name].unit, written[name].description)
+    assert (back.bands, back.calibrated, back.classes) == (("g", "r"), ("r",), ("spiral",))
+    assert peek_shard(path) == (len(written), written.meta)
+
+
+@pytest.mark.parametrize("cut", [0, 10, -30])
+def test_a_part_of_a_file_is_refused(catalog: SourceCatalog, cut: int, tmp_path: Path) -> None:
+    path = shard_path(tmp_path, "tile")
+    write_shard(path, catalog)
+    path.write_bytes(path.read_bytes()[:cut])
+    for read in (read_shard, peek_shard):
+        with pytest.raises((OSError, EOFError, ValueError, BadZipFile)):
+            read(path)
+
+
+def test_a_changed_byte_is_noticed(catalog: SourceCatalog, tmp_path: Path) -> None:
+    path = shard_path(tmp_path, "tile")
+    write_shard(path, catalog)
+    content = bytearray(path.read_bytes())
+    content[-2 * catalog.as_array().itemsize] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BadZipFile):
+        read_shard(path)
