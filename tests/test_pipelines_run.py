@@ -152,7 +152,7 @@ def small(name: str, directory: Path) -> RecipeConfig:
 
 
 # Which between them have every kind of data; the others would only calibrate and write the same way.
-TO_THE_END = ("astroyolo-nano", "astroyolo-paper-frozen")
+TO_THE_END = ("astroyolo-nano-fields", "astroyolo-paper-frozen")
 
 
 @pytest.mark.parametrize("name", DETECTORS)

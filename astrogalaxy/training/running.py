@@ -39,17 +39,18 @@ def quiet() -> Iterator[None]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of this package's own trainings.
+    """Read a checkpoint of this package's own trainings; nothing in it is executed.
 
     Raises
     ------
     RunError
-        If the file is damaged.
+        If the file is damaged, or holds more than numbers and words.
     """
     try:
-        return dict(torch.load(path, map_location="cpu", weights_only=False))
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # a damaged file raises whatever its bytes make of it
-        msg = f"{path}: cannot be read ({error}); remove it to train from the start"
+        what = "it is damaged, or holds more than numbers and words"
+        msg = f"{path}: cannot be read as a checkpoint: {what}; remove it to train from the start"
         raise RunError(msg) from error
 
 

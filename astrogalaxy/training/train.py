@@ -181,7 +181,7 @@ def train(
         logger.info("training %s, from step %d to %d", recipe.name, start, settings.steps)
         with quiet():
             trainer = _trainer(recipe, folder, callbacks or [], start)
-            trainer.fit(module, crops, unseen, ckpt_path=last if start else None, weights_only=False)
+            trainer.fit(module, crops, unseen, ckpt_path=last if start else None, weights_only=True)
         if trainer.global_rank:
             # a helper process that Lightning started with this same command: the first one does the rest
             raise SystemExit(0)

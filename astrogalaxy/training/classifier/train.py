@@ -176,7 +176,7 @@ def _fit(
             trainer = _trainer(recipe, folder, callbacks, begin)
             check = _loader(PictureSet(bank, unseen), settings.batch, 0)
             try:
-                trainer.fit(module, loader, check, ckpt_path=last if begin else None, weights_only=False)
+                trainer.fit(module, loader, check, ckpt_path=last if begin else None, weights_only=True)
             except (RuntimeError, KeyError) as error:
                 if begin and ("state_dict" in str(error) or isinstance(error, KeyError)):
                     msg = f"{last}: is of another network than the recipe's; give the recipe another name"
