@@ -69,6 +69,8 @@ def _onnxruntime(graph: bytes, tensors: Arrays, threads: int, _placement: Placem
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    # the plan of the memory of each shape of image would be kept, a hundred MB for each of a mosaic's
+    options.enable_mem_pattern = False
     # the session takes the weights' memory without a copy: they must outlive it
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in tensors.values()]
     options.add_external_initializers(list(tensors), values)
