@@ -28,6 +28,10 @@ class AstrogalaxyError(Exception):
 
     page: ClassVar[str] = ""
 
+    def __str__(self) -> str:
+        """The message; what it quotes of a file cannot break its line, or move the cursor of a terminal."""
+        return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in super().__str__())
+
 
 class ConfigError(AstrogalaxyError):
     """A configuration file or a command's option is wrong; the message names file, line and key.

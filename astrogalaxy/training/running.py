@@ -21,6 +21,7 @@ _NOT_OURS = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     "The '.*_dataloader' does not have many workers",
     "The number of training batches",
+    "This DataLoader will create .* worker processes",
     "Checkpoint directory .* exists and is not empty",
     # where Slurm is installed it is the user's choice not to train through it
     "The `srun` command is available",

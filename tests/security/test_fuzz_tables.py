@@ -160,6 +160,7 @@ rows = st.lists(st.lists(cells, max_size=8).map(",".join), max_size=4).map(
 @example(content=csv_of("ra,dec"))
 @example(content=csv_of("ra,dec", "inf,nan"))
 @example(content=csv_of("\x0cra,dec,x,y,class", '"', "\x80"))
+@example(content=csv_of("\x1ea,dec", "1,2"))
 @example(content=pickle.dumps({"ra": 1}))
 def test_a_table_of_positions_is_refused_or_read(tmp_path: Path, reader, content: bytes) -> None:
     path = tmp_path / "table.csv"

@@ -64,6 +64,7 @@ def test_a_stream_is_a_function_of_its_seed(make_example: MakeExample, tmp_path:
     assert not np.array_equal(first[0], first[1])
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # where there is a single core
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_those_of_their_steps(workers: int) -> None:
     """However many workers make them, and wherever the training goes on."""
