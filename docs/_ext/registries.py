@@ -296,15 +296,16 @@ def speed(name: str) -> str:
     if measured is None:
         return "Not measured yet.\n"
     lines = measured["rows"]
-    cells = [[plain(_measured(line.get(head))) for head in lines[0]] for line in lines]
+    heads = list(dict.fromkeys(head for line in lines for head in line))
+    cells = [[plain(_measured(line.get(head))) for head in heads] for line in lines]
     machine, versions = measured["machine"], measured["versions"]
     known = ", ".join(f"{key} {value}" for key, value in versions.items() if value)
     text = (
         f"``{measured['command']}``, {measured['date']}, commit {measured['commit']}; {plain(machine['processor'])}, "
         f"{machine['cores']} cores, {machine['memory_gb']} GB; {plain(known)}.\n"
     )
-    widths = " ".join(["30", *["12"] * (len(lines[0]) - 1)])
-    return table([plain(head) for head in lines[0]], cells, widths) + "\n" + text
+    widths = " ".join(["30", *["12"] * (len(heads) - 1)])
+    return table([plain(head) for head in heads], cells, widths) + "\n" + text
 
 
 def _measured(value: Any) -> str:

@@ -2,8 +2,8 @@
 
 All on simulated SDSS-like fields. Each point runs in a process of its own with one thread: seconds are processor time of a tile
 (reading, sky, alignment, detection and photometry) after a small one that brings imports and weights; memory is the largest that
-the process had. Larger images are the same field side by side. For the workers whole surveys of equal fields are run with one and
-with two workers of one thread each, and the wall times of a field without start-up are compared.
+the process had. Larger images are the same field side by side. For the workers whole surveys of equal fields of 2048 x 2048 pixels
+are run with one and with two workers of one thread each, and the wall times of a field without start-up are compared.
 
     python tests/benchmarks scaling
     python tests/benchmarks/bench_scaling.py --only sizes bands
@@ -48,7 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Options of this benchmark."""
     parser.add_argument("--sizes", nargs="+", type=int, default=[512, 1024, 2048, 4096], help="sides in pixels")
     parser.add_argument("--bands", nargs="+", type=int, default=[1, 2, 3, 5])
-    parser.add_argument("--survey", type=int, default=16, help="fields of the surveys for one and two workers")
+    parser.add_argument("--survey", type=int, default=24, help="fields of the surveys for one and two workers")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     return parser
 
@@ -133,7 +133,7 @@ def workers(args: argparse.Namespace, folder: Path) -> Rows:
     """Throughput with one and with two workers of one thread."""
     from bench_end_to_end import run_survey, survey, timed
 
-    scene(folder / "field", side=1024)
+    scene(folder / "field", side=2048)
     files = {"field": {band: folder / "field" / f"{band}.fits" for band in "gri"}}
     limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     os.environ.update(limits)

@@ -65,7 +65,7 @@ def _memory() -> int:
 
 def table(rows: list[dict[str, object]]) -> str:
     """Rows of one benchmark as plain text, columns as wide as they need."""
-    heads = list(rows[0])
+    heads = list(dict.fromkeys(head for row in rows for head in row))
     cells = [[_cell(row.get(head)) for head in heads] for row in rows]
     widths = [max(len(line[i]) for line in (heads, *cells)) for i in range(len(heads))]
     return "\n".join("  ".join(text.rjust(w) for text, w in zip(line, widths, strict=True)) for line in (heads, *cells))
