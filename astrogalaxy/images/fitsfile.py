@@ -51,6 +51,8 @@ _IN_MEMORY_BYTES = 64 * 2**20
 _RECENT_BYTES = 256 * 2**20
 # Tile-compressed images up to this size are decoded once rather than section by section.
 _DECODE_WHOLE_BYTES = 64 * 2**20
+# Of larger ones this many pixels are decoded at a time.
+_STRIP_PIXELS = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class FitsPlane:
         whole_bytes = 4 * self.shape[0] * self.shape[1]
         if self.tiled and not self.packing and whole_bytes > _DECODE_WHOLE_BYTES:
             with quiet(), fits.open(self.path) as hdus:
-                return to_float32(_plane_of(hdus[self.index].section, section))
+                return _by_strips(hdus[self.index], section)
         if self.packing or self.tiled:
             pixels = self._unpacked()
             part = pixels[section.slices]
@@ -390,6 +392,25 @@ def _image_shape(hdu: Any) -> tuple[int, int] | None:
     if len(shape) != 2 or min(shape) < 1 or max(shape) < 2:
         return None
     return int(shape[0]), int(shape[1])
+
+
+def _by_strips(hdu: fits.CompImageHDU, section: Section) -> NDArray[np.float32]:
+    """Decode a section of a tile-compressed image strip by strip.
+
+    Tiles are decoded whole, and most are rows of the whole image: all at once they would need many times the memory of
+    the section.
+    """
+    height, width = hdu.tile_shape[-2:]
+    across = (section.shape[1] // width + 2) * width
+    rows = max(_STRIP_PIXELS // (across * height), 1) * height
+    pixels = np.empty(section.shape, dtype=np.float32)
+    start = section.y0
+    while start < section.y1:
+        stop = min(start // height * height + rows, section.y1)
+        strip = _plane_of(hdu.section, section._replace(y0=start, y1=stop))
+        pixels[start - section.y0 : stop - section.y0] = strip
+        start = stop
+    return pixels
 
 
 def _plane_of(pixels: Any, section: Section) -> Any:

@@ -131,10 +131,13 @@ def test_tile_compressed_floats_with_nan_read_as_astropy_reads_them(tmp_path, pi
     check(find_plane(path), fits.getdata(path))
 
 
-def test_large_tile_compressed_images_are_read_by_section(tmp_path, pixels, monkeypatch):
+@pytest.mark.parametrize("tile", [None, (7, 9), (4, 40)])
+@pytest.mark.parametrize("strip", [1, 500, 10**6])
+def test_large_tile_compressed_images_are_read_by_section(tmp_path, pixels, monkeypatch, tile, strip):
     path = tmp_path / "image.fits.fz"
-    fits.CompImageHDU(pixels, compression_type="GZIP_2", quantize_level=0).writeto(path)
+    fits.CompImageHDU(pixels, compression_type="GZIP_2", quantize_level=0, tile_shape=tile).writeto(path)
     monkeypatch.setattr(fitsfile, "_DECODE_WHOLE_BYTES", 0)
+    monkeypatch.setattr(fitsfile, "_STRIP_PIXELS", strip)
     monkeypatch.setattr(fitsfile.FitsPlane, "_unpacked", None)
     check(find_plane(path), pixels)
 
