@@ -149,6 +149,8 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
     # with it every array beyond 128 kB is mapped when it is made and unmapped when freed: twice the processor time
     nanny.pop("MALLOC_TRIM_THRESHOLD_", None)
     with ExitStack() as stack:
+        callbacks = logging.getLogger("tornado.application")
+        stack.callback(callbacks.setLevel, callbacks.level)
         stack.enter_context(dask.config.set({**quiet, "distributed.nanny.pre-spawn-environ": nanny}))
         stack.enter_context(_scripts_not_rerun())
         with warnings.catch_warnings():
@@ -164,7 +166,12 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
             client = stack.enter_context(Client(stack.enter_context(cluster)))
         logger.info("%d worker%s with %d thread%s", workers, "s"[: workers > 1], threads, "s"[: threads > 1])
         logger.info("dashboard of the workers, if bokeh is installed: %s", client.dashboard_link)
-        yield Crew(client, workers, threads)
+        try:
+            yield Crew(client, workers, threads)
+        except KeyboardInterrupt:
+            # what is cut off as the workers end would be told of at length
+            callbacks.setLevel(logging.CRITICAL)
+            raise
 
 
 @contextmanager
