@@ -47,7 +47,6 @@ def show(value: Any) -> str:
     else:
         kinds = {"dict": "a mapping", "list": "a list", "tuple": "a list"}
         text = kinds.get(type(value).__name__, f"a value of type {type(value).__name__}")
-    text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -22,11 +22,11 @@ _ON_CPU = Placement("cpu", "float32")
 
 def open_graph(
     weights: Weights[Any],
-    tensors: Mapping[str, NDArray[np.generic]],
+    tensors: Arrays,
     *,
     threads: int,
     placement: Placement = _ON_CPU,
-) -> Callable[[NDArray[np.floating]], list[NDArray[np.float32]]]:
+) -> Run:
     """Make the graph of a weight file ready to run on the CPU.
 
     Parameters
@@ -99,7 +99,7 @@ def _openvino(graph: bytes, tensors: Arrays, threads: int, placement: Placement)
     return lambda batch: list(compiled(batch).values())
 
 
-def with_weights(graph: bytes, tensors: Mapping[str, NDArray[np.generic]]) -> bytes:
+def with_weights(graph: bytes, tensors: Arrays) -> bytes:
     """Put the weights of an ONNX model into it, where `without_weights` has taken them out.
 
     Parameters

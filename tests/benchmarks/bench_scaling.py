@@ -20,10 +20,12 @@ import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from contest.cores import ONE_THREAD, limited_to
 
 SIDE = 512
 #: Factors on the counts of stars and of galaxies.
@@ -87,10 +89,9 @@ def tile(folder: Path, bands: list[str]) -> None:
 
 
 def _point(what: str, folder: Path, bands: Iterable[str], side: int) -> dict[str, object]:
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     done = subprocess.run(
         [sys.executable, __file__, "--tile", str(folder), ",".join(bands)],
-        capture_output=True, text=True, check=False, env={**os.environ, **limits},
+        capture_output=True, text=True, check=False, env={**os.environ, **ONE_THREAD},
     )  # fmt: skip
     if done.returncode:
         raise SystemExit(done.stderr[-1000:])
@@ -135,19 +136,13 @@ def workers(args: argparse.Namespace, folder: Path) -> Rows:
 
     scene(folder / "field", side=2048)
     files = {"field": {band: folder / "field" / f"{band}.fits" for band in "gri"}}
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    os.environ.update(limits)
     each: dict[int, float] = {}
     for n in (1, 2):
-        spent = []
-        for fields in (2, args.survey):
-            path = survey(files, folder / f"workers{n}-{fields}", fields, n)
-            if n == 1:
-                # else the single worker would have the threads of both
-                os.sched_setaffinity(0, {max(os.sched_getaffinity(0))} if n == 1 else os.sched_getaffinity(0))
-            spent.append(timed(lambda path=path: run_survey(path))[0])
-        each[n] = (spent[1] - spent[0]) / (args.survey - 2)
-        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+        surveys = [survey(files, folder / f"workers{n}-{fields}", fields, n) for fields in (2, args.survey)]
+        # with two cores the single worker would have the threads of both
+        with limited_to(n):
+            few, many = (timed(partial(run_survey, path))[0] for path in surveys)
+        each[n] = (many - few) / (args.survey - 2)
     return [
         {
             "what": f"{n} worker{'s' if n > 1 else ''}, wall s of a field",

@@ -3,7 +3,8 @@
 Real SDSS fields, unpacked, in g, r and i, with one worker of one thread on a core of its own. Two surveys are run, of few fields and of
 many (the same files under many names); the difference of what ``run.json`` says of each stage over the difference of their
 numbers is what a field costs, without start-up. "Other" is what is neither reading, network nor photometry: bringing bands onto one
-grid, writing what waits for the merge, merging, catalogues, the report.
+grid, writing what waits for the merge, merging, catalogues, the report. As "network" counts the whole of the stage detect: the seeing
+that is its input, the network, and what its maps become; and the pixels that alignment reads count as "other".
 
     python tests/benchmarks stages --data DATA
 
@@ -14,13 +15,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from bench_end_to_end import FIELDS, run_survey, survey, unpacked
+from contest.cores import limited_to
 
 KINDS = {"plan": "reading", "read": "reading", "detect": "network", "measure": "photometry"}
 OTHER = "other"
@@ -48,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def measure(args: argparse.Namespace) -> Rows:
     """A row for each stage, and one for each kind."""
-    with tempfile.TemporaryDirectory() as name, _one_core():
+    with tempfile.TemporaryDirectory() as name, limited_to(1):
         files = unpacked(args.data / "sdss", Path(name) / "unpacked", args.fields)
         few, many = (_seconds(survey(files, Path(name) / str(n), n, 1)) for n in (args.few, args.many))
     spent = {stage: (seconds - few.get(stage, 0.0)) / (args.many - args.few) for stage, seconds in many.items()}
@@ -70,21 +69,6 @@ def _row(stage: str, kind: str, seconds: float, total: float) -> dict[str, objec
 def _seconds(path: Path) -> dict[str, float]:
     run_survey(path)
     return json.loads((path.parent / "out" / "run.json").read_text(encoding="utf-8"))["seconds"]
-
-
-@contextmanager
-def _one_core() -> Iterator[None]:
-    """Programs that are started meanwhile have a single core and thread."""
-    limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    before, cores = dict(os.environ), os.sched_getaffinity(0)
-    os.environ.update(limits)
-    os.sched_setaffinity(0, {max(cores)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, cores)
-        os.environ.clear()
-        os.environ.update(before)
 
 
 if __name__ == "__main__":
