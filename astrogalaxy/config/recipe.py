@@ -32,7 +32,7 @@ class ModelSection(Section):
     """``model``: the network to train."""
 
     architecture: Literal["astroyolo"] = Field("astroyolo", description="Family of networks.")
-    size: Literal["nano", "tiny", "s"] = Field("nano", description="Width and depth.")
+    size: Literal["nano", "micro", "tiny", "s"] = Field("nano", description="Width and depth.")
     levels: values.Levels = Field((4, 8, 16), description="Strides of the detection levels in pixels, finest first.")
     inputs: int = Field(3, ge=1, le=64, description="Input channels; bands are mapped onto them.")
     seeing: bool = Field(False, description="Whether one more input channel holds the seeing of the image.")
@@ -44,7 +44,8 @@ class ModelSection(Section):
     start: paths.OptionalModelName = Field(
         None,
         description="Weights to go on from: default, a name, a path, or the name of another recipe with the same "
-        "output; size, levels, inputs and seeing must be theirs. Or a YOLOX of the same size that was trained on "
+        "output; levels, inputs and seeing must be theirs, and so must size, but that a micro may go on from a nano. "
+        "Or a YOLOX of the same size that was trained on "
         "photographs (.onnx, as its authors release it). null: from random numbers.",
     )
 
@@ -247,6 +248,11 @@ class TrainingSection(Section):
         "auto",
         description="GPUs that train together, or processes on a machine without one; auto: every GPU, or one process.",
     )
+    normalisation: Literal["learn", "keep"] = Field(
+        "learn",
+        description="Statistics of the batch normalisation: those of the data, or (keep) those of model.start, so that "
+        "data sets that take turns do not disturb each other's.",
+    )
     schedule: ScheduleSection | None = Field(
         None, description="What is learned when. null: all heads from all fields, all the time."
     )
@@ -296,6 +302,13 @@ class RecipeConfig(File):
         if self.training.crop % max(self.model.levels):
             problem = f"must be a multiple of the coarsest level, {max(self.model.levels)}"
             fail("recipe", [(("training", "crop"), f"{problem}, not {self.training.crop}")])
+        return self
+
+    @model_validator(mode="after")
+    def _there_is_normalisation_to_keep(self) -> Self:
+        if self.training.normalisation == "keep" and (self.model.start is None or self.model.from_photographs):
+            problem = "'keep' needs weights of astrogalaxy to go on from; name them as model.start"
+            fail("recipe", [(("training", "normalisation"), problem)])
         return self
 
     @model_validator(mode="after")

@@ -20,9 +20,11 @@ class Size(NamedTuple):
     depthwise: bool
 
 
-#: The sizes of the YOLOX family; ``head`` is the width of a head's branch.
+#: The sizes of the YOLOX family, and micro, which is a nano with twice the channels; ``head`` is the width of a head's
+#: branch.
 SIZES = {
     "nano": Size(depth=0.33, width=0.25, head=48, depthwise=True),
+    "micro": Size(depth=0.33, width=0.50, head=96, depthwise=True),
     "tiny": Size(depth=0.33, width=0.375, head=64, depthwise=False),
     "s": Size(depth=0.33, width=0.50, head=96, depthwise=False),
 }
@@ -39,7 +41,7 @@ class Architecture:
 
     Parameters
     ----------
-    size : {'nano', 'tiny', 's'}
+    size : {'nano', 'micro', 'tiny', 's'}
         Member of the YOLOX family.
     levels : tuple of int
         Strides of the three pyramid levels, finest first: ``(4, 8, 16)`` for

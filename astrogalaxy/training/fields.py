@@ -8,6 +8,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.images import Image, Pixels, Section
@@ -23,6 +24,8 @@ __all__ = ["injected_example", "label_bounds", "labelled_example", "read_labels"
 # What a plain threshold finds on the sum of the bands but no label names may be real.
 _DETECT_SIGMA, _DETECT_PIXELS = 1.5, 4
 _SMALLEST_BOX = 6.0
+# Labels without light may come from other bands, or be artefacts of these: nobody could find them here.
+_SEEN_SNR = 3.0
 # What real sources are is plain where they are this significant, alone, and as wide as stars, or
 # this much wider (logarithm of half-light radii). Beyond the highest significance stars may saturate.
 _PLAIN_SNR, _SATURATES_SNR = 50.0, 4000.0
@@ -82,7 +85,8 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
 
     Labels give a position and a class; the boxes come from the light itself. What is
     seen but not labelled is ignored, unless it lies inside a labelled source's box: then it
-    is a piece of that source, and finding it is wrong.
+    is a piece of that source, and finding it is wrong. Labels without light (catalogues know other
+    bands) are ignored, too.
 
     Parameters
     ----------
@@ -109,9 +113,10 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
     radius, _ = sep.flux_radius(summed, x, y, _room(x, y), 0.5, subpix=5)
     side = np.clip(2 * BOX_RADII * np.where(np.isfinite(radius), radius, 0), _SMALLEST_BOX, None)
     galaxy = np.select([labels["class"] == "galaxy", labels["class"] == "star"], [1.0, 0.0], np.nan)
-    sources = sources_array(x=x, y=y, width=side, height=side, galaxy=galaxy)
+    unseen = significance(snr, x, y) < _SEEN_SNR
+    sources = sources_array(x=x, y=y, width=side, height=side, galaxy=galaxy, ignore=unseen)
     unknown, _ = _detections(summed)
-    inside = _within(unknown, sources)
+    inside = _within(unknown, sources[~unseen])
     seeing = image.bands[image.reference].seeing
     return Example(
         np.clip(snr, -6e4, 6e4).astype(np.float16), np.concatenate([sources, unknown[~inside]]), name, seeing

@@ -38,6 +38,8 @@ class AstroYoloTrainer(lightning.LightningModule):
         Of the loss's terms.
     schedule : Schedule
         What learns at which step, and at which share of the rate; by default all heads at all steps.
+    keep_normalisation : bool
+        Leave the statistics of the batch normalisation as they are.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class AstroYoloTrainer(lightning.LightningModule):
         warmup: int = 200,
         weights: LossWeights | None = None,
         schedule: Schedule | None = None,
+        keep_normalisation: bool = False,
     ) -> None:
         super().__init__()
         self.network = AstroYolo(architecture).to(memory_format=torch.channels_last)
@@ -57,6 +60,7 @@ class AstroYoloTrainer(lightning.LightningModule):
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.weights = weights or LossWeights()
         self.schedule = schedule or Schedule([Phase("fields")])
+        self.keep_normalisation = keep_normalisation
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Raw prediction maps."""
@@ -64,7 +68,7 @@ class AstroYoloTrainer(lightning.LightningModule):
 
     def on_train_batch_start(self, _batch: Batch, _index: int) -> None:
         """Let the parts learn that the step's phase names, and no others."""
-        learn(self.network, self.schedule.at(self.global_step))
+        learn(self.network, self.schedule.at(self.global_step), keep_normalisation=self.keep_normalisation)
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
         """Loss of a batch, of the heads that learn from it."""
@@ -117,8 +121,11 @@ class AstroYoloTrainer(lightning.LightningModule):
         return share * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def learn(network: AstroYolo, phase: Phase) -> None:
-    """Set what learns in a phase; the rest keeps its weights and its normalisation as they are."""
+def learn(network: AstroYolo, phase: Phase, *, keep_normalisation: bool = False) -> None:
+    """Set what learns in a phase; the rest keeps its weights and its normalisation as they are.
+
+    With ``keep_normalisation`` that of what learns stays as it is, too, but for its factors and offsets.
+    """
     for name, part in network.named_children():
         active = phase.trains(name)
-        part.train(active).requires_grad_(active)
+        part.train(active and not keep_normalisation).requires_grad_(active)

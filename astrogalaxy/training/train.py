@@ -45,6 +45,7 @@ from astrogalaxy.training.prepare import prepare, unseen_images
 from astrogalaxy.training.running import quiet, read_checkpoint, restore
 from astrogalaxy.training.schedule import Phase, Schedule
 from astrogalaxy.training.sets import prepare_sets
+from astrogalaxy.training.widen import widen
 
 __all__ = ["Trained", "finish", "recalibrate", "train"]
 
@@ -161,12 +162,13 @@ def train(
         weight_decay=settings.weight_decay,
         warmup=settings.warmup,
         schedule=schedule,
+        keep_normalisation=settings.normalisation == "keep",
     )
     last = folder / "checkpoints" / "last.ckpt"
     start = _restore(module, last) if resume and last.is_file() else 0
     older = start_weights(recipe)
     if older is not None and not start:
-        _go_on_from(module.network, older)
+        _go_on_from(module.network, older, seed=recipe.seed)
     if recipe.model.from_photographs and not start:
         sample = data.loader(_taking_turns(recipe), seed=recipe.seed + _NORMALISATION_SEED)
         images = torch.cat([batch.image for batch in islice(sample, len(recipe.data.sets))])
@@ -193,10 +195,11 @@ def train(
     if settings.patience and best.is_file():
         step = _restore(module, best)
         logger.info("%s: best at step %d", recipe.name, step)
-    steady = recipe.seed + _NORMALISATION_SEED
-    refresh_normalisation(
-        module.network, [(phase, data.loader(Schedule([phase]), seed=steady)) for phase in schedule.lasting]
-    )
+    if settings.normalisation == "learn":
+        steady = recipe.seed + _NORMALISATION_SEED
+        refresh_normalisation(
+            module.network, [(phase, data.loader(Schedule([phase]), seed=steady)) for phase in schedule.lasting]
+        )
     return finish(recipe, module.network, data, folder, command=command)
 
 
@@ -204,14 +207,18 @@ def _architecture(model: ModelSection) -> Architecture:
     return Architecture(model.size, tuple(model.levels), model.inputs, model.seeing, model.one_cell)
 
 
-def _go_on_from(network: AstroYolo, weights: Weights) -> None:
-    """Give a network the weights of a file; how many cells answer for a source may change."""
-    if replace(weights.card.architecture, one_cell=network.architecture.one_cell) != network.architecture:
-        wanted, there = (f"size {a.size}, levels {list(a.levels)}, inputs {a.inputs}, seeing {str(a.seeing).lower()}"
-                         for a in (network.architecture, weights.card.architecture))  # fmt: skip
-        msg = f"model.start: {weights.card.name} has {there}; the recipe has {wanted}; make them equal"
+def _go_on_from(network: AstroYolo, weights: Weights, *, seed: int) -> None:
+    """Give a network the weights of a file; it may be wider, and how many cells answer for a source may change."""
+    wanted, there = network.architecture, weights.card.architecture
+    if replace(there, one_cell=wanted.one_cell, size=wanted.size) != wanted:
+        texts = (f"levels {list(a.levels)}, inputs {a.inputs}, seeing {str(a.seeing).lower()}" for a in (there, wanted))
+        msg = "model.start: {} has {}; the recipe has {}; make them equal".format(weights.card.name, *texts)
         raise ConfigError(msg)
-    network_from_tensors(network, weights.tensors).train()
+    same = network if there.size == wanted.size else AstroYolo(there)
+    network_from_tensors(same, weights.tensors)
+    if same is not network:
+        widen(network, same, seed=seed)
+    network.train()
 
 
 def _taking_turns(recipe: RecipeConfig) -> Schedule:

@@ -119,12 +119,35 @@ def test_training_goes_on_from_weights(make_recipe: Make, ended: list[Any]) -> N
 
 def test_weights_of_another_network_are_refused(make_recipe: Make, ended: list[Any]) -> None:
     recipe = _starting(make_recipe(), "default")
-    other = recipe.model_copy(update={"model": recipe.model.model_copy(update={"size": "tiny"})})
-    with pytest.raises(
-        ConfigError, match="model.start: astroyolo-nano has size nano, .*; the recipe has size tiny, .*"
+    for change, message in (
+        (
+            {"inputs": 2},
+            "model.start: astroyolo-nano has levels .*, inputs 3, .*; the recipe has levels .*, inputs 2, .*",
+        ),
+        ({"size": "tiny"}, "model.start: a network of the size tiny cannot start from one of the size nano"),
     ):
-        train(other)
+        with pytest.raises(ConfigError, match=message):
+            train(recipe.model_copy(update={"model": recipe.model.model_copy(update=change)}))
     assert not ended
+
+
+def test_a_wider_network_goes_on_from_a_narrower_one(make_recipe: Make, ended: list[Any]) -> None:
+    recipe = _starting(make_recipe(steps=2, warmup=2, learning_rate=1e-6), "default")
+    train(recipe.model_copy(update={"model": recipe.model.model_copy(update={"size": "micro"})}))
+    start = load_weights("default").tensors
+    name = "detection.branches.0.3.weight"
+    np.testing.assert_allclose(ended[0][name].reshape(5, -1, 2).sum(2), start[name][:, :, 0, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("normalisation", ["keep", "learn"])
+def test_statistics_of_the_normalisation_may_stay(make_recipe: Make, ended: list[Any], normalisation: str) -> None:
+    recipe = _starting(make_recipe(steps=2), "default")
+    train(recipe.model_copy(update={"training": recipe.training.model_copy(update={"normalisation": normalisation})}))
+    start = load_weights("default").tensors
+    kept = [np.array_equal(ended[0][name], value) for name, value in start.items() if "running" in name]
+    assert all(kept) if normalisation == "keep" else not any(kept)
+    name = "detection.branches.0.0.bn.weight"
+    assert not np.array_equal(ended[0][name], start[name]), "factors and offsets are learnt all the same"
 
 
 def test_patience_ends_a_training(

@@ -12,7 +12,7 @@ from contest.scores import Judged
 
 __all__ = ["draw"]
 
-_COLOURS = ("#c2410c", "#1d4ed8", "#15803d", "#7e22ce")
+_COLOURS = ("#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#b45309")
 _EDGES = np.arange(-1.0, 7.5, 0.5)
 
 

@@ -15,10 +15,13 @@ from contest.scores import judge
 from contest.shapes import Cut, best_cut, radius_ratio, spread_model
 from contest.tools import OURS, ours
 
-__all__ = ["ALL_CUTS", "Classes", "choose_cuts", "classified"]
+__all__ = ["ALL_CUTS", "OUR_CUT", "Classes", "choose_cuts", "classified"]
 
 #: The classical cuts that astrogalaxy is compared with.
 ALL_CUTS = ("CLASS_STAR", "SPREAD_MODEL", "half-light radius")
+#: astrogalaxy with a cut on p_galaxy that is chosen as theirs are, instead of the 0.5 of its catalogue: the shares of stars and
+#: galaxies in these fields are nobody's, and theirs know them.
+OUR_CUT = "p_galaxy, cut chosen"
 _SLOPES = (0.0, 0.5, 1.0, 5 / 3, 2.0, 3.0)
 _EDGES = (0, 1, 2, 3, 4, 5, 6, 12)
 # Deep enough to measure whatever is compared, deblended.
@@ -89,7 +92,7 @@ def _measured(where: Field, model: str) -> dict[str, np.ndarray]:
     measured = {
         "galaxy": np.asarray(where.truth["class"] == "galaxy")[common],
         "bright": (where.depth - where.magnitude)[common],
-        OURS: catalogues[OURS].found.more["p_galaxy"][rows[OURS][common]],
+        OUR_CUT: catalogues[OURS].found.more["p_galaxy"][rows[OURS][common]],
         "SPREAD_MODEL": spread, "SPREAD_MODEL error": error,
         "half-light radius": radius_ratio(where, found.x[at], found.y[at], {k: v[at] for k, v in found.more.items()}),
     }  # fmt: skip
@@ -98,7 +101,8 @@ def _measured(where: Field, model: str) -> dict[str, np.ndarray]:
         measured["CLASS_STAR"] = -more["class_star"][at]
         measured["half-light radius"] = more["radius"][at] / where.fwhm
     where.cache.clear()
-    return measured | {f"{k} error": zero for k in ALL_CUTS if f"{k} error" not in measured and k in measured}
+    known = [k for k in (OUR_CUT, *ALL_CUTS) if k in measured]
+    return measured | {f"{k} error": zero for k in known if f"{k} error" not in measured}
 
 
 def _together(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -112,7 +116,7 @@ def choose_cuts(fields: Sequence[Field], model: str) -> dict[str, dict[str, Cut]
         m = _together([_measured(f, model) for f in fields if f.profile.name == survey])
         cuts[survey] = {
             name: best_cut(m[name], m[f"{name} error"], m["galaxy"], _SLOPES if name == "SPREAD_MODEL" else (0.0,))
-            for name in ALL_CUTS if name in m
+            for name in (OUR_CUT, *ALL_CUTS) if name in m
         }  # fmt: skip
     return cuts
 
@@ -122,10 +126,10 @@ def classified(fields: Sequence[Field], cuts: dict[str, dict[str, Cut]], model: 
     parts = []
     for where in fields:
         m = _measured(where, model)
-        calls = {OURS: m[OURS] > 0.5}
+        calls = {OURS: m[OUR_CUT] > 0.5}
         for name, cut in cuts[where.profile.name].items():
             calls[name] = cut.galaxy(m[name], m[f"{name} error"])
         parts.append({"bright": m["bright"], "galaxy": m["galaxy"]} | calls)
     merged = _together(parts)
-    names = (OURS, *(n for n in ALL_CUTS if n in merged))
+    names = (OURS, *(n for n in (OUR_CUT, *ALL_CUTS) if n in merged))
     return Classes(merged["bright"], merged["galaxy"].astype(bool), {n: merged[n].astype(bool) for n in names}, cuts)

@@ -19,7 +19,7 @@ from contest.fields import Field
 from contest.programs import sextractor
 from contest.scores import Judged, Totals, best_settings, judge
 
-__all__ = ["OURS", "choose", "ours", "run_all"]
+__all__ = ["OURS", "Chosen", "choose", "ours", "run_all"]
 
 OURS = "astrogalaxy"
 #: Far below any sensible threshold: the ranking is followed to its end.
