@@ -24,7 +24,8 @@ class DetectionSection(Section):
 
     model: paths.ModelName = Field(
         "default",
-        description="Weights: default (the bundled astroyolo-nano), a name of 'astrogalaxy weights list', or a path.",
+        description="Weights: default (the bundled astroyolo-nano), astroyolo-micro (bundled, too: larger, more accurate, "
+        "slower), another name of 'astrogalaxy weights list', or a path.",
     )
     threshold: values.Threshold = Field(
         "default",

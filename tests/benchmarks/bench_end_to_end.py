@@ -11,6 +11,7 @@ Real SDSS fields, unpacked, in g, r and i. In one run, one after the other and s
 - ``SExtractor``: the same without SWarp, on bands that are aligned already.
 
     python tests/benchmarks end-to-end --data DATA
+    python tests/benchmarks end-to-end --data DATA --models default astroyolo-micro
 
 The bars are ratios below 1 for the wall time of a field without start-up, and for the whole of the larger survey.
 """
@@ -46,6 +47,7 @@ images:
   bands: [g, r, i]
   reference: r
   zeropoint: 22.5
+detection: {{model: {model}}}
 compute: {{workers: {workers}}}
 output: {{directory: "{out}", formats: [fits, votable]}}
 """
@@ -75,6 +77,7 @@ def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--few", type=int, default=6, help="fields of the smaller survey")
     parser.add_argument("--many", type=int, default=50, help="fields of the larger one")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--models", nargs="+", default=["default"], help="weights, each of which is timed")
     parser.add_argument("--fields", nargs="+", default=FIELDS, help="SDSS fields: run-camcol-field")
     return parser
 
@@ -100,7 +103,7 @@ def unpacked(data: Path, folder: Path, fields: list[str]) -> dict[str, dict[str,
     return made
 
 
-def survey(files: dict[str, dict[str, Path]], folder: Path, n: int, workers: int) -> Path:
+def survey(files: dict[str, dict[str, Path]], folder: Path, n: int, workers: int, model: str = "default") -> Path:
     """A survey of so many fields, the same files under many names."""
     folder.mkdir(parents=True)
     known = list(files.items())
@@ -108,7 +111,7 @@ def survey(files: dict[str, dict[str, Path]], folder: Path, n: int, workers: int
         field, paths = known[number % len(known)]
         for band, path in paths.items():
             (folder / f"frame-{band}-{field}n{number:04d}.fits").symlink_to(path)
-    text = SURVEY.format(workers=workers, out=folder / "out")
+    text = SURVEY.format(workers=workers, out=folder / "out", model=model)
     (folder / "survey.yml").write_text(text)
     return folder / "survey.yml"
 
@@ -136,26 +139,37 @@ def _cores() -> int:
 
 def _on_all_cores(args: argparse.Namespace, files: dict, folder: Path) -> list[dict[str, object]]:
     cores = _cores()
-    few, many = (survey(files, folder / name, n, cores) for name, n in (("few", args.few), ("many", args.many)))
+    surveys = {
+        (model, n): survey(files, folder / f"{number}-{n}", n, cores, model)
+        for number, model in enumerate(args.models)
+        for n in (args.few, args.many)
+    }
     programs = {"SWarp + SExtractor": True, "SExtractor, aligned": False}
-    times: dict[str, list[np.ndarray]] = {name: [] for name in ("few", "many", *programs)}
+    times: dict[object, list[np.ndarray]] = {name: [] for name in (*surveys, *programs)}
     headers = {field: fits.getheader(paths[REFERENCE]) for field, paths in files.items()}
     for _ in range(args.repeats):
-        times["few"].append(timed(lambda: run_survey(few)))
         for name, align in programs.items():
             work = partial(_classical, files, headers, folder / "classical", cores, align=align)
             times[name].append(timed(work))
-        times["many"].append(timed(lambda: run_survey(many)))
+        for name, path in surveys.items():
+            times[name].append(timed(partial(run_survey, path)))
     best = {name: np.min(spent, axis=0) for name, spent in times.items()}
-    ours = {
-        "without start-up": (best["many"] - best["few"]) / (args.many - args.few),
-        f"{args.many} fields with start-up": best["many"] / args.many,
-    }
     return [
         _row(f"{name}, {label}", cores, spent, best[name] / len(files))
+        for model in args.models
         for name in programs
-        for label, spent in ours.items()
+        for label, spent in _of_a_field(best, model, args).items()
     ]
+
+
+def _of_a_field(best: dict, model: str, args: argparse.Namespace) -> dict[str, np.ndarray]:
+    """Seconds of a field with these weights, by what is counted."""
+    few, many = best[model, args.few], best[model, args.many]
+    with_ = "" if model == "default" else f", {model}"
+    return {
+        f"without start-up{with_}": (many - few) / (args.many - args.few),
+        f"{args.many} fields with start-up{with_}": many / args.many,
+    }
 
 
 def _row(what: str, cores: int, ours: np.ndarray, theirs: np.ndarray) -> dict[str, object]:

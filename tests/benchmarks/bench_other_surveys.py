@@ -20,7 +20,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from bench_simulated_fields import header
 from contest.classical import Found, run_sep, sep_settings
 from contest.fields import Field, sky_field
 from contest.scores import Judged, best_settings, bootstrap, judge, totals
-from contest.tools import OURS, ours
+from contest.tools import OURS, named, our_own, ours
 
 import astrogalaxy as ag
 from astrogalaxy.simulation import PROFILES
@@ -45,14 +45,21 @@ _DC2_LIMIT, _EDGE = 25.5, 12
 _DC2_BANDS = "ugrizy"
 
 
-def compare(name: str, tuning: Sequence[Field], test: Sequence[Field], model: str, *, edge: float = 0.0) -> dict:
-    """Score both tools on test fields, SEP with the settings that do best on tuning fields."""
+def compare(
+    name: str, tuning: Sequence[Field], test: Sequence[Field], models: Mapping[str, str], *, edge: float = 0.0
+) -> dict:
+    """Score all tools on test fields, SEP with the settings that do best on tuning fields."""
     best, _ = best_settings(tuning, _inside(run_sep, edge), *sep_settings(), lambda t: t.completeness, rounds=1)
     judged = {
-        OURS: [judge(f, _inside(lambda w, _: ours(w, model), edge)(f, {})) for f in test],
+        **{tool: [_ours(f, model, edge) for f in test] for tool, model in models.items()},
         "SEP": [judge(f, _inside(run_sep, edge)(f, best)) for f in test],
     }
     return report(name, judged) | {"SEP settings": best}
+
+
+def _ours(where: Field, model: str, edge: float) -> Judged:
+    """Catalogue of astrogalaxy, judged."""
+    return judge(where, _inside(lambda w, _: ours(w, model), edge)(where, {}))
 
 
 def _inside(run, edge: float):
@@ -68,17 +75,18 @@ def _inside(run, edge: float):
 
 
 def report(name: str, judged: dict[str, list[Judged]]) -> dict:
-    """Print and return the scores of both tools."""
+    """Print and return the scores of all tools."""
     intervals = bootstrap(judged, lambda t: t.completeness)
     scores = {tool: totals(js) for tool, js in judged.items()}
     wanted = sum(j.n_wanted for j in judged[OURS])
-    right = star_galaxy(judged[OURS])
+    right = {tool: star_galaxy(judged[tool]) for tool in our_own(judged)}
     cells = []
     for tool, t in scores.items():
         low, high, _ = intervals[tool]
         cells.append(f"{t.completeness:.3f} [{low:.3f}, {high:.3f}] AP {t.average_precision:.3f} F1 {t.best_f1:.3f}")
     print(f"  {name:22s} {wanted:5d}  " + " | ".join(cells) + f" | +- {intervals['SEP'][2]:.3f}"
-          + (f" | classes {right:.3f}" if np.isfinite(right) else ""), flush=True)  # fmt: skip
+          + (f" | classes {' '.join(f'{r:.3f}' for r in right.values())}" if np.isfinite(right[OURS]) else ""),
+          flush=True)  # fmt: skip
     return {
         "name": name, "wanted": wanted, "tools": {tool: asdict(t) for tool, t in scores.items()}, "intervals": intervals,
         "star/galaxy": right,
@@ -110,7 +118,7 @@ def by_bands(args: argparse.Namespace) -> list[dict]:
     rows = []
     for bands, reference in BANDS.items():
         tuning, test = ([f.with_bands(bands.split(), reference) for f in fields] for fields in parts.values())
-        rows.append(compare(bands, tuning, test, args.model))
+        rows.append(compare(bands, tuning, test, args.models))
     return rows
 
 
@@ -125,7 +133,7 @@ def by_scale(args: argparse.Namespace) -> list[dict]:
             for part, n in (("tune", args.tuning), ("test", args.fields))
         )
         seeing = np.mean([f.fwhm for f in test])
-        rows.append(compare(f"{scale:g} (FWHM {seeing:.1f} px)", tuning, test, args.model))
+        rows.append(compare(f"{scale:g} (FWHM {seeing:.1f} px)", tuning, test, args.models))
     return rows
 
 
@@ -192,13 +200,14 @@ def other_images(args: argparse.Namespace) -> list[dict]:
             continue
         fields = read(folder)
         halves = (fields[::2], fields[1::2])
-        judged: dict[str, list[Judged]] = {OURS: [], "SEP": []}
+        judged: dict[str, list[Judged]] = {tool: [] for tool in (*args.models, "SEP")}
         for tuning, test in (halves, halves[::-1]):
             best, _ = best_settings(
                 tuning, _inside(run_sep, edge), *sep_settings(), lambda t: t.average_precision, rounds=1
             )
             judged["SEP"] += [judge(f, _inside(run_sep, edge)(f, best)) for f in test]
-            judged[OURS] += [judge(f, _inside(lambda w, _: ours(w, args.model), edge)(f, {})) for f in test]
+            for tool, model in args.models.items():
+                judged[tool] += [_ours(f, model, edge) for f in test]
         rows.append(report(name, judged))
     return rows
 
@@ -207,17 +216,17 @@ def main() -> int:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ASTROGALAXY_DATA", "../shared/data")))
-    parser.add_argument("--model", default="default", help="weights of astrogalaxy")
+    parser.add_argument("--model", default="default", help="weights of astrogalaxy, several with commas")
     parser.add_argument("--fields", type=int, help="test fields of each row (default 8)")
     parser.add_argument("--quick", action="store_true", help="two test fields, less tuning")
     parser.add_argument("--json", type=Path, help="write all numbers")
     args = parser.parse_args()
     args.fields = args.fields or (2 if args.quick else 8)
-    args.tuning = 1 if args.quick else 3
+    args.tuning, args.models = 1 if args.quick else 3, named(args.model)
     start = time.perf_counter()
     result: dict = {"header": header(args)}
     print(", ".join(f"{k} {v}" for k, v in result["header"].items()))
-    print("completeness at 95 % purity [68 % interval], average precision, best F1: astrogalaxy | SEP | +- of the difference | "
+    print("completeness at 95 % purity [68 % interval], average precision, best F1: astrogalaxy (each of its weights) | SEP | +- of the difference | "
           "star/galaxy of astrogalaxy, mean of both classes")  # fmt: skip
     result |= {"bands": by_bands(args), "pixel scales": by_scale(args), "other images": other_images(args)}
     result["header"]["seconds"] = round(time.perf_counter() - start, 1)

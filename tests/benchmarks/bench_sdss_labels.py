@@ -229,7 +229,9 @@ def main() -> int:
     offset = float(np.median(match.distance[hit]))
     print(f"completeness {share(int(hit.sum()), len(test))}, "
           f"labelled {share(int(hit.sum()), len(hit))} of what was found")  # fmt: skip
-    print(f"star/galaxy accuracy {share(int(right.sum()), len(right))}, median offset {offset:.2f} px")
+    plain = (magnitudes(image, np.asarray(test["x"]), np.asarray(test["y"])) < COMPLETE)[match.truth[hit]]
+    print(f"star/galaxy accuracy {share(int(right.sum()), len(right))}, brighter than {COMPLETE} "
+          f"{share(int(right[plain].sum()), int(plain.sum()))}, median offset {offset:.2f} px")  # fmt: skip
     network = find(image, open_runtime(args.model))
     alone = Ranked("the network alone", network.x, network.y, network.det_score)
     _, match = score(alone, test, "test")

@@ -37,8 +37,8 @@ from contest import figure, losses
 from contest.fields import DIFFICULT, REGIMES, Field, pair_field, single_field, sky_field
 from contest.programs import sextractor, sextractor_version
 from contest.scores import Judged, Totals, bootstrap, totals
-from contest.separate import ALL_CUTS, OUR_CUT, Classes, choose_cuts, classified
-from contest.tools import OURS, Chosen, choose, run_all
+from contest.separate import ALL_CUTS, Classes, choose_cuts, classified
+from contest.tools import OURS, Chosen, choose, named, our_own, run_all
 
 PAIRS = "pairs"
 #: The same fields with the settings that do best in normal ones.
@@ -82,14 +82,14 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="default", help="weights of astrogalaxy")
+    parser.add_argument("--model", default="default", help="weights of astrogalaxy, several with commas")
     parser.add_argument("--surveys", default="sdss,decam", help="profiles to imitate")
     parser.add_argument("--fields", type=int, help="test fields of each survey and regime (default 8)")
     parser.add_argument("--quick", action="store_true", help="two test fields, less tuning")
     parser.add_argument("--json", type=Path, help="write all numbers")
     parser.add_argument("--plot", type=Path, help="draw completeness, purity and classes against brightness")
     args = parser.parse_args()
-    args.surveys = args.surveys.split(",")
+    args.surveys, args.models = args.surveys.split(","), named(args.model)
     args.fields = args.fields or (2 if args.quick else 8)
     args.tuning = 1 if args.quick else 3
     return args
@@ -106,11 +106,11 @@ def header(args: argparse.Namespace) -> dict:
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, check=False
     ).stdout.strip()
-    card = load_weights(args.model).card
+    cards = [load_weights(model).card for model in args.model.split(",")]
     return {
         "command": " ".join(["python", f"tests/benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
         "commit": commit or "unknown", "astrogalaxy": ag.__version__,
-        "weights": f"{card.name} {card.version} {card.sha256[:12]}",
+        "weights": "; ".join(f"{card.name} {card.version} {card.sha256[:12]}" for card in cards),
         "sep": sep.__version__, "SExtractor": sextractor_version() if sextractor() else None,
         "python": platform.python_version(), "numpy": np.__version__,
         "threads": os.environ.get("OMP_NUM_THREADS", "all"),
@@ -134,18 +134,24 @@ def compare(regime: str, chosen: Chosen, tuned: dict, args: argparse.Namespace) 
     """Run and score all tools, with settings that were chosen before, on the fields of a regime."""
     judged: dict[str, list[Judged]] = {}
     for where in fields(regime, args, "test"):
-        for tool, one in run_all(where, chosen, args.model).items():
+        for tool, one in run_all(where, chosen, args.models).items():
             judged.setdefault(tool, []).append(one)
         where.cache.clear()
     scores = {tool: totals(js) for tool, js in judged.items()}
-    intervals = {
-        name: bootstrap(judged, measure)
-        for name, measure in (("completeness", lambda t: t.completeness), ("pairs", lambda t: t.pairs))
+    measures = {"completeness": lambda t: t.completeness, "pairs": lambda t: t.pairs}
+    intervals = {name: bootstrap(judged, measure) for name, measure in measures.items()}
+    # standard errors of the differences of each of our own to the others
+    differences = {
+        own: {
+            name: {t: e for t, (_, _, e) in bootstrap({own: judged[own], **judged}, measure).items()}
+            for name, measure in measures.items()
+        }
+        for own in our_own(judged)
     }
     report = {
         "settings": tuned, "fields": len(judged[OURS]), "wanted": sum(j.n_wanted for j in judged[OURS]),
         "pairs": sum(len(j.where.pairs) for j in judged[OURS]),
-        "tools": {tool: asdict(t) for tool, t in scores.items()}, "intervals": intervals,
+        "tools": {tool: asdict(t) for tool, t in scores.items()}, "intervals": intervals, "differences": differences,
         "surveys": {s: {tool: asdict(totals([j for j in js if j.where.profile.name == s])) for tool, js in judged.items()} for s in args.surveys},
         "missed": losses.missed(judged, {tool: t.threshold for tool, t in scores.items()}),
         "invented": losses.invented(judged, {tool: t.threshold for tool, t in scores.items()}),
@@ -191,12 +197,12 @@ def star_galaxy(args: argparse.Namespace, judged: dict[str, dict[str, list[Judge
     """Classes of single sources and of the sources of the fields, cuts chosen on tuning fields."""
     n = max(args.fields // 2, 1)
     tuning = [single_field(s, i, "tune") for s in args.surveys for i in range(max(args.tuning - 1, 1))]
-    cuts = choose_cuts(tuning, args.model)
+    cuts = choose_cuts(tuning, args.models)
     singles = [single_field(s, i, "test") for s in args.surveys for i in range(n)]
     sky = [j.where for regime in REGIMES if regime != DIFFICULT for j in judged[regime][OURS]]
     return {
-        "single sources": classified(singles, cuts, args.model),
-        "sources of the fields": classified(sky, cuts, args.model),
+        "single sources": classified(singles, cuts, args.models),
+        "sources of the fields": classified(sky, cuts, args.models),
     }
 
 
@@ -228,12 +234,14 @@ def bars(result: dict) -> list[dict]:
     for regime, gain in BARS.items():
         measure = "pairs" if regime in (PAIRS, UNTUNED) else "completeness"
         tools = result["regimes"][regime]["tools"]
-        rival = max((t for t in tools if t != OURS), key=lambda t: tools[t][measure])
-        value = tools[OURS][measure] - tools[rival][measure]
-        error = result["regimes"][regime]["intervals"][measure][rival][2]
+        own = our_own(tools)
+        rival = max((t for t in tools if t not in own), key=lambda t: tools[t][measure])
         what = "both members of a pair" if measure == "pairs" else "completeness"
-        lines.append({"bar": f"{regime}: {what} at 95 % purity above {rival} by {100 * gain:.0f} points",
-                      "value": f"{100 * value:+.1f} +- {100 * error:.1f}", "met": value >= gain})  # fmt: skip
+        for tool in own:
+            value = tools[tool][measure] - tools[rival][measure]
+            error = result["regimes"][regime]["differences"][tool][measure][rival]
+            lines.append({"bar": f"{regime}: {what} of {tool} at 95 % purity above {rival} by {100 * gain:.0f} points",
+                          "value": f"{100 * value:+.1f} +- {100 * error:.1f}", "met": value >= gain})  # fmt: skip
     for name, table in result["star/galaxy"].items():
         for cut in ALL_CUTS:
             rows = [
@@ -243,7 +251,7 @@ def bars(result: dict) -> list[dict]:
             ]
             if not rows:
                 continue
-            for own in (OURS, OUR_CUT):
+            for own in our_own(table["bins"][0]):
                 below = [
                     r["bin"] for r in rows
                     if any(r[own][k] < r[cut][k] - TIE for k in ("completeness", "purity"))

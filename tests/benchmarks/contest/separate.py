@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,15 +13,15 @@ from contest.fields import Field
 from contest.programs import sextractor
 from contest.scores import judge
 from contest.shapes import Cut, best_cut, radius_ratio, spread_model
-from contest.tools import OURS, ours
+from contest.tools import ours
 
-__all__ = ["ALL_CUTS", "OUR_CUT", "Classes", "choose_cuts", "classified"]
+__all__ = ["ALL_CUTS", "CHOSEN", "Classes", "choose_cuts", "classified"]
 
 #: The classical cuts that astrogalaxy is compared with.
 ALL_CUTS = ("CLASS_STAR", "SPREAD_MODEL", "half-light radius")
-#: astrogalaxy with a cut on p_galaxy that is chosen as theirs are, instead of the 0.5 of its catalogue: the shares of stars and
-#: galaxies in these fields are nobody's, and theirs know them.
-OUR_CUT = "p_galaxy, cut chosen"
+#: Astrogalaxy once more with a cut on p_galaxy that is chosen as theirs are, instead of the 0.5 of its catalogue: the shares of
+#: stars and galaxies in these fields are those of no sky, and theirs know them.
+CHOSEN = ", cut chosen"
 _SLOPES = (0.0, 0.5, 1.0, 5 / 3, 2.0, 3.0)
 _EDGES = (0, 1, 2, 3, 4, 5, 6, 12)
 # Deep enough to measure whatever is compared, deblended.
@@ -78,9 +78,10 @@ def _shares(galaxy: np.ndarray, called: np.ndarray) -> dict[str, float]:
     }
 
 
-def _measured(where: Field, model: str) -> dict[str, np.ndarray]:
+def _measured(where: Field, models: Mapping[str, str]) -> dict[str, np.ndarray]:
     """What every tool measures of the sources that all of them found."""
-    catalogues = {OURS: judge(where, ours(where, model)), "SEP": judge(where, run_sep(where, {**SEP_START, **_DEEP}))}
+    catalogues = {name: judge(where, ours(where, model)) for name, model in models.items()}
+    catalogues |= {"SEP": judge(where, run_sep(where, {**SEP_START, **_DEEP}))}
     if sextractor():
         catalogues["SExtractor"] = judge(where, run_sextractor(where, {**sextractor_settings()[0], **_DEEP}))
     rows = {name: j.found_of_truth() for name, j in catalogues.items()}
@@ -92,7 +93,7 @@ def _measured(where: Field, model: str) -> dict[str, np.ndarray]:
     measured = {
         "galaxy": np.asarray(where.truth["class"] == "galaxy")[common],
         "bright": (where.depth - where.magnitude)[common],
-        OUR_CUT: catalogues[OURS].found.more["p_galaxy"][rows[OURS][common]],
+        **{name: catalogues[name].found.more["p_galaxy"][rows[name][common]] for name in models},
         "SPREAD_MODEL": spread, "SPREAD_MODEL error": error,
         "half-light radius": radius_ratio(where, found.x[at], found.y[at], {k: v[at] for k, v in found.more.items()}),
     }  # fmt: skip
@@ -101,7 +102,7 @@ def _measured(where: Field, model: str) -> dict[str, np.ndarray]:
         measured["CLASS_STAR"] = -more["class_star"][at]
         measured["half-light radius"] = more["radius"][at] / where.fwhm
     where.cache.clear()
-    known = [k for k in (OUR_CUT, *ALL_CUTS) if k in measured]
+    known = [k for k in (*models, *ALL_CUTS) if k in measured]
     return measured | {f"{k} error": zero for k in known if f"{k} error" not in measured}
 
 
@@ -109,27 +110,27 @@ def _together(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {key: np.concatenate([p[key] for p in parts]) for key in parts[0]}
 
 
-def choose_cuts(fields: Sequence[Field], model: str) -> dict[str, dict[str, Cut]]:
+def choose_cuts(fields: Sequence[Field], models: Mapping[str, str]) -> dict[str, dict[str, Cut]]:
     """The best cut of each measure, for each survey of its own."""
     cuts = {}
     for survey in dict.fromkeys(f.profile.name for f in fields):
-        m = _together([_measured(f, model) for f in fields if f.profile.name == survey])
+        m = _together([_measured(f, models) for f in fields if f.profile.name == survey])
         cuts[survey] = {
             name: best_cut(m[name], m[f"{name} error"], m["galaxy"], _SLOPES if name == "SPREAD_MODEL" else (0.0,))
-            for name in (OUR_CUT, *ALL_CUTS) if name in m
+            for name in (*models, *ALL_CUTS) if name in m
         }  # fmt: skip
     return cuts
 
 
-def classified(fields: Sequence[Field], cuts: dict[str, dict[str, Cut]], model: str) -> Classes:
+def classified(fields: Sequence[Field], cuts: dict[str, dict[str, Cut]], models: Mapping[str, str]) -> Classes:
     """Classes of test fields by cuts that were chosen before."""
     parts = []
     for where in fields:
-        m = _measured(where, model)
-        calls = {OURS: m[OUR_CUT] > 0.5}
+        m = _measured(where, models)
+        calls = {name: m[name] > 0.5 for name in models}
         for name, cut in cuts[where.profile.name].items():
-            calls[name] = cut.galaxy(m[name], m[f"{name} error"])
+            calls[name + CHOSEN * (name in models)] = cut.galaxy(m[name], m[f"{name} error"])
         parts.append({"bright": m["bright"], "galaxy": m["galaxy"]} | calls)
     merged = _together(parts)
-    names = (OURS, *(n for n in (OUR_CUT, *ALL_CUTS) if n in merged))
-    return Classes(merged["bright"], merged["galaxy"].astype(bool), {n: merged[n].astype(bool) for n in names}, cuts)
+    calls = {n: v.astype(bool) for n, v in merged.items() if n not in ("bright", "galaxy")}
+    return Classes(merged["bright"], merged["galaxy"].astype(bool), calls, cuts)

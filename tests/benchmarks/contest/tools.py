@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,12 +19,22 @@ from contest.fields import Field
 from contest.programs import sextractor
 from contest.scores import Judged, Totals, best_settings, judge
 
-__all__ = ["OURS", "Chosen", "choose", "ours", "run_all"]
+__all__ = ["OURS", "Chosen", "choose", "named", "our_own", "ours", "run_all"]
 
 OURS = "astrogalaxy"
 #: Far below any sensible threshold: the ranking is followed to its end.
 LOWEST = 0.02
 Chosen = dict[str, tuple[Callable[[Field, dict], Found], dict]]
+
+
+def named(models: str) -> dict[str, str]:
+    """Weights by their names in the tables, of a list with commas: the first is astrogalaxy, the others say which they are."""
+    return {f"{OURS}, {name}" if number else OURS: name for number, name in enumerate(models.split(","))}
+
+
+def our_own(tools: Mapping[str, object]) -> list[str]:
+    """Those of the tools that are astrogalaxy, with whatever weights."""
+    return [tool for tool in tools if tool.startswith(OURS)]
 
 
 def ours(where: Field, model: str) -> Found:
@@ -47,9 +57,10 @@ def choose(fields: Sequence[Field], measure: Callable[[Totals], float], *, round
     return chosen, report
 
 
-def run_all(where: Field, chosen: Chosen, model: str) -> dict[str, Judged]:
+def run_all(where: Field, chosen: Chosen, models: Mapping[str, str]) -> dict[str, Judged]:
     """Catalogues of one field, judged."""
-    found = {OURS: ours(where, model)} | {name: run(where, settings) for name, (run, settings) in chosen.items()}
+    found = {name: ours(where, model) for name, model in models.items()}
+    found |= {name: run(where, settings) for name, (run, settings) in chosen.items()}
     light = filtered(where, "sum")
     for catalog in found.values():
         ix, iy = (np.clip(np.nan_to_num(v).round().astype(int), 0, n - 1) for v, n in ((catalog.x, light.shape[1]), (catalog.y, light.shape[0])))  # fmt: skip
