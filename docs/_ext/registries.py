@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,17 @@ MORPHOLOGY = MEASURED.with_name("morphology-papers.json")
 MEASUREMENT = MEASURED.with_name("measurement.json")
 # What ``python tests/benchmarks --json`` wrote.
 SPEED = MEASURED.with_name("speed.json")
+# What tests/benchmarks/bench_simulated_fields.py and bench_other_surveys.py wrote.
+CONTEST, SURVEYS = (MEASURED.with_name(name) for name in ("simulated-fields.json", "other-surveys.json"))
+# What the regimes of the first are about, in words.
+REGIMES = {
+    "sparse": "sparse (0.4 of the usual stars)",
+    "normal": "normal",
+    "crowded": "crowded (8 times the stars)",
+    "difficult": "with artefacts, glare and big galaxies",
+    "pairs": "both members of pairs 0.8 to 2 FWHM apart",
+    "pairs, settings of normal fields": "the same, settings of normal fields",
+}
 
 
 def plain(text: str) -> str:
@@ -308,6 +320,79 @@ def speed(name: str) -> str:
     return table([plain(head) for head in heads], cells, widths) + "\n" + text
 
 
+def contest() -> str:
+    """Completeness at 95 % purity on simulated fields, of each weights and of the classical programs."""
+    if not CONTEST.is_file():
+        return "Not measured yet.\n"
+    measured = json.loads(CONTEST.read_text(encoding="utf-8"))
+    tools = list(measured["regimes"]["normal"]["tools"])
+    rows = []
+    for regime, words in REGIMES.items():
+        known = measured["regimes"][regime]
+        what = "pairs" if regime.startswith("pairs") else "completeness"
+        cells = [_between(known["tools"][t][what], *known["intervals"][what][t][:2]) for t in tools]
+        rows.append((words, str(known["pairs"] if what == "pairs" else known["wanted"]), *cells))
+    heads = ("Fields", "Sources or pairs", *_called(tools, measured["header"]))
+    return table(heads, rows, "26 10 " + " ".join(["16"] * len(tools))) + _made_by(measured["header"])
+
+
+def contest_classes() -> str:
+    """Stars and galaxies told apart on simulated fields, by brightness."""
+    if not CONTEST.is_file():
+        return "Not measured yet.\n"
+    measured = json.loads(CONTEST.read_text(encoding="utf-8"))
+    kinds = measured["star/galaxy"]
+    tools = [name for name in next(iter(kinds.values()))["bins"][-1] if name not in ("bin", "n", "galaxies")]
+    rows = [
+        (
+            f"{kind}, {'all' if bin_ is known['bins'][-1] else bin_['bin']}",
+            str(bin_["n"]),
+            *(f"{100 * bin_[t]['completeness']:.1f} / {100 * bin_[t]['purity']:.1f}" for t in tools),
+        )
+        for kind, known in kinds.items()
+        for bin_ in known["bins"]
+    ]
+    heads = ("Magnitudes above the limit", "Sources", *_called(tools, measured["header"]))
+    return table(heads, rows, "20 8 " + " ".join(["12"] * len(tools)))
+
+
+def contest_surveys() -> str:
+    """Completeness at 95 % purity with fewer bands, on other pixels, and on images of others."""
+    if not SURVEYS.is_file():
+        return "Not measured yet.\n"
+    measured = json.loads(SURVEYS.read_text(encoding="utf-8"))
+    lines = [line for part in ("bands", "pixel scales", "other images") for line in measured[part]]
+    tools = list(lines[0]["tools"])
+    rows = [
+        (
+            plain(line["name"]),
+            *(_between(line["tools"][t]["completeness"], *line["intervals"][t][:2]) for t in tools),
+            *("\N{EN DASH}" if isnan(right) else f"{100 * right:.0f}" for right in line["star/galaxy"].values()),
+        )
+        for line in lines
+    ]
+    own = _called(list(lines[0]["star/galaxy"]), measured["header"])
+    heads = ("Images", *_called(tools, measured["header"]), *(f"classes, {name}" for name in own))
+    return table(heads, rows, "24 " + " ".join(["16"] * len(tools) + ["8"] * len(own))) + _made_by(measured["header"])
+
+
+def _called(tools: list[str], header: dict[str, str]) -> list[str]:
+    """Tools by their names; ours by the names of their weights."""
+    first = header["weights"].split()[0]
+    return [plain(t.replace("astrogalaxy, astroyolo", "astroyolo").replace("astrogalaxy", first)) for t in tools]
+
+
+def _between(value: float, low: float, high: float) -> str:
+    """Per cent with the ends of its interval."""
+    return f"{100 * value:.1f} ({100 * low:.1f}\N{EN DASH}{100 * high:.1f})"
+
+
+def _made_by(header: dict[str, Any]) -> str:
+    """How a contest was measured."""
+    known = [f"commit {header['commit']}", header["weights"], f"SEP {header['sep']}", header["SExtractor"]]
+    return f"\n``{header['command']}``; {plain('; '.join(filter(None, known)))}.\n"
+
+
 def _measured(value: Any) -> str:
     """A cell of a benchmark's table: three digits, or a dash where there is nothing."""
     if isinstance(value, float):
@@ -351,6 +436,9 @@ REGISTRIES: dict[str, Callable[[], str]] = {
     "morphology-papers": morphology_papers,
     "morphology-findings": morphology_findings,
     "galaxyzoo-classifiers": galaxyzoo_classifiers,
+    "contest": contest,
+    "contest-classes": contest_classes,
+    "contest-surveys": contest_surveys,
     "measurement-isolated": partial(measurement, "isolated"),
     "measurement-pairs": partial(measurement, "pairs"),
     **{
