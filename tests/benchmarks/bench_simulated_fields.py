@@ -38,7 +38,7 @@ from contest.fields import DIFFICULT, REGIMES, Field, pair_field, single_field, 
 from contest.programs import sextractor, sextractor_version
 from contest.scores import Judged, Totals, bootstrap, totals
 from contest.separate import ALL_CUTS, Classes, choose_cuts, classified
-from contest.tools import OURS, Chosen, choose, named, our_own, run_all
+from contest.tools import OURS, choose, named, our_own, run_all, with_settings
 
 PAIRS = "pairs"
 #: The same fields with the settings that do best in normal ones.
@@ -59,11 +59,13 @@ def main() -> int:
         print("SExtractor: not installed (Debian: source-extractor); left out, and CLASS_STAR with it")
     result: dict = {"header": header(args)}
     print(", ".join(f"{k} {v}" for k, v in result["header"].items()))
-    judged, regimes, chosen = {}, {}, {}
-    for regime in (*REGIMES, PAIRS):
-        chosen[regime], tuned = choose(fields(regime, args, "tune"), aim(regime), rounds=1 if args.quick else 2)
-        judged[regime], regimes[regime] = compare(regime, chosen[regime], tuned, args)
-    judged[UNTUNED], regimes[UNTUNED] = compare(UNTUNED, chosen["normal"], regimes["normal"]["settings"], args)
+    tuned = {regime: tune(regime, args) for regime in (*REGIMES, PAIRS)}
+    if args.tune:
+        return 0
+    tuned[UNTUNED] = tuned["normal"]
+    judged, regimes = {}, {}
+    for regime, settings in tuned.items():
+        judged[regime], regimes[regime] = compare(regime, settings, args)
     result["regimes"] = regimes
     classes = star_galaxy(args, judged)
     result["star/galaxy"] = {name: report_classes(name, c) for name, c in classes.items()}
@@ -88,6 +90,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--surveys", default="sdss,decam", help="profiles to imitate")
     parser.add_argument("--fields", type=int, help="test fields of each survey and regime (default 8)")
     parser.add_argument("--quick", action="store_true", help="two test fields, less tuning")
+    parser.add_argument(
+        "--settings", type=Path, help="file that keeps the settings of SEP and SExtractor for the next time"
+    )
+    parser.add_argument("--tune", action="store_true", help="choose these settings, and do nothing else")
     parser.add_argument("--json", type=Path, help="write all numbers")
     parser.add_argument("--plot", type=Path, help="draw completeness, purity and classes against brightness")
     args = parser.parse_args()
@@ -127,13 +133,26 @@ def fields(regime: str, args: argparse.Namespace, part: str) -> list[Field]:
     return [sky_field(s, regime, i, part) for s in args.surveys for i in range(n)]
 
 
+def tune(regime: str, args: argparse.Namespace) -> dict[str, dict]:
+    """Best settings of the classical tools for a regime: those that were chosen before, if they were kept."""
+    known = json.loads(args.settings.read_text()) if args.settings and args.settings.is_file() else {}
+    rounds = 1 if args.quick else 2
+    key = f"{regime}, {args.tuning} fields of {', '.join(args.surveys)}, {rounds} rounds"
+    if key not in known:
+        known[key] = choose(fields(regime, args, "tune"), aim(regime), rounds=rounds)
+        if args.settings:
+            args.settings.write_text(json.dumps(known, indent=1) + "\n")
+    return known[key]
+
+
 def aim(regime: str) -> Callable[[Totals], float]:
     """What a regime is about."""
     return (lambda t: t.pairs) if regime == PAIRS else (lambda t: t.completeness)
 
 
-def compare(regime: str, chosen: Chosen, tuned: dict, args: argparse.Namespace) -> tuple[dict[str, list[Judged]], dict]:
+def compare(regime: str, tuned: dict[str, dict], args: argparse.Namespace) -> tuple[dict[str, list[Judged]], dict]:
     """Run and score all tools, with settings that were chosen before, on the fields of a regime."""
+    chosen = with_settings(tuned)
     judged: dict[str, list[Judged]] = {}
     for where in fields(regime, args, "test"):
         for tool, one in run_all(where, chosen, args.models).items():

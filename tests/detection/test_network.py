@@ -12,7 +12,9 @@ from astrogalaxy.models import Architecture
 
 
 @pytest.mark.parametrize("levels", [(4, 8, 16), (8, 16, 32)])
-@pytest.mark.parametrize(("size", "inputs"), [("nano", 1), ("nano", 2), ("nano", 3), ("micro", 3), ("tiny", 4), ("s", 5)])
+@pytest.mark.parametrize(
+    ("size", "inputs"), [("nano", 1), ("nano", 2), ("nano", 3), ("micro", 3), ("tiny", 4), ("s", 5)]
+)
 def test_one_map_per_level(size: str, levels: tuple[int, ...], inputs: int) -> None:
     network = AstroYolo(Architecture(size, levels, inputs)).eval()
     with torch.inference_mode():

@@ -19,7 +19,7 @@ from contest.fields import Field
 from contest.programs import sextractor
 from contest.scores import Judged, Totals, best_settings, judge
 
-__all__ = ["OURS", "Chosen", "choose", "named", "our_own", "ours", "run_all"]
+__all__ = ["OURS", "Chosen", "choose", "named", "our_own", "ours", "run_all", "with_settings"]
 
 OURS = "astrogalaxy"
 #: Far below any sensible threshold: the ranking is followed to its end.
@@ -44,17 +44,22 @@ def ours(where: Field, model: str) -> Found:
     return Found(*(np.asarray(catalog[name], float) for name in ("x", "y", "det_score")), more)
 
 
-def choose(fields: Sequence[Field], measure: Callable[[Totals], float], *, rounds: int = 2) -> tuple[Chosen, dict]:
+def choose(fields: Sequence[Field], measure: Callable[[Totals], float], *, rounds: int = 2) -> dict[str, dict]:
     """Best settings of each classical tool on tuning fields, and what they reach there."""
     tools = {"SEP": (run_sep, *sep_settings())}
     if sextractor():
         tools["SExtractor"] = (run_sextractor, *sextractor_settings())
-    chosen, report = {}, {}
+    report = {}
     for name, (run, start, choices) in tools.items():
         best, value = best_settings(fields, run, start, choices, measure, rounds=rounds)
-        chosen[name] = (run, best)
         report[name] = {"settings": best, "on tuning fields": value}
-    return chosen, report
+    return report
+
+
+def with_settings(tuned: Mapping[str, dict]) -> Chosen:
+    """The tools, ready to run with what `choose` found."""
+    runs = {"SEP": run_sep, "SExtractor": run_sextractor}
+    return {name: (runs[name], how["settings"]) for name, how in tuned.items()}
 
 
 def run_all(where: Field, chosen: Chosen, models: Mapping[str, str]) -> dict[str, Judged]:
