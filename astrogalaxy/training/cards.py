@@ -37,7 +37,8 @@ def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
     if weights is not None:
         start = weights.card
         pixel_scale, seeing = _wider(pixel_scale, start.pixel_scale), _wider(seeing, start.seeing)
-        data = (f"went on from {start.name} {start.version}: {'; '.join(start.data)}", *data)
+        # what a chain of trainings was shown is said once
+        data = tuple(dict.fromkeys((f"went on from {start.name} {start.version}", *start.data, *data)))
     return WeightCard(
         name=recipe.name,
         version=version("astrogalaxy").split("+")[0],
