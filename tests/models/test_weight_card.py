@@ -34,7 +34,7 @@ def test_every_field_is_printed_and_described(make_card: Callable[..., WeightCar
         ({"licence": None}, "at licence: Field required"),
         ({"surprise": 1}, "at surprise: Extra inputs"),
         ({"threshold": "high"}, "at threshold"),
-        ({"size": "huge"}, "at top: Value error, size 'huge' is none of nano, tiny, s"),
+        ({"size": "huge"}, "at top: Value error, size 'huge' is none of nano, micro, tiny, s"),
         ({"levels": [4, 8]}, "at top: Value error, three levels"),
         ({"calibration": {"source": {}}}, "calibration must have source, galaxy, disk"),
         ({"calibration": {h: {"slope": 0.0} for h in ("source", "galaxy", "disk")}}, "at calibration.source.slope"),
