@@ -12,7 +12,8 @@ from contest.scores import Judged
 
 __all__ = ["draw"]
 
-_COLOURS = ("#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#b45309")
+# More of them than there are tools, or tools would be left out.
+_COLOURS = ("#c2410c", "#1d4ed8", "#15803d", "#7e22ce", "#0f172a", "#0891b2", "#ca8a04", "#db2777", "#65a30d")
 _EDGES = np.arange(-1.0, 7.5, 0.5)
 
 
@@ -60,7 +61,7 @@ def draw(path: Path, regimes: dict, classes: dict) -> None:
         2 + len(classes), columns, figsize=(3.6 * columns, 3.0 * (2 + len(classes))), squeeze=False
     )
     for column, (name, tools) in enumerate(regimes.items()):
-        for (tool, (fields, threshold)), colour in zip(tools.items(), _COLOURS, strict=False):
+        for (tool, (fields, threshold)), colour in zip(tools.items(), _COLOURS[: len(tools)], strict=True):
             _completeness(axes[0, column], fields, threshold, tool, colour)
             _purity(axes[1, column], fields, threshold, tool, colour)
         axes[0, column].set(title=name, xlabel="magnitudes above the 5 sigma limit", xlim=(-1, 7.5), ylim=(0, 1.03))
@@ -86,7 +87,7 @@ def _classes(axes, name: str, bright: np.ndarray, galaxy: np.ndarray, calls: dic
     }
     edges = np.arange(0, 7.5, 1.0)
     for axis, (label, of) in zip(axes, panels.items(), strict=False):
-        for (tool, called), colour in zip(calls.items(), _COLOURS, strict=False):
+        for (tool, called), colour in zip(calls.items(), _COLOURS[: len(calls)], strict=True):
             base, right = of(called)
             n, hits = np.histogram(bright[base], edges)[0], np.histogram(bright[base & right], edges)[0]
             _share(axis, hits, n, edges, tool, colour)
