@@ -166,14 +166,8 @@ def train(
     )
     last = folder / "checkpoints" / "last.ckpt"
     start = _restore(module, last) if resume and last.is_file() else 0
-    older = start_weights(recipe)
-    if older is not None and not start:
-        _go_on_from(module.network, older, seed=recipe.seed)
-    if recipe.model.from_photographs and not start:
-        sample = data.loader(_taking_turns(recipe), seed=recipe.seed + _NORMALISATION_SEED)
-        images = torch.cat([batch.image for batch in islice(sample, len(recipe.data.sets))])
-        taken = start_from_photographs(module.network, str(recipe.model.start), images)
-        logger.info("%s: %d convolutions taken over", recipe.model.start, taken)
+    if not start:
+        _begin(module.network, recipe, data)
     # a run that goes on from a step must not see the first crops again
     crops = data.loader(schedule, seed=seed + start, start=start, workers=settings.workers)
     unseen = data.loader(_taking_turns(recipe), seed=seed + _VALIDATION_SEED, validation=True)
@@ -205,6 +199,18 @@ def train(
 
 def _architecture(model: ModelSection) -> Architecture:
     return Architecture(model.size, tuple(model.levels), model.inputs, model.seeing, model.one_cell)
+
+
+def _begin(network: AstroYolo, recipe: RecipeConfig, data: TrainingData) -> None:
+    """Give a network the weights that the recipe starts from, if it names some."""
+    older = start_weights(recipe)
+    if older is not None:
+        _go_on_from(network, older, seed=recipe.seed)
+    if recipe.model.from_photographs:
+        sample = data.loader(_taking_turns(recipe), seed=recipe.seed + _NORMALISATION_SEED)
+        images = torch.cat([batch.image for batch in islice(sample, len(recipe.data.sets))])
+        taken = start_from_photographs(network, str(recipe.model.start), images)
+        logger.info("%s: %d convolutions taken over", recipe.model.start, taken)
 
 
 def _go_on_from(network: AstroYolo, weights: Weights, *, seed: int) -> None:

@@ -239,7 +239,10 @@ def report_classes(name: str, classes: Classes) -> dict:
         + "   ".join(f"{'completeness':>12s} {'purity':>10s}" for _ in classes.calls)
     )
     for row in table:
-        cells = [f"{row[t]['completeness']:.3f}+-{row[t]['error']:.3f} {row[t]['purity']:10.3f}" for t in classes.calls]
+        cells = [
+            f"{row[t]['completeness']:.3f}+-{row[t]['completeness error']:.3f} {row[t]['purity']:10.3f}"
+            for t in classes.calls
+        ]
         print(f"  {row['bin']:14s} {row['n']:5d} ({row['galaxies']:4d})   " + "      ".join(f"{c:>20s}" for c in cells))
     print("  galaxies (completeness, purity) and stars (completeness, purity):")
     for row in table:
@@ -274,7 +277,9 @@ def bars(result: dict) -> list[dict]:
                 continue
             for own in our_own(table["bins"][0]):
                 gains = [
-                    (r[own][k] - r[cut][k], np.hypot(r[own]["error"], r[cut]["error"])) for r in rows for k in SHARES
+                    (r[own][k] - r[cut][k], np.hypot(r[own][f"{k} error"], r[cut][f"{k} error"]))
+                    for r in rows
+                    for k in SHARES
                 ]
                 lower = sum(gain < -TIE for gain, _ in gains)
                 surely = sum(gain < -max(TIE, error) for gain, error in gains)

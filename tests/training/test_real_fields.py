@@ -83,6 +83,14 @@ def test_labels_and_what_else_is_there(image: Image) -> None:
         assert np.hypot(ignored["x"] - x, ignored["y"] - y).min() > 3
 
 
+def test_labels_without_light_are_not_asked_for(image: Image) -> None:
+    labels = _labels()
+    labels.add_row((60.0, 140.0, "star"))  # blank sky
+    example = labelled_example(image, labels, region=Section(20, 180, 10, 150))
+    assert example.sources["ignore"][:4].tolist() == [False, False, False, True]
+    assert (example.sources["x"][3], example.sources["y"][3]) == (40, 130)
+
+
 def test_the_region_is_that_of_the_labels(image: Image) -> None:
     example = labelled_example(image, _labels(4))
     assert example.snr.shape == (3, 91, 111)

@@ -70,12 +70,15 @@ def _shares(galaxy: np.ndarray, called: np.ndarray) -> dict[str, float]:
     shares = {
         "gc": _mean(called[galaxy]), "gp": _mean(galaxy[called]), "sc": _mean(~called[~galaxy]), "sp": _mean(~galaxy[~called]),
     }  # fmt: skip
-    variances = [shares[k] * (1 - shares[k]) / max(n, 1) for k, n in (("gc", galaxy.sum()), ("sc", (~galaxy).sum()))]
-    return shares | {
-        "completeness": float(np.nanmean([shares["gc"], shares["sc"]])),
-        "purity": float(np.nanmean([shares["gp"], shares["sp"]])),
-        "error": float(np.sqrt(np.nansum(variances)) / 2),
-    }
+    means = {}
+    for name, parts in (
+        ("completeness", (("gc", galaxy.sum()), ("sc", (~galaxy).sum()))),
+        ("purity", (("gp", called.sum()), ("sp", (~called).sum()))),
+    ):
+        means[name] = float(np.nanmean([shares[k] for k, _ in parts]))
+        variances = [shares[k] * (1 - shares[k]) / max(n, 1) for k, n in parts]
+        means[f"{name} error"] = float(np.sqrt(np.nansum(variances)) / 2)
+    return shares | means
 
 
 def _measured(where: Field, models: Mapping[str, str]) -> dict[str, np.ndarray]:
@@ -129,7 +132,8 @@ def classified(fields: Sequence[Field], cuts: dict[str, dict[str, Cut]], models:
         m = _measured(where, models)
         calls = {name: m[name] > 0.5 for name in models}
         for name, cut in cuts[where.profile.name].items():
-            calls[name + CHOSEN * (name in models)] = cut.galaxy(m[name], m[f"{name} error"])
+            label = f"{name}{CHOSEN}" if name in models else name
+            calls[label] = cut.galaxy(m[name], m[f"{name} error"])
         parts.append({"bright": m["bright"], "galaxy": m["galaxy"]} | calls)
     merged = _together(parts)
     calls = {n: v.astype(bool) for n, v in merged.items() if n not in ("bright", "galaxy")}
