@@ -320,34 +320,28 @@ def speed(name: str) -> str:
     return table([plain(head) for head in heads], cells, widths) + "\n" + text
 
 
-def contest() -> str:
+def contest(measured: dict[str, Any]) -> str:
     """Completeness at 95 % purity on simulated fields, of each weights and of the classical programs."""
-    if not CONTEST.is_file():
-        return "Not measured yet.\n"
-    measured = json.loads(CONTEST.read_text(encoding="utf-8"))
     tools = list(measured["regimes"]["normal"]["tools"])
     rows = []
     for regime, words in REGIMES.items():
         known = measured["regimes"][regime]
         what = "pairs" if regime.startswith("pairs") else "completeness"
-        cells = [_between(known["tools"][t][what], *known["intervals"][what][t][:2]) for t in tools]
+        cells = [_estimate(known["tools"][t][what], known["intervals"][what][t]) for t in tools]
         rows.append((words, str(known["pairs"] if what == "pairs" else known["wanted"]), *cells))
     heads = ("Fields", "Sources or pairs", *_called(tools, measured["header"]))
-    return table(heads, rows, "26 10 " + " ".join(["16"] * len(tools))) + _made_by(measured["header"])
+    return table(heads, rows, "26 10 " + " ".join(["16"] * len(tools)))
 
 
-def contest_classes() -> str:
+def contest_classes(measured: dict[str, Any]) -> str:
     """Stars and galaxies told apart on simulated fields, by brightness."""
-    if not CONTEST.is_file():
-        return "Not measured yet.\n"
-    measured = json.loads(CONTEST.read_text(encoding="utf-8"))
     kinds = measured["star/galaxy"]
     tools = [name for name in next(iter(kinds.values()))["bins"][-1] if name not in ("bin", "n", "galaxies")]
     rows = [
         (
             f"{kind}, {'all' if bin_ is known['bins'][-1] else bin_['bin']}",
             str(bin_["n"]),
-            *(f"{100 * bin_[t]['completeness']:.1f} / {100 * bin_[t]['purity']:.1f}" for t in tools),
+            *(f"{share(bin_[t]['completeness'])} / {share(bin_[t]['purity'])}" for t in tools),
         )
         for kind, known in kinds.items()
         for bin_ in known["bins"]
@@ -356,24 +350,29 @@ def contest_classes() -> str:
     return table(heads, rows, "20 8 " + " ".join(["12"] * len(tools)))
 
 
-def contest_surveys() -> str:
+def contest_surveys(measured: dict[str, Any]) -> str:
     """Completeness at 95 % purity with fewer bands, on other pixels, and on images of others."""
-    if not SURVEYS.is_file():
-        return "Not measured yet.\n"
-    measured = json.loads(SURVEYS.read_text(encoding="utf-8"))
     lines = [line for part in ("bands", "pixel scales", "other images") for line in measured[part]]
     tools = list(lines[0]["tools"])
     rows = [
         (
             plain(line["name"]),
-            *(_between(line["tools"][t]["completeness"], *line["intervals"][t][:2]) for t in tools),
-            *("\N{EN DASH}" if isnan(right) else f"{100 * right:.0f}" for right in line["star/galaxy"].values()),
+            *(_estimate(line["tools"][t]["completeness"], line["intervals"][t]) for t in tools),
+            *(share(None if isnan(right) else right) for right in line["star/galaxy"].values()),
         )
         for line in lines
     ]
     own = _called(list(lines[0]["star/galaxy"]), measured["header"])
     heads = ("Images", *_called(tools, measured["header"]), *(f"classes, {name}" for name in own))
-    return table(heads, rows, "24 " + " ".join(["16"] * len(tools) + ["8"] * len(own))) + _made_by(measured["header"])
+    return table(heads, rows, "24 " + " ".join(["16"] * len(tools) + ["8"] * len(own)))
+
+
+def of_a_contest(path: Path, tabulate: Callable[[dict[str, Any]], str]) -> str:
+    """A table of what a contest wrote, and how it was measured."""
+    if not path.is_file():
+        return "Not measured yet.\n"
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    return tabulate(measured) + _made_by(measured["header"])
 
 
 def _called(tools: list[str], header: dict[str, str]) -> list[str]:
@@ -382,9 +381,11 @@ def _called(tools: list[str], header: dict[str, str]) -> list[str]:
     return [plain(t.replace("astrogalaxy, astroyolo", "astroyolo").replace("astrogalaxy", first)) for t in tools]
 
 
-def _between(value: float, low: float, high: float) -> str:
-    """Per cent with the ends of its interval."""
-    return f"{100 * value:.1f} ({100 * low:.1f}\N{EN DASH}{100 * high:.1f})"
+def _estimate(value: float, bounds: list[float]) -> str:
+    """Per cent with the ends of its interval, the first two of the bounds."""
+    from astrogalaxy.evaluation.boxes import Interval
+
+    return interval(Interval(value, *bounds[:2]))
 
 
 def _made_by(header: dict[str, Any]) -> str:
@@ -436,9 +437,9 @@ REGISTRIES: dict[str, Callable[[], str]] = {
     "morphology-papers": morphology_papers,
     "morphology-findings": morphology_findings,
     "galaxyzoo-classifiers": galaxyzoo_classifiers,
-    "contest": contest,
-    "contest-classes": contest_classes,
-    "contest-surveys": contest_surveys,
+    "contest": partial(of_a_contest, CONTEST, contest),
+    "contest-classes": partial(of_a_contest, CONTEST, contest_classes),
+    "contest-surveys": partial(of_a_contest, SURVEYS, contest_surveys),
     "measurement-isolated": partial(measurement, "isolated"),
     "measurement-pairs": partial(measurement, "pairs"),
     **{
