@@ -1,6 +1,6 @@
 """CPU time of a training step, with freed memory kept (as `astrogalaxy train` does) and handed back (as is usual).
 
-Each runs in a process of its own, on one thread, on random pixels with as many sources as a crowded crop has.
+The network's parameters, and its operations for an image of 512 x 512 pixels, are printed first. Each runs in a process of its own, on one thread, on random pixels with as many sources as a crowded crop has.
 
     python tests/benchmarks/bench_training_step.py
     python tests/benchmarks/bench_training_step.py --size tiny --steps 5
@@ -53,6 +53,23 @@ def measure(way: str, size: str, steps: int, crop: int, batch: int) -> None:
           f"at most {after.ru_maxrss / 2**20:.1f} GiB")  # fmt: skip
 
 
+def describe(size: str) -> str:
+    """Parameters of a network, and multiplications and additions for an image."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from astrogalaxy.detection.network import AstroYolo
+    from astrogalaxy.models import Architecture
+
+    with torch.device("meta"):
+        network = AstroYolo(Architecture(size, seeing=True)).eval()
+        image = torch.empty(1, network.architecture.channels, 512, 512)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(image)
+    parameters = sum(p.numel() for p in network.parameters())
+    return f"{parameters / 1e6:.2f} M parameters, {counter.get_total_flops() / 1e9:.1f} GFLOP for 512 x 512 pixels"
+
+
 def main() -> int:
     """Measure both ways."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -65,7 +82,8 @@ def main() -> int:
     if args.way:
         measure(args.way, args.size, args.steps, args.crop, args.batch)
         return 0
-    print(f"{args.size}, {args.batch} crops of {args.crop} x {args.crop} pixels, float32, one thread")
+    print(f"{args.size}: {describe(args.size)}")
+    print(f"{args.batch} crops of {args.crop} x {args.crop} pixels, float32, one thread")
     for way in WAYS:
         subprocess.run([sys.executable, __file__, *sys.argv[1:], "--way", way], check=True)
     return 0
