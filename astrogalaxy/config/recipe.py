@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -15,6 +15,9 @@ from astrogalaxy.config.images import ImagesSection
 from astrogalaxy.config.problems import fail
 from astrogalaxy.config.schema import Section
 from astrogalaxy.config.yaml import parse_yaml, read_text
+
+if TYPE_CHECKING:
+    from astrogalaxy.models.architecture import Architecture
 
 __all__ = [
     "GalaxiesSection",
@@ -33,7 +36,13 @@ class ModelSection(Section):
 
     architecture: Literal["astroyolo"] = Field("astroyolo", description="Family of networks.")
     size: Literal["nano", "micro", "tiny", "s"] = Field("nano", description="Width and depth.")
-    levels: values.Levels = Field((4, 8, 16), description="Strides of the detection levels in pixels, finest first.")
+    levels: values.Levels = Field(
+        (4, 8, 16), description="Strides of the detection levels in pixels of what the network sees, finest first."
+    )
+    zoom: values.Zoom = Field(
+        1.0,
+        description="Factor by which the network magnifies images before it looks at them, for finer cells.",
+    )
     inputs: int = Field(3, ge=1, le=64, description="Input channels; bands are mapped onto them.")
     seeing: bool = Field(False, description="Whether one more input channel holds the seeing of the image.")
     one_cell: bool = Field(
@@ -48,6 +57,13 @@ class ModelSection(Section):
         "Or a YOLOX of the same size that was trained on "
         "photographs (.onnx, as its authors release it). null: from random numbers.",
     )
+
+    @property
+    def shape(self) -> Architecture:
+        """The network's, as weight files have it."""
+        from astrogalaxy.models.architecture import Architecture
+
+        return Architecture(self.size, tuple(self.levels), self.inputs, self.seeing, self.one_cell, self.zoom)
 
     @property
     def from_photographs(self) -> bool:
@@ -299,8 +315,9 @@ class RecipeConfig(File):
 
     @model_validator(mode="after")
     def _crop_fits_levels(self) -> Self:
-        if self.training.crop % max(self.model.levels):
-            problem = f"must be a multiple of the coarsest level, {max(self.model.levels)}"
+        multiple = self.model.shape.multiple
+        if self.training.crop % multiple:
+            problem = f"must be a multiple of the coarsest cells, {multiple}"
             fail("recipe", [(("training", "crop"), f"{problem}, not {self.training.crop}")])
         return self
 

@@ -39,6 +39,7 @@ __all__ = [
     "TileSize",
     "Weights",
     "Workers",
+    "Zoom",
     "as_tuple",
     "checked_name",
     "checked_text",
@@ -190,6 +191,15 @@ def _levels(value: Any) -> tuple[int, ...]:
     return steps
 
 
+def _zoom(value: Any) -> float:
+    from astrogalaxy.models.architecture import ZOOMS
+
+    number = _number(value)
+    if number not in ZOOMS:
+        raise ValueError(f"must be {', '.join(f'{zoom:g}' for zoom in ZOOMS[:-1])} or {ZOOMS[-1]:g}, not {show(value)}")
+    return float(number)
+
+
 # -- lengths and sizes -----------------------------------------------------------------------------
 
 
@@ -305,6 +315,7 @@ Hdu = Annotated[Any, PlainValidator(_hdu), Kind("auto | name | whole number")]
 PerBand = Annotated[Any, PlainValidator(_per_band), Kind("number | {band: number} | header keyword | null")]
 Weights = Annotated[dict[str, float], BeforeValidator(_weights), Kind("{name: number}")]
 Levels = Annotated[tuple[int, ...], BeforeValidator(_levels), Kind("list of whole numbers")]
+Zoom = Annotated[float, BeforeValidator(_zoom), Kind("1 | 1.5 | 2")]
 Threshold = Annotated[Any, PlainValidator(_threshold), Kind("default | number from 0 to 1")]
 Workers = Annotated[Any, PlainValidator(lambda value: _whole(value, 1, 100_000)), Kind("auto | whole number")]
 TileSize = Annotated[Any, PlainValidator(_tile_size), Kind("auto | multiple of 32")]

@@ -46,7 +46,12 @@ class Boxes:
 
 
 def decode(
-    maps: Sequence[Floats], levels: Sequence[int], *, threshold: float, iou: float = 0.5, extended: float | None = None
+    maps: Sequence[Floats],
+    strides: Sequence[float],
+    *,
+    threshold: float,
+    iou: float = 0.5,
+    extended: float | None = None,
 ) -> Boxes:
     """Decode the maps of one image.
 
@@ -54,8 +59,8 @@ def decode(
     ----------
     maps : sequence of ndarray
         ``(7, rows, columns)`` per level, channels as in `astrogalaxy.models.CHANNELS`.
-    levels : sequence of int
-        Stride of each level.
+    strides : sequence of float
+        Of the levels, in pixels.
     threshold : float
         Logit of "a source is here" below which a cell says nothing.
     iou, extended : float
@@ -66,18 +71,18 @@ def decode(
     Boxes
         After non-maximum suppression, best first.
     """
-    boxes = cells(maps, levels, threshold=threshold)
+    boxes = cells(maps, strides, threshold=threshold)
     sides = np.column_stack([boxes.x, boxes.y, boxes.width, boxes.height])
     return boxes.take(suppress(sides, boxes.source, iou=iou, extended=extended))
 
 
-def cells(maps: Sequence[Floats], levels: Sequence[int], *, threshold: float = -np.inf) -> Boxes:
+def cells(maps: Sequence[Floats], strides: Sequence[float], *, threshold: float = -np.inf) -> Boxes:
     """Boxes of all cells above a threshold, level by level; see `decode`, which keeps the best that overlap."""
-    found = [_cells(m, stride, threshold) for m, stride in zip(maps, levels, strict=True)]
+    found = [_cells(m, stride, threshold) for m, stride in zip(maps, strides, strict=True)]
     return Boxes(*np.concatenate(found, axis=1))
 
 
-def _cells(level: Floats, stride: int, threshold: float) -> Floats:
+def _cells(level: Floats, stride: float, threshold: float) -> Floats:
     """Columns of `Boxes` for the cells of a level above the threshold."""
     row, column = np.nonzero(level[4] > threshold)
     cell = level[:, row, column].astype(np.float32)

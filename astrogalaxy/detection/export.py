@@ -51,12 +51,12 @@ def network_graph(network: AstroYolo) -> bytes:
         # the exporter takes equal tensors for one, and heads that never learnt have equal ones: the graph holds none
         for parameter in plain.parameters():
             parameter.normal_()
-    stride = network.architecture.stride
-    image = torch.randn(2, network.architecture.channels, 8 * stride, 10 * stride)
+    side = network.architecture.multiple
+    image = torch.randn(2, network.architecture.channels, 8 * side, 10 * side)
     free = {
         0: torch.export.Dim("batch", min=1, max=4096),
-        2: stride * torch.export.Dim("rows", min=2, max=4096),
-        3: stride * torch.export.Dim("columns", min=2, max=4096),
+        2: side * torch.export.Dim("rows", min=2, max=4096),
+        3: side * torch.export.Dim("columns", min=2, max=4096),
     }
     outputs = [f"stride{level}" for level in network.architecture.levels]
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

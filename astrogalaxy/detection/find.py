@@ -266,7 +266,7 @@ def _nearest_cells(
     maps: list[NDArray[np.float32]], aligned: Aligned, card: WeightCard, x: Floats, y: Floats, reach: float
 ) -> Detections:
     """The surest of the cells whose boxes are centred within reach of each position."""
-    boxes = cells(maps, card.levels)
+    boxes = cells(maps, card.architecture.strides)
     here = np.column_stack([x - aligned.section.x0, y - aligned.section.y0])
     neighbours = np.arange(1, min(_NEAR_CELLS, len(boxes)) + 1)
     distance, near = cKDTree(np.column_stack([boxes.x, boxes.y])).query(here, k=neighbours)
@@ -288,7 +288,7 @@ def _maps(aligned: Aligned, runtime: Runtime, seeing: float) -> list[NDArray[np.
 def _best(maps: list[NDArray[np.float32]], aligned: Aligned, card: WeightCard, threshold: float | None) -> Detections:
     """The sources of an image, best first, out of all that the network says."""
     iou, extended = card.architecture.overlaps
-    boxes = decode(maps, card.levels, threshold=_CANDIDATE_LOGIT, iou=iou, extended=extended)
+    boxes = decode(maps, card.architecture.strides, threshold=_CANDIDATE_LOGIT, iou=iou, extended=extended)
     ny, nx = aligned.snr.shape[1:]
     # padding and the outermost half pixel may attract a centre off the image
     on_image = (boxes.x > -0.5) & (boxes.x < nx - 0.5) & (boxes.y > -0.5) & (boxes.y < ny - 0.5)
@@ -303,7 +303,7 @@ def _best(maps: list[NDArray[np.float32]], aligned: Aligned, card: WeightCard, t
 def card_input(card: WeightCard, snr: NDArray[np.float32], seeing: float) -> NDArray[np.float32]:
     """Return what the network of a card sees of bands: mapped, stretched, padded."""
     known = seeing if card.seeing_input else None
-    return network_input(snr, card.inputs, seeing=known, multiple=card.architecture.stride)
+    return network_input(snr, card.inputs, seeing=known, multiple=card.architecture.multiple)
 
 
 def check_bands(card: WeightCard, n_bands: int) -> None:

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["STRETCH", "UNKNOWN_SEEING", "map_bands", "network_input", "seeing_level"]
+__all__ = ["STRETCH", "UNKNOWN_SEEING", "map_bands", "network_input", "seeing_level", "seeing_shift"]
 
 #: Signal to noise at which the stretch ``asinh(snr / STRETCH)`` turns from linear to logarithmic.
 STRETCH = 3.0
@@ -20,6 +20,7 @@ STRETCH = 3.0
 UNKNOWN_SEEING = float("nan")
 # Where the seeing's channel is zero: a common one, so that zero can also stand for "not known".
 _COMMON_SEEING = 4.5
+_SEEING_SCALE = 2.0
 
 Cube = NDArray[np.float32]
 
@@ -58,7 +59,18 @@ def seeing_level(seeing: float) -> float:
     >>> seeing_level(float("nan")), round(seeing_level(9.0), 2)
     (0.0, 1.39)
     """
-    return float(2 * np.log(np.clip(seeing, 1.0, 30.0) / _COMMON_SEEING)) if np.isfinite(seeing) else 0.0
+    return float(_SEEING_SCALE * np.log(np.clip(seeing, 1.0, 30.0) / _COMMON_SEEING)) if np.isfinite(seeing) else 0.0
+
+
+def seeing_shift(zoom: float) -> float:
+    """By how much the seeing's level rises where an image is magnified.
+
+    Examples
+    --------
+    >>> round(seeing_level(6.0) - seeing_level(3.0) - seeing_shift(2.0), 6)
+    0.0
+    """
+    return float(_SEEING_SCALE * np.log(zoom))
 
 
 def network_input(snr: Cube, channels: int, *, seeing: float | None = None, multiple: int = 1) -> Cube:

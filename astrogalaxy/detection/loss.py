@@ -47,18 +47,18 @@ class LossWeights:
     disk: float = 0.5
 
 
-def decode_maps(maps: tuple[Tensor, ...], levels: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def decode_maps(maps: tuple[Tensor, ...], strides: tuple[float, ...]) -> tuple[Tensor, Tensor]:
     """Flatten the maps to boxes and logits.
 
     Returns
     -------
     boxes : Tensor
-        ``(batch, cells, 4)`` centre and sides in network pixels.
+        ``(batch, cells, 4)`` centre and sides in pixels.
     logits : Tensor
         ``(batch, cells, 3)`` of source, galaxy and disk.
     """
     boxes, logits = [], []
-    for level, stride in zip(maps, levels, strict=True):
+    for level, stride in zip(maps, strides, strict=True):
         rows, cols = level.shape[-2:]
         y, x = torch.meshgrid(
             torch.arange(rows, device=level.device),
@@ -76,7 +76,7 @@ def decode_maps(maps: tuple[Tensor, ...], levels: tuple[int, ...]) -> tuple[Tens
 def multitask_loss(
     maps: tuple[Tensor, ...],
     targets: Targets,
-    levels: tuple[int, ...],
+    strides: tuple[float, ...],
     *,
     weights: LossWeights = LossWeights(),
     one_cell: bool = False,
@@ -89,8 +89,8 @@ def multitask_loss(
         What the network says, level by level.
     targets : Targets
         The truth.
-    levels : tuple of int
-        Strides.
+    strides : tuple of float
+        Of the levels, in pixels.
     weights : LossWeights
         Of the parts.
     one_cell : bool
@@ -103,8 +103,8 @@ def multitask_loss(
     dict
         ``loss`` and the unweighted parts ``box``, ``source``, ``galaxy``, ``disk``.
     """
-    boxes, logits = decode_maps(maps, levels)
-    grids = [(s, *m.shape[-2:]) for s, m in zip(levels, maps, strict=True)]
+    boxes, logits = decode_maps(maps, strides)
+    grids = [(s, *m.shape[-2:]) for s, m in zip(strides, maps, strict=True)]
     n_cells = boxes.shape[1]
     flat_boxes, flat_logits = boxes.reshape(-1, 4).float(), logits.reshape(-1, 3).float()
     wanted = (~targets.ignore).nonzero().squeeze(1)

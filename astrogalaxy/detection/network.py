@@ -11,17 +11,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 from yolox.models.darknet import CspDarknet
 from yolox.models.network_blocks import BaseConv, DWConv, Focus
 from yolox.models.yolo_pafpn import YoloPafpn
 
+from astrogalaxy.detection.inputs import seeing_shift
 from astrogalaxy.models.architecture import CHANNELS, SIZES, Architecture
 
-__all__ = ["AstroYolo", "TaskHead"]
+__all__ = ["AstroYolo", "Magnifier", "TaskHead"]
 
 _STRIDE_TO_STAGE = {4: "dark2", 8: "dark3", 16: "dark4", 32: "dark5"}
 _STAGE_CHANNELS = {4: 128, 8: 256, 16: 512, 32: 1024}
@@ -62,6 +67,48 @@ class TaskHead(nn.Module):
         return [branch(f) for branch, f in zip(self.branches, features, strict=True)]
 
 
+class Magnifier(nn.Module):
+    """Magnify images by bicubic interpolation, edges continued, as one convolution.
+
+    Whatever runs the network runs a convolution fast; not all of them interpolate fast.
+
+    Parameters
+    ----------
+    channels : int
+        Of the images.
+    zoom : float
+        A ratio of small whole numbers ``p / q``; sides have to be multiples of q.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, channels: int, zoom: float) -> None:
+        super().__init__()
+        ratio = Fraction(zoom).limit_denominator(8)
+        self.channels, self.fine, self.coarse = channels, ratio.numerator, ratio.denominator
+        # where the centres of p fine pixels lie among those of q coarse ones, and the four pixels around each
+        centres = (np.arange(self.fine) + 0.5) / float(ratio) - 0.5
+        first, last = math.floor(centres[0]) - 1, math.floor(centres[-1]) + 2
+        rows = _cubic(centres[:, None] - np.arange(first, last + 1))
+        kernel = np.einsum("ay,bx->abyx", rows, rows).reshape(self.fine**2, 1, *(rows.shape[1:] * 2))
+        self.margin = (-first, last + 1 - self.coarse) * 2
+        # not of the weights: it follows from the zoom
+        self.register_buffer("kernel", torch.from_numpy(kernel).float().repeat(channels, 1, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return ``(batch, channels, zoom * height, zoom * width)``."""
+        padded = F.pad(image, self.margin, mode="replicate")
+        return F.pixel_shuffle(F.conv2d(padded, self.kernel, stride=self.coarse, groups=self.channels), self.fine)
+
+
+def _cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keys's kernel of cubic convolution (1981) with the slope of -3/4 that image software has."""
+    d, slope = np.abs(distance), -0.75
+    near = (slope + 2) * d**3 - (slope + 3) * d**2 + 1
+    far = slope * (d**3 - 5 * d**2 + 8 * d - 4)
+    return np.where(d < 1, near, np.where(d < 2, far, 0.0))
+
+
 class AstroYolo(nn.Module):
     """Detection, star/galaxy and smooth/disk in one pass (the AstroYOLO paper).
 
@@ -73,7 +120,7 @@ class AstroYolo(nn.Module):
     Notes
     -----
     ``forward`` takes ``(batch, channels, height, width)`` float32 with height and width
-    multiples of the coarsest stride, and returns one map ``(batch, 7, h, w)`` per
+    multiples of the architecture's ``multiple``, and returns one map ``(batch, 7, h, w)`` per
     level with the raw channels of `~astrogalaxy.models.CHANNELS`: the offset of the
     box centre from the cell's centre and the logarithm of its sides, both in strides,
     then the logits of "a source", "a galaxy" and "a disk".
@@ -82,6 +129,7 @@ class AstroYolo(nn.Module):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
+        self.magnify = Magnifier(architecture.channels, architecture.zoom) if architecture.zoom != 1 else None
         size = SIZES[architecture.size]
         channels = [_STAGE_CHANNELS[stride] for stride in architecture.levels]
         stages = tuple(_STRIDE_TO_STAGE[stride] for stride in architecture.levels)
@@ -113,10 +161,18 @@ class AstroYolo(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Return the raw prediction map of each level, finest first."""
-        features = self.neck(image)
+        features = self.neck(image if self.magnify is None else self._magnified(image, self.magnify))
         heads = (self.detection, self.stargalaxy, self.morphology)
         maps = zip(*(head(features) for head in heads), strict=True)
         return tuple(torch.cat(level, dim=1) for level in maps)
+
+    def _magnified(self, image: Tensor, magnify: Magnifier) -> Tensor:
+        """Magnify the bands, and with them the seeing."""
+        if self.architecture.seeing:
+            level = image[:, -1:]
+            wider = torch.where(level == 0, level, level + seeing_shift(self.architecture.zoom))
+            image = torch.cat([image[:, :-1], wider], dim=1)
+        return magnify(image)
 
 
 def _backbone(depth: float, width: float, stages: tuple[str, ...], depthwise: bool) -> CspDarknet:

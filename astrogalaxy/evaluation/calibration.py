@@ -429,7 +429,7 @@ def _score(
     snr, seeing = known or (image.aligned().snr, image.bands[image.reference].seeing)
     maps = runtime(card_input(card, snr, seeing))
     iou, extended = card.architecture.overlaps
-    boxes = decode(maps, card.levels, threshold=_LOWEST_LOGIT, iou=iou, extended=extended)
+    boxes = decode(maps, card.architecture.strides, threshold=_LOWEST_LOGIT, iou=iou, extended=extended)
     truth = sources[~sources["ignore"]]
     match = match_positions(boxes.x, boxes.y, boxes.source, truth["x"], truth["y"], radius=_RADIUS)
     real = match.matched.astype(float)

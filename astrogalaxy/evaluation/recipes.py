@@ -169,9 +169,10 @@ def evaluate_recipe(
 def _boxes(runtime: Runtime, example: Example, *, lowest: float, overlap: float) -> Boxes:
     card = runtime.weights.card
     seeing = example.seeing if card.seeing_input else None
-    snr, stride = np.asarray(example.snr, np.float32), card.architecture.stride
-    maps = runtime(network_input(snr, card.inputs, seeing=seeing, multiple=stride))
-    return decode(maps, card.levels, threshold=lowest, iou=overlap)
+    shape = card.architecture
+    snr = np.asarray(example.snr, np.float32)
+    maps = runtime(network_input(snr, card.inputs, seeing=seeing, multiple=shape.multiple))
+    return decode(maps, shape.strides, threshold=lowest, iou=overlap)
 
 
 def _field(runtime: Runtime, example: Example) -> tuple[FoundBoxes, TrueBoxes]:
@@ -208,6 +209,6 @@ def _milliseconds(runtime: Runtime) -> float:
     times = []
     for _ in range(_TIMED):
         start = time.perf_counter()
-        decode(runtime(cube), card.levels, threshold=0.0)
+        decode(runtime(cube), card.architecture.strides, threshold=0.0)
         times.append(time.perf_counter() - start)
     return float(np.median(times[3:]) * 1000)

@@ -1,6 +1,6 @@
 """Weight files and their cards."""
 
-from astrogalaxy.models.architecture import CHANNELS, SIZES, Architecture
+from astrogalaxy.models.architecture import CHANNELS, SIZES, ZOOMS, Architecture
 from astrogalaxy.models.card import BY_EXTENT, BY_SPREAD, HEADS, Calibration, Card, WeightCard
 from astrogalaxy.models.classifier_card import ClassifierCard
 from astrogalaxy.models.files import (
@@ -20,6 +20,7 @@ __all__ = [
     "CHANNELS",
     "HEADS",
     "SIZES",
+    "ZOOMS",
     "Architecture",
     "Calibration",
     "Card",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd
 from typing import NamedTuple
 
-__all__ = ["CHANNELS", "SIZES", "Architecture", "Size"]
+__all__ = ["CHANNELS", "SIZES", "ZOOMS", "Architecture", "Size"]
 
 #: The channels of each level's output map, in order.
 CHANNELS = ("dx", "dy", "log_width", "log_height", "source", "galaxy", "disk")
@@ -29,6 +31,8 @@ SIZES = {
     "s": Size(depth=0.33, width=0.50, head=96, depthwise=False),
 }
 
+#: Factors by which a network may magnify images: with each, cells of the usual levels meet at every 32nd pixel.
+ZOOMS = (1.0, 1.5, 2.0)
 
 # Cells that answer for the same source say nearly the same box. Where one cell alone has learnt to answer, two boxes
 # that agree less than this are two sources. Parts of a large galaxy are told from neighbours by less.
@@ -44,7 +48,7 @@ class Architecture:
     size : {'nano', 'micro', 'tiny', 's'}
         Member of the YOLOX family.
     levels : tuple of int
-        Strides of the three pyramid levels, finest first: ``(4, 8, 16)`` for
+        Strides of the three pyramid levels in pixels of what the network sees, finest first: ``(4, 8, 16)`` for
         seeing-limited surveys, ``(8, 16, 32)`` as published.
     inputs : int
         Input channels onto which the bands are mapped.
@@ -52,6 +56,8 @@ class Architecture:
         Whether one more channel holds the seeing.
     one_cell : bool
         Whether one cell alone answers for each source; else several do, as in YOLOX.
+    zoom : float
+        Factor by which the network magnifies images before it looks at them, one of `ZOOMS`.
     name : str
         Family of the network.
 
@@ -59,8 +65,11 @@ class Architecture:
     --------
     >>> from astrogalaxy.models import Architecture
     >>> shape = Architecture("nano", seeing=True)
-    >>> shape.channels, shape.stride
+    >>> shape.channels, shape.multiple
     (4, 16)
+    >>> magnified = Architecture("nano", zoom=1.5)
+    >>> [round(stride, 2) for stride in magnified.strides], magnified.multiple
+    ([2.67, 5.33, 10.67], 32)
     """
 
     size: str = "nano"
@@ -68,6 +77,7 @@ class Architecture:
     inputs: int = 3
     seeing: bool = False
     one_cell: bool = False
+    zoom: float = 1.0
     name: str = "astroyolo"
 
     @property
@@ -81,6 +91,13 @@ class Architecture:
         return _OVERLAP_OF_COPIES if self.one_cell else _OVERLAP
 
     @property
-    def stride(self) -> int:
-        """Coarsest stride; image sides must be multiples of it."""
-        return self.levels[-1]
+    def strides(self) -> tuple[float, ...]:
+        """Strides of the levels in pixels of the image, finest first."""
+        return tuple(level / self.zoom for level in self.levels)
+
+    @property
+    def multiple(self) -> int:
+        """Image sides must be multiples of so many pixels, which are a whole number of the coarsest cells."""
+        zoom = Fraction(self.zoom)
+        cells = self.levels[-1] * zoom.denominator
+        return cells // gcd(cells, zoom.numerator)

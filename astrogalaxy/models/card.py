@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from astrogalaxy.errors import WeightsError
-from astrogalaxy.models.architecture import SIZES, Architecture
+from astrogalaxy.models.architecture import SIZES, ZOOMS, Architecture
 
 __all__ = ["BY_EXTENT", "BY_SPREAD", "HEADS", "Calibration", "Card", "WeightCard"]
 
@@ -134,7 +134,10 @@ class WeightCard(Card):
 
     task: Literal["detection"] = Field("detection", description="what the network does")
     size: str = Field(description="member of the YOLOX family")
-    levels: tuple[int, ...] = Field(description="strides of the pyramid's levels, finest first")
+    levels: tuple[int, ...] = Field(
+        description="strides of the pyramid's levels in what the network sees, finest first"
+    )
+    zoom: float = Field(1.0, description="factor by which the network magnifies images before it looks at them")
     inputs: int = Field(description="input channels onto which the bands are mapped")
     seeing_input: bool = Field(False, description="whether the seeing of the image is an input channel of its own")
     one_cell: bool = Field(
@@ -152,6 +155,7 @@ class WeightCard(Card):
     def _can_be_served(self) -> Self:
         problems = {
             f"size {self.size!r} is none of {', '.join(SIZES)}": self.size not in SIZES,
+            f"zoom {self.zoom:g} is none of {', '.join(f'{z:g}' for z in ZOOMS)}": self.zoom not in ZOOMS,
             "three levels are needed": len(self.levels) != 3,
             f"calibration must have {', '.join(HEADS)}": set(self.calibration) - {BY_EXTENT, BY_SPREAD} != set(HEADS),
         }
@@ -163,4 +167,4 @@ class WeightCard(Card):
     @property
     def architecture(self) -> Architecture:
         """Shape of the network."""
-        return Architecture(self.size, self.levels, self.inputs, self.seeing_input, self.one_cell)
+        return Architecture(self.size, self.levels, self.inputs, self.seeing_input, self.one_cell, self.zoom)

@@ -104,7 +104,8 @@ def _smooth_or_disk(path: Path, detector: Runtime) -> float:
     else:
         snr = bands_in_noise(path)
     card = detector.weights.card
-    boxes = decode(detector(card_input(card, snr, UNKNOWN_SEEING)), card.levels, threshold=-np.inf, iou=1.0)
+    maps = detector(card_input(card, snr, UNKNOWN_SEEING))
+    boxes = decode(maps, card.architecture.strides, threshold=-np.inf, iou=1.0)
     index = the_galaxy(boxes, snr.shape[1:])
     if index is None:
         return float("nan")

@@ -28,7 +28,8 @@ __all__ = ["FieldPlan", "Plan", "hashing", "make_plan", "open_bands", "tile_memo
 _SHARD_FORMAT = 3
 # What a tile depends on of the cards of the weights; the rest of a card are words and measurements.
 _SERVED = {
-    "sha256", "levels", "inputs", "seeing_input", "one_cell", "pixel_scale", "seeing", "calibration", "threshold",
+    "sha256", "levels", "zoom", "inputs", "seeing_input", "one_cell", "pixel_scale", "seeing", "calibration",
+    "threshold",
 }  # fmt: skip
 _CLASSIFIED = {"sha256", "classes", "side", "normalise", "centre", "field_of_view", "views", "temperature"}
 # Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile.

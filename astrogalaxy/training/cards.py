@@ -44,6 +44,7 @@ def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
         version=version("astrogalaxy").split("+")[0],
         size=recipe.model.size,
         levels=recipe.model.levels,
+        zoom=recipe.model.zoom,
         inputs=recipe.model.inputs,
         seeing_input=recipe.model.seeing,
         one_cell=recipe.model.one_cell,

@@ -94,8 +94,8 @@ def fine_tune_recipe(
     return RecipeConfig.from_dict(
         {
             "name": name or f"{survey.name}-tuned",
-            "model": {"size": card.size, "levels": list(card.levels), "inputs": card.inputs,
-                      "seeing": card.seeing_input, "start": survey.detection.model},
+            "model": {"size": card.size, "levels": list(card.levels), "zoom": card.zoom, "inputs": card.inputs,
+                      "seeing": card.seeing_input, "one_cell": card.one_cell, "start": survey.detection.model},
             "data": data,
             "training": {**_TRAINING, "steps": steps, "warmup": min(_WARMUP, steps),
                          "validate_every": min(_VALIDATE_EVERY, steps), "crop": _crop(card, image.shape)},
@@ -129,5 +129,5 @@ def _most_like(pixel_scale: float) -> str:
 
 def _crop(card: WeightCard, shape: tuple[int, int]) -> int:
     """Side of the crops: 256, or what a small image holds."""
-    stride = card.architecture.stride
+    stride = card.architecture.multiple
     return int(np.clip(min(shape) // stride * stride, 4 * stride, 256))

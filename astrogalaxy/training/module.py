@@ -81,7 +81,7 @@ class AstroYoloTrainer(lightning.LightningModule):
     def _step(self, batch: Batch, stage: str, heads: tuple[str, ...]) -> Tensor:
         maps = tuple(level.float() for level in self(batch.image))
         shape = self.network.architecture
-        parts = multitask_loss(maps, batch.targets, shape.levels, weights=self.weights, one_cell=shape.one_cell)
+        parts = multitask_loss(maps, batch.targets, shape.strides, weights=self.weights, one_cell=shape.one_cell)
         asked = [name for head in heads for name in _PARTS[head]]
         loss = torch.stack([getattr(self.weights, name) * parts[name] for name in asked]).sum()
         shown = {"loss": loss, **{name: parts[name] for name in asked}}

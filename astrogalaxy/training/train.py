@@ -27,13 +27,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from astrogalaxy.config import RecipeConfig
-from astrogalaxy.config.recipe import ModelSection
 from astrogalaxy.detection.export import network_from_tensors, network_graph, network_tensors
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.evaluation.calibration import CalibrationResult, calibrate
 from astrogalaxy.files import atomic_path
-from astrogalaxy.models import Architecture, WeightCard, Weights, save_weights
+from astrogalaxy.models import WeightCard, Weights, save_weights
 from astrogalaxy.training.allocator import keep_freed_memory
 from astrogalaxy.training.cards import draft_card, start_weights
 from astrogalaxy.training.crops import Batch
@@ -156,7 +155,7 @@ def train(
     seed = recipe.seed + rank_zero_only.rank * _PROCESS_SEED
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     module = AstroYoloTrainer(
-        _architecture(recipe.model),
+        recipe.model.shape,
         steps=settings.steps,
         learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
@@ -197,10 +196,6 @@ def train(
     return finish(recipe, module.network, data, folder, command=command)
 
 
-def _architecture(model: ModelSection) -> Architecture:
-    return Architecture(model.size, tuple(model.levels), model.inputs, model.seeing, model.one_cell)
-
-
 def _begin(network: AstroYolo, recipe: RecipeConfig, data: TrainingData) -> None:
     """Give a network the weights that the recipe starts from, if it names some."""
     older = start_weights(recipe)
@@ -214,9 +209,9 @@ def _begin(network: AstroYolo, recipe: RecipeConfig, data: TrainingData) -> None
 
 
 def _go_on_from(network: AstroYolo, weights: Weights, *, seed: int) -> None:
-    """Give a network the weights of a file; it may be wider, and how many cells answer for a source may change."""
+    """Give a network the weights of a file; it may be wider, magnify, and have other numbers of cells that answer."""
     wanted, there = network.architecture, weights.card.architecture
-    if replace(there, one_cell=wanted.one_cell, size=wanted.size) != wanted:
+    if replace(there, one_cell=wanted.one_cell, size=wanted.size, zoom=wanted.zoom) != wanted:
         texts = (f"levels {list(a.levels)}, inputs {a.inputs}, seeing {str(a.seeing).lower()}" for a in (there, wanted))
         msg = "model.start: {} has {}; the recipe has {}; make them equal".format(weights.card.name, *texts)
         raise ConfigError(msg)

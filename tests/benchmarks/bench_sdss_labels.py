@@ -2,7 +2,7 @@
 
 The labels (stars and galaxies of the SDSS catalogue, x < 1024 of the r frame of field
 003918-3-0213) are split once by position, in ``pipelines/recipes/splits/sdss-003918-3-0213.csv``:
-``test`` lies north of y = 760 and was never trained on. Both programs see the same three frames;
+``test`` lies north of y = 760 and was never trained on. Both programs see the same frames, g, r and i unless ``--bands`` says others;
 SEP gets the aligned bands, each divided by its noise, summed. Threshold, filter and order of SEP,
 and the threshold of astrogalaxy, are chosen by the average precision on the part ``train``, then
 scored on ``test``; SEP's usual 1.5 sigma is printed too. Matches are one to one, the best first, within 3 pixels.
@@ -13,7 +13,7 @@ against astrogalaxy by brightness times ``det_score``. By ``det_score`` alone is
 Where the labels are complete both are compared once more: what was found or labelled and is brighter
 than 21.5 mag in a 2 arcsec aperture on the r frame, measured alike for all, counts; what is fainter
 is neither right nor wrong. No label lies within 20 pixels of the frame's edge: nothing there counts.
-Some labels lie where none of the three bands has light (a matched filter on their sum stays below 3 sigma; most have some in u
+Some labels lie where none of these bands has light (a matched filter on their sum stays below 3 sigma; most have some in u
 or z alone, many of them on one bad column): what can be reached without them is printed, and the scores on the others.
 
     python tests/benchmarks/bench_sdss_labels.py --data ~/data
@@ -205,15 +205,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ASTROGALAXY_DATA", "../shared/data")))
     parser.add_argument("--model", default="default", help="weights of astrogalaxy")
+    parser.add_argument("--bands", default="gri", help="bands that both see, of ugriz")
     args = parser.parse_args()
     labels = read_labels(args.data)
     test = labels["test"]
-    frames = {b: args.data / "sdss" / f"frame-{b}-{FIELD}.fits.bz2" for b in "gri"}
+    frames = {b: args.data / "sdss" / f"frame-{b}-{FIELD}.fits.bz2" for b in args.bands}
     image = ag.Image.read(frames, reference="r", zeropoint=22.5)
     print(f"{len(test)} test labels ({np.sum(test['class'] == 'star')} stars); settings chosen on "
           f"{len(labels['train'])} training labels")  # fmt: skip
     lit = with_light(test, image)
-    print(f"{len(test) - len(lit)} of the test labels have no light in g, r and i: but by chance no more than "
+    print(f"{len(test) - len(lit)} of the test labels have no light in {', '.join(args.bands)}: but by chance no more than "
           f"{len(lit) / len(test):.3f} of the labels can be found")  # fmt: skip
     theirs = report(best_on_train(sep_catalogues(image), labels), labels, lit, image)
     usual = next(c for c in sep_catalogues(image) if c.name == "SEP, 1.5 sigma, default filter, by flux")

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
-from astrogalaxy.detection import find, find_aligned
+from astrogalaxy.detection import Runtime, find, find_aligned
+from astrogalaxy.detection.export import network_from_tensors, network_graph
+from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.images import Image, Section
-from astrogalaxy.models import Calibration
+from astrogalaxy.models import ZOOMS, Calibration, load_weights, save_weights
+from astrogalaxy.simulation import PROFILES, simulate_scene
 
 
 @pytest.fixture
@@ -28,6 +34,24 @@ def test_positions_are_those_of_the_whole_image(image: Image, seeing_at: Callabl
     assert (part.x[0], part.y[0]) == pytest.approx((42.25, 36.5))
     assert (part.x_min[0], part.x_max[0]) == pytest.approx((39.25, 45.25))
     assert (part.y_min[0], part.y_max[0]) == pytest.approx((33.5, 39.5))
+
+
+@pytest.mark.parametrize("zoom", ZOOMS)
+def test_positions_do_not_depend_on_the_zoom(zoom: float, tmp_path: Path) -> None:
+    """The same network finds the same bright sources in the same places, through another magnifying glass."""
+    weights = load_weights("astroyolo-nano")
+    network = AstroYolo(replace(weights.card.architecture, zoom=zoom))
+    graph = network_graph(network_from_tensors(network, weights.tensors))
+    card = weights.card.model_copy(update={"zoom": zoom})
+    runtime = Runtime(save_weights(tmp_path / "zoomed.safetensors", card, weights.tensors, graph), device="cpu")
+    scene = simulate_scene(PROFILES["sdss"], size=160, seed=2, artefacts=False)
+    found = find(Image.read({band: (scene.images[band], scene.wcs[band]) for band in "gri"}), runtime)
+    truth = scene.truth[scene.truth["snr"] > 25]
+    tree = cKDTree(np.column_stack([found.x, found.y]))
+    distance, _ = tree.query(np.column_stack([truth["x"], truth["y"]]))
+    assert len(truth) > 5
+    assert np.median(distance) < 0.3
+    assert np.mean(distance < 1.5) > 0.8
 
 
 def test_the_network_sees_padded_sky_in_units_of_noise(image: Image, seeing_at: Callable[..., Any]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
+import numpy as np
 import pytest
 import torch
 
-from astrogalaxy.detection.network import AstroYolo
-from astrogalaxy.models import Architecture
+from astrogalaxy.detection.inputs import UNKNOWN_SEEING, network_input
+from astrogalaxy.detection.network import AstroYolo, Magnifier
+from astrogalaxy.models import ZOOMS, Architecture
 
 
 @pytest.mark.parametrize("levels", [(4, 8, 16), (8, 16, 32)])
@@ -50,3 +52,35 @@ def test_every_parameter_is_used() -> None:
     sum(level.square().sum() for level in network(torch.randn(2, 3, 64, 64))).backward()
     idle = [name for name, p in network.named_parameters() if p.grad is None]
     assert idle == []
+
+
+@pytest.mark.parametrize("zoom", [1.5, 2.0, 4 / 3, 0.5])
+def test_magnifier_is_bicubic_interpolation(zoom: float) -> None:
+    image = torch.randn(2, 3, 24, 36)
+    wanted = torch.nn.functional.interpolate(image, scale_factor=zoom, mode="bicubic", recompute_scale_factor=True)
+    made = Magnifier(3, zoom)(image)
+    assert made.shape == wanted.shape
+    torch.testing.assert_close(made, wanted, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("zoom", ZOOMS[1:])
+def test_magnified_network_sees_a_finer_image(zoom: float) -> None:
+    """It says of an image what the plain one says of the same sky on smaller pixels, where stars are so much wider."""
+    torch.manual_seed(1)
+    plain, fine = (AstroYolo(Architecture(seeing=True, zoom=z)).eval() for z in (1.0, zoom))
+    fine.load_state_dict(plain.state_dict())
+    bands = np.random.default_rng(1).standard_normal((3, 64, 96)).astype(np.float32)
+    for seeing in (3.0, UNKNOWN_SEEING):
+        given = torch.from_numpy(network_input(bands, 3, seeing=seeing))[None]
+        finer = torch.from_numpy(network_input(bands, 3, seeing=seeing * zoom))[None]
+        magnified = torch.nn.functional.interpolate(given[:, :3], scale_factor=zoom, mode="bicubic")
+        level = finer[:, 3:].mean().expand(1, 1, *magnified.shape[2:])
+        with torch.inference_mode():
+            said, wanted = fine(given), plain(torch.cat([magnified, level], 1))
+        for mine, theirs in zip(said, wanted, strict=True):
+            torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-3)
+
+
+def test_zoom_adds_nothing_to_learn() -> None:
+    plain, fine = (AstroYolo(Architecture(zoom=zoom)).state_dict() for zoom in (1.0, 1.5))
+    assert list(plain) == list(fine)

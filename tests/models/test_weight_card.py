@@ -17,7 +17,7 @@ def test_a_card_survives_its_json(make_card: Callable[..., WeightCard]) -> None:
     card = make_card()
     assert WeightCard.from_json(card.model_dump_json(), source="w") == card
     assert card.architecture == Architecture("nano", (4, 8, 16), 3)
-    assert card.architecture.stride == 16
+    assert card.architecture.multiple == 16
     assert card.min_bands == 1
 
 

@@ -52,7 +52,7 @@ def test_a_recipe_for_the_user_s_own_labels(survey: SurveyConfig, tmp_path: Path
     card = load_weights("default").card
     assert recipe.name == "mine-tuned"
     assert recipe.model.start == "default"
-    assert (recipe.model.size, recipe.model.levels, recipe.model.seeing) == (card.size, card.levels, card.seeing_input)
+    assert recipe.model.shape == card.architecture
     assert (recipe.training.crop, recipe.training.steps, recipe.training.warmup) == (128, 30, 30)
     assert recipe.training.validate_every == 30, "at least one validation"
     labels = recipe.data.labels[0]
@@ -115,6 +115,13 @@ def test_training_goes_on_from_weights(make_recipe: Make, ended: list[Any]) -> N
     name = "detection.branches.0.3.weight"
     np.testing.assert_allclose(ended[0][name], start[name], atol=1e-4)
     assert np.abs(ended[1][name] - start[name]).max() > 0.01
+
+
+def test_a_network_that_magnifies_goes_on_from_one_that_does_not(make_recipe: Make, ended: list[Any]) -> None:
+    recipe = _starting(make_recipe(steps=2, warmup=2, learning_rate=1e-6), "astroyolo-nano")
+    train(recipe.model_copy(update={"model": recipe.model.model_copy(update={"zoom": 1.5})}))
+    name = "detection.branches.0.3.weight"
+    np.testing.assert_allclose(ended[0][name], load_weights("astroyolo-nano").tensors[name], atol=1e-4)
 
 
 def test_weights_of_another_network_are_refused(make_recipe: Make, ended: list[Any]) -> None:
