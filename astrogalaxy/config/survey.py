@@ -24,7 +24,7 @@ class DetectionSection(Section):
 
     model: paths.ModelName = Field(
         "default",
-        description="Weights: default (the bundled astroyolo-nano), astroyolo-micro (bundled, too: larger, finds more, "
+        description="Weights: default (the bundled astroyolo-nano), astroyolo-fine (bundled, too: finds more, "
         "slower), another name of 'astrogalaxy weights list', or a path.",
     )
     threshold: values.Threshold = Field(

@@ -11,7 +11,7 @@ Real SDSS fields, unpacked, in g, r and i. In one run, one after the other and s
 - ``SExtractor``: the same without SWarp, on bands that are aligned already.
 
     python tests/benchmarks end-to-end --data DATA
-    python tests/benchmarks end-to-end --data DATA --models default astroyolo-micro
+    python tests/benchmarks end-to-end --data DATA --models default astroyolo-fine
 
 The bars are ratios below 1 for the wall time of a field without start-up, and for the whole of the larger survey.
 """

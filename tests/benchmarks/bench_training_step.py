@@ -4,6 +4,7 @@ The network's parameters, and its operations for an image of 512 x 512 pixels, a
 
     python tests/benchmarks/bench_training_step.py
     python tests/benchmarks/bench_training_step.py --size tiny --steps 5
+    python tests/benchmarks/bench_training_step.py --zoom 1.5
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 WAYS = ("kept", "handed back")
 
 
-def measure(way: str, size: str, steps: int, crop: int, batch: int) -> None:
+def measure(way: str, size: str, zoom: float, steps: int, crop: int, batch: int) -> None:
     """Print user and system seconds of a step, and the most memory, GB."""
     import torch
 
@@ -29,7 +30,7 @@ def measure(way: str, size: str, steps: int, crop: int, batch: int) -> None:
         sys.exit("not the GNU C library: nothing to compare")
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    module = AstroYoloTrainer(Architecture(size, seeing=True, one_cell=True), steps=steps)
+    module = AstroYoloTrainer(Architecture(size, seeing=True, one_cell=True, zoom=zoom), steps=steps)
     optimizer = module.configure_optimizers()["optimizer"]
     n = 80 * batch
     boxes = torch.cat([crop * torch.rand(n, 2), 6 + 6 * torch.rand(n, 2)], 1)
@@ -40,7 +41,7 @@ def measure(way: str, size: str, steps: int, crop: int, batch: int) -> None:
     def step() -> None:
         maps = tuple(level.float() for level in module(images))
         optimizer.zero_grad()
-        multitask_loss(maps, targets, module.network.architecture.levels, one_cell=True)["loss"].backward()
+        multitask_loss(maps, targets, module.network.architecture.strides, one_cell=True)["loss"].backward()
         optimizer.step()
 
     step()
@@ -53,7 +54,7 @@ def measure(way: str, size: str, steps: int, crop: int, batch: int) -> None:
           f"at most {after.ru_maxrss / 2**20:.1f} GiB")  # fmt: skip
 
 
-def describe(size: str) -> str:
+def describe(size: str, zoom: float) -> str:
     """Parameters of a network, and multiplications and additions for an image."""
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -62,7 +63,7 @@ def describe(size: str) -> str:
     from astrogalaxy.models import Architecture
 
     with torch.device("meta"):
-        network = AstroYolo(Architecture(size, seeing=True)).eval()
+        network = AstroYolo(Architecture(size, seeing=True, zoom=zoom)).eval()
         image = torch.empty(1, network.architecture.channels, 512, 512)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(image)
@@ -74,15 +75,16 @@ def main() -> int:
     """Measure both ways."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", default="nano", help="member of the family")
+    parser.add_argument("--zoom", type=float, default=1.0, help="factor by which the network magnifies images")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--batch", type=int, default=24)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.way:
-        measure(args.way, args.size, args.steps, args.crop, args.batch)
+        measure(args.way, args.size, args.zoom, args.steps, args.crop, args.batch)
         return 0
-    print(f"{args.size}: {describe(args.size)}")
+    print(f"{args.size}, zoom {args.zoom:g}: {describe(args.size, args.zoom)}")
     print(f"{args.batch} crops of {args.crop} x {args.crop} pixels, float32, one thread")
     for way in WAYS:
         subprocess.run([sys.executable, __file__, *sys.argv[1:], "--way", way], check=True)
