@@ -20,6 +20,8 @@ def weights_list() -> None:
     for name, path in bundled().items():
         card = card_of(path)
         kind = getattr(card, "size", "") or getattr(card, "architecture", "")
+        if (zoom := getattr(card, "zoom", 1.0)) != 1:
+            kind += f" on images magnified by {zoom:g}"
         typer.echo(f"{name}  {card.version}  {card.task}, {kind}, {card.licence}")
 
 
