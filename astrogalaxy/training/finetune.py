@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -129,5 +130,8 @@ def _most_like(pixel_scale: float) -> str:
 
 def _crop(card: WeightCard, shape: tuple[int, int]) -> int:
     """Side of the crops: 256, or what a small image holds."""
-    stride = card.architecture.multiple
-    return int(np.clip(min(shape) // stride * stride, 4 * stride, 256))
+    network = card.architecture
+    step = network.multiple
+    # at least four of the coarsest cells
+    least = math.ceil(4 * network.strides[-1] / step) * step
+    return int(np.clip(min(shape) // step * step, least, 256))
