@@ -86,7 +86,9 @@ def fine_tune_recipe(
         ],
         "simulation": {"scenes": _SCENES, "validation": _VALIDATION, "size": 256, "surveys": {profile: 1.0}},
     }  # fmt: skip
-    if set(image.bands) <= set(BAND_WAVELENGTHS) and np.isfinite(image.pixel_scale):
+    # what is injected needs colours, and the seeing of some band
+    seen = np.isfinite(image.pixel_scale) and any(np.isfinite(band.seeing) for band in image.bands.values())
+    if set(image.bands) <= set(BAND_WAVELENGTHS) and seen:
         # the others of a large survey would take too long
         fields = [found.name] if found.name else []
         data["sky"] = [

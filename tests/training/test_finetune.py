@@ -15,6 +15,7 @@ from astropy.wcs import WCS
 from astrogalaxy.config import RecipeConfig, SurveyConfig
 from astrogalaxy.detection.export import network_tensors
 from astrogalaxy.errors import ConfigError
+from astrogalaxy.images.band import Band
 from astrogalaxy.models import load_weights
 from astrogalaxy.training import train as module
 from astrogalaxy.training.finetune import fine_tune_recipe
@@ -64,6 +65,15 @@ def test_a_recipe_for_the_user_s_own_labels(survey: SurveyConfig, tmp_path: Path
     assert RecipeConfig.read(again) == recipe, "it can be kept, and changed by hand"
     kinds = [item.kind for item in plan_examples(recipe)]
     assert {kind: kinds.count(kind) for kind in ("labels", "held", "sky")} == {"labels": 1, "held": 1, "sky": 2}
+
+
+def test_nothing_is_injected_where_too_few_stars_tell_the_seeing(
+    survey: SurveyConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Band, "seeing", float("nan"))
+    recipe = fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="b")
+    assert recipe.data.labels
+    assert not recipe.data.sky
 
 
 def test_what_is_held_out_is_not_trained_on(survey: SurveyConfig, tmp_path: Path) -> None:
