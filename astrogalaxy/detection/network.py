@@ -77,17 +77,17 @@ class Magnifier(nn.Module):
     channels : int
         Of the images.
     zoom : float
-        A ratio of small whole numbers ``p / q``; sides have to be multiples of q.
+        A ratio of small whole numbers ``p / q``, exact; sides have to be multiples of q.
     """
 
     kernel: Tensor
 
     def __init__(self, channels: int, zoom: float) -> None:
         super().__init__()
-        ratio = Fraction(zoom).limit_denominator(8)
+        ratio = Fraction(zoom)
         self.channels, self.fine, self.coarse = channels, ratio.numerator, ratio.denominator
         # where the centres of p fine pixels lie among those of q coarse ones, and the four pixels around each
-        centres = (np.arange(self.fine) + 0.5) / float(ratio) - 0.5
+        centres = (np.arange(self.fine) + 0.5) / zoom - 0.5
         first, last = math.floor(centres[0]) - 1, math.floor(centres[-1]) + 2
         rows = _cubic(centres[:, None] - np.arange(first, last + 1))
         kernel = np.einsum("ay,bx->abyx", rows, rows).reshape(self.fine**2, 1, *(rows.shape[1:] * 2))

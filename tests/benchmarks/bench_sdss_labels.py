@@ -50,8 +50,8 @@ STRIPS = 16
 COMPLETE, APERTURE, EDGE = 21.5, 2.5, 20.0
 # Labels with less light than this in the three bands together, in sigma, are not in them.
 SEEN = 3.0
-# Galaxies brighter than this shall be one row each.
-BRIGHT = 19.0
+# Galaxies brighter than this in an aperture of so many pixels shall be one row each.
+BRIGHT, BRIGHT_APERTURE = 19.0, 6.0
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,9 @@ def score(found: Ranked, labels: Table, part: str) -> tuple[Curve, Match]:
     return precision_recall(found.rank[mine], match), match
 
 
-def magnitudes(image: ag.Image, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Magnitude in the aperture on the r frame."""
-    flux, _, _ = sep.sum_circle(image.bands["r"].pixels().data, x, y, APERTURE, subpix=5)
+def magnitudes(image: ag.Image, x: np.ndarray, y: np.ndarray, aperture: float = APERTURE) -> np.ndarray:
+    """Magnitude in an aperture on the r frame."""
+    flux, _, _ = sep.sum_circle(image.bands["r"].pixels().data, x, y, aperture, subpix=5)
     return 22.5 - 2.5 * np.log10(np.maximum(flux, 1e-3))
 
 
@@ -178,20 +178,21 @@ def report(found: Ranked, labels: dict[str, Table], lit: Table, image: ag.Image)
     return curve
 
 
-def shreds(catalog: ag.SourceCatalog, labels: Table) -> tuple[int, int]:
-    """Bright labelled galaxies of the test part that are one row, and how many there are."""
+def shreds(catalog: ag.SourceCatalog, labels: Table, image: ag.Image) -> tuple[int, int, int]:
+    """Bright labelled galaxies of the test part that are one row, that are found at all, and all of them."""
+    x, y = np.asarray(labels["x"]), np.asarray(labels["y"])
+    bright = np.asarray(labels["class"] == "galaxy") & (magnitudes(image, x, y, BRIGHT_APERTURE) < BRIGHT)
     found = Ranked("", np.asarray(catalog["x"]), np.asarray(catalog["y"]), np.asarray(catalog["det_score"]))
     _, match = score(found, labels, "test")
     mine = np.flatnonzero(found.in_part("test"))
-    galaxies = mine[match.matched & (np.asarray(labels["class"] == "galaxy")[match.truth])]
-    galaxies = galaxies[np.asarray(catalog["mag_r"])[galaxies] < BRIGHT]
+    galaxies = mine[match.matched & bright[match.truth]]
     true = set(mine[match.matched])
     whole = 0
     for g in galaxies:
         half = np.maximum(2.0 * catalog["half_light_radius"][g] / 0.396, RADIUS)
         inside = np.flatnonzero(np.hypot(found.x - found.x[g], found.y - found.y[g]) < half)
         whole += not (set(inside) - true)
-    return whole, len(galaxies)
+    return whole, len(galaxies), int(bright.sum())
 
 
 def share(hits: int, n: int) -> str:
@@ -243,8 +244,8 @@ def main() -> int:
     p_galaxy = np.asarray(catalog["p_galaxy"], float)[found.in_part("test")][hit]
     print(f"expected calibration error of p_galaxy {expected_calibration_error(p_galaxy, galaxy.astype(float)):.3f} "
           f"({len(p_galaxy)} sources, ten bins)")  # fmt: skip
-    whole, n_bright = shreds(catalog, test)
-    print(f"labelled galaxies brighter than {BRIGHT:g} that are one row: {whole} of {n_bright}")
+    whole, n_found, n_bright = shreds(catalog, test, image)
+    print(f"labelled galaxies brighter than {BRIGHT:g} that are one row: {whole} of {n_found} found, of {n_bright}")
     bars = {
         "AP >= SEP + 0.03": ours.average_precision >= theirs.average_precision + 0.03,
         "best F1 >= 0.90": ours.best_f1 >= 0.90,

@@ -54,9 +54,9 @@ def test_every_parameter_is_used() -> None:
     assert idle == []
 
 
-@pytest.mark.parametrize("zoom", [1.5, 2.0, 4 / 3, 0.5])
+@pytest.mark.parametrize("zoom", [*ZOOMS[1:], 1.25, 0.5])
 def test_magnifier_is_bicubic_interpolation(zoom: float) -> None:
-    image = torch.randn(2, 3, 24, 36)
+    image = torch.randn(2, 3, 24, 40)
     wanted = torch.nn.functional.interpolate(image, scale_factor=zoom, mode="bicubic", recompute_scale_factor=True)
     made = Magnifier(3, zoom)(image)
     assert made.shape == wanted.shape
