@@ -81,6 +81,13 @@ class SimulationSection(Section):
         {"sdss": 1.0},
         description="Surveys whose pixels, seeing and depth are imitated, with the share of each.",
     )
+    even: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of the scenes that have as many galaxies as stars at every magnitude, and galaxies of "
+        "every size; the others have the counts of the sky, where bright compact galaxies are rare.",
+    )
 
 
 class LabelsSection(Section):

@@ -22,6 +22,9 @@ _BRIGHTEST = 14.0
 # Sources are drawn to this much below the five-sigma limit: they are the confusion noise.
 _BELOW_LIMIT = 0.8
 _SERSIC_BULGE = (1.5, 2.0, 3.0, 4.0)
+# Where there are galaxies of every size: their half-light radii, and the side of the square that each source has for
+# itself, in FWHM of the stars.
+_EVEN_RADII, _EVEN_ROOM = (0.2, 3.0), 9.0
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +42,7 @@ def draw_population(
     profile : SurveyProfile
         Bands and depth.
     conditions : Conditions
-        Density factors.
+        Density factors, and whether the population is an even one.
     area : float
         Square arcmin.
     rng : numpy.random.Generator
@@ -54,23 +57,46 @@ def draw_population(
         ``knots`` (fraction of the disk in star-forming knots), ``disk``
         (1 for a disk galaxy, 0 for a smooth one, NaN for stars).
     """
-    limit = profile.depth.get("r", max(profile.depth.values())) + _BELOW_LIMIT
+    mag, galaxy, radius = (_evenly if conditions.even else _as_on_the_sky)(profile, conditions, area, rng)
+    table = Table({"class": np.where(galaxy, "galaxy", "star")})
+    late = galaxy & (rng.random(len(galaxy)) < 0.67)
+    for name, values in _structure(mag, galaxy, late, rng, radius=radius).items():
+        table[name] = values
+    colours = _colours(profile.bands, galaxy, late, rng)
+    for band in profile.bands:
+        table[f"mag_{band}"] = mag + colours[band]
+    return table
+
+
+def _as_on_the_sky(
+    profile: SurveyProfile, conditions: Conditions, area: float, rng: np.random.Generator
+) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    """Magnitudes by number counts, which are galaxies, and half-light radii that are not the usual ones."""
+    limit = _limit(profile)
     n_star = rng.poisson(area * _counts(_STARS * conditions.crowding, _STAR_SLOPE, limit))
     n_galaxy = rng.poisson(area * _counts(_GALAXIES * conditions.clustering, _GALAXY_SLOPE, limit))
     nearby = _nearby(rng.poisson(conditions.nearby), area, rng)
     mag = np.concatenate(
         [_magnitudes(n_star, _STAR_SLOPE, limit, rng), _magnitudes(n_galaxy, _GALAXY_SLOPE, limit, rng), nearby["mag"]]
     )
-    galaxy = np.arange(len(mag)) >= n_star
-    table = Table({"class": np.where(galaxy, "galaxy", "star")})
-    late = galaxy & (rng.random(len(galaxy)) < 0.67)
-    given = np.concatenate([np.full(n_star + n_galaxy, np.nan), nearby["radius"]])
-    for name, values in _structure(mag, galaxy, late, rng, radius=given).items():
-        table[name] = values
-    colours = _colours(profile.bands, galaxy, late, rng)
-    for band in profile.bands:
-        table[f"mag_{band}"] = mag + colours[band]
-    return table
+    radius = np.concatenate([np.full(n_star + n_galaxy, np.nan), nearby["radius"]])
+    return mag, np.arange(len(mag)) >= n_star, radius
+
+
+def _evenly(
+    profile: SurveyProfile, conditions: Conditions, area: float, rng: np.random.Generator
+) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    """From saturation to the limit, of either class and of every size alike."""
+    limit = _limit(profile)
+    fwhm = float(np.mean(list(conditions.seeing.values())))
+    n = rng.poisson(conditions.clustering * area * (60 / (_EVEN_ROOM * fwhm)) ** 2)
+    mag = rng.uniform(min(profile.saturation, limit - 1), limit, n)
+    radius = fwhm * np.exp(rng.uniform(*np.log(_EVEN_RADII), n))
+    return mag, rng.random(n) < 0.5, radius
+
+
+def _limit(profile: SurveyProfile) -> float:
+    return profile.depth.get("r", max(profile.depth.values())) + _BELOW_LIMIT
 
 
 def _counts(at_22: float, slope: float, limit: float) -> float:

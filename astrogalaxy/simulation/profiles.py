@@ -116,6 +116,9 @@ class Conditions:
         Share of a star's light in its four diffraction spikes.
     spike_angle : float
         Direction of the first spike, radian.
+    even : bool
+        As many galaxies as stars at every magnitude, bright ones as often as faint ones, and galaxies of every
+        size: no sky is like that, but what the sky seldom shows must be learned, too.
     bleeding : int, optional
         Direction in which the charge of saturated stars runs over: 0 along columns, 1 along
         rows; not at all by default.
@@ -137,6 +140,7 @@ class Conditions:
     clustering: float
     pairs: float = 0.0
     nearby: float = 0.0
+    even: bool = False
     halo: float = 0.0
     spikes: float = 0.0
     spike_angle: float = 0.0

@@ -10,7 +10,7 @@ import logging
 import multiprocessing
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images import Image, Section
 from astrogalaxy.images.fields import Field, find_fields, open_field
-from astrogalaxy.simulation import PROFILES, Scene, simulate_scene, vary
+from astrogalaxy.simulation import PROFILES, Scene, draw_conditions, simulate_scene, vary
 from astrogalaxy.simulation.profiles import SurveyProfile
 from astrogalaxy.training.examples import example_from_scene, scene_image, truth_sources
 from astrogalaxy.training.fields import injected_example, label_bounds, labelled_example, read_labels
@@ -249,10 +249,14 @@ def _simulated(
     seed: int, simulation: SimulationSection, kind: str, index: int
 ) -> tuple[Scene, np.random.Generator, np.random.SeedSequence]:
     """A scene, and what its example draws from then on."""
-    seeds = np.random.SeedSequence([seed, _FIRST_SEED[kind] + index]).spawn(3)
+    seeds = np.random.SeedSequence([seed, _FIRST_SEED[kind] + index]).spawn(5)
     rng = np.random.default_rng(seeds[0])
     profile = _draw_profile(simulation, rng)
-    return simulate_scene(profile, size=simulation.size, seed=seeds[1]), rng, seeds[2]
+    conditions = None
+    # seeds of their own: scenes that are not even stay what they are whatever the share
+    if np.random.default_rng(seeds[3]).random() < simulation.even:
+        conditions = replace(draw_conditions(profile, np.random.default_rng(seeds[4])), even=True)
+    return simulate_scene(profile, size=simulation.size, seed=seeds[1], conditions=conditions), rng, seeds[2]
 
 
 def unseen_images(recipe: RecipeConfig) -> Iterator[tuple[Image, NDArray[np.void]]]:

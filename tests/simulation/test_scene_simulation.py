@@ -283,3 +283,22 @@ def test_pairs_are_close(sdss: SurveyProfile, make_conditions: Callable[..., Con
     close = [np.sum(_nearest(truth[truth["mag_r"] < sdss.depth["r"]]) < 3.1 * fwhm) for truth in (alone, paired)]
     assert close[1] > close[0] + 20
     assert _nearest(paired).min() > 0.2, "never upon each other"
+
+
+def test_an_even_population_has_what_the_sky_seldom_shows(
+    sdss: SurveyProfile, make_conditions: Callable[..., Conditions]
+) -> None:
+    usual, even = (
+        draw_population(sdss, make_conditions(even=flag), 800.0, np.random.default_rng(5)) for flag in (False, True)
+    )
+
+    def bright_and_compact(table: Table) -> float:
+        bright = np.asarray(table["mag_r"]) < 18
+        return float(np.mean(np.asarray(table["disk_radius"])[bright] < 1.3))
+
+    galaxy = np.asarray(even["class"] == "galaxy")
+    assert galaxy.mean() == pytest.approx(0.5, abs=0.02)
+    assert bright_and_compact(usual) < 0.1 < 0.25 < bright_and_compact(even)
+    for kind in (galaxy, ~galaxy):
+        counts, _ = np.histogram(np.asarray(even["mag_r"])[kind], np.linspace(sdss.saturation, sdss.depth["r"], 5))
+        assert counts.min() > 0.85 * counts.max(), "every magnitude alike"

@@ -65,6 +65,20 @@ def test_unseen_images_are_those_of_the_validation_examples(make_recipe: Make, t
         assert sources.tobytes() == example.sources.tobytes()
 
 
+def test_a_share_of_even_scenes_leaves_the_others_as_they_are(make_recipe: Make, tmp_path: Path) -> None:
+    scenes = {"scenes": 8, "validation": 2, "size": 64, "surveys": {"hsc": 1.0}}
+    usual, some, all_even = (
+        prepared
+        for folder, share in (("usual", 0.0), ("some", 0.5), ("all", 1.0))
+        if prepare(make_recipe(data={"simulation": scenes | {"even": share}}), tmp_path / folder, workers=0)
+        and (prepared := _contents(tmp_path / folder))
+    )
+    changed = {name for name in usual if usual[name] != some[name]}
+    assert 0 < len(changed) < len(usual)
+    assert all(some[name] == all_even[name] for name in changed)
+    assert all(usual[name] != all_even[name] for name in usual if name.endswith(".npy"))
+
+
 def test_processes_change_nothing(make_recipe: Make, tmp_path: Path) -> None:
     prepare(make_recipe(), tmp_path / "a", workers=0)
     done: list[tuple[int, int]] = []
