@@ -85,8 +85,8 @@ class SimulationSection(Section):
         0.0,
         ge=0,
         le=1,
-        description="Share of the scenes that have as many galaxies as stars at every magnitude, and galaxies of "
-        "every size; the others have the counts of the sky, where bright compact galaxies are rare.",
+        description="Share of the scenes to train on that have as many galaxies as stars at every magnitude, and "
+        "galaxies of every size; the others have the counts of the sky, where bright compact galaxies are rare.",
     )
 
 
@@ -271,6 +271,13 @@ class TrainingSection(Section):
         "auto",
         description="GPUs that train together, or processes on a machine without one; auto: every GPU, or one process.",
     )
+    start_share: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of model.start in the weights that are kept; the rest is what was learned. The mean of both "
+        "keeps more of what the start knew of images unlike those trained on.",
+    )
     normalisation: Literal["learn", "keep"] = Field(
         "learn",
         description="Statistics of the batch normalisation: those of the data, or (keep) those of model.start, so that "
@@ -329,10 +336,13 @@ class RecipeConfig(File):
         return self
 
     @model_validator(mode="after")
-    def _there_is_normalisation_to_keep(self) -> Self:
-        if self.training.normalisation == "keep" and (self.model.start is None or self.model.from_photographs):
-            problem = "'keep' needs weights of astrogalaxy to go on from; name them as model.start"
-            fail("recipe", [(("training", "normalisation"), problem)])
+    def _there_is_a_start_to_keep(self) -> Self:
+        kept = {"normalisation": self.training.normalisation == "keep", "start_share": self.training.start_share > 0}
+        for key in (key for key, wanted in kept.items() if wanted):
+            if self.model.start is None or self.model.from_photographs:
+                value = getattr(self.training, key)
+                problem = f"{value!r} needs weights of astrogalaxy to go on from; name them as model.start"
+                fail("recipe", [(("training", key), problem)])
         return self
 
     @model_validator(mode="after")

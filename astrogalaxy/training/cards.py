@@ -104,7 +104,8 @@ def _data(recipe: RecipeConfig) -> tuple[str, ...]:
     if recipe.model.from_photographs:
         lines.append(f"went on from {Path(str(recipe.model.start)).name}, a YOLOX trained on photographs")
     if data.simulation:
-        lines.append(f"{data.simulation.scenes} GalSim scenes like {', '.join(data.simulation.surveys)}")
+        even = f", {data.simulation.even:.0%} of them with as many galaxies as stars" if data.simulation.even else ""
+        lines.append(f"{data.simulation.scenes} GalSim scenes like {', '.join(data.simulation.surveys)}{even}")
     lines += [f"sources injected into {Path(str(sky.images.path)).name}" for sky in data.sky]
     lines += [f"labels of {Path(str(labels.truth)).name}, part {labels.part}" for labels in data.labels]
     if data.stamps:

@@ -253,8 +253,8 @@ def _simulated(
     rng = np.random.default_rng(seeds[0])
     profile = _draw_profile(simulation, rng)
     conditions = None
-    # seeds of their own: scenes that are not even stay what they are whatever the share
-    if np.random.default_rng(seeds[3]).random() < simulation.even:
+    # what calibrates is like the sky; and seeds of their own, so that scenes that are not even stay what they are
+    if kind == "train" and np.random.default_rng(seeds[3]).random() < simulation.even:
         conditions = replace(draw_conditions(profile, np.random.default_rng(seeds[4])), even=True)
     return simulate_scene(profile, size=simulation.size, seed=seeds[1], conditions=conditions), rng, seeds[2]
 

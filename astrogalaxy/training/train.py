@@ -188,6 +188,8 @@ def train(
     if settings.patience and best.is_file():
         step = _restore(module, best)
         logger.info("%s: best at step %d", recipe.name, step)
+    if settings.start_share:
+        _mix_in_start(module.network, recipe, data)
     if settings.normalisation == "learn":
         steady = recipe.seed + _NORMALISATION_SEED
         refresh_normalisation(
@@ -206,6 +208,16 @@ def _begin(network: AstroYolo, recipe: RecipeConfig, data: TrainingData) -> None
         images = torch.cat([batch.image for batch in islice(sample, len(recipe.data.sets))])
         taken = start_from_photographs(network, str(recipe.model.start), images)
         logger.info("%s: %d convolutions taken over", recipe.model.start, taken)
+
+
+def _mix_in_start(network: AstroYolo, recipe: RecipeConfig, data: TrainingData) -> None:
+    """Go part of the way back to the weights that training started from (Wortsman et al. 2022, WiSE-FT)."""
+    start = AstroYolo(recipe.model.shape)
+    _begin(start, recipe, data)
+    theirs = start.state_dict()
+    for name, mine in network.state_dict().items():
+        if mine.is_floating_point():
+            mine.lerp_(theirs[name].to(mine.device), recipe.training.start_share)
 
 
 def _go_on_from(network: AstroYolo, weights: Weights, *, seed: int) -> None:

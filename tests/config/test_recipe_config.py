@@ -57,6 +57,7 @@ def test_a_recipe_is_read_and_written(tmp_path: Path) -> None:
             "training.normalisation",
             "needs weights of astrogalaxy to go on from",
         ),
+        ("precision: 32", "start_share: 0.5", 8, "training.start_share", "0.5 needs weights of astrogalaxy"),
         ("name: detector", "name: detector\nseed: -1", 2, "seed", "must be 0 or more, not -1"),
     ],
 )

@@ -167,6 +167,17 @@ def test_statistics_of_the_normalisation_may_stay(make_recipe: Make, ended: list
     assert not np.array_equal(ended[0][name], start[name]), "factors and offsets are learnt all the same"
 
 
+def test_a_share_of_the_start_stays(make_recipe: Make, ended: list[Any]) -> None:
+    recipe = _starting(make_recipe(steps=3), "default")
+    for share in (0.0, 0.75):
+        train(recipe.model_copy(update={"training": recipe.training.model_copy(update={"start_share": share})}))
+    start, learned, mixed = load_weights("default").tensors, *ended
+    for name in ("detection.branches.0.3.weight", "detection.branches.0.0.bn.running_var"):
+        moved, kept = learned[name] - start[name], mixed[name] - start[name]
+        assert np.abs(moved).max() > 0
+        np.testing.assert_allclose(kept, 0.25 * moved, atol=1e-5 * np.abs(start[name]).max())
+
+
 def test_patience_ends_a_training(
     make_recipe: Make, ended: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
