@@ -192,8 +192,8 @@ def bright_galaxies(labels: Table, image: ag.Image) -> list[np.ndarray]:
 def one_row_each(catalog: ag.SourceCatalog, labels: Table, image: ag.Image) -> tuple[int, int, int]:
     """Bright galaxies of the test part that are one row, that are found at all, and all of them.
 
-    A row is the galaxy's if one of its labels lies within the row's half-light radius, and the brightest such row is the galaxy. Rows within two
-    of its half-light radii that no label asks for are shreds.
+    A row is the galaxy's if one of its labels lies within the row's half-light radius, and the brightest such row is the
+    galaxy. Rows within two of its half-light radii that no label asks for are shreds.
     """
     x, y, radius = (np.asarray(catalog[n], float) for n in ("x", "y", "half_light_radius"))
     radius = np.fmax(radius / image.pixel_scale, RADIUS)
