@@ -145,7 +145,7 @@ def small(name: str, directory: Path) -> RecipeConfig:
         sky["injections"] = 1
     recipe["model"]["start"] = None  # published weights, which tests/training/test_photographs.py reads
     recipe["training"] |= {"crop": 64, "batch": 2, "steps": 2, "warmup": 1, "workers": 0, "validate_every": 2}
-    recipe["training"]["normalisation"] = "learn"  # there is none to keep
+    recipe["training"] |= {"normalisation": "learn", "start_share": 0.0}  # there is nothing to keep
     for phase in (recipe["training"]["schedule"] or {"phases": []})["phases"]:
         phase["samples"] = 2
     recipe["output"] = {"directory": str(directory)}
