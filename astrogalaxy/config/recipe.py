@@ -337,10 +337,9 @@ class RecipeConfig(File):
 
     @model_validator(mode="after")
     def _there_is_a_start_to_keep(self) -> Self:
-        kept = {"normalisation": self.training.normalisation == "keep", "start_share": self.training.start_share > 0}
-        for key in (key for key, wanted in kept.items() if wanted):
-            if self.model.start is None or self.model.from_photographs:
-                value = getattr(self.training, key)
+        for key, nothing in (("normalisation", "learn"), ("start_share", 0)):
+            value = getattr(self.training, key)
+            if value != nothing and (self.model.start is None or self.model.from_photographs):
                 problem = f"{value!r} needs weights of astrogalaxy to go on from; name them as model.start"
                 fail("recipe", [(("training", key), problem)])
         return self

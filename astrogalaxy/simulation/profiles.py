@@ -110,15 +110,16 @@ class Conditions:
         Share of the sources that are put close beside another one, as chance seldom does.
     nearby : float
         Expected number of big nearby galaxies, far more than the sky has.
+    even : bool
+        As many galaxies as stars at every magnitude, bright ones as often as faint ones, and galaxies of every
+        size: no sky is like that, but what the sky seldom shows must be learned, too. Of the densities only
+        ``clustering`` counts then.
     halo : float
         Share of a star's light in a halo wider than the Moffat profile.
     spikes : float
         Share of a star's light in its four diffraction spikes.
     spike_angle : float
         Direction of the first spike, radian.
-    even : bool
-        As many galaxies as stars at every magnitude, bright ones as often as faint ones, and galaxies of every
-        size: no sky is like that, but what the sky seldom shows must be learned, too.
     bleeding : int, optional
         Direction in which the charge of saturated stars runs over: 0 along columns, 1 along
         rows; not at all by default.

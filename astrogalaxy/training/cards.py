@@ -38,7 +38,9 @@ def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
         start = weights.card
         pixel_scale, seeing = _wider(pixel_scale, start.pixel_scale), _wider(seeing, start.seeing)
         # what a chain of trainings was shown is said once
-        data = tuple(dict.fromkeys((f"went on from {start.name} {start.version}", *start.data, *data)))
+        share = recipe.training.start_share
+        origin = f"went on from {start.name} {start.version}" + (f", of which {share:.0%} stayed" if share else "")
+        data = tuple(dict.fromkeys((origin, *start.data, *data)))
     return WeightCard(
         name=recipe.name,
         version=version("astrogalaxy").split("+")[0],

@@ -18,6 +18,7 @@ from astrogalaxy.errors import ConfigError
 from astrogalaxy.images.band import Band
 from astrogalaxy.models import load_weights
 from astrogalaxy.training import train as module
+from astrogalaxy.training.cards import draft_card
 from astrogalaxy.training.finetune import fine_tune_recipe
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.prepare import plan_examples, prepare
@@ -176,6 +177,16 @@ def test_a_share_of_the_start_stays(make_recipe: Make, ended: list[Any]) -> None
         moved, kept = learned[name] - start[name], mixed[name] - start[name]
         assert np.abs(moved).max() > 0
         np.testing.assert_allclose(kept, 0.25 * moved, atol=1e-5 * np.abs(start[name]).max())
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.0, ""), (0.5, ", of which 50% stayed")])
+def test_the_card_says_what_a_training_went_on_from(make_recipe: Make, share: float, words: str) -> None:
+    scenes = {"simulation": {"scenes": 9, "surveys": {"hsc": 1.0}, "even": 0.3}}
+    recipe = _starting(make_recipe(data=scenes), "default")
+    training = recipe.training.model_copy(update={"start_share": share})
+    start, data = load_weights("default").card, draft_card(recipe.model_copy(update={"training": training}), "").data
+    assert data[0] == f"went on from astroyolo-nano {start.version}{words}"
+    assert data[-1] == "9 GalSim scenes like hsc, 30% of them with as many galaxies as stars"
 
 
 def test_patience_ends_a_training(

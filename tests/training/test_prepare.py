@@ -67,12 +67,9 @@ def test_unseen_images_are_those_of_the_validation_examples(make_recipe: Make, t
 
 def test_a_share_of_even_scenes_leaves_the_others_as_they_are(make_recipe: Make, tmp_path: Path) -> None:
     scenes = {"scenes": 8, "validation": 2, "size": 64, "surveys": {"hsc": 1.0}}
-    usual, some, all_even = (
-        prepared
-        for folder, share in (("usual", 0.0), ("some", 0.5), ("all", 1.0))
-        if prepare(make_recipe(data={"simulation": scenes | {"even": share}}), tmp_path / folder, workers=0)
-        and (prepared := _contents(tmp_path / folder))
-    )
+    for share in (0.0, 0.5, 1.0):
+        prepare(make_recipe(data={"simulation": scenes | {"even": share}}), tmp_path / f"{share}", workers=0)
+    usual, some, all_even = (_contents(tmp_path / f"{share}") for share in (0.0, 0.5, 1.0))
     changed = {name for name in usual if usual[name] != some[name]}
     assert 0 < len(changed) < len(usual)
     assert all(some[name] == all_even[name] for name in changed)
