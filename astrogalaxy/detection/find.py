@@ -132,6 +132,7 @@ def find(
     (True, True)
     """
     check_bands(runtime.weights.card, len(image.bands))
+    image.register()
     seeing = field_seeing(image, runtime.weights.card)
     return find_aligned(image.aligned(section), runtime, seeing=seeing, threshold=threshold)
 

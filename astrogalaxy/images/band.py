@@ -11,6 +11,7 @@ from astrogalaxy.errors import ImageError
 from astrogalaxy.images.background import Mesh, make_mesh
 from astrogalaxy.images.inputs import AlteredPlane
 from astrogalaxy.images.seeing import find_stars
+from astrogalaxy.images.sky import shifted
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ class Band:
         self._kept: Pixels | None = None
         self._seeing: float | None = None
         self._stars: NDArray[np.float64] | None = None
+        self._shift: tuple[float, float] | None = None
+        self._wcs: Any = plane.wcs
         #: What measurement has found out about the band's stars and noise, kept for its other tiles.
         self.starlight: Any = None
         self.noise_factor: float | None = None
@@ -163,8 +166,22 @@ class Band:
 
     @property
     def wcs(self) -> Any:
-        """Celestial WCS, or None."""
-        return self._plane.wcs
+        """Celestial WCS, `shift` included, or None."""
+        return self._wcs
+
+    @property
+    def shift(self) -> tuple[float, float] | None:
+        """By how much its stars lie beside where the WCS of its file puts them, pixels along x and y.
+
+        None as long as nobody has looked (`Image.register`). Set it to restore a value measured earlier.
+        """
+        return self._shift
+
+    @shift.setter
+    def shift(self, shift: tuple[float, float] | None) -> None:
+        """Put the WCS right by a shift."""
+        self._shift = None if shift is None else (float(shift[0]), float(shift[1]))
+        self._wcs = shifted(self._plane.wcs, *self._shift) if self._shift and any(self._shift) else self._plane.wcs
 
     @property
     def header(self) -> fits.Header | None:
@@ -290,7 +307,7 @@ class Band:
     def altered(self, alter: Callable[[Section, NDArray[np.float32]], NDArray[np.float32]]) -> Band:
         """Return the same band with pixels that are changed as they are read.
 
-        Maps and calibration stay; sky and seeing are measured anew, on the changed pixels.
+        Maps, calibration and shift stay; sky and seeing are measured anew, on the changed pixels.
 
         Parameters
         ----------
@@ -303,10 +320,12 @@ class Band:
         Band
             It reads from the same files.
         """
-        return Band(
+        band = Band(
             self.name, AlteredPlane(self._plane, alter), masks=self._masks, weight=self._weight,
             zeropoint=self.zeropoint, gain=self.gain, saturation=self.saturation, box=self.box,
         )  # fmt: skip
+        band.shift = self.shift
+        return band
 
     def _read(self, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
         """Pixels as in the file, NaN included; which of them are bad; and their weights."""

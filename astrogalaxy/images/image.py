@@ -15,6 +15,7 @@ from astrogalaxy.images.align import Aligned, resample, significance
 from astrogalaxy.images.band import Band
 from astrogalaxy.images.grids import GridMap, map_grid
 from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane
+from astrogalaxy.images.register import find_shift
 from astrogalaxy.images.sky import pixel_scale
 from astrogalaxy.images.tiling import Section
 
@@ -226,6 +227,33 @@ class Image:
         if band not in self._grids:
             self._grids[band] = map_grid(self.bands[self.reference], self.bands[band])
         return self._grids[band]
+
+    def register(self) -> None:
+        """Put right the WCS of bands whose stars lie beside where it puts them; once for each band.
+
+        The WCS of the reference band is believed, and the others are shifted (`Band.shift`). What finds or measures
+        sources does this first.
+
+        Raises
+        ------
+        astrogalaxy.errors.ImageError
+            If a band cannot be read or has no usable pixels.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astrogalaxy import Image
+        >>> sky = np.random.default_rng(0).normal(100, 5, (90, 120))
+        >>> image = Image.read({"g": sky, "r": sky})
+        >>> image.register()
+        >>> image.bands["g"].shift
+        (0.0, 0.0)
+        """
+        reference = self.bands[self.reference]
+        for name, band in self.bands.items():
+            if band.shift is None:
+                band.shift = find_shift(reference, band)
+                self._grids.pop(name, None)
 
     def aligned(self, section: Section | None = None) -> Aligned:
         """All bands of a section on the reference grid, in units of the sky noise.

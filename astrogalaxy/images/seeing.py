@@ -9,11 +9,11 @@ import sep
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from astrogalaxy.images.band import Pixels
+    from astrogalaxy.images.band import Band, Pixels
 
-__all__ = ["estimate_seeing", "find_stars", "half_light_radius"]
+__all__ = ["estimate_seeing", "find_stars", "half_light_radius", "places_read_together"]
 
 _DETECT_SIGMA, _DETECT_PIXELS = 5.0, 5
 _ROUNDEST = 0.7  # axis ratio below which a source is not a star's
@@ -24,6 +24,11 @@ _NARROWEST, _WIDEST = 0.75, 30.0
 _SPREAD, _LEAST = 0.06, 4
 # The first crowd of radii from the narrow end that is at least this share of the largest crowd.
 _CROWD = 0.5
+# Only the clearest sources tell: so many, or this share of them if that is more. Of the faint ones of a crowded field
+# those are clear that lie where little other light is, and they look narrower than they are.
+_CLEAREST, _CLEAREST_SHARE = 300, 0.1
+# Pixels are read in one go where the band is smaller, else around cells of the stars.
+_WHOLE, _CELL = 3072**2, 1024
 
 Floats = NDArray[np.float64]
 
@@ -37,7 +42,7 @@ def find_stars(pixels: Iterable[Pixels]) -> tuple[float, Floats]:
     """Half-light diameter of the stars of an image, and where they are.
 
     Stars are the first crowd, from the narrow end, of the radii of clear round sources: all have
-    one size, while galaxies scatter over larger ones.
+    one size, while galaxies scatter over larger ones. Where there are many, only the clearest are looked at.
 
     Parameters
     ----------
@@ -53,7 +58,7 @@ def find_stars(pixels: Iterable[Pixels]) -> tuple[float, Floats]:
         Positions x and y in pixels of the whole band, section by section.
     """
     clear = [_clear_sources(part) for part in pixels]
-    found = np.concatenate(clear) if clear else np.zeros((0, 3))
+    found = _clearest(np.concatenate(clear) if clear else np.zeros((0, 4)))
     radii = np.log(found[:, 2])
     centre = _narrow_crowd(np.sort(radii))
     with np.errstate(invalid="ignore"):
@@ -93,20 +98,42 @@ def half_light_radius(
     return radius
 
 
+def places_read_together(band: Band, places: Floats) -> Iterator[Floats]:
+    """Groups of stars whose pixels are read in one go, each (n, 2); none is empty."""
+    if not len(places):
+        return
+    if band.shape[0] * band.shape[1] <= _WHOLE:
+        yield places
+        return
+    cells = np.floor(places / _CELL).astype(np.int64)
+    for cell in np.unique(cells, axis=0):
+        yield places[(cells == cell).all(axis=1)]
+
+
 def _clear_sources(pixels: Pixels) -> Floats:
-    """Round sources that stand clear of the noise and of each other: x, y (of the whole band) and half-light radius."""
+    """Round sources that stand clear of the noise and of each other.
+
+    Four columns: x, y (of the whole band), half-light radius and signal to noise.
+    """
     data, noise = pixels.data, pixels.noise
     sep.set_extract_pixstack(max(sep.get_extract_pixstack(), data.size // 4))
     found = sep.extract(data, _DETECT_SIGMA, err=noise, mask=pixels.bad, minarea=_DETECT_PIXELS)
     found = found[(found["flag"] == 0) & (found["b"] > _ROUNDEST * found["a"])]
     found = found[~pixels.saturated[found["ypeak"], found["xpeak"]]]
     if not len(found):
-        return np.zeros((0, 3))
+        return np.zeros((0, 4))
     radius = half_light_radius(data, found["x"], found["y"], 1.2 * found["a"], largest=_WIDEST)
     flux, error, _ = sep.sum_circle(data, found["x"], found["y"], 1.5 * radius, err=noise, subpix=5)
     clear = (flux > _CLEAR_SNR * error) & (radius > _NARROWEST) & (radius < _WIDEST)
     x, y = found["x"] + pixels.section.x0, found["y"] + pixels.section.y0
-    return np.column_stack([x, y, radius])[clear]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.column_stack([x, y, radius, flux / error])[clear]
+
+
+def _clearest(found: Floats) -> Floats:
+    """Those of highest signal to noise, in the order in which they were found."""
+    n = max(_CLEAREST, int(_CLEAREST_SHARE * len(found)))
+    return found[np.sort(np.argsort(-found[:, 3], kind="stable")[:n])]
 
 
 def _narrow_crowd(values: Floats) -> float:

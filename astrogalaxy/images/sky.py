@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.wcs import WCS
+from astropy.wcs import WCS, Sip
 
 from astrogalaxy.images.quiet import quiet
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
-__all__ = ["map_pixels", "pixel_scale", "read_wcs", "usable_wcs"]
+__all__ = ["can_be_shifted", "map_pixels", "pixel_scale", "read_wcs", "shifted", "usable_wcs"]
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +106,34 @@ def map_pixels(
         sky = source.pixel_to_world(x, y)
         x_new, y_new = target.world_to_pixel(sky)
     return np.asarray(x_new, dtype=float), np.asarray(y_new, dtype=float)
+
+
+def can_be_shifted(wcs: Any) -> bool:
+    """Whether `shifted` can move a WCS: one of astropy's, without a table of distortions."""
+    tables = ("cpdis1", "cpdis2", "det2im1", "det2im2")
+    return isinstance(wcs, WCS) and all(getattr(wcs, name) is None for name in tables)
+
+
+def shifted(wcs: WCS, dx: float, dy: float) -> WCS:
+    """Copy of a WCS that `can_be_shifted`, in which all sky positions lie (dx, dy) pixels further.
+
+    Examples
+    --------
+    >>> from astropy.wcs import WCS
+    >>> from astrogalaxy.images.sky import shifted
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype, wcs.wcs.crpix, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [50, 50], [-1e-4, 1e-4]
+    >>> [round(float(part), 2) for part in shifted(wcs, 0.5, -2).world_to_pixel(wcs.pixel_to_world(9, 9))]
+    [9.5, 7.0]
+    """
+    result = wcs.deepcopy()
+    step = np.array([dx, dy])
+    result.wcs.crpix = result.wcs.crpix + step
+    if wcs.sip is not None:
+        terms = (wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp)
+        result.sip = Sip(*terms, wcs.sip.crpix + step)
+    result.wcs.set()
+    return result
 
 
 def pixel_scale(wcs: BaseHighLevelWCS | None, shape: tuple[int, int]) -> float:

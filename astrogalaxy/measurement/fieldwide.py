@@ -232,7 +232,9 @@ def field_conditions(image: Image) -> dict[str, NDArray[np.float64]]:
     """
     stars, psfs = field_starlight(image), field_psfs(image)
     return {
-        name: np.concatenate([[stars[name].sigma, stars[name].kron, noise_factor(band)], psfs[name].to_array()])
+        name: np.concatenate(
+            [[stars[name].sigma, stars[name].kron, noise_factor(band), *band.shift], psfs[name].to_array()]
+        )
         for name, band in image.bands.items()
     }
 
@@ -259,5 +261,6 @@ def restore_conditions(band: Band, values: NDArray[np.float64]) -> None:
     >>> same.bands["r"].noise_factor == image.bands["r"].noise_factor
     True
     """
-    sigma, kron, factor = (float(value) for value in values[:3])
-    band.starlight, band.noise_factor, band.psf = Starlight(sigma, kron), factor, Psf.from_array(values[3:])
+    sigma, kron, factor, dx, dy = (float(value) for value in values[:5])
+    band.starlight, band.noise_factor, band.psf = Starlight(sigma, kron), factor, Psf.from_array(values[5:])
+    band.shift = dx, dy

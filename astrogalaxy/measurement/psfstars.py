@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import least_squares
 
+from astrogalaxy.images.seeing import places_read_together
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.psf import DEGREE, Psf, hermite_functions, hermite_width, moffat, polynomial
 from astrogalaxy.measurement.stamps import Stamps, nearest_pixel
-from astrogalaxy.measurement.starlight import places_read_together, star_places
+from astrogalaxy.measurement.starlight import star_places
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

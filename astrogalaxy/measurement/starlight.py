@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sep
 
+from astrogalaxy.images.seeing import places_read_together
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.moments import Shapes, adapt
 from astrogalaxy.measurement.profiles import KRON_LIMIT
@@ -15,11 +16,9 @@ from astrogalaxy.measurement.sky import SkyGrid
 from astrogalaxy.measurement.stamps import HALF_WIDTHS, Stamps, class_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from astrogalaxy.images import Band, Image
 
-__all__ = ["Starlight", "field_starlight", "places_read_together", "star_places"]
+__all__ = ["Starlight", "field_starlight", "star_places"]
 
 # First guess of the rms size of stars, pixels: the moments find theirs from any.
 _FIRST_SIGMA = 2.0
@@ -29,8 +28,6 @@ _BRIGHTEST, _LEAST = 0.5, 4
 # plus this share of the usual, plus this share of the star.
 _SECTORS = 8
 _BRIGHTER = (4.0, 0.5, 0.005)
-# Pixels are read in one go where the band is smaller, else around cells of the stars.
-_WHOLE, _CELL = 3072**2, 1024
 
 
 @dataclass(frozen=True)
@@ -75,6 +72,7 @@ def field_starlight(image: Image) -> dict[str, Starlight]:
     dict of str to Starlight
         Unknown in bands with fewer than four clear stars.
     """
+    image.register()
     missing = [name for name, band in image.bands.items() if band.starlight is None]
     reference = image.bands[image.reference]
     for name in missing:
@@ -106,18 +104,6 @@ def _measure(band: Band, places: np.ndarray) -> Starlight:
         return Starlight()
     order = np.argsort(-core[good])[: max(_LEAST, int(_BRIGHTEST * good.sum()))]
     return Starlight(float(np.median(sigma[good][order])), float(np.median(kron[good][order])))
-
-
-def places_read_together(band: Band, places: np.ndarray) -> Iterator[np.ndarray]:
-    """Groups of stars whose pixels are read in one go, each (n, 2); none is empty."""
-    if not len(places):
-        return
-    if band.shape[0] * band.shape[1] <= _WHOLE:
-        yield places
-        return
-    cells = np.floor(places / _CELL).astype(np.int64)
-    for cell in np.unique(cells, axis=0):
-        yield places[(cells == cell).all(axis=1)]
 
 
 def _look(band: Band, places: np.ndarray) -> np.ndarray:

@@ -235,6 +235,7 @@ def extract(
     card = runtime.weights.card
     check_bands(card, len(image.bands))
     with watch("align"):
+        image.register()
         aligned = image.aligned(tile.outer)
     with watch("detect"):
         found, near = _detect(image, aligned, tile, runtime, threshold, positions)

@@ -106,6 +106,7 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
         found at, but no class.
     """
     region = (region or label_bounds(labels)).clip(image.shape)
+    image.register()
     snr = image.aligned(region).snr
     x = np.asarray(labels["x"], dtype=float) - region.x0
     y = np.asarray(labels["y"], dtype=float) - region.y0
@@ -131,6 +132,7 @@ def injected_example(
     Of its own sources those that are plainly stars or galaxies are to be found, too; the others
     are ignored, and so is what is injected upon any of them.
     """
+    image.register()
     summed = _sum(image.aligned().snr)
     own, owner = _detections(summed)
     own = _plain(own, summed)

@@ -33,6 +33,20 @@ def test_galaxies_and_cosmic_rays_are_not_stars() -> None:
     assert _field(9, fwhm=4.0, wider=20, sharp=15).bands["image"].seeing == pytest.approx(4.0, rel=0.07)
 
 
+def test_the_clearest_stars_tell() -> None:
+    rng = np.random.default_rng(2)
+    rows, columns = np.indices((25, 25)) - 12
+    sky = rng.normal(0, 1, (800, 1000))
+    # in a crowded field faint stars look narrower than they are
+    for number in range(32 * 40):
+        y, x = 25 * (number // 40), 25 * (number % 40)
+        peak, fwhm = (500, 4.0) if number % 4 == 0 else (50, 3.3)
+        sky[y : y + 25, x : x + 25] += peak * np.exp(-4 * np.log(2) * (columns**2 + rows**2) / fwhm**2)
+    band = Image.read(sky.astype(np.float32)).bands["image"]
+    assert band.seeing == pytest.approx(4.0, rel=0.03)
+    assert len(band.stars) == 300
+
+
 @pytest.mark.parametrize("n", [0, 3])
 def test_too_few_stars_give_no_seeing(n: int) -> None:
     assert np.isnan(_field(n, fwhm=3.0).bands["image"].seeing)
