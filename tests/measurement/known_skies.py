@@ -73,6 +73,9 @@ class KnownImage:
     def shape(self) -> tuple[int, int]:
         return self.bands[self.reference].shape
 
+    def register(self) -> None:
+        """The WCS of these bands are right."""
+
     @classmethod
     def single(cls, data: np.ndarray, **settings: object) -> KnownImage:
         """Image of one band r; with a plain WCS unless told otherwise."""
