@@ -15,7 +15,7 @@ from astrogalaxy.images.align import Aligned, resample, significance
 from astrogalaxy.images.band import Band
 from astrogalaxy.images.grids import GridMap, map_grid
 from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane
-from astrogalaxy.images.register import find_shift
+from astrogalaxy.images.register import find_shifts
 from astrogalaxy.images.sky import pixel_scale
 from astrogalaxy.images.tiling import Section
 
@@ -250,10 +250,12 @@ class Image:
         (0.0, 0.0)
         """
         reference = self.bands[self.reference]
-        for name, band in self.bands.items():
-            if band.shift is None:
-                band.shift = find_shift(reference, band)
-                self._grids.pop(name, None)
+        if reference.shift is None:
+            reference.shift = 0.0, 0.0
+        new = {name: band for name, band in self.bands.items() if band.shift is None}
+        for (name, band), shift in zip(new.items(), find_shifts(reference, new.values()), strict=True):
+            band.shift = shift
+            self._grids.pop(name, None)
 
     def aligned(self, section: Section | None = None) -> Aligned:
         """All bands of a section on the reference grid, in units of the sky noise.

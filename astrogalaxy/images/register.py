@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import sep
+from astropy.wcs import WCS
 
-from astrogalaxy.images.seeing import places_read_together
-from astrogalaxy.images.sky import can_be_shifted, map_pixels, pixel_scale
+from astrogalaxy.images.seeing import read_around
+from astrogalaxy.images.sky import map_pixels, pixel_scale
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from astrogalaxy.images.band import Band
     from astrogalaxy.images.seeing import Floats
 
-__all__ = ["find_shift"]
+__all__ = ["find_shifts"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,27 +29,28 @@ _LEAST, _ALIKE, _SURE = 10, 0.5, 5.0
 _NOTICED = 0.15
 # Stars further than this from where the WCS puts them are not recognised, seeing diameters.
 _FURTHEST = 1.0
-_ROUNDS = 3
-# Pixels read around stars.
-_MARGIN = 24
+# Read around stars, seeing diameters: the window of a centroid, and the way to the furthest.
+_REACH = 4.0
+# Error of a median over that of a mean.
+_MEDIAN_ERROR = 1.25
 
 
-def find_shift(reference: Band, band: Band) -> tuple[float, float]:
-    """Measure by how much the stars of a band lie beside where both WCS put those of the reference.
+def find_shifts(reference: Band, bands: Iterable[Band]) -> list[tuple[float, float]]:
+    """Measure by how much the stars of bands lie beside where the WCS put those of the reference.
 
     Parameters
     ----------
     reference : Band
         The band whose WCS is believed.
-    band : Band
-        Another band.
+    bands : iterable of Band
+        Other bands.
 
     Returns
     -------
-    (float, float)
-        Median along x and y, pixels of the band. Zero where it is less than 0.15 pixel or not sure; where fewer than
-        ten stars, or less than half of them, agree on it to half a pixel; and where there is no WCS, or one with a
-        table of distortions.
+    list of (float, float)
+        For each band the median along x and y, pixels of the band. Zero where it is less than 0.15 pixel or not sure;
+        where fewer than ten stars, or less than half of them, agree on it to half a pixel; and where there is no WCS
+        of astropy's.
 
     Raises
     ------
@@ -56,37 +60,34 @@ def find_shift(reference: Band, band: Band) -> tuple[float, float]:
     Examples
     --------
     >>> from astrogalaxy import Image
-    >>> from astrogalaxy.images.register import find_shift
+    >>> from astrogalaxy.images.register import find_shifts
     >>> from astrogalaxy.simulation import PROFILES, simulate_scene
     >>> scene = simulate_scene(PROFILES["sdss"], size=256, seed=2)
     >>> image = Image.read({band: (scene.images[band], scene.wcs[band]) for band in "gr"}, reference="r")
-    >>> find_shift(image.bands["r"], image.bands["g"])
-    (0.0, 0.0)
+    >>> find_shifts(image.bands["r"], [image.bands["g"]])
+    [(0.0, 0.0)]
     """
-    none = (0.0, 0.0)
-    if band is reference or reference.wcs is None or not can_be_shifted(band.wcs):
-        return none
-    stars, seeing = reference.stars, reference.seeing
-    if len(stars) < _LEAST or not np.isfinite(seeing):
-        return none
-    here = _centred(reference, stars, seeing)[1]
-    there = np.column_stack(map_pixels(reference.wcs, band.wcs, *here.T))
+    bands = list(bands)
+    possible = [band for band in bands if reference.wcs is not None and isinstance(band.wcs, WCS)]
+    if not possible or not np.isfinite(reference.seeing) or len(reference.stars) < _LEAST:
+        return [(0.0, 0.0)] * len(bands)
+    _, stars = _centred(reference, reference.stars, reference.seeing)
+    return [_shift(reference, stars, band) if band in possible else (0.0, 0.0) for band in bands]
+
+
+def _shift(reference: Band, stars: Floats, band: Band) -> tuple[float, float]:
     scale = pixel_scale(reference.wcs, reference.shape) / pixel_scale(band.wcs, band.shape)
-    shift = np.zeros(2)
-    for _ in range(_ROUNDS):
-        before, after = _centred(band, there + shift, seeing * scale)
-        offsets = after - before + shift
-        offsets = offsets[np.hypot(*(after - before).T) < _FURTHEST * seeing * scale]
-        if len(offsets) < _LEAST:
-            return none
-        shift = np.median(offsets, axis=0)
+    seeing = reference.seeing * scale
+    expected, found = _centred(band, np.column_stack(map_pixels(reference.wcs, band.wcs, *stars.T)), seeing)
+    offsets = found - expected
+    offsets = offsets[np.hypot(*offsets.T) < _FURTHEST * seeing]
+    if len(offsets) < _LEAST:
+        return 0.0, 0.0
+    shift = np.median(offsets, axis=0)
     alike = offsets[np.hypot(*(offsets - shift).T) < _ALIKE]
-    size = float(np.hypot(*shift))
-    if len(alike) < max(_LEAST, len(before) / 2) or size < _NOTICED:
-        return none
-    error = 1.25 * float(np.hypot(*alike.std(axis=0))) / np.sqrt(len(alike))
-    if size < _SURE * error:
-        return none
+    error = _MEDIAN_ERROR * np.hypot(*alike.std(axis=0)) / np.sqrt(max(len(alike), 1))
+    if len(alike) < max(_LEAST, len(expected) / 2) or np.hypot(*shift) < max(_NOTICED, _SURE * error):
+        return 0.0, 0.0
     dx, dy = (float(value) for value in shift)
     text = "%s: its stars lie %+.2f, %+.2f pixels beside where its WCS puts those of %s (%d agree); corrected"
     logger.warning(text, band.origin, dx, dy, reference.origin, len(alike))
@@ -97,12 +98,9 @@ def _centred(band: Band, places: Floats, seeing: float) -> tuple[Floats, Floats]
     """Places that lie on the band, and windowed centroids of the light there, (n, 2) each."""
     before, after = [np.zeros((0, 2))], [np.zeros((0, 2))]
     inside = Section.whole(band.shape).contains(*places.T)
-    for group in places_read_together(band, places[inside]):
-        low = np.floor(group.min(axis=0)).astype(int) - _MARGIN
-        high = np.ceil(group.max(axis=0)).astype(int) + _MARGIN
-        section = Section(int(low[0]), int(high[0]), int(low[1]), int(high[1])).clip(band.shape)
-        data = np.require(band.pixels(section).data, np.float32, ["C", "W", "A"])
-        corner = np.array([section.x0, section.y0])
+    for group, pixels in read_around(band, places[inside], _REACH * seeing):
+        data = np.require(pixels.data, np.float32, ["C", "W", "A"])
+        corner = np.array([pixels.section.x0, pixels.section.y0])
         x, y, _ = sep.winpos(data, *(group - corner).T, np.full(len(group), seeing / 2.355))
         before.append(group)
         after.append(np.column_stack([x, y]) + corner)

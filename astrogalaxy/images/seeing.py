@@ -8,12 +8,14 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
+from astrogalaxy.images.tiling import Section
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from astrogalaxy.images.band import Band, Pixels
 
-__all__ = ["estimate_seeing", "find_stars", "half_light_radius", "places_read_together"]
+__all__ = ["estimate_seeing", "find_stars", "half_light_radius", "read_around"]
 
 _DETECT_SIGMA, _DETECT_PIXELS = 5.0, 5
 _ROUNDEST = 0.7  # axis ratio below which a source is not a star's
@@ -98,8 +100,33 @@ def half_light_radius(
     return radius
 
 
-def places_read_together(band: Band, places: Floats) -> Iterator[Floats]:
-    """Groups of stars whose pixels are read in one go, each (n, 2); none is empty."""
+def read_around(band: Band, places: Floats, reach: float) -> Iterator[tuple[Floats, Pixels]]:
+    """Read the pixels around stars, those of neighbours in one go.
+
+    Parameters
+    ----------
+    band : Band
+        The band.
+    places : ndarray, shape (n, 2)
+        Positions x and y, pixels.
+    reach : float
+        So far around each star, where the band reaches.
+
+    Yields
+    ------
+    group : ndarray, shape (m, 2)
+        Some of the places; none of the groups is empty.
+    pixels : Pixels
+        Those around them.
+    """
+    for group in _groups(band, places):
+        low = np.floor(group.min(axis=0) - reach).astype(int)
+        high = np.ceil(group.max(axis=0) + reach).astype(int) + 1
+        section = Section(int(low[0]), int(high[0]), int(low[1]), int(high[1]))
+        yield group, band.pixels(section.clip(band.shape))
+
+
+def _groups(band: Band, places: Floats) -> Iterator[Floats]:
     if not len(places):
         return
     if band.shape[0] * band.shape[1] <= _WHOLE:

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.wcs import WCS, Sip
+from astropy.wcs import WCS, DistortionLookupTable, Sip
 
 from astrogalaxy.images.quiet import quiet
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
-__all__ = ["can_be_shifted", "map_pixels", "pixel_scale", "read_wcs", "shifted", "usable_wcs"]
+__all__ = ["map_pixels", "pixel_scale", "read_wcs", "shifted", "usable_wcs"]
 
 logger = logging.getLogger(__name__)
 
@@ -108,14 +108,8 @@ def map_pixels(
     return np.asarray(x_new, dtype=float), np.asarray(y_new, dtype=float)
 
 
-def can_be_shifted(wcs: Any) -> bool:
-    """Whether `shifted` can move a WCS: one of astropy's, without a table of distortions."""
-    tables = ("cpdis1", "cpdis2", "det2im1", "det2im2")
-    return isinstance(wcs, WCS) and all(getattr(wcs, name) is None for name in tables)
-
-
 def shifted(wcs: WCS, dx: float, dy: float) -> WCS:
-    """Copy of a WCS that `can_be_shifted`, in which all sky positions lie (dx, dy) pixels further.
+    """Copy of a WCS in which all sky positions lie (dx, dy) pixels further, its distortions with them.
 
     Examples
     --------
@@ -132,6 +126,12 @@ def shifted(wcs: WCS, dx: float, dy: float) -> WCS:
     if wcs.sip is not None:
         terms = (wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp)
         result.sip = Sip(*terms, wcs.sip.crpix + step)
+    for name in ("cpdis1", "cpdis2", "det2im1", "det2im2"):
+        table = getattr(wcs, name)
+        if table is not None:
+            # its reference value is a pixel of the image
+            moved = DistortionLookupTable(table.data, tuple(table.crpix), tuple(table.crval + step), tuple(table.cdelt))
+            setattr(result, name, moved)
     result.wcs.set()
     return result
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import least_squares
 
-from astrogalaxy.images.seeing import places_read_together
-from astrogalaxy.images.tiling import Section
+from astrogalaxy.images.seeing import read_around
 from astrogalaxy.measurement.psf import DEGREE, Psf, hermite_functions, hermite_width, moffat, polynomial
 from astrogalaxy.measurement.stamps import Stamps, nearest_pixel
 from astrogalaxy.measurement.starlight import star_places
@@ -17,7 +16,7 @@ from astrogalaxy.measurement.starlight import star_places
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from astrogalaxy.images import Band, Image
+    from astrogalaxy.images import Band, Image, Pixels
 
 __all__ = ["field_psfs", "measure_psf"]
 
@@ -162,19 +161,16 @@ def _cut(band: Band, places: NDArray[np.float64], half: int) -> _Stars:
     ny, nx = band.shape
     x, y = places.T
     inside = (x > half + 2) & (x < nx - half - 3) & (y > half + 2) & (y < ny - half - 3)
-    parts = [_cut_group(band, group, half) for group in places_read_together(band, places[inside])]
+    parts = [_cut_group(pixels, group, half) for group, pixels in read_around(band, places[inside], half + 2)]
     side = 2 * half + 1
     none = np.zeros(0), np.zeros(0), np.zeros((0, side, side)), np.zeros((0, side, side))
     return _Stars(*(np.concatenate(part) for part in zip(none, *parts, strict=True)))
 
 
-def _cut_group(band: Band, places: NDArray[np.float64], half: int) -> tuple[NDArray[np.float64], ...]:
+def _cut_group(pixels: Pixels, places: NDArray[np.float64], half: int) -> tuple[NDArray[np.float64], ...]:
     import sep
 
-    low = np.floor(places.min(axis=0)).astype(int) - half - 2
-    high = np.ceil(places.max(axis=0)).astype(int) + half + 3
-    section = Section(int(low[0]), int(high[0]), int(low[1]), int(high[1])).clip(band.shape)
-    pixels = band.pixels(section)
+    section = pixels.section
     data = np.require(pixels.data, np.float32, ["C", "W", "A"])
     x, y = places[:, 0] - section.x0, places[:, 1] - section.y0
     centred = sep.winpos(data, x, y, np.full(len(x), half / _REACH / 2.355))

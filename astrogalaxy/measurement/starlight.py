@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sep
 
-from astrogalaxy.images.seeing import places_read_together
+from astrogalaxy.images.seeing import read_around
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.moments import Shapes, adapt
 from astrogalaxy.measurement.profiles import KRON_LIMIT
@@ -16,7 +16,7 @@ from astrogalaxy.measurement.sky import SkyGrid
 from astrogalaxy.measurement.stamps import HALF_WIDTHS, Stamps, class_of
 
 if TYPE_CHECKING:
-    from astrogalaxy.images import Band, Image
+    from astrogalaxy.images import Band, Image, Pixels
 
 __all__ = ["Starlight", "field_starlight", "star_places"]
 
@@ -95,7 +95,9 @@ def star_places(reference: Band, band: Band) -> np.ndarray:
 def _measure(band: Band, places: np.ndarray) -> Starlight:
     """Median size and Kron radius of the brightest stars of a band."""
     inside = Section.whole(band.shape).contains(places[:, 0], places[:, 1]) if len(places) else np.zeros(0, bool)
-    found = [_look(band, group) for group in places_read_together(band, places[inside])]
+    half = _half_width(5.0 * _FIRST_SIGMA)
+    reach = 2.0 * KRON_LIMIT * _FIRST_SIGMA + half
+    found = [_look(pixels, group, half) for group, pixels in read_around(band, places[inside], reach)]
     if not found:
         return Starlight()
     core, sigma, kron = np.concatenate(found, axis=1)
@@ -106,15 +108,10 @@ def _measure(band: Band, places: np.ndarray) -> Starlight:
     return Starlight(float(np.median(sigma[good][order])), float(np.median(kron[good][order])))
 
 
-def _look(band: Band, places: np.ndarray) -> np.ndarray:
+def _look(pixels: Pixels, places: np.ndarray, half: int) -> np.ndarray:
     """Core light (0: not to be used), rms size and Kron radius of some stars, shape (3, n)."""
-    half = _half_width(5.0 * _FIRST_SIGMA)
-    reach = 2.0 * KRON_LIMIT * _FIRST_SIGMA + half
-    low, high = np.floor(places.min(axis=0) - reach).astype(int), np.ceil(places.max(axis=0) + reach).astype(int) + 1
-    section = Section(int(low[0]), int(high[0]), int(low[1]), int(high[1])).clip(band.shape)
-    pixels = band.pixels(section)
     data = np.require(pixels.data, np.float32, ["C", "W", "A"])
-    x, y = places[:, 0] - section.x0, places[:, 1] - section.y0
+    x, y = places[:, 0] - pixels.section.x0, places[:, 1] - pixels.section.y0
     stamps = Stamps(x, y, half, data.shape)
     guess = Shapes.circles(x - stamps.x0, y - stamps.y0, np.full(len(x), _FIRST_SIGMA))
     shapes = adapt(stamps.gather(data), guess, largest=4.0 * _FIRST_SIGMA).shifted(stamps.x0, stamps.y0)

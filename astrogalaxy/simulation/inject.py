@@ -124,6 +124,7 @@ def inject_sources(
         wavelength is known, or the seeing has to be measured and there are too few stars.
     """
     _check(image)
+    image.register()
     rng = np.random.default_rng(seed)
     conditions = conditions or observed_conditions(image, rng)
     conditions = replace(conditions, crowding=conditions.crowding * density, clustering=conditions.clustering * density)

@@ -13,6 +13,7 @@ from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.evaluation.injection.conditions import FieldConditions, colours_of, observe
 from astrogalaxy.evaluation.injection.sources import draw_sample, lay_sources
 from astrogalaxy.images import Image, Section
+from astrogalaxy.images.sky import shifted
 from astrogalaxy.simulation import Scene
 
 
@@ -99,6 +100,19 @@ def test_light_lies_where_the_truth_says(starry_image: Image, conditions: FieldC
             assert (added * rows).sum() / added.sum() + box.y0 == pytest.approx(float(y), abs=0.1)
             checked += 1
     assert checked >= 6
+
+
+def test_light_lies_where_each_bands_stars_do(starry: Scene, conditions: FieldConditions) -> None:
+    beside = dict(starry.wcs) | {"g": shifted(starry.wcs["g"], -0.9, 0.6)}
+    added = []
+    for wcs in (starry.wcs, beside):
+        image = Image.read({b: (pixels, wcs[b]) for b, pixels in starry.images.items()}, reference="r", zeropoint=22.5)
+        sample = sample_of(image, conditions, magnitudes=(17.0, 19.0), density=4.0)
+        lit, _ = lay_sources(image, sample, conditions, seed=np.random.SeedSequence(3))
+        whole = Section.whole(image.shape)
+        added.append(lit.bands["g"]._plane.read(whole).astype(float) - starry.images["g"])
+    assert lit.bands["g"].shift == pytest.approx((0.9, -0.6), abs=0.05)
+    assert np.abs(added[1] - added[0]).max() < 0.06 * added[0].max()
 
 
 def test_pixels_do_not_depend_on_the_section_and_bad_ones_stay(conditions: FieldConditions, starry: Scene) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import sep
-from astropy.wcs import WCS, Sip
+from astropy.wcs import WCS, DistortionLookupTable, Sip
 
-from astrogalaxy.images import Image
-from astrogalaxy.images.register import find_shift
+from astrogalaxy.detection import open_runtime
+from astrogalaxy.images import Image, plan_tiles
 from astrogalaxy.images.sky import shifted
 from astrogalaxy.measurement import Sources, field_conditions, measure, restore_conditions
+from astrogalaxy.survey import extract
 
 SHAPE = (300, 340)
 RNG = np.random.default_rng(3)
@@ -91,7 +93,8 @@ def test_stars_that_do_not_agree_shift_nothing() -> None:
         near = np.hypot(columns - x, rows - y) < 9
         scattered[near] = 300 * np.exp(-((columns[near] - x - dx) ** 2 + (rows[near] - y - 1) ** 2) / 4.4)
     image = Image.read({"g": (scattered, _wcs()), "r": (_sky(), _wcs())}, reference="r")
-    assert find_shift(image.bands["r"], image.bands["g"]) == (0.0, 0.0)
+    image.register()
+    assert image.bands["g"].shift == (0.0, 0.0)
 
 
 def test_without_wcs_nothing_is_shifted() -> None:
@@ -101,15 +104,37 @@ def test_without_wcs_nothing_is_shifted() -> None:
     assert image.bands["g"].wcs is None
 
 
-def test_distortions_move_along() -> None:
+def _sip() -> WCS:
     wcs = _wcs("TAN-SIP")
     terms = np.zeros((3, 3))
     terms[2, 0] = 1e-4
     wcs.sip = Sip(terms, terms.T, -terms, -terms.T, wcs.wcs.crpix)
+    return wcs
+
+
+def _table() -> WCS:
+    wcs = _wcs()
+    bend = np.random.default_rng(4).uniform(-2, 2, (9, 9)).astype(np.float32)
+    wcs.cpdis1 = DistortionLookupTable(bend, (1, 1), (-20, -20), (50, 50))
+    return wcs
+
+
+@pytest.mark.parametrize("make", [_sip, _table])
+def test_distortions_move_along(make: Callable[[], WCS]) -> None:
+    wcs = make()
+    before = wcs.pixel_to_world(X, Y)
     moved = shifted(wcs, *SHIFT)
-    here, there = wcs.pixel_to_world(X, Y), moved.pixel_to_world(X + SHIFT[0], Y + SHIFT[1])
-    assert here.separation(there).arcsec.max() < 1e-6
-    assert (wcs.sip.crpix == wcs.wcs.crpix).all(), "the first one stays"
+    assert before.separation(moved.pixel_to_world(X + SHIFT[0], Y + SHIFT[1])).arcsec.max() < 1e-5
+    assert before.separation(_wcs().pixel_to_world(X, Y)).arcsec.max() > 0.1, "it is distorted"
+    assert before.separation(wcs.pixel_to_world(X, Y)).arcsec.max() == 0, "the first one stays"
+
+
+def test_tiles_are_found_on_registered_bands() -> None:
+    image = _image(SHIFT)
+    tile = plan_tiles(image.shape, size=512, overlap=0)[0]
+    aligned = extract(image, tile, open_runtime()).aligned
+    np.testing.assert_array_equal(aligned.snr, image.aligned(tile.outer).snr)
+    assert image.bands["g"].shift == pytest.approx(SHIFT, abs=0.03)
 
 
 def test_shifts_are_kept_for_other_processes() -> None:

@@ -176,6 +176,8 @@ def lay_sources(
         ``half_light_radius`` (arcsec, along the major axis, without seeing, 0 for stars) and
         ``snr`` (matched filter, all bands).
     """
+    # what is laid must lie in every band where the field's own sources do
+    image.register()
     states = [int(state) for state in seed.generate_state(len(sample), np.uint64)]
     lit, power = {}, np.zeros(len(sample))
     truth = Table({name: sample[name] for name in ("class", "x", "y")})
