@@ -257,6 +257,11 @@ class Image:
             band.shift = shift
             self._grids.pop(name, None)
 
+    @property
+    def shifts(self) -> dict[str, tuple[float, float]]:
+        """Pixels along x and y by which `register` has shifted bands; without those that it left."""
+        return {name: band.shift for name, band in self.bands.items() if band.shift and any(band.shift)}
+
     def aligned(self, section: Section | None = None) -> Aligned:
         """All bands of a section on the reference grid, in units of the sky noise.
 

@@ -90,7 +90,7 @@ def _shift(reference: Band, stars: Floats, band: Band) -> tuple[float, float]:
         return 0.0, 0.0
     dx, dy = (float(value) for value in shift)
     text = "%s: its stars lie %+.2f, %+.2f pixels beside where its WCS puts those of %s (%d agree); corrected"
-    logger.warning(text, band.origin, dx, dy, reference.origin, len(alike))
+    logger.info(text, band.origin, dx, dy, reference.origin, len(alike))
     return dx, dy
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from astrogalaxy.config import SurveyConfig
@@ -62,9 +63,10 @@ class Finisher:
         outcomes = self._outcomes.setdefault(field.name, [])
         outcomes.append(outcome)
         if len(outcomes) == len(field.tiles):
-            tiles = self._tiles(field, {o.tile for o in self._outcomes.pop(field.name) if o.status != "failed"})
+            done = [o for o in self._outcomes.pop(field.name) if o.status != "failed"]
+            tiles = self._tiles(field, {o.tile for o in done})
             if tiles:
-                self._finish(number, field, tiles)
+                self._finish(number, field, tiles, done[0].shifts)
 
     def _tiles(self, field: FieldPlan, done: set[str]) -> list[TileCatalog]:
         tiles = []
@@ -83,9 +85,15 @@ class Finisher:
                 tiles.append(TileCatalog(tile, shard))
         return tiles
 
-    def _finish(self, number: int, field: FieldPlan, tiles: list[TileCatalog]) -> None:
+    def _finish(
+        self, number: int, field: FieldPlan, tiles: list[TileCatalog], shifts: Mapping[str, tuple[float, float]]
+    ) -> None:
         catalog = classify(merge_tiles(tiles), self._card, min_snr=self._config.morphology.min_snr)
         measured = json.loads(catalog.meta.pop(QUALITY))
         measured["astrometry"] = check_field(catalog, self._config.astrometry)
+        measured["shifts"] = dict(shifts)
+        # the workers' own log may be on another machine
+        for band, (dx, dy) in shifts.items():
+            logger.warning("field %s: the WCS of band %s was shifted by %+.2f, %+.2f pixels", field.name, band, dx, dy)
         self.measured[field.name] = measured
         self._shelf.put(number, catalog if field.positions is None else given_rows(catalog))

@@ -105,6 +105,8 @@ class TileOutcome:
         Wall time by stage.
     failures : list of Failure
         What went wrong, bands that could not be read among it.
+    shifts : dict of str to (float, float)
+        See `~astrogalaxy.images.Image.shifts`.
     """
 
     field: str
@@ -115,6 +117,7 @@ class TileOutcome:
     pixels: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    shifts: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def measure_sky(task: TileTask) -> None:
@@ -165,7 +168,7 @@ def process_tile(task: TileTask) -> TileOutcome:
         reason = f"unexpected {type(error).__name__}: {error}; please report this with the log"
     else:
         ny, nx = task.tile.core.shape
-        return TileOutcome(name, task.tile.name, task.key, "done", sources, ny * nx, watch.seconds, known)
+        return TileOutcome(name, task.tile.name, task.key, "done", sources, ny * nx, watch.seconds, known, image.shifts)
     failures = [*known, Failure(name, "tile", reason, tile=task.tile.name)]
     return TileOutcome(name, task.tile.name, task.key, "failed", seconds=watch.seconds, failures=failures)
 
@@ -178,7 +181,8 @@ def _make_shard(task: TileTask, image: Image, known: list[Failure], watch: Stopw
         if result.gallery is not None:
             result.gallery.save(task.gallery)
         result.catalog.meta["TILEKEY"] = task.key
-        # a rerun that keeps this tile must still say what it lacks
+        # a rerun that keeps this tile must still say what it lacks, and what was put right
+        result.catalog.meta["TILESHFT"] = json.dumps(image.shifts)
         result.catalog.meta["TILEFAIL"] = json.dumps([asdict(failure) for failure in known])
         write_shard(task.shard, result.catalog)
     return len(result.catalog)
@@ -324,13 +328,14 @@ def kept_tile(field: str, tile: Tile, key: str, folder: Path) -> TileOutcome | N
     try:
         rows, meta = peek_shard(path)
         failures = [Failure(**entry) for entry in json.loads(str(meta.get("TILEFAIL", "[]")))]
+        shifts = json.loads(str(meta.get("TILESHFT", "{}")))
     except Exception:  # noqa: BLE001 (whatever is wrong with it, it must be made again)
         logger.warning("%s: not a readable shard; the tile is done again", path)
         return None
     if meta.get("TILEKEY") != key:
         return None
     ny, nx = tile.core.shape
-    return TileOutcome(field, tile.name, key, "kept", rows, ny * nx, failures=failures)
+    return TileOutcome(field, tile.name, key, "kept", rows, ny * nx, failures=failures, shifts=shifts)
 
 
 class _quiet(warnings.catch_warnings):  # noqa: N801

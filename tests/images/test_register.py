@@ -48,11 +48,12 @@ def test_a_shift_is_found_and_put_right(shift: tuple[float, float], caplog: pyte
     image = _image(shift)
     before = float(image.wcs.pixel_to_world(X[0], Y[0]).separation(image.bands["g"].wcs.pixel_to_world(X[0], Y[0])).deg)
     assert before == pytest.approx(0, abs=1e-9)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         image.register()
     assert "pixels beside where its WCS puts" in caplog.text
     assert image.bands["g"].shift == pytest.approx(shift, abs=0.03)
     assert image.bands["r"].shift == (0.0, 0.0), "the reference is believed"
+    assert image.shifts == {"g": image.bands["g"].shift}
     there = image.bands["g"].wcs.world_to_pixel(image.wcs.pixel_to_world(X, Y))
     np.testing.assert_allclose(np.subtract(there, (X, Y)).T, np.tile(shift, (len(X), 1)), atol=0.03)
 
@@ -80,7 +81,9 @@ def test_stars_are_points_in_both_bands() -> None:
 def test_what_is_not_sure_is_left(shift: tuple[float, float], n: int, caplog: pytest.LogCaptureFixture) -> None:
     image = _image(shift, n=n)
     wcs = image.bands["g"].wcs
+    caplog.set_level(logging.INFO)
     image.register()
+    assert image.shifts == {}
     assert image.bands["g"].shift == (0.0, 0.0)
     assert image.bands["g"].wcs is wcs
     assert "beside" not in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from astropy.table import Table
 from astrogalaxy.catalog import SourceCatalog, decode_flags
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ConfigError, ImageError, RunError
+from astrogalaxy.images.sky import shifted
+from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
 from astrogalaxy.survey import execute, run
 from astrogalaxy.survey.store import RunDirectory
 
@@ -65,6 +68,26 @@ def test_record_sums_up(survey: Path) -> None:
     assert {"read", "align", "detect", "measure", "write", "merge", "catalog", "report"} <= set(record["seconds"])
     assert all(len(e["sha256"]) == 64 for f in record["fields"] for e in f["inputs"].values())
     assert SurveyConfig.read(survey.parent / "out/survey.yml").name == "pair"
+
+
+def test_shifts_of_bands_are_told(survey: Path) -> None:
+    conditions = draw_conditions(PROFILES["sdss"], np.random.default_rng(1))
+    conditions = replace(conditions, crowding=6.0, clustering=0.5, pairs=0.0, nearby=0.0)
+    scene = simulate_scene(PROFILES["sdss"], size=(260, 320), seed=11, artefacts=False, conditions=conditions)
+    beside = scene.wcs | {"i": shifted(scene.wcs["i"], -0.9, 0.6)}
+    for band, pixels in scene.images.items():
+        path = survey.parent / f"north-{band}.fits"
+        fits.PrimaryHDU(pixels, beside[band].to_header()).writeto(path, overwrite=True)
+    change(survey, "workers: 1", "workers: 2")
+    change(survey, "compute:", "tiles: {size: 192, overlap: 64}\ncompute:")
+    out = survey.parent / "out"
+    for status in ("done", "kept"):
+        assert execute(survey).tiles[status] > 2
+        north, south = (f["measured"]["shifts"] for f in json.loads((out / "run.json").read_text())["fields"])
+        assert north == {"i": pytest.approx((0.9, -0.6), abs=0.05)}
+        assert south == {}
+        assert "field north: the WCS of band i was shifted by +0." in (out / "run.log").read_text(), status
+        (out / "run.log").unlink()
 
 
 def test_rerun_does_nothing_again(survey: Path) -> None:
