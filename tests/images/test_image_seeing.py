@@ -17,8 +17,8 @@ def _field(n: int, *, fwhm: float, wider: int = 0, sharp: int = 0) -> Image:
     rng = np.random.default_rng(1)
     rows, columns = np.indices(SHAPE)
     sky = rng.normal(0, 1, SHAPE)
-    widths = [fwhm] * n + list(fwhm * rng.uniform(1.2, 3, wider))
-    for x, y, width in zip(rng.uniform(20, 280, n + wider), rng.uniform(20, 240, n + wider), widths, strict=True):
+    widths = [fwhm] * n + list(fwhm * np.linspace(1.2, 3, wider))
+    for (x, y), width in zip(rng.uniform(20, 240, (n + wider, 2)), widths, strict=True):
         sky += 500 * np.exp(-4 * np.log(2) * ((columns - x) ** 2 + (rows - y) ** 2) / width**2)
     sky[rng.integers(20, 240, sharp), rng.integers(20, 280, sharp)] += 5000
     return Image.read(sky.astype(np.float32))
@@ -47,9 +47,23 @@ def test_the_clearest_stars_tell() -> None:
     assert len(band.stars) == 300
 
 
-@pytest.mark.parametrize("n", [0, 3])
-def test_too_few_stars_give_no_seeing(n: int) -> None:
-    assert np.isnan(_field(n, fwhm=3.0).bands["image"].seeing)
+@pytest.mark.parametrize("wider", [0, 10])
+def test_three_stars_tell(wider: int) -> None:
+    assert _field(3, fwhm=4.0, wider=wider).bands["image"].seeing == pytest.approx(4.0, rel=0.07)
+
+
+def test_stars_are_chosen_and_galaxies_are_not() -> None:
+    crowd, alone = _field(9, fwhm=4.0, wider=20).bands["image"], _field(9, fwhm=4.0).bands["image"]
+    assert 4 <= len(crowd.stars) <= 9
+    distances = np.hypot(*(crowd.stars[:, None] - alone.stars).T)
+    assert (distances.min(axis=0) < 0.5).all()
+
+
+@pytest.mark.parametrize(("n", "wider"), [(0, 0), (1, 0), (0, 3)])
+def test_what_may_be_anything_gives_no_seeing(n: int, wider: int) -> None:
+    band = _field(n, fwhm=3.0, wider=wider).bands["image"]
+    assert np.isnan(band.seeing)
+    assert len(band.stars) == 0
 
 
 def test_a_large_band_is_sampled_on_squares(monkeypatch: pytest.MonkeyPatch) -> None:
