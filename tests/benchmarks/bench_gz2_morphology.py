@@ -40,7 +40,7 @@ def p_disk(bank: GalaxyBank, model: str) -> np.ndarray:
     found = np.full(len(bank), np.nan)
     for index in range(len(bank)):
         snr = bank.example(index).snr.astype(np.float32)
-        boxes = decode(runtime(card_input(card, snr, UNKNOWN_SEEING)), card.levels, threshold=-4.0)
+        boxes = decode(runtime(card_input(card, snr, UNKNOWN_SEEING)), card.architecture.strides, threshold=-4.0)
         galaxy = the_galaxy(boxes, snr.shape[1:])
         if galaxy is not None:
             light = significance(snr, boxes.x[[galaxy]], boxes.y[[galaxy]])
