@@ -87,6 +87,7 @@ def test_shifts_of_bands_are_told(survey: Path) -> None:
         assert north == {"i": pytest.approx((0.9, -0.6), abs=0.05)}
         assert south == {}
         assert "field north: the WCS of band i was shifted by +0." in (out / "run.log").read_text(), status
+        assert (out / "report.html").read_text().count(", i shifted 1.") == 1, status
         (out / "run.log").unlink()
 
 

@@ -71,6 +71,8 @@ class FieldFacts:
         Tiles that were done, and all.
     inputs : mapping
         The files by band, as in the run's record.
+    shifts : dict of str to float
+        By band, how far its WCS was shifted so that its stars lie on those of the reference, pixels; only where it was.
     """
 
     name: str
@@ -86,6 +88,7 @@ class FieldFacts:
     area: float
     tiles: tuple[int, int]
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    shifts: Mapping[str, float] = field(default_factory=dict)
 
 
 def values(catalog: SourceCatalog, name: str) -> Floats:
@@ -225,7 +228,14 @@ def _field(
         area=_pixels_done(record, tiles) * scale**2,
         tiles=(sum(tile.get("status") in ("done", "kept") for tile in tiles), len(tiles)),
         inputs=record.get("inputs") or {},
+        shifts=_shifts(record.get("measured") or {}),
     )
+
+
+def _shifts(measured: Mapping[str, Any]) -> dict[str, float]:
+    """Lengths of the shifts of bands."""
+    lengths = {band: float(np.hypot(*shift)) for band, shift in (measured.get("shifts") or {}).items()}
+    return {band: length for band, length in lengths.items() if length > 0}
 
 
 def _centre(catalog: SourceCatalog) -> tuple[float, float]:
