@@ -32,6 +32,11 @@ class DetectionSection(Section):
         description="Lowest calibrated probability that a source is real, from 0 to 1. default: the one "
         "in the weights' card.",
     )
+    field_prior: bool = Field(
+        True,
+        description="Whether stars and galaxies are told by how many galaxies their field has for each star, too, "
+        "among its clear sources. false: by each source alone, so that one rule holds in all fields.",
+    )
     positions: paths.OptionalInputPath = Field(
         None,
         description="Table with ra and dec (ICRS, degrees): each of its rows on an image is measured and classified "

@@ -20,8 +20,13 @@ from astrogalaxy.detection.significance import significance
 from astrogalaxy.evaluation.matching import Curve, Match, match_positions, precision_recall
 from astrogalaxy.images import Image
 from astrogalaxy.measurement import Sources, measure
-from astrogalaxy.measurement.stargalaxy import ClassEvidence, class_evidence, galaxy_probability
-from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, Calibration, WeightCard, Weights
+from astrogalaxy.measurement.stargalaxy import (
+    ClassEvidence,
+    class_evidence,
+    field_evidence,
+    galaxy_probability,
+)
+from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, IN_FIELD, Calibration, WeightCard, Weights
 
 __all__ = ["CalibrationResult", "Reliability", "calibrate", "expected_calibration_error", "fit_platt", "reliability"]
 
@@ -30,14 +35,17 @@ logger = logging.getLogger(__name__)
 _LOWEST_LOGIT = -4.0
 _RADIUS = 3.0
 _RIDGE = 1e-6  # keeps the fit finite where the answers are told without error
-# Which of the calibrated probabilities a catalogue gives, where that is not the head's own.
-_CATALOGUED = {"galaxy": BY_SPREAD}
+# What a catalogue gives of a head, where that is not the head's own probability.
+_P_GALAXY = "p_galaxy"
+_CATALOGUED = {"galaxy": _P_GALAXY}
 # Where each head's answer stands.
 _ANSWERS = {"source": "real", "galaxy": "galaxy", "disk": "disk"}
 # Scenes are dealt to so many hands: each is judged by what the others calibrate.
 _HANDS = 3
 # So many answers calibrate nothing better than the weights that training started from.
 _FEW = 100
+# How much a field's clear sources say of the others is learnt from no fewer fields.
+_FEW_FIELDS = 20
 # Every scene counts the same, except that one source counts no more than one of so many.
 _LEAST_SOURCES = 10
 
@@ -90,9 +98,11 @@ class _Scored:
     disk: Floats
     truth: NDArray[np.void]
 
-    def evidence(self, network: Calibration) -> ClassEvidence:
-        """What tells stars from galaxies, as `classify` has it."""
-        return class_evidence(network.probability(self.boxes.galaxy, self.light), self.columns)
+    def evidence(self, calibration: Mapping[str, Calibration], threshold: float) -> ClassEvidence:
+        """What tells stars from galaxies, as `classify` has it; ``real`` are those that a catalogue would have."""
+        columns = {**self.columns, "det_score": calibration["source"].probability(self.boxes.source, self.light)}
+        network = calibration["galaxy"].probability(self.boxes.galaxy, self.light)
+        return class_evidence(network, columns, threshold=threshold)
 
 
 @dataclass(frozen=True)
@@ -208,7 +218,7 @@ def calibrate(
     judged = [(groups.hand(n, dealt=True), _fit(groups.hand(n, dealt=False), start)) for n in range(_HANDS)]
     if max(len(part) for part in (groups.scenes, groups.real, groups.catalogued)) < _HANDS:
         judged = judged[:1]
-    answers = {name: _answers(judged, name) for name in (*HEADS, BY_SPREAD)}
+    answers = {name: _answers(judged, name) for name in (*HEADS, _P_GALAXY)}
     curves = {head: _rounded(reliability(*answers[_CATALOGUED.get(head, head)])) for head in HEADS}
     return CalibrationResult(calibration, threshold, _metrics(judged, answers), curves)
 
@@ -226,13 +236,15 @@ def _fit(groups: _Groups, start: WeightCard | None) -> tuple[dict[str, Calibrati
         calibration[head] = fit_platt(known.logit, known.light, known.target, weight=known.weight)
         few |= {head} if len(known.target) <= _FEW else set()
     parts = groups.catalogued, groups.real
-    for name in (BY_EXTENT, BY_SPREAD):
+    for name in (BY_EXTENT, BY_SPREAD, IN_FIELD):  # each goes on from those before
         rows = _joined_rows(parts, calibration, threshold, name)
-        if len(rows) > _FEW:
-            logit, snr, target, extent, spread, weight = rows.T
-            calibration[name] = fit_platt(logit, snr, target, extent=extent, spread=spread, weight=weight)
+        if len(rows) > _FEW and (name != IN_FIELD or sum(map(len, parts)) >= _FEW_FIELDS):
+            logit, snr, target, extent, spread, mix, weight = rows.T
+            calibration[name] = fit_platt(logit, snr, target, extent=extent, spread=spread, mix=mix, weight=weight)
     if start is not None:
         few |= {BY_EXTENT, BY_SPREAD} - calibration.keys()
+        # the mix goes with what it was learnt with; what is learnt from few fields knows theirs
+        few |= {IN_FIELD} - calibration.keys() if BY_SPREAD in few else set()
         calibration |= {head: start.calibration[head] for head in few if head in start.calibration}
         threshold = start.threshold if "source" in few else threshold
     return calibration, threshold
@@ -245,6 +257,7 @@ def fit_platt(
     *,
     extent: Floats | None = None,
     spread: Floats | None = None,
+    mix: Floats | None = None,
     weight: Floats | None = None,
 ) -> Calibration:
     """Platt scaling by maximum likelihood; targets may be fractions.
@@ -259,6 +272,8 @@ def fit_platt(
         ``(n,)``, finite: see `~astrogalaxy.measurement.relative_extent`.
     spread : ndarray, optional
         ``(n,)``, finite: see `~astrogalaxy.measurement.spread.spread_evidence`.
+    mix : ndarray, optional
+        ``(n,)``, finite: see `~astrogalaxy.measurement.stargalaxy.field_mix`.
     weight : ndarray, optional
         ``(n,)`` how much each counts; all the same by default.
 
@@ -279,47 +294,53 @@ def fit_platt(
     if len(logit) < 2 or np.ptp(target) == 0:
         return Calibration()
     bright = np.log(np.maximum(light, 1.0))
-    wide, wider_than_a_point = (np.zeros(len(logit)) if part is None else part for part in (extent, spread))
+    wide, wider_than_a_point, mixed = (np.zeros(len(logit)) if part is None else part for part in (extent, spread, mix))
     share = np.ones(len(logit)) if weight is None else np.asarray(weight, dtype=float)
     share = share / share.sum()
-    design = np.column_stack([logit, bright, wide, bright * wider_than_a_point, np.ones(len(logit))])
+    design = np.column_stack([logit, bright, wide, bright * wider_than_a_point, mixed, np.ones(len(logit))])
+    penalty = _RIDGE * np.array([1, 1, 1, 1, 1, 0])
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Cross entropy with its slope."""
         z = design @ parameters
-        value = share @ (np.logaddexp(0, z) - target * z) + _RIDGE * np.sum(parameters[:4] ** 2)
+        value = share @ (np.logaddexp(0, z) - target * z) + penalty @ parameters**2
         slope = design.T @ (share * (expit(z) - target))
-        return float(value), slope + 2 * _RIDGE * parameters * [1, 1, 1, 1, 0]
+        return float(value), slope + 2 * penalty * parameters
 
-    best = minimize(loss, np.array([1.0, 0.0, 0.0, 0.0, 0.0]), jac=True, method="BFGS")
-    slope, brighter, wider, spread_out, offset = (float(value) for value in best.x)
-    return Calibration(slope=max(slope, 1e-3), weight=brighter, extent=wider, spread=spread_out, offset=offset)
+    best = minimize(loss, np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0]), jac=True, method="BFGS")
+    slope, brighter, wider, spread_out, mixture, offset = (float(value) for value in best.x)
+    return Calibration(
+        slope=max(slope, 1e-3), weight=brighter, extent=wider, spread=spread_out, mix=mixture, offset=offset
+    )
 
 
 def _joined_rows(
     parts: Sequence[Sequence[_Scored]], calibration: Mapping[str, Calibration], threshold: float, name: str
 ) -> Floats:
-    """Logit, signal to noise, answer, extent, spread and weight of the sources that a joined calibration is about.
+    """Logit, signal to noise, answer, extent, spread, mix and weight of what a joined calibration is about.
 
     Real labels, where there are any, weigh as much as all simulated ones together: the mix of
     sizes and colours in a simulation is only a guess at that of the sky.
     """
-    rows = [np.zeros((0, 6))]
+    rows = [np.zeros((0, 7))]
     for part in parts:
         tables = [_rows_of(scored, calibration, threshold, name) for scored in part]
         total = sum(float(table[:, -1].sum()) for table in tables)
-        rows += [table / [1, 1, 1, 1, 1, total] for table in tables if len(table)]
+        rows += [table / [1, 1, 1, 1, 1, 1, total] for table in tables if len(table)]
     return np.concatenate(rows)
 
 
 def _rows_of(scored: _Scored, calibration: Mapping[str, Calibration], threshold: float, name: str) -> Floats:
-    found = scored.evidence(calibration["galaxy"])
-    needed, spread = (found.extent, np.zeros(len(found.logit))) if name == BY_EXTENT else (found.spread, found.spread)
-    good = np.isfinite(needed) & np.isfinite(scored.galaxy)
-    good &= calibration["source"].probability(scored.boxes.source, scored.light) >= threshold
-    extent, spread = np.nan_to_num(found.extent[good]), np.nan_to_num(spread[good])
-    share = _share(int(good.sum()))
-    return np.column_stack([found.logit[good], found.snr[good], scored.galaxy[good], extent, spread, share])
+    found = scored.evidence(calibration, threshold)
+    good = found.real & np.isfinite(scored.galaxy)
+    logit, extent, spread, mix = found.logit, *np.zeros((3, len(found.logit)))
+    if name == IN_FIELD:
+        logit, mix[:] = field_evidence(found, calibration)
+    else:
+        extent, spread = found.extent, found.spread if name == BY_SPREAD else spread
+        good &= np.isfinite(spread if name == BY_SPREAD else extent)
+    known = (logit, found.snr, scored.galaxy, np.nan_to_num(extent), np.nan_to_num(spread), mix)
+    return np.column_stack([*(part[good] for part in known), _share(int(good.sum()))])
 
 
 def _share(n: int) -> Floats:
@@ -482,7 +503,7 @@ def _answers(judged: _Judged, name: str) -> tuple[Floats, Floats, Floats]:
     """Calibrated probabilities, what was so, and weights: of a head, or of p_galaxy in a catalogue."""
     parts = []
     for groups, (calibration, threshold) in judged:
-        if name == BY_SPREAD:
+        if name == _P_GALAXY:
             parts += [_in_catalogue(s, calibration, threshold) for s in (*groups.catalogued, *groups.real)]
             continue
         found = [*groups.fields, *groups.galaxies] if name == "disk" else groups.fields
@@ -495,9 +516,9 @@ def _answers(judged: _Judged, name: str) -> tuple[Floats, Floats, Floats]:
 
 def _in_catalogue(scored: _Scored, calibration: Mapping[str, Calibration], threshold: float) -> Floats:
     """p_galaxy of a scene's sources as `classify` gives it, what was so, and weights, (3, n)."""
-    joined = galaxy_probability(scored.evidence(calibration["galaxy"]), calibration)
-    good = np.isfinite(scored.galaxy)
-    good &= calibration["source"].probability(scored.boxes.source, scored.light) >= threshold
+    evidence = scored.evidence(calibration, threshold)
+    joined = galaxy_probability(evidence, calibration)
+    good = np.isfinite(scored.galaxy) & evidence.real
     return np.array([joined[good], scored.galaxy[good], _share(int(good.sum()))])
 
 

@@ -10,12 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from astrogalaxy.measurement.seeing import relative_extent, star_radius
 from astrogalaxy.measurement.spread import spread_evidence
-from astrogalaxy.models import BY_EXTENT, BY_SPREAD, Calibration
+from astrogalaxy.models import BY_EXTENT, BY_SPREAD, IN_FIELD, Calibration
 
-__all__ = ["ClassEvidence", "class_evidence", "galaxy_probability"]
+__all__ = ["ClassEvidence", "class_evidence", "field_evidence", "field_mix", "galaxy_probability"]
 
 # The network is never surer than this.
 _SUREST = 1e-6
+# A source whose class is clear; and how many of either are taken to be there before one looks, since the few sources of
+# a small image say little of the others.
+_CLEAR, _CLEAR_SNR, _USUAL = 0.8, 25.0, 4
 
 Floats = NDArray[np.float64]
 
@@ -34,15 +37,18 @@ class ClassEvidence:
         See `~astrogalaxy.measurement.relative_extent`.
     spread : ndarray
         See `~astrogalaxy.measurement.spread.spread_evidence`.
+    real : ndarray of bool
+        Whether it is surely enough a source to be counted as one of the field's.
     """
 
     logit: Floats
     snr: Floats
     extent: Floats
     spread: Floats
+    real: NDArray[np.bool_]
 
 
-def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike]) -> ClassEvidence:
+def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike], *, threshold: float = 0.0) -> ClassEvidence:
     """Collect the evidence on all sources of a field.
 
     Parameters
@@ -51,29 +57,92 @@ def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike]) -> Cla
         The network's calibrated probability of a galaxy.
     columns : mapping of str to array-like
         ``snr``, ``half_light_radius``, ``spread``, ``spread_err`` and ``flags`` of the same sources, as
-        `~astrogalaxy.measurement.measure` gives them; a table will do.
+        `~astrogalaxy.measurement.measure` gives them, and ``det_score``; a table will do.
+    threshold : float
+        Lowest ``det_score`` of what is counted as a source of the field: that of the weights, so that what a
+        lower one finds besides changes nothing.
 
     Returns
     -------
     ClassEvidence
         An entry for each source.
     """
-    p = np.clip(np.asarray(p_galaxy, dtype=float), _SUREST, 1 - _SUREST)
+    p = np.asarray(p_galaxy, dtype=float)
     snr, radius, spread, error = (
         np.asarray(columns[name], dtype=float) for name in ("snr", "half_light_radius", "spread", "spread_err")
     )
-    flags = np.asarray(columns["flags"])
-    ruler = star_radius(radius, snr, 1 - p, flags)
+    flags, real = np.asarray(columns["flags"]), np.asarray(columns["det_score"], dtype=float) >= threshold
+    ruler = star_radius(radius[real], snr[real], 1 - p[real], flags[real])
     extent = relative_extent(radius, ruler, flags=flags)
-    return ClassEvidence(np.log(p / (1 - p)), np.nan_to_num(snr), extent, spread_evidence(spread, error))
+    return ClassEvidence(_logit(p), np.nan_to_num(snr), extent, spread_evidence(spread, error), real)
 
 
-def galaxy_probability(evidence: ClassEvidence, calibration: Mapping[str, Calibration]) -> Floats:
-    """Probability of a galaxy from all that is known of each source.
+def _logit(p: Floats) -> Floats:
+    p = np.clip(p, _SUREST, 1 - _SUREST)
+    return np.log(p / (1 - p))
 
-    Where the spread is known it is joined to the network's answer, with the extent where that is
-    known, too; where there is only the extent, that alone is; where there is neither (too few
-    stars), or the weights are not calibrated for it, the network's answer stands.
+
+def field_mix(p_galaxy: ArrayLike, snr: ArrayLike, real: ArrayLike) -> float:
+    """How many galaxies a field has for each star, by the sources whose class is clear.
+
+    Parameters
+    ----------
+    p_galaxy : array-like
+        ``(n,)`` probabilities of a galaxy that do not know of the field yet.
+    snr : array-like
+        Signal to noise of the same sources.
+    real : array-like of bool
+        Which of them are counted.
+
+    Returns
+    -------
+    float
+        Natural logarithm of the ratio of galaxies to stars among what has a signal to noise of 25 and is one of
+        the two with a probability of 0.8, four more of either taken to be there: 0 where nothing is clear.
+
+    Examples
+    --------
+    >>> from astrogalaxy.measurement.stargalaxy import field_mix
+    >>> round(field_mix([0.01] * 26 + [0.99] * 2 + [0.5], [100.0] * 29, [True] * 29), 2), field_mix([], [], [])
+    (-1.61, 0.0)
+    """
+    p = np.asarray(p_galaxy, dtype=float)
+    seen = (np.asarray(snr, dtype=float) >= _CLEAR_SNR) & np.asarray(real, dtype=bool)
+    galaxies, stars = np.sum(seen & (p >= _CLEAR)), np.sum(seen & (p <= 1 - _CLEAR))
+    return float(np.log((galaxies + _USUAL) / (stars + _USUAL)))
+
+
+def galaxy_probability(
+    evidence: ClassEvidence, calibration: Mapping[str, Calibration], *, field_prior: bool = True
+) -> Floats:
+    """Probability of a galaxy from all that is known of each source and of its field.
+
+    What is known of the source itself is weighed with what the field's clear sources are: where nearly all of them are
+    stars a faint or blended source is more probably one, too. Where the weights are not calibrated for that, it is
+    left out.
+
+    Parameters
+    ----------
+    evidence : ClassEvidence
+        All sources of one field.
+    calibration : mapping of str to Calibration
+        Of a weight card.
+    field_prior : bool
+        False: what the clear sources are is left out.
+
+    Returns
+    -------
+    ndarray
+        From 0 to 1, one for each source.
+    """
+    if not field_prior or IN_FIELD not in calibration:
+        return _by_itself(evidence, calibration)
+    logit, mix = field_evidence(evidence, calibration)
+    return calibration[IN_FIELD].probability(logit, evidence.snr, mix=mix)
+
+
+def field_evidence(evidence: ClassEvidence, calibration: Mapping[str, Calibration]) -> tuple[Floats, float]:
+    """What each source says of its own class, and what the clear ones say of the field.
 
     Parameters
     ----------
@@ -84,8 +153,21 @@ def galaxy_probability(evidence: ClassEvidence, calibration: Mapping[str, Calibr
 
     Returns
     -------
-    ndarray
-        From 0 to 1, one for each source.
+    logit : ndarray
+        Of the probability of a galaxy, one for each source.
+    mix : float
+        See `field_mix`.
+    """
+    p = _by_itself(evidence, calibration)
+    return _logit(p), field_mix(p, evidence.snr, evidence.real)
+
+
+def _by_itself(evidence: ClassEvidence, calibration: Mapping[str, Calibration]) -> Floats:
+    """Probability of a galaxy from what is known of each source itself.
+
+    Where the spread is known it is joined to the network's answer, with the extent where that is
+    known, too; where there is only the extent, that alone is; where there is neither (too few
+    stars), or the weights are not calibrated for it, the network's answer stands.
     """
     known = np.isfinite(evidence.extent), np.isfinite(evidence.spread)
     extent, spread = (np.nan_to_num(part) for part in (evidence.extent, evidence.spread))

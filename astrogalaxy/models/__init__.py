@@ -1,7 +1,7 @@
 """Weight files and their cards."""
 
 from astrogalaxy.models.architecture import CHANNELS, SIZES, ZOOMS, Architecture
-from astrogalaxy.models.card import BY_EXTENT, BY_SPREAD, HEADS, Calibration, Card, WeightCard
+from astrogalaxy.models.card import BY_EXTENT, BY_SPREAD, HEADS, IN_FIELD, JOINED, Calibration, Card, WeightCard
 from astrogalaxy.models.classifier_card import ClassifierCard
 from astrogalaxy.models.files import (
     Weights,
@@ -19,6 +19,8 @@ __all__ = [
     "BY_SPREAD",
     "CHANNELS",
     "HEADS",
+    "IN_FIELD",
+    "JOINED",
     "SIZES",
     "ZOOMS",
     "Architecture",

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.models.architecture import SIZES, ZOOMS, Architecture
 
-__all__ = ["BY_EXTENT", "BY_SPREAD", "HEADS", "Calibration", "Card", "WeightCard"]
+__all__ = ["BY_EXTENT", "BY_SPREAD", "HEADS", "IN_FIELD", "JOINED", "Calibration", "Card", "WeightCard"]
 
 #: The heads whose logits a card calibrates.
 HEADS = ("source", "galaxy", "disk")
@@ -20,6 +20,10 @@ HEADS = ("source", "galaxy", "disk")
 BY_EXTENT = "galaxy_by_extent"
 #: The same together with the spread, likewise.
 BY_SPREAD = "galaxy_by_spread"
+#: What all this says of a source, together with what the field's clear sources are, likewise.
+IN_FIELD = "galaxy_in_field"
+#: What a card may calibrate besides its heads.
+JOINED = (BY_EXTENT, BY_SPREAD, IN_FIELD)
 
 
 class _Strict(BaseModel):
@@ -30,9 +34,10 @@ class Calibration(_Strict):
     """Platt scaling of one logit, with what the light itself says of it.
 
     ``p = 1 / (1 + exp(-z))`` with ``z = slope * logit + weight * log(max(s, 1)) + extent * e +
-    spread * w * log(max(s, 1)) + offset``, where ``s`` is the signal to noise of the source, ``e`` the logarithm of its
-    half-light radius over that of the field's stars, and ``w`` what its spread says
-    (`~astrogalaxy.measurement.spread.spread_evidence`); the last two only of what has been measured.
+    spread * w * log(max(s, 1)) + mix * m + offset``, where ``s`` is the signal to noise of the source, ``e`` the
+    logarithm of its half-light radius over that of the field's stars, ``w`` what its spread says
+    (`~astrogalaxy.measurement.spread.spread_evidence`), and ``m`` the logarithm of how many galaxies its field has for
+    each star (`~astrogalaxy.measurement.stargalaxy.field_mix`); the last three only of what has been measured.
 
     Examples
     --------
@@ -45,15 +50,22 @@ class Calibration(_Strict):
     weight: float = 0.0
     extent: float = 0.0
     spread: float = 0.0
+    mix: float = 0.0
     offset: float = 0.0
 
     def probability(
-        self, logit: ArrayLike, significance: ArrayLike, extent: ArrayLike = 0.0, spread: ArrayLike = 0.0
+        self,
+        logit: ArrayLike,
+        significance: ArrayLike,
+        extent: ArrayLike = 0.0,
+        spread: ArrayLike = 0.0,
+        mix: ArrayLike = 0.0,
     ) -> NDArray[np.float64]:
-        """Calibrated probabilities of logits at sources of given signal to noise, extent and evidence of the spread."""
+        """Calibrated probabilities of logits at sources of given signal to noise, with what else is known of them."""
         light = np.log(np.maximum(np.asarray(significance, dtype=float), 1.0))
         z = self.slope * np.asarray(logit, dtype=float) + self.weight * light + self.offset
         z = z + self.extent * np.asarray(extent, dtype=float) + self.spread * np.asarray(spread, dtype=float) * light
+        z = z + self.mix * np.asarray(mix, dtype=float)
         return np.asarray(1 / (1 + np.exp(-np.clip(z, -60, 60))))
 
 
@@ -157,7 +169,7 @@ class WeightCard(Card):
             f"size {self.size!r} is none of {', '.join(SIZES)}": self.size not in SIZES,
             f"zoom {self.zoom:g} is none of {', '.join(f'{z:g}' for z in ZOOMS)}": self.zoom not in ZOOMS,
             "three levels are needed": len(self.levels) != 3,
-            f"calibration must have {', '.join(HEADS)}": set(self.calibration) - {BY_EXTENT, BY_SPREAD} != set(HEADS),
+            f"calibration must have {', '.join(HEADS)}": set(self.calibration) - set(JOINED) != set(HEADS),
         }
         for problem, present in problems.items():
             if present:

@@ -88,7 +88,12 @@ class Finisher:
     def _finish(
         self, number: int, field: FieldPlan, tiles: list[TileCatalog], shifts: Mapping[str, tuple[float, float]]
     ) -> None:
-        catalog = classify(merge_tiles(tiles), self._card, min_snr=self._config.morphology.min_snr)
+        catalog = classify(
+            merge_tiles(tiles),
+            self._card,
+            field_prior=self._config.detection.field_prior,
+            min_snr=self._config.morphology.min_snr,
+        )
         measured = json.loads(catalog.meta.pop(QUALITY))
         measured["astrometry"] = check_field(catalog, self._config.astrometry)
         measured["shifts"] = dict(shifts)

@@ -321,7 +321,9 @@ def _detector(job: _Job, image: Image) -> Callable[[Image], SourceCatalog]:
     def detect(changed: Image) -> SourceCatalog:
         """Find, measure and classify the sources of the changed field."""
         parts = [TileCatalog(tile, find_in_tile(changed, tile, config, threads=job.threads).catalog) for tile in tiles]
-        return classify(merge_tiles(parts), card, min_snr=config.morphology.min_snr)
+        return classify(
+            merge_tiles(parts), card, field_prior=config.detection.field_prior, min_snr=config.morphology.min_snr
+        )
 
     return detect
 

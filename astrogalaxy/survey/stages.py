@@ -88,6 +88,7 @@ def detect(
     *,
     model: str = "default",
     threshold: float | None = None,
+    field_prior: bool = True,
     apertures: float | Sequence[float] = 3.0,
     positions: Table | SkyCoord | str | Path | None = None,
     device: Device = "auto",
@@ -104,6 +105,8 @@ def detect(
         Weights: ``default``, a name of ``astrogalaxy weights list``, or a path.
     threshold : float, optional
         Lowest ``det_score`` of a source; the weights' own by default.
+    field_prior : bool
+        Whether what the image's clear sources are tells of the others; see `classify`.
     apertures : float or sequence of float
         Diameters of the fixed apertures, arcsec.
     positions : Table, SkyCoord or path, optional
@@ -150,7 +153,7 @@ def detect(
     whole = Section.whole(image.shape)
     tile = Tile("whole", whole, whole)
     found = extract(image, tile, runtime, threshold=threshold, apertures=apertures, positions=given).catalog
-    catalog = classify(found, runtime.weights.card)
+    catalog = classify(found, runtime.weights.card, field_prior=field_prior)
     if image.wcs is None:
         _forget_lengths(catalog)
     return catalog if given is None else given_rows(catalog)
@@ -315,13 +318,16 @@ def _catalog(
     return catalog[np.lexsort([catalog["x"], catalog["y"]])]
 
 
-def classify(catalog: SourceCatalog, card: WeightCard, *, min_snr: float = MORPHOLOGY_SNR) -> SourceCatalog:
+def classify(
+    catalog: SourceCatalog, card: WeightCard, *, field_prior: bool = True, min_snr: float = MORPHOLOGY_SNR
+) -> SourceCatalog:
     """Complete the probabilities of a field's sources, and name their classes.
 
     The network judges the width of a source against the few stars that it happens to see around
     it. The spread beyond the field's point spread, and the half-light radius over that of the
     field's clear stars, say it better; all go into one calibrated probability where the field has
-    stars enough (`~astrogalaxy.measurement.stargalaxy.galaxy_probability`).
+    stars enough, and so does how many galaxies the field has for each star
+    (`~astrogalaxy.measurement.stargalaxy.galaxy_probability`).
 
     ``class`` is star or galaxy where that is at least 0.6 probable, else ``unsure``. Morphology
     is told of what is more probably a galaxy than a star: smooth or disk where that is at least
@@ -337,6 +343,8 @@ def classify(catalog: SourceCatalog, card: WeightCard, *, min_snr: float = MORPH
         All sources of one field, as `extract` gives them.
     card : WeightCard
         Of the weights that found them.
+    field_prior : bool
+        False: what the field's clear sources are does not tell of the others, so that one rule holds in all fields.
     min_snr : float
         Lowest signal to noise of a galaxy whose morphology is told.
 
@@ -346,7 +354,8 @@ def classify(catalog: SourceCatalog, card: WeightCard, *, min_snr: float = MORPH
         A copy.
     """
     result = catalog.copy()
-    p_galaxy = galaxy_probability(class_evidence(catalog["p_galaxy"], catalog), card.calibration)
+    evidence = class_evidence(catalog["p_galaxy"], catalog, threshold=card.threshold)
+    p_galaxy = galaxy_probability(evidence, card.calibration, field_prior=field_prior)
     # in place: a column keeps its type, unit and UCD
     result["p_galaxy"][:], result["p_star"][:] = p_galaxy, 1 - p_galaxy
     galaxy = p_galaxy >= 0.5

@@ -14,7 +14,7 @@ from scipy.special import expit
 from astrogalaxy.detection.inputs import network_input
 from astrogalaxy.evaluation import calibration as module
 from astrogalaxy.evaluation.calibration import calibrate, expected_calibration_error, fit_platt, reliability
-from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, Calibration, WeightCard, Weights
+from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, IN_FIELD, Calibration, WeightCard, Weights
 from astrogalaxy.training.examples import sources_array
 
 
@@ -73,19 +73,20 @@ def _weights(tmp_path: Path) -> Weights:
     return Weights(tmp_path / "w.safetensors", card)
 
 
-def _scene(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _scene(seed: int, mix: float = 0.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pixels, the sources to be found, and the maps that a badly calibrated network makes of them.
 
-    A cell's logit says half of what is so; galaxies are told from stars with the same half heart.
+    A cell's logit says half of what is so; galaxies are told from stars with the same half heart, and the network does
+    not know by how much they outnumber them (``mix``).
     """
     rng = np.random.default_rng(seed)
     side, maps = 256, [np.full((7, 256 // s, 256 // s), -9.0, np.float32) for s in (4, 8, 16)]
     rows = []
     for row in range(2, 62, 5):
         for column in range(2, 62, 5):
-            z, g = rng.normal(1, 2), rng.normal(0, 2)
+            z, g = rng.normal(1, 2), rng.normal(0, 2) + mix
             kind = rng.random()
-            maps[0][:, row, column] = [0, 0, np.log(2), np.log(2), z / 2, g / 2, g / 2]
+            maps[0][:, row, column] = [0, 0, np.log(2), np.log(2), z / 2, (g - mix) / 2, g / 2]
             if rng.random() < expit(z):
                 galaxy = float(rng.random() < expit(g))
                 rows.append((column * 4 + 1.5, row * 4 + 1.5, galaxy, np.nan if kind < 0.5 else galaxy, False))
@@ -97,9 +98,10 @@ def _scene(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return 0.1 * rng.standard_normal((1, side, side), dtype=np.float32), sources, maps
 
 
-@pytest.fixture
-def scenes(monkeypatch: pytest.MonkeyPatch) -> list[Labelled]:
-    made = [_scene(seed) for seed in range(9)]
+def _answering(
+    made: list[tuple[np.ndarray, np.ndarray, np.ndarray]], monkeypatch: pytest.MonkeyPatch
+) -> list[Labelled]:
+    """Scenes for `calibrate`, whose network answers with their maps."""
     maps = {network_input(snr, 1)[0, 0, 0]: maps for snr, _, maps in made}
 
     def opened(weights: Weights, **_: Any) -> Any:
@@ -113,6 +115,11 @@ def scenes(monkeypatch: pytest.MonkeyPatch) -> list[Labelled]:
     return [(snr, sources, SEEING) for snr, sources, _ in made]
 
 
+@pytest.fixture
+def scenes(monkeypatch: pytest.MonkeyPatch) -> list[Labelled]:
+    return _answering([_scene(seed) for seed in range(9)], monkeypatch)
+
+
 def test_each_head_is_calibrated(scenes: list[Labelled], tmp_path: Path) -> None:
     result = calibrate(_weights(tmp_path), scenes)
     assert result.calibration.keys() == set(HEADS), "without stars no width tells anything"
@@ -123,7 +130,7 @@ def test_each_head_is_calibrated(scenes: list[Labelled], tmp_path: Path) -> None
     assert 0.2 < result.threshold < 0.6
     assert result.metrics.keys() == {
         "source_ece", "galaxy_ece", "disk_ece", "galaxy_accuracy", "disk_accuracy", "average_precision", "best_f1",
-        "galaxy_by_spread_ece", "galaxy_by_spread_accuracy",
+        "p_galaxy_ece", "p_galaxy_accuracy",
     }  # fmt: skip
     assert result.reliability.keys() == set(HEADS)
     for head, curve in result.reliability.items():
@@ -174,8 +181,8 @@ def test_how_wide_a_source_is_tells_galaxies_from_stars(
     if spread:
         assert result.calibration[BY_SPREAD].spread > 0.1
     assert result.calibration["galaxy"].extent == 0
-    assert result.metrics["galaxy_by_spread_accuracy"] > result.metrics["galaxy_accuracy"] + 0.03
-    assert result.metrics["galaxy_by_spread_ece"] < 0.12
+    assert result.metrics["p_galaxy_accuracy"] > result.metrics["galaxy_accuracy"] + 0.03
+    assert result.metrics["p_galaxy_ece"] < 0.12
 
 
 def test_real_fields_count_as_much_as_all_scenes(
@@ -247,3 +254,25 @@ def test_empty_scenes(scenes: list[Labelled], tmp_path: Path) -> None:
     result = calibrate(_weights(tmp_path), [(snr, sources[:0], seeing) for snr, sources, seeing in scenes])
     assert result.calibration["source"] == Calibration(), "everything found is false: nothing to learn"
     assert result.metrics["best_f1"] == 0
+
+
+def test_what_a_field_s_clear_sources_are_tells_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenes = _answering([_scene(seed, mix=2.0 * (seed % 3 - 1)) for seed in range(21)], monkeypatch)
+    _measuring(scenes, monkeypatch, spread=True, truth=_galaxies(scenes))
+    result = calibrate(_weights(tmp_path), scenes)
+    assert result.calibration[IN_FIELD].mix > 0.3
+    few = calibrate(_weights(tmp_path), scenes[:9])
+    assert IN_FIELD not in few.calibration, "a handful of fields tells nothing of others"
+    assert result.metrics["p_galaxy_accuracy"] > few.metrics["p_galaxy_accuracy"] + 0.01
+    assert result.metrics["p_galaxy_ece"] < 0.05
+
+
+def test_the_mix_goes_with_the_spread_that_it_was_learnt_with(
+    scenes: list[Labelled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = _weights(tmp_path)
+    older = {**weights.card.calibration, BY_SPREAD: Calibration(spread=0.3), IN_FIELD: Calibration(mix=0.5)}
+    start = weights.card.model_copy(update={"calibration": older})
+    assert calibrate(weights, scenes, start=start).calibration[IN_FIELD] == older[IN_FIELD]
+    _measuring(scenes, monkeypatch, spread=True, truth=_galaxies(scenes))
+    assert IN_FIELD not in calibrate(weights, scenes, start=start).calibration, "the few fields' own mix is known"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from astrogalaxy.catalog.flags import flag_bits
-from astrogalaxy.measurement.stargalaxy import class_evidence, galaxy_probability
-from astrogalaxy.models import BY_EXTENT, BY_SPREAD, Calibration
+from astrogalaxy.measurement.stargalaxy import class_evidence, field_mix, galaxy_probability
+from astrogalaxy.models import BY_EXTENT, BY_SPREAD, IN_FIELD, Calibration
 
 JOINED = {
     BY_EXTENT: Calibration(slope=1.0, extent=4.0),
@@ -20,7 +20,7 @@ def field(**changed: np.ndarray) -> dict[str, np.ndarray]:
     n = 12
     columns = {
         "snr": np.full(n, 100.0), "half_light_radius": np.full(n, 0.6), "spread": np.zeros(n),
-        "spread_err": np.full(n, 0.05), "flags": np.zeros(n, dtype=np.int32),
+        "spread_err": np.full(n, 0.05), "flags": np.zeros(n, dtype=np.int32), "det_score": np.full(n, 0.9),
     }  # fmt: skip
     return columns | changed
 
@@ -67,3 +67,44 @@ def test_a_faint_source_s_spread_says_little() -> None:
     joined = galaxy_probability(class_evidence(p, field(spread=spread, snr=snr)), JOINED)
     assert joined[0] > 0.95
     assert 0.5 < joined[1] < 0.9
+
+
+def crowd(p_galaxy: list[float], **changed: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Sources of which nothing is measured, so that the network's answer stands."""
+    n, nan = len(p_galaxy), np.full(len(p_galaxy), np.nan)
+    columns = {
+        "snr": np.full(n, 100.0), "half_light_radius": nan, "spread": nan, "spread_err": nan,
+        "flags": np.zeros(n, dtype=np.int32), "det_score": np.full(n, 0.9),
+    }  # fmt: skip
+    return np.array(p_galaxy), columns | changed
+
+
+def test_a_source_is_more_probably_what_the_clear_ones_are() -> None:
+    calibration = {IN_FIELD: Calibration(mix=0.5)}
+    for clear, expected in ((0.01, (4 / 50) ** 0.5), (0.99, (50 / 4) ** 0.5), (0.6, 1.0)):
+        found = galaxy_probability(class_evidence(*crowd([0.5] + [clear] * 46)), calibration)
+        assert found[0] / (1 - found[0]) == pytest.approx(expected), clear
+    # alone, or with weights of before, it is what it is
+    np.testing.assert_allclose(galaxy_probability(class_evidence(*crowd([0.4])), calibration), 0.4)
+    np.testing.assert_allclose(galaxy_probability(class_evidence(*crowd([0.4] + [0.01] * 46)), {})[0], 0.4)
+
+
+def test_faint_doubtful_and_false_sources_do_not_tell_what_the_field_is() -> None:
+    p, snr, real = [0.9] * 9 + [0.1] * 3, np.full(12, 25.0), np.ones(12, dtype=bool)
+    assert field_mix(p, snr, real) == pytest.approx(np.log(13 / 7))
+    assert field_mix([*p, 0.7, 0.3], np.full(14, 25.0), np.ones(14, dtype=bool)) == pytest.approx(np.log(13 / 7))
+    snr[:4], real[4:8] = 24.0, False
+    assert field_mix(p, snr, real) == pytest.approx(np.log(5 / 7))
+
+
+def test_what_a_lower_threshold_finds_besides_changes_no_class() -> None:
+    calibration = {BY_EXTENT: Calibration(extent=4.0), IN_FIELD: Calibration(mix=0.5)}
+    radius = np.full(60, 0.6)
+    radius[0], radius[20:] = 0.7, 1.5
+    score = np.where(np.arange(60) < 20, 0.9, 0.05)
+    p, columns = crowd([0.5] + [0.01] * 19 + [0.01, 0.99] * 20, half_light_radius=radius, det_score=score)
+    few = {name: values[:20] for name, values in columns.items()}
+    usual = galaxy_probability(class_evidence(p[:20], few, threshold=0.5), calibration)
+    lower = galaxy_probability(class_evidence(p, columns, threshold=0.5), calibration)
+    np.testing.assert_array_equal(lower[:20], usual)
+    assert abs(galaxy_probability(class_evidence(p, columns), calibration)[0] - usual[0]) > 0.1

@@ -18,7 +18,7 @@ from astrogalaxy.detection import Runtime, find
 from astrogalaxy.detection.export import network_tensors
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.images import Image
-from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, Architecture, Weights, load_weights
+from astrogalaxy.models import HEADS, JOINED, Architecture, Weights, load_weights
 from astrogalaxy.training import train as module
 from astrogalaxy.training.crops import CropStream
 from astrogalaxy.training.module import AstroYoloTrainer
@@ -76,7 +76,7 @@ def test_a_whole_training(make_recipe: Make, tmp_path: Path) -> None:
     weights = load_weights(folder / "tiny.safetensors")
     card = weights.card
     assert (card.name, card.command, card.size, card.levels) == ("tiny", "by hand", "nano", (4, 8, 16))
-    assert set(HEADS) <= set(card.calibration) <= {*HEADS, BY_EXTENT, BY_SPREAD}
+    assert set(HEADS) <= set(card.calibration) <= {*HEADS, *JOINED}
     assert card.metrics == trained.metrics
     assert card.data == ("2 GalSim scenes like hsc",)
     assert card.pixel_scale == (0.13, 0.2)
