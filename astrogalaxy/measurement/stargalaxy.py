@@ -19,6 +19,8 @@ _SUREST = 1e-6
 # A source whose class is clear; and how many of either are taken to be there before one looks, since the few sources of
 # a small image say little of the others.
 _CLEAR, _CLEAR_SNR, _USUAL = 0.8, 25.0, 4
+# No field that the mix was learnt from has more of one for each of the other than this (logarithm): so far it is believed.
+_FARTHEST = 4.0
 
 Floats = NDArray[np.float64]
 
@@ -98,7 +100,7 @@ def field_mix(p_galaxy: ArrayLike, snr: ArrayLike, real: ArrayLike) -> float:
     -------
     float
         Natural logarithm of the ratio of galaxies to stars among what has a signal to noise of 25 and is one of
-        the two with a probability of 0.8, four more of either taken to be there: 0 where nothing is clear.
+        the two with a probability of 0.8, four more of either taken to be there: 0 where nothing is clear. From -4 to 4.
 
     Examples
     --------
@@ -109,7 +111,7 @@ def field_mix(p_galaxy: ArrayLike, snr: ArrayLike, real: ArrayLike) -> float:
     p = np.asarray(p_galaxy, dtype=float)
     seen = (np.asarray(snr, dtype=float) >= _CLEAR_SNR) & np.asarray(real, dtype=bool)
     galaxies, stars = np.sum(seen & (p >= _CLEAR)), np.sum(seen & (p <= 1 - _CLEAR))
-    return float(np.log((galaxies + _USUAL) / (stars + _USUAL)))
+    return float(np.clip(np.log((galaxies + _USUAL) / (stars + _USUAL)), -_FARTHEST, _FARTHEST))
 
 
 def galaxy_probability(

@@ -95,6 +95,8 @@ def test_faint_doubtful_and_false_sources_do_not_tell_what_the_field_is() -> Non
     assert field_mix([*p, 0.7, 0.3], np.full(14, 25.0), np.ones(14, dtype=bool)) == pytest.approx(np.log(13 / 7))
     snr[:4], real[4:8] = 24.0, False
     assert field_mix(p, snr, real) == pytest.approx(np.log(5 / 7))
+    # nor does a field that is unlike any that it was learnt from carry everything with it
+    assert field_mix(np.full(9000, 0.01), np.full(9000, 99.0), np.ones(9000, dtype=bool)) == -4
 
 
 def test_what_a_lower_threshold_finds_besides_changes_no_class() -> None:
