@@ -19,7 +19,7 @@ _SUREST = 1e-6
 # A source whose class is clear; and how many of either are taken to be there before one looks, since the few sources of
 # a small image say little of the others.
 _CLEAR, _CLEAR_SNR, _USUAL = 0.8, 25.0, 4
-# No field that the mix was learnt from has more of one for each of the other than this (logarithm): so far it is believed.
+# No field that the mix was learnt from has more of one for each of the other (logarithm): so far it is believed.
 _FARTHEST = 4.0
 
 Floats = NDArray[np.float64]
@@ -100,7 +100,8 @@ def field_mix(p_galaxy: ArrayLike, snr: ArrayLike, real: ArrayLike) -> float:
     -------
     float
         Natural logarithm of the ratio of galaxies to stars among what has a signal to noise of 25 and is one of
-        the two with a probability of 0.8, four more of either taken to be there: 0 where nothing is clear. From -4 to 4.
+        the two with a probability of 0.8, four more of either taken to be there: from -4 to 4, 0 where nothing is
+        clear.
 
     Examples
     --------
