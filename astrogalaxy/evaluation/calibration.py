@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -28,7 +28,15 @@ from astrogalaxy.measurement.stargalaxy import (
 )
 from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, IN_FIELD, Calibration, WeightCard, Weights
 
-__all__ = ["CalibrationResult", "Reliability", "calibrate", "expected_calibration_error", "fit_platt", "reliability"]
+__all__ = [
+    "CalibrationResult",
+    "Reliability",
+    "calibrate",
+    "expected_calibration_error",
+    "fit_platt",
+    "fit_prior",
+    "reliability",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -236,11 +244,16 @@ def _fit(groups: _Groups, start: WeightCard | None) -> tuple[dict[str, Calibrati
         calibration[head] = fit_platt(known.logit, known.light, known.target, weight=known.weight)
         few |= {head} if len(known.target) <= _FEW else set()
     parts = groups.catalogued, groups.real
-    for name in (BY_EXTENT, BY_SPREAD, IN_FIELD):  # each goes on from those before
-        rows = _joined_rows(parts, calibration, threshold, name)
-        if len(rows) > _FEW and (name != IN_FIELD or sum(map(len, parts)) >= _FEW_FIELDS):
-            logit, snr, target, extent, spread, mix, weight = rows.T
-            calibration[name] = fit_platt(logit, snr, target, extent=extent, spread=spread, mix=mix, weight=weight)
+    for name in (BY_EXTENT, BY_SPREAD):
+        rows = _alike(parts, lambda scored, name=name: _joined_rows(scored, calibration, threshold, name))
+        if len(rows) > _FEW:
+            logit, snr, target, extent, spread, weight = rows.T
+            calibration[name] = fit_platt(logit, snr, target, extent=extent, spread=spread, weight=weight)
+    if sum(map(len, parts)) >= _FEW_FIELDS:
+        rows = _alike(parts, lambda scored: _field_rows(scored, calibration, threshold))
+        if len(rows) > _FEW:
+            logit, mix, target, weight = rows.T
+            calibration[IN_FIELD] = fit_prior(logit, mix, target, weight)
     if start is not None:
         few |= {BY_EXTENT, BY_SPREAD} - calibration.keys()
         # the mix goes with what it was learnt with; what is learnt from few fields knows theirs
@@ -257,7 +270,6 @@ def fit_platt(
     *,
     extent: Floats | None = None,
     spread: Floats | None = None,
-    mix: Floats | None = None,
     weight: Floats | None = None,
 ) -> Calibration:
     """Platt scaling by maximum likelihood; targets may be fractions.
@@ -272,8 +284,6 @@ def fit_platt(
         ``(n,)``, finite: see `~astrogalaxy.measurement.relative_extent`.
     spread : ndarray, optional
         ``(n,)``, finite: see `~astrogalaxy.measurement.spread.spread_evidence`.
-    mix : ndarray, optional
-        ``(n,)``, finite: see `~astrogalaxy.measurement.stargalaxy.field_mix`.
     weight : ndarray, optional
         ``(n,)`` how much each counts; all the same by default.
 
@@ -293,54 +303,91 @@ def fit_platt(
     logit, target = np.asarray(logit, dtype=float), np.asarray(target, dtype=float)
     if len(logit) < 2 or np.ptp(target) == 0:
         return Calibration()
-    bright = np.log(np.maximum(light, 1.0))
-    wide, wider_than_a_point, mixed = (np.zeros(len(logit)) if part is None else part for part in (extent, spread, mix))
+    bright, nothing = np.log(np.maximum(light, 1.0)), np.zeros(len(logit))
+    wide, wider_than_a_point = (nothing if part is None else part for part in (extent, spread))
     share = np.ones(len(logit)) if weight is None else np.asarray(weight, dtype=float)
-    share = share / share.sum()
-    design = np.column_stack([logit, bright, wide, bright * wider_than_a_point, mixed, np.ones(len(logit))])
-    penalty = _RIDGE * np.array([1, 1, 1, 1, 1, 0])
+    terms = np.column_stack([logit, bright, wide, bright * wider_than_a_point])
+    (slope, brighter, wider, spread_out), offset = _logistic(terms, target, share, nothing, start=[1.0, 0.0, 0.0, 0.0])
+    return Calibration(slope=max(slope, 1e-3), weight=brighter, extent=wider, spread=spread_out, offset=offset)
+
+
+def fit_prior(logit: Floats, mix: Floats, target: Floats, weight: Floats) -> Calibration:
+    """How much the mix of a field says of its sources, by maximum likelihood.
+
+    It is a prior: it shifts the logits, and leaves alone how much each source says of itself.
+
+    Parameters
+    ----------
+    logit, mix, target, weight : ndarray
+        ``(n,)``, finite: what each source says of itself, the mix of its field
+        (`~astrogalaxy.measurement.stargalaxy.field_mix`), the answer, and how much each counts.
+
+    Returns
+    -------
+    Calibration
+        Of slope 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mix = np.repeat([-2.0, 2.0], 100)
+    >>> target = np.repeat([0.25, 0.75], 100)
+    >>> round(fit_prior(np.zeros(200), mix, target, np.ones(200)).mix, 2)
+    0.55
+    """
+    (slope,), offset = _logistic(mix[:, None], target, weight, logit, start=[0.0])
+    return Calibration(mix=slope, offset=offset)
+
+
+def _logistic(
+    terms: Floats, target: Floats, weight: Floats, given: Floats, *, start: Sequence[float]
+) -> tuple[list[float], float]:
+    """Factors of the terms, and the offset, of a logit of which a part is given; from a first guess."""
+    share = weight / weight.sum()
+    design = np.column_stack([terms, np.ones(len(terms))])
+    penalty = _RIDGE * np.append(np.ones(terms.shape[1]), 0.0)
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Cross entropy with its slope."""
-        z = design @ parameters
+        z = given + design @ parameters
         value = share @ (np.logaddexp(0, z) - target * z) + penalty @ parameters**2
         slope = design.T @ (share * (expit(z) - target))
         return float(value), slope + 2 * penalty * parameters
 
-    best = minimize(loss, np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0]), jac=True, method="BFGS")
-    slope, brighter, wider, spread_out, mixture, offset = (float(value) for value in best.x)
-    return Calibration(
-        slope=max(slope, 1e-3), weight=brighter, extent=wider, spread=spread_out, mix=mixture, offset=offset
-    )
+    best = minimize(loss, np.array([*start, 0.0]), jac=True, method="BFGS")
+    *factors, offset = (float(value) for value in best.x)
+    return factors, offset
 
 
-def _joined_rows(
-    parts: Sequence[Sequence[_Scored]], calibration: Mapping[str, Calibration], threshold: float, name: str
-) -> Floats:
-    """Logit, signal to noise, answer, extent, spread, mix and weight of what a joined calibration is about.
+def _alike(parts: Sequence[Sequence[_Scored]], rows_of: Callable[[_Scored], Floats]) -> Floats:
+    """Rows of all scenes, whose last column is their weight.
 
     Real labels, where there are any, weigh as much as all simulated ones together: the mix of
     sizes and colours in a simulation is only a guess at that of the sky.
     """
-    rows = [np.zeros((0, 7))]
+    tables = []
     for part in parts:
-        tables = [_rows_of(scored, calibration, threshold, name) for scored in part]
-        total = sum(float(table[:, -1].sum()) for table in tables)
-        rows += [table / [1, 1, 1, 1, 1, 1, total] for table in tables if len(table)]
-    return np.concatenate(rows)
+        mine = [rows_of(scored) for scored in part]
+        total = sum(float(table[:, -1].sum()) for table in mine)
+        tables += [np.column_stack([table[:, :-1], table[:, -1] / total]) for table in mine if len(table)]
+    return np.concatenate(tables) if tables else np.zeros((0, 1))
 
 
-def _rows_of(scored: _Scored, calibration: Mapping[str, Calibration], threshold: float, name: str) -> Floats:
+def _joined_rows(scored: _Scored, calibration: Mapping[str, Calibration], threshold: float, name: str) -> Floats:
+    """Logit, signal to noise, answer, extent, spread and weight of the sources that a joined calibration is about."""
     found = scored.evidence(calibration, threshold)
-    good = found.real & np.isfinite(scored.galaxy)
-    logit, extent, spread, mix = found.logit, *np.zeros((3, len(found.logit)))
-    if name == IN_FIELD:
-        logit, mix[:] = field_evidence(found, calibration)
-    else:
-        extent, spread = found.extent, found.spread if name == BY_SPREAD else spread
-        good &= np.isfinite(spread if name == BY_SPREAD else extent)
-    known = (logit, found.snr, scored.galaxy, np.nan_to_num(extent), np.nan_to_num(spread), mix)
+    needed, spread = (found.extent, np.zeros(len(found.logit))) if name == BY_EXTENT else (found.spread, found.spread)
+    good = found.real & np.isfinite(needed) & np.isfinite(scored.galaxy)
+    known = (found.logit, found.snr, scored.galaxy, np.nan_to_num(found.extent), np.nan_to_num(spread))
     return np.column_stack([*(part[good] for part in known), _share(int(good.sum()))])
+
+
+def _field_rows(scored: _Scored, calibration: Mapping[str, Calibration], threshold: float) -> Floats:
+    """What each source says of itself, the mix of its field, answer and weight."""
+    found = scored.evidence(calibration, threshold)
+    logit, mix = field_evidence(found, calibration)
+    good = found.real & np.isfinite(scored.galaxy)
+    return np.column_stack([logit[good], np.full(good.sum(), mix), scored.galaxy[good], _share(int(good.sum()))])
 
 
 def _share(n: int) -> Floats:
