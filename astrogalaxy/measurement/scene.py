@@ -11,6 +11,7 @@ the tile.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -172,39 +173,43 @@ class Scene:
         """
         todo = np.ones(len(self.shapes), dtype=bool) if everywhere else self._stale
         changed = np.zeros(len(self.shapes), dtype=bool)
-        for group in self._groups:
-            rows = np.flatnonzero(todo[group.members])
-            if len(rows):
-                self._update_group(group, rows, change, changed)
+        # Groups of one size are only so large for want of memory: all are looked at before any is drawn, so that
+        # it does not matter which sources are in one group.
+        for _, alike in groupby(self._groups, key=lambda group: (group.core, group.stamps.half)):
+            moved = [(group, self._changed(group, todo, change)) for group in alike]
+            for group, rows in moved:
+                changed[group.members[rows]] = True
+                self._redraw(group, rows)
         if len(self._bad):
             self.residual.reshape(-1)[self._bad] = 0.0
         i, j = self._pairs
         self._stale = changed.copy()
         self._stale[i[changed[j]]] = True
 
-    def _update_group(
-        self,
-        group: _Group,
-        rows: np.ndarray,
-        change: Callable[[np.ndarray, Stamps, np.ndarray], None],
-        changed: np.ndarray,
-    ) -> None:
+    def _changed(
+        self, group: _Group, todo: np.ndarray, change: Callable[[np.ndarray, Stamps, np.ndarray], None]
+    ) -> np.ndarray:
+        """Alter the state of the sources of a group that are to be looked at; rows of those that changed noticeably."""
+        rows = np.flatnonzero(todo[group.members])
+        if not len(rows):
+            return rows
         whole = len(rows) == len(group.members)
         stamps = group.stamps if whole else group.stamps.take(rows)
         members, models = group.members[rows], group.models if whole else group.models[rows]
         old, light = self.shapes.take(members), self.light[members]
         inner = stamps.cropped(group.core)
         change(inner.gather(self.residual) + self._inner(group, models), inner, members)
-        moved = self._noticeable(old, light, members)
-        changed[members] = moved
-        moved = np.flatnonzero(moved)
-        if not len(moved):
+        return rows[self._noticeable(old, light, members)]
+
+    def _redraw(self, group: _Group, rows: np.ndarray) -> None:
+        """Replace the models of some rows of a group by those of their present state."""
+        if not len(rows):
             return
-        drawn, stamps = members[moved], stamps.take(moved)
+        drawn, stamps = group.members[rows], group.stamps.take(rows)
         local = self.shapes.take(drawn).shifted(-stamps.x0, -stamps.y0)
         new = render(local, self.light[drawn], self.beta[drawn], stamps.size)
-        stamps.add(self.residual, models[moved] - new)
-        group.models[rows[moved]] = new
+        stamps.add(self.residual, group.models[rows] - new)
+        group.models[rows] = new
 
     def _noticeable(self, old: Shapes, light: np.ndarray, members: np.ndarray) -> np.ndarray:
         """Which sources changed enough to be redrawn; the others get their old state back."""

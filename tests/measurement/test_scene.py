@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from known_skies import field_of, moffat
 
+from astrogalaxy.measurement import stamps
 from astrogalaxy.measurement.canvas import Canvas, touched
 from astrogalaxy.measurement.moments import Shapes
 from astrogalaxy.measurement.scene import Scene, render
@@ -53,8 +54,8 @@ def test_two_stars_are_taken_apart() -> None:
     np.testing.assert_allclose(scene.shapes.y, y, atol=0.05)
     np.testing.assert_allclose(scene.light, flux, rtol=0.03)
     assert abs(scene.residual).max() < 0.03 * scene.canvas.data.max()
-    for stamps, members, own in scene.batches():
-        alone = stamps.gather(scene.residual) + own
+    for cut, members, own in scene.batches():
+        alone = cut.gather(scene.residual) + own
         np.testing.assert_allclose(alone.sum(axis=(1, 2)), np.array(flux)[members], rtol=0.06)
 
 
@@ -79,6 +80,19 @@ def test_models_and_residual_add_up_to_the_image(rng: np.random.Generator) -> No
         total += stamp[100:180, 100:180]
     # What is left out is the light beyond each model's square, and changes too small to redraw.
     np.testing.assert_allclose(total, canvas.data, atol=1.5)
+
+
+def test_how_many_fit_into_memory_does_not_matter(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = rng.uniform(10, 70, (2, 30))
+    canvas = _canvas(field_of((80, 80), x, y, 400.0) + rng.normal(size=(80, 80)))
+    together = _scene(canvas, list(x), list(y))
+    monkeypatch.setattr(stamps, "_PIXELS_PER_BATCH", 3 * 45**2)
+    apart = _scene(canvas, list(x), list(y))
+    assert len(list(apart.batches())) > 5 * len(list(together.batches()))
+    for scene in (together, apart):
+        _settle(scene, rounds=2)
+    np.testing.assert_allclose(apart.light, together.light, rtol=1e-4)
+    np.testing.assert_allclose(apart.residual, together.residual, atol=1e-2)
 
 
 def test_bad_pixels_are_filled_by_the_model() -> None:
