@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -20,12 +21,7 @@ from astrogalaxy.detection.significance import significance
 from astrogalaxy.evaluation.matching import Curve, Match, match_positions, precision_recall
 from astrogalaxy.images import Image
 from astrogalaxy.measurement import Sources, measure
-from astrogalaxy.measurement.stargalaxy import (
-    ClassEvidence,
-    class_evidence,
-    field_evidence,
-    galaxy_probability,
-)
+from astrogalaxy.measurement.stargalaxy import ClassEvidence, class_evidence, field_evidence, galaxy_probability
 from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, IN_FIELD, Calibration, WeightCard, Weights
 
 __all__ = [
@@ -243,21 +239,22 @@ def _fit(groups: _Groups, start: WeightCard | None) -> tuple[dict[str, Calibrati
         known = _known(found, head, calibration["source"], threshold)
         calibration[head] = fit_platt(known.logit, known.light, known.target, weight=known.weight)
         few |= {head} if len(known.target) <= _FEW else set()
-    parts = groups.catalogued, groups.real
+    parts = [[(s, s.evidence(calibration, threshold)) for s in part] for part in (groups.catalogued, groups.real)]
     for name in (BY_EXTENT, BY_SPREAD):
-        rows = _alike(parts, lambda scored, name=name: _joined_rows(scored, calibration, threshold, name))
+        rows = _alike(parts, partial(_joined_rows, name=name))
         if len(rows) > _FEW:
             logit, snr, target, extent, spread, weight = rows.T
             calibration[name] = fit_platt(logit, snr, target, extent=extent, spread=spread, weight=weight)
     if sum(map(len, parts)) >= _FEW_FIELDS:
-        rows = _alike(parts, lambda scored: _field_rows(scored, calibration, threshold))
+        rows = _alike(parts, partial(_field_rows, calibration=calibration))
         if len(rows) > _FEW:
             logit, mix, target, weight = rows.T
             calibration[IN_FIELD] = fit_prior(logit, mix, target, weight)
     if start is not None:
         few |= {BY_EXTENT, BY_SPREAD} - calibration.keys()
         # the mix goes with what it was learnt with; what is learnt from few fields knows theirs
-        few |= {IN_FIELD} - calibration.keys() if BY_SPREAD in few else set()
+        if BY_SPREAD in few:
+            few |= {IN_FIELD} - calibration.keys()
         calibration |= {head: start.calibration[head] for head in few if head in start.calibration}
         threshold = start.threshold if "source" in few else threshold
     return calibration, threshold
@@ -325,7 +322,7 @@ def fit_prior(logit: Floats, mix: Floats, target: Floats, weight: Floats) -> Cal
     Returns
     -------
     Calibration
-        Of slope 1.
+        Of slope 1; one that changes nothing where all targets are the same.
 
     Examples
     --------
@@ -335,6 +332,8 @@ def fit_prior(logit: Floats, mix: Floats, target: Floats, weight: Floats) -> Cal
     >>> round(fit_prior(np.zeros(200), mix, target, np.ones(200)).mix, 2)
     0.55
     """
+    if np.ptp(target) == 0:
+        return Calibration()
     (slope,), offset = _logistic(mix[:, None], target, weight, logit, start=[0.0])
     return Calibration(mix=slope, offset=offset)
 
@@ -359,7 +358,9 @@ def _logistic(
     return factors, offset
 
 
-def _alike(parts: Sequence[Sequence[_Scored]], rows_of: Callable[[_Scored], Floats]) -> Floats:
+def _alike(
+    parts: Sequence[Sequence[tuple[_Scored, ClassEvidence]]], rows_of: Callable[[_Scored, ClassEvidence], Floats]
+) -> Floats:
     """Rows of all scenes, whose last column is their weight.
 
     Real labels, where there are any, weigh as much as all simulated ones together: the mix of
@@ -367,24 +368,22 @@ def _alike(parts: Sequence[Sequence[_Scored]], rows_of: Callable[[_Scored], Floa
     """
     tables = []
     for part in parts:
-        mine = [rows_of(scored) for scored in part]
+        mine = [rows_of(scored, found) for scored, found in part]
         total = sum(float(table[:, -1].sum()) for table in mine)
         tables += [np.column_stack([table[:, :-1], table[:, -1] / total]) for table in mine if len(table)]
     return np.concatenate(tables) if tables else np.zeros((0, 1))
 
 
-def _joined_rows(scored: _Scored, calibration: Mapping[str, Calibration], threshold: float, name: str) -> Floats:
+def _joined_rows(scored: _Scored, found: ClassEvidence, name: str) -> Floats:
     """Logit, signal to noise, answer, extent, spread and weight of the sources that a joined calibration is about."""
-    found = scored.evidence(calibration, threshold)
     needed, spread = (found.extent, np.zeros(len(found.logit))) if name == BY_EXTENT else (found.spread, found.spread)
     good = found.real & np.isfinite(needed) & np.isfinite(scored.galaxy)
     known = (found.logit, found.snr, scored.galaxy, np.nan_to_num(found.extent), np.nan_to_num(spread))
     return np.column_stack([*(part[good] for part in known), _share(int(good.sum()))])
 
 
-def _field_rows(scored: _Scored, calibration: Mapping[str, Calibration], threshold: float) -> Floats:
+def _field_rows(scored: _Scored, found: ClassEvidence, calibration: Mapping[str, Calibration]) -> Floats:
     """What each source says of itself, the mix of its field, answer and weight."""
-    found = scored.evidence(calibration, threshold)
     logit, mix = field_evidence(found, calibration)
     good = found.real & np.isfinite(scored.galaxy)
     return np.column_stack([logit[good], np.full(good.sum(), mix), scored.galaxy[good], _share(int(good.sum()))])

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sep
 from numpy.typing import NDArray
-from scipy.special import log_ndtr
 
 from astrogalaxy.images.tiling import Section
 
@@ -198,6 +197,8 @@ def _stars_radius(radii: Floats, snr: Floats) -> tuple[float, Floats]:
 
 def _densities(beyond: Floats, scatter: Floats) -> tuple[Floats, Floats]:
     """How probable radii are of a star, and of a galaxy, by how much they are beyond that of stars."""
+    from scipy.special import log_ndtr  # takes a tenth of a second, and reading images does not need it
+
     star = np.exp(-0.5 * (beyond / scatter) ** 2) / (scatter * np.sqrt(2 * np.pi))
     blur = scatter / _WIDER
     galaxy = np.exp(np.clip(0.5 * blur**2 - beyond / _WIDER, -700, 700) + log_ndtr(beyond / scatter - blur)) / _WIDER

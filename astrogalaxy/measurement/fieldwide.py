@@ -16,7 +16,7 @@ from astrogalaxy.catalog.flags import has_flags
 from astrogalaxy.measurement.emptyapertures import noise_factor
 from astrogalaxy.measurement.psf import Psf
 from astrogalaxy.measurement.psfstars import field_psfs
-from astrogalaxy.measurement.seeing import star_radius
+from astrogalaxy.measurement.seeing import CLEAR, CLEAR_SNR, star_radius
 from astrogalaxy.measurement.starlight import Starlight, field_starlight
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ __all__ = ["Correction", "FieldQuality", "calibrate_field", "field_conditions", 
 logger = logging.getLogger(__name__)
 
 # A star to correct by: probably one, bright in the band, as wide as the others, and whole.
-_CLEAR, _CLEAR_SNR, _ALIKE = 0.8, 25.0, 0.12
+_ALIKE = 0.12
 _FLAWS = ("edge", "saturated", "masked", "blended", "bad_centroid")
 _LEAST = 6
 _SIGMA = 1.4826
@@ -125,8 +125,8 @@ def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
     p_star, flags = np.asarray(catalog["p_star"], dtype=float), np.asarray(catalog["flags"])
     ruler = star_radius(radius, snr, p_star, flags)
     with np.errstate(divide="ignore", invalid="ignore"):
-        clear = (p_star > _CLEAR) & (np.abs(np.log(radius / ruler)) < _ALIKE) & ~has_flags(flags, *_FLAWS)
-        stars = clear & (snr > _CLEAR_SNR)
+        clear = (p_star > CLEAR) & (np.abs(np.log(radius / ruler)) < _ALIKE) & ~has_flags(flags, *_FLAWS)
+        stars = clear & (snr > CLEAR_SNR)
     if stars.sum() < _LEAST:
         return FieldQuality(int(stars.sum()), corrections={band: Correction() for band in bands})
     fwhm = np.asarray(catalog["fwhm"], dtype=float)[stars]
@@ -147,7 +147,7 @@ def _correction(catalog: Table, band: str, clear: NDArray[np.bool_]) -> Correcti
         for name, end in (("flux", ""), ("flux", "_err"), ("flux_apcor", ""))
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        used = clear & (total > _CLEAR_SNR * error) & (small > 0)
+        used = clear & (total > CLEAR_SNR * error) & (small > 0)
     n = int(used.sum())
     if n < _LEAST:
         return Correction(stars=n)

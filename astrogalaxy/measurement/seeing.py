@@ -7,11 +7,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from astrogalaxy.catalog.flags import has_flags
 
-__all__ = ["relative_extent", "star_radius"]
+__all__ = ["CLEAR", "CLEAR_SNR", "relative_extent", "star_radius"]
 
 _NOT_ALONE = ("blended", "deblended", "bad_centroid")
-# A star that can serve as a ruler.
-_CLEAR, _CLEAR_SNR, _MIN_CLEAR = 0.8, 25.0, 6
+#: Least probability and signal to noise of a source whose class is clear.
+CLEAR, CLEAR_SNR = 0.8, 25.0
+# So many clear stars can serve as a ruler.
+_MIN_CLEAR = 6
 
 
 def star_radius(radius: ArrayLike, snr: ArrayLike, p_star: ArrayLike, flags: ArrayLike) -> float:
@@ -37,7 +39,7 @@ def star_radius(radius: ArrayLike, snr: ArrayLike, p_star: ArrayLike, flags: Arr
     """
     radius, snr = np.asarray(radius, dtype=float), np.asarray(snr, dtype=float)
     with np.errstate(invalid="ignore"):
-        clear = (np.asarray(p_star) > _CLEAR) & (snr > _CLEAR_SNR) & np.isfinite(radius)
+        clear = (np.asarray(p_star) > CLEAR) & (snr > CLEAR_SNR) & np.isfinite(radius)
     for flaw in ("saturated", "blended", "edge"):
         clear &= ~has_flags(np.asarray(flags), flaw)
     return float(np.median(radius[clear])) if clear.sum() >= _MIN_CLEAR else float("nan")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
-from astrogalaxy.measurement.seeing import relative_extent, star_radius
+from astrogalaxy.measurement.seeing import CLEAR, CLEAR_SNR, relative_extent, star_radius
 from astrogalaxy.measurement.spread import spread_evidence
 from astrogalaxy.models import BY_EXTENT, BY_SPREAD, IN_FIELD, Calibration
 
@@ -16,9 +17,8 @@ __all__ = ["ClassEvidence", "class_evidence", "field_evidence", "field_mix", "ga
 
 # The network is never surer than this.
 _SUREST = 1e-6
-# A source whose class is clear; and how many of either are taken to be there before one looks, since the few sources of
-# a small image say little of the others.
-_CLEAR, _CLEAR_SNR, _USUAL = 0.8, 25.0, 4
+# So many of either class are taken to be there before one looks: the few sources of a small image say little.
+_USUAL = 4
 # No field that the mix was learnt from has more of one for each of the other (logarithm): so far it is believed.
 _FARTHEST = 4.0
 
@@ -80,8 +80,7 @@ def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike], *, thr
 
 
 def _logit(p: Floats) -> Floats:
-    p = np.clip(p, _SUREST, 1 - _SUREST)
-    return np.log(p / (1 - p))
+    return np.asarray(special.logit(np.clip(p, _SUREST, 1 - _SUREST)))
 
 
 def field_mix(p_galaxy: ArrayLike, snr: ArrayLike, real: ArrayLike) -> float:
@@ -110,8 +109,8 @@ def field_mix(p_galaxy: ArrayLike, snr: ArrayLike, real: ArrayLike) -> float:
     (-1.61, 0.0)
     """
     p = np.asarray(p_galaxy, dtype=float)
-    seen = (np.asarray(snr, dtype=float) >= _CLEAR_SNR) & np.asarray(real, dtype=bool)
-    galaxies, stars = np.sum(seen & (p >= _CLEAR)), np.sum(seen & (p <= 1 - _CLEAR))
+    seen = (np.asarray(snr, dtype=float) >= CLEAR_SNR) & np.asarray(real, dtype=bool)
+    galaxies, stars = np.sum(seen & (p >= CLEAR)), np.sum(seen & (p <= 1 - CLEAR))
     return float(np.clip(np.log((galaxies + _USUAL) / (stars + _USUAL)), -_FARTHEST, _FARTHEST))
 
 
@@ -145,22 +144,7 @@ def galaxy_probability(
 
 
 def field_evidence(evidence: ClassEvidence, calibration: Mapping[str, Calibration]) -> tuple[Floats, float]:
-    """What each source says of its own class, and what the clear ones say of the field.
-
-    Parameters
-    ----------
-    evidence : ClassEvidence
-        All sources of one field.
-    calibration : mapping of str to Calibration
-        Of a weight card.
-
-    Returns
-    -------
-    logit : ndarray
-        Of the probability of a galaxy, one for each source.
-    mix : float
-        See `field_mix`.
-    """
+    """What `galaxy_probability` weighs: logits of what each source says of its own class, and the `field_mix`."""
     p = _by_itself(evidence, calibration)
     return _logit(p), field_mix(p, evidence.snr, evidence.real)
 

@@ -24,8 +24,8 @@ _HOPELESS = 0.5 * VISIBLE_SNR
 _INSIDE = 0.5
 # How often a crop shows fewer bands, or more noise, than its example.
 _ONE_BAND, _TWO_BANDS, _NOISIER = 0.12, 0.1, 0.3
-# How well the seeing is known: seldom not at all, as seldom wrongly, else to a few per cent.
-_SEEING_UNKNOWN, _SEEING_WRONG, _SEEING_SCATTER = 0.05, 0.05, 0.03
+# How well the seeing is known: often not at all, seldom wrongly, else to a few per cent.
+_SEEING_UNKNOWN, _SEEING_WRONG, _SEEING_SCATTER = 0.12, 0.02, 0.04
 
 Sources = NDArray[np.void]
 
@@ -114,7 +114,7 @@ def _seeing_as_known(seeing: float, rng: np.random.Generator) -> float:
     draw = rng.random()
     if draw < _SEEING_UNKNOWN:
         return float("nan")
-    wrong = rng.uniform(0.85, 1.3) if draw > 1 - _SEEING_WRONG else 1.0
+    wrong = rng.uniform(1.1, 1.4) if draw > 1 - _SEEING_WRONG else 1.0
     return float(seeing * wrong * rng.lognormal(0, _SEEING_SCATTER))
 
 

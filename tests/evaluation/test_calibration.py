@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from astrogalaxy.detection.inputs import network_input
 from astrogalaxy.evaluation import calibration as module
-from astrogalaxy.evaluation.calibration import calibrate, expected_calibration_error, fit_platt, reliability
+from astrogalaxy.evaluation.calibration import calibrate, expected_calibration_error, fit_platt, fit_prior, reliability
 from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, IN_FIELD, Calibration, WeightCard, Weights
 from astrogalaxy.training.examples import sources_array
 
@@ -36,6 +36,10 @@ def test_platt_scaling_finds_what_was_done_to_the_logits(slope: float, offset: f
 @pytest.mark.parametrize(("logit", "target"), [([], []), ([1.0], [1.0]), ([1.0, 2.0, 3.0], [1.0, 1.0, 1.0])])
 def test_nothing_is_learnt_from_nothing(logit: list[float], target: list[float]) -> None:
     assert fit_platt(np.array(logit), np.ones(len(logit)), np.array(target)) == Calibration()
+
+
+def test_fields_of_stars_alone_have_no_prior_to_learn() -> None:
+    assert fit_prior(np.full(50, -1.0), np.full(50, -3.0), np.zeros(50), np.ones(50)) == Calibration()
 
 
 def test_calibration_never_turns_the_order_round() -> None:

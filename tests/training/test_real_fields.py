@@ -115,6 +115,7 @@ def test_injected_sources_and_the_field_s_own(image: Image, monkeypatch: pytest.
     assert example.sources.tobytes() == again.sources.tobytes()
     assert example.snr.shape == (3, 160, 200)
     own = np.isnan(example.sources["snr"])
+    assert own.sum() == len(STARS[0])
     for x, y in zip(*STARS, strict=True):
         gaps = np.hypot(example.sources["x"] - x, example.sources["y"] - y)
         plain = example.sources[own][np.argmin(gaps[own])]

@@ -234,8 +234,7 @@ def _field(
 
 def _shifts(measured: Mapping[str, Any]) -> dict[str, float]:
     """Lengths of the shifts of bands."""
-    lengths = {band: float(np.hypot(*shift)) for band, shift in (measured.get("shifts") or {}).items()}
-    return {band: length for band, length in lengths.items() if length > 0}
+    return {band: float(np.hypot(*shift)) for band, shift in (measured.get("shifts") or {}).items()}
 
 
 def _centre(catalog: SourceCatalog) -> tuple[float, float]:
