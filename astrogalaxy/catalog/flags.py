@@ -48,7 +48,7 @@ FLAGS: dict[str, Flag] = {
     flag.name: flag
     for flag in (
         Flag(0, "edge", "The source touches an edge of the image, so part of its light is lost."),
-        Flag(1, "saturated", "A pixel of the source is saturated in at least one band."),
+        Flag(1, "saturated", "A pixel of the source is saturated in at least one band, by level or by its blunt core."),
         Flag(2, "masked", "A pixel of the source is bad (NaN, masked or without weight) in at least one band."),
         Flag(3, "blended", "Another source overlaps this one; its light may be in the fluxes."),
         Flag(4, "missing_band", "At least one band has no usable pixels here; its columns are NaN."),

@@ -16,6 +16,7 @@ from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.images import Aligned, Image, Section
+from astrogalaxy.images.saturation import blunt_cores, core_of
 from astrogalaxy.models import HEADS, WeightCard
 
 __all__ = ["Detections", "find", "find_aligned", "find_at"]
@@ -174,7 +175,7 @@ def find_aligned(
     >>> len(find_aligned(aligned, open_runtime(), threshold=1.0))
     0
     """
-    return _best(_maps(aligned, runtime, seeing), aligned, runtime.weights.card, threshold)
+    return _best(_maps(aligned, runtime, seeing), aligned, runtime.weights.card, seeing, threshold)
 
 
 def find_at(
@@ -233,7 +234,7 @@ def find_at(
     """
     card = runtime.weights.card
     maps = _maps(aligned, runtime, seeing)
-    found = _best(maps, aligned, card, threshold)
+    found = _best(maps, aligned, card, seeing, threshold)
     wide = stars if np.isfinite(stars) else _USUAL_SEEING
     reach = max(_LEAST_REACH, wide / 2)
     position, source = _belonging(x, y, found, reach)
@@ -286,7 +287,9 @@ def _maps(aligned: Aligned, runtime: Runtime, seeing: float) -> list[NDArray[np.
     return runtime(card_input(card, aligned.snr, seeing))
 
 
-def _best(maps: list[NDArray[np.float32]], aligned: Aligned, card: WeightCard, threshold: float | None) -> Detections:
+def _best(
+    maps: list[NDArray[np.float32]], aligned: Aligned, card: WeightCard, seeing: float, threshold: float | None
+) -> Detections:
     """The sources of an image, best first, out of all that the network says."""
     iou, extended = card.architecture.overlaps
     boxes = decode(maps, card.architecture.strides, threshold=_CANDIDATE_LOGIT, iou=iou, extended=extended)
@@ -298,7 +301,26 @@ def _best(maps: list[NDArray[np.float32]], aligned: Aligned, card: WeightCard, t
     lowest = card.threshold if threshold is None else threshold
     found = found.take(found.det_score >= lowest)
     # the boxes came in the order of their logits, which is not quite that of the probabilities
-    return found.take(np.argsort(-found.det_score, kind="stable"))
+    return _one_each(found.take(np.argsort(-found.det_score, kind="stable")), aligned, seeing)
+
+
+def _one_each(found: Detections, aligned: Aligned, seeing: float) -> Detections:
+    """Make one of all that was found in the core of one saturated star: the surest, in the middle."""
+    none = np.ones_like(aligned.snr[0])
+    for snr, bad in zip(aligned.snr, aligned.bad, strict=True):
+        cores = blunt_cores(snr, none, bad, seeing)
+        cores[:, :2] += aligned.section.x0, aligned.section.y0
+        core = core_of(cores, found.x, found.y)
+        kept = np.ones(len(found), dtype=bool)
+        for number in np.flatnonzero(np.bincount(core[core >= 0]) > 1):
+            first, *others = np.flatnonzero(core == number)
+            kept[others] = False
+            found.x[first], found.y[first] = cores[number, :2]
+            for name, outermost in (("x_min", min), ("x_max", max), ("y_min", min), ("y_max", max)):
+                sides = getattr(found, name)
+                sides[first] = outermost(sides[[first, *others]])
+        found = found.take(kept)
+    return found
 
 
 def card_input(card: WeightCard, snr: NDArray[np.float32], seeing: float) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -30,6 +30,8 @@ class Canvas:
         Pixel (x, y) of the whole image that is the canvas's first.
     full : (int, int) or None
         Shape of the whole image; None: that of the canvas.
+    cores : ndarray, shape (k, 3)
+        Saturated cores of stars: centre x and y, and radius; see `~astrogalaxy.images.saturation.blunt_cores`.
     """
 
     data: np.ndarray
@@ -39,6 +41,7 @@ class Canvas:
     gain: float | None = None
     origin: tuple[int, int] = (0, 0)
     full: tuple[int, int] | None = None
+    cores: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
 
     @property
     def whole(self) -> tuple[int, int]:

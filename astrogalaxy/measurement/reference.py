@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.saturation import blunt_cores, with_cores
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.band import BandLight, Footprint, band_scene, measure_light
 from astrogalaxy.measurement.canvas import Canvas
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SMALL_RADIUS", "Reference", "light_in_band", "read_canvas", "read_reference"]
 
+# Of a Gaussian over its rms size.
+_FWHM = 2.355
 # Pixels read around the sources beyond their boxes, for the wings and apertures.
 _MARGIN = 48
 # What is read is rounded up to all that may be, from this share of it on.
@@ -102,7 +105,9 @@ def read_canvas(band: Band, section: Section) -> Canvas:
     factor = noise_factor(band)
     noise = pixels.noise if factor == 1.0 else pixels.noise * np.float32(factor)
     noise = np.require(noise, np.float32, ["C", "W", "A"])
-    return Canvas(data, noise, pixels.bad, pixels.saturated, gain, origin, band.shape)
+    stars = Starlight() if band.starlight is None else band.starlight
+    cores = blunt_cores(data, noise, pixels.bad, _FWHM * stars.sigma)
+    return Canvas(data, noise, pixels.bad, with_cores(pixels.saturated, cores), gain, origin, band.shape, cores)
 
 
 def read_reference(

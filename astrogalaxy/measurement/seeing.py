@@ -9,7 +9,8 @@ from astrogalaxy.catalog.flags import has_flags
 
 __all__ = ["CLEAR", "CLEAR_SNR", "relative_extent", "star_radius"]
 
-_NOT_ALONE = ("blended", "deblended", "bad_centroid")
+# Sources whose measured radius is not their own.
+_NOT_THEIRS = ("blended", "deblended", "bad_centroid", "saturated")
 #: Least probability and signal to noise of a source whose class is clear.
 CLEAR, CLEAR_SNR = 0.8, 25.0
 # So many clear stars can serve as a ruler.
@@ -56,7 +57,7 @@ def relative_extent(radius: ArrayLike, ruler: float, *, flags: ArrayLike = 0) ->
         Half-light radius of stars, same unit.
     flags : array-like
         Flags of the sources: the radius of one that shares its light with others is theirs too,
-        and tells nothing.
+        that of a saturated one says how much is lost, and neither tells anything.
 
     Returns
     -------
@@ -72,4 +73,4 @@ def relative_extent(radius: ArrayLike, ruler: float, *, flags: ArrayLike = 0) ->
     # a source cannot be much smaller than a star, and how much wider it is soon does not matter
     with np.errstate(divide="ignore", invalid="ignore"):
         extent = np.clip(np.log(radius / ruler), -0.7, 1.5)
-    return np.where(has_flags(flags, *_NOT_ALONE), np.nan, extent)
+    return np.where(has_flags(flags, *_NOT_THEIRS), np.nan, extent)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import log_ndtr
 
+from astrogalaxy.images.saturation import core_of
 from astrogalaxy.measurement.stamps import Stamps
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ __all__ = ["combine_spreads", "spread_evidence", "spread_in_band"]
 _GALAXIES, _STARS, _ODD = 0.5, 0.05, 0.05
 # Neighbours' models are known to about this share of their light in a pixel.
 _NEIGHBOUR_ERROR = 0.05
+# Error of the spread of a saturated star.
+_SATURATED_ERROR = 0.05
 
 
 def spread_in_band(
@@ -51,7 +54,7 @@ def spread_in_band(
     -------
     spread, error : ndarray, shape (n,)
         See `~astrogalaxy.measurement.psf.Widths`; NaN where the point spread is not known, or the
-        source is not seen.
+        source is not seen. The core of a saturated star is lost, but nothing wider than a point has such edges: 0.
     """
     n = len(shapes)
     spread, error = np.full(n, np.nan), np.full(n, np.nan)
@@ -62,6 +65,8 @@ def spread_in_band(
     x, y = shapes.x[seen] + canvas.origin[0], shapes.y[seen] + canvas.origin[1]
     found = psf.widths(light, noise, x, y, gain=canvas.gain)
     spread[seen], error[seen] = found.spread, found.error
+    points = core_of(canvas.cores, shapes.x, shapes.y) >= 0
+    spread[points], error[points] = 0.0, _SATURATED_ERROR
     return spread, error
 
 

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from astrogalaxy.catalog.flags import has_flags
 from astrogalaxy.measurement.seeing import CLEAR, CLEAR_SNR, relative_extent, star_radius
 from astrogalaxy.measurement.spread import spread_evidence
 from astrogalaxy.models import BY_EXTENT, BY_SPREAD, IN_FIELD, Calibration
 
 __all__ = ["ClassEvidence", "class_evidence", "field_evidence", "field_mix", "galaxy_probability"]
 
-# The network is never surer than this.
-_SUREST = 1e-6
+# The network is never surer than this; nor than this of saturated sources, of which surveys make various things.
+_SUREST, _SUREST_SATURATED = 1e-6, 0.05
 # So many of either class are taken to be there before one looks: the few sources of a small image say little.
 _USUAL = 4
 # No field that the mix was learnt from has more of one for each of the other (logarithm): so far it is believed.
@@ -76,7 +77,9 @@ def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike], *, thr
     flags, real = np.asarray(columns["flags"]), np.asarray(columns["det_score"], dtype=float) >= threshold
     ruler = star_radius(radius[real], snr[real], 1 - p[real], flags[real])
     extent = relative_extent(radius, ruler, flags=flags)
-    return ClassEvidence(_logit(p), np.nan_to_num(snr), extent, spread_evidence(spread, error), real)
+    least = np.where(has_flags(flags, "saturated"), _SUREST_SATURATED, _SUREST)
+    logit = _logit(np.clip(p, least, 1 - least))
+    return ClassEvidence(logit, np.nan_to_num(snr), extent, spread_evidence(spread, error), real)
 
 
 def _logit(p: Floats) -> Floats:

@@ -113,6 +113,22 @@ def test_light_counts_where_the_card_says_so(seeing_at: Callable[..., Any]) -> N
     assert light.det_score[0] > 0.97
 
 
+def test_a_saturated_star_is_one_source_in_its_middle(seeing_at: Callable[..., Any]) -> None:
+    """A network that sees four sources, three of them in the core of one star."""
+    rows, columns = np.indices((96, 128))
+    sky = np.random.default_rng(3).normal(100, 2, (2, 96, 128))
+    star = 1e7 * (1 + ((columns - 60.4) ** 2 + (rows - 50.2) ** 2) / 9) ** -2.5
+    bands = {"g": sky[0] + np.minimum(star, 2e4), "r": sky[1] + np.minimum(star, 100)}
+    runtime = seeing_at((57.0, 50.0, 2.0), (64.0, 52.0, 3.0), (61.0, 47.0, 1.0), (90.0, 50.0, 0.5), side=6.0)
+    found = find(Image.read(bands, reference="g"), runtime)
+    assert found.x == pytest.approx([60.4, 90.0], abs=0.5)
+    assert found.y == pytest.approx([50.2, 50.0], abs=0.5)
+    assert found.det_score == pytest.approx([1 / (1 + np.exp(-3.0)), 1 / (1 + np.exp(-0.5))], abs=1e-3)
+    assert (found.x_min[0], found.x_max[0], found.y_min[0], found.y_max[0]) == pytest.approx((54, 67, 44, 55), abs=0.1)
+    whole = find(Image.read({"g": sky[0] + np.minimum(star, 100)}), runtime)
+    assert len(whole) == 4
+
+
 def test_bands_beyond_the_card_are_refused(image: Image, seeing_at: Callable[..., Any]) -> None:
     few, many = seeing_at(max_bands=2), seeing_at(min_bands=4, max_bands=9)
     for runtime, text in ((few, "1 to 2 bands, not 3"), (many, "4 to 9 bands, not 3")):

@@ -23,3 +23,5 @@ def test_extent_is_counted_from_a_star_s() -> None:
     extent = relative_extent([1.0, np.e, 0.01, 1e6, np.nan, -1.0, 0.0], 1.0)
     np.testing.assert_allclose(extent, [0, 1, -0.7, 1.5, np.nan, np.nan, -0.7])
     assert np.isnan(relative_extent([1.0], np.nan)).all()
+    lost = [flag_bits("saturated"), flag_bits("blended"), flag_bits("masked")]
+    np.testing.assert_allclose(relative_extent([1.0] * 3, 1.0, flags=lost), [np.nan, np.nan, 0])

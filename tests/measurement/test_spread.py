@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from astrogalaxy.catalog.flags import flag_bits
+from astrogalaxy.catalog.flags import flag_bits, has_flags
 from astrogalaxy.images import Image, Section
 from astrogalaxy.measurement import Sources, field_conditions, measure, restore_conditions
 from astrogalaxy.measurement.psf import DEGREE, Psf, moffat
@@ -143,6 +143,25 @@ def test_a_neighbour_is_taken_away() -> None:
     assert found["flags"][target] & flag_bits("deblended")
     assert abs(found["spread"][target]) < 0.2
     assert abs(found["spread"][-1]) < 0.2
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_saturated_star_is_flagged_and_no_wider_than_a_point(known: bool) -> None:
+    sky = Sky(seed=9)
+    x, y = sky.x[:4], sky.y[:4]
+    data = sky.image.bands["b0"].pixels().data.copy()
+    for at_x, at_y in zip(x[:2], y[:2], strict=True):
+        data += (1e6 * drawn(at_x, at_y)).astype(np.float32)
+    data = np.minimum(data, 12000)
+    image = Image.read({"b0": data}, saturation=11900.0 if known else None)
+    table = measure(image, sky.sources, pixel_scale=0.4)
+    assert has_flags(table["flags"], "saturated").tolist() == [True, True] + [False] * (len(sky.x) - 2)
+    np.testing.assert_allclose(table["spread"][:2], 0.0)
+    np.testing.assert_allclose(table["spread_err"][:2], 0.05)
+    # measured in tiles it is the same
+    part = measure(image, sky.sources, section=Section(0, 200, 0, 100), pixel_scale=0.4)
+    seen = np.isfinite(part["snr"])
+    np.testing.assert_array_equal(part["flags"][seen], table["flags"][seen])
 
 
 def test_too_few_stars_give_no_spread() -> None:

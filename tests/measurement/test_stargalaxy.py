@@ -36,6 +36,20 @@ def test_a_wide_source_is_a_galaxy_whatever_the_network_says() -> None:
     assert (joined[2:] < 0.01).all()
 
 
+def test_the_network_is_not_believed_of_saturated_sources_against_what_was_measured() -> None:
+    p = np.full(12, 0.1)
+    p[:3] = 0.9999
+    flags = np.where(np.arange(12) < 2, flag_bits("saturated"), 0).astype(np.int32)
+    radius = np.where(np.arange(12) < 2, 3.0, 0.6)
+    spread = np.where(np.arange(12) == 1, 0.8, 0.0)
+    star, galaxy, whole, *others = galaxy_probability(
+        class_evidence(p, field(flags=flags, half_light_radius=radius, spread=spread)), JOINED
+    )
+    assert star < 0.5 < 0.95 < galaxy
+    assert whole > 0.95
+    assert max(others) < 0.1
+
+
 def test_what_is_not_known_is_left_out() -> None:
     p = np.full(12, 0.1)
     p[0] = 0.4
