@@ -75,7 +75,7 @@ class ImagesSection(Section):
     saturation: values.PerBand = Field(
         None,
         description="Image value from which a pixel is saturated: a number, {band: number}, or a header "
-        "keyword. null: the header's SATURATE, where it has one.",
+        "keyword. null: the header's SATURATE, where it has one. Stars with blunt cores are recognised without.",
     )
     mask: paths.OptionalPatterns = Field(
         None,

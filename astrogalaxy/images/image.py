@@ -115,7 +115,8 @@ class Image:
             Electrons per image unit, given in the same ways.
         saturation : float, str or mapping, optional
             Level in image units from which pixels are saturated, given in the same ways;
-            default the header's SATURATE, if it has one.
+            default the header's SATURATE, if it has one. Stars with blunt cores are recognised as
+            saturated without it.
         mask : image or mapping of str to image, optional
             Map of bad pixels by band, or one for all: non-zero is bad.
         weight : image or mapping of str to image, optional

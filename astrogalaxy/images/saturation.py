@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import sep
 from numpy.typing import NDArray
+
+from astrogalaxy.images.threshold import above_threshold
 
 __all__ = ["blunt_cores", "core_of", "with_cores"]
 
@@ -59,10 +60,9 @@ def blunt_cores(data: NDArray[np.float32], noise: NDArray[np.float32], bad: Bool
     >>> blunt_cores(np.minimum(star, 9e3), *flat, 3.4).round(), len(blunt_cores(star, *flat, 3.4))
     (array([[49., 50.,  5.]]), 0)
     """
-    # sep takes writable arrays only, though it writes to none
-    data, noise, hidden = (np.require(array, requirements=["C", "W"]) for array in (data, noise, bad))
-    sep.set_extract_pixstack(max(sep.get_extract_pixstack(), data.size // 4))
-    found = sep.extract(data, _SIGMA, err=noise, mask=hidden, minarea=_PIXELS, deblend_cont=_STRIPE, filter_kernel=None)
+    found = above_threshold(
+        data, _SIGMA, err=noise, mask=bad, minarea=_PIXELS, deblend_cont=_STRIPE, filter_kernel=None
+    )
     seeing = seeing if np.isfinite(seeing) else _COMMON_SEEING
     reach = _REACH * np.sqrt(found["npix"] / np.pi)
     cores = [_core(data, bad, *one, seeing) for one in zip(found["x"], found["y"], reach, strict=True)]

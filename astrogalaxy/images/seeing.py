@@ -8,6 +8,7 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
+from astrogalaxy.images.threshold import above_threshold
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -148,8 +149,7 @@ def _clear_sources(pixels: Pixels) -> Floats:
     Four columns: x, y (of the whole band), half-light radius and signal to noise.
     """
     data, noise = pixels.data, pixels.noise
-    sep.set_extract_pixstack(max(sep.get_extract_pixstack(), data.size // 4))
-    found = sep.extract(data, _DETECT_SIGMA, err=noise, mask=pixels.bad, minarea=_DETECT_PIXELS)
+    found = above_threshold(data, _DETECT_SIGMA, err=noise, mask=pixels.bad, minarea=_DETECT_PIXELS)
     found = found[(found["flag"] == 0) & (found["b"] > _ROUNDEST * found["a"])]
     found = found[~pixels.saturated[found["ypeak"], found["xpeak"]]]
     if not len(found):

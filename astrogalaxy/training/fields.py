@@ -13,6 +13,7 @@ from astrogalaxy.errors import ConfigError
 from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.images import Image, Pixels, Section
 from astrogalaxy.images.seeing import estimate_seeing, half_light_radius
+from astrogalaxy.images.threshold import above_threshold
 from astrogalaxy.simulation.inject import inject_sources
 from astrogalaxy.simulation.profiles import SurveyProfile
 from astrogalaxy.simulation.render import star_size
@@ -193,8 +194,8 @@ def _sum(snr: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _detections(summed: NDArray[np.float32]) -> tuple[NDArray[np.void], NDArray[np.int32]]:
     """What a plain threshold finds, as sources to ignore, and the map of their pixels."""
-    sep.set_extract_pixstack(max(sep.get_extract_pixstack(), summed.size // 4))
-    found, owner = sep.extract(summed, _DETECT_SIGMA, minarea=_DETECT_PIXELS, deblend_cont=0.001, segmentation_map=True)
+    settings = {"minarea": _DETECT_PIXELS, "deblend_cont": 0.001, "segmentation_map": True}
+    found, owner = above_threshold(summed, _DETECT_SIGMA, **settings)
     ignored = np.zeros(len(found), dtype=SOURCE_DTYPE)
     for name in ("galaxy", "disk", "snr"):
         ignored[name] = np.nan
