@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 __all__ = ["above_threshold"]
 
+# Sources in one piece of the image that stands above the threshold; SEP cannot count to millions.
+_MANY = 100_000
+
 
 def above_threshold(data: NDArray[np.float32], sigma: float, **settings: Any) -> Any:
     """Extract sources with SEP, however many there are: its own limits fail in the crowded cores of clusters.
@@ -36,9 +39,17 @@ def above_threshold(data: NDArray[np.float32], sigma: float, **settings: Any) ->
     >>> above_threshold(sky, 2.0, err=np.ones_like(sky), filter_kernel=None)["x"]
     array([6.])
     """
-    sep.set_extract_pixstack(max(sep.get_extract_pixstack(), data.size))
-    sep.set_sub_object_limit(max(sep.get_sub_object_limit(), data.size))
     for name, value in settings.items():
         if isinstance(value, np.ndarray):
             settings[name] = np.require(value, requirements=["C", "W"])
-    return sep.extract(np.require(data, requirements=["C", "W"]), sigma, **settings)
+    data = np.require(data, requirements=["C", "W"])
+    sep.set_extract_pixstack(max(sep.get_extract_pixstack(), data.size // 4))
+    try:
+        return sep.extract(data, sigma, **settings)
+    except Exception as error:  # SEP raises no other kind
+        if "buffer full" not in str(error) and "overflow" not in str(error):
+            raise
+    # both take memory and time, whether they are needed or not
+    sep.set_extract_pixstack(max(sep.get_extract_pixstack(), 2 * data.size))
+    sep.set_sub_object_limit(max(sep.get_sub_object_limit(), _MANY))
+    return sep.extract(data, sigma, **settings)
