@@ -237,10 +237,8 @@ def _open_band(field_: Field, band: str, config: SurveyConfig) -> object:
     opened = open_field(field_, only, bands=[band]).bands[band]
     # bands of one shape are not of one grid for that: nothing is assumed aligned
     if opened.wcs is None:
-        msg = (
-            f"{field_.paths[band]}: no celestial WCS in the header; sky positions need one. Solve its astrometry first"
-        )
-        msg = f"{msg}, or find sources in pixels with astrogalaxy.detect in Python"
+        msg = f"{field_.paths[band]}: no celestial WCS in the header, and sky positions need one; solve its astrometry"
+        msg = f"{msg} first, or find its sources in pixels with astrogalaxy.detect in Python"
         raise ImageError(msg)
     return opened
 
