@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import sep
 from numpy.typing import NDArray
 
 from astrogalaxy.images.threshold import above_threshold
@@ -11,8 +12,8 @@ __all__ = ["blunt_cores", "core_of", "with_cores"]
 
 # A core is looked at where so many pixels stand so high above the noise: no detector saturates much lower.
 _SIGMA, _PIXELS = 80.0, 5
-# Of the light of a core, what is less than this share is one with it: interpolation leaves stripes.
-_STRIPE = 0.2
+# Of the light of a core, what is less than this share is one with it: interpolation leaves stripes. So few levels do.
+_STRIPE, _LEVELS = 0.2, 8
 # Of the highest mean brightness around the centre: where a core ends, and where an edge does. A Gaussian, which is
 # blunter than any point spread and any galaxy, has its edge at 3.2 times its core.
 _CORE, _HALF, _EDGE = 0.8, 0.5, 0.1
@@ -23,6 +24,9 @@ _BLUNT = 2.6
 _WIDE = 0.8
 _LEAST, _LONG_LEAST, _ROUND = 0.6, 0.75, 0.5
 _COMMON_SEEING = 5.0
+# Radius of the middle, half the width of a ring about that least width, shares of the seeing; and how bright the ring
+# is at least, where that is half of the highest brightness: less, for the noise and for what is interpolated.
+_MIDDLE, _STEP, _RING = 0.4, 0.1, 0.35
 # How far to look for the edge: so many times the radius of what stands high above the noise.
 _REACH = 4.0
 
@@ -61,12 +65,29 @@ def blunt_cores(data: NDArray[np.float32], noise: NDArray[np.float32], bad: Bool
     (array([[49., 50.,  5.]]), 0)
     """
     found = above_threshold(
-        data, _SIGMA, err=noise, mask=bad, minarea=_PIXELS, deblend_cont=_STRIPE, filter_kernel=None
+        data,
+        _SIGMA,
+        err=noise,
+        mask=bad,
+        minarea=_PIXELS,
+        deblend_cont=_STRIPE,
+        deblend_nthresh=_LEVELS,
+        filter_kernel=None,
     )
     seeing = seeing if np.isfinite(seeing) else _COMMON_SEEING
+    found = found[_wide(data, found["x"], found["y"], seeing)]
     reach = _REACH * np.sqrt(found["npix"] / np.pi)
     cores = [_core(data, bad, *one, seeing) for one in zip(found["x"], found["y"], reach, strict=True)]
     return np.array([core for core in cores if core is not None]).reshape(-1, 3)
+
+
+def _wide(data: NDArray[np.float32], x: Floats, y: Floats, seeing: float) -> Bools:
+    """Which sources can be as wide as a core is at least: nearly all stars are not, and need no closer look."""
+    data = np.require(data, requirements=["C", "W"])
+    middle, _, _ = sep.sum_circle(data, x, y, _MIDDLE * seeing, subpix=5)
+    inner, outer = (_WIDE - _STEP) * seeing, (_WIDE + _STEP) * seeing
+    ring, _, _ = sep.sum_circann(data, x, y, inner, outer, subpix=5)
+    return ~np.asarray(ring / (outer**2 - inner**2) < _RING * middle / (_MIDDLE * seeing) ** 2)
 
 
 def core_of(cores: Floats, x: Floats, y: Floats) -> NDArray[np.intp]:
