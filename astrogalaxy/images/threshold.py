@@ -43,13 +43,17 @@ def above_threshold(data: NDArray[np.float32], sigma: float, **settings: Any) ->
         if isinstance(value, np.ndarray):
             settings[name] = np.require(value, requirements=["C", "W"])
     data = np.require(data, requirements=["C", "W"])
-    sep.set_extract_pixstack(max(sep.get_extract_pixstack(), data.size // 4))
+    usual = sep.get_extract_pixstack(), sep.get_sub_object_limit()
     try:
+        sep.set_extract_pixstack(max(usual[0], data.size // 4))
         return sep.extract(data, sigma, **settings)
     except Exception as error:  # SEP raises no other kind
         if "buffer full" not in str(error) and "overflow" not in str(error):
             raise
-    # both take memory and time, whether they are needed or not
-    sep.set_extract_pixstack(max(sep.get_extract_pixstack(), 2 * data.size))
-    sep.set_sub_object_limit(max(sep.get_sub_object_limit(), _MANY))
-    return sep.extract(data, sigma, **settings)
+        # more of either takes memory and time, whether it is needed or not
+        sep.set_extract_pixstack(2 * data.size)
+        sep.set_sub_object_limit(_MANY)
+        return sep.extract(data, sigma, **settings)
+    finally:
+        sep.set_extract_pixstack(usual[0])
+        sep.set_sub_object_limit(usual[1])

@@ -9,13 +9,6 @@ import sep
 from astrogalaxy.images.threshold import above_threshold
 
 
-@pytest.fixture
-def usual_limits() -> None:
-    sep.set_sub_object_limit(1024)
-    sep.set_extract_pixstack(300000)
-
-
-@pytest.mark.usefixtures("usual_limits")
 def test_a_cluster_of_more_stars_than_sep_usually_takes() -> None:
     rng = np.random.default_rng(1)
     rows, columns = np.mgrid[-6:7, -6:7]
@@ -30,3 +23,9 @@ def test_a_cluster_of_more_stars_than_sep_usually_takes() -> None:
     found = above_threshold(sky, 80.0, err=noise)
     assert len(found) > 50
     assert (sky[found["ypeak"], found["xpeak"]] > 80).all()
+    assert sep.get_sub_object_limit() == 1024
+
+
+def test_other_errors_are_told() -> None:
+    with pytest.raises(ValueError, match="2-d"):
+        above_threshold(np.zeros(9, dtype=np.float32), 1.0)
