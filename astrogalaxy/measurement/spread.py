@@ -28,8 +28,8 @@ __all__ = ["combine_spreads", "spread_evidence", "spread_in_band"]
 _GALAXIES, _STARS, _ODD = 0.5, 0.05, 0.05
 # Neighbours' models are known to about this share of their light in a pixel.
 _NEIGHBOUR_ERROR = 0.05
-# Error of the spread of a saturated star.
-_SATURATED_ERROR = 0.05
+# Error of the spread of a saturated star: it counts more than what bands say whose cores were not recognised.
+_SATURATED_ERROR = 0.01
 
 
 def spread_in_band(
