@@ -10,6 +10,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from astrogalaxy.catalog.columns import INPUT_ROW
 from astrogalaxy.catalog.crossmatch import sky_positions
@@ -54,6 +55,24 @@ class Positions:
         """Those on a part of the image."""
         inside = section.contains(self.x, self.y)
         return Positions(*(getattr(self, name)[inside] for name in self.__dataclass_fields__))
+
+    def standing_for(self, reach: float) -> NDArray[np.intp]:
+        """Which position each is measured with: itself, or an earlier row's within ``reach`` pixels of it.
+
+        Light cannot be shared between positions that coincide. Of a chain of near ones none stands for another that
+        is further than ``reach`` from it.
+        """
+        points = np.column_stack([self.x, self.y])
+        _, once, same = np.unique(points, axis=0, return_index=True, return_inverse=True)
+        first, distinct = once[same.ravel()], np.sort(once)
+        pairs = distinct[cKDTree(points[distinct]).query_pairs(reach, output_type="ndarray")]
+        later, earlier = pairs.max(axis=1), pairs.min(axis=1)
+        order = np.lexsort([np.linalg.norm(points[later] - points[earlier], axis=1), later])
+        # row by row, the nearest of the earlier ones first
+        for row, other in zip(later[order], earlier[order], strict=True):
+            if first[row] == row and first[other] == other:
+                first[row] = other
+        return first[first]
 
     def digest(self) -> str:
         """SHA-256 (hex) of rows and positions, for content keys."""

@@ -56,6 +56,10 @@ MORPHOLOGY_SNR = 20.0
 MORPHOLOGY_SIZE = 1.5
 # A source this near to a tile's edge is reported by both tiles; the merge keeps one.
 _SHARED_EDGE = 1.0
+# What rows of given positions that coincide do not share.
+_OF_ROW = (INPUT_ROW, "source_id", "ra", "dec", "x", "y")
+# Given positions closer than this share of the seeing, or than so many pixels, are measured once.
+_SAME_SEEING, _SAME_PIXELS = 0.25, 0.5
 
 
 @dataclass
@@ -112,8 +116,9 @@ def detect(
     positions : Table, SkyCoord or path, optional
         Where the sources are: each position on the image has one row, in the given order and with the number of
         the table's row in ``input_row``, whether something is seen there or not. A table has columns ra and dec (ICRS,
-        degrees) or a column of coordinates; x and y (pixels from 0) for an image without WCS. Nothing else has a
-        row, but its light is taken out. By default the network finds the sources.
+        degrees) or a column of coordinates; x and y (pixels from 0) for an image without WCS. Positions that coincide,
+        closer than a quarter of the seeing or half a pixel, are measured once, as the first of them, and their rows
+        say the same. Nothing else has a row, but its light is taken out. By default the network finds the sources.
     device : {'auto', 'cpu', 'openvino', 'cuda'}
         Where the network runs; see `~astrogalaxy.detection.Runtime`.
     precision : {'auto', 'float32', 'float16', 'bfloat16'}
@@ -210,7 +215,8 @@ def extract(
     min_snr, min_size : float
         Lowest signal to noise of what it classifies, and least half-light radius in those of the field's stars.
     positions : Positions, optional
-        Where sources are given: those of the core have one row each, and stay where they are. What the network finds
+        Where sources are given: those of the core have one row each, and stay where they are; those that coincide (see
+        `detect`) are measured once. What the network finds
         besides has ``input_row`` -1: its light is taken out, and its stars tell of the field;
         `~astrogalaxy.survey.positions.given_rows` leaves it out in the end.
     watch : Stopwatch, optional
@@ -241,13 +247,16 @@ def extract(
         image.register()
         aligned = image.aligned(tile.outer)
     with watch("detect"):
-        found, near = _detect(image, aligned, tile, runtime, threshold, positions)
+        found, near, measured_as = _detect(image, aligned, tile, runtime, threshold, positions)
     with watch("measure"):
         boxes = (found.x_min, found.x_max, found.y_min, found.y_max)
-        given = np.arange(len(found)) < len(near or ())
-        sources = Sources(found.x, found.y, *boxes, held=given)
+        held = np.isin(np.arange(len(found)), measured_as)
+        sources = Sources(found.x, found.y, *boxes, held=held)
         # without a WCS lengths are pixels, so that the field's stars can be a ruler all the same
         measured = measure(image, sources, section=tile.outer, apertures=apertures, pixel_scale=1.0)
+        row = np.concatenate([measured_as, np.flatnonzero(~held)])
+        found, measured = found.take(row), {name: values[row] for name, values in measured.items()}
+        given = np.arange(len(found)) < len(measured_as)
         mine = tile.core.grow(int(np.ceil(_SHARED_EDGE))).contains(found.x, found.y)
         if near is not None:
             # given positions are what they are in every tile: one core holds each
@@ -269,15 +278,22 @@ def extract(
 
 def _detect(
     image: Image, aligned: Aligned, tile: Tile, runtime: Runtime, threshold: float | None, positions: Positions | None
-) -> tuple[Detections, Positions | None]:
-    """The sources of a tile: those of given positions first, and which these are."""
+) -> tuple[Detections, Positions | None, NDArray[np.intp]]:
+    """The sources of a tile: those of given positions first, which these are, and which source each of them is."""
     seeing = field_seeing(image, runtime.weights.card)
     if positions is None:
-        return find_aligned(aligned, runtime, seeing=seeing, threshold=threshold), None
+        return find_aligned(aligned, runtime, seeing=seeing, threshold=threshold), None, np.zeros(0, dtype=np.intp)
     near = positions.within(tile.outer)
     stars = image.bands[image.reference].seeing
-    at, others = find_at(aligned, runtime, near.x, near.y, stars=stars, seeing=seeing, threshold=threshold)
-    return at.join(others), near
+    once, measured_as = np.unique(near.standing_for(_same_position(stars)), return_inverse=True)
+    x, y = near.x[once], near.y[once]
+    at, others = find_at(aligned, runtime, x, y, stars=stars, seeing=seeing, threshold=threshold)
+    return at.join(others), near, measured_as
+
+
+def _same_position(seeing: float) -> float:
+    """Pixels within which given positions coincide; the seeing may be NaN."""
+    return float(np.fmax(_SAME_SEEING * seeing, _SAME_PIXELS))
 
 
 def _put_given(measured: dict[str, NDArray[np.generic]], near: Positions) -> None:
@@ -353,6 +369,13 @@ def classify(
     SourceCatalog
         A copy.
     """
+    once, source = _measured_once(catalog)
+    if len(once) < len(catalog):
+        # a position that is given twice must not count twice in what the field's sources say
+        result = classify(catalog[once], card, field_prior=field_prior, min_snr=min_snr)[source]
+        for name in _OF_ROW:
+            result[name][:] = catalog[name]
+        return result
     result = catalog.copy()
     evidence = class_evidence(catalog["p_galaxy"], catalog, threshold=card.threshold)
     p_galaxy = galaxy_probability(evidence, card.calibration, field_prior=field_prior)
@@ -369,6 +392,16 @@ def classify(
         result[name][:] = np.where(galaxy, np.asarray(catalog[name]), np.nan)
     result.meta[QUALITY] = json.dumps(calibrate_field(result).to_dict())
     return result
+
+
+def _measured_once(catalog: SourceCatalog) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """One row of each source, and which of these each row is: given positions that coincide have the same box."""
+    if INPUT_ROW not in catalog.colnames:
+        return np.arange(len(catalog)), np.arange(len(catalog))
+    boxes = np.column_stack([catalog[name] for name in ("x_min", "x_max", "y_min", "y_max")])
+    _, first, same = np.unique(boxes, axis=0, return_index=True, return_inverse=True)
+    once, source = np.unique(first[same.ravel()], return_inverse=True)
+    return once, source
 
 
 def check_field(catalog: SourceCatalog, settings: AstrometrySection) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from astrogalaxy.images import Image
 from astrogalaxy.measurement import Sources, measure
 from astrogalaxy.simulation import PROFILES, Scene, simulate_scene
 from astrogalaxy.survey import execute
+from astrogalaxy.survey.positions import Positions
 from astrogalaxy.survey.shelf import Shelf
 
 
@@ -112,11 +113,37 @@ def test_neighbour_outside_the_table_is_taken_out(scene: Scene, image: Image) ->
     assert abs(catalog["flux_aper_r"][0]) < 0.05 * whole
 
 
+def test_positions_that_coincide_are_measured_once(scene: Scene, image: Image) -> None:
+    star = scene.truth[alone(scene.truth, snr=60)][0]
+    x, y = np.array([star["x"], 300.0, star["x"], star["x"] + 0.5]), np.array([star["y"], 20.0, star["y"], star["y"]])
+    once = ag.detect(image, positions=sky_of(scene, x[:2], y[:2]))
+    catalog = ag.detect(image, positions=sky_of(scene, x, y))
+    catalog.validate()
+    assert catalog["input_row"].tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(catalog["x"], x, atol=1e-6)
+    where = {"input_row", "x", "y", "ra", "dec", "source_id"}
+    for name in set(catalog.colnames) - where:
+        np.testing.assert_array_equal(catalog[name], once[name][[0, 1, 0, 0]], err_msg=name)
+    assert catalog["flux_aper_r"][0] == pytest.approx(10 ** (-0.4 * (star["mag_r"] - 31.4)), rel=0.2)
+
+
+def test_near_positions_in_a_row_stand_for_themselves() -> None:
+    def standing_for(x: list[float]) -> list[int]:
+        unknown = np.full(len(x), np.nan)
+        return Positions(np.arange(len(x)), np.array(x), np.zeros(len(x)), unknown, unknown).standing_for(0.5).tolist()
+
+    assert standing_for([]) == []
+    assert standing_for([7.0] * 3000) == [0] * 3000
+    assert standing_for([5.0, 1.0, 5.2, 5.0, 9.0, 5.2]) == [0, 1, 0, 0, 4, 0]
+    # none stands for another that is further from it than that
+    assert standing_for([0.0, 0.4, 0.8, 1.2]) == [0, 0, 2, 2]
+
+
 def test_tiles_do_not_matter(scene: Scene, tmp_path: Path) -> None:
     visible = scene.truth[scene.truth["visible"]]
     # close pairs on the line between two tiles, and positions off the image
-    x = np.concatenate([visible["x"], [127.2, 127.6, 127.5], [-400, 9000]])
-    y = np.concatenate([visible["y"], [60.0, 60.2, 127.5], [10, 10]])
+    x = np.concatenate([visible["x"], [127.2, 127.6, 127.5, 127.2], [-400, 9000]])
+    y = np.concatenate([visible["y"], [60.0, 60.2, 127.5, 60.0], [10, 10]])
     sky = sky_of(scene, x, y)
     inside = (x > -0.5) & (x < 351.5) & (y > -0.5) & (y < 319.5)
     whole = execute(write(scene, tmp_path, sky)).catalog
