@@ -106,6 +106,22 @@ def test_classify(folder: Path, tmp_path: Path) -> None:
     assert "these weights are for detection" in str(wrong.exception)
 
 
+def test_a_damaged_file_is_a_row_of_its_own(folder: Path, tmp_path: Path) -> None:
+    picture = folder / "kinds" / "round" / "round-0.png"
+    Picture.new("L", (20000, 10000)).save(tmp_path / "bomb.png")
+    Picture.new("L", (32, 32)).save(tmp_path / "one.gif")
+    files = (tmp_path / "bomb.png", tmp_path / "one.gif", picture)
+    done = _astrogalaxy("classify", *files, "-o", tmp_path / "t.csv", "--model", _weights(folder))
+    assert done.exit_code == 3, done.output
+    assert "1 of 3 classified" in done.output
+    table = Table.read(tmp_path / "t.csv")
+    assert ["bomb.png: " in table["error"][0], "JPEG, PNG or FITS" in table["error"][1]] == [True, True]
+    assert table["class"][2] in {"flat", "round"}
+    shown = _astrogalaxy("explain", *files, "--model", _weights(folder), "-o", tmp_path / "maps", "--maps", "saliency")
+    assert shown.exit_code == 3, shown.output
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == ["round-0.png"]
+
+
 def test_explain(folder: Path, tmp_path: Path) -> None:
     picture = folder / "kinds" / "round" / "round-0.png"
     done = _astrogalaxy("explain", picture, "--model", _weights(folder), "-o", tmp_path / "maps", "--class", "round")
@@ -116,6 +132,10 @@ def test_explain(folder: Path, tmp_path: Path) -> None:
     assert "knows flat, round" in str(wrong.exception)
     twice = _astrogalaxy("explain", picture, tmp_path / "round-0.fits", "--model", "none", "-o", tmp_path / "maps")
     assert "one figure, round-0.png" in str(twice.exception)
+    (tmp_path / "file").write_text("")
+    taken = _astrogalaxy("explain", picture, "--model", _weights(folder), "-o", tmp_path / "file")
+    assert isinstance(taken.exception, ConfigError)
+    assert "file: no folder can be made there (File exists)" in str(taken.exception)
 
 
 def test_weights_of_a_classifier(folder: Path) -> None:

@@ -100,7 +100,11 @@ def explain(
         raise ConfigError(msg)
     number = None if target is None else card.classes.index(target)
     wanted = [name.strip() for name in maps.split(",") if name.strip()]
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"--output {output}: no folder can be made there ({error.strerror}); give the name of another one"
+        raise ConfigError(msg) from error
     failed = 0
     for image in images:
         try:

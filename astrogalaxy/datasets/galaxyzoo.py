@@ -14,6 +14,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from astrogalaxy.datasets.pictures import read_rgb
 from astrogalaxy.errors import ImageError
 
 __all__ = [
@@ -302,14 +303,7 @@ def central_light(path: str | Path, *, side: int, centre: float = 0.5) -> tuple[
 
 def _linear_light(path: str | Path) -> NDArray[np.float32]:
     """Pixels ``(ny, nx, 3)`` of a colour image without their stretch and without the sky."""
-    from PIL import Image as Picture
-
-    try:
-        with Picture.open(path) as picture:
-            rgb = np.asarray(picture.convert("RGB"), dtype=np.float32) / 255
-    except OSError as error:
-        msg = f"{path}: cannot be read as an image: {error}"
-        raise ImageError(msg) from error
+    rgb = read_rgb(Path(path)).astype(np.float32) / 255
     brightness = rgb.mean(axis=2)
     linear = np.sinh(_SOFTENING * brightness) / _SOFTENING
     light = rgb * (linear / np.maximum(brightness, 1e-4))[..., None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,15 @@ from astrogalaxy.detection.inputs import map_bands
 from astrogalaxy.errors import ImageError
 from astrogalaxy.morphology.pictures import colour_picture
 
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
 __all__ = ["PICTURES", "PictureFiles", "bands_in_noise", "read_picture"]
 
 #: Endings of the files that are read as colour pictures.
 PICTURES = (".jpg", ".jpeg", ".png")
 _FITS = (".fits", ".fit", ".fts", ".fz", ".gz", ".bz2")
-# A FITS cutout of fewer pixels holds no galaxy.
+# A cutout of fewer pixels on a side holds no galaxy.
 _SMALLEST = 8
 
 
@@ -27,8 +31,8 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
     Parameters
     ----------
     path : path
-        A JPEG or PNG; or a FITS file with one image, images of several bands in extensions, or a cube, shortest
-        wavelength first. Of FITS images the sky is subtracted and the noise measured at their edges.
+        A JPEG or PNG, of 8 bits or 16; or a FITS file with one image, images of several bands in extensions, or a cube,
+        shortest wavelength first. Of FITS images the sky is subtracted and the noise measured at their edges.
 
     Returns
     -------
@@ -38,7 +42,7 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
     Raises
     ------
     ImageError
-        If the file is missing, damaged, of another format or holds no image.
+        If the file is missing, damaged, of another format, too small or holds no image.
 
     Examples
     --------
@@ -49,16 +53,53 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
     [255, 0, 0]
     """
     path = Path(path)
-    if path.suffix.lower() in _FITS:
-        return colour_picture(map_bands(bands_in_noise(path), 3))
+    return read_rgb(path) if _is_picture(path) else colour_picture(map_bands(bands_in_noise(path), 3))
+
+
+def read_rgb(path: Path) -> NDArray[np.uint8]:
+    """Read a JPEG or PNG ``(ny, nx, 3)`` as it is, or raise ImageError."""
     from PIL import Image as Pillow
 
     try:
         with Pillow.open(path) as picture:
-            return np.asarray(picture.convert("RGB"), dtype=np.uint8)
-    except (OSError, ValueError) as error:
-        msg = f"{path}: cannot be read as an image: {error}"
+            rgb = np.asarray(_eight_bits(picture).convert("RGB"), dtype=np.uint8)
+    except Exception as error:  # decoders raise errors of many unrelated kinds on damaged files
+        msg = f"{path}: cannot be read as an image: {_said(error)}"
         raise ImageError(msg) from error
+    if min(rgb.shape[:2]) < _SMALLEST:
+        ny, nx = rgb.shape[:2]
+        msg = f"{path}: {nx} x {ny} pixels are too few to show a galaxy; give at least {_SMALLEST} x {_SMALLEST}"
+        raise ImageError(msg)
+    return rgb
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file is read as a picture, or else as FITS; refuse what is neither by its name."""
+    ending = path.suffix.lower()
+    if ending not in (*PICTURES, *_FITS):
+        msg = f"{path}: cutouts are read as JPEG, PNG or FITS; the name must end in {', '.join((*PICTURES, *_FITS))}"
+        raise ImageError(msg)
+    return ending in PICTURES
+
+
+def _eight_bits(picture: Picture) -> Picture:
+    """A picture whose full range is 0 to 255; Pillow would clip what is brighter."""
+    from PIL import Image as Pillow
+
+    # a PNG of 16 bits is I;16, or in older versions of Pillow I
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG"):
+        return Pillow.fromarray(np.rint(np.asarray(picture, np.float32) / 257).astype(np.uint8))
+    if picture.mode in {"I", "F"}:
+        what = "integers of 32 bits" if picture.mode == "I" else "floats"
+        msg = f"its pixels are {what}, of which white is not known; save it with 8 or 16 bits, or as FITS"
+        raise ValueError(msg)
+    return picture
+
+
+def _said(error: Exception) -> str:
+    """What an error says in one line, after its kind where that alone tells little (``KeyError: 17``)."""
+    text = " ".join(str(error).split())[:200]
+    return text if text and isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 @dataclass(frozen=True)
@@ -103,7 +144,7 @@ def bands_in_noise(path: str | Path) -> NDArray[np.float32]:
     Raises
     ------
     ImageError
-        If the file is missing, damaged or holds no image.
+        If the file is missing, damaged, of another format, too small, or holds no image or nothing but one value.
 
     Examples
     --------
@@ -116,7 +157,11 @@ def bands_in_noise(path: str | Path) -> NDArray[np.float32]:
     >>> bands.shape, bool(abs(bands.std() - 1) < 0.2)
     ((3, 64, 64), True)
     """
-    return _in_noise(_planes(Path(path)))
+    path = Path(path)
+    if _is_picture(path):
+        msg = f"{path}: a picture has no noise to measure; give a FITS file"
+        raise ImageError(msg)
+    return _in_noise(_planes(path))
 
 
 def _planes(path: Path) -> NDArray[np.float32]:
@@ -133,14 +178,22 @@ def _planes(path: Path) -> NDArray[np.float32]:
                 planes += [*data] if data.ndim == 3 else [data]
                 if data.ndim == 3:
                     break
-    except (OSError, ValueError, TypeError) as error:
-        msg = f"{path}: cannot be read as a FITS file: {error}"
+    except Exception as error:  # headers and decompressors raise errors of many unrelated kinds on damaged files
+        msg = f"{path}: cannot be read as a FITS file: {_said(error)}"
         raise ImageError(msg) from error
     planes = [plane for plane in planes if plane.shape == planes[0].shape]
     if not planes or min(planes[0].shape) < _SMALLEST:
         msg = f"{path}: holds no image of at least {_SMALLEST} x {_SMALLEST} pixels"
         raise ImageError(msg)
+    if not any(_varies(plane) for plane in planes):
+        msg = f"{path}: no usable pixels; all are NaN or have one value"
+        raise ImageError(msg)
     return np.stack(planes)
+
+
+def _varies(plane: NDArray[np.float32]) -> bool:
+    good = plane[np.isfinite(plane)]
+    return bool((good != good[:1]).any())
 
 
 def _in_noise(planes: NDArray[np.float32]) -> NDArray[np.float32]:

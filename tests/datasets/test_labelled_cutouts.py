@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -15,7 +16,8 @@ from PIL import Image as Picture
 
 from astrogalaxy.datasets import efigi, galaxy10
 from astrogalaxy.datasets.folders import read_catalog, read_folders
-from astrogalaxy.datasets.pictures import read_picture
+from astrogalaxy.datasets.galaxyzoo import central_light
+from astrogalaxy.datasets.pictures import bands_in_noise, read_picture
 from astrogalaxy.datasets.splits import part_of, read_split, stratified, write_split
 from astrogalaxy.datasets.votes import _GZ2, FINE, read_votes, vote_shares
 from astrogalaxy.errors import ConfigError, ImageError
@@ -246,6 +248,68 @@ def test_fits_cutouts_become_pictures(tmp_path: Path) -> None:
     for name in ("table.fits", "no.fits", "no.jpg"):
         with pytest.raises(ImageError, match=name):
             read_picture(tmp_path / name)
+
+
+def _damaged_tiles(path: Path) -> None:
+    """A compressed FITS file whose pixels cannot be decompressed."""
+    sky = RNG.normal(100, 5, (64, 64)).astype("f4")
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(sky)]).writeto(path)
+    content = bytearray(path.read_bytes())
+    content[-3 * 2880 : -2 * 2880] = b"\xff" * 2880
+    path.write_bytes(content)
+
+
+def _unknown_bitpix(path: Path) -> None:
+    fits.writeto(path, RNG.normal(100, 5, (64, 64)).astype("f4"))
+    content = path.read_bytes()
+    at = content.find(b"BITPIX")
+    path.write_bytes(content[:at] + b"BITPIX  =                   17".ljust(80) + content[at + 80 :])
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "text"),
+    [
+        ("tiles.fits.fz", _damaged_tiles, "cannot be read as a FITS file"),
+        ("bitpix.fits", _unknown_bitpix, "cannot be read as a FITS file: KeyError: 17"),
+        ("bomb.png", lambda p: Picture.new("L", (20000, 10000)).save(p), "cannot be read as an image"),
+        ("float.png", lambda p: Picture.new("F", (16, 16)).save(p, "TIFF"), "floats, of which white is not known"),
+        (
+            "long.jpg",
+            lambda p: Picture.new("I", (16, 16)).save(p, "TIFF"),
+            "integers of 32 bits, of which white is not",
+        ),
+        ("small.png", lambda p: Picture.new("L", (20, 7)).save(p), "20 x 7 pixels are too few .* at least 8 x 8"),
+        ("small.fits", lambda p: fits.writeto(p, RNG.normal(size=(7, 20))), "no image of at least 8 x 8"),
+        ("nan.fits", lambda p: fits.writeto(p, np.full((3, 16, 16), np.nan)), "no usable pixels; all are NaN or have"),
+        ("zero.fits", lambda p: fits.writeto(p, np.zeros((16, 16), "i2")), "no usable pixels"),
+        (
+            "one.tiff",
+            lambda p: Picture.new("L", (16, 16)).save(p),
+            "read as JPEG, PNG or FITS; the name must end in .jpg",
+        ),
+    ],
+)
+def test_what_is_no_cutout_is_said_with_its_name(
+    tmp_path: Path, name: str, make: Callable[[Path], None], text: str
+) -> None:
+    make(tmp_path / name)
+    with pytest.raises(ImageError, match=rf"{name}: .*{text}"):
+        read_picture(tmp_path / name)
+
+
+def test_one_band_with_pixels_is_enough(tmp_path: Path) -> None:
+    cube = np.stack([np.full((16, 16), np.nan), RNG.normal(size=(16, 16)), np.zeros((16, 16))])
+    fits.writeto(tmp_path / "cube.fits", cube)
+    assert bands_in_noise(tmp_path / "cube.fits").any(axis=(1, 2)).tolist() == [False, True, False]
+
+
+def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
+    values = RNG.integers(0, 256, (16, 16)).astype(np.uint8)
+    Picture.fromarray(values).save(tmp_path / "8.png")
+    Picture.fromarray(values.astype(np.uint16) * 257).save(tmp_path / "16.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "16.png"), read_picture(tmp_path / "8.png"))
+    light = [central_light(tmp_path / name, side=8)[0] for name in ("8.png", "16.png")]
+    np.testing.assert_array_equal(*light, "the detector sees the same")
 
 
 def test_cutouts_of_a_catalogue(tmp_path: Path) -> None:
