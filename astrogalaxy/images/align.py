@@ -23,6 +23,8 @@ __all__ = ["Aligned", "resample", "significance"]
 # work arrays (2 MB) where the processor's cache and allocator are quick. Blocks are wide
 # because files are stored by rows, and compressed ones are unpacked by whole rows.
 _BLOCK = (128, 2048)
+# No pixel is more significant than this: what is, is no light, and would drown all around it in the network.
+_MOST = 1e6
 # A bad pixel counts where bilinear interpolation gives it more than this weight.
 _TOUCHED = 1e-3
 
@@ -60,7 +62,7 @@ class Aligned:
 def significance(band: Band, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Pixels of a band over their noise, on the band's own grid; 0 where bad."""
     pixels = band.pixels(section)
-    return pixels.data / pixels.noise, pixels.bad
+    return np.clip(pixels.data / pixels.noise, -_MOST, _MOST), pixels.bad
 
 
 def resample(band: Band, grid: GridMap, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

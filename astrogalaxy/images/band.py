@@ -27,6 +27,12 @@ __all__ = ["Band", "Pixels"]
 # The seeing is measured on at most this many squares of this side: the memory stays bounded,
 # and more stars would not make it better.
 _SQUARES, _SQUARE = 3, 1024
+# Numbers as large as this stand for "no data" in files that have no other way to say it: SExtractor and SWarp write
+# -1e30, IRAF 1.6e38, others the largest that there are.
+_NO_DATA = 1e29
+# A weight map whose noise is so many times that of the pixels, or so many times less, is something else; one in so
+# many of its pixels tells it.
+_OTHER_NOISE, _SPARSE = 10.0, 17
 # A section of up to this many pixels is kept until another is read: one thing after the other looks at a tile.
 _KEPT = 2048**2
 
@@ -43,7 +49,7 @@ class Pixels:
         One sigma of the sky in a pixel, image units, positive everywhere: from the weight
         map if there is one, else from the mesh.
     bad : ndarray, shape (ny, nx), bool
-        NaN or infinite, masked, or of weight zero.
+        NaN, infinite or as large as numbers that stand for no data (1e29), masked, or of weight zero.
     saturated : ndarray, shape (ny, nx), bool
         At or above the saturation level. Such pixels are bad only if they are masked, too.
     section : Section
@@ -278,7 +284,7 @@ class Band:
         ------
         astrogalaxy.errors.ImageError
             If the section leaves the band, the file cannot be read, or the band has no
-            usable pixels.
+            usable pixels, or its weight map is not one of inverse variances.
         """
         section = self._check(section)
         kept = self._kept
@@ -300,6 +306,7 @@ class Band:
         noise = self.mesh.noise(section)
         if weight is not None:
             good = _usable(weight)
+            self._check_weight(weight[good], noise[good])
             np.divide(1, np.sqrt(weight, where=good, out=weight), where=good, out=noise)
         data[bad] = 0
         return Pixels(data, noise, bad, saturated, section)
@@ -330,13 +337,22 @@ class Band:
     def _read(self, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
         """Pixels as in the file, NaN included; which of them are bad; and their weights."""
         data = self._plane.read(section)
-        bad = ~np.isfinite(data)
+        bad = ~(np.abs(data) < _NO_DATA)
         for mask in self._masks:
             bad |= mask.read(section) != 0
         if self._weight is None:
             return data, bad, None
         weight = self._weight.read(section)
         return data, bad | ~_usable(weight), weight
+
+    def _check_weight(self, weight: NDArray[np.float32], noise: NDArray[np.float32]) -> None:
+        """Refuse a map whose noise is nothing like what the mesh has found in the same pixels."""
+        if self._weight is None or not len(weight):
+            return
+        ratio = 1 / np.sqrt(float(np.median(weight[::_SPARSE]))) / float(np.median(noise[::_SPARSE]))
+        if not 1 / _OTHER_NOISE < ratio < _OTHER_NOISE:
+            msg = f"{self._weight.origin}: the noise of this weight map is {ratio:.2g} times that of the pixels of"
+            raise ImageError(f"{msg} {self.origin}; it must hold inverse variances, in image units to the power -2")
 
     def _check(self, section: Section | None) -> Section:
         if section is None:

@@ -15,7 +15,7 @@ from astrogalaxy.images.image import Image
 if TYPE_CHECKING:
     from astrogalaxy.config.images import ImagesSection
 
-__all__ = ["Field", "find_fields", "open_field"]
+__all__ = ["Field", "find_fields", "missing_maps", "open_field"]
 
 Kind = Literal["path", "mask", "weight"]
 
@@ -68,9 +68,19 @@ def find_fields(images: ImagesSection) -> list[Field]:
         fetch = "; 'astrogalaxy fetch' with this survey.yml brings them" if images.archive else ""
         msg = f"no image matches images.path, for instance {tried}{fetch}"
         raise ImageError(msg)
-    masks = {band: _matches(images.patterns(band, kind="mask"), band) for band in images.bands}
-    weights = {band: _matches(images.patterns(band, kind="weight"), band) for band in images.bands}
+    masks, weights = (_maps(images, kind) for kind in ("mask", "weight"))
     return [Field(name, _of(by_band, name), _of(masks, name), _of(weights, name)) for name in names]
+
+
+def missing_maps(field_: Field, images: ImagesSection, band: str) -> list[str]:
+    """Say which of the maps that are asked for a band has not; it is used without them."""
+    said = []
+    for kind, files in (("mask", field_.masks), ("weight", field_.weights)):
+        tried = images.patterns(band, kind=kind)  # type: ignore[arg-type]
+        if tried and band not in files:
+            missing = tried[0].replace("{field}", field_.name)
+            said.append(f"{field_.paths[band]}: used without a {kind}; no file matches {missing}")
+    return said
 
 
 def open_field(field_: Field, images: ImagesSection, *, bands: Iterable[str] | None = None) -> Image:
@@ -104,6 +114,16 @@ def open_field(field_: Field, images: ImagesSection, *, bands: Iterable[str] | N
         weight={b: p for b, p in field_.weights.items() if b in wanted} or None,
         name=field_.name,
     )  # fmt: skip
+
+
+def _maps(images: ImagesSection, kind: Literal["mask", "weight"]) -> dict[str, dict[str, Path]]:
+    """Files of one kind by band and field; some, where any are asked for."""
+    found = {band: _matches(images.patterns(band, kind=kind), band) for band in images.bands}
+    tried = [pattern for band in images.bands for pattern in images.patterns(band, kind=kind)]
+    if tried and not any(found.values()):
+        msg = f"no file matches images.{kind}, for instance {tried[0]}"
+        raise ImageError(msg)
+    return found
 
 
 def _of(by_band: dict[str, dict[str, Path]], name: str) -> dict[str, Path]:
@@ -148,7 +168,9 @@ def _expression(pattern: str) -> re.Pattern[str]:
         elif piece == "?":
             parts.append("[^/]")
         elif piece.startswith("[") and len(piece) > 2:
-            parts.append("[^" + piece[2:] if piece[1] == "!" else piece)
+            inside = piece[2:-1] if piece[1] == "!" else piece[1:-1]
+            # what only regular expressions know stands for itself
+            parts.append("[" + "^" * (piece[1] == "!") + re.sub(r"([\\\[&~|^])", r"\\\1", inside) + "]")
         else:
             parts.append(re.escape(piece))
     return re.compile("".join(parts))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from astrogalaxy.images.band import Band
 
-__all__ = ["BandPixels", "GridMap", "ReferencePixels", "map_grid"]
+__all__ = ["BandPixels", "GridMap", "ReferencePixels", "check_overlap", "map_grid"]
 
 # Grids that agree to this many pixels everywhere need no resampling.
 _SAME_PX = 1e-3
@@ -27,6 +27,8 @@ _SAME_PX = 1e-3
 _STEPS = (256, 128, 64, 32, 16, 8, 4)
 _TOLERANCE_PX = 0.005
 _ROUND_TRIP_PX = 0.5
+# Positions along a side that tell where an image lies.
+_OUTLINE = 17
 # Bands with pixels this much smaller than the reference's are binned before interpolation.
 _BIN_FROM = 1.5
 
@@ -186,6 +188,7 @@ def map_grid(reference: Band, band: Band) -> GridMap | None:
         raise ImageError(f"{msg} ({reference.shape} and {band.shape})")
     if reference.wcs is band.wcs and reference.shape == band.shape:
         return None
+    check_overlap(reference, band)
     for step in _STEPS:
         x, y = _lattice(reference, band, step)
         if _bend(reference, band, x, y, step) < _TOLERANCE_PX:
@@ -195,7 +198,31 @@ def map_grid(reference: Band, band: Band) -> GridMap | None:
     ratio = pixel_scale(reference.wcs, reference.shape) / pixel_scale(band.wcs, band.shape)
     bins = round(ratio) if ratio >= _BIN_FROM else 1
     grid = GridMap(x, y, step, reference.shape, bins)
-    return GridMap(x, y, step, reference.shape, bins, _noise_scale(grid, reference, band))
+    return GridMap(x, y, step, reference.shape, bins, _noise_scale(grid, band))
+
+
+def check_overlap(reference: Band, band: Band) -> None:
+    """Refuse a band that lies elsewhere on the sky.
+
+    Parameters
+    ----------
+    reference, band : Band
+        Nothing is asked of bands without WCS.
+
+    Raises
+    ------
+    astrogalaxy.errors.ImageError
+        If the rectangle around the reference, in the band's pixels, is not on the band.
+    """
+    if reference.wcs is None or band.wcs is None:
+        return
+    columns, rows = np.meshgrid(*(np.linspace(-0.5, length - 0.5, _OUTLINE) for length in reference.shape[::-1]))
+    positions = map_pixels(reference.wcs, band.wcs, columns, rows)
+    known = np.isfinite(positions[0]) & np.isfinite(positions[1])
+    for at, length in zip(positions, band.shape[::-1], strict=True):
+        if not known.any() or at[known].max() < -0.5 or at[known].min() > length - 0.5:
+            msg = f"{band.origin}: it does not overlap {reference.origin} on the sky"
+            raise ImageError(msg)
 
 
 def _lattice(reference: Band, band: Band, step: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -232,7 +259,7 @@ def _is_identity(x: NDArray[Any], y: NDArray[Any], step: int) -> bool:
     return bool(np.all(np.hypot(x - columns, y - rows) < _SAME_PX))
 
 
-def _noise_scale(grid: GridMap, reference: Band, band: Band) -> float:
+def _noise_scale(grid: GridMap, band: Band) -> float:
     """Inverse of the sky's root mean square after interpolation, over the whole reference.
 
     A pixel interpolated from neighbours of equal and independent noise, with weights w, has
@@ -249,9 +276,8 @@ def _noise_scale(grid: GridMap, reference: Band, band: Band) -> float:
     )
     x, y = (_between(nodes, rows / step, columns / step) for nodes in (grid.x, grid.y))
     inside = (x >= 0) & (x <= band.shape[1] - 1) & (y >= 0) & (y <= band.shape[0] - 1)
-    if not inside.any():
-        msg = f"{band.origin}: it does not overlap {reference.origin} on the sky"
-        raise ImageError(msg)
+    if not inside.any():  # it shares a corner at most
+        return 1.0
     variance = np.ones(np.count_nonzero(inside))
     for positions in (x[inside], y[inside]):
         fraction = (positions - (grid.bins - 1) / 2) / grid.bins % 1

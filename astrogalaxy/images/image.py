@@ -333,7 +333,8 @@ def _make_band(
 
 
 def _number(value: Any, setting: str, plane: Plane) -> float | None:
-    """Value of a setting that is a number or a header keyword."""
+    """Value of a setting that is a number or a header keyword; all but zero points are more than 0."""
+    what = setting
     if isinstance(value, str):
         if value not in plane.keywords:
             msg = f"{plane.origin}: the header has no keyword {value!r}, given as {setting}"
@@ -342,13 +343,20 @@ def _number(value: Any, setting: str, plane: Plane) -> float | None:
         if value is None or isinstance(value, fits.card.Undefined):
             msg = f"{plane.origin}: the header's {keyword!r}, given as {setting}, has no value"
             raise ImageError(msg)
+        what = f"{setting}, the header's {keyword},"
     if value is None:
         return None
     try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        msg = f"{plane.origin}: {setting} must be a number, not {value!r}"
-        raise ImageError(msg) from error
+        number = float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not np.isfinite(number):
+        msg = f"{plane.origin}: {what} must be a number, not {value!r}"
+        raise ImageError(msg)
+    if number <= 0 and setting != "zeropoint":
+        msg = f"{plane.origin}: {what} must be more than 0, not {value!r}"
+        raise ImageError(msg)
+    return number
 
 
 def _unit_zeropoint(unit: Any) -> float | None:

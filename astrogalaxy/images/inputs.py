@@ -181,6 +181,9 @@ def as_plane(source: Any, *, hdu: str | int = "auto", origin: str = "image") -> 
 def _from_array(array: Any, wcs: Any, origin: str, **extra: Any) -> ArrayPlane:
     if not hasattr(array, "shape") or not hasattr(array, "__getitem__"):
         array = np.asarray(array)
+    if hasattr(array, "unmasked") and hasattr(array, "mask"):  # astropy's Masked, of arrays and of quantities
+        mask, array = np.asarray(array.mask), array.unmasked
+        extra["mask"] = mask if extra.get("mask") is None else mask | (np.asarray(extra["mask"]) != 0)
     unit = extra.pop("unit", None) or getattr(array, "unit", None)
     array = getattr(array, "value", array) if unit is not None else array
     shape = _plane_shape(array, origin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 # Positions of pixels that do not come back to within this distance mean a broken WCS.
 _ROUND_TRIP_PX = 0.5
+# Cards of a WCS that hold numbers, and names of celestial frames that astropy knows.
+_NUMBERS = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
+_FRAMES = ("ICRS", "FK5", "FK4", "FK4-NO-E")
 
 
 def read_wcs(
@@ -47,7 +51,7 @@ def read_wcs(
     """
     try:
         with quiet():
-            wcs = WCS(header, fobj=hdus)
+            wcs = WCS(_with_numbers(header), fobj=hdus)
             if wcs.naxis > 2:
                 # Not `.celestial`, which would turn an image whose first axis is declination.
                 wcs = wcs.sub([1, 2])
@@ -151,10 +155,26 @@ def pixel_scale(wcs: BaseHighLevelWCS | None, shape: tuple[int, int]) -> float:
 
 
 def _complete(wcs: WCS) -> None:
-    """Give an equinox to frames that need one and do not say it, as the FITS standard does."""
+    """Give a frame a name that is known, and the equinox of the FITS standard if it needs one and does not say it."""
+    # what astropy has no name for would be refused: some write J2000, small letters, or what no catalogue knows
+    said = wcs.wcs.radesys.strip().upper()
+    wcs.wcs.radesys = next(
+        (name for name in _FRAMES if said == name), "FK5" if said.startswith(("FK5", "J2000")) else ""
+    )
     default = {"FK5": 2000.0, "FK4": 1950.0, "FK4-NO-E": 1950.0}.get(wcs.wcs.radesys.strip().upper())
     if default is not None and not np.isfinite(wcs.wcs.equinox):
         wcs.wcs.equinox = default
+
+
+def _with_numbers(header: fits.Header) -> fits.Header:
+    """Header whose WCS is numbers: wcslib passes over those that are written as text, and all would lie at RA 0."""
+    texts = [key for key in header if _NUMBERS.fullmatch(key) and isinstance(header[key], str)]
+    if not texts:
+        return header
+    made = header.copy()
+    for key in texts:
+        made[key] = float(made[key])
+    return made
 
 
 def _first_line(error: Exception) -> str:

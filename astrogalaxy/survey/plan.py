@@ -17,7 +17,8 @@ from astropy.coordinates import SkyCoord
 from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.images import Image, Tile, plan_tiles
-from astrogalaxy.images.fields import Field, find_fields, open_field
+from astrogalaxy.images.fields import Field, find_fields, missing_maps, open_field
+from astrogalaxy.images.grids import check_overlap
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.positions import Positions, place, read_sky
@@ -206,7 +207,7 @@ def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[
     image : Image or None
         The bands that are there and can be aligned; None without the reference band.
     failures : list of Failure
-        One per band that is missing or refused.
+        One per band that is missing or refused, or used without a map that is asked for.
     """
     name, reference = field_.name or "field", config.images.reference
     failures: list[Failure] = []
@@ -216,12 +217,15 @@ def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[
             bands[band] = _open_band(field_, band, config)
         except ImageError as error:
             failures.append(Failure(name, "open", str(error), band=band))
+        else:
+            failures += [Failure(name, "open", text, band=band) for text in missing_maps(field_, config.images, band)]
     if reference not in bands:
         failures.append(Failure(name, "open", f"without its reference band {reference} the field cannot be done"))
         return None, failures
     for band in [b for b in bands if b != reference]:
         try:
             Image({b: bands[b] for b in (reference, band)}, reference=reference)
+            check_overlap(bands[reference], bands[band])
         except ImageError as error:
             failures.append(Failure(name, "open", str(error), band=band))
             del bands[band]

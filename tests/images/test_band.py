@@ -32,6 +32,50 @@ def test_pixels_are_subtracted_and_clean(sky):
     assert not pixels.saturated.any()
 
 
+@pytest.mark.parametrize("nothing", [-1e30, 1e30, 1.6e38, -3.4e38])
+def test_numbers_that_stand_for_no_data_are_bad(sky, nothing):
+    clean = Image.read(sky.copy()).bands["image"].pixels()
+    sky[20:50, 30:60] = nothing
+    pixels = Image.read(sky).bands["image"].pixels()
+    assert pixels.bad.sum() == 900
+    assert pixels.bad[20:50, 30:60].all()
+    np.testing.assert_allclose(pixels.noise[100:], clean.noise[100:], rtol=0.05)
+
+
+def test_what_is_too_bright_for_any_light_leaves_numbers_for_the_network(sky):
+    sky[20, 30] = 1e28
+    assert np.abs(Image.read(sky).aligned().snr).max() == 1e6
+
+
+def test_weights_of_another_kind_are_refused(sky):
+    good = np.full(sky.shape, 1 / 16, np.float32)
+    good[:20] = 0
+    Image.read(sky, weight=good).bands["image"].pixels()
+    for wrong in (good * 300, good / 300):
+        with pytest.raises(
+            ImageError, match="weight map of band image: the noise of this weight map is .* inverse var"
+        ):
+            Image.read(sky, weight=wrong).bands["image"].pixels()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("zeropoint", np.nan, "zeropoint must be a number, not nan"),
+        ("zeropoint", "ZP", "zeropoint, the header's ZP, must be a number, not True"),
+        ("zeropoint", "TEXT", "zeropoint, the header's TEXT, must be a number, not 'nan'"),
+        ("gain", 0, "gain must be more than 0, not 0"),
+        ("gain", "GAIN", "gain, the header's GAIN, must be more than 0, not -2.0"),
+        ("saturation", -5.0, "saturation must be more than 0, not -5.0"),
+    ],
+)
+def test_numbers_without_a_meaning_are_refused(sky, setting, value, message):
+    header = fits.Header({"ZP": True, "GAIN": -2.0, "TEXT": "nan"})
+    with pytest.raises(ImageError, match=message):
+        Image.read({"g": (sky, header)}, **{setting: value})
+    assert Image.read(sky, zeropoint=-2.5).bands["image"].zeropoint == -2.5
+
+
 def test_sections_agree_with_the_whole(tmp_path, sky, make_wcs):
     fits.writeto(tmp_path / "a.fits", sky, make_wcs().to_header())
     band = Image.read(tmp_path / "a.fits").bands["image"]
@@ -130,7 +174,7 @@ def test_settings_by_number_band_or_keyword(sky):
     assert Image.read(sky).bands["image"].saturation is None
     with pytest.raises(ImageError, match="band g: the header has no keyword 'NONE', given as zeropoint"):
         Image.read(source, zeropoint="NONE")
-    with pytest.raises(ImageError, match="band g: gain must be a number"):
+    with pytest.raises(ImageError, match="band g: gain, the header's TEXT, must be a number"):
         Image.read(source, gain="TEXT")
     with pytest.raises(ImageError, match="zeropoint is given for x, but the bands are g, r"):
         Image.read(source, zeropoint={"x": 25})

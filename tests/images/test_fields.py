@@ -13,7 +13,7 @@ from astropy.io import fits
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.config.images import ImagesSection
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.fields import Field, find_fields, open_field
+from astrogalaxy.images.fields import Field, find_fields, missing_maps, open_field
 
 BANDS = ("g", "r")
 
@@ -150,6 +150,31 @@ def test_masks_and_weights_by_field_and_band(tmp_path, files, section):
     assert names(a.weights, tmp_path) == {"r": "a-r.weight.fits"}
     assert b.weights == {}
     assert [path.name for path in a.files] == ["a-g.fits", "a-r.fits", "a-g.mask.fits", "a-r.weight.fits"]
+
+
+@pytest.mark.parametrize("kind", ["mask", "weight"])
+def test_maps_that_no_file_matches_are_refused(tmp_path, files, section, kind):
+    files("x-g.fits", "x-r.fits")
+    with pytest.raises(ImageError, match=rf"no file matches images\.{kind}, for instance {tmp_path}/typo-g\.fits"):
+        find_fields(section("x-{band}.fits", **{kind: "typo-{band}.fits"}))
+
+
+def test_maps_that_single_bands_lack_are_told(files, section):
+    files("a-g.fits", "a-r.fits", "a-r.mask.fits")
+    images = section("{field}-{band}.fits", mask="{field}-{band}.mask.fits")
+    (field,) = find_fields(images)
+    (said,) = missing_maps(field, images, "g")
+    assert "a-g.fits: used without a mask; no file matches" in said
+    assert said.endswith("a-g.mask.fits")
+    assert missing_maps(field, images, "r") == []
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("pattern", ["x[[]1]-{band}.fits", "x[!a]1]-{band}.fits", "[[x][[&]1]-{band}*"])
+def test_brackets_in_names(tmp_path, files, section, pattern):
+    files("x[1]-g.fits", "x[1]-r.fits")
+    (field,) = find_fields(section(pattern))
+    assert names(field.paths, tmp_path) == {"g": "x[1]-g.fits", "r": "x[1]-r.fits"}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from astropy.nddata import (
     UnknownUncertainty,
     VarianceUncertainty,
 )
+from astropy.utils.masked import Masked
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Image, Section
@@ -100,6 +101,15 @@ def test_dask_arrays_stay_lazy(pixels, make_wcs):
     assert computed == []
     np.testing.assert_array_equal(plane.read(PART), pixels[PART.slices])
     assert len(computed) == 1
+
+
+@pytest.mark.parametrize("unit", [1, u.nJy])
+def test_masked_arrays_and_quantities_of_astropy(pixels, unit):
+    mask = np.zeros(pixels.shape, dtype=bool)
+    mask[2:4, 5] = True
+    plane = as_plane(Masked(pixels * unit, mask=mask))
+    assert np.argwhere(plane.mask).tolist() == [[2, 5], [3, 5]]
+    np.testing.assert_array_equal(plane.read(Section.whole(pixels.shape)), np.asarray(pixels, np.float32))
 
 
 def test_masked_array(pixels):

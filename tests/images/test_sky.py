@@ -66,6 +66,22 @@ def test_frames_without_equinox_get_the_standard_one(header, frame):
     assert {"FK5": 2000, "FK4": 1950}.get(frame) == (None if frame == "ICRS" else sky.equinox.value)
 
 
+@pytest.mark.parametrize("frame", ["J2000", "fk5", "FK5/2000", "GAPPT", "icrs", ""])
+def test_frames_by_other_names(header, frame):
+    header["RADESYS"] = frame
+    wcs = read_wcs(header, SHAPE, origin="a.fits")
+    assert wcs.pixel_to_world(49.5, 49.5).separation(SkyCoord(150, 2, unit="deg")) < 0.1 * u.arcsec
+
+
+def test_numbers_written_as_text_are_numbers(header, caplog):
+    header["CRVAL1"] = str(header["CRVAL1"])
+    wcs = read_wcs(header, SHAPE, origin="a.fits")
+    assert wcs.pixel_to_world(49.5, 49.5).separation(SkyCoord(150, 2, unit="deg")) < 1e-6 * u.arcsec
+    header["CRVAL1"] = "unknown"
+    assert read_wcs(header, SHAPE, origin="a.fits") is None
+    assert "a.fits: its WCS cannot be read" in caplog.text
+
+
 def test_radecsys_is_understood(header):
     del header["RADESYS"]
     header["RADECSYS"] = "ICRS"

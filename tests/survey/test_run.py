@@ -203,6 +203,30 @@ def test_empty_frame_is_refused(survey: Path, value: float) -> None:
     assert "north-i.fits" in summary.failures[0].reason
 
 
+def test_a_band_that_lies_elsewhere_loses_itself_only(survey: Path) -> None:
+    with fits.open(survey.parent / "north-i.fits", mode="update") as hdus:
+        hdus[0].header["CRVAL1"] += 10
+    summary = execute(survey)
+    assert summary.exit_code == 3
+    assert [(f.field, f.band) for f in summary.failures] == [("north", "i")]
+    assert "it does not overlap" in summary.failures[0].reason
+    assert np.isnan(summary.catalog["flux_i"][summary.catalog["field"] == "north"]).all()
+    assert set(summary.catalog["field"]) == {"north", "south"}
+
+
+def test_a_band_without_the_mask_that_is_asked_for_is_used_and_told(survey: Path) -> None:
+    bad = np.zeros(fits.getdata(survey.parent / "south-i.fits").shape, dtype=np.uint8)
+    for name in ("north-g", "north-r", "north-i", "south-g", "south-r"):
+        fits.writeto(survey.parent / f"{name}.mask.fits", bad)
+    change(survey, "images:\n", 'images:\n  mask: "{field}-{band}.mask.fits"\n')
+    summary = execute(survey)
+    assert summary.exit_code == 3
+    (failure,) = summary.failures
+    assert (failure.field, failure.band) == ("south", "i")
+    assert "south-i.fits: used without a mask" in failure.reason
+    assert np.isfinite(summary.catalog["flux_i"][summary.catalog["field"] == "south"]).any()
+
+
 def test_no_wcs_is_refused(survey: Path) -> None:
     for band in ("g", "r"):
         data = fits.getdata(survey.parent / f"{'north' if band == 'g' else 'south'}-{band}.fits")
