@@ -12,7 +12,7 @@ import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
 from astrogalaxy.catalog._meta import plain_meta
-from astrogalaxy.catalog._records import holes, null_of, settled_column
+from astrogalaxy.catalog._records import holes, settled_column
 from astrogalaxy.catalog._rows import Block
 from astrogalaxy.catalog._votable_reader import about_field, catalog_with_meta, parse_head
 from astrogalaxy.catalog.catalog import SourceCatalog
@@ -49,7 +49,8 @@ def schema_of(head: Table) -> pa.Schema:
 
     fields = [pa.field(name, _type(head[name])) for name in head.colnames]
     texts = {n: ("unicodeChar", f"{_width(head[n])}*") for n in head.colnames if head[n].dtype.kind == "U"}
-    document = "\n".join([*table_head(head, None, texts), "</TABLE>", "</RESOURCE>", "</VOTABLE>", ""])
+    # Without nulls: the rows have real ones, and no value stands for them.
+    document = "\n".join([*table_head(head, None, texts, {}), "</TABLE>", "</RESOURCE>", "</VOTABLE>", ""])
     metadata = {_VERSION: b"1.0", _CONTENT: document.encode("utf-8"), **_for_astropy(head)}
     return pa.schema(fields, metadata=metadata)
 
@@ -84,19 +85,18 @@ def _for_astropy(head: Table) -> dict[bytes, bytes]:
 
 
 def table_of(block: Block, head: Table, schema: pa.Schema) -> pa.Table:
-    """Rows as an Arrow table; holes of integers are nulls, NaN stays NaN."""
+    """Rows as an Arrow table; holes of integers and booleans are nulls, NaN stays NaN."""
     import pyarrow as pa
 
-    arrays = [_array(block[name], head[name], schema.field(name).type) for name in head.colnames]
+    arrays = [_array(block[name], schema.field(name).type) for name in head.colnames]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _array(values: np.ndarray, column: Column, kind: pa.DataType) -> pa.Array:
+def _array(values: np.ndarray, kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
-    if values.ndim == 1:
-        return pa.array(values, type=kind, mask=holes(column, values))
-    array = pa.array(values.reshape(-1), mask=None if (gone := holes(column, values)) is None else gone.reshape(-1))
+    flat = values.reshape(-1)
+    array = pa.array(np.ma.getdata(flat), type=kind if values.ndim == 1 else None, mask=holes(flat))
     for length in reversed(values.shape[1:]):
         array = pa.FixedSizeListArray.from_arrays(array, length)
     return array
@@ -146,6 +146,7 @@ def _column(chunks: pa.ChunkedArray, about: dict[str, Any], width: int) -> Colum
     if not array.null_count or pa.types.is_floating(kind):
         return Column(np.array(array.to_numpy(zero_copy_only=False)).reshape(shape), **about)
     gone = array.is_null().to_numpy(zero_copy_only=False).reshape(shape)
-    filler = False if pa.types.is_boolean(kind) else null_of(np.dtype(kind.to_pandas_dtype()))
-    values = pc.fill_null(array, filler).to_numpy(zero_copy_only=False).reshape(shape)
+    values = (
+        pc.fill_null(array, False if pa.types.is_boolean(kind) else 0).to_numpy(zero_copy_only=False).reshape(shape)
+    )
     return settled_column(MaskedColumn(values, mask=gone, **about))

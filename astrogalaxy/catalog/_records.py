@@ -17,12 +17,11 @@ __all__ = [
     "big_endian",
     "cells",
     "check_alike",
+    "floats",
     "holes",
-    "null_of",
     "plain_table",
     "settled_column",
     "unit_text",
-    "without_mask",
 ]
 
 # Types that one of the formats lacks, and the next wider one that both have.
@@ -44,7 +43,8 @@ def plain_table(table: Table) -> Table:
     -------
     astropy.table.Table
         New columns where something changed: masked floats and strings are filled with NaN and
-        "", byte strings decoded, narrow types widened. Masked integers stay masked.
+        "", byte strings decoded, narrow types widened, bytes put in native order. Integers and
+        booleans with holes stay masked.
 
     Raises
     ------
@@ -63,7 +63,10 @@ def _plain_column(name: str, column: Any) -> Column:
         msg = f"column {name!r} is a {type(column).__name__}, which a file cannot hold; split it into plain columns"
         raise CatalogError(msg)
     if isinstance(column, MaskedColumn):
-        column = _fillable_column(name, column)
+        column = _fillable_column(column)
+    if not column.dtype.isnative:
+        # Whatever astropy reads from FITS is big-endian.
+        column = column.astype(column.dtype.newbyteorder("="))
     code = column.dtype.str[1:]
     if column.dtype.kind == "S":
         column = _like(column, np.char.decode(np.asarray(column), "utf-8"))
@@ -77,26 +80,20 @@ def _plain_column(name: str, column: Any) -> Column:
     return column
 
 
-def null_of(dtype: np.dtype) -> int:
-    """The integer that stands for a hole in a file: the end of the type that a value hardly has."""
-    limits = np.iinfo(dtype)
-    return int(limits.min or limits.max)
+def holes(values: np.ndarray) -> np.ndarray | None:
+    """Which of the values are holes; None where none is."""
+    return np.ma.getmaskarray(values) if np.ma.is_masked(values) else None
 
 
-def without_mask(column: Column) -> np.ndarray:
-    """The values as they stand in a file, with `null_of` in an integer column's holes."""
-    return np.asarray(column.filled(null_of(column.dtype)) if isinstance(column, MaskedColumn) else column)
-
-
-def holes(column: Column, values: np.ndarray) -> np.ndarray | None:
-    """Which of the values of a file's column are holes; None where the column has none."""
-    return values == null_of(values.dtype) if isinstance(column, MaskedColumn) else None
+def floats(values: np.ndarray) -> np.ndarray:
+    """Values as floats, NaN in the holes that integers may have."""
+    return np.ma.filled(values.astype(float, copy=False), np.nan)
 
 
 def cells(values: np.ndarray) -> np.ndarray:
-    """Values as FITS and VOTable BINARY have them: booleans are letters, bytes big-endian."""
+    """Values as FITS and VOTable BINARY have them: booleans are letters, NUL in their holes; bytes big-endian."""
     if values.dtype.kind == "b":
-        return np.where(values, b"T", b"F")
+        return np.where(np.ma.getmaskarray(values), b"", np.where(np.ma.getdata(values), b"T", b"F"))
     return values.astype(values.dtype.newbyteorder(">"), copy=False)
 
 
@@ -167,13 +164,10 @@ def settled_column(column: MaskedColumn) -> Column:
     return _fill(column, missing)
 
 
-def _fillable_column(name: str, column: MaskedColumn) -> Column:
-    """Take the mask off a column that is to be written; integers with holes keep it."""
+def _fillable_column(column: MaskedColumn) -> Column:
+    """Take the mask off a column that is to be written; integers and booleans with holes keep it."""
     if not column.mask.any():
         return _like(column, column.data.data)
-    if column.dtype.kind == "b":
-        msg = f"column {name!r} is a masked boolean, which a file cannot hold; fill it first"
-        raise CatalogError(msg)
     missing = _HOLES.get(column.dtype.kind)
     return column if missing is None else _fill(column, missing)
 

@@ -15,16 +15,19 @@ from typing import IO, NamedTuple, Protocol
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
-from astrogalaxy.catalog._records import check_alike, plain_table, without_mask
+from astrogalaxy.catalog._records import check_alike, plain_table
 from astrogalaxy.errors import RunError
 
-__all__ = ["BLOCK", "Block", "Rows", "Spool", "TableRows"]
+__all__ = ["BLOCK", "Block", "FilledRows", "Rows", "Spool", "TableRows"]
 
 BLOCK = 32768
 """Rows that are in memory at a time."""
 
 Block = dict[str, np.ndarray]
-"""Values of some rows by column, native byte order; `null_of` stands for an integer's hole."""
+"""Values of some rows by column, native byte order; masked arrays where integers or booleans have holes."""
+
+# For an integer column that has holes, and every value that its type has.
+_ROOMIER = {"u1": "i2", "i2": "i4", "i4": "i8"}
 
 
 class Rows(Protocol):
@@ -62,7 +65,7 @@ class TableRows:
     def blocks(self, names: Sequence[str] | None = None) -> Iterator[Block]:
         """Some columns (default: all) in blocks of at most `BLOCK` rows."""
         for part in self._parts(names):
-            yield {name: without_mask(part[name]) for name in part.colnames}
+            yield {name: _bare(part[name]) for name in part.colnames}
 
     def _parts(self, names: Sequence[str] | None) -> Iterator[Table]:
         if names is not None and not names:
@@ -74,8 +77,68 @@ class TableRows:
             yield plain_table(table[start : start + BLOCK])
 
 
-_Layout = tuple[tuple[str, np.dtype, tuple[int, ...]], ...]
-"""Name, type and shape of the cells of each column of a part of the file."""
+class FilledRows:
+    """Rows for a format that knows an integer's hole by its value alone.
+
+    Parameters
+    ----------
+    rows : Rows
+        Integer columns with holes are gone through at once, to find a value that they do not have.
+
+    Attributes
+    ----------
+    head : astropy.table.Table
+        That of the rows; an integer with holes whose type has no value left is of a wider one.
+    nulls : dict of str to int
+        What stands for a hole, for each integer column that has some.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self.nulls: dict[str, int] = {}
+        columns = [self._roomy(column) for column in rows.head.columns.values()]
+        self.head = Table(columns, names=rows.head.colnames, meta=rows.head.meta, copy=False)
+
+    def _roomy(self, column: Column) -> Column:
+        if not isinstance(column, MaskedColumn) or column.dtype.kind not in "iu":
+            return column
+        null = _unused(self._rows, column.name, column.dtype)
+        if null is None:
+            column = column.astype(_ROOMIER[column.dtype.str[1:]])
+            null = int(np.iinfo(column.dtype).min)
+        self.nulls[column.name] = null
+        return column
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def blocks(self, names: Sequence[str] | None = None) -> Iterator[Block]:
+        """Some columns (default: all) in blocks of at most `BLOCK` rows; only booleans may be masked."""
+        for block in self._rows.blocks(names):
+            for name, null in self.nulls.items():
+                if name in block:
+                    block[name] = np.ma.filled(block[name].astype(self.head[name].dtype, copy=False), null)
+            yield block
+
+
+def _unused(rows: Rows, name: str, dtype: np.dtype) -> int | None:
+    """A value that no cell of an integer column has, best at the type's end; None where they have them all."""
+    limits = np.iinfo(dtype)
+    for start in range(int(limits.min), int(limits.max) + 1, BLOCK):
+        free = start + np.arange(min(BLOCK, int(limits.max) + 1 - start))
+        for block in rows.blocks([name]):
+            free = free[~np.isin(free, np.ma.compressed(block[name]))]
+        if len(free):
+            return int(free[0 if limits.min else -1])
+    return None
+
+
+def _bare(column: Column) -> np.ndarray:
+    return column.data if isinstance(column, MaskedColumn) else np.asarray(column)
+
+
+_Layout = tuple[tuple[str, np.dtype, tuple[int, ...], bool], ...]
+"""Name, type and shape of the cells of each column of a part of the file, and whether a mask follows them."""
 
 
 class _Part(NamedTuple):
@@ -145,11 +208,16 @@ class Spool:
         self._n_chunks += 1
 
     def _append(self, block: Block) -> None:
-        layout = tuple((name, values.dtype, values.shape[1:]) for name, values in block.items())
+        layout = tuple((name, v.dtype, v.shape[1:], np.ma.isMaskedArray(v)) for name, v in block.items())
         n_rows = len(next(iter(block.values()), ()))
         self._parts.append(_Part(self._file.tell(), n_rows, self._layouts.setdefault(layout, layout)))
         for values in block.values():
-            self._file.write(np.ascontiguousarray(values).view(np.uint8).reshape(-1).data if values.size else b"")
+            self._keep(np.ma.getdata(values))
+            if np.ma.isMaskedArray(values):
+                self._keep(np.ma.getmaskarray(values))
+
+    def _keep(self, values: np.ndarray) -> None:
+        self._file.write(np.ascontiguousarray(values).view(np.uint8).reshape(-1).data if values.size else b"")
 
     def blocks(self, names: Sequence[str] | None = None) -> Iterator[Block]:
         """Some columns (default: all) in blocks of at most `BLOCK` rows; small chunks are put together."""
@@ -164,22 +232,32 @@ class Spool:
 
     def _joined(self, parts: Sequence[_Part], names: Sequence[str] | None) -> Block:
         blocks = [self._values(part, names) for part in parts]
-        return blocks[0] if len(blocks) == 1 else {n: np.concatenate([b[n] for b in blocks]) for n in blocks[0]}
+        return blocks[0] if len(blocks) == 1 else {n: _under_each_other([b[n] for b in blocks]) for n in blocks[0]}
 
     def _values(self, part: _Part, names: Sequence[str] | None) -> Block:
         found, offset = {}, part.offset
-        for name, dtype, shape in part.layout:
-            size = part.n_rows * dtype.itemsize * int(np.prod(shape))
+        for name, dtype, shape, masked in part.layout:
+            n_cells = part.n_rows * int(np.prod(shape))
+            size = n_cells * dtype.itemsize
             if names is None or name in names:
                 self._file.seek(offset)
-                cells = np.frombuffer(self._file.read(size), dtype=np.uint8)
-                found[name] = cells.view(dtype).reshape(part.n_rows, *shape)
-            offset += size
+                values = np.frombuffer(self._file.read(size), dtype=np.uint8).view(dtype).reshape(part.n_rows, *shape)
+                if masked:
+                    mask = np.frombuffer(self._file.read(n_cells), dtype=bool).reshape(values.shape)
+                    values = np.ma.MaskedArray(values, mask)
+                found[name] = values
+            offset += size + masked * n_cells
         return found if names is None else {name: found[name] for name in names}
 
     def close(self) -> None:
         """Remove the temporary file."""
         self._file.close()
+
+
+def _under_each_other(parts: Sequence[np.ndarray]) -> np.ndarray:
+    # numpy's own forgets the masks.
+    joined: np.ndarray = (np.ma if any(map(np.ma.isMaskedArray, parts)) else np).concatenate(parts)
+    return joined
 
 
 def _without_rows(table: Table) -> Table:

@@ -77,7 +77,7 @@ def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwr
     with open_target(target, overwrite=overwrite) as stream:
         stream.write((opening + _lines([list(map(_quoted, head.colnames))])).encode("utf-8", "surrogatepass"))
         for block in rows.blocks():
-            cells = [_cells(head[name], block[name]) for name in head.colnames]
+            cells = [_cells(block[name]) for name in head.colnames]
             stream.write(_lines(zip(*cells, strict=True)).encode("utf-8", "surrogatepass"))
 
 
@@ -101,15 +101,13 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if _TO_QUOTE.search(text) else text
 
 
-def _cells(column: Column, values: np.ndarray) -> list[str]:
+def _cells(values: np.ndarray) -> list[str]:
     """Cells of a column as text; a hole is an empty one."""
-    gone = holes(column, values)
     if values.ndim > 1:
-        nested = values if gone is None else np.ma.MaskedArray(values, gone)
-        return [_quoted(json.dumps(row, separators=(",", ":"))) for row in nested.tolist()]
+        return [_quoted(json.dumps(row, separators=(",", ":"))) for row in values.tolist()]
     if values.dtype.kind == "U":
         return list(map(_quoted, values.tolist()))
-    text = values.astype(str)
+    gone, text = holes(values), np.ma.getdata(values).astype(str)
     return (text if gone is None else np.where(gone, "", text)).tolist()
 
 

@@ -16,8 +16,8 @@ from astropy.table import Column, MaskedColumn, Table
 
 from astrogalaxy.catalog._checksum import add_checksum, signed_header
 from astrogalaxy.catalog._meta import META_JSON, PIXEL_BASE, from_json, plain_meta, to_json
-from astrogalaxy.catalog._records import ascii_bytes, big_endian, cells, null_of, settled_column, unit_text
-from astrogalaxy.catalog._rows import Rows, TableRows
+from astrogalaxy.catalog._records import ascii_bytes, big_endian, cells, settled_column, unit_text
+from astrogalaxy.catalog._rows import FilledRows, Rows, TableRows
 from astrogalaxy.catalog._target import name_of, open_target, reading
 from astrogalaxy.catalog.catalog import SourceCatalog
 from astrogalaxy.catalog.errors import CatalogError
@@ -87,6 +87,7 @@ def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwr
     """Write rows as `write_fits` does, with no more than a block of them in memory."""
     from astropy.io import fits
 
+    rows = FilledRows(rows)
     primary = fits.PrimaryHDU()
     primary.header[PIXEL_BASE] = _PIXEL_BASE
     add_provenance(primary.header, rows.head.meta)
@@ -107,7 +108,7 @@ def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwr
         stream.write(b"\0" * (-size % 2880))
 
 
-def _table_header(rows: Rows, escaped: Mapping[str, int]) -> fits.Header:
+def _table_header(rows: FilledRows, escaped: Mapping[str, int]) -> fits.Header:
     """Header of the extension, without the sums."""
     from astropy.io import fits
 
@@ -123,7 +124,8 @@ def _table_header(rows: Rows, escaped: Mapping[str, int]) -> fits.Header:
     hdu = fits.BinTableHDU.from_columns(np.empty(0, dtype=kinds), name=EXTENSION, character_as_bytes=True)
     hdu.header["NAXIS2"] = len(rows)
     for number, name in enumerate(head.colnames, start=1):
-        _describe(hdu, number, head[name], head[name].dtype.itemsize // 4 if name in escaped else None)
+        width = head[name].dtype.itemsize // 4 if name in escaped else None
+        _describe(hdu, number, head[name], width, rows.nulls.get(name))
     hdu.header[PIXEL_BASE] = _PIXEL_BASE
     add_provenance(hdu.header, head.meta)
     return hdu.header
@@ -154,14 +156,14 @@ def _records(rows: Rows, escaped: Mapping[str, int]) -> Iterator[np.ndarray]:
         yield big_endian(columns, len(next(iter(block.values()), ())))
 
 
-def _describe(hdu: fits.BinTableHDU, number: int, column: Column, width: int | None) -> None:
+def _describe(hdu: fits.BinTableHDU, number: int, column: Column, width: int | None, null: int | None) -> None:
     """Put a column's unit, UCD, description and null value into the header."""
     card = hdu.columns[number - 1]
     unit = unit_text(column.name, column, "fits")
     if unit:
         card.unit = unit
-    if isinstance(column, MaskedColumn):
-        card.null = null_of(column.dtype)
+    if null is not None:
+        card.null = null
     texts = {"TUCD": column.meta.get("ucd"), "TCOMM": column.description, "TESC": width}
     for key, text in texts.items():
         if text:
@@ -311,7 +313,10 @@ def _find_table(hdus: fits.HDUList, hdu: int | str | None, name: str) -> fits.Bi
 def _column(part: fits.BinTableHDU, index: int) -> Column:
     """One column with unit, UCD and description."""
     card = part.columns[index]
-    values = np.asarray(part.data.field(index))
+    # Of booleans, which are letters, astropy's own access would not tell the holes.
+    stored = np.recarray.field(part.data, index)
+    is_truth = stored.dtype == np.int8
+    values = np.asarray(stored if is_truth else part.data.field(index))
     if values.dtype.kind == "S":
         values = _from_ascii(values, part.header.get(f"TESC{index + 1}"))
     else:
@@ -319,6 +324,8 @@ def _column(part: fits.BinTableHDU, index: int) -> Column:
     unit = u.Unit(card.unit, format="fits", parse_strict="silent") if card.unit else None
     ucd = part.header.get(f"TUCD{index + 1}")
     about = {"unit": unit, "description": part.header.get(f"TCOMM{index + 1}"), "meta": {"ucd": ucd} if ucd else {}}
+    if is_truth:
+        return settled_column(MaskedColumn(values == ord("T"), name=card.name, mask=values == 0, **about))
     if card.null is None or values.dtype.kind not in "iu":
         return Column(values, name=card.name, **about)
     return settled_column(MaskedColumn(values, name=card.name, mask=values == card.null, **about))

@@ -12,6 +12,7 @@ from astropy.table import Column, Table
 from astrogalaxy.catalog._arrow import catalog_of, schema_of, table_of
 from astrogalaxy.catalog._extras import need
 from astrogalaxy.catalog._meta import plain_meta
+from astrogalaxy.catalog._records import floats
 from astrogalaxy.catalog._rows import Block, Rows, TableRows
 from astrogalaxy.catalog._target import name_of
 from astrogalaxy.catalog.catalog import SourceCatalog
@@ -119,7 +120,7 @@ def _with_index(head: Table) -> Table:
 
 
 def _pixels(block: Block) -> np.ndarray:
-    return source_ids(block["ra"], block["dec"])
+    return source_ids(floats(block["ra"]), floats(block["dec"]))
 
 
 def _counted(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -14,11 +14,11 @@ from typing import IO, Any
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Column, Table
 
 from astrogalaxy.catalog._meta import META_JSON, PIXEL_BASE, plain_meta, to_json
-from astrogalaxy.catalog._records import ascii_bytes, big_endian, cells, null_of, unit_text
-from astrogalaxy.catalog._rows import Rows, TableRows
+from astrogalaxy.catalog._records import ascii_bytes, big_endian, cells, unit_text
+from astrogalaxy.catalog._rows import FilledRows, Rows, TableRows
 from astrogalaxy.catalog._target import open_target
 from astrogalaxy.catalog._votable_reader import read_votable
 
@@ -80,8 +80,9 @@ def write_votable(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *,
 
 def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
     """Write rows as `write_votable` does, with no more than a block of them in memory."""
+    rows = FilledRows(rows)
     texts = {name: _text_kind(rows, name) for name in rows.head.colnames if rows.head[name].dtype.kind == "U"}
-    fields = table_head(rows.head, len(rows), {name: kind[:2] for name, kind in texts.items()})
+    fields = table_head(rows.head, len(rows), {name: kind[:2] for name, kind in texts.items()}, rows.nulls)
     with open_target(target, overwrite=overwrite) as stream:
         stream.write("\n".join([*fields, '<DATA><BINARY><STREAM encoding="base64">\n']).encode("utf-8"))
         for block in _base64(_records(rows, texts)):
@@ -89,7 +90,9 @@ def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwr
         stream.write(b"</STREAM></BINARY></DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n")
 
 
-def table_head(head: Table, n_rows: int | None, texts: Mapping[str, tuple[str, str]]) -> list[str]:
+def table_head(
+    head: Table, n_rows: int | None, texts: Mapping[str, tuple[str, str]], nulls: Mapping[str, int]
+) -> list[str]:
     """Lines of the document up to the last FIELD.
 
     Parameters
@@ -100,6 +103,8 @@ def table_head(head: Table, n_rows: int | None, texts: Mapping[str, tuple[str, s
         Number of rows; None for a document without data.
     texts : mapping
         Datatype and arraysize of the string columns.
+    nulls : mapping
+        What stands for a hole in the integer columns that have some.
 
     Returns
     -------
@@ -111,7 +116,7 @@ def table_head(head: Table, n_rows: int | None, texts: Mapping[str, tuple[str, s
         column = head[name]
         arraysize = "x".join(str(length) for length in reversed(column.shape[1:]))
         datatype, arraysize = texts.get(name) or (_DATATYPES.get(column.dtype.str[1:], ""), arraysize)
-        fields += _field(column, datatype, arraysize or None)
+        fields += _field(column, datatype, arraysize or None, nulls.get(name))
     return fields
 
 
@@ -151,7 +156,7 @@ def _infos(meta: Mapping[Any, Any]) -> Iterator[str]:
         yield f"<INFO name={quoteattr(META_JSON)} value={quoteattr(to_json(rest))}/>"
 
 
-def _field(column: Column, datatype: str, arraysize: str | None) -> Iterator[str]:
+def _field(column: Column, datatype: str, arraysize: str | None, null: int | None) -> Iterator[str]:
     """The FIELD element of one column."""
     name = column.name
     attributes = {
@@ -167,8 +172,8 @@ def _field(column: Column, datatype: str, arraysize: str | None) -> Iterator[str
     yield "<FIELD " + " ".join(f"{key}={quoteattr(text)}" for key, text in attributes.items() if text) + ">"
     if column.description:
         yield f"<DESCRIPTION>{escape(_printable(column.description))}</DESCRIPTION>"
-    if isinstance(column, MaskedColumn):
-        yield f'<VALUES null="{null_of(column.dtype)}"/>'
+    if null is not None:
+        yield f'<VALUES null="{null}"/>'
     yield "</FIELD>"
 
 

@@ -77,6 +77,20 @@ def test_strings_grow_from_chunk_to_chunk(tmp_path: Path, make, small_blocks) ->
         assert SourceCatalog.read(tmp_path / name)["field"].tolist() == np.repeat(fields, 9).tolist(), name
 
 
+@pytest.mark.parametrize("name", ["x.fits", "x.vot", "x.parquet", "x.ecsv", "x.hats"])
+def test_holes_of_some_chunks(tmp_path: Path, make, small_blocks, name: str) -> None:
+    whole = make(40)["source_id", "ra", "dec"]
+    whole["n"] = MaskedColumn(np.resize([255, 0, 7], 40), mask=np.arange(40) % 11 == 5, dtype="u1")
+    whole["good"] = MaskedColumn(np.arange(40) % 2 == 0, mask=np.arange(40) == 12)
+    with CatalogWriter(tmp_path / name) as target:
+        for start in range(0, 40, 5):
+            target.write(whole[start : start + 5])
+    back = SourceCatalog.read(tmp_path / name)
+    whole, back = (table[np.argsort(table["source_id"])] for table in (whole, back))
+    assert back["n"].dtype == "u1" and back["n"].tolist() == whole["n"].tolist()
+    assert back["good"].tolist() == whole["good"].tolist()
+
+
 def test_meta_may_come_last(tmp_path: Path, make) -> None:
     with CatalogWriter(tmp_path / "x.fits", meta={"A": 1}) as writer:
         writer.write(make(2))
