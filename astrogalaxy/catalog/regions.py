@@ -10,6 +10,7 @@ import numpy as np
 from astropy.table import Table
 
 from astrogalaxy.catalog._meta import plain_meta
+from astrogalaxy.catalog._records import floats
 from astrogalaxy.catalog._rows import Block, Rows, TableRows
 from astrogalaxy.catalog._target import open_target
 from astrogalaxy.catalog.errors import CatalogError
@@ -32,7 +33,8 @@ def write_regions(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *,
     Parameters
     ----------
     catalog : SourceCatalog
-        Needs ``ra`` and ``dec``; ``class``, shapes and sizes are used where they are there.
+        Needs ``ra`` and ``dec``; ``class``, shapes and sizes are used where they are there. No other column is
+        looked at.
     target : path-like or binary file
         The file appears whole or not at all.
     overwrite : bool
@@ -62,7 +64,10 @@ def write_regions(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *,
     >>> print(Path("written.reg").read_text(encoding="utf-8").splitlines()[-1])
     circle(10.0000000,0.5000000,1.200") # color=cyan tag={star}
     """
-    write_rows(TableRows(catalog), target, overwrite=overwrite)
+    names = [name for name in _WANTED if name in catalog.colnames]
+    # A bare Table: what is left of a subclass need not obey its own rules.
+    own = Table([catalog[name] for name in names], names=names, meta=catalog.meta, copy=False)
+    write_rows(TableRows(own), target, overwrite=overwrite)
 
 
 def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
@@ -90,11 +95,12 @@ def _lines(block: Block) -> Iterator[str]:
     n_rows = len(block["ra"])
     unknown = np.full(n_rows, np.nan)
     kinds = block.get("class", np.full(n_rows, "unsure"))
-    a, b, theta, fwhm = (block.get(name, unknown) for name in ("a", "b", "theta", "fwhm"))
+    ra, dec = floats(block["ra"]), floats(block["dec"])
+    a, b, theta, fwhm = (floats(block.get(name, unknown)) for name in ("a", "b", "theta", "fwhm"))
     elongated = (kinds != "star") & np.isfinite(a) & np.isfinite(b) & np.isfinite(theta) & (a > 0) & (b > 0)
     radius = np.where(np.isfinite(fwhm) & (fwhm > 0), fwhm, _UNKNOWN)
     # DS9 counts the angle of the first axis from west; we from north. Both turn to the east.
-    columns = (block["ra"], block["dec"], kinds, elongated, _RADII * a, _RADII * b, theta + 90.0, radius)
+    columns = (ra, dec, kinds, elongated, _RADII * a, _RADII * b, theta + 90.0, radius)
     for ra, dec, kind, is_ellipse, major, minor, angle, circle in zip(*(c.tolist() for c in columns), strict=True):
         if not (np.isfinite(ra) and np.isfinite(dec)):
             continue

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.table import Table
+from astropy.coordinates import SkyCoord
+from astropy.table import MaskedColumn, Table
 from astropy.wcs import WCS
 from regions import CircleSkyRegion, EllipseSkyRegion, Regions
 
@@ -66,6 +67,21 @@ def test_only_positions_are_needed(tmp_path: Path) -> None:
     assert Regions.read(tmp_path / "x.reg", format="ds9")[0].radius == 2 * u.arcsec
     with pytest.raises(CatalogError, match="no column 'dec'"):
         SourceCatalog({"ra": [1.0]}).write(tmp_path / "y.reg")
+
+
+def test_other_columns_are_not_looked_at(tmp_path: Path, catalog) -> None:
+    catalog.write(tmp_path / "before.reg")
+    catalog["sky"] = SkyCoord([1.0] * 5, [2.0] * 5, unit="deg")
+    catalog["big"] = np.arange(5, dtype="u8")
+    catalog["good"] = MaskedColumn([True] * 5, mask=[True] * 5)
+    catalog.write(tmp_path / "x.reg")
+    assert (tmp_path / "x.reg").read_bytes() == (tmp_path / "before.reg").read_bytes()
+
+
+def test_holes_in_integers_are_no_positions(tmp_path: Path) -> None:
+    table = Table({"ra": MaskedColumn([1, 2], mask=[False, True]), "dec": [2, 3], "a": MaskedColumn([1, 2], mask=True)})
+    table.write(tmp_path / "x.reg", format="regions")
+    assert len(Regions.read(tmp_path / "x.reg", format="ds9")) == 1
 
 
 def test_meta_stays_in_its_comment(tmp_path: Path, catalog) -> None:
