@@ -391,6 +391,15 @@ class SourceCatalog(Table):
         matplotlib Axes
             In pixels of the image, or else in right ascension and declination.
 
+        Raises
+        ------
+        CatalogError
+            If no source has a position there: without a WCS there are positions on an image only.
+
+        Notes
+        -----
+        Classes and shapes are drawn where there are such columns.
+
         Examples
         --------
         >>> from astrogalaxy.catalog import SourceCatalog

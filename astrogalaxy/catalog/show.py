@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import Table
 
+from astrogalaxy.catalog.errors import CatalogError
+
 if TYPE_CHECKING:
     from astrogalaxy.catalog.catalog import SourceCatalog
 
@@ -26,37 +28,72 @@ def draw_catalog(catalog: SourceCatalog, *, image: Any = None, ax: Any = None, *
     """Mark sources; see `SourceCatalog.plot`."""
     import matplotlib.pyplot as plt
 
+    x, y = _places(catalog, ("ra", "dec") if image is None else ("x", "y"))
     if ax is None:
         if image is not None:
             ax = image.plot()
         else:
             ax = plt.figure(figsize=(7, 7), layout="constrained").add_subplot(facecolor="#202020")
-    if not len(catalog):
-        return ax
-    if image is not None:
-        _mark(ax, catalog, _pixels_of_arcsec(catalog, image.wcs), ("x", "y"), options)
+    if image is None:
+        dec = np.radians(float(np.median(y[np.isfinite(y)]))) if len(y) else 0.0
+        stretch = 1 / max(np.cos(dec), 0.01)
+        x = _unbroken(x)
+        _sky_axes(ax, x, y, stretch)
+        sky_to_axes = np.diag([stretch, 1.0]) / 3600
     else:
-        dec = np.radians(float(np.nanmedian(np.asarray(catalog["dec"], float))))
-        _mark(ax, catalog, np.diag([1 / max(np.cos(dec), 0.01), 1.0]) / 3600, ("ra", "dec"), options)
-        _sky_axes(ax, catalog, dec)
+        sky_to_axes = _pixels_of_arcsec(x, y, image.wcs)
+    if len(catalog):
+        _mark(ax, catalog, sky_to_axes, x, y, options)
     return ax
 
 
-def _mark(ax: Any, catalog: SourceCatalog, sky_to_axes: np.ndarray, names: tuple[str, str], options: Any) -> None:
+def _places(catalog: SourceCatalog, names: tuple[str, str]) -> list[np.ndarray]:
+    """Two coordinates of the sources; an error where none has both."""
+    absent = [name for name in names if name not in catalog.colnames]
+    if not absent:
+        places = [_numbers(catalog, name) for name in names]
+        if not len(catalog) or np.isfinite(places).all(axis=0).any():
+            return places
+    lacks = f"the catalogue has no column {absent[0]!r}" if absent else f"no source has {' and '.join(names)}"
+    instead = "pass image= to draw on the image" if "ra" in names else "leave image= out to draw on the sky"
+    msg = f"{lacks}, so it cannot be drawn here; {instead}"
+    raise CatalogError(msg)
+
+
+def _numbers(catalog: SourceCatalog, name: str) -> np.ndarray:
+    """A column as floats; NaN where there is no value, or no such column."""
+    if name not in catalog.colnames:
+        return np.full(len(catalog), np.nan)
+    return np.ma.filled(np.ma.asarray(catalog[name], dtype=float), np.nan)
+
+
+def _unbroken(ra: np.ndarray) -> np.ndarray:
+    """Right ascensions that do not jump at 0 h where the sources lie on both of its sides."""
+    known = ra[np.isfinite(ra)]
+    if not len(known):
+        return ra
+    middle = np.degrees(np.angle(np.exp(1j * np.radians(known)).sum()))
+    around = middle + (ra - middle + 180) % 360 - 180
+    # By more than the rounding: everywhere else the numbers stay what they are.
+    return around if np.ptp(around[np.isfinite(ra)]) < np.ptp(known) - 1e-6 else ra
+
+
+def _mark(ax: Any, catalog: SourceCatalog, sky_to_axes: np.ndarray, x: np.ndarray, y: np.ndarray, options: Any) -> None:
     """Draw an ellipse around each source, a colour for each class."""
     from matplotlib.collections import EllipseCollection
     from matplotlib.lines import Line2D
 
-    x, y = (np.asarray(catalog[name], float) for name in names)
-    fwhm = np.asarray(catalog["fwhm"], float)
+    fwhm = _numbers(catalog, "fwhm")
     least = _LEAST * float(np.nanmedian(fwhm)) if np.isfinite(fwhm).any() else 1.0
-    a, b = (np.fmax(_TIMES * np.asarray(catalog[axis], float), least) for axis in ("a", "b"))
-    theta = np.radians(np.nan_to_num(np.asarray(catalog["theta"], float)))
+    a, b = (np.fmax(_TIMES * _numbers(catalog, axis), least) for axis in ("a", "b"))
+    theta = np.radians(np.nan_to_num(_numbers(catalog, "theta")))
     # Both semi-axes as vectors to the east and north; on the axes they are an ellipse again.
     east, north = np.stack([a * np.sin(theta), b * np.cos(theta)]), np.stack([a * np.cos(theta), -b * np.sin(theta)])
     turned, lengths, _ = np.linalg.svd(sky_to_axes @ np.moveaxis(np.stack([east, north]), 2, 0))
     angle = np.degrees(np.arctan2(turned[:, 1, 0], turned[:, 0, 0]))
-    kinds, handles = np.asarray(catalog["class"], str), []
+    # Colours tell classes; those who left them out get one colour.
+    kinds = np.asarray(catalog["class"], str) if "class" in catalog.colnames else np.full(len(catalog), "unsure")
+    handles = []
     for kind, colour in CLASS_COLOURS.items():
         which = (kinds == kind) & np.isfinite(x) & np.isfinite(y)
         if which.any():
@@ -72,30 +109,32 @@ def _mark(ax: Any, catalog: SourceCatalog, sky_to_axes: np.ndarray, names: tuple
     ax.legend(handles=handles, loc="upper right", fontsize="small", facecolor="#303030", labelcolor="white")
 
 
-def _pixels_of_arcsec(catalog: SourceCatalog, wcs: Any) -> np.ndarray:
-    """Pixels that one arcsec to the east and one to the north make, as columns."""
-    if wcs is None or not len(catalog):
+def _pixels_of_arcsec(x: np.ndarray, y: np.ndarray, wcs: Any) -> np.ndarray:
+    """Pixels that one arcsec to the east and one to the north make in the middle of the sources, as columns."""
+    if wcs is None or not len(x):
         return np.array([[-1.0, 0.0], [0.0, 1.0]])
     from astropy.wcs.utils import local_partial_pixel_derivatives
 
-    x, y, dec = (float(np.nanmedian(np.asarray(catalog[name], float))) for name in ("x", "y", "dec"))
-    degrees = local_partial_pixel_derivatives(wcs, x, y)
-    degrees[0] *= np.cos(np.radians(dec))
+    middle = float(np.nanmedian(x)), float(np.nanmedian(y))
+    degrees = local_partial_pixel_derivatives(wcs, *middle)
+    degrees[0] *= np.cos(np.radians(wcs.pixel_to_world_values(*middle)[1]))
     return np.asarray(np.linalg.inv(degrees) / 3600)
 
 
-def _sky_axes(ax: Any, catalog: SourceCatalog, dec: float) -> None:
+def _sky_axes(ax: Any, ra: np.ndarray, dec: np.ndarray, stretch: float) -> None:
     """Right ascension to the left, and angles true in the middle."""
-    ax.set_aspect(1 / max(np.cos(dec), 0.01))
-    low, high = (
-        np.array([limit(np.asarray(catalog[name], float)) for name in ("ra", "dec")])
-        for limit in (np.nanmin, np.nanmax)
-    )
+    ax.set_xlabel("right ascension (deg)")
+    ax.set_ylabel("declination (deg)")
+    ax.set_aspect(stretch)
+    places = np.stack([ra, dec])[:, np.isfinite(ra) & np.isfinite(dec)]
+    if not places.size:
+        return
+    low, high = places.min(axis=1), places.max(axis=1)
     edge = np.maximum(0.05 * (high - low), 1e-3)
     ax.set_xlim(high[0] + edge[0], low[0] - edge[0])
     ax.set_ylim(low[1] - edge[1], high[1] + edge[1])
-    ax.set_xlabel("right ascension (deg)")
-    ax.set_ylabel("declination (deg)")
+    if low[0] < 0 or high[0] >= 360:
+        ax.xaxis.set_major_formatter(lambda degrees, _: f"{round(degrees, 7) % 360:.9g}")
 
 
 def catalog_html(catalog: SourceCatalog) -> str:
