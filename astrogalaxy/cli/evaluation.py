@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from astrogalaxy.cli.common import FAILED, PARTLY, LogFile, Verbose, interruptible, need, progress_bar, short
-from astrogalaxy.errors import ConfigError
+from astrogalaxy.errors import AstrogalaxyError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from astrogalaxy.catalog import SourceCatalog
     from astrogalaxy.config import ClassifierRecipe, RecipeConfig
     from astrogalaxy.evaluation.recipes import RecipeScore
 
@@ -25,10 +26,17 @@ def evaluate(
         list[Path] | None,
         typer.Argument(
             metavar="[CATALOG TRUTH | RECIPE.yml ...]",
-            help="A catalogue, and a table with x, y or ra, dec, and class; or recipes that are trained.",
+            help="A catalogue or the directory of a run, and a table with x, y or ra, dec, and class; or recipes that "
+            "are trained.",
         ),
     ] = None,
-    radius: Annotated[float, typer.Option(help="Largest distance in pixels of the reference image.")] = 3.0,
+    radius: Annotated[
+        float | None,
+        typer.Option(
+            help="Largest distance: in pixels of the reference image (default 3), or in arcsec (default 1) where not "
+            "both tables have x and y."
+        ),
+    ] = None,
     split: Annotated[Path | None, typer.Option(help="Table that assigns the truth's rows to parts.")] = None,
     part: Annotated[str, typer.Option(help="Part of the split.")] = "test",
     field: Annotated[str | None, typer.Option(help="Only this field of the catalogue, or of the survey.")] = None,
@@ -79,12 +87,34 @@ def evaluate(
         msg = "evaluate needs CATALOG and TRUTH, or RECIPE.yml, or --inject SURVEY.yml"
         raise ConfigError(msg)
     catalog, truth = what
-    from astrogalaxy.catalog import SourceCatalog
+    from astrogalaxy.catalog import CatalogError
     from astrogalaxy.evaluation.catalogs import evaluate_catalog, read_truth
 
     labels = read_truth(truth, split=split, part=part)
-    score = evaluate_catalog(SourceCatalog.read(catalog), labels, radius=radius, region="truth", field=field)
+    found = _read_catalog(catalog)
+    try:
+        score = evaluate_catalog(found, labels, radius=radius, region="truth", field=field)
+    except CatalogError as error:
+        msg = f"{catalog} against {truth}{f', part {part}' if split else ''}: {error}"
+        raise CatalogError(msg) from error
     typer.echo("\n".join(score.table().pformat(show_unit=False, max_lines=-1, max_width=-1)))
+
+
+def _read_catalog(path: Path) -> SourceCatalog:
+    """The catalogue of a run directory or of a file, also of one that is not ours."""
+    from astrogalaxy.catalog import CatalogError, SourceCatalog
+    from astrogalaxy.survey.view import find_results
+
+    if not path.is_file():
+        return find_results(path).read()
+    try:
+        return SourceCatalog.read(path)
+    except AstrogalaxyError:
+        raise
+    except Exception as error:  # every one of astropy's readers has its own kinds of errors
+        reason = " ".join(str(error).split())[:200]
+        msg = f"{path}: cannot be read as a catalogue: {reason or type(error).__name__}"
+        raise CatalogError(msg) from error
 
 
 def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:

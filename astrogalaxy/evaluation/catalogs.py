@@ -16,7 +16,8 @@ from astrogalaxy.evaluation.truth import read_truth
 
 __all__ = ["CatalogScore", "Estimate", "evaluate_catalog", "read_truth"]
 
-_ARCSEC = 1.0
+# How far a match may be, where nothing else is asked for.
+_PIXELS, _ARCSEC = 3.0, 1.0
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -102,7 +103,7 @@ def evaluate_catalog(
     catalog: Table,
     truth: Table,
     *,
-    radius: float = 3.0,
+    radius: float | None = None,
     radius_arcsec: float | None = None,
     region: Region | Literal["truth"] | None = None,
     field: str | None = None,
@@ -125,14 +126,15 @@ def evaluate_catalog(
         ``p_galaxy``.
     truth : Table
         See `~astrogalaxy.evaluation.truth.read_truth`.
-    radius : float
-        Largest distance of a match, pixels.
+    radius : float, optional
+        Largest distance of a match: in pixels where both tables have ``x`` and ``y`` (default 3), else in arcsec
+        (default 1).
     radius_arcsec : float, optional
-        Match on the sky within this distance. By default pixels are used where both tables have
-        them, and else the sky with 1 arcsec.
+        Match on the sky within this distance, even where both tables have pixels.
     region : (x0, x1, y0, y1) or 'truth', optional
         Pixels that the truth covers, half open as a `~astrogalaxy.images.Section`: what the catalogue
-        has elsewhere does not count. ``truth``: from the first to the last true source. Default: all.
+        has elsewhere does not count. ``truth``: from the first to the last true source, in right ascension and
+        declination where the match is on the sky. Default: all.
     field : str, optional
         Only this field of the catalogue; needed to match pixels where it has several.
     score : str
@@ -154,7 +156,8 @@ def evaluate_catalog(
     Raises
     ------
     CatalogError
-        If positions to match by, or a named column, are missing, or pixels are ambiguous.
+        If positions to match by, a named column, or the field are missing, a true source has no position, pixels are
+        ambiguous, or a radius is not a number above 0.
 
     Examples
     --------
@@ -166,17 +169,17 @@ def evaluate_catalog(
     (0.67, 1.0, 1.0)
     """
     if field is not None:
-        catalog = catalog[np.asarray(_column(catalog, "field", "the catalogue")).astype(str) == field]
+        catalog = _of_field(catalog, field)
     sky = _on_the_sky(catalog, truth, radius_arcsec)
-    edges = _edges(truth) if region == "truth" else region
-    asked = _inside(truth, edges, "the truth")
-    if "visible" in truth.colnames:
-        asked &= np.asarray(truth["visible"], dtype=bool)
+    reach = _reach(radius, radius_arcsec, sky=sky)
+    asked = np.asarray(truth["visible"], dtype=bool) if "visible" in truth.colnames else np.ones(len(truth), dtype=bool)
+    _check_placed(catalog, truth, asked, sky=sky)
+    near, covered = _inside(catalog, truth, region, sky=sky)
+    asked = asked & covered
     scores = _floats(catalog, score) if score in catalog.colnames else np.full(len(catalog), np.nan)
-    reach = (radius_arcsec or _ARCSEC) if sky else radius
     match = _match(catalog, scores, truth[asked], reach, sky=sky)
     excused = _match(catalog[~match.matched], scores[~match.matched], truth[~asked], reach, sky=sky)
-    counts = match.matched | _inside(catalog, edges, "the catalogue")
+    counts = match.matched | near
     counts[np.nonzero(~match.matched)[0][excused.matched]] = False
     counted = Match(match.truth[counts], match.distance[counts], match.n_truth)
     return _score(
@@ -237,6 +240,31 @@ def _floats(table: Table, name: str) -> Floats:
     return np.asarray(np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan))
 
 
+def _of_field(catalog: Table, field: str) -> Table:
+    """The catalogue's rows of one field."""
+    fields = np.asarray(_column(catalog, "field", "the catalogue")).astype(str)
+    if field not in fields:
+        msg = f"the catalogue has no field {field!r}; it has {_few(fields) or 'no rows'}"
+        raise CatalogError(msg)
+    return catalog[fields == field]
+
+
+def _few(fields: NDArray[np.str_]) -> str:
+    """The first of the names."""
+    names = sorted(set(fields.tolist()))
+    return ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")
+
+
+def _reach(radius: float | None, radius_arcsec: float | None, *, sky: bool) -> float:
+    """How far a match may be, in the unit that it is made in."""
+    asked = radius if radius_arcsec is None else radius_arcsec
+    reach = (_ARCSEC if sky else _PIXELS) if asked is None else asked
+    if not 0 < reach < np.inf:
+        msg = f"a radius of {reach:g} matches nothing; give a number above 0, in {'arcsec' if sky else 'pixels'}"
+        raise CatalogError(msg)
+    return reach
+
+
 def _on_the_sky(catalog: Table, truth: Table, radius_arcsec: float | None) -> bool:
     """Whether to match by ra and dec; refuse tables that have no positions in common."""
     pixels, sky = ({*pair} <= {*catalog.colnames} & {*truth.colnames} for pair in (("x", "y"), ("ra", "dec")))
@@ -246,25 +274,39 @@ def _on_the_sky(catalog: Table, truth: Table, radius_arcsec: float | None) -> bo
         raise CatalogError(msg)
     if radius_arcsec is not None or not pixels:
         return True
-    fields = set(np.asarray(catalog["field"]).astype(str)) if "field" in catalog.colnames else set()
-    if len(fields) > 1:
-        few = ", ".join(sorted(fields)[:4])
-        msg = f"pixels are ambiguous: the catalogue has {len(fields)} fields ({few} ...); name one, or match on the sky"
+    fields = np.asarray(catalog["field"]).astype(str) if "field" in catalog.colnames else np.array([], dtype=str)
+    if len(set(fields)) > 1:
+        many = f"{len(set(fields))} fields ({_few(fields)})"
+        msg = f"pixels are ambiguous: the catalogue has {many}; name one, or match on the sky"
         raise CatalogError(msg)
     return False
 
 
 def _match(catalog: Table, scores: Floats, truth: Table, radius: float, *, sky: bool) -> Match:
-    names = ("ra", "dec") if sky else ("x", "y")
-    found, true = [[_floats(t, name) for name in names] for t in (catalog, truth)]
+    found, true = ([_floats(t, name) for name in _axes(sky=sky)] for t in (catalog, truth))
     if sky:
         return match_sky(*found, scores, *true, radius=radius)
     return match_positions(*found, scores, *true, radius=radius)
 
 
-def _edges(truth: Table) -> Region:
-    x, y = (_floats_of(truth, name, "the truth") for name in ("x", "y"))
-    return (float(np.nanmin(x)), float(np.nanmax(x)) + 1, float(np.nanmin(y)), float(np.nanmax(y)) + 1)
+def _axes(*, sky: bool) -> tuple[str, str]:
+    return ("ra", "dec") if sky else ("x", "y")
+
+
+def _check_placed(catalog: Table, truth: Table, asked: Bools, *, sky: bool) -> None:
+    """Refuse true sources that are nowhere, and a catalogue that is: they could only be missed."""
+    axes = _axes(sky=sky)
+    found, true = (np.isfinite([_floats(table, name) for name in axes]).all(axis=0) for table in (catalog, truth))
+    if len(catalog) and not found.any():
+        msg = f"no source of the catalogue has {' and '.join(axes)}{': its images have no WCS' if sky else ''}"
+        raise CatalogError(msg)
+    lost = np.flatnonzero(asked & ~true)
+    if len(lost):
+        more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+        msg = (
+            f"the truth's row {lost[0]} (from 0{more}) has no {' and '.join(axes)}: NaN or missing; leave such rows out"
+        )
+        raise CatalogError(msg)
 
 
 def _floats_of(table: Table, name: str, what: str) -> Floats:
@@ -272,14 +314,35 @@ def _floats_of(table: Table, name: str, what: str) -> Floats:
     return _floats(table, name)
 
 
-def _inside(table: Table, region: Region | None, what: str) -> Bools:
-    """Rows in the region; those without a position are, since they are nowhere else."""
+def _inside(
+    catalog: Table, truth: Table, region: Region | Literal["truth"] | None, *, sky: bool
+) -> tuple[Bools, Bools]:
+    """Rows of both in the region; those without a position are, since they are nowhere else."""
     if region is None:
-        return np.ones(len(table), dtype=bool)
-    x, y = (_floats_of(table, name, what) for name in ("x", "y"))
-    x0, x1, y0, y1 = region
-    outside = (x < x0 - 0.5) | (x >= x1 - 0.5) | (y < y0 - 0.5) | (y >= y1 - 0.5)
-    return ~outside
+        return np.ones(len(catalog), dtype=bool), np.ones(len(truth), dtype=bool)
+    if region == "truth" and not len(truth):
+        msg = "the truth has no rows, and so covers no area; give at least one true source"
+        raise CatalogError(msg)
+    axes = _axes(sky=sky and region == "truth")
+    found, true = (
+        [_floats_of(table, name, what) for name in axes]
+        for table, what in ((catalog, "the catalogue"), (truth, "the truth"))
+    )
+    if axes == ("ra", "dec"):
+        # from the middle of the truth, so that no field is cut where the circle closes
+        middle = np.degrees(np.angle(np.nanmean(np.exp(1j * np.radians(true[0])))))
+        found[0], true[0] = ((ra - middle + 180) % 360 - 180 for ra in (found[0], true[0]))
+        edges = [(np.nanmin(a), np.nextafter(np.nanmax(a), np.inf)) for a in true]
+    elif region == "truth":
+        edges = [(np.nanmin(a) - 0.5, np.nanmax(a) + 0.5) for a in true]
+    else:
+        x0, x1, y0, y1 = region
+        edges = [(x0 - 0.5, x1 - 0.5), (y0 - 0.5, y1 - 0.5)]
+    near, covered = (
+        ~np.any([(a < low) | (a >= high) for a, (low, high) in zip(pair, edges, strict=True)], axis=0)
+        for pair in (found, true)
+    )
+    return near, covered
 
 
 def _share(k: int, n: int) -> Estimate:

@@ -75,7 +75,7 @@ def read_truth(path: str | Path, *, split: str | Path | None = None, part: str =
 def _read(path: Path) -> Table:
     """Read a table of any format, strings as strings."""
     if not path.is_file():
-        msg = f"{path}: no such file"
+        msg = f"{path}: {'a folder; give the file of a table' if path.is_dir() else 'no such file'}"
         raise ConfigError(msg)
     is_csv = path.name.lower().endswith((".csv", ".csv.gz"))
     options = {"format": "ascii.csv", "comment": "#"} if is_csv else {}

@@ -33,6 +33,16 @@ class Results:
     report: Path | None
     catalogs: dict[str, Path]
 
+    def read(self) -> SourceCatalog:
+        """Read the catalogue.
+
+        Raises
+        ------
+        RunError
+            If there is none that can be read.
+        """
+        return SourceCatalog.read(self._catalog([name for name in FORMATS if FORMATS[name].reads_back]))
+
     def write_regions(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> int:
         """Write the sources as DS9 regions; give their number.
 
@@ -43,7 +53,7 @@ class Results:
         FileExistsError
             If the file exists and ``overwrite`` is false.
         """
-        catalog = SourceCatalog.read(self._catalog([name for name in FORMATS if FORMATS[name].reads_back]))
+        catalog = self.read()
         catalog.write(path, format="regions", overwrite=overwrite)
         return len(catalog)
 

@@ -115,6 +115,63 @@ def test_the_sky_is_used_where_there_are_no_pixels() -> None:
     assert score.accuracy.n == 0
 
 
+def test_the_radius_is_in_the_unit_of_the_match() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(40), shift=2.5)["ra", "dec", "det_score"]
+    assert evaluate_catalog(found, truth).completeness.value == 0.0, "1 arcsec"
+    assert evaluate_catalog(found, truth, radius=2.6).completeness.value == 1.0
+    assert evaluate_catalog(found, truth, radius=2.4).completeness.value == 0.0
+
+
+@pytest.mark.parametrize("radius", [0.0, -1.0, NAN, np.inf])
+def test_a_radius_that_matches_nothing_or_all(radius: float) -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(4))
+    with pytest.raises(CatalogError, match=rf"a radius of {radius:g} matches nothing; .* above 0, in pixels"):
+        evaluate_catalog(found, truth, radius=radius)
+    with pytest.raises(CatalogError, match="above 0, in arcsec"):
+        evaluate_catalog(found, truth, radius_arcsec=radius)
+
+
+@pytest.mark.parametrize("ra", [150.0, 0.0, 359.99, 180.0])
+def test_only_the_truth_s_part_of_the_sky_counts(ra: float) -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(30), shift=0.0)
+    for x, y in ((500.0, 40.0), (100.0, -40.0), (100.0, 40.0)):
+        _add(found, x, y, 0.9)
+    for table in (truth, found):
+        table["ra"] = (table["ra"] - 150 + ra - 100 / 3600) % 360
+        table.remove_columns(["x", "y"])
+    score = evaluate_catalog(found, truth, region="truth")
+    assert (score.n_found, score.n_truth, score.n_matched, score.unit) == (31, 40, 30, "arcsec")
+
+
+def test_the_sky_s_region_is_used_where_both_are_known() -> None:
+    truth = _truth()
+    found = _add(_found(truth, np.arange(40), shift=0.0), 500.0, 40.0, 0.9)
+    found["x"] += 1000  # pixels of another image
+    assert evaluate_catalog(found, truth, region="truth", radius_arcsec=1.0).n_found == 40
+
+
+def test_a_true_source_without_a_position_is_refused() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(40))
+    truth["x"][3] = truth["y"][7] = NAN
+    with pytest.raises(CatalogError, match=r"truth's row 3 \(from 0, and 1 more\) has no x and y: NaN or missing"):
+        evaluate_catalog(found, truth)
+    assert evaluate_catalog(found, truth, radius_arcsec=1.0).completeness.value == 1.0, "the sky is known"
+    truth["visible"] = np.isfinite(truth["x"]) & np.isfinite(truth["y"])
+    assert evaluate_catalog(found, truth).n_truth == 38, "what is not asked for may be anywhere"
+
+
+def test_a_catalogue_without_sky_positions_is_refused() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(4))
+    found["ra"] = found["dec"] = NAN
+    with pytest.raises(CatalogError, match="no source of the catalogue has ra and dec: its images have no WCS"):
+        evaluate_catalog(found, truth["ra", "dec"])
+
+
 def test_completeness_falls_with_magnitude() -> None:
     truth = _truth()
     keep = np.arange(40) < 25  # to magnitude 20.5 or so
@@ -201,6 +258,8 @@ def test_empty_tables() -> None:
     assert np.isnan([unasked.average_precision.value, unasked.completeness.value]).all()
     assert unasked.purity.value == 0.0
     assert len(unasked.bins) == 0
+    with pytest.raises(CatalogError, match="the truth has no rows"):
+        evaluate_catalog(_found(truth, np.arange(40)), truth[:0], region="truth")
 
 
 def test_a_source_without_a_position_is_a_false_one() -> None:
@@ -217,6 +276,8 @@ def test_pixels_of_several_fields_are_ambiguous() -> None:
     with pytest.raises(CatalogError, match=r"pixels are ambiguous: the catalogue has 2 fields \(a, b"):
         evaluate_catalog(found, truth)
     assert evaluate_catalog(found, truth, field="a").n_found == 25
+    with pytest.raises(CatalogError, match="the catalogue has no field 'c'; it has a, b"):
+        evaluate_catalog(found, truth, field="c")
     assert evaluate_catalog(found, truth, radius_arcsec=1.0).n_found == 40
     del found["field"]
     with pytest.raises(CatalogError, match="the catalogue has no column 'field'"):

@@ -87,6 +87,8 @@ def test_a_split_that_cannot_be(tmp_path: Path, truth: Table, split: str | None,
 def test_what_is_no_truth(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.csv: no such file"):
         read_truth(tmp_path / "none.csv")
+    with pytest.raises(ConfigError, match="a folder; give the file of a table"):
+        read_truth(tmp_path)
     (tmp_path / "a.csv").write_text("x,ra,class\n1,2,star\n")
     with pytest.raises(ConfigError, match=r"a\.csv: no positions; it needs .* not only x, ra, class"):
         read_truth(tmp_path / "a.csv")

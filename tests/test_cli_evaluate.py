@@ -1,0 +1,84 @@
+"""``astrogalaxy evaluate CATALOG TRUTH``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from typer.testing import CliRunner, Result
+
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.cli import app
+from astrogalaxy.errors import AstrogalaxyError
+
+
+def _evaluate(*args: object) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *map(str, args)])
+
+
+def _number(ran: Result, quantity: str) -> float:
+    """A value of the printed table."""
+    assert ran.exit_code == 0, ran.exception
+    return float(next(line.split(quantity)[1].split()[0] for line in ran.output.splitlines() if quantity in line))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run directory with a catalogue, where ra = 0 goes through its field; and truth tables beside it."""
+    x, y = 20.0 * (np.arange(40) % 10), 20.0 * (np.arange(40) // 10)
+    truth = Table({"x": x, "y": y, "ra": ((x - 90) * 0.4 / 3600) % 360, "dec": y * 0.4 / 3600, "class": ["star"] * 40})
+    truth["x", "y", "class"].write(tmp_path / "xy.csv")
+    truth["ra", "dec", "class"].write(tmp_path / "sky.csv")
+    truth["x", "y"][:0].write(tmp_path / "none.csv")
+    truth["x"][5] = np.nan
+    truth["x", "y", "class"].write(tmp_path / "nan.csv")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "run.json").write_text('{"name": "sky"}')
+    found = {
+        "x": x + 2,
+        "y": y,
+        "ra": (truth["ra"] + 0.8 / 3600) % 360,
+        "dec": truth["dec"],
+        "det_score": 0.9 - x / 999,
+    }
+    SourceCatalog.from_columns({**found, "field": "a"}, bands=["r"])[:30].write(tmp_path / "out" / "sky.fits")
+    return tmp_path
+
+
+@pytest.mark.parametrize("catalogue", ["out/sky.fits", "out"])
+@pytest.mark.parametrize(("truth", "unit", "offset"), [("xy.csv", "pix", 2.0), ("sky.csv", "arcsec", 0.8)])
+def test_truth_in_pixels_or_on_the_sky(folder: Path, catalogue: str, truth: str, unit: str, offset: float) -> None:
+    ran = _evaluate(folder / catalogue, folder / truth)
+    assert _number(ran, "completeness") == 0.75
+    assert _number(ran, "purity") == 1.0
+    assert _number(ran, f"offset_median [{unit}]") == pytest.approx(offset, abs=1e-3)
+    assert _number(_evaluate(folder / catalogue, folder / truth, "--radius", 0.7), "completeness") == 0.0
+
+
+def test_a_plain_table_is_a_catalogue_too(folder: Path) -> None:
+    assert _number(_evaluate(folder / "xy.csv", folder / "xy.csv"), "completeness") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "truth", "options", "text"),
+    [
+        ("none.fits", "xy.csv", (), "none.fits: no such run directory or catalogue"),
+        ("", "xy.csv", (), "not a run directory"),
+        ("damaged.csv", "xy.csv", (), "damaged.csv: cannot be read as a catalogue: "),
+        ("out", "none.csv", (), "none.csv: the truth has no rows"),
+        ("out", "out", (), "out: a folder; give the file of a table"),
+        ("out", "nan.csv", (), "nan.csv: the truth's row 5 (from 0) has no x and y"),
+        ("out", "xy.csv", ("--field", "b"), "the catalogue has no field 'b'; it has a"),
+        ("out", "xy.csv", ("--radius", "nan"), "give a number above 0, in pixels"),
+        ("out", "sky.csv", ("--radius", "-1"), "give a number above 0, in arcsec"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(
+    folder: Path, catalogue: str, truth: str, options: tuple[str, ...], text: str
+) -> None:
+    (folder / "damaged.csv").write_bytes(bytes(range(256)))
+    ran = _evaluate(folder / catalogue, folder / truth, *options)
+    assert isinstance(ran.exception, AstrogalaxyError)
+    assert text in str(ran.exception)
