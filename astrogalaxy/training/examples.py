@@ -9,6 +9,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from astrogalaxy.errors import RunError
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images import Image
 from astrogalaxy.simulation import Scene
@@ -56,9 +57,24 @@ class Example:
 
     @classmethod
     def load(cls, path: Path) -> Example:
-        """Map an example from disk."""
-        with np.load(path.with_name(f"{path.stem}.sources.npz")) as known:
-            return cls(np.load(path, mmap_mode="r"), known["sources"], path.stem, float(known["seeing"]))
+        """Map an example from disk.
+
+        Raises
+        ------
+        RunError
+            If one of its files is missing or damaged.
+        """
+        file = path.with_name(f"{path.stem}.sources.npz")
+        try:
+            # opened here, since numpy leaves a damaged file open
+            with file.open("rb") as opened, np.load(opened) as known:
+                sources, seeing = known["sources"], float(known["seeing"])
+            file = path
+            return cls(np.load(path, mmap_mode="r"), sources, path.stem, seeing)
+        except Exception as error:  # numpy and zipfile raise errors of many unrelated kinds on damaged files
+            why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            msg = f"{file}: the prepared example is missing or damaged ({why}); delete {path}, and it is made again"
+            raise RunError(msg) from error
 
 
 def sources_array(**columns: object) -> NDArray[np.void]:

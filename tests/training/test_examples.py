@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from astrogalaxy.errors import RunError
 from astrogalaxy.simulation import PROFILES, simulate_scene
 from astrogalaxy.training.examples import Example, example_from_scene, sources_array, truth_sources
 
@@ -37,6 +38,21 @@ def test_the_pixels_are_written_last(
     with pytest.raises(KeyboardInterrupt):
         make_example([3.0], [4.0]).save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["made-up.sources.npz"]
+
+
+@pytest.mark.parametrize("end", [".npy", ".sources.npz"])
+@pytest.mark.parametrize("kept", [None, 0, 8, 60, -40])
+def test_a_damaged_example_is_said_with_what_to_do(
+    tmp_path: Path, make_example: Callable[..., Example], end: str, kept: int | None
+) -> None:
+    path = make_example([3.0], [4.0]).save(tmp_path)
+    damaged = tmp_path / f"made-up{end}"
+    if kept is None:
+        damaged.unlink()
+    else:
+        damaged.write_bytes(damaged.read_bytes()[:kept])
+    with pytest.raises(RunError, match=rf"{damaged.name}: the prepared example is .* delete {path}, and it is made"):
+        Example.load(path)
 
 
 def test_what_is_not_named_is_unknown() -> None:
