@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from photutils.aperture import SkyEllipticalAperture
 
-    from astrogalaxy.catalog.crossmatch import CrossMatch
+    from astrogalaxy.catalog.crossmatch import CrossMatch, WithPositions
 
 __all__ = ["SourceCatalog"]
 
@@ -328,13 +328,13 @@ class SourceCatalog(Table):
         return self[has_flags(self._need("flags"), *(names or FLAGS))]
 
     def crossmatch(
-        self, other: Table | SkyCoord, *, radius: u.Quantity | float = 1.0, one_to_one: bool = True
+        self, other: WithPositions, *, radius: u.Quantity | float = 1.0, one_to_one: bool = True
     ) -> CrossMatch:
         """Match the sources with those of another catalogue by their positions on the sky.
 
         Parameters
         ----------
-        other : astropy.table.Table or astropy.coordinates.SkyCoord
+        other : astropy.table.Table, pandas.DataFrame or astropy.coordinates.SkyCoord
             Another catalogue, any table with columns ``ra`` and ``dec`` (in their units, or
             degrees, ICRS) or with a column of coordinates, or positions in any frame.
         radius : astropy.units.Quantity or float, optional
@@ -351,7 +351,7 @@ class SourceCatalog(Table):
         Raises
         ------
         CatalogError
-            If ``other`` has no positions or the radius is no angle above 0.
+            If ``other`` has no positions or one that is not on the sky, or the radius is no angle above 0.
 
         Notes
         -----

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from astropy import units as u
@@ -12,8 +13,11 @@ from astropy.table import Column, MaskedColumn, Table
 from astrogalaxy.catalog.errors import CatalogError
 
 if TYPE_CHECKING:
+    import pandas as pd
     from astropy.coordinates import SkyCoord
     from numpy.typing import NDArray
+
+    WithPositions = Table | pd.DataFrame | SkyCoord
 
 __all__ = ["CrossMatch", "closest_first", "crossmatch", "sky_positions"]
 
@@ -133,10 +137,11 @@ def _taken(column: Column, rows: NDArray[np.intp]) -> Column:
 
 
 def crossmatch(
-    first: Table, second: Table | SkyCoord, *, radius: u.Quantity | float = 1.0, one_to_one: bool = True
+    first: Table, second: WithPositions, *, radius: u.Quantity | float = 1.0, one_to_one: bool = True
 ) -> CrossMatch:
     """Match two tables by position; see `SourceCatalog.crossmatch`."""
     limit = _angle(radius)
+    second = _known(second, "the other table")
     here, there = sky_positions(first, "the catalogue"), sky_positions(second, "the other table")
     index, other, separation = _pairs(here, there, limit, nearest=not one_to_one)
     if one_to_one:
@@ -163,21 +168,48 @@ def _angle(radius: u.Quantity | float) -> u.Quantity:
     return angle
 
 
-def sky_positions(table: Table | SkyCoord, what: str) -> SkyCoord:
+def _known(table: Any, what: str) -> Table | SkyCoord:
+    """A table or positions as astropy has them; an error for anything else."""
+    from astropy.coordinates import SkyCoord
+
+    if isinstance(table, Table | SkyCoord):
+        return table
+    # Who gives one has loaded pandas, which nobody else has to wait for.
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(table, pandas.DataFrame):
+        return Table.from_pandas(table)
+    msg = f"{what} is a {type(table).__name__}; give a Table, a DataFrame or a SkyCoord"
+    raise CatalogError(msg)
+
+
+def sky_positions(table: WithPositions, what: str) -> SkyCoord:
     """ICRS positions of the rows; NaN where there is none."""
     from astropy.coordinates import SkyCoord
 
+    table = _known(table, what)
     if isinstance(table, SkyCoord):
         return table.icrs.ravel()
     names = {name.lower(): name for name in reversed(table.colnames)}
     if "ra" in names and "dec" in names:
         ra, dec = (_degrees(table[names[name]], what) for name in ("ra", "dec"))
+        _check_declinations(dec, names["dec"], what)
         return SkyCoord(ra * u.deg, dec * u.deg, frame="icrs")
     mixed = [table[name] for name in table.colnames if isinstance(table[name], SkyCoord)]
     if len(mixed) != 1:
         msg = f"{what} has no columns 'ra' and 'dec', and not exactly one column of coordinates"
         raise CatalogError(msg)
     return mixed[0].icrs
+
+
+def _check_declinations(dec: NDArray[np.float64], name: str, what: str) -> None:
+    beyond = np.flatnonzero(np.abs(dec) > 90)
+    if len(beyond):
+        first = beyond[0]
+        msg = (
+            f"column {name!r} of {what} has {dec[first]:g} degrees in row {first} (the first of {len(beyond)}), "
+            "which is no declination; mask what is unknown, or make it NaN"
+        )
+        raise CatalogError(msg)
 
 
 def _degrees(column: Column, what: str) -> NDArray[np.float64]:

@@ -40,6 +40,7 @@ _RESERVED = re.compile(
     r"CHECKSUM|DATASUM|COMMENT|HISTORY|CONTINUE|HIERARCH|LONGSTRN|BSCALE|BZERO|BLANK|GROUPS|BLOCKED|"
     rf"T[A-Z]+\d+|\d*T[A-Z]+\d+|{META_JSON}|{PIXEL_BASE}|"
 )
+_LONGEST_NAME = 68
 _PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
@@ -182,6 +183,10 @@ def _check_names(names: list[str]) -> None:
     for name in names:
         if not (name.isascii() and name.isprintable() and name.strip() == name):
             msg = f"column name {name!r} cannot be written to FITS; use ASCII letters, digits and underscores"
+            raise CatalogError(msg)
+        # In a card a quote is two, and a name does not go on in the next card.
+        if len(name.replace("'", "''")) > _LONGEST_NAME:
+            msg = f"column name {name!r} is too long for FITS; use at most {_LONGEST_NAME} characters"
             raise CatalogError(msg)
         other = seen.setdefault(name.lower(), name)
         if other != name:

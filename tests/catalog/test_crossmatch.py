@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
@@ -74,7 +75,9 @@ def test_across_zero_and_at_the_pole() -> None:
     assert match.separation.to_value("arcsec") == pytest.approx([0.72, 0], abs=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["SkyCoord", "galactic", "Mixin", "QTable", "hours", "upper", "masked", "catalogue"])
+@pytest.mark.parametrize(
+    "kind", ["SkyCoord", "galactic", "Mixin", "QTable", "hours", "upper", "masked", "catalogue", "frame"]
+)
 def test_other_forms_of_positions(mine, kind: str) -> None:
     where = SkyCoord([20.0, 10.0], [0.0, 0.0], unit="deg")
     other = {
@@ -86,6 +89,7 @@ def test_other_forms_of_positions(mine, kind: str) -> None:
         "upper": Table({"RA": where.ra.deg, "Dec": where.dec.deg}),
         "masked": Table({"ra": MaskedColumn([20.0, 10.0, 10.0], mask=[0, 0, 1]), "dec": [0.0, 0.0, 0.0]}),
         "catalogue": sky([20.0, 10.0]),
+        "frame": pd.DataFrame({"ra": where.ra.deg, "dec": [0.0, 0.0], "name": ["a", "b"]}, index=[7, 3]),
     }[kind]
     match = mine.crossmatch(other, radius=0.5)
     assert match.index.tolist() == [0, 2] and match.other_index.tolist() == [1, 0]
@@ -119,6 +123,8 @@ def test_nothing_to_match(mine, other: list) -> None:
         (Table({"x": [1.0]}), 1, "the other table has no columns 'ra' and 'dec'"),
         (Table({"ra": ["a"], "dec": [1.0]}), 1, "'ra' of the other table is no angle"),
         (Table({"ra": [1.0] * u.m, "dec": [1.0]}), 1, "'ra' of the other table is no angle"),
+        ([[1.0, 2.0]], 1, "the other table is a list; give a Table, a DataFrame or a SkyCoord"),
+        (Table({"ra": [1.0] * 3, "Dec": [1.0, -999, 91]}), 1, r"'Dec' of the other table has -999 .* row 1 .* of 2\)"),
         (Table({"ra": [1.0], "dec": [1.0]}), 0, "more than 0"),
         (Table({"ra": [1.0], "dec": [1.0]}), 3 * u.m, "must be an angle"),
         (Table({"ra": [1.0], "dec": [1.0]}), [1, 2], "more than 0"),

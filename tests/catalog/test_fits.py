@@ -76,6 +76,13 @@ def test_names_that_fits_cannot_hold(tmp_path: Path, catalog: SourceCatalog) -> 
     catalog.rename_column("größe", "RA")
     with pytest.raises(CatalogError, match="'ra' and 'RA' differ in case only"):
         catalog.write(tmp_path / "x.fits")
+    for longest, longer in (("n" * 68, "n" * 69), ("n" * 64 + "''", "n" * 65 + "''")):
+        catalog.rename_column(catalog.colnames[-1], longest)
+        catalog.write(tmp_path / "x.fits", overwrite=True)
+        assert SourceCatalog.read(tmp_path / "x.fits").colnames[-1] == longest
+        catalog.rename_column(longest, longer)
+        with pytest.raises(CatalogError, match=f"{longer}.* is too long for FITS; use at most 68"):
+            catalog.write(tmp_path / "x.fits", overwrite=True)
 
 
 def test_odd_descriptions_are_put_on_one_line(tmp_path: Path, catalog: SourceCatalog) -> None:
