@@ -8,6 +8,7 @@ import numpy as np
 
 from astrogalaxy.catalog.columns import aperture_prefix
 from astrogalaxy.catalog.flags import flag_bits
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.locate import Start
 from astrogalaxy.measurement.moments import centroid_covariance
@@ -95,7 +96,7 @@ def measure(
     ------
     ImageError
         If a band has no WCS and another shape than the reference.
-    ValueError
+    ConfigError
         If `apertures`, `kron_factor` or `pixel_scale` is not a positive number.
 
     Examples
@@ -110,12 +111,10 @@ def measure(
     >>> f"{table['x'][0]:.1f} {table['a'][0]:.1f}"
     '40.3 0.8'
     """
-    diameters = np.atleast_1d(np.asarray(apertures, dtype=float))
-    numbers = [("apertures", diameter) for diameter in diameters.tolist()]
-    for name, value in (*numbers, ("kron_factor", kron_factor), ("pixel_scale", pixel_scale)):
-        if value is not None and not (np.isfinite(value) and value > 0):
-            msg = f"{name} must be a positive number, not {value!r}"
-            raise ValueError(msg)
+    diameters = _positive("apertures", apertures)
+    _positive("kron_factor", kron_factor)
+    if pixel_scale is not None:
+        _positive("pixel_scale", pixel_scale)
     table = _blank(list(image.bands), len(diameters), sources)
     limits = Section.whole(image.shape) if section is None else Section(*section).clip(image.shape)
     index = np.flatnonzero(limits.contains(sources.x, sources.y))
@@ -138,6 +137,18 @@ def measure(
     for name in ("ra_err", "dec_err"):
         table[name][sources.held] = np.nan
     return table
+
+
+def _positive(name: str, given: float | Sequence[float]) -> np.ndarray:
+    """One number or several as a list of them; an error where there is none, or one is not positive."""
+    try:
+        numbers = np.atleast_1d(np.asarray(given, dtype=float))
+    except (TypeError, ValueError):
+        numbers = np.empty(0)
+    if numbers.ndim != 1 or not numbers.size or not (np.isfinite(numbers) & (numbers > 0)).all():
+        msg = f"{name} must be a positive number{' or a list of them' * (name == 'apertures')}, not {given!r}"
+        raise ConfigError(msg)
+    return numbers
 
 
 def _blank(bands: list[str], n_apertures: int, sources: Sources) -> dict[str, np.ndarray]:

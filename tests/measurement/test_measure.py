@@ -8,7 +8,7 @@ from astropy.coordinates import SkyCoord
 from known_skies import SCALE, KnownBand, KnownImage, field_of, lattice, make_wcs, moffat
 
 from astrogalaxy.catalog import columns_for, has_flags
-from astrogalaxy.errors import ImageError
+from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement import Sources, measure
 
@@ -297,8 +297,14 @@ def test_no_sources_give_empty_columns() -> None:
 @pytest.mark.parametrize("name", ["apertures", "kron_factor", "pixel_scale"])
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
 def test_settings_must_be_positive(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ConfigError, match=rf"^{name} must be a positive number.*, not {value}$"):
         measure(KnownImage.single(np.zeros((50, 50))), Sources.around([25.0], [25.0], side=10), **{name: value})
+
+
+@pytest.mark.parametrize("value", [[], [3.0, 0.0], [[3.0]], "wide", None])
+def test_apertures_must_be_positive_numbers(value: object) -> None:
+    with pytest.raises(ConfigError, match="apertures must be a positive number or a list of them, not"):
+        measure(KnownImage.single(np.zeros((50, 50))), Sources.around([25.0], [25.0], side=10), apertures=value)
 
 
 def test_noise_without_sources_is_harmless(rng: np.random.Generator) -> None:
