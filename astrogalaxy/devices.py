@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from astrogalaxy.errors import WeightsError
 
@@ -74,7 +74,7 @@ def precision_of(device: Device, precision: Precision) -> Precision:
     Raises
     ------
     ValueError
-        If the device cannot do it.
+        If there is no such device or precision, or the device cannot do it.
 
     Examples
     --------
@@ -86,6 +86,10 @@ def precision_of(device: Device, precision: Precision) -> Precision:
         ...
     ValueError: the device cpu has only float32, not bfloat16; bfloat16 needs openvino or cuda
     """
+    for what, name, names in (("device", device, (*PRECISIONS,)), ("precision", precision, get_args(Precision))):
+        if name not in names:
+            msg = f"there is no {what} {name!r}; choose from {', '.join(names)}"
+            raise ValueError(msg)
     known = PRECISIONS[device]
     if precision in ("auto", *known):
         return known[0] if precision == "auto" else precision

@@ -95,6 +95,12 @@ def test_what_is_not_there_is_told(weights: Weights, monkeypatch: pytest.MonkeyP
         WeightsError, match="device cpu has only float32, not bfloat16; bfloat16 needs openvino or cuda"
     ):
         Runtime(weights, device="cpu", precision="bfloat16")
+    with pytest.raises(WeightsError, match="there is no device 'tpu'; choose from auto, cpu, openvino, cuda"):
+        Runtime(weights, device="tpu")
+    with pytest.raises(
+        WeightsError, match="there is no precision 'int8'; choose from auto, float32, float16, bfloat16"
+    ):
+        Runtime(weights, precision="int8")
     monkeypatch.setattr("astrogalaxy.devices._cpu_has_bfloat16", lambda: False)
     monkeypatch.setattr("astrogalaxy.devices.find_spec", lambda name: name)
     with pytest.raises(WeightsError, match="bfloat16: this processor does not have it; use float32"):
