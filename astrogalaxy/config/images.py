@@ -49,7 +49,7 @@ class ImagesSection(Section):
         "they are.",
         examples=["frame-{band}-{field}.fits"],
     )
-    bands: values.Names = Field(
+    bands: values.Bands = Field(
         description="Bands, shortest wavelength first. Their names fill in {band} and end the columns' names (flux_r).",
         examples=[["g", "r", "i"]],
     )

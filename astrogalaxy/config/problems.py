@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -44,10 +44,21 @@ def show(value: Any) -> str:
         return "a number of hundreds of digits"
     if isinstance(value, (str, int, float, bool)) or value is None:
         text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    elif isinstance(value, (list, tuple, dict)):
+        text = _show_many(value)
     else:
-        kinds = {"dict": "a mapping", "list": "a list", "tuple": "a list"}
-        text = kinds.get(type(value).__name__, f"a value of type {type(value).__name__}")
+        text = f"a value of type {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _show_many(value: Sequence[Any] | Mapping[Any, Any]) -> str:
+    """A list of a few plain values as YAML has it; of others what they are."""
+    kind = "mapping" if isinstance(value, dict) else "list"
+    if not value:
+        return f"an empty {kind}"
+    plain = all(isinstance(item, (str, int, float, bool)) or item is None for item in value)
+    text = f"[{', '.join(show(item) for item in value)}]" if kind == "list" and plain else ""
+    return text if 0 < len(text) <= 60 else f"a {kind}"
 
 
 def did_you_mean(word: str, choices: Sequence[str]) -> str:

@@ -144,7 +144,7 @@ class OutputSection(Section):
         "astrogalaxy: to the working directory). Made if need be; a rerun takes up what is "
         "there.",
     )
-    formats: values.Names = Field(
+    formats: values.Formats = Field(
         ("fits", "votable"), description=f"Catalogue files to write, of {', '.join(FORMATS)}."
     )
     keep_tiles: bool = Field(

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
 
 __all__ = [
+    "Bands",
     "FileName",
+    "Formats",
     "Hdu",
     "Heads",
     "Kind",
@@ -31,7 +34,6 @@ __all__ = [
     "Lengths",
     "Levels",
     "NameList",
-    "Names",
     "PerBand",
     "Scheduler",
     "Size",
@@ -109,14 +111,14 @@ def checked_name(value: Any) -> str:
     return name
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def _names(value: Any, *, example: str) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not value:
-        raise ValueError(f"must be a list such as [g, r, i], not {show(value)}")
+        raise ValueError(f"must be a list such as {example}, not {show(value)}")
     return tuple(checked_text(item, "a list of text") for item in value)
 
 
 def _name_list(value: Any) -> tuple[str, ...]:
-    return () if isinstance(value, (list, tuple)) and not value else _names(value)
+    return () if isinstance(value, (list, tuple)) and not value else _names(value, example="[field-1, field-2]")
 
 
 def _threshold(value: Any) -> float | str:
@@ -306,7 +308,8 @@ def _size_text(value: int | str) -> str:
 
 
 FileName = Annotated[str, BeforeValidator(checked_name), Kind("text")]
-Names = Annotated[tuple[str, ...], BeforeValidator(_names), Kind("list of text")]
+Bands = Annotated[tuple[str, ...], BeforeValidator(partial(_names, example="[g, r, i]")), Kind("list of text")]
+Formats = Annotated[tuple[str, ...], BeforeValidator(partial(_names, example="[fits, votable]")), Kind("list of text")]
 NameList = Annotated[tuple[str, ...], BeforeValidator(_name_list), Kind("list of text")]
 Heads = Annotated[
     tuple[Literal["detection", "stargalaxy", "morphology"], ...], Kind("list of detection | stargalaxy | morphology")

@@ -45,6 +45,7 @@ def test_a_recipe_is_read_and_written(tmp_path: Path) -> None:
         ('"h-{band}.fits"', "h.fits", 7, "data.labels[1].images.path", "must hold {band}"),
         ("size: tiny", "size: small", 2, "model.size", "must be nano, micro, tiny or s, not 'small'"),
         ("[4, 8, 16]", "[8, 4]", 2, "model.levels", "must be rising powers of two"),
+        ("[4, 8, 16]", "[3, 8]", 2, "model.levels", "up to 64, such as [4, 8, 16], not [3, 8]"),
         ("[4, 8, 16]", "[4, 8, 16], zoom: 1.3", 2, "model.zoom", "must be 1, 1.5 or 2, not 1.3"),
         ("sdss: 2", "sdss: 0", 4, "data.simulation.surveys.sdss", "must be a number above 0, not 0"),
         ("precision: 32", "precision: 16", 8, "training.precision", "must be 32 or bf16, not 16"),
