@@ -151,6 +151,8 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
     with ExitStack() as stack:
         callbacks = logging.getLogger("tornado.application")
         stack.callback(callbacks.setLevel, callbacks.level)
+        complaints = logging.getLogger("distributed.worker")
+        stack.callback(complaints.removeFilter, _aside)
         stack.enter_context(dask.config.set({**quiet, "distributed.nanny.pre-spawn-environ": nanny}))
         stack.enter_context(_scripts_not_rerun())
         with warnings.catch_warnings():
@@ -164,14 +166,27 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
                     silence_logs=logging.ERROR,
                 )
             client = stack.enter_context(Client(stack.enter_context(cluster)))
+        # a heartbeat may be under way while the scheduler is closed: no more than a line of the log
+        stack.callback(complaints.addFilter, _aside)
         logger.info("%d worker%s with %d thread%s", workers, "s"[: workers > 1], threads, "s"[: threads > 1])
         logger.info("dashboard of the workers, if bokeh is installed: %s", client.dashboard_link)
         try:
             yield Crew(client, workers, threads)
+            if workers > 1:
+                # these are processes, each with a log of its own
+                with suppress(OSError):
+                    client.run(complaints.setLevel, logging.CRITICAL, on_error="ignore")
         except KeyboardInterrupt:
             # what is cut off as the workers end would be told of at length
             callbacks.setLevel(logging.CRITICAL)
             raise
+
+
+def _aside(record: logging.LogRecord) -> bool:
+    """Filter that sends what went wrong to our log alone, without its traceback."""
+    if record.levelno >= logging.WARNING:
+        logger.info("while the workers were closed: %s", record.getMessage())
+    return False
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import shutil
@@ -17,12 +18,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from distributed import Client
 
 from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.config.survey import ComputeSection
 from astrogalaxy.errors import RunError, WeightsError
 from astrogalaxy.simulation import PROFILES, simulate_scene
 from astrogalaxy.survey import execute
-from astrogalaxy.survey.cluster import Crew
+from astrogalaxy.survey.cluster import Crew, hired
 
 PATIENCE = 120.0
 
@@ -215,3 +218,36 @@ def test_chaos(images: Path, undisturbed: SourceCatalog, tmp_path: Path) -> None
         assert_same(SourceCatalog.read(tmp_path / "out" / "pair.fits"), undisturbed)
         assert {entry.name for entry in (tmp_path / "out").iterdir()} >= {"report.html", "run.json", "pair.vot"}
         assert not list((tmp_path / "out").rglob(".*.part"))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_closing_workers_complain_of_is_a_line_of_the_log(
+    workers: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = logging.getLogger("distributed.worker")
+    told: list[str] = []
+    seen = logging.Handler(logging.ERROR)
+    monkeypatch.setattr(seen, "emit", lambda record: told.append(record.getMessage()))
+    levels: set[int] = set()
+    leave = Client.__exit__
+
+    def complain_and_leave(client: Client, *reason: object) -> None:
+        if workers > 1:
+            levels.update(client.run(log.getEffectiveLevel).values())
+        log.error("Failed to communicate with scheduler during heartbeat.")
+        leave(client, *reason)
+
+    monkeypatch.setattr(Client, "__exit__", complain_and_leave)
+    log.addHandler(seen)
+    try:
+        with (
+            caplog.at_level(logging.INFO, "astrogalaxy"),
+            hired(ComputeSection(workers=workers, device="cpu"), tasks=workers),
+        ):
+            log.error("before")
+        log.error("after")
+    finally:
+        log.removeHandler(seen)
+    assert told == ["before", "after"]
+    assert "while the workers were closed: Failed to communicate with scheduler during heartbeat." in caplog.text
+    assert levels == ({logging.CRITICAL} if workers > 1 else set())
