@@ -74,12 +74,14 @@ def check(
 ) -> None:
     """Open every input and print the plan; run nothing."""
     from astrogalaxy.config import SurveyConfig
-    from astrogalaxy.models import load_weights
     from astrogalaxy.survey.cluster import worker_memory
+    from astrogalaxy.survey.opening import open_inputs
     from astrogalaxy.survey.plan import make_plan
+    from astrogalaxy.survey.store import RunDirectory
 
     config = SurveyConfig.read(survey)
-    weights = load_weights(config.detection.model)
+    weights = open_inputs(config)
+    RunDirectory(Path(config.output.directory), config.name).check()
     plan = make_plan(config, weights, memory=worker_memory(config.compute))
     _print_plan(plan, config, f"{weights.card.name} {weights.card.version}")
     for failure in plan.failures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -13,10 +14,21 @@ from astrogalaxy.config.schema import bare_type, example_of, field_at, key_rows,
 from astrogalaxy.config.yaml import YamlDocument, flow
 from astrogalaxy.errors import ConfigError
 
-__all__ = ["validate_model"]
+__all__ = ["Origin", "validate_model"]
 
 M = TypeVar("M", bound=BaseModel)
 MAX_PROBLEMS = 40
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The document that a model was made of; all are equal, for it is no part of what the model says."""
+
+    document: YamlDocument = field(default_factory=lambda: YamlDocument({}), compare=False)
+
+    def error(self, loc: Loc, sentence: str) -> ConfigError:
+        """The error that says what is wrong with a key, as `validate_model` says it."""
+        return ConfigError(_listing([Problem(loc, sentence)], self.document))
 
 
 def validate_model(document: YamlDocument, cls: type[M], *, context: Mapping[str, Any] | None = None) -> M:

@@ -6,10 +6,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from astrogalaxy.config.checking import validate_model
+from pydantic import PrivateAttr
+
+from astrogalaxy.config.checking import Origin, validate_model
 from astrogalaxy.config.problems import show
 from astrogalaxy.config.schema import Section
 from astrogalaxy.config.yaml import YamlDocument, dump_yaml, parse_yaml, read_text
@@ -20,6 +23,8 @@ __all__ = ["File", "locate", "pipelines_folder", "sha256"]
 
 class File(Section):
     """A whole configuration file: read, written and hashed in one way."""
+
+    _origin: Origin = PrivateAttr(default_factory=Origin)
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -48,7 +53,7 @@ class File(Section):
         found = locate(Path(path))
         document = parse_yaml(read_text(found), source=str(path))
         shipped = _is_shipped(found)
-        return validate_model(document, cls, context=_folders(found.parent, Path() if shipped else found.parent))
+        return cls._checked(document, _folders(found.parent, Path() if shipped else found.parent))
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any], *, source: str = "configuration", folder: str | Path = ".") -> Self:
@@ -76,7 +81,38 @@ class File(Section):
         if not isinstance(mapping, Mapping):
             raise ConfigError(f"{source}: must be a mapping of keys to values, not {show(mapping)}")
         document = YamlDocument(dict(mapping), source=source)
-        return validate_model(document, cls, context=_folders(folder, folder))
+        return cls._checked(document, _folders(folder, folder))
+
+    @classmethod
+    def _checked(cls, document: YamlDocument, folders: Mapping[str, str]) -> Self:
+        model = validate_model(document, cls, context=folders)
+        # its values are in the model; only where they stand is still asked for
+        model._origin = Origin(replace(document, data={}))  # noqa: SLF001 (of the same class)
+        return model
+
+    def wrong(self, *loc: str | int, reason: str) -> ConfigError:
+        """Return the error for a key whose value turns out to be wrong where it is used.
+
+        Parameters
+        ----------
+        *loc : str or int
+            The way to the key.
+        reason : str
+            What is wrong, and what to do.
+
+        Returns
+        -------
+        ConfigError
+            ``file:line: key: reason``, as `read` says it.
+
+        Examples
+        --------
+        >>> from astrogalaxy.config import SurveyConfig
+        >>> config = SurveyConfig.from_dict({"name": "m31", "images": {"path": "m31-{band}.fits", "bands": ["g"]}})
+        >>> print(config.wrong("images", "bands", reason="no such filter"))
+        configuration: images.bands: no such filter
+        """
+        return self._origin.error(loc, reason)
 
     def to_yaml(self) -> str:
         """YAML text of every key, with absolute paths: it reads back equal to this, from any folder."""

@@ -145,19 +145,27 @@ def read_positions(path: str | Path) -> SkyCoord:
     """
     from astropy.table import Table
 
+    if not Path(path).is_file():
+        msg = f"{path}: no such file"
+        raise ConfigError(msg)
     try:
         table = Table.read(path)
     except Exception as error:  # noqa: BLE001 (every reader has errors of its own)
-        msg = f"astrometry.check: {path}: cannot be read as a table ({error})"
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        msg = f"{path}: cannot be read as a table ({first})"
         raise ConfigError(msg) from None
     names = {name.lower(): name for name in table.colnames}
     ra, dec = (next((names[n] for n in known if n in names), None) for known in (_RA, _DEC))
     if ra is None or dec is None:
-        msg = f"astrometry.check: {path}: no columns ra and dec among {', '.join(table.colnames[:10])}"
+        msg = f"{path}: no columns ra and dec among {', '.join(table.colnames[:10])}; it needs both, in degrees"
         raise ConfigError(msg)
-    values = [np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan) for name in (ra, dec)]
-    known = np.isfinite(values[0]) & np.isfinite(values[1])
-    return SkyCoord(values[0][known], values[1][known], unit="deg")
+    try:
+        values = [np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan) for name in (ra, dec)]
+        known = np.isfinite(values[0]) & np.isfinite(values[1])
+        return SkyCoord(values[0][known], values[1][known], unit="deg")
+    except (TypeError, ValueError) as error:
+        msg = f"{path}: {ra} and {dec} are not degrees ({error})"
+        raise ConfigError(msg) from None
 
 
 def gaia_positions(catalog: Table) -> SkyCoord:
@@ -171,7 +179,7 @@ def gaia_positions(catalog: Table) -> SkyCoord:
     try:
         from astroquery.gaia import Gaia
     except ImportError:
-        msg = "astrometry.check: gaia needs astroquery; install it with: pip install 'astrogalaxy[archives]'"
+        msg = "gaia needs astroquery; install it with: pip install 'astrogalaxy[archives]'"
         raise ArchiveError(msg) from None
     known = np.isfinite(catalog["ra"])
     ours = SkyCoord(np.asarray(catalog["ra"])[known], np.asarray(catalog["dec"])[known], unit="deg")
@@ -185,6 +193,6 @@ def gaia_positions(catalog: Table) -> SkyCoord:
     try:
         rows = Gaia.launch_job(query).get_results()
     except Exception as error:  # noqa: BLE001 (astroquery passes on whatever the network raises)
-        msg = f"astrometry.check: Gaia's archive did not answer ({error})"
+        msg = f"Gaia's archive did not answer ({error})"
         raise ArchiveError(msg) from None
     return SkyCoord(np.asarray(rows["ra"], float), np.asarray(rows["dec"], float), unit="deg")

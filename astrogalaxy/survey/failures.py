@@ -22,7 +22,7 @@ class Failure:
     field : str
         The field.
     stage : str
-        ``fetch``, ``open``, ``read``, ``tile``, ``merge``, ``write``, ``report`` or ``inject``.
+        ``fetch``, ``open``, ``read``, ``tile``, ``merge``, ``astrometry``, ``write``, ``report`` or ``inject``.
     reason : str
         One sentence that names the file and what is wrong.
     band, tile : str

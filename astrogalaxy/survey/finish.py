@@ -44,8 +44,8 @@ class Finisher:
     ----------
     measured : dict
         What the stars of each finished field say of it, by its name.
-    lost : list of Failure
-        Tiles that were done, but whose catalogue is damaged.
+    failures : list of Failure
+        Tiles that were done, but whose catalogue is damaged; fields whose positions could not be checked.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Finisher:
         self._fields = {field.name: (number, field) for number, field in enumerate(plan.fields)}
         self._outcomes: dict[str, list[TileOutcome]] = {}
         self.measured: dict[str, Any] = {}
-        self.lost: list[Failure] = []
+        self.failures: list[Failure] = []
 
     def take(self, outcome: TileOutcome) -> None:
         """Note what became of a tile, and finish its field if that was the last."""
@@ -78,8 +78,7 @@ class Finisher:
             if shard is None:
                 path.unlink(missing_ok=True)
                 reason = f"{path}: damaged after it was written; run again to do just this tile"
-                self.lost.append(Failure(field.name, "merge", reason, tile=tile.name))
-                logger.warning("%s", self.lost[-1])
+                self._fail(Failure(field.name, "merge", reason, tile=tile.name))
             else:
                 shard.meta.clear()
                 tiles.append(TileCatalog(tile, shard))
@@ -95,10 +94,16 @@ class Finisher:
             min_snr=self._config.morphology.min_snr,
         )
         measured = json.loads(catalog.meta.pop(QUALITY))
-        measured["astrometry"] = check_field(catalog, self._config.astrometry)
+        measured["astrometry"] = check = check_field(catalog, self._config.astrometry)
+        if check is not None and "error" in check:
+            self._fail(Failure(field.name, "astrometry", check["error"]))
         measured["shifts"] = dict(shifts)
         # the workers' own log may be on another machine
         for band, (dx, dy) in shifts.items():
             logger.warning("field %s: the WCS of band %s was shifted by %+.2f, %+.2f pixels", field.name, band, dx, dy)
         self.measured[field.name] = measured
         self._shelf.put(number, catalog if field.positions is None else given_rows(catalog))
+
+    def _fail(self, failure: Failure) -> None:
+        self.failures.append(failure)
+        logger.warning("%s", failure)

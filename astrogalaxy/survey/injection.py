@@ -30,6 +30,7 @@ from astrogalaxy.progress import Progress
 from astrogalaxy.survey.cluster import Crew, hired, worker_memory
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
+from astrogalaxy.survey.opening import open_inputs
 from astrogalaxy.survey.plan import hashing, tiles_of
 from astrogalaxy.survey.report.injection import write_injection_report
 from astrogalaxy.survey.rounds import read_round, write_round
@@ -177,7 +178,7 @@ def inject_survey(
     if not isinstance(config, SurveyConfig):
         config = SurveyConfig.read(config)
     _check(config, rounds, density, magnitudes, like, seeing)
-    load_weights(config.detection.model)
+    open_inputs(config)
     fields = _chosen(find_fields(config.images), field_name, n_fields, seed)
     directory = RunDirectory(Path(config.output.directory), config.name)
     with directory.locked():

@@ -19,12 +19,13 @@ from astrogalaxy.errors import ArchiveError, AstrogalaxyError, ConfigError, Imag
 from astrogalaxy.files import remove_unfinished
 from astrogalaxy.formats import FORMATS, format_of
 from astrogalaxy.images.fields import find_fields
-from astrogalaxy.models import Weights, load_weights
+from astrogalaxy.models import Weights
 from astrogalaxy.progress import Progress, in_notebook, progress_bar
 from astrogalaxy.survey.cluster import Crew, hired, worker_memory
 from astrogalaxy.survey.failures import Failure, write_failures
 from astrogalaxy.survey.finish import Finisher
 from astrogalaxy.survey.notebook import summary_html
+from astrogalaxy.survey.opening import open_inputs
 from astrogalaxy.survey.plan import Plan, make_plan
 from astrogalaxy.survey.products import write_products
 from astrogalaxy.survey.record import catalog_meta, known_hashes, run_record
@@ -200,7 +201,7 @@ def execute(
     started = datetime.now(UTC)
     if not isinstance(config, SurveyConfig):
         config = SurveyConfig.read(config)
-    weights = load_weights(config.detection.model)
+    weights = open_inputs(config)
     directory = RunDirectory(Path(config.output.directory), config.name)
     with directory.locked(), _logged(directory.log):
         logger.info("run %s in %s", config.name, directory.path)
@@ -240,7 +241,7 @@ def _execute(
                 finisher.take(outcome)
 
         crew = _work(plan, config, directory, client, take)
-        found = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures), *finisher.lost]
+        found = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures), *finisher.failures]
         failures = list(dict.fromkeys(found))
         record = run_record(config, weights, plan, outcomes, failures, finisher.measured, crew, started)
         files: list[Path] = []
@@ -302,7 +303,8 @@ def _work(
     todo = []
     for field_plan in plan.fields:
         for tile in field_plan.tiles:
-            kept = kept_tile(field_plan.name, tile, field_plan.keys[tile.name], directory.shards(field_plan.name))
+            folder, key = directory.shards(field_plan.name), field_plan.keys[tile.name]
+            kept = kept_tile(field_plan.name, tile, key, folder, field_plan.bands)
             if kept is None:
                 todo.append((field_plan, tile))
             else:

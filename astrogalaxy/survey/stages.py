@@ -410,8 +410,8 @@ def check_field(catalog: SourceCatalog, settings: AstrometrySection) -> dict[str
     Returns
     -------
     dict or None
-        The offsets, for the record; None where no check is wanted. An archive that does not answer ends no run: its
-        error stands there.
+        The offsets, for the record; None where no check is wanted. An archive that does not answer ends no run: why
+        the field was not checked is its ``error``.
     """
     if settings.check is None:
         return None
@@ -420,9 +420,9 @@ def check_field(catalog: SourceCatalog, settings: AstrometrySection) -> dict[str
     try:
         gaia = settings.check == astrometry.GAIA
         reference = astrometry.gaia_positions(catalog) if gaia else astrometry.read_positions(settings.check)
-    except (ArchiveError, ConfigError) as error:
-        logger.warning("%s", error)
-        return {"reference": settings.check, "error": str(error)}
+    except (ArchiveError, ConfigError) as error:  # a table was there when the run began
+        kept = "; positions are not corrected" if settings.apply else ""
+        return {"reference": settings.check, "error": f"astrometry.check: {error}{kept}"}
     check = astrometry.check_positions(catalog, reference, name=settings.check)
     logger.info(
         "positions minus %s: %.3f +- %.3f arcsec in ra, %.3f +- %.3f in dec, %d matches",

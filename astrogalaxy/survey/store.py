@@ -83,6 +83,24 @@ class RunDirectory:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def check(self) -> None:
+        """Say what `locked` would say of a directory that cannot be made or written to; nothing is made.
+
+        Raises
+        ------
+        RunError
+            If it is, or lies in, what is no folder or may not be written to.
+        """
+        nearest = next(path for path in (self.path, *self.path.parents) if os.path.lexists(path))
+        if not nearest.is_dir():
+            raise self._unwritable(errno.EEXIST if nearest == self.path else errno.ENOTDIR)
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise self._unwritable(errno.EACCES)
+
+    def _unwritable(self, number: int | None) -> RunError:
+        why = os.strerror(number or errno.EIO)
+        return RunError(f"{self.path}: cannot be written to ({why}); set output.directory to another folder")
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the directory for one run.
@@ -97,8 +115,7 @@ class RunDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            msg = f"{self.path}: cannot be written to ({error.strerror}); set output.directory to another folder"
-            raise RunError(msg) from None
+            raise self._unwritable(error.errno) from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -6,6 +6,7 @@ import json
 import logging
 import warnings
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -320,8 +321,12 @@ def tile_catalog(path: Path, key: str) -> SourceCatalog | None:
     return catalog if catalog.meta.get("TILEKEY") == key else None
 
 
-def kept_tile(field: str, tile: Tile, key: str, folder: Path) -> TileOutcome | None:
-    """Outcome of a tile that an earlier run has done, by the note of its shard; None if it has not."""
+def kept_tile(field: str, tile: Tile, key: str, folder: Path, bands: Collection[str]) -> TileOutcome | None:
+    """Outcome of a tile that an earlier run has done, by the note of its shard; None if it has not.
+
+    What could not be opened then, the plan has tried again: what it says of that now is what holds, and a tile that
+    lacks one of the ``bands`` that can be opened is done again.
+    """
     path = shard_path(folder, tile.name)
     if not path.is_file():
         return None
@@ -332,8 +337,10 @@ def kept_tile(field: str, tile: Tile, key: str, folder: Path) -> TileOutcome | N
     except Exception:  # noqa: BLE001 (whatever is wrong with it, it must be made again)
         logger.warning("%s: not a readable shard; the tile is done again", path)
         return None
-    if meta.get("TILEKEY") != key:
+    unopened = {failure.band for failure in failures if failure.stage == "open"}
+    if meta.get("TILEKEY") != key or unopened & set(bands):
         return None
+    failures = [failure for failure in failures if failure.stage != "open"]
     ny, nx = tile.core.shape
     return TileOutcome(field, tile.name, key, "kept", rows, ny * nx, failures=failures, shifts=shifts)
 

@@ -78,10 +78,14 @@ def test_a_reference_that_cannot_be_read_ends_no_run(sky: tuple[SourceCatalog, S
     path.write_text("name,flux\na,1\n")
     with pytest.raises(ConfigError, match=r"no columns ra and dec among name, flux"):
         read_positions(path)
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="no such file"):
         read_positions(tmp_path / "missing.fits")
-    told = check_field(sky[0], AstrometrySection(check=str(path)))
-    assert told is not None and "no columns" in told["error"]
+    for name, text in (("words.csv", "ra,dec\na,b\n"), ("poles.csv", "ra,dec\n1,95\n"), ("empty", "")):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(ConfigError, match=rf"^[^\n]*{name}: (ra and dec are not degrees|cannot be read)[^\n]*$"):
+            read_positions(tmp_path / name)
+    told = check_field(sky[0], AstrometrySection(check=str(path), apply=True))
+    assert told is not None and "no columns" in told["error"] and "not corrected" in told["error"]
 
 
 def test_gaia_without_astroquery(sky: tuple[SourceCatalog, SkyCoord], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,14 +11,21 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from typer.testing import CliRunner
 
 from astrogalaxy.catalog import SourceCatalog, decode_flags
+from astrogalaxy.cli import app
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.errors import ConfigError, ImageError, RunError
+from astrogalaxy.errors import ArchiveError, ConfigError, ImageError, RunError
 from astrogalaxy.images.sky import shifted
+from astrogalaxy.measurement import astrometry
+from astrogalaxy.models import load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
 from astrogalaxy.survey import execute, run
+from astrogalaxy.survey.plan import make_plan
+from astrogalaxy.survey.shards import peek_shard, shard_path
 from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.tasks import kept_tile
 
 
 def change(path: Path, old: str, new: str) -> Path:
@@ -176,6 +183,31 @@ def test_truncated_reference_loses_its_field_only(survey: Path) -> None:
     assert set(listed["field"]) == {"north"}
 
 
+def test_a_failure_of_before_is_not_told_again(survey: Path) -> None:
+    band = survey.parent / "north-g.fits"
+    pixels = band.read_bytes()
+    band.unlink()
+    band.mkdir()
+    (before,) = execute(survey).failures
+    assert "not a readable FITS file" in before.reason
+    band.rmdir()
+    band.symlink_to("nowhere")
+    again = execute(survey)
+    assert again.tiles["kept"] == 2
+    (now,) = again.failures
+    assert "no such file" in now.reason
+    # a tile must not be kept without a band that was away while it was done
+    band.unlink()
+    band.write_bytes(pixels)
+    whole = make_plan(SurveyConfig.read(survey), load_weights("default"), memory=4e9)
+    (field,) = (f for f in whole.fields if f.name == "north")
+    (tile,) = field.tiles
+    shards = survey.parent / "out/tiles/north"
+    key = peek_shard(shard_path(shards, tile.name))[1]["TILEKEY"]
+    assert kept_tile("north", tile, str(key), shards, ["r", "i"]) is not None
+    assert kept_tile("north", tile, str(key), shards, field.bands) is None
+
+
 def test_truncated_bzip2_is_found_when_its_pixels_are_read(survey: Path) -> None:
     import bz2
 
@@ -306,3 +338,53 @@ def test_fields_that_differ_in_odd_letters_alone_have_folders_of_their_own(tmp_p
     assert len(folders) == 6
     assert all(folder.parent == tmp_path / "tiles" for folder in folders)
     assert directory.shards("frame-003918-3") == tmp_path / "tiles" / "frame-003918-3"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("detection: {model: nope}", r"detection.model: nope: no such weights; known are .*astroyolo-nano"),
+        ("morphology: {model: nope}", r"morphology.model: nope: no such weights"),
+        ("morphology: {model: default}", r"morphology.model: .*these weights are for detection"),
+        ("detection: {positions: nothere.csv}", r"detection.positions: .*nothere.csv: no such file"),
+        ("astrometry: {check: nothere.csv, apply: true}", r"astrometry.check: .*nothere.csv: no such file"),
+        ("astrometry: {check: north-g.fits}", r"astrometry.check: .*north-g.fits: "),
+    ],
+)
+def test_what_is_named_must_be_there(survey: Path, lines: str, message: str) -> None:
+    survey.write_text(f"{survey.read_text()}{lines}\n")
+    with pytest.raises(ConfigError, match=rf"^{survey}:7: {message}[^\n]*$"):
+        execute(survey)
+    checked = CliRunner().invoke(app, ["check", str(survey)])
+    assert isinstance(checked.exception, ConfigError)
+    assert not (survey.parent / "out").exists()
+
+
+def test_an_archive_that_does_not_answer_is_told(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(_catalog: SourceCatalog) -> None:
+        msg = "Gaia's archive did not answer (timed out)"
+        raise ArchiveError(msg)
+
+    monkeypatch.setattr(astrometry, "gaia_positions", silent)
+    survey.write_text(survey.read_text() + "astrometry: {check: gaia, apply: true}\n")
+    summary = execute(survey)
+    assert summary.exit_code == 3
+    assert [failure.stage for failure in summary.failures] == ["astrometry", "astrometry"]
+    assert "Gaia's archive did not answer (timed out); positions are not corrected" in str(summary.failures[0])
+    told = Table.read(summary.directory / "failures.ecsv")
+    assert sorted(told["field"]) == ["north", "south"]
+    assert json.loads((summary.directory / "run.json").read_text())["failures"]
+
+
+def test_check_and_run_refuse_a_directory_alike(survey: Path) -> None:
+    (survey.parent / "taken").write_text("a file")
+    for directory in ("taken", "taken/below"):
+        path = survey.with_name("other.yml")
+        path.write_text(f"{survey.read_text()}output: {{directory: {directory}}}\n")
+        with pytest.raises(RunError, match="cannot be written to .*; set output.directory to another folder") as error:
+            execute(path)
+        checked = CliRunner().invoke(app, ["check", str(path)])
+        assert str(checked.exception) == str(error.value)
+    free = RunDirectory(survey.parent / "not" / "yet", "pair")
+    free.check()
+    assert not free.path.parent.exists()

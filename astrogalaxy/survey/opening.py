@@ -1,0 +1,58 @@
+"""What a survey names besides its images, opened before anything runs, so that what is wrong costs no time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.errors import ConfigError, WeightsError
+from astrogalaxy.measurement.astrometry import GAIA, read_positions
+from astrogalaxy.models import Weights, load_classifier, load_weights
+
+__all__ = ["open_inputs"]
+
+T = TypeVar("T")
+
+
+def open_inputs(config: SurveyConfig) -> Weights:
+    """Open the weights and tables that a survey names.
+
+    Parameters
+    ----------
+    config : SurveyConfig
+        The survey.
+
+    Returns
+    -------
+    Weights
+        Of its detector.
+
+    Raises
+    ------
+    ConfigError
+        If weights or a table are missing or cannot be read; it names file, line and key.
+    """
+    weights = _opened(load_weights, config, "detection", "model")
+    if config.morphology.model is not None:
+        _opened(load_classifier, config, "morphology", "model")
+    if config.detection.positions is not None:
+        _opened(_there, config, "detection", "positions")
+    if config.astrometry.check not in {None, GAIA}:
+        _opened(read_positions, config, "astrometry", "check")
+    return weights
+
+
+def _opened(read: Callable[[str], T], config: SurveyConfig, section: str, key: str) -> T:
+    try:
+        return read(getattr(getattr(config, section), key))
+    except (ConfigError, WeightsError) as error:
+        raise config.wrong(section, key, reason=str(error)) from None
+
+
+def _there(path: str) -> None:
+    """Given positions are read with the plan."""
+    if not Path(path).is_file():
+        msg = f"{path}: no such file"
+        raise ConfigError(msg)
