@@ -167,6 +167,14 @@ def test_narrow_types_are_widened(make, suffix: str) -> None:
     assert back["bytes"].tolist() == ["a", "é"]
 
 
+@pytest.mark.parametrize(("suffix", "kind"), [("fits", "U1"), ("parquet", "U1"), ("vot", "U2"), ("ecsv", "U2")])
+def test_strings_of_one_character(make, suffix: str, kind: str) -> None:
+    catalog = make(2)
+    catalog["grade"] = np.array(["a", "b"])
+    back = round_trip(catalog, suffix)["grade"]
+    assert back.dtype == kind and back.tolist() == ["a", "b"]
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_masks(make, same, suffix: str) -> None:
     catalog = make(3)
