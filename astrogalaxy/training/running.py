@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from astrogalaxy.errors import ConfigError, RunError
+from astrogalaxy.errors import AstrogalaxyError, ConfigError, RunError
 
-__all__ = ["quiet", "read_checkpoint", "restore"]
+__all__ = ["plain_errors", "quiet", "read_checkpoint", "restore"]
 
 # Warnings of Lightning about its own code, about data made in this process (`workers: 0`), and about small ones.
 _NOT_OURS = (
@@ -37,6 +37,18 @@ def quiet() -> Iterator[None]:
         for message in _NOT_OURS:
             warnings.filterwarnings("ignore", message)
         yield
+
+
+@contextlib.contextmanager
+def plain_errors() -> Iterator[None]:
+    """Raise errors of the processes that prepare batches as they were: torch writes their traceback before them."""
+    try:
+        yield
+    except AstrogalaxyError as error:
+        _, name, said = str(error).rpartition(f"{type(error).__module__}.{type(error).__name__}: ")
+        if name:
+            raise type(error)(said.strip()) from error
+        raise
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

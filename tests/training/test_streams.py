@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader, IterableDataset
 
+from astrogalaxy.errors import RunError
 from astrogalaxy.training.examples import Example, sources_array
+from astrogalaxy.training.running import plain_errors
 from astrogalaxy.training.schedule import Phase, Schedule
 from astrogalaxy.training.streams import FieldStream, ScheduledStream, exact_crop
 
@@ -26,6 +28,20 @@ class _Named(IterableDataset):
     def __iter__(self) -> Iterator[int]:
         while True:
             yield self.number
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_example_is_one_line_from_any_process(
+    tmp_path: Path, make_example: MakeExample, workers: int
+) -> None:
+    path = make_example([40.0], [30.0]).save(tmp_path)
+    path.write_bytes(path.read_bytes()[:60])
+    stream = FieldStream([path], crop=32, channels=3, seed=0)
+    loader = DataLoader(stream, num_workers=workers, multiprocessing_context="spawn" if workers else None)
+    with pytest.raises(RunError) as caught, plain_errors():
+        next(iter(loader))
+    assert str(caught.value).startswith(f"{path}: the prepared example is missing or damaged")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_boxes_follow_their_sources(make_example: MakeExample) -> None:
