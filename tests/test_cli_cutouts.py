@@ -110,13 +110,17 @@ def test_a_damaged_file_is_a_row_of_its_own(folder: Path, tmp_path: Path) -> Non
     picture = folder / "kinds" / "round" / "round-0.png"
     Picture.new("L", (20000, 10000)).save(tmp_path / "bomb.png")
     Picture.new("L", (32, 32)).save(tmp_path / "one.gif")
-    files = (tmp_path / "bomb.png", tmp_path / "one.gif", picture)
+    Picture.new("RGB", (32, 32), "navy").save(tmp_path / "navy.png")
+    files = (tmp_path / "bomb.png", tmp_path / "one.gif", tmp_path / "navy.png", picture)
     done = _astrogalaxy("classify", *files, "-o", tmp_path / "t.csv", "--model", _weights(folder))
     assert done.exit_code == 3, done.output
-    assert "1 of 3 classified" in done.output
+    assert "1 of 4 classified" in done.output
     table = Table.read(tmp_path / "t.csv")
-    assert ["bomb.png: " in table["error"][0], "JPEG, PNG or FITS" in table["error"][1]] == [True, True]
-    assert table["class"][2] in {"flat", "round"}
+    for text, error in zip(
+        ("bomb.png: ", "JPEG, PNG or FITS", "navy.png: no usable pixels"), table["error"][:3], strict=True
+    ):
+        assert text in error
+    assert table["class"][3] in {"flat", "round"}
     shown = _astrogalaxy("explain", *files, "--model", _weights(folder), "-o", tmp_path / "maps", "--maps", "saliency")
     assert shown.exit_code == 3, shown.output
     assert [path.name for path in (tmp_path / "maps").iterdir()] == ["round-0.png"]

@@ -81,7 +81,7 @@ def explain(
 ) -> None:
     """Show what a classifier looks at in cutouts: a figure for each."""
     need("captum", "train")
-    from astrogalaxy.datasets.pictures import read_picture
+    from astrogalaxy.datasets.pictures import read_cutout
     from astrogalaxy.files import atomic_path
     from astrogalaxy.models import load_classifier
     from astrogalaxy.morphology.explain import explain as make_maps
@@ -108,7 +108,7 @@ def explain(
     failed = 0
     for image in images:
         try:
-            picture = resized(read_picture(image), card.side, centre=card.centre)
+            picture = resized(read_cutout(image), card.side, centre=card.centre)
         except AstrogalaxyError as error:
             typer.secho(f"failed: {error}", fg="red", err=True)
             failed += 1

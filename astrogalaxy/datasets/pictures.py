@@ -56,6 +56,15 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
     return read_rgb(path) if _is_picture(path) else colour_picture(map_bands(bands_in_noise(path), 3))
 
 
+def read_cutout(path: Path) -> NDArray[np.uint8]:
+    """Read a picture of which something is asked: as `read_picture`, but one colour alone is an ImageError."""
+    picture = read_picture(path)
+    if (picture == picture[0, 0]).all():
+        msg = f"{path}: no usable pixels; all have one colour"
+        raise ImageError(msg)
+    return picture
+
+
 def read_rgb(path: Path) -> NDArray[np.uint8]:
     """Read a JPEG or PNG ``(ny, nx, 3)`` as it is, or raise ImageError."""
     from PIL import Image as Pillow

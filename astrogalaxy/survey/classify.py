@@ -10,7 +10,7 @@ from astropy.table import MaskedColumn, Table
 
 from astrogalaxy.catalog import class_column
 from astrogalaxy.datasets.galaxyzoo import central_light
-from astrogalaxy.datasets.pictures import PICTURES, bands_in_noise, read_picture
+from astrogalaxy.datasets.pictures import PICTURES, bands_in_noise, read_cutout
 from astrogalaxy.detection import Runtime
 from astrogalaxy.detection.decode import decode
 from astrogalaxy.detection.find import card_input
@@ -83,7 +83,7 @@ def classify_files(
 def _one(path: Path, classifier: Classifier | None, detector: Runtime | None) -> dict[str, object]:
     """Probabilities of one file."""
     said: dict[str, object] = {}
-    picture = read_picture(path)
+    picture = read_cutout(path)
     if detector is not None:
         p_disk = _smooth_or_disk(path, detector)
         said |= {"p_smooth": 1 - p_disk, "p_disk": p_disk, "class": "disk" if p_disk > 0.5 else "smooth"}
