@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def detect(
     WeightsError
         If the weights cannot serve the image.
     ConfigError
-        If ``positions`` has no positions, or a row lacks one.
+        If ``positions`` has no positions, or a row lacks one, or another argument makes no sense.
 
     Examples
     --------
@@ -153,6 +154,12 @@ def detect(
     >>> ag.detect(image, positions=catalog.coords[:2])["input_row"].tolist()
     [0, 1]
     """
+    if not isinstance(image, Image):
+        msg = f"what sources are to be found on is a {type(image).__name__}; make an Image of it with Image.read"
+        raise ConfigError(msg)
+    if threshold is not None and not (isinstance(threshold, Real) and 0 <= threshold <= 1):
+        msg = f"threshold must be a number from 0 to 1, not {threshold!r}"
+        raise ConfigError(msg)
     given = None if positions is None else image_positions(image, positions)
     runtime = open_runtime(model, device, threads, precision)
     whole = Section.whole(image.shape)

@@ -1,4 +1,4 @@
-"""Images without a WCS: no lengths in arcsec, but the field's stars are a ruler all the same."""
+"""`detect`: images without a WCS, where the stars are a ruler all the same, and arguments that make no sense."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from astropy.wcs import WCS
 
 from astrogalaxy import Image, detect
 from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.survey.stages import QUALITY
 
 
@@ -50,3 +51,14 @@ def test_nothing_is_told_in_arcsec(catalogs: tuple[SourceCatalog, SourceCatalog]
     assert (told["seeing"], told["seeing_spread"], told["star_radius"]) == (None, None, None)
     assert told["corrections"]["r"]["stars"] >= 6
     unknown.validate()
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), -1, 2, "0.5"])
+def test_thresholds_that_make_no_sense_are_refused(threshold: object) -> None:
+    with pytest.raises(ConfigError, match="threshold must be a number from 0 to 1, not "):
+        detect(Image.read(np.ones((40, 40))), threshold=threshold)  # type: ignore[arg-type]
+
+
+def test_an_array_is_told_to_become_an_image() -> None:
+    with pytest.raises(ConfigError, match=r"is a ndarray; make an Image of it with Image\.read"):
+        detect(np.ones((40, 40)))  # type: ignore[arg-type]
