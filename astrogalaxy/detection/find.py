@@ -306,9 +306,8 @@ def _best(
 
 def _one_each(found: Detections, aligned: Aligned, seeing: float) -> Detections:
     """Make one of all that was found in the core of one saturated star: the surest, in the middle."""
-    none = np.ones_like(aligned.snr[0])
     for snr, bad in zip(aligned.snr, aligned.bad, strict=True):
-        cores = blunt_cores(snr, none, bad, seeing)
+        cores = blunt_cores(snr, 1.0, bad, seeing)
         cores[:, :2] += aligned.section.x0, aligned.section.y0
         core = core_of(cores, found.x, found.y)
         kept = np.ones(len(found), dtype=bool)

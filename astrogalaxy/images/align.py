@@ -62,7 +62,8 @@ class Aligned:
 def significance(band: Band, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Pixels of a band over their noise, on the band's own grid; 0 where bad."""
     pixels = band.pixels(section)
-    return np.clip(pixels.data / pixels.noise, -_MOST, _MOST), pixels.bad
+    snr = pixels.data / pixels.noise
+    return np.clip(snr, -_MOST, _MOST, out=snr), pixels.bad
 
 
 def resample(band: Band, grid: GridMap, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

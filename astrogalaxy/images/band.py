@@ -31,8 +31,8 @@ _SQUARES, _SQUARE = 3, 1024
 # -1e30, IRAF 1.6e38, others the largest that there are.
 _NO_DATA = 1e29
 # A weight map whose noise is so many times that of the pixels, or so many times less, is something else; one in so
-# many of its pixels tells it.
-_OTHER_NOISE, _SPARSE = 10.0, 17
+# many of its rows and columns tells it.
+_OTHER_NOISE, _SPARSE = 10.0, 4
 # A section of up to this many pixels is kept until another is read: one thing after the other looks at a tile.
 _KEPT = 2048**2
 
@@ -306,7 +306,7 @@ class Band:
         noise = self.mesh.noise(section)
         if weight is not None:
             good = _usable(weight)
-            self._check_weight(weight[good], noise[good])
+            self._check_weight(weight, noise, good)
             np.divide(1, np.sqrt(weight, where=good, out=weight), where=good, out=noise)
         data[bad] = 0
         return Pixels(data, noise, bad, saturated, section)
@@ -345,11 +345,13 @@ class Band:
         weight = self._weight.read(section)
         return data, bad | ~_usable(weight), weight
 
-    def _check_weight(self, weight: NDArray[np.float32], noise: NDArray[np.float32]) -> None:
+    def _check_weight(self, weight: NDArray[np.float32], noise: NDArray[np.float32], good: NDArray[np.bool_]) -> None:
         """Refuse a map whose noise is nothing like what the mesh has found in the same pixels."""
-        if self._weight is None or not len(weight):
+        seen = good[::_SPARSE, ::_SPARSE]
+        if not seen.any():
             return
-        ratio = 1 / np.sqrt(float(np.median(weight[::_SPARSE]))) / float(np.median(noise[::_SPARSE]))
+        weight, noise = (float(np.median(part[::_SPARSE, ::_SPARSE][seen])) for part in (weight, noise))
+        ratio = 1 / np.sqrt(weight) / noise
         if not 1 / _OTHER_NOISE < ratio < _OTHER_NOISE:
             msg = f"{self._weight.origin}: the noise of this weight map is {ratio:.2g} times that of the pixels of"
             raise ImageError(f"{msg} {self.origin}; it must hold inverse variances, in image units to the power -2")

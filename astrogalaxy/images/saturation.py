@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 
-def blunt_cores(data: NDArray[np.float32], noise: NDArray[np.float32], bad: Bools, seeing: float) -> Floats:
+def blunt_cores(data: NDArray[np.float32], noise: NDArray[np.float32] | float, bad: Bools, seeing: float) -> Floats:
     """Cores of saturated stars, whatever has become of them.
 
     Some surveys clip them, some interpolate over them, and few files say at what level. Outside its core such a star
@@ -43,8 +43,10 @@ def blunt_cores(data: NDArray[np.float32], noise: NDArray[np.float32], bad: Bool
 
     Parameters
     ----------
-    data, noise : ndarray of float32, shape (ny, nx)
-        Background-subtracted light and sky noise.
+    data : ndarray of float32, shape (ny, nx)
+        Background-subtracted light.
+    noise : ndarray of float32, shape (ny, nx), or float
+        Of the sky.
     bad : ndarray of bool, shape (ny, nx)
         Pixels without data.
     seeing : float
@@ -60,10 +62,11 @@ def blunt_cores(data: NDArray[np.float32], noise: NDArray[np.float32], bad: Bool
     >>> import numpy as np
     >>> y, x = np.mgrid[:99, :99]
     >>> star = (9e4 * (1 + ((x - 49.0) ** 2 + (y - 50.0) ** 2) / 9) ** -2.5).astype(np.float32)
-    >>> flat = np.ones_like(star), np.zeros(star.shape, bool)
-    >>> blunt_cores(np.minimum(star, 9e3), *flat, 3.4).round(), len(blunt_cores(star, *flat, 3.4))
+    >>> good = np.zeros(star.shape, bool)
+    >>> blunt_cores(np.minimum(star, 9e3), 1.0, good, 3.4).round(), len(blunt_cores(star, 1.0, good, 3.4))
     (array([[49., 50.,  5.]]), 0)
     """
+    data = np.require(data, requirements=["C", "W"])  # else SEP's every look at it would copy it
     found = above_threshold(
         data,
         _SIGMA,
@@ -83,7 +86,6 @@ def blunt_cores(data: NDArray[np.float32], noise: NDArray[np.float32], bad: Bool
 
 def _wide(data: NDArray[np.float32], x: Floats, y: Floats, seeing: float) -> Bools:
     """Which sources can be as wide as a core is at least: nearly all stars are not, and need no closer look."""
-    data = np.require(data, requirements=["C", "W"])
     middle, _, _ = sep.sum_circle(data, x, y, _MIDDLE * seeing, subpix=5)
     inner, outer = (_WIDE - _STEP) * seeing, (_WIDE + _STEP) * seeing
     ring, _, _ = sep.sum_circann(data, x, y, inner, outer, subpix=5)

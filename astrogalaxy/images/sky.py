@@ -157,11 +157,11 @@ def pixel_scale(wcs: BaseHighLevelWCS | None, shape: tuple[int, int]) -> float:
 def _complete(wcs: WCS) -> None:
     """Give a frame a name that is known, and the equinox of the FITS standard if it needs one and does not say it."""
     # what astropy has no name for would be refused: some write J2000, small letters, or what no catalogue knows
-    said = wcs.wcs.radesys.strip().upper()
-    wcs.wcs.radesys = next(
-        (name for name in _FRAMES if said == name), "FK5" if said.startswith(("FK5", "J2000")) else ""
-    )
-    default = {"FK5": 2000.0, "FK4": 1950.0, "FK4-NO-E": 1950.0}.get(wcs.wcs.radesys.strip().upper())
+    frame = wcs.wcs.radesys.strip().upper()
+    if frame not in _FRAMES:
+        frame = "FK5" if frame.startswith(("FK5", "J2000")) else ""
+    wcs.wcs.radesys = frame
+    default = {"FK5": 2000.0, "FK4": 1950.0, "FK4-NO-E": 1950.0}.get(frame)
     if default is not None and not np.isfinite(wcs.wcs.equinox):
         wcs.wcs.equinox = default
 

@@ -183,6 +183,9 @@ def _plan_field(
     inputs = {path: known for path in field_.files if (known := digest(path))}
     if image is None:
         return FieldPlan(field_, inputs=inputs)
+    for band in image.bands:
+        lacks = missing_maps(field_, config.images, band)
+        failures.extend(Failure(image.name, "open", reason, band=band) for reason in lacks)
     tiles = tiles_of(image, config, memory=memory)
     given = None if sky is None else place(image, sky)
     scale = float(image.pixel_scale)
@@ -207,7 +210,7 @@ def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[
     image : Image or None
         The bands that are there and can be aligned; None without the reference band.
     failures : list of Failure
-        One per band that is missing or refused, or used without a map that is asked for.
+        One per band that is missing or refused.
     """
     name, reference = field_.name or "field", config.images.reference
     failures: list[Failure] = []
@@ -217,8 +220,6 @@ def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[
             bands[band] = _open_band(field_, band, config)
         except ImageError as error:
             failures.append(Failure(name, "open", str(error), band=band))
-        else:
-            failures += [Failure(name, "open", text, band=band) for text in missing_maps(field_, config.images, band)]
     if reference not in bands:
         failures.append(Failure(name, "open", f"without its reference band {reference} the field cannot be done"))
         return None, failures

@@ -257,6 +257,9 @@ def test_a_band_without_the_mask_that_is_asked_for_is_used_and_told(survey: Path
     assert (failure.field, failure.band) == ("south", "i")
     assert "south-i.fits: used without a mask" in failure.reason
     assert np.isfinite(summary.catalog["flux_i"][summary.catalog["field"] == "south"]).any()
+    again = execute(survey)
+    assert again.tiles["kept"] == 2
+    assert again.failures == summary.failures
 
 
 def test_no_wcs_is_refused(survey: Path) -> None:
