@@ -14,8 +14,8 @@ from scipy.optimize import minimize
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
+from astrogalaxy.detection.aligned import card_input
 from astrogalaxy.detection.decode import Boxes, decode
-from astrogalaxy.detection.find import card_input
 from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.evaluation.matching import Curve, Match, match_positions, precision_recall

@@ -24,6 +24,8 @@ _CLIP_SIGMA = 3.0
 _CLIP_ROUNDS = 12
 # Root mean square of the half of a Gaussian between -3 sigma and its centre, in sigma.
 _CLIPPED_RMS = 0.98658
+# Light of a large source beyond its box, as a factor on its sides, and the share of boxes around it that show sky.
+_LIGHT_REACH, _LEAST_AROUND = 1.5, 0.3
 # Pixels read at a time while the mesh is made: bounds the memory, whatever the image.
 _BLOCK_PIXELS = 2 * 2**20
 
@@ -64,6 +66,39 @@ class Mesh:
     def noise(self, section: Section | None = None) -> NDArray[np.float32]:
         """Noise of a pixel (1 sigma) in a section, shape (ny, nx), image units, > 0."""
         return self._expand(self.noise_mesh, section)
+
+    def bridged(self, boxes: NDArray[np.float64]) -> Mesh:
+        """Mesh in which what lies under large sources is that of the sky around them: they have lifted it.
+
+        Parameters
+        ----------
+        boxes : ndarray, shape (n, 4)
+            ``x_min, x_max, y_min, y_max`` of each source, pixels of the image; its light is taken to be within half as
+            much again on each side.
+
+        Returns
+        -------
+        Mesh
+            The same where there is no such source, and where one leaves no sky around it.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from astrogalaxy.images import Mesh
+        >>> levels = np.full((9, 9), 100.0, dtype=np.float32)
+        >>> levels[4, 4] = 103.0
+        >>> mesh = Mesh(levels, np.ones_like(levels), (64, 64), (576, 576))
+        >>> float(mesh.bridged(np.array([[250.0, 326.0, 250.0, 326.0]])).background_mesh.max())
+        100.0
+        """
+        covered = np.zeros(self.background_mesh.shape, dtype=bool)
+        rows, columns = ((np.arange(n) + 0.5) * side - 0.5 for n, side in zip(covered.shape, self.box, strict=True))
+        for x_min, x_max, y_min, y_max in boxes:
+            reach = (np.array([y_max - y_min, x_max - x_min]) * _LIGHT_REACH + self.box) / 2
+            y, x = (rows - (y_min + y_max) / 2) / reach[0], (columns - (x_min + x_max) / 2) / reach[1]
+            covered |= y[:, None] ** 2 + x**2 <= 1
+        meshes = (_bridge(mesh, covered) for mesh in (self.background_mesh, self.noise_mesh))
+        return Mesh(*meshes, box=self.box, shape=self.shape)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays that `from_arrays` turns into an equal mesh, for ``np.savez``."""
@@ -180,12 +215,42 @@ def _smooth(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     """Median filter that leaves planes as they are; alone it would flatten their corners."""
     from scipy import ndimage
 
-    rows, columns = np.indices(values.shape)
-    terms = np.stack([np.ones(values.size), rows.ravel(), columns.ravel()], axis=1)
-    plane = (terms @ np.linalg.lstsq(terms, values.ravel(), rcond=None)[0]).reshape(values.shape)
+    plane = _plane(values)
     filtered = plane + ndimage.median_filter(values - plane, size=size, mode="nearest")
     # A plane through outliers must not carry a filtered value out of the range of all.
     return np.clip(filtered, values.min(), values.max())
+
+
+def _bridge(mesh: NDArray[np.float32], covered: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Give what is covered the weighted mean of what lies around it, on top of the plane through that, hole by hole."""
+    from scipy import ndimage
+
+    bridged = mesh.copy()
+    holes, _ = ndimage.label(covered, structure=np.ones((3, 3)))
+    for hole in ndimage.find_objects(holes):
+        radius = max(part.stop - part.start for part in hole) / 2
+        margin = int(np.ceil(2 * radius))
+        around = tuple(slice(max(part.start - margin, 0), part.stop + margin) for part in hole)
+        values, known = mesh[around].astype(float), ~covered[around]
+        if known.mean() < _LEAST_AROUND:
+            continue
+        plane = _plane(values, known)
+        weights, residuals = (
+            ndimage.gaussian_filter(part, max(radius / 2, 1.0), mode="constant", truncate=2 * margin)
+            for part in (known.astype(float), np.where(known, values - plane, 0.0))
+        )
+        # where there is sky on one side only, a plane must not run away
+        filled = np.clip(plane + residuals / weights, values[known].min(), values[known].max())
+        bridged[around][~known] = filled[~known]
+    return bridged
+
+
+def _plane(values: NDArray[np.float64], known: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """Plane that fits values best, those that are known."""
+    rows, columns = np.indices(values.shape)
+    terms = np.stack([np.ones(values.size), rows.ravel(), columns.ravel()], axis=1)
+    which = slice(None) if known is None else known.ravel()
+    return (terms @ np.linalg.lstsq(terms[which], values.ravel()[which], rcond=None)[0]).reshape(values.shape)
 
 
 def _box_side(length: int, wished: int) -> int:

@@ -22,6 +22,8 @@ from astrogalaxy.images.tiling import Section
 if TYPE_CHECKING:
     from typing import Self
 
+    from numpy.typing import NDArray
+
 __all__ = ["Image"]
 
 logger = logging.getLogger(__name__)
@@ -68,6 +70,8 @@ class Image:
         if self.reference not in self.bands:
             msg = f"the reference band {reference!r} is not one of {', '.join(self.bands)}"
             raise ImageError(msg)
+        #: Galaxies that are larger than what detection sees at once, as it has found them, kept for its other tiles.
+        self.large: Any = None
         self._grids: dict[str, GridMap | None] = {}
         for band in self.bands.values():
             if band.wcs is None or self.bands[self.reference].wcs is None:
@@ -228,6 +232,32 @@ class Image:
         if band not in self._grids:
             self._grids[band] = map_grid(self.bands[self.reference], self.bands[band])
         return self._grids[band]
+
+    def on_band(self, band: str, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Boxes of the reference grid as they lie on a band's; those that are outside it are left out.
+
+        Parameters
+        ----------
+        band : str
+            Name of the band.
+        boxes : ndarray, shape (n, 4)
+            ``x_min, x_max, y_min, y_max``, pixels of the reference band.
+
+        Returns
+        -------
+        ndarray, shape (m, 4)
+            The same in pixels of the band.
+        """
+        grid = self.grid(band)
+        if grid is None:
+            return boxes
+        placed = []
+        for x_min, x_max, y_min, y_max in boxes:
+            edges = (int(x_min), int(x_max) + 1, int(y_min), int(y_max) + 1)
+            x, y = grid.positions(Section(*edges).clip(self.shape))
+            if np.isfinite(x).any():
+                placed.append([np.nanmin(x), np.nanmax(x), np.nanmin(y), np.nanmax(y)])
+        return np.array(placed).reshape(-1, 4)
 
     def register(self) -> None:
         """Put right the WCS of bands whose stars lie beside where it puts them; once for each band.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -114,6 +114,34 @@ class Tile:
         Every position on the image belongs to exactly one tile of a plan.
         """
         return self.core.contains(x, y)
+
+    def holding(self, boxes: NDArray[np.float64], shape: tuple[int, int], multiple: int = 32) -> Tile:
+        """Tile that sees all of the large sources that reach into its core.
+
+        Parameters
+        ----------
+        boxes : ndarray, shape (n, 4)
+            ``x_min, x_max, y_min, y_max`` of sources, pixels of the whole image; their light may reach half as much
+            again on each side.
+        shape : (int, int)
+            Rows and columns of the image.
+        multiple : int, optional
+            See `plan_tiles`.
+
+        Returns
+        -------
+        Tile
+            With the same core; itself where there are none.
+        """
+        outer = self.outer
+        for x_min, x_max, y_min, y_max in boxes:
+            width, height = (x_max - x_min) / 2, (y_max - y_min) / 2
+            low = (int(edge // multiple) * multiple for edge in (x_min - width, y_min - height))
+            high = (int(-(-edge // multiple)) * multiple for edge in (x_max + width, y_max + height))
+            (x0, y0), (x1, y1) = low, high
+            if x0 < self.core.x1 and self.core.x0 < x1 and y0 < self.core.y1 and self.core.y0 < y1:
+                outer = Section(min(outer.x0, x0), max(outer.x1, x1), min(outer.y0, y0), max(outer.y1, y1)).clip(shape)
+        return self if outer == self.outer else replace(self, outer=outer)
 
 
 def plan_tiles(shape: tuple[int, int], *, size: int, overlap: int, multiple: int = 32) -> list[Tile]:

@@ -12,8 +12,8 @@ from astrogalaxy.catalog import class_column
 from astrogalaxy.datasets.galaxyzoo import central_light
 from astrogalaxy.datasets.pictures import PICTURES, bands_in_noise, read_cutout
 from astrogalaxy.detection import Runtime
+from astrogalaxy.detection.aligned import card_input
 from astrogalaxy.detection.decode import decode
-from astrogalaxy.detection.find import card_input
 from astrogalaxy.detection.inputs import UNKNOWN_SEEING
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import AstrogalaxyError

@@ -26,7 +26,7 @@ from astrogalaxy.survey.positions import Positions, place, read_sky
 __all__ = ["FieldPlan", "Plan", "hashing", "make_plan", "open_bands", "tile_memory", "tiles_of"]
 
 # Version of what a shard holds: a change here makes every earlier shard stale.
-_SHARD_FORMAT = 3
+_SHARD_FORMAT = 4
 # What a tile depends on of the cards of the weights; the rest of a card are words and measurements.
 _SERVED = {
     "sha256", "levels", "zoom", "inputs", "seeing_input", "one_cell", "pixel_scale", "seeing", "calibration",

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from astrogalaxy.catalog import SourceCatalog, flag_bits
 from astrogalaxy.catalog.columns import INPUT_ROW
 from astrogalaxy.config.survey import AstrometrySection
-from astrogalaxy.detection import Detections, Runtime, find_aligned, find_at, open_runtime
-from astrogalaxy.detection.find import check_bands, field_seeing
+from astrogalaxy.detection import Detections, Runtime, find_aligned, find_at, find_large, open_runtime
+from astrogalaxy.detection.aligned import check_bands, field_seeing
 from astrogalaxy.devices import Device, Precision
 from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.images import Aligned, Image, Section, Tile
@@ -252,6 +252,10 @@ def extract(
     check_bands(card, len(image.bands))
     with watch("align"):
         image.register()
+    with watch("detect"):
+        find_large(image, runtime)
+        tile = tile.holding(image.large.boxes, image.shape)
+    with watch("align"):
         aligned = image.aligned(tile.outer)
     with watch("detect"):
         found, near, measured_as = _detect(image, aligned, tile, runtime, threshold, positions)
@@ -289,12 +293,13 @@ def _detect(
     """The sources of a tile: those of given positions first, which these are, and which source each of them is."""
     seeing = field_seeing(image, runtime.weights.card)
     if positions is None:
-        return find_aligned(aligned, runtime, seeing=seeing, threshold=threshold), None, np.zeros(0, dtype=np.intp)
+        found = find_aligned(aligned, runtime, seeing=seeing, threshold=threshold, large=image.large)
+        return found, None, np.zeros(0, dtype=np.intp)
     near = positions.within(tile.outer)
     stars = image.bands[image.reference].seeing
     once, measured_as = np.unique(near.standing_for(_same_position(stars)), return_inverse=True)
     x, y = near.x[once], near.y[once]
-    at, others = find_at(aligned, runtime, x, y, stars=stars, seeing=seeing, threshold=threshold)
+    at, others = find_at(aligned, runtime, x, y, stars=stars, seeing=seeing, threshold=threshold, large=image.large)
     return at.join(others), near, measured_as
 
 

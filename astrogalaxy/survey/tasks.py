@@ -14,7 +14,8 @@ import numpy as np
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig, length_in_pixels
-from astrogalaxy.detection import open_runtime
+from astrogalaxy.detection import Detections, Runtime, find_large, open_runtime
+from astrogalaxy.devices import Device, Precision
 from astrogalaxy.errors import AstrogalaxyError, ImageError
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images import Image, Mesh, Tile
@@ -35,8 +36,8 @@ logger = logging.getLogger(__name__)
 # A process keeps the field that it worked on last: its next tile is probably of the same.
 _OPEN: OrderedDict[tuple[str, ...], tuple[Image | None, list[Failure]]] = OrderedDict()
 _KEEP_OPEN = 1
-# Name under which what measurement knows of a band's stars and noise is kept beside its sky.
-CONDITIONS = "conditions"
+# Names under which what measurement knows of a band's stars and noise is kept beside its sky, and the large galaxies.
+CONDITIONS, LARGE = "conditions", "large"
 
 
 @dataclass(frozen=True)
@@ -122,20 +123,23 @@ class TileOutcome:
 
 
 def measure_sky(task: TileTask) -> None:
-    """Measure background and noise of a field's bands, its stars and seeing, once, for all its tiles.
+    """Measure background and noise of a field's bands, its stars, seeing and large galaxies, once, for all its tiles.
 
     What cannot be read is found again, and reported, by the tiles.
     """
     with _quiet():
         image, _ = _open(task)
         if image is not None:
+            conditions = field_conditions(image)
+            find_large(image, _runtime(task.config, task.threads))
             arrays = {
                 f"{band}.{name}": values
                 for band, opened in image.bands.items()
                 for name, values in opened.mesh.to_arrays().items()
             }
             arrays["seeing"] = np.array(image.bands[image.reference].seeing)
-            for band, values in field_conditions(image).items():
+            arrays[LARGE] = image.large.to_array()
+            for band, values in conditions.items():
                 arrays[f"{band}.{CONDITIONS}"] = values
             with atomic_path(task.sky) as path:
                 np.savez(path, **arrays)
@@ -219,20 +223,29 @@ def find_in_tile(
     -------
     TileResult
     """
-    where = (config.compute.device, threads, config.compute.precision)
-    threshold = config.detection.threshold
+    threshold, classifier = config.detection.threshold, config.morphology.model
     return extract(
-        image, tile, open_runtime(config.detection.model, *where),
+        image, tile, _runtime(config, threads),
         bands=config.images.bands,
         calibrated=dict.fromkeys(config.images.bands, config.images.zeropoint is not None),
         threshold=None if threshold == "default" else threshold,
         apertures=_arcsec(config, image.pixel_scale),
-        classifier=open_classifier(config.morphology.model, *where) if config.morphology.model else None,
+        classifier=open_classifier(classifier, *_where(config, threads)) if classifier else None,
         min_snr=config.morphology.min_snr,
         min_size=config.morphology.min_size,
         positions=positions,
         watch=watch,
     )  # fmt: skip
+
+
+def _runtime(config: SurveyConfig, threads: int) -> Runtime:
+    """The network that finds sources."""
+    return open_runtime(config.detection.model, *_where(config, threads))
+
+
+def _where(config: SurveyConfig, threads: int) -> tuple[Device, int, Precision]:
+    """Where, and how precisely, networks run."""
+    return config.compute.device, threads, config.compute.precision
 
 
 def _arcsec(config: SurveyConfig, pixel_scale: float) -> list[float]:
@@ -292,7 +305,9 @@ def read_field(field_: Field, config: SurveyConfig, *, sky: Path | None = None) 
     if reference not in good:
         msg = f"without its reference band {reference} the field cannot be done"
         return None, [*failures, Failure(image.name, "read", msg)]
-    return Image(good, reference=reference, name=image.name), failures
+    readable = Image(good, reference=reference, name=image.name)
+    readable.large = image.large
+    return readable, failures
 
 
 def _restore_sky(path: Path, image: Image) -> None:
@@ -307,6 +322,7 @@ def _restore_sky(path: Path, image: Image) -> None:
             if conditions is not None:
                 restore_conditions(opened, conditions)
         image.bands[image.reference].seeing = float(stored["seeing"])
+        image.large = Detections.from_array(stored[LARGE])
 
 
 def tile_catalog(path: Path, key: str) -> SourceCatalog | None:

@@ -22,8 +22,8 @@ from astropy.stats import binom_conf_interval
 from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo2
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.detection import open_runtime
+from astrogalaxy.detection.aligned import card_input
 from astrogalaxy.detection.decode import decode
-from astrogalaxy.detection.find import card_input
 from astrogalaxy.detection.inputs import UNKNOWN_SEEING
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.evaluation.calibration import expected_calibration_error

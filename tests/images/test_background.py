@@ -188,3 +188,20 @@ def test_constant_mesh():
     mesh = Mesh.constant(3.0, 0.5, (4, 6))
     assert (mesh.background() == 3).all()
     assert mesh.noise(Section(1, 3, 0, 4)).tolist() == [[0.5, 0.5]] * 4
+
+
+def test_bridge_keeps_the_slope_of_the_sky_and_takes_out_the_galaxy():
+    rows, columns = np.indices((16, 20))
+    sky = (100 + 0.3 * columns + 0.2 * rows).astype(np.float32)
+    lifted = sky + 5 * np.exp(-((columns - 10) ** 2 + (rows - 8) ** 2) / 4).astype(np.float32)
+    mesh = Mesh(lifted, np.ones_like(sky), (64, 64), (1024, 1280))
+    bridged = mesh.bridged(np.array([[480.0, 864.0, 352.0, 736.0]]))
+    assert abs(bridged.background_mesh - sky).max() < 0.1
+    assert abs(lifted - sky).max() > 4
+    assert bridged.background_mesh[0, 0] == sky[0, 0]
+
+
+def test_bridge_needs_sky_around():
+    levels = np.arange(9, dtype=np.float32).reshape(3, 3)
+    mesh = Mesh(levels, np.ones_like(levels), (64, 64), (192, 192))
+    np.testing.assert_array_equal(mesh.bridged(np.array([[0.0, 192.0, 0.0, 192.0]])).background_mesh, levels)
