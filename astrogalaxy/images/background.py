@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.blank import BlankSearch
 from astrogalaxy.images.lattice import expand
 from astrogalaxy.images.tiling import Section
 
@@ -43,6 +44,8 @@ class Mesh:
         Height and width of a box in pixels.
     shape : (int, int)
         Rows and columns of the image.
+    blank : float, optional
+        Value with which the image fills areas without data; its pixels are no sky.
 
     Examples
     --------
@@ -56,6 +59,7 @@ class Mesh:
     noise_mesh: NDArray[np.float32]
     box: tuple[int, int]
     shape: tuple[int, int]
+    blank: float | None = None
 
     def background(self, section: Section | None = None) -> NDArray[np.float32]:
         """Background of a section (default: the whole image), shape (ny, nx), image units."""
@@ -72,6 +76,7 @@ class Mesh:
             "noise": self.noise_mesh,
             "box": np.asarray(self.box, dtype=np.int64),
             "shape": np.asarray(self.shape, dtype=np.int64),
+            "blank": np.asarray([] if self.blank is None else [self.blank], dtype=np.float32),
         }
 
     @classmethod
@@ -79,7 +84,7 @@ class Mesh:
         """Mesh out of what `to_arrays` gave (a mapping of arrays, such as an opened npz file)."""
         box, shape = (tuple(int(n) for n in arrays[key]) for key in ("box", "shape"))
         background, noise = (np.array(arrays[key], dtype=np.float32) for key in ("background", "noise"))
-        return cls(background, noise, box, shape)
+        return cls(background, noise, box, shape, *arrays["blank"].tolist())
 
     @classmethod
     def constant(cls, background: float, noise: float, shape: tuple[int, int]) -> Mesh:
@@ -109,7 +114,8 @@ def make_mesh(
     up to 12 times. The background of a box is SExtractor's mode, 2.5 median - 1.5 mean, with
     the mean of the middle 40 % in place of the median; the noise is the root mean square of
     the pixels below the background, where few sources reach. Both meshes are then median
-    filtered.
+    filtered. A value that fills areas, as zeros do outside a mosaic's coverage, is no sky: the
+    mesh is made anew without it.
 
     Parameters
     ----------
@@ -135,35 +141,50 @@ def make_mesh(
     astrogalaxy.errors.ImageError
         If the image has no usable pixels: all bad, or all of one value.
     """
-    ny, nx = shape
-    sides = _box_side(ny, box), _box_side(nx, box)
-    step = max(1, _BLOCK_PIXELS // (sides[0] * nx)) * sides[0]
-    backgrounds, noises, spread = [], [], _Spread()
-    for y0 in range(0, ny, step):
-        pixels, bad = read(Section(0, nx, y0, min(y0 + step, ny)))
-        masked = ~np.isfinite(pixels) if bad is None else bad | ~np.isfinite(pixels)
-        background, noise = _measure(pixels, masked, sides, spread)
-        backgrounds.append(background)
-        noises.append(noise)
+    sides = _box_side(shape[0], box), _box_side(shape[1], box)
+    background, noise, spread = _survey(read, shape, sides)
+    blank = spread.blank
+    if blank is not None:
+        without = _survey(lambda part: _without(blank, *read(part)), shape, sides)
+        if without[2].usable:
+            background, noise, spread = without
+        else:
+            blank = None  # there is nothing else
     if not spread.usable:
         msg = f"{origin}: no usable pixels, {spread.reason}"
         raise ImageError(msg)
-    background, noise = _fill(np.concatenate(backgrounds), np.concatenate(noises), spread)
+    background, noise = _fill(background, noise, spread)
     if filter_size > 1:
         background, noise = (_smooth(values, filter_size) for values in (background, noise))
-    return Mesh(background.astype(np.float32), noise.astype(np.float32), sides, (ny, nx))
+    return Mesh(background.astype(np.float32), noise.astype(np.float32), sides, shape, blank)
+
+
+def _without(
+    blank: float, pixels: NDArray[np.float32], bad: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Mark pixels without data as bad."""
+    equal = pixels == blank
+    return pixels, equal if bad is None else bad | equal
 
 
 class _Spread:
-    """What is known of the whole image's values: whether it is an image at all."""
+    """What is known of the whole image's values: whether it is an image at all, and which of them is none."""
 
     def __init__(self) -> None:
         self.low, self.high, self.count = np.inf, -np.inf, 0
+        self._search = BlankSearch()
 
-    def add(self, boxes: _Boxes) -> None:
+    def add(self, boxes: _Boxes, pixels: NDArray[np.float32], masked: NDArray[np.bool_]) -> None:
         """Take a row of boxes into account."""
         low, high, count = boxes.range
         self.low, self.high, self.count = min(self.low, low), max(self.high, high), self.count + count
+        self._search.add(pixels, masked, boxes.ordered)
+
+    @property
+    def blank(self) -> float | None:
+        """The value of areas without data, or None. The largest of all is that of saturated cores."""
+        blank = self._search.value
+        return blank if blank is not None and blank < self.high else None
 
     @property
     def usable(self) -> bool:
@@ -174,6 +195,24 @@ class _Spread:
     def reason(self) -> str:
         """What is wrong where there are not."""
         return "all are NaN or masked" if self.count == 0 else f"all good ones have the value {self.low:g}"
+
+
+def _survey(
+    read: Callable[[Section], tuple[NDArray[np.float32], NDArray[np.bool_] | None]],
+    shape: tuple[int, int],
+    sides: tuple[int, int],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], _Spread]:
+    """Background and noise of all boxes, NaN where too few pixels are good, and what is known of the values."""
+    ny, nx = shape
+    step = max(1, _BLOCK_PIXELS // (sides[0] * nx)) * sides[0]
+    backgrounds, noises, spread = [], [], _Spread()
+    for y0 in range(0, ny, step):
+        pixels, bad = read(Section(0, nx, y0, min(y0 + step, ny)))
+        masked = ~np.isfinite(pixels) if bad is None else bad | ~np.isfinite(pixels)
+        background, noise = _measure(pixels, masked, sides, spread)
+        backgrounds.append(background)
+        noises.append(noise)
+    return np.concatenate(backgrounds), np.concatenate(noises), spread
 
 
 def _smooth(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -200,8 +239,9 @@ def _measure(
     """Background and noise of the boxes of some rows, NaN where too few pixels are good; adds them to the spread."""
     least, skies = max(_MIN_GOOD * sides[0] * sides[1], 4), []
     for y in range(0, len(pixels), sides[0]):
-        boxes = _Boxes(pixels[y : y + sides[0]], masked[y : y + sides[0]], sides)
-        spread.add(boxes)
+        row = pixels[y : y + sides[0]], masked[y : y + sides[0]]
+        boxes = _Boxes(*row, sides)
+        spread.add(boxes, *row)
         skies.append(boxes.sky(least=least))
     background, noise = (np.stack(part) for part in zip(*skies, strict=True))
     return background, noise
@@ -221,7 +261,7 @@ class _Boxes:
         np.copyto(padded[: pixels.shape[0], : pixels.shape[1]], pixels, where=~masked)
         boxes = padded.reshape(height, n, width).swapaxes(0, 1).reshape(n, height * width)
         boxes.sort(axis=1)  # NaN last
-        self._ordered = boxes
+        self.ordered = boxes
         self._good = np.count_nonzero(~np.isnan(boxes), axis=1)
         self._row = np.arange(n)
         # in float64, for squares of pixels in erg/s/cm2/Hz are beyond float32
@@ -234,7 +274,7 @@ class _Boxes:
     def range(self) -> tuple[float, float, int]:
         """Least and largest of the good pixels (infinite where there are none), and how many there are."""
         some = np.flatnonzero(self._good)
-        ends = self._ordered[some, 0], self._ordered[some, self._good[some] - 1]
+        ends = self.ordered[some, 0], self.ordered[some, self._good[some] - 1]
         low, high = float(ends[0].min(initial=np.inf)), float(ends[1].max(initial=-np.inf))
         return low, high, int(self._good.sum())
 
@@ -277,7 +317,7 @@ class _Boxes:
 
     def _median(self, low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.float64]:
         last = np.maximum(high - 1, 0)
-        pair = self._ordered[self._row, (low + last) // 2], self._ordered[self._row, (low + last + 1) // 2]
+        pair = self.ordered[self._row, (low + last) // 2], self.ordered[self._row, (low + last + 1) // 2]
         return np.add(*pair, dtype=np.float64) / 2
 
     def _mean(self, low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -290,7 +330,7 @@ class _Boxes:
         """How many good pixels of each box are below a value, or at most that."""
         side = "right" if including else "left"
         values = value.astype(np.float32)
-        return np.array([box.searchsorted(v, side) for box, v in zip(self._ordered, values, strict=True)])
+        return np.array([box.searchsorted(v, side) for box, v in zip(self.ordered, values, strict=True)])
 
 
 def _running(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -307,7 +347,7 @@ def _fill(
     """Give boxes without good pixels the values of the nearest box that has them."""
     from scipy import ndimage
 
-    # Boxes filled with one value, as outside a mosaic's coverage, keep it as their background.
+    # Boxes of a single value keep it as their background, in scenes without noise.
     levels, noises = np.isfinite(background), noise > 0
     if not noises.any():
         # Few pixels, or few distinct values: one noise for all, from the whole range.

@@ -49,7 +49,8 @@ class Pixels:
         One sigma of the sky in a pixel, image units, positive everywhere: from the weight
         map if there is one, else from the mesh.
     bad : ndarray, shape (ny, nx), bool
-        NaN, infinite or as large as numbers that stand for no data (1e29), masked, or of weight zero.
+        NaN, infinite or as large as numbers that stand for no data (1e29), of the value that fills areas
+        without data (`Mesh.blank`), masked, or of weight zero.
     saturated : ndarray, shape (ny, nx), bool
         At or above the saturation level. Such pixels are bad only if they are masked, too.
     section : Section
@@ -301,6 +302,8 @@ class Band:
 
     def _prepared(self, section: Section) -> Pixels:
         data, bad, weight = self._read(section)
+        if self.mesh.blank is not None:
+            bad |= data == self.mesh.blank
         saturated = np.zeros(data.shape, dtype=bool) if self.saturation is None else data >= self.saturation
         data -= self.mesh.background(section)
         noise = self.mesh.noise(section)
@@ -314,7 +317,7 @@ class Band:
     def altered(self, alter: Callable[[Section, NDArray[np.float32]], NDArray[np.float32]]) -> Band:
         """Return the same band with pixels that are changed as they are read.
 
-        Maps, calibration and shift stay; sky and seeing are measured anew, on the changed pixels.
+        Maps, calibration, shift and areas without data stay; sky and seeing are measured anew, on the changed pixels.
 
         Parameters
         ----------
@@ -328,7 +331,7 @@ class Band:
             It reads from the same files.
         """
         band = Band(
-            self.name, AlteredPlane(self._plane, alter), masks=self._masks, weight=self._weight,
+            self.name, AlteredPlane(self._plane, alter, self.mesh.blank), masks=self._masks, weight=self._weight,
             zeropoint=self.zeropoint, gain=self.gain, saturation=self.saturation, box=self.box,
         )  # fmt: skip
         band.shift = self.shift
