@@ -46,6 +46,8 @@ class Mesh:
         Rows and columns of the image.
     blank : float, optional
         Value with which the image fills areas without data; its pixels are no sky.
+    weight_factor : float, optional
+        By what the noise of the band's weight map is multiplied.
 
     Examples
     --------
@@ -60,6 +62,7 @@ class Mesh:
     box: tuple[int, int]
     shape: tuple[int, int]
     blank: float | None = None
+    weight_factor: float = 1.0
 
     def background(self, section: Section | None = None) -> NDArray[np.float32]:
         """Background of a section (default: the whole image), shape (ny, nx), image units."""
@@ -77,6 +80,7 @@ class Mesh:
             "box": np.asarray(self.box, dtype=np.int64),
             "shape": np.asarray(self.shape, dtype=np.int64),
             "blank": np.asarray([] if self.blank is None else [self.blank], dtype=np.float32),
+            "weight_factor": np.asarray(self.weight_factor),
         }
 
     @classmethod
@@ -84,7 +88,8 @@ class Mesh:
         """Mesh out of what `to_arrays` gave (a mapping of arrays, such as an opened npz file)."""
         box, shape = (tuple(int(n) for n in arrays[key]) for key in ("box", "shape"))
         background, noise = (np.array(arrays[key], dtype=np.float32) for key in ("background", "noise"))
-        return cls(background, noise, box, shape, *arrays["blank"].tolist())
+        blank = float(arrays["blank"][0]) if arrays["blank"].size else None
+        return cls(background, noise, box, shape, blank, float(arrays["weight_factor"]))
 
     @classmethod
     def constant(cls, background: float, noise: float, shape: tuple[int, int]) -> Mesh:
