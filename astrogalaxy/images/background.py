@@ -10,10 +10,11 @@ import numpy as np
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.blank import BlankSearch
 from astrogalaxy.images.lattice import expand
+from astrogalaxy.images.slopes import continued, filled, slopes
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -25,6 +26,8 @@ _CLIP_SIGMA = 3.0
 _CLIP_ROUNDS = 12
 # Root mean square of the half of a Gaussian between -3 sigma and its centre, in sigma.
 _CLIPPED_RMS = 0.98658
+# No slope makes up more of the noise than leaves this share.
+_LEAST_NOISE = 0.25
 # Pixels read at a time while the mesh is made: bounds the memory, whatever the image.
 _BLOCK_PIXELS = 2 * 2**20
 
@@ -33,8 +36,9 @@ _BLOCK_PIXELS = 2 * 2**20
 class Mesh:
     """Background and noise of the sky at the centres of a mesh of boxes.
 
-    Values between the centres are interpolated linearly; outside the outermost centres
-    they stay constant. A pixel gets the same value whatever section it is asked for in.
+    Values between the centres are interpolated linearly. Outside the outermost centres the
+    background goes on with the slope that three boxes agree on, and the noise stays constant.
+    A pixel gets the same value whatever section it is asked for in.
 
     Parameters
     ----------
@@ -66,11 +70,12 @@ class Mesh:
 
     def background(self, section: Section | None = None) -> NDArray[np.float32]:
         """Background of a section (default: the whole image), shape (ny, nx), image units."""
-        return self._expand(self.background_mesh, section)
+        centres = (self.box[0] - 1) / 2 - self.box[0], (self.box[1] - 1) / 2 - self.box[1]
+        return self._expand(continued(self.background_mesh), centres, section)
 
     def noise(self, section: Section | None = None) -> NDArray[np.float32]:
         """Noise of a pixel (1 sigma) in a section, shape (ny, nx), image units, > 0."""
-        return self._expand(self.noise_mesh, section)
+        return self._expand(self.noise_mesh, ((self.box[0] - 1) / 2, (self.box[1] - 1) / 2), section)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays that `from_arrays` turns into an equal mesh, for ``np.savez``."""
@@ -97,12 +102,13 @@ class Mesh:
         values = (np.full((1, 1), value, dtype=np.float32) for value in (background, noise))
         return cls(*values, box=shape, shape=shape)
 
-    def _expand(self, mesh: NDArray[np.float32], section: Section | None) -> NDArray[np.float32]:
+    def _expand(
+        self, nodes: NDArray[np.float32], first: tuple[float, float], section: Section | None
+    ) -> NDArray[np.float32]:
         section = Section.whole(self.shape) if section is None else section
-        if mesh.size == 1:
-            return np.full(section.shape, mesh[0, 0], dtype=np.float32)
-        centres = (self.box[0] - 1) / 2, (self.box[1] - 1) / 2
-        return expand(mesh, self.box, centres, section)
+        if self.background_mesh.size == 1:
+            return np.full(section.shape, nodes[0, 0], dtype=np.float32)
+        return expand(nodes, self.box, first, section)
 
 
 def make_mesh(
@@ -119,8 +125,9 @@ def make_mesh(
     up to 12 times. The background of a box is SExtractor's mode, 2.5 median - 1.5 mean, with
     the mean of the middle 40 % in place of the median; the noise is the root mean square of
     the pixels below the background, where few sources reach. Both meshes are then median
-    filtered. A value that fills areas, as zeros do outside a mosaic's coverage, is no sky: the
-    mesh is made anew without it.
+    filtered; what the background's slope across a box has added to the noise is taken out. A
+    value that fills areas, as zeros do outside a mosaic's coverage, is no sky: the mesh is made
+    anew without it.
 
     Parameters
     ----------
@@ -147,21 +154,41 @@ def make_mesh(
         If the image has no usable pixels: all bad, or all of one value.
     """
     sides = _box_side(shape[0], box), _box_side(shape[1], box)
-    background, noise, spread = _survey(read, shape, sides)
+    skies, spread = _survey(read, shape, sides)
     blank = spread.blank
     if blank is not None:
         without = _survey(lambda part: _without(blank, *read(part)), shape, sides)
-        if without[2].usable:
-            background, noise, spread = without
+        if without[1].usable:
+            skies, spread = without
         else:
             blank = None  # there is nothing else
     if not spread.usable:
         msg = f"{origin}: no usable pixels, {spread.reason}"
         raise ImageError(msg)
-    background, noise = _fill(background, noise, spread)
-    if filter_size > 1:
-        background, noise = (_smooth(values, filter_size) for values in (background, noise))
+    background, noise = _finished(skies, spread, filter_size)
     return Mesh(background.astype(np.float32), noise.astype(np.float32), sides, shape, blank)
+
+
+def _finished(
+    skies: NDArray[np.float64], spread: _Spread, filter_size: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Background and noise of all boxes, filtered, those without good pixels after their nearest neighbour."""
+    background, noise, share = skies
+    known = np.isfinite(background)
+    background = _smooth(filled(background, known, (spread.high + spread.low) / 2), filter_size)
+    noise = _levelled(noise, np.where(known, background, np.nan), share)
+    # Boxes of a single value have no noise of their own, in scenes without any. Few pixels, or few distinct values: one
+    # noise for all, from the whole range.
+    return background, _smooth(filled(noise, noise > 0, (spread.high - spread.low) / 2), filter_size)
+
+
+def _levelled(
+    noise: NDArray[np.float64], levels: NDArray[np.float64], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Noise of boxes without what the slope of the sky across them, or across the good share of them, has added."""
+    rise = np.hypot(slopes(levels, 0), slopes(levels, 1)) * share
+    # a plane's variance over a box is that of even numbers between 0 and 1
+    return np.sqrt(np.maximum(noise**2 - (rise / _CLIPPED_RMS) ** 2 / 12, (_LEAST_NOISE * noise) ** 2))
 
 
 def _without(
@@ -206,22 +233,22 @@ def _survey(
     read: Callable[[Section], tuple[NDArray[np.float32], NDArray[np.bool_] | None]],
     shape: tuple[int, int],
     sides: tuple[int, int],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], _Spread]:
-    """Background and noise of all boxes, NaN where too few pixels are good, and what is known of the values."""
+) -> tuple[NDArray[np.float64], _Spread]:
+    """Background, noise and good share of all boxes, see `_Boxes.sky`, and what is known of the values."""
     ny, nx = shape
     step = max(1, _BLOCK_PIXELS // (sides[0] * nx)) * sides[0]
-    backgrounds, noises, spread = [], [], _Spread()
+    skies, spread = [], _Spread()
     for y0 in range(0, ny, step):
         pixels, bad = read(Section(0, nx, y0, min(y0 + step, ny)))
         masked = ~np.isfinite(pixels) if bad is None else bad | ~np.isfinite(pixels)
-        background, noise = _measure(pixels, masked, sides, spread)
-        backgrounds.append(background)
-        noises.append(noise)
-    return np.concatenate(backgrounds), np.concatenate(noises), spread
+        skies += _measure(pixels, masked, sides, spread)
+    return np.stack(skies, axis=1), spread
 
 
 def _smooth(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     """Median filter that leaves planes as they are; alone it would flatten their corners."""
+    if size <= 1:
+        return values
     from scipy import ndimage
 
     rows, columns = np.indices(values.shape)
@@ -240,16 +267,14 @@ def _box_side(length: int, wished: int) -> int:
 
 def _measure(
     pixels: NDArray[np.float32], masked: NDArray[np.bool_], sides: tuple[int, int], spread: _Spread
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Background and noise of the boxes of some rows, NaN where too few pixels are good; adds them to the spread."""
-    least, skies = max(_MIN_GOOD * sides[0] * sides[1], 4), []
+) -> Iterator[NDArray[np.float64]]:
+    """Sky of each row of boxes in some rows of pixels; adds them to the spread."""
+    least = max(_MIN_GOOD * sides[0] * sides[1], 4)
     for y in range(0, len(pixels), sides[0]):
         row = pixels[y : y + sides[0]], masked[y : y + sides[0]]
         boxes = _Boxes(*row, sides)
         spread.add(boxes, *row)
-        skies.append(boxes.sky(least=least))
-    background, noise = (np.stack(part) for part in zip(*skies, strict=True))
-    return background, noise
+        yield boxes.sky(least=least)
 
 
 class _Boxes:
@@ -283,8 +308,8 @@ class _Boxes:
         low, high = float(ends[0].min(initial=np.inf)), float(ends[1].max(initial=-np.inf))
         return low, high, int(self._good.sum())
 
-    def sky(self, *, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Background and noise of each box; NaN where fewer than `least` pixels are good and not clipped.
+    def sky(self, *, least: float) -> NDArray[np.float64]:
+        """Background and noise of each box, NaN where fewer than `least` pixels are good and not clipped; good share.
 
         The background is the mode, 2.5 times the mean of the middle 40 % less 1.5 times the mean; the noise is the root
         mean square about it of the pixels below. The usual estimators are stuck on the steps of coarsely digitised data
@@ -300,7 +325,8 @@ class _Boxes:
         squares += count * level**2
         noise = np.sqrt(np.maximum(squares, 0.0) / np.maximum(count, 1)) / _CLIPPED_RMS
         few = high - low < least
-        return np.where(few, np.nan, level + self._zero), np.where(few, np.nan, noise)
+        sky = np.where(few, np.nan, (level + self._zero, noise))
+        return np.concatenate([sky, self._good[None] / self.ordered.shape[1]])
 
     def _clipped(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """First rank, and the one after the last, of what stays when pixels are clipped at 3 sigma about the median.
@@ -344,25 +370,3 @@ def _running(values: NDArray[np.float64]) -> NDArray[np.float64]:
     before = np.cumsum(values[:, :middle][:, ::-1], axis=1)[:, ::-1]
     after = np.cumsum(values[:, middle:], axis=1)
     return np.concatenate([-before, np.zeros((len(values), 1)), after], axis=1)
-
-
-def _fill(
-    background: NDArray[np.float64], noise: NDArray[np.float64], spread: _Spread
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give boxes without good pixels the values of the nearest box that has them."""
-    from scipy import ndimage
-
-    # Boxes of a single value keep it as their background, in scenes without noise.
-    levels, noises = np.isfinite(background), noise > 0
-    if not noises.any():
-        # Few pixels, or few distinct values: one noise for all, from the whole range.
-        noise, noises = np.full_like(noise, (spread.high - spread.low) / 2), np.ones_like(noises)
-    if not levels.any():
-        background, levels = np.full_like(background, (spread.high + spread.low) / 2), np.ones_like(levels)
-    filled = []
-    for values, known in ((background, levels), (noise, noises)):
-        if not known.all():
-            nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-            values = values[tuple(nearest)]
-        filled.append(values)
-    return filled[0], filled[1]
