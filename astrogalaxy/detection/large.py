@@ -120,7 +120,8 @@ def _outlined(found: Detections, small: Aligned) -> Detections:
 def _smooth_sky(mesh: Mesh) -> Mesh:
     """A sky without what large galaxies have put into it."""
     parts = (mesh.background_mesh, mesh.noise_mesh)
-    return Mesh(*(ndimage.median_filter(part, _SKY_BOXES, mode="nearest") for part in parts), mesh.box, mesh.shape)
+    background, noise = (ndimage.median_filter(part, _SKY_BOXES, mode="nearest") for part in parts)
+    return replace(mesh, background_mesh=background, noise_mesh=noise)
 
 
 def _binned(band: Band, smooth: Mesh, section: Section) -> Aligned:

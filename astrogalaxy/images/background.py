@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.blank import BlankSearch
 from astrogalaxy.images.lattice import expand
+from astrogalaxy.images.slopes import continued, filled, slopes
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -26,6 +28,8 @@ _CLIP_ROUNDS = 12
 _CLIPPED_RMS = 0.98658
 # Light of a large source beyond its box, as a factor on its sides, and the share of boxes around it that show sky.
 _LIGHT_REACH, _LEAST_AROUND = 1.5, 0.3
+# No slope makes up more of the noise than leaves this share.
+_LEAST_NOISE = 0.25
 # Pixels read at a time while the mesh is made: bounds the memory, whatever the image.
 _BLOCK_PIXELS = 2 * 2**20
 
@@ -34,8 +38,9 @@ _BLOCK_PIXELS = 2 * 2**20
 class Mesh:
     """Background and noise of the sky at the centres of a mesh of boxes.
 
-    Values between the centres are interpolated linearly; outside the outermost centres
-    they stay constant. A pixel gets the same value whatever section it is asked for in.
+    Values between the centres are interpolated linearly. Outside the outermost centres the
+    background goes on with the slope that three boxes agree on, and the noise stays constant.
+    A pixel gets the same value whatever section it is asked for in.
 
     Parameters
     ----------
@@ -45,6 +50,10 @@ class Mesh:
         Height and width of a box in pixels.
     shape : (int, int)
         Rows and columns of the image.
+    blank : float, optional
+        Value with which the image fills areas without data; its pixels are no sky.
+    weight_factor : float, optional
+        By what the noise of the band's weight map is multiplied.
 
     Examples
     --------
@@ -58,14 +67,17 @@ class Mesh:
     noise_mesh: NDArray[np.float32]
     box: tuple[int, int]
     shape: tuple[int, int]
+    blank: float | None = None
+    weight_factor: float = 1.0
 
     def background(self, section: Section | None = None) -> NDArray[np.float32]:
         """Background of a section (default: the whole image), shape (ny, nx), image units."""
-        return self._expand(self.background_mesh, section)
+        centres = (self.box[0] - 1) / 2 - self.box[0], (self.box[1] - 1) / 2 - self.box[1]
+        return self._expand(continued(self.background_mesh), centres, section)
 
     def noise(self, section: Section | None = None) -> NDArray[np.float32]:
         """Noise of a pixel (1 sigma) in a section, shape (ny, nx), image units, > 0."""
-        return self._expand(self.noise_mesh, section)
+        return self._expand(self.noise_mesh, ((self.box[0] - 1) / 2, (self.box[1] - 1) / 2), section)
 
     def bridged(self, boxes: NDArray[np.float64]) -> Mesh:
         """Mesh in which what lies under large sources is that of the sky around them: they have lifted it.
@@ -97,8 +109,8 @@ class Mesh:
             reach = (np.array([y_max - y_min, x_max - x_min]) * _LIGHT_REACH + self.box) / 2
             y, x = (rows - (y_min + y_max) / 2) / reach[0], (columns - (x_min + x_max) / 2) / reach[1]
             covered |= y[:, None] ** 2 + x**2 <= 1
-        meshes = (_bridge(mesh, covered) for mesh in (self.background_mesh, self.noise_mesh))
-        return Mesh(*meshes, box=self.box, shape=self.shape)
+        background, noise = (_bridge(mesh, covered) for mesh in (self.background_mesh, self.noise_mesh))
+        return replace(self, background_mesh=background, noise_mesh=noise)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays that `from_arrays` turns into an equal mesh, for ``np.savez``."""
@@ -107,6 +119,8 @@ class Mesh:
             "noise": self.noise_mesh,
             "box": np.asarray(self.box, dtype=np.int64),
             "shape": np.asarray(self.shape, dtype=np.int64),
+            "blank": np.asarray([] if self.blank is None else [self.blank], dtype=np.float32),
+            "weight_factor": np.asarray(self.weight_factor),
         }
 
     @classmethod
@@ -114,7 +128,8 @@ class Mesh:
         """Mesh out of what `to_arrays` gave (a mapping of arrays, such as an opened npz file)."""
         box, shape = (tuple(int(n) for n in arrays[key]) for key in ("box", "shape"))
         background, noise = (np.array(arrays[key], dtype=np.float32) for key in ("background", "noise"))
-        return cls(background, noise, box, shape)
+        blank = float(arrays["blank"][0]) if arrays["blank"].size else None
+        return cls(background, noise, box, shape, blank, float(arrays["weight_factor"]))
 
     @classmethod
     def constant(cls, background: float, noise: float, shape: tuple[int, int]) -> Mesh:
@@ -122,12 +137,13 @@ class Mesh:
         values = (np.full((1, 1), value, dtype=np.float32) for value in (background, noise))
         return cls(*values, box=shape, shape=shape)
 
-    def _expand(self, mesh: NDArray[np.float32], section: Section | None) -> NDArray[np.float32]:
+    def _expand(
+        self, nodes: NDArray[np.float32], first: tuple[float, float], section: Section | None
+    ) -> NDArray[np.float32]:
         section = Section.whole(self.shape) if section is None else section
-        if mesh.size == 1:
-            return np.full(section.shape, mesh[0, 0], dtype=np.float32)
-        centres = (self.box[0] - 1) / 2, (self.box[1] - 1) / 2
-        return expand(mesh, self.box, centres, section)
+        if self.background_mesh.size == 1:
+            return np.full(section.shape, nodes[0, 0], dtype=np.float32)
+        return expand(nodes, self.box, first, section)
 
 
 def make_mesh(
@@ -144,7 +160,9 @@ def make_mesh(
     up to 12 times. The background of a box is SExtractor's mode, 2.5 median - 1.5 mean, with
     the mean of the middle 40 % in place of the median; the noise is the root mean square of
     the pixels below the background, where few sources reach. Both meshes are then median
-    filtered.
+    filtered; what the background's slope across a box has added to the noise is taken out. A
+    value that fills areas, as zeros do outside a mosaic's coverage, is no sky: the mesh is made
+    anew without it.
 
     Parameters
     ----------
@@ -170,35 +188,70 @@ def make_mesh(
     astrogalaxy.errors.ImageError
         If the image has no usable pixels: all bad, or all of one value.
     """
-    ny, nx = shape
-    sides = _box_side(ny, box), _box_side(nx, box)
-    step = max(1, _BLOCK_PIXELS // (sides[0] * nx)) * sides[0]
-    backgrounds, noises, spread = [], [], _Spread()
-    for y0 in range(0, ny, step):
-        pixels, bad = read(Section(0, nx, y0, min(y0 + step, ny)))
-        masked = ~np.isfinite(pixels) if bad is None else bad | ~np.isfinite(pixels)
-        background, noise = _measure(pixels, masked, sides, spread)
-        backgrounds.append(background)
-        noises.append(noise)
+    sides = _box_side(shape[0], box), _box_side(shape[1], box)
+    skies, spread = _survey(read, shape, sides)
+    blank = spread.blank
+    if blank is not None:
+        without = _survey(lambda part: _without(blank, *read(part)), shape, sides)
+        if without[1].usable:
+            skies, spread = without
+        else:
+            blank = None  # there is nothing else
     if not spread.usable:
         msg = f"{origin}: no usable pixels, {spread.reason}"
         raise ImageError(msg)
-    background, noise = _fill(np.concatenate(backgrounds), np.concatenate(noises), spread)
-    if filter_size > 1:
-        background, noise = (_smooth(values, filter_size) for values in (background, noise))
-    return Mesh(background.astype(np.float32), noise.astype(np.float32), sides, (ny, nx))
+    background, noise = _finished(skies, spread, filter_size)
+    return Mesh(background.astype(np.float32), noise.astype(np.float32), sides, shape, blank)
+
+
+def _finished(
+    skies: NDArray[np.float64], spread: _Spread, filter_size: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Background and noise of all boxes, filtered, those without good pixels after their nearest neighbour."""
+    background, noise, share = skies
+    known = np.isfinite(background)
+    background = _smooth(filled(background, known, (spread.high + spread.low) / 2), filter_size)
+    noise = _levelled(noise, np.where(known, background, np.nan), share)
+    # Boxes of a single value have no noise of their own, in scenes without any. Few pixels, or few distinct values: one
+    # noise for all, from the whole range.
+    return background, _smooth(filled(noise, noise > 0, (spread.high - spread.low) / 2), filter_size)
+
+
+def _levelled(
+    noise: NDArray[np.float64], levels: NDArray[np.float64], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Noise of boxes without what the slope of the sky across them, or across the good share of them, has added."""
+    rise = np.hypot(slopes(levels, 0), slopes(levels, 1)) * share
+    # a plane's variance over a box is that of even numbers between 0 and 1
+    return np.sqrt(np.maximum(noise**2 - (rise / _CLIPPED_RMS) ** 2 / 12, (_LEAST_NOISE * noise) ** 2))
+
+
+def _without(
+    blank: float, pixels: NDArray[np.float32], bad: NDArray[np.bool_] | None
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Mark pixels without data as bad."""
+    equal = pixels == blank
+    return pixels, equal if bad is None else bad | equal
 
 
 class _Spread:
-    """What is known of the whole image's values: whether it is an image at all."""
+    """What is known of the whole image's values: whether it is an image at all, and which of them is none."""
 
     def __init__(self) -> None:
         self.low, self.high, self.count = np.inf, -np.inf, 0
+        self._search = BlankSearch()
 
-    def add(self, boxes: _Boxes) -> None:
+    def add(self, boxes: _Boxes, pixels: NDArray[np.float32], masked: NDArray[np.bool_]) -> None:
         """Take a row of boxes into account."""
         low, high, count = boxes.range
         self.low, self.high, self.count = min(self.low, low), max(self.high, high), self.count + count
+        self._search.add(pixels, masked, boxes.ordered)
+
+    @property
+    def blank(self) -> float | None:
+        """The value of areas without data, or None. The largest of all is that of saturated cores."""
+        blank = self._search.value
+        return blank if blank is not None and blank < self.high else None
 
     @property
     def usable(self) -> bool:
@@ -211,8 +264,26 @@ class _Spread:
         return "all are NaN or masked" if self.count == 0 else f"all good ones have the value {self.low:g}"
 
 
+def _survey(
+    read: Callable[[Section], tuple[NDArray[np.float32], NDArray[np.bool_] | None]],
+    shape: tuple[int, int],
+    sides: tuple[int, int],
+) -> tuple[NDArray[np.float64], _Spread]:
+    """Background, noise and good share of all boxes, see `_Boxes.sky`, and what is known of the values."""
+    ny, nx = shape
+    step = max(1, _BLOCK_PIXELS // (sides[0] * nx)) * sides[0]
+    skies, spread = [], _Spread()
+    for y0 in range(0, ny, step):
+        pixels, bad = read(Section(0, nx, y0, min(y0 + step, ny)))
+        masked = ~np.isfinite(pixels) if bad is None else bad | ~np.isfinite(pixels)
+        skies += _measure(pixels, masked, sides, spread)
+    return np.stack(skies, axis=1), spread
+
+
 def _smooth(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     """Median filter that leaves planes as they are; alone it would flatten their corners."""
+    if size <= 1:
+        return values
     from scipy import ndimage
 
     plane = _plane(values)
@@ -261,15 +332,14 @@ def _box_side(length: int, wished: int) -> int:
 
 def _measure(
     pixels: NDArray[np.float32], masked: NDArray[np.bool_], sides: tuple[int, int], spread: _Spread
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Background and noise of the boxes of some rows, NaN where too few pixels are good; adds them to the spread."""
-    least, skies = max(_MIN_GOOD * sides[0] * sides[1], 4), []
+) -> Iterator[NDArray[np.float64]]:
+    """Sky of each row of boxes in some rows of pixels; adds them to the spread."""
+    least = max(_MIN_GOOD * sides[0] * sides[1], 4)
     for y in range(0, len(pixels), sides[0]):
-        boxes = _Boxes(pixels[y : y + sides[0]], masked[y : y + sides[0]], sides)
-        spread.add(boxes)
-        skies.append(boxes.sky(least=least))
-    background, noise = (np.stack(part) for part in zip(*skies, strict=True))
-    return background, noise
+        row = pixels[y : y + sides[0]], masked[y : y + sides[0]]
+        boxes = _Boxes(*row, sides)
+        spread.add(boxes, *row)
+        yield boxes.sky(least=least)
 
 
 class _Boxes:
@@ -286,7 +356,7 @@ class _Boxes:
         np.copyto(padded[: pixels.shape[0], : pixels.shape[1]], pixels, where=~masked)
         boxes = padded.reshape(height, n, width).swapaxes(0, 1).reshape(n, height * width)
         boxes.sort(axis=1)  # NaN last
-        self._ordered = boxes
+        self.ordered = boxes
         self._good = np.count_nonzero(~np.isnan(boxes), axis=1)
         self._row = np.arange(n)
         # in float64, for squares of pixels in erg/s/cm2/Hz are beyond float32
@@ -299,12 +369,12 @@ class _Boxes:
     def range(self) -> tuple[float, float, int]:
         """Least and largest of the good pixels (infinite where there are none), and how many there are."""
         some = np.flatnonzero(self._good)
-        ends = self._ordered[some, 0], self._ordered[some, self._good[some] - 1]
+        ends = self.ordered[some, 0], self.ordered[some, self._good[some] - 1]
         low, high = float(ends[0].min(initial=np.inf)), float(ends[1].max(initial=-np.inf))
         return low, high, int(self._good.sum())
 
-    def sky(self, *, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Background and noise of each box; NaN where fewer than `least` pixels are good and not clipped.
+    def sky(self, *, least: float) -> NDArray[np.float64]:
+        """Background and noise of each box, NaN where fewer than `least` pixels are good and not clipped; good share.
 
         The background is the mode, 2.5 times the mean of the middle 40 % less 1.5 times the mean; the noise is the root
         mean square about it of the pixels below. The usual estimators are stuck on the steps of coarsely digitised data
@@ -320,7 +390,8 @@ class _Boxes:
         squares += count * level**2
         noise = np.sqrt(np.maximum(squares, 0.0) / np.maximum(count, 1)) / _CLIPPED_RMS
         few = high - low < least
-        return np.where(few, np.nan, level + self._zero), np.where(few, np.nan, noise)
+        sky = np.where(few, np.nan, (level + self._zero, noise))
+        return np.concatenate([sky, self._good[None] / self.ordered.shape[1]])
 
     def _clipped(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """First rank, and the one after the last, of what stays when pixels are clipped at 3 sigma about the median.
@@ -342,7 +413,7 @@ class _Boxes:
 
     def _median(self, low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.float64]:
         last = np.maximum(high - 1, 0)
-        pair = self._ordered[self._row, (low + last) // 2], self._ordered[self._row, (low + last + 1) // 2]
+        pair = self.ordered[self._row, (low + last) // 2], self.ordered[self._row, (low + last + 1) // 2]
         return np.add(*pair, dtype=np.float64) / 2
 
     def _mean(self, low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -355,7 +426,7 @@ class _Boxes:
         """How many good pixels of each box are below a value, or at most that."""
         side = "right" if including else "left"
         values = value.astype(np.float32)
-        return np.array([box.searchsorted(v, side) for box, v in zip(self._ordered, values, strict=True)])
+        return np.array([box.searchsorted(v, side) for box, v in zip(self.ordered, values, strict=True)])
 
 
 def _running(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -364,25 +435,3 @@ def _running(values: NDArray[np.float64]) -> NDArray[np.float64]:
     before = np.cumsum(values[:, :middle][:, ::-1], axis=1)[:, ::-1]
     after = np.cumsum(values[:, middle:], axis=1)
     return np.concatenate([-before, np.zeros((len(values), 1)), after], axis=1)
-
-
-def _fill(
-    background: NDArray[np.float64], noise: NDArray[np.float64], spread: _Spread
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give boxes without good pixels the values of the nearest box that has them."""
-    from scipy import ndimage
-
-    # Boxes filled with one value, as outside a mosaic's coverage, keep it as their background.
-    levels, noises = np.isfinite(background), noise > 0
-    if not noises.any():
-        # Few pixels, or few distinct values: one noise for all, from the whole range.
-        noise, noises = np.full_like(noise, (spread.high - spread.low) / 2), np.ones_like(noises)
-    if not levels.any():
-        background, levels = np.full_like(background, (spread.high + spread.low) / 2), np.ones_like(levels)
-    filled = []
-    for values, known in ((background, levels), (noise, noises)):
-        if not known.all():
-            nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-            values = values[tuple(nearest)]
-        filled.append(values)
-    return filled[0], filled[1]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from astrogalaxy.images.inputs import AlteredPlane
 from astrogalaxy.images.seeing import find_stars
 from astrogalaxy.images.sky import shifted
 from astrogalaxy.images.tiling import Section
+from astrogalaxy.images.weights import WeightSample, usable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,15 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["Band", "Pixels"]
 
+logger = logging.getLogger(__name__)
+
 # The seeing is measured on at most this many squares of this side: the memory stays bounded,
 # and more stars would not make it better.
 _SQUARES, _SQUARE = 3, 1024
 # Numbers as large as this stand for "no data" in files that have no other way to say it: SExtractor and SWarp write
 # -1e30, IRAF 1.6e38, others the largest that there are.
 _NO_DATA = 1e29
-# A weight map whose noise is so many times that of the pixels, or so many times less, is something else; one in so
-# many of its rows and columns tells it.
-_OTHER_NOISE, _SPARSE = 10.0, 4
+# A weight map whose noise is so many times that of the pixels, or so many times less, is something else. Up to the
+# second number it is taken at its word: crowds and what the noise is measured with make that much.
+_OTHER_NOISE, _SAME_NOISE = 10.0, 1.15
 # A section of up to this many pixels is kept until another is read: one thing after the other looks at a tile.
 _KEPT = 2048**2
 
@@ -47,9 +51,10 @@ class Pixels:
         Background-subtracted pixels in image units; 0 where bad.
     noise : ndarray, shape (ny, nx), float32
         One sigma of the sky in a pixel, image units, positive everywhere: from the weight
-        map if there is one, else from the mesh.
+        map if there is one (brought to the noise of the mesh, `Mesh.weight_factor`), else from the mesh.
     bad : ndarray, shape (ny, nx), bool
-        NaN, infinite or as large as numbers that stand for no data (1e29), masked, or of weight zero.
+        NaN, infinite or as large as numbers that stand for no data (1e29), of the value that fills areas
+        without data (`Mesh.blank`), masked, or of weight zero.
     saturated : ndarray, shape (ny, nx), bool
         At or above the saturation level. Such pixels are bad only if they are masked, too.
     section : Section
@@ -208,10 +213,11 @@ class Band:
         Raises
         ------
         astrogalaxy.errors.ImageError
-            If the band has no usable pixels, or its file cannot be read.
+            If the band has no usable pixels, its file cannot be read, or its weight map is not one of inverse
+            variances.
         """
         if self._mesh is None:
-            self._mesh = make_mesh(lambda part: self._read(part)[:2], self.shape, box=self.box, origin=self.origin)
+            self._mesh = self._made()
         return self._mesh
 
     @mesh.setter
@@ -221,6 +227,13 @@ class Band:
             msg = f"{self.origin}: a background mesh for shape {mesh.shape} does not fit its shape {self.shape}"
             raise ImageError(msg)
         self._mesh, self._kept = mesh, None
+
+    def _made(self) -> Mesh:
+        if self._weight is None:
+            return make_mesh(lambda part: self._read(part)[:2], self.shape, box=self.box, origin=self.origin)
+        sample = WeightSample(self._read)
+        mesh = make_mesh(sample.read, self.shape, box=self.box, origin=self.origin)
+        return replace(mesh, weight_factor=self._weight_factor(sample.ratio(mesh)))
 
     @property
     def seeing(self) -> float:
@@ -301,20 +314,21 @@ class Band:
 
     def _prepared(self, section: Section) -> Pixels:
         data, bad, weight = self._read(section)
+        if self.mesh.blank is not None:
+            bad |= data == self.mesh.blank
         saturated = np.zeros(data.shape, dtype=bool) if self.saturation is None else data >= self.saturation
         data -= self.mesh.background(section)
         noise = self.mesh.noise(section)
         if weight is not None:
-            good = _usable(weight)
-            self._check_weight(weight, noise, good)
-            np.divide(1, np.sqrt(weight, where=good, out=weight), where=good, out=noise)
+            good = usable(weight)
+            np.divide(self.mesh.weight_factor, np.sqrt(weight, where=good, out=weight), where=good, out=noise)
         data[bad] = 0
         return Pixels(data, noise, bad, saturated, section)
 
     def altered(self, alter: Callable[[Section, NDArray[np.float32]], NDArray[np.float32]]) -> Band:
         """Return the same band with pixels that are changed as they are read.
 
-        Maps, calibration and shift stay; sky and seeing are measured anew, on the changed pixels.
+        Maps, calibration, shift and areas without data stay; sky and seeing are measured anew, on the changed pixels.
 
         Parameters
         ----------
@@ -328,7 +342,7 @@ class Band:
             It reads from the same files.
         """
         band = Band(
-            self.name, AlteredPlane(self._plane, alter), masks=self._masks, weight=self._weight,
+            self.name, AlteredPlane(self._plane, alter, self.mesh.blank), masks=self._masks, weight=self._weight,
             zeropoint=self.zeropoint, gain=self.gain, saturation=self.saturation, box=self.box,
         )  # fmt: skip
         band.shift = self.shift
@@ -343,18 +357,19 @@ class Band:
         if self._weight is None:
             return data, bad, None
         weight = self._weight.read(section)
-        return data, bad | ~_usable(weight), weight
+        return data, bad | ~usable(weight), weight
 
-    def _check_weight(self, weight: NDArray[np.float32], noise: NDArray[np.float32], good: NDArray[np.bool_]) -> None:
-        """Refuse a map whose noise is nothing like what the mesh has found in the same pixels."""
-        seen = good[::_SPARSE, ::_SPARSE]
-        if not seen.any():
-            return
-        weight, noise = (float(np.median(part[::_SPARSE, ::_SPARSE][seen])) for part in (weight, noise))
-        ratio = 1 / np.sqrt(weight) / noise
+    def _weight_factor(self, ratio: float) -> float:
+        """What brings a map to the noise of the pixels: relative weights are common, and errors must not be."""
+        if np.isnan(ratio) or 1 / _SAME_NOISE < ratio < _SAME_NOISE:
+            return 1.0
+        text = f"{self._weight.origin}: the noise of this weight map is {ratio:.2g} times that of the pixels of"
+        text = f"{text} {self.origin}"
         if not 1 / _OTHER_NOISE < ratio < _OTHER_NOISE:
-            msg = f"{self._weight.origin}: the noise of this weight map is {ratio:.2g} times that of the pixels of"
-            raise ImageError(f"{msg} {self.origin}; it must hold inverse variances, in image units to the power -2")
+            msg = f"{text}; it must hold inverse variances, in image units to the power -2"
+            raise ImageError(msg)
+        logger.warning("%s; it is divided by that", text)
+        return 1 / ratio
 
     def _check(self, section: Section | None) -> Section:
         if section is None:
@@ -370,7 +385,3 @@ def _starts(size: int) -> list[int]:
     """Where evenly spread squares start along one axis."""
     last = max(size - _SQUARE, 0)
     return sorted({round(last * i / (_SQUARES - 1)) for i in range(_SQUARES)})
-
-
-def _usable(weight: NDArray[np.float32]) -> NDArray[np.bool_]:
-    return (weight > 0) & np.isfinite(weight)

@@ -105,10 +105,13 @@ class AlteredPlane:
     alter : callable
         Gives the new pixels of a section from the section and its pixels, NaN included; a
         pixel must come out the same whatever section it is part of.
+    blank : float, optional
+        Value of pixels without data: they are NaN then, for they may change to anything.
     """
 
     plane: Plane
     alter: Callable[[Section, NDArray[np.float32]], NDArray[np.float32]]
+    blank: float | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -137,7 +140,10 @@ class AlteredPlane:
 
     def read(self, section: Section) -> NDArray[np.float32]:
         """Pixels of a section, changed."""
-        return self.alter(section, self.plane.read(section))
+        pixels = self.plane.read(section)
+        if self.blank is not None:
+            pixels[pixels == self.blank] = np.nan
+        return self.alter(section, pixels)
 
 
 def as_plane(source: Any, *, hdu: str | int = "auto", origin: str = "image") -> Plane:

@@ -27,8 +27,9 @@ logger = logging.getLogger(__name__)
 _SIDE = 8
 # The band is sampled on so many squares of this side along its diagonal.
 _SQUARES, _SQUARE = 3, 512
-# Apertures with a pixel beyond this many sigma, and those beside them, are not empty.
-_PEAK = 4.0
+# Apertures with a pixel beyond this many sigma, and those beside them, are not empty. One pixel in so many rows and
+# columns tells what sigma is: were it taken from a weight map that is off, all would be full.
+_PEAK, _SPARSE = 4.0, 4
 _LEAST = 200
 # The estimate's own noise, and undetected sources, make a factor this far above 1 where there is no correlation.
 _SURE = 1.05
@@ -89,7 +90,9 @@ def _empty_sums(snr: np.ndarray, bad: np.ndarray) -> np.ndarray:
         return np.zeros(0)
     part = (slice(0, rows * _SIDE), slice(0, columns * _SIDE))
     boxes = snr[part].reshape(rows, _SIDE, columns, _SIDE)
-    full = (boxes.max(axis=(1, 3)) > _PEAK) | bad[part].reshape(boxes.shape).any(axis=(1, 3))
+    scatter = scatter_of_sums(snr[::_SPARSE, ::_SPARSE][~bad[::_SPARSE, ::_SPARSE]])
+    peak = _PEAK * scatter if scatter > 0 else _PEAK
+    full = (boxes.max(axis=(1, 3)) > peak) | bad[part].reshape(boxes.shape).any(axis=(1, 3))
     beside = np.zeros((rows + 2, columns + 2), dtype=bool)
     for dy in range(3):
         for dx in range(3):

@@ -142,14 +142,6 @@ def test_boxes_without_good_pixels_are_filled_from_their_neighbours(rng):
     np.testing.assert_allclose(mesh.noise(), 1, rtol=0.1)
 
 
-def test_area_filled_with_one_value_keeps_it_and_has_noise(rng):
-    image = rng.normal(10, 1, (320, 320)).astype(np.float32)
-    image[:, 192:] = 0
-    mesh = mesh_of(image)
-    np.testing.assert_array_equal(mesh.background(Section(290, 320, 0, 320)), 0)
-    np.testing.assert_allclose(mesh.noise(), 1, rtol=0.1)
-
-
 def test_values_are_not_modified(rng):
     image = rng.normal(0, 1, (64, 64)).astype(np.float32)
     bad = np.zeros(image.shape, bool)

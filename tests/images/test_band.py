@@ -128,18 +128,46 @@ def test_mask_nonzero_is_bad(tmp_path, sky, dtype):
         assert band.mesh.background().max() < 105
 
 
-def test_weight_gives_the_noise_and_zero_is_bad(sky):
-    weight = np.full(sky.shape, 1 / 25, np.float32)
-    weight[:, 100:] = 1 / 4
+def test_weight_gives_the_noise_and_zero_is_bad(rng):
+    sigma = np.full((150, 200), 5, np.float32)
+    sigma[:, 100:] = 2
+    weight = 1 / sigma**2
     weight[0], weight[1], weight[2], weight[3] = 0, -1, np.nan, np.inf
     weight.flags.writeable = False
-    pixels = Image.read(sky, weight=weight).bands["image"].pixels()
+    pixels = Image.read(rng.normal(100, sigma), weight=weight).bands["image"].pixels()
     assert pixels.bad[:4].all()
     assert not pixels.bad[4:].any()
-    np.testing.assert_allclose(pixels.noise[4:, :100], 5, rtol=1e-6)
-    np.testing.assert_allclose(pixels.noise[4:, 100:], 2, rtol=1e-6)
+    np.testing.assert_allclose(pixels.noise[4:], sigma[4:], rtol=1e-6)
     assert np.isfinite(pixels.noise).all()
     assert (pixels.noise > 0).all()
+
+
+@pytest.mark.parametrize("factor", [1 / 9, 1 / 3, 1 / 1.3, 1.3, 3, 9])
+def test_noise_of_relative_weights_is_brought_to_that_of_the_pixels(rng, caplog, factor):
+    sigma = np.linspace(2, 4, 200, dtype=np.float32) * np.ones((150, 1), np.float32)
+    band = Image.read({"r": rng.normal(100, sigma)}, weight=(factor * sigma) ** -2).bands["r"]
+    again = pickle.loads(pickle.dumps(band))
+    again.mesh = Mesh.from_arrays(band.mesh.to_arrays())
+    part = Section(150, 200, 30, 60)
+    np.testing.assert_allclose(again.pixels(part).noise, sigma[part.slices], rtol=0.1)
+    np.testing.assert_array_equal(again.pixels(part).noise, band.pixels().noise[part.slices])
+    (said,) = caplog.messages
+    assert said.startswith("weight map of band r: the noise of this weight map is")
+    assert "times that of the pixels of band r; it is divided by that" in said
+
+
+def test_weights_about_as_noisy_as_the_pixels_are_taken_as_they_are(sky, caplog):
+    weight = np.full(sky.shape, 1 / 4.3**2, np.float32)
+    pixels = Image.read(sky, weight=weight).bands["image"].pixels()
+    np.testing.assert_allclose(pixels.noise, 4.3, rtol=1e-6)
+    assert not caplog.messages
+
+
+def test_weights_are_compared_where_there_are_data(sky):
+    """Maps may hold numbers of another kind in areas that are filled with zeros."""
+    weight = np.full(sky.shape, 1 / 16, np.float32)
+    sky[:, 60:], weight[:, 60:] = 0, 1e-3
+    assert Image.read(sky, weight=weight).bands["image"].mesh.weight_factor == 1
 
 
 def test_maps_must_fit(tmp_path, sky):

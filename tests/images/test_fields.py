@@ -198,7 +198,7 @@ def test_mask_without_field_serves_every_field(tmp_path, files, section, pattern
 def field(tmp_path, rng) -> Field:
     """A field of two bands with a mask for one and a weight map for the other."""
     for band in BANDS:
-        sky = rng.normal(10, 1, (70, 80)).astype(np.float32)
+        sky = rng.normal(10, 2, (70, 80)).astype(np.float32)
         fits.writeto(tmp_path / f"a-{band}.fits", sky, fits.Header({"MAGZP": 25.0 + BANDS.index(band)}))
     mask, weight = np.zeros((70, 80), np.uint8), np.full((70, 80), 0.25, np.float32)
     mask[3, 4] = 1

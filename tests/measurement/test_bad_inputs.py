@@ -46,12 +46,16 @@ def test_weights_that_are_zero_or_negative(data: np.ndarray) -> None:
 
 
 def test_weights_set_the_errors(data: np.ndarray) -> None:
-    wcs = make_wcs(data.shape)
-    errors = [
-        _measured(Image.read({"r": (data, wcs)}, weight={"r": np.full_like(data, w)}))[0]["flux_aper_r_err"]
-        for w in (1.0, 0.25)
-    ]
-    np.testing.assert_allclose(errors[1] / errors[0], 2.0, rtol=0.05)
+    wcs, even, uneven = make_wcs(data.shape), np.ones_like(data), np.ones_like(data)
+    uneven[:, 120:] = 0.25
+    errors = [_measured(Image.read({"r": (data, wcs)}, weight=w))[0]["flux_aper_r_err"] for w in (even, uneven)]
+    np.testing.assert_allclose(errors[1] / errors[0], [1, 1, 2], rtol=0.05)
+
+
+def test_scale_of_weights_sets_no_errors(data: np.ndarray) -> None:
+    wcs, even = make_wcs(data.shape), np.ones_like(data)
+    errors = [_measured(Image.read({"r": (data, wcs)}, weight=w * even))[0]["flux_aper_r_err"] for w in (1, 0.1, 10)]
+    np.testing.assert_allclose(errors, np.broadcast_to(errors[0], (3, 3)), rtol=0.05)
 
 
 def test_gain_adds_photon_noise(data: np.ndarray) -> None:

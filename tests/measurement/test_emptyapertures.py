@@ -28,6 +28,12 @@ def test_factor_of_resampled_noise(rng: np.random.Generator, resampled: bool, fa
     assert noise_factor(KnownBand("r", data, noise=sigma, noise_factor=None)) == pytest.approx(factor, rel=0.1)
 
 
+@pytest.mark.parametrize("wrong", [1.5, 3.0])
+def test_noise_stated_too_small_makes_a_factor(rng: np.random.Generator, wrong: float) -> None:
+    data, _, _, sigma = _field(rng, resampled=False)
+    assert noise_factor(KnownBand("r", data, noise=sigma / wrong, noise_factor=None)) == pytest.approx(wrong, rel=0.1)
+
+
 def test_errors_of_a_resampled_image_are_right(rng: np.random.Generator) -> None:
     data, x, y, sigma = _field(rng, resampled=True)
     sources = Sources.around(x, y, side=12)
