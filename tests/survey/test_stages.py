@@ -1,0 +1,37 @@
+"""Tests of astrogalaxy.survey.stages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from astrogalaxy.catalog import decode_flags
+from astrogalaxy.images import Image
+from astrogalaxy.models import load_weights
+from astrogalaxy.simulation import PROFILES, simulate_scene
+from astrogalaxy.survey.stages import _image_flags
+
+
+@pytest.fixture(scope="module")
+def image() -> Image:
+    """A field whose stars have a FWHM of 3.6 pixels."""
+    scene = simulate_scene(PROFILES["decam"], size=384, seed=2, artefacts=False)
+    return Image.read({"r": (scene.images["r"], scene.wcs["r"])})
+
+
+def flags_within(image: Image, seeing: tuple[float, float]) -> tuple[str, ...]:
+    """Flags of all sources of an image whose weights know such stars."""
+    card = load_weights("default").card.model_copy(update={"seeing": seeing})
+    return decode_flags(_image_flags(image, card, ["r"]))
+
+
+def test_a_seeing_that_the_weights_do_not_know_is_told(image: Image) -> None:
+    assert flags_within(image, (3.2, 4.2)) == ()
+    assert flags_within(image, (4.2, 7.6)) == flags_within(image, (1.8, 3.2)) == ("outside_weight",)
+    # half of the light of a star with wings lies in a wider circle: that is not what the card tells
+    assert image.bands["r"].seeing > 4.5
+
+
+def test_a_seeing_that_is_not_known_is_not_outside() -> None:
+    noise = np.random.default_rng(1).normal(size=(96, 96)).astype(np.float32)
+    assert flags_within(Image.read({"r": noise}), (1.8, 7.6)) == ()
