@@ -216,18 +216,30 @@ def _from_hdu(hdu: Any, hdus: fits.HDUList | None, origin: str) -> ArrayPlane:
 
 def _from_nddata(source: Any, origin: str) -> ArrayPlane:
     shape = _plane_shape(source.data, origin)
-    weight = None
-    if source.uncertainty is not None:
-        from astropy.nddata import InverseVariance, UnknownUncertainty
-
-        if isinstance(source.uncertainty, UnknownUncertainty):
-            msg = f"{origin}: the kind of its uncertainty is unknown; use StdDevUncertainty or the like"
-            raise ImageError(msg)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            weight = source.uncertainty.represent_as(InverseVariance).array
+    weight = None if source.uncertainty is None else _inverse_variance(source, origin)
     mask = None if source.mask is None else np.broadcast_to(source.mask, shape)
     header = source.meta if isinstance(source.meta, fits.Header) else None
     return _from_array(source.data, source.wcs, origin, mask=mask, weight=weight, unit=source.unit, header=header)
+
+
+def _inverse_variance(source: Any, origin: str) -> Any:
+    """The uncertainty of NDData as weights, in the unit of its data."""
+    from astropy.nddata import InverseVariance, UnknownUncertainty
+    from astropy.units import UnitConversionError
+
+    if isinstance(source.uncertainty, UnknownUncertainty):
+        msg = f"{origin}: the kind of its uncertainty is unknown; use StdDevUncertainty or the like"
+        raise ImageError(msg)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = source.uncertainty.represent_as(InverseVariance)
+    if source.unit is None or weight.unit is None or weight.unit == source.unit**-2:
+        return weight.array
+    try:
+        return weight.array * weight.unit.to(source.unit**-2)
+    except UnitConversionError:
+        of = source.uncertainty.unit
+        msg = f"{origin}: the unit of its uncertainty, {of}, cannot be converted to that of its data, {source.unit}"
+        raise ImageError(msg) from None
 
 
 def _plane_shape(array: Any, origin: str) -> tuple[int, int]:

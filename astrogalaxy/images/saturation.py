@@ -39,7 +39,8 @@ def blunt_cores(data: NDArray[np.float32], noise: NDArray[np.float32] | float, b
 
     Some surveys clip them, some interpolate over them, and few files say at what level. Outside its core such a star
     falls as steeply as any, inside it does not rise: no light that a telescope has blurred looks like that. What has
-    lost less than half of its peak is not recognised.
+    lost three quarters of its peak is recognised nearly always, what has lost less than half never; and what is left
+    has to stand out of the noise by clearly more than 80 times it.
 
     Parameters
     ----------

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from astrogalaxy.images.saturation import core_of
 from astrogalaxy.measurement.canvas import Canvas, touched
 from astrogalaxy.measurement.moments import Shapes, adapt
 from astrogalaxy.measurement.neighbours import neighbours
@@ -60,6 +61,19 @@ class Start:
         """Copy moved by whole or part pixels."""
         x, y = (self.x + dx, self.x_min + dx, self.x_max + dx), (self.y + dy, self.y_min + dy, self.y_max + dy)
         return Start(x[0], y[0], self.half, x[1], x[2], y[1], y[2], self.held)
+
+    def centred(self, cores: np.ndarray) -> Start:
+        """Copy with what is alone in the core of a saturated star in the middle of it.
+
+        Cores are as in `~astrogalaxy.measurement.canvas.Canvas`. The light of a wide one is as even as the sky: it
+        draws no centroid that begins at its edge to the middle.
+        """
+        core = core_of(cores, self.x, self.y)
+        alone = np.bincount(core + 1, minlength=len(cores) + 1)[core + 1] == 1
+        moved = np.flatnonzero((core >= 0) & alone & ~self.held)
+        x, y = self.x.copy(), self.y.copy()
+        x[moved], y[moved] = cores[core[moved], 0], cores[core[moved], 1]
+        return replace(self, x=x, y=y)
 
     @property
     def sigma(self) -> np.ndarray:

@@ -147,7 +147,7 @@ def read_reference(
     canvas = read_canvas(band, section)
     grid = None if band.wcs is None else SkyGrid(band.wcs)
     guess = _jacobian(grid, start.x, start.y, pixel_scale)
-    local = start.shifted(-section.x0, -section.y0)
+    local = start.shifted(-section.x0, -section.y0).centred(canvas.cores)
     widest = np.fmax(_pixels(circles.max(), guess), SMALL_RADIUS * stars.sigma)
     located = locate(canvas, local, circle=widest, stars=stars, kron_factor=kron_factor)
     x, y = located.shapes.x + section.x0, located.shapes.y + section.y0

@@ -18,6 +18,9 @@ __all__ = ["ClassEvidence", "class_evidence", "field_evidence", "field_mix", "ga
 
 # The network is never surer than this; nor than this of saturated sources, of which surveys make various things.
 _SUREST, _SUREST_SATURATED = 1e-6, 0.05
+# Nor than this outside of the range of its weights, so that what is measured decides: to a network that has never seen
+# stars so wide they are galaxies. It still has a say, for it is right about most galaxies there.
+_SUREST_OUTSIDE = 0.3
 # So many of either class are taken to be there before one looks: the few sources of a small image say little.
 _USUAL = 4
 # No field that the mix was learnt from has more of one for each of the other (logarithm): so far it is believed.
@@ -33,7 +36,7 @@ class ClassEvidence:
     Attributes
     ----------
     logit : ndarray
-        Of the network's calibrated probability of a galaxy.
+        Of the network's calibrated probability of a galaxy, so far as it is believed.
     snr : ndarray
         Signal to noise, 0 where unknown.
     extent : ndarray
@@ -78,6 +81,7 @@ def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike], *, thr
     ruler = star_radius(radius[real], snr[real], 1 - p[real], flags[real])
     extent = relative_extent(radius, ruler, flags=flags)
     least = np.where(has_flags(flags, "saturated"), _SUREST_SATURATED, _SUREST)
+    least = np.where(has_flags(flags, "outside_weight"), _SUREST_OUTSIDE, least)
     logit = _logit(np.clip(p, least, 1 - least))
     return ClassEvidence(logit, np.nan_to_num(snr), extent, spread_evidence(spread, error), real)
 

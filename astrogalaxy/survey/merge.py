@@ -137,8 +137,9 @@ def neighbouring(caps: Sequence[tuple[NDArray[np.float64], float]]) -> list[tupl
 def rank_between(first: Claim, second: Claim) -> tuple[Bools, Bools]:
     """Which sources of two fields give way to the other field's report of the same source.
 
-    Of two reports the one not cut by its field's edge stays, else the more significant one, else that of the first.
-    A choice between two fields does not depend on any third.
+    Of two reports the one not cut by its field's edge stays, else the one with more bands, else the more significant
+    one, else that of the first. The edge comes first, since what it cuts is wrong, and what is lacking is only not
+    known. A choice between two fields does not depend on any third.
 
     Parameters
     ----------
@@ -154,8 +155,10 @@ def rank_between(first: Claim, second: Claim) -> tuple[Bools, Bools]:
     a, b = _pairs(np.concatenate([first.points, second.points]), _chord(SAME_ARCSEC), number)
     swap = number[a] == 1
     a, b = np.where(swap, b, a), np.where(swap, a, b) - len(first)
-    cut_a, cut_b = first.cut[a], second.cut[b]
-    lost_a = np.where(cut_a != cut_b, cut_a, first.snr[a] < second.snr[b])
+    lost_a = first.snr[a] < second.snr[b]
+    for name in ("lacking", "cut"):
+        of_a, of_b = getattr(first, name)[a], getattr(second, name)[b]
+        lost_a = np.where(of_a != of_b, of_a > of_b, lost_a)
     gone = np.zeros(len(first), dtype=bool), np.zeros(len(second), dtype=bool)
     gone[0][a[lost_a]] = True
     gone[1][b[~lost_a]] = True

@@ -59,6 +59,25 @@ def test_stars_are_chosen_and_galaxies_are_not() -> None:
     assert (distances.min(axis=0) < 0.5).all()
 
 
+def test_stars_that_widen_over_the_image_are_stars() -> None:
+    rng = np.random.default_rng(3)
+    rows, columns = np.indices((600, 600))
+    sky = rng.normal(0, 1, (600, 600))
+    x, y = (part.ravel() + rng.uniform(-8, 8, 196) for part in np.meshgrid(*[np.arange(30, 590, 40)] * 2))
+    galaxy = np.arange(196) % 3 == 0
+    fwhm = (3.4 + 1.6 * y / 600) * np.where(galaxy, rng.uniform(1.3, 2.5, 196), 1.0)
+    for at_x, at_y, width in zip(x, y, fwhm, strict=True):
+        part = slice(max(int(at_y) - 20, 0), int(at_y) + 20), slice(max(int(at_x) - 20, 0), int(at_x) + 20)
+        square = (columns[part] - at_x) ** 2 + (rows[part] - at_y) ** 2
+        sky[part] += 500 * np.exp(-4 * np.log(2) * square / width**2)
+    band = Image.read(sky.astype(np.float32)).bands["image"]
+    assert band.seeing == pytest.approx(4.2, rel=0.05)
+    found = np.hypot(x[:, None] - band.stars[:, 0], y[:, None] - band.stars[:, 1]).min(axis=1) < 1
+    for part in (y < 200, y > 400):
+        assert found[part & ~galaxy].mean() > 0.9
+    assert found[galaxy].mean() < 0.1
+
+
 @pytest.mark.parametrize(("n", "wider"), [(0, 0), (1, 0), (0, 3)])
 def test_what_may_be_anything_gives_no_seeing(n: int, wider: int) -> None:
     band = _field(n, fwhm=3.0, wider=wider).bands["image"]

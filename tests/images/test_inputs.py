@@ -134,6 +134,27 @@ def test_nddata_with_mask_and_uncertainty(frozen, make_wcs, kind):
     assert found.wcs is not None
 
 
+@pytest.mark.parametrize(
+    "uncertainty",
+    [
+        StdDevUncertainty(np.full((20, 30), 0.002), unit=u.uJy),
+        VarianceUncertainty(np.full((20, 30), 4e-6), unit=u.uJy**2),
+        InverseVariance(np.full((20, 30), 1 / 4e-6), unit=u.uJy**-2),
+    ],
+)
+def test_an_uncertainty_in_another_unit_is_converted(uncertainty):
+    pixels = np.random.default_rng(1).normal(scale=2, size=(20, 30))
+    found = Image.read(NDData(pixels, unit=u.nJy, uncertainty=uncertainty))
+    np.testing.assert_allclose(found.bands["image"].pixels().noise, 2, rtol=1e-6)
+
+
+def test_an_uncertainty_of_something_else_is_refused(pixels):
+    data = CCDData(pixels, unit=u.adu, uncertainty=StdDevUncertainty(np.ones(pixels.shape)))
+    data.unit = u.nJy  # which astropy lets pass
+    with pytest.raises(ImageError, match="band g: the unit of its uncertainty, adu, cannot be converted .* nJy"):
+        Image.read({"g": data})
+
+
 def test_uncertainty_of_unknown_kind_is_refused(pixels):
     with pytest.raises(ImageError, match="band g: the kind of its uncertainty"):
         Image.read({"g": NDData(pixels, uncertainty=UnknownUncertainty(pixels))})

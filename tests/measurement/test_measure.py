@@ -251,6 +251,20 @@ def test_spoilt_sources_keep_what_can_be_measured(spoilt: tuple[dict[str, np.nda
     assert row["far"]["x"] == 5000.0
 
 
+def test_a_wide_saturated_star_lies_in_the_middle_of_its_core() -> None:
+    data = field_of((120, 120), np.array([60.3]), np.array([58.8]), 4e6)
+    data = np.minimum(data, 1000.0) + np.random.default_rng(5).normal(size=data.shape)
+    table = _single(data, [63.3], [56.8], side=16)
+    assert has_flags(table["flags"], "saturated")[0]
+    assert not has_flags(table["flags"], "bad_centroid")[0]
+    np.testing.assert_allclose([table["x"][0], table["y"][0]], [60.3, 58.8], atol=0.1)
+    # a given position stays, and of two in one core nobody knows whose it is
+    held = Sources(*([value] for value in (63.3, 56.8, 55.0, 71.0, 49.0, 65.0)), held=np.array([True]))
+    assert measure(KnownImage.single(data), held)["x"][0] == pytest.approx(63.3)
+    both = _single(data, [63.3, 58.3], [56.8, 60.8], side=16)
+    assert np.hypot(*(np.diff(both[name])[0] for name in "xy")) > 1
+
+
 def test_band_that_does_not_reach_all_sources() -> None:
     rng = np.random.default_rng(12)
     x, y = np.array([30.0, 170.0]), np.array([50.0, 50.0])

@@ -50,6 +50,19 @@ def test_the_network_is_not_believed_of_saturated_sources_against_what_was_measu
     assert max(others) < 0.1
 
 
+def test_outside_the_range_of_the_weights_what_was_measured_decides() -> None:
+    p = np.full(12, 0.99)
+    spread = np.where(np.arange(12) < 2, 0.8, 0.0)
+
+    def named(flag: str) -> np.ndarray:
+        flags = np.full(12, flag_bits(flag), dtype=np.int32)
+        return galaxy_probability(class_evidence(p, field(spread=spread, flags=flags)), JOINED)
+
+    assert (named("masked") > 0.5).all()  # the network's word alone
+    galaxies, stars = np.split(named("outside_weight"), [2])
+    assert (galaxies > 0.9).all() and (stars < 0.1).all()
+
+
 def test_what_is_not_known_is_left_out() -> None:
     p = np.full(12, 0.1)
     p[0] = 0.4

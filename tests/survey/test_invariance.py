@@ -130,6 +130,19 @@ def test_source_cut_by_an_edge_gives_way(tmp_path):
     assert list(merged["field"]) == ["b"]
 
 
+def test_a_deeper_field_that_lacks_a_band_gives_way(tmp_path):
+    def seen(field, snr, g, flags=0):
+        columns = {"ra": [10.0], "dec": [5.0], "field": field, "snr": snr, "flags": flags}
+        columns |= {"flux_aper_r_err": [1.0], "flux_aper_g_err": [g]}
+        return SourceCatalog.from_columns(columns, bands=["g", "r"])
+
+    both, deep = seen("both", 9.0, 1.0), seen("deep", 50.0, np.nan)
+    for fields in ((both, deep), (deep, both)):
+        assert list(join(tmp_path, *fields)[0]["field"]) == ["both"]
+    # light that an edge cuts is wrong, light that is lacking is not known
+    assert list(join(tmp_path, seen("both", 9.0, 1.0, flags=1), deep)[0]["field"]) == ["deep"]
+
+
 def test_three_fields_of_one_source_leave_one(tmp_path):
     far = made([9e5], [5], field="far")
     seen = [made([20 + d], [5], field=f, snr=s) for d, f, s in ((0.0, "a", 7.0), (0.3, "b", 9.0), (0.6, "c", 8.0))]
