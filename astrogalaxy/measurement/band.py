@@ -24,7 +24,8 @@ __all__ = ["BandLight", "Footprint", "band_scene", "measure_light"]
 _LEAST_DATA = 0.5
 # Signal to noise at which a band's own shape of a source counts as much as that of the reference.
 _SHAPE_SNR = 10.0
-_ROUNDS = 4
+# Rounds on shapes and light where the seeing is not known, and then on the light alone.
+_SHAPE_ROUNDS, _LIGHT_ROUNDS = 4, 3
 # Error of the neighbours' models: a part of the light that they take out of an aperture, and a part of the light
 # that source and neighbours share there, which may have gone to the wrong one.
 _MODEL_ERROR, _SHARED_ERROR = 0.02, 0.15
@@ -121,6 +122,8 @@ def band_scene(
     beta: np.ndarray,
     modelled: np.ndarray,
     pairs: tuple[np.ndarray, np.ndarray],
+    *,
+    held: bool,
 ) -> tuple[Scene, np.ndarray]:
     """Models of crowded sources in a band, at fixed centres, from their shapes on the reference.
 
@@ -138,6 +141,8 @@ def band_scene(
         Sources with neighbours.
     pairs : tuple of ndarray
         Ordered pairs, counted over all n sources.
+    held : bool
+        Keep the shapes, so that the bands differ in the light alone, and an error of shapes is the same in all.
 
     Returns
     -------
@@ -155,13 +160,21 @@ def band_scene(
     kept = (i >= 0) & (j >= 0)
     scene = Scene(canvas, shapes.take(index), half[index], core[index], beta[index], (i[kept], j[kept]))
     if len(index):
-        first = scene.shapes.take(slice(None))
-        largest = np.maximum(2.0 * first.axes()[0], 1.0)
         scene.measure_light()
-        for number in range(_ROUNDS):
-            settings = {"prior_snr": _SHAPE_SNR, "iterations": 3, "everywhere": number == 0}
-            scene.measure_shapes(largest=largest, origin=first, **settings)
+        if not held:
+            _measure_shapes(scene)
+        for _ in range(_LIGHT_ROUNDS):
+            scene.measure_light()
     return scene, index
+
+
+def _measure_shapes(scene: Scene) -> None:
+    """Give models the shapes that they have in the band, those of faint sources but little changed."""
+    first = scene.shapes.take(slice(None))
+    largest = np.maximum(2.0 * first.axes()[0], 1.0)
+    for number in range(_SHAPE_ROUNDS):
+        settings = {"prior_snr": _SHAPE_SNR, "iterations": 3, "everywhere": number == 0}
+        scene.measure_shapes(largest=largest, origin=first, **settings)
 
 
 def measure_light(
@@ -202,6 +215,8 @@ def measure_light(
     _take_sky(result, canvas, footprint)
     for name in ("total", "total_err", "circles", "circles_err", "half_light"):
         getattr(result, name)[result.missing] = np.nan
+    # Beside light that is not known, the least rounding of a model would be a neighbour.
+    result.others[result.missing] = 0.0
     return result
 
 

@@ -12,6 +12,7 @@ from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement import Sources, measure
 from astrogalaxy.measurement.photometry import circle_sums
+from astrogalaxy.measurement.starlight import Starlight
 
 FWHM = 3.3
 
@@ -169,6 +170,41 @@ def test_errors_hold_what_a_neighbour_may_have_got(distance: float) -> None:
     pull = (table["flux_aper_r"] - truth) / table["flux_aper_r_err"]
     assert 0.5 < np.median(np.abs(pull)) / 0.674 < 1.5
     assert np.mean(np.abs(pull) > 3) < 0.1
+
+
+@pytest.fixture(scope="module")
+def crowd() -> tuple[np.ndarray, Sources]:
+    """A field in which most sources have neighbours, and first guesses."""
+    rng = np.random.default_rng(23)
+    x, y = rng.uniform(10, 290, (2, 220))
+    data = field_of((300, 300), x, y, 10 ** rng.uniform(2.3, 4.3, len(x))) + rng.normal(size=(300, 300))
+    return data, Sources.around(x + rng.normal(0, 0.3, len(x)), y + rng.normal(0, 0.3, len(x)), side=10)
+
+
+def _differences(one: dict, other: dict, first: str = "r", second: str = "r") -> np.ndarray:
+    """Differences of total and aperture fluxes of two bands, in units of their errors."""
+    names = ("flux", "flux_aper")
+    return np.abs([(other[f"{n}_{second}"] - one[f"{n}_{first}"]) / one[f"{n}_{first}_err"] for n in names])
+
+
+@pytest.mark.parametrize("stars", [Starlight(), Starlight(sigma=1.65, kron=1.5)])
+def test_the_same_pixels_have_the_same_light_in_any_band(crowd: tuple[np.ndarray, Sources], stars: Starlight) -> None:
+    data, guess = crowd
+    wcs = make_wcs(data.shape)
+    bands = {name: KnownBand(name, data, wcs=wcs.deepcopy(), zeropoint=22.5, starlight=stars) for name in "gr"}
+    table = measure(KnownImage(bands), guess)
+    assert has_flags(table["flags"], "deblended").sum() > 100
+    assert np.nanmax(_differences(table, table, "r", "g")) < 0.02
+
+
+def test_rounding_of_the_pixels_does_not_decide(crowd: tuple[np.ndarray, Sources]) -> None:
+    data, guess = crowd
+    tables = []
+    for factor in (1.0, 1.000001):
+        bands = {name: KnownBand(name, factor * data, wcs=make_wcs(data.shape), zeropoint=22.5) for name in "gr"}
+        tables.append(measure(KnownImage(bands), guess))
+    for name in "gr":
+        assert np.nanmax(_differences(*tables, name, name)) < 0.05
 
 
 def test_faint_star_beside_a_bright_one() -> None:
