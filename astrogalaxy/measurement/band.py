@@ -24,9 +24,11 @@ __all__ = ["BandLight", "Footprint", "band_scene", "measure_light"]
 _LEAST_DATA = 0.5
 # Signal to noise at which a band's own shape of a source counts as much as that of the reference.
 _SHAPE_SNR = 10.0
-_ROUNDS = 4
-# Error of a neighbour's model, as a share of the light that it takes out of an aperture.
-_MODEL_ERROR = 0.03
+# Rounds on shapes and light where the seeing is not known, and then on the light alone.
+_SHAPE_ROUNDS, _LIGHT_ROUNDS = 4, 3
+# Error of the neighbours' models: a part of the light that they take out of an aperture, and a part of the light
+# that source and neighbours share there, which may have gone to the wrong one.
+_MODEL_ERROR, _SHARED_ERROR = 0.02, 0.15
 # Inner part of the aperture in which a saturated pixel is the source's own.
 _SATURATED_PART = 0.6
 # Inner part of the aperture in which half of the light is reached.
@@ -120,6 +122,8 @@ def band_scene(
     beta: np.ndarray,
     modelled: np.ndarray,
     pairs: tuple[np.ndarray, np.ndarray],
+    *,
+    held: bool,
 ) -> tuple[Scene, np.ndarray]:
     """Models of crowded sources in a band, at fixed centres, from their shapes on the reference.
 
@@ -137,6 +141,8 @@ def band_scene(
         Sources with neighbours.
     pairs : tuple of ndarray
         Ordered pairs, counted over all n sources.
+    held : bool
+        Keep the shapes, so that the bands differ in the light alone, and an error of shapes is the same in all.
 
     Returns
     -------
@@ -154,13 +160,21 @@ def band_scene(
     kept = (i >= 0) & (j >= 0)
     scene = Scene(canvas, shapes.take(index), half[index], core[index], beta[index], (i[kept], j[kept]))
     if len(index):
-        first = scene.shapes.take(slice(None))
-        largest = np.maximum(2.0 * first.axes()[0], 1.0)
         scene.measure_light()
-        for number in range(_ROUNDS):
-            settings = {"prior_snr": _SHAPE_SNR, "iterations": 3, "everywhere": number == 0}
-            scene.measure_shapes(largest=largest, origin=first, **settings)
+        if not held:
+            _measure_shapes(scene)
+        for _ in range(_LIGHT_ROUNDS):
+            scene.measure_light()
     return scene, index
+
+
+def _measure_shapes(scene: Scene) -> None:
+    """Give models the shapes that they have in the band, those of faint sources but little changed."""
+    first = scene.shapes.take(slice(None))
+    largest = np.maximum(2.0 * first.axes()[0], 1.0)
+    for number in range(_SHAPE_ROUNDS):
+        settings = {"prior_snr": _SHAPE_SNR, "iterations": 3, "everywhere": number == 0}
+        scene.measure_shapes(largest=largest, origin=first, **settings)
 
 
 def measure_light(
@@ -201,6 +215,8 @@ def measure_light(
     _take_sky(result, canvas, footprint)
     for name in ("total", "total_err", "circles", "circles_err", "half_light"):
         getattr(result, name)[result.missing] = np.nan
+    # Beside light that is not known, the least rounding of a model would be a neighbour.
+    result.others[result.missing] = 0.0
     return result
 
 
@@ -292,8 +308,9 @@ def _sum_scene(
         pixels = np.ascontiguousarray(values.reshape(tall), dtype=np.float32)
         return ellipse_sums(pixels, np.float32(1.0), x, y, axes, factor * radius)[0]
 
-    light = within(others)
-    result.put(index, others=light, total_err=np.hypot(result.total_err[index], _MODEL_ERROR * light))
+    wrong = _model_error(own, others)
+    result.put(index, others=within(others), total_err=np.hypot(result.total_err[index], within(wrong)))
+    _widen_circles(result, index, footprint, wrong.reshape(tall), x, y)
     if void is not None:
         area = np.pi * radius**2 * axes[0] * axes[1]
         result.put(index, missing=within(void) > (1 - _LEAST_DATA) * area)
@@ -301,6 +318,24 @@ def _sum_scene(
         result.put(index, masked=within(stamps.gather(canvas.bad, fill=False)) > 0)
     if canvas.any_saturated:
         result.put(index, saturated=within(stamps.gather(canvas.saturated, fill=False), _SATURATED_PART) > 0)
+
+
+def _model_error(own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Light per pixel that may be wrong for the models of neighbours: what one source loses another has got."""
+    shared = own * others / np.maximum(own + others, np.float32(1e-30))
+    return np.maximum(np.float32(_MODEL_ERROR) * others + np.float32(_SHARED_ERROR) * shared, 0.0)
+
+
+def _widen_circles(
+    result: BandLight, index: np.ndarray, footprint: Footprint, wrong: np.ndarray, x: np.ndarray, y: np.ndarray
+) -> None:
+    """Put the light that may be wrong into the errors of the circular apertures."""
+    for number, circle in enumerate(footprint.circles[index].T):
+        known = np.flatnonzero(np.isfinite(circle))
+        if len(known):
+            light, _ = circle_sums(wrong, np.float32(1.0), x[known], y[known], circle[known])
+            rows = index[known]
+            result.circles_err[rows, number] = np.hypot(result.circles_err[rows, number], light)
 
 
 def _void(canvas: Canvas, stamps: Stamps) -> np.ndarray | None:

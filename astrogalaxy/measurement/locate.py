@@ -119,8 +119,6 @@ class Located:
         Half widths of stamps that hold all the light, and all apertures.
     pairs : tuple of ndarray
         Ordered pairs of neighbours, counted within `modelled`.
-    scene : Scene
-        Models of `modelled` on the reference band.
     """
 
     shapes: Shapes
@@ -131,7 +129,6 @@ class Located:
     half: np.ndarray
     core: np.ndarray
     pairs: tuple[np.ndarray, np.ndarray]
-    scene: Scene
 
 
 def locate(
@@ -191,7 +188,7 @@ def locate(
         usual = compact * stars.kron + (1.0 - compact) * _WIDE_KRON
     apertures = _apertures(canvas, start, shapes, scene, alone, modelled, kron_factor, usual)
     half, core = _widths(canvas, shapes, apertures, circle)
-    return Located(shapes, apertures, bad_centroid, bad_shape, modelled, half, core, pairs, scene)
+    return Located(shapes, apertures, bad_centroid, bad_shape, modelled, half, core, pairs)
 
 
 def _widths(
@@ -352,7 +349,6 @@ def _apertures(
         scene.beta[members] = found.beta
 
     scene.update(change, everywhere=True)
-    scene.measure_light()
     return result
 
 

@@ -34,6 +34,8 @@ _NEARLY = 0.8
 SMALL_RADIUS = 2.0
 """Radius of the small aperture in rms sizes of the stars: near the best signal to noise, and forgiving."""
 
+# Half widths that are whole numbers but for their rounding are not made wider, pixels.
+_ROUNDING = 1e-3
 # Smallest semi-axis of an aperture's shape in a band of coarser pixels.
 _SMALLEST = 0.3
 # Variance that no source falls below, in units of that of its band's stars.
@@ -182,28 +184,33 @@ def light_in_band(reference: Reference, band: Band, stars: Starlight) -> BandLig
     ImageError
         If the band has no WCS and another shape than the reference.
     """
-    if band is reference.band:
-        return _light_in_reference(reference)
+    # The reference goes the way of all bands: the same pixels have the same light in whichever band they are.
+    own = band is reference.band
+    located = reference.located
     n = len(reference.x)
     x, y, jacobian = _place(reference, band)
-    inside = np.flatnonzero(Section.whole(band.shape).contains(x, y) & _regular(jacobian, reference.jacobian))
+    inside = np.arange(n)
+    if not own:
+        inside = np.flatnonzero(Section.whole(band.shape).contains(x, y) & _regular(jacobian, reference.jacobian))
     result = BandLight.empty(n, len(reference.circles) + 1)
     if not len(inside):
         return result
     ratio, covariance = _carry(reference, jacobian, inside, stars)
-    half, core = (np.ceil(part[inside] * ratio) + 1.0 for part in (reference.located.half, reference.located.core))
-    section = _around(x[inside], y[inside], half, Section.whole(band.shape))
+    half, core = (np.ceil(part[inside] * ratio - _ROUNDING) + 1.0 for part in (located.half, located.core))
+    section = reference.section
+    if not own:
+        section = _around(x[inside], y[inside], half, Section.whole(band.shape))
+    canvas = reference.canvas if own else read_canvas(band, section)
     shapes = Shapes.circles(x[inside] - section.x0, y[inside] - section.y0, np.ones(len(inside)))
     shapes.xx, shapes.xy, shapes.yy = covariance
-    located = reference.located
     circles = _circles(reference, jacobian[inside], stars)
     footprint = Footprint(shapes, located.apertures.radius[inside], circles, _share_in(reference, stars)[inside])
     renumber = np.full(n, -1)
     renumber[inside] = np.arange(len(inside))
     modelled, pairs = _renumbered(located, renumber)
-    canvas = read_canvas(band, section)
-    scene, index = band_scene(canvas, footprint, half, core, located.apertures.beta[inside], modelled, pairs)
-    light = measure_light(canvas, footprint, scene, index)
+    beta, held = located.apertures.beta[inside], stars.known and reference.stars.known
+    scene, index = band_scene(canvas, footprint, half, core, beta, modelled, pairs, held=held)
+    light = measure_light(canvas, footprint, scene, index, sizes=own)
     light.spread, light.spread_err = spread_in_band(canvas, shapes, scene, index, band.psf)
     result.put_all(inside, light)
     return result
@@ -221,17 +228,6 @@ def _share_in(reference: Reference, stars: Starlight) -> np.ndarray:
         return reference.share
     shift = stars.kron - reference.stars.kron
     return enclosed_share(reference.located.apertures, reference.compact, shift=shift)[0]
-
-
-def _light_in_reference(reference: Reference) -> BandLight:
-    located = reference.located
-    circles = _circles(reference, reference.jacobian, reference.stars)
-    footprint = Footprint(located.shapes, located.apertures.radius, circles, reference.share)
-    light = measure_light(reference.canvas, footprint, located.scene, located.modelled, sizes=True)
-    light.spread, light.spread_err = spread_in_band(
-        reference.canvas, located.shapes, located.scene, located.modelled, reference.band.psf
-    )
-    return light
 
 
 def _place(reference: Reference, band: Band) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -3,15 +3,15 @@
 Sources whose light mixes (or that touch bad pixels) are described by elliptical Moffat
 profiles. All models are taken from the image; what is left plus a source's own model is
 that source alone. Shapes and light are measured on it, the model follows, and a few rounds
-settle even close pairs. Bad pixels hold nothing but the source's own model, and so cost it
-no light. A round is local: a source's result depends on its neighbourhood only, never on
-the tile.
+settle even close pairs. All sources are looked at before any model changes, and light that
+several ask for is shared out among them, so that their order does not matter. Bad pixels
+hold nothing but the source's own model, and so cost it no light. A round is local: a
+source's result depends on its neighbourhood only, never on the tile.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,11 @@ __all__ = ["Scene", "render"]
 _SHIFT = 0.01
 _CHANGE = 0.004
 _LIGHT_NOISE = 0.05
+# Steps of the solution for the light of all sources together, in a round on the light alone: enough for what a core
+# tells apart. Closer sources stay near where they were, for more steps would follow the errors of their shapes.
+_SWEEPS = 10
+# Share of a source's core light that is too little to be looked for in another's core.
+_UNSEEN = 1e-3
 
 
 def render(shapes: Shapes, light: np.ndarray, beta: np.ndarray, size: int) -> np.ndarray:
@@ -159,7 +164,13 @@ class Scene:
         margin = group.stamps.half - min(group.core, group.stamps.half)
         return models[:, margin : models.shape[1] - margin, margin : models.shape[2] - margin]
 
-    def update(self, change: Callable[[np.ndarray, Stamps, np.ndarray], None], *, everywhere: bool = False) -> None:
+    def update(
+        self,
+        change: Callable[[np.ndarray, Stamps, np.ndarray], None],
+        *,
+        everywhere: bool = False,
+        sweeps: int | None = None,
+    ) -> None:
         """One round: alter the state of the sources and redraw their models.
 
         Parameters
@@ -170,36 +181,35 @@ class Scene:
             stamps and indices; it writes to `shapes`, `light` and `beta` at those indices.
         everywhere : bool, optional
             Take all sources, not only those that a change has reached since the last round.
+        sweeps : int, optional
+            Take the light for what each source asks for while the others stand still, and share it out with so many
+            steps; see `_shared_out`.
         """
         todo = np.ones(len(self.shapes), dtype=bool) if everywhere else self._stale
-        changed = np.zeros(len(self.shapes), dtype=bool)
-        # Groups of one size are only so large for want of memory: all are looked at before any is drawn, so that
-        # it does not matter which sources are in one group.
-        for _, alike in groupby(self._groups, key=lambda group: (group.core, group.stamps.half)):
-            moved = [(group, self._changed(group, todo, change)) for group in alike]
-            for group, rows in moved:
-                changed[group.members[rows]] = True
-                self._redraw(group, rows)
+        old, light = self.shapes.take(slice(None)), self.light.copy()
+        # All are looked at before any is drawn, so that neither their order nor the sizes of their stamps matter.
+        for group in self._groups:
+            self._look(group, np.flatnonzero(todo[group.members]), change)
+        if sweeps is not None:
+            self.light = np.maximum(light + self._shared_out(self.light - light, sweeps), 0.0)
+        changed = self._noticeable(old, light)
+        for group in self._groups:
+            self._redraw(group, np.flatnonzero(changed[group.members]))
         if len(self._bad):
             self.residual.reshape(-1)[self._bad] = 0.0
         i, j = self._pairs
         self._stale = changed.copy()
         self._stale[i[changed[j]]] = True
 
-    def _changed(
-        self, group: _Group, todo: np.ndarray, change: Callable[[np.ndarray, Stamps, np.ndarray], None]
-    ) -> np.ndarray:
-        """Alter the state of the sources of a group that are to be looked at; rows of those that changed noticeably."""
-        rows = np.flatnonzero(todo[group.members])
+    def _look(self, group: _Group, rows: np.ndarray, change: Callable[[np.ndarray, Stamps, np.ndarray], None]) -> None:
+        """Alter the state of some rows of a group."""
         if not len(rows):
-            return rows
+            return
         whole = len(rows) == len(group.members)
         stamps = group.stamps if whole else group.stamps.take(rows)
         members, models = group.members[rows], group.models if whole else group.models[rows]
-        old, light = self.shapes.take(members), self.light[members]
         inner = stamps.cropped(group.core)
         change(inner.gather(self.residual) + self._inner(group, models), inner, members)
-        return rows[self._noticeable(old, light, members)]
 
     def _redraw(self, group: _Group, rows: np.ndarray) -> None:
         """Replace the models of some rows of a group by those of their present state."""
@@ -211,28 +221,27 @@ class Scene:
         stamps.add(self.residual, group.models[rows] - new)
         group.models[rows] = new
 
-    def _noticeable(self, old: Shapes, light: np.ndarray, members: np.ndarray) -> np.ndarray:
-        """Which sources changed enough to be redrawn; the others get their old state back."""
-        new = self.shapes.take(members)
+    def _noticeable(self, old: Shapes, light: np.ndarray) -> np.ndarray:
+        """Which sources changed enough to be redrawn."""
+        new = self.shapes
         size = old.xx + old.yy
         shape = np.abs(new.xx - old.xx) + 2 * np.abs(new.xy - old.xy) + np.abs(new.yy - old.yy)
-        error = self._noise[members] * np.sqrt(4 * np.pi * np.maximum(new.area, 0.1))
+        error = self._noise * np.sqrt(4 * np.pi * np.maximum(new.area, 0.1))
         moved = np.hypot(new.x - old.x, new.y - old.y) > _SHIFT
         moved |= shape > _CHANGE * size
-        moved |= np.abs(self.light[members] - light) > np.maximum(_CHANGE * light, _LIGHT_NOISE * error)
+        moved |= np.abs(self.light - light) > np.maximum(_CHANGE * light, _LIGHT_NOISE * error)
         return moved
 
     def measure_light(self) -> None:
         """One round on the light alone."""
-        damping = 1.0 / self._crowding()
 
         def change(alone: np.ndarray, stamps: Stamps, members: np.ndarray) -> None:
             """Give sources the light in their cores."""
             now = self.shapes.take(members).shifted(-stamps.x0, -stamps.y0)
             now = adapt(alone, now, iterations=1, fixed_centre=True, fixed_shape=True)
-            self.set_light(members, now.core, damping)
+            self._ask(members, now.core)
 
-        self.update(change)
+        self.update(change, sweeps=_SWEEPS)
 
     def measure_shapes(
         self,
@@ -264,7 +273,6 @@ class Scene:
         held : ndarray of bool, shape (n,), optional
             Sources whose centre stays.
         """
-        damping = 1.0 / self._crowding()
         fixed = np.full(len(self.shapes), leash is None) if held is None else held
 
         def change(alone: np.ndarray, stamps: Stamps, members: np.ndarray) -> None:
@@ -278,23 +286,44 @@ class Scene:
             if prior_snr > 0:
                 _draw_towards(now, first, self._noise[members], prior_snr)
             self.shapes.put(members, now)
-            self.set_light(members, now.core, damping)
+            self._ask(members, now.core)
 
-        self.update(change, everywhere=everywhere)
+        # While shapes are on their way, the light takes the shortest step.
+        self.update(change, everywhere=everywhere, sweeps=0)
 
-    def set_light(self, members: np.ndarray, core: np.ndarray, damping: np.ndarray) -> None:
-        """Move the total light towards what the core light asks for."""
-        wanted = np.maximum(core, 0.0) / Moffat(self.beta[members]).core
-        old = self.light[members]
-        self.light[members] = old + damping[members] * (wanted - old)
+    def _ask(self, members: np.ndarray, core: np.ndarray) -> None:
+        """Ask for the total light that the core light shows."""
+        self.light[members] = np.maximum(core, 0.0) / Moffat(self.beta[members]).core
 
-    def _crowding(self) -> np.ndarray:
-        """By how many sources the light at each source is shared: 1 where alone, 2 on an exact double."""
-        i, j = self._pairs
-        shapes = self.shapes
-        distance2 = (shapes.x[i] - shapes.x[j]) ** 2 + (shapes.y[i] - shapes.y[j]) ** 2
-        overlap = np.exp(-distance2 / (2.0 * (shapes.area[i] + shapes.area[j] + 1e-6)))
-        return 1.0 + np.bincount(i, weights=overlap, minlength=len(shapes))
+    def _shared_out(self, asked: np.ndarray, sweeps: int) -> np.ndarray:
+        """Changes of the light that together give each source the change that it asks for while the others stand still.
+
+        A source that gains light takes some of it out of the cores of its neighbours, which had asked for it too. The
+        linear equations are solved by damped steps; the first, which is all without `sweeps`, divides what is asked
+        for among those who ask: by 1 where a source is alone, by 2 on an exact double.
+        """
+        (i, j), seen = self._pairs, self._seen()
+        close = seen > _UNSEEN
+        i, j, seen = i[close], j[close], seen[close]
+
+        def taken(step: np.ndarray) -> np.ndarray:
+            """Light that neighbours take out of each core."""
+            return np.bincount(i, weights=seen * step[j], minlength=len(step))
+
+        damping = 1.0 / (1.0 + taken(np.ones(len(asked))))
+        step = damping * asked
+        for _ in range(sweeps):
+            step += damping * (asked - step - taken(step))
+        return step
+
+    def _seen(self) -> np.ndarray:
+        """Part of the light of j that source i takes for its own, for all pairs (i, j), as for Gaussian profiles."""
+        (i, j), shapes, core = self._pairs, self.shapes, Moffat(self.beta).core
+        xx, xy, yy = (part[i] + part[j] for part in (shapes.xx, shapes.xy, shapes.yy))
+        dx, dy = shapes.x[i] - shapes.x[j], shapes.y[i] - shapes.y[j]
+        square = np.maximum(xx * yy - xy**2, 1e-6)
+        distance2 = (yy * dx**2 - 2.0 * xy * dx * dy + xx * dy**2) / square
+        return 2.0 * shapes.area[i] / np.sqrt(square) * np.exp(-distance2 / 2.0) * core[j] / core[i]
 
 
 def _leash(now: Shapes, first: Shapes, length: np.ndarray) -> None:

@@ -11,6 +11,8 @@ from astrogalaxy.catalog import columns_for, has_flags
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement import Sources, measure
+from astrogalaxy.measurement.photometry import circle_sums
+from astrogalaxy.measurement.starlight import Starlight
 
 FWHM = 3.3
 
@@ -144,6 +146,65 @@ def test_blended_stars_keep_their_own_light(distance: float) -> None:
     assert has_flags(table["flags"], "deblended").all()
     assert has_flags(table["flags"], "blended").all() == (distance == 2.0)
     assert np.percentile(np.hypot(table["x"] - x, table["y"] - y), 90) < 0.15
+
+
+@pytest.mark.parametrize("distance", [1.6, 2.2])
+def test_errors_hold_what_a_neighbour_may_have_got(distance: float) -> None:
+    rng = np.random.default_rng(17)
+    x, y = lattice(8, 60, rng)
+    turn = rng.uniform(0, 2 * np.pi, len(x))
+    dx, dy = (distance * FWHM * part for part in (np.cos(turn), np.sin(turn)))
+    flux = 10 ** rng.uniform(3.0, 4.0, len(x))
+    brighter = flux * 10 ** rng.uniform(0.0, 0.8, len(x))
+    stars = field_of((480, 480), x, y, flux)
+    galaxies = field_of((480, 480), x + dx, y + dy, brighter, fwhm=1.1 * FWHM, beta=2.7, axis_ratio=0.8)
+    noise = rng.normal(size=stars.shape)
+    jitter = rng.normal(0, 0.2, (2, 2 * len(x)))
+    table = _single(stars + galaxies + noise, *(np.append([x, y], [x + dx, y + dy], axis=1) + jitter), side=10)
+    truth = np.concatenate(
+        [
+            circle_sums(part.astype(np.float32), np.float32(1), px, py, np.full(len(x), 1.5 / SCALE))[0]
+            for part, px, py in ((stars, x, y), (galaxies, x + dx, y + dy))
+        ]
+    )
+    pull = (table["flux_aper_r"] - truth) / table["flux_aper_r_err"]
+    assert 0.5 < np.median(np.abs(pull)) / 0.674 < 1.5
+    assert np.mean(np.abs(pull) > 3) < 0.1
+
+
+@pytest.fixture(scope="module")
+def crowd() -> tuple[np.ndarray, Sources]:
+    """A field in which most sources have neighbours, and first guesses."""
+    rng = np.random.default_rng(23)
+    x, y = rng.uniform(10, 290, (2, 220))
+    data = field_of((300, 300), x, y, 10 ** rng.uniform(2.3, 4.3, len(x))) + rng.normal(size=(300, 300))
+    return data, Sources.around(x + rng.normal(0, 0.3, len(x)), y + rng.normal(0, 0.3, len(x)), side=10)
+
+
+def _differences(one: dict, other: dict, first: str = "r", second: str = "r") -> np.ndarray:
+    """Differences of total and aperture fluxes of two bands, in units of their errors."""
+    names = ("flux", "flux_aper")
+    return np.abs([(other[f"{n}_{second}"] - one[f"{n}_{first}"]) / one[f"{n}_{first}_err"] for n in names])
+
+
+@pytest.mark.parametrize("stars", [Starlight(), Starlight(sigma=1.65, kron=1.5)])
+def test_the_same_pixels_have_the_same_light_in_any_band(crowd: tuple[np.ndarray, Sources], stars: Starlight) -> None:
+    data, guess = crowd
+    wcs = make_wcs(data.shape)
+    bands = {name: KnownBand(name, data, wcs=wcs.deepcopy(), zeropoint=22.5, starlight=stars) for name in "gr"}
+    table = measure(KnownImage(bands), guess)
+    assert has_flags(table["flags"], "deblended").sum() > 100
+    assert np.nanmax(_differences(table, table, "r", "g")) < 0.02
+
+
+def test_rounding_of_the_pixels_does_not_decide(crowd: tuple[np.ndarray, Sources]) -> None:
+    data, guess = crowd
+    tables = []
+    for factor in (1.0, 1.000001):
+        bands = {name: KnownBand(name, factor * data, wcs=make_wcs(data.shape), zeropoint=22.5) for name in "gr"}
+        tables.append(measure(KnownImage(bands), guess))
+    for name in "gr":
+        assert np.nanmax(_differences(*tables, name, name)) < 0.05
 
 
 def test_faint_star_beside_a_bright_one() -> None:

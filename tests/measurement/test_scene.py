@@ -95,6 +95,19 @@ def test_how_many_fit_into_memory_does_not_matter(rng: np.random.Generator, monk
     np.testing.assert_allclose(apart.residual, together.residual, atol=1e-2)
 
 
+def test_sizes_of_stamps_do_not_matter(rng: np.random.Generator) -> None:
+    x, y = np.array([40.0, 44.5, 47.0]), np.array([40.0, 41.0, 45.0])
+    canvas = _canvas(field_of((90, 90), x, y, [1000.0, 300.0, 600.0], side=60) + rng.normal(size=(90, 90)))
+    scenes = []
+    for core in ([12.0, 12.0, 12.0], [12.0, 15.0, 18.0]):
+        shapes = Shapes.circles(x, y, np.full(3, 1.7))
+        pairs = np.nonzero(~np.eye(3, dtype=bool))
+        scenes.append(Scene(canvas, shapes, np.full(3, 33.0), np.array(core), np.full(3, 3.0), pairs))
+        scenes[-1].measure_light()
+    # Far from converged: a round must not let one size of stamps see what another has changed.
+    np.testing.assert_allclose(scenes[0].light, scenes[1].light, rtol=1e-4)
+
+
 def test_bad_pixels_are_filled_by_the_model() -> None:
     star = field_of((60, 60), [30.2], [29.7], 1000.0, side=60)
     bad = np.zeros((60, 60), dtype=bool)
