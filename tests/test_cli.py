@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from astrogalaxy.cli import app
+from astrogalaxy.errors import WeightsError
+from astrogalaxy.models import bundled
 
 VERBS = ["run", "check", "init", "simulate", "train", "evaluate", "weights"]
 
@@ -96,6 +98,16 @@ def test_weights(tmp_path: Path) -> None:
     assert "calibration" in shown
     assert "match SHA-256" in runner.invoke(app, ["weights", "verify"]).output
     assert "no such weights" in astrogalaxy("weights", "show", "nonsense", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize("verb", ["show", "verify"])
+def test_damaged_weights_are_said_to_be_damaged(verb: str, tmp_path: Path) -> None:
+    whole = bundled()["astroyolo-nano"].read_bytes()
+    (tmp_path / "one.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    ran = CliRunner().invoke(app, ["weights", verb, str(tmp_path / "one.safetensors")])
+    assert isinstance(ran.exception, WeightsError)
+    assert "do not match the card's SHA-256" in str(ran.exception)
+    assert not ran.output
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -30,7 +30,7 @@ def weights_show(name: Annotated[str, typer.Argument(help="Name or path.")] = "d
     """Print a weight card."""
     from astrogalaxy.models import open_weights
 
-    weights = open_weights(name)
+    weights = open_weights(name).verified()
     megabytes = weights.path.stat().st_size / 1e6
     typer.secho(f"{weights.card.name} {weights.card.version}", bold=True)
     typer.echo(f"{weights.path}, {megabytes:.1f} MB\n")

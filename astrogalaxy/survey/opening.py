@@ -32,11 +32,11 @@ def open_inputs(config: SurveyConfig) -> Weights:
     Raises
     ------
     ConfigError
-        If weights or a table are missing or cannot be read; it names file, line and key.
+        If weights or a table are missing or damaged; it names file, line and key.
     """
-    weights = _opened(load_weights, config, "detection", "model")
+    weights = _opened(lambda name: load_weights(name).verified(), config, "detection", "model")
     if config.morphology.model is not None:
-        _opened(load_classifier, config, "morphology", "model")
+        _opened(lambda name: load_classifier(name).verified(), config, "morphology", "model")
     if config.detection.positions is not None:
         _opened(_there, config, "detection", "positions")
     if config.astrometry.check not in {None, GAIA}:

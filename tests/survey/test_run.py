@@ -19,7 +19,7 @@ from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ArchiveError, ConfigError, ImageError, RunError
 from astrogalaxy.images.sky import shifted
 from astrogalaxy.measurement import astrometry
-from astrogalaxy.models import load_weights
+from astrogalaxy.models import bundled, load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
 from astrogalaxy.survey import execute, run
 from astrogalaxy.survey.plan import make_plan
@@ -349,12 +349,17 @@ def test_fields_that_differ_in_odd_letters_alone_have_folders_of_their_own(tmp_p
         ("detection: {model: nope}", r"detection.model: nope: no such weights; known are .*astroyolo-nano"),
         ("morphology: {model: nope}", r"morphology.model: nope: no such weights"),
         ("morphology: {model: default}", r"morphology.model: .*these weights are for detection"),
+        ("detection: {model: ./astroyolo-nano.safetensors}", r"detection.model: .*do not match the card's SHA-256"),
+        ("morphology: {model: ./galaxyzoo-fine.safetensors}", r"morphology.model: .*do not match the card's SHA-256"),
         ("detection: {positions: nothere.csv}", r"detection.positions: .*nothere.csv: no such file"),
         ("astrometry: {check: nothere.csv, apply: true}", r"astrometry.check: .*nothere.csv: no such file"),
         ("astrometry: {check: north-g.fits}", r"astrometry.check: .*north-g.fits: "),
     ],
 )
-def test_what_is_named_must_be_there(survey: Path, lines: str, message: str) -> None:
+def test_what_is_named_must_be_there_and_whole(survey: Path, lines: str, message: str) -> None:
+    for name in ("astroyolo-nano", "galaxyzoo-fine"):
+        whole = bundled()[name].read_bytes()
+        (survey.parent / f"{name}.safetensors").write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
     survey.write_text(f"{survey.read_text()}{lines}\n")
     with pytest.raises(ConfigError, match=rf"^{survey}:7: {message}[^\n]*$"):
         execute(survey)
