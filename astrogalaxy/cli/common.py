@@ -27,6 +27,7 @@ __all__ = [
     "progress_bar",
     "short",
     "stop",
+    "warn",
 ]
 
 # Exit codes: 0 done, 1 nothing could be done, 2 the command or configuration is wrong, 3 partly done,
@@ -106,6 +107,11 @@ def echo(text: str, *, quiet: bool = False) -> None:
     """Print to standard output, unless it shall be quiet."""
     if not quiet:
         typer.echo(text)
+
+
+def warn(text: str) -> None:
+    """Print what does not stop a command, but may not be what was meant."""
+    typer.secho(f"warning: {text}", fg="yellow", err=True)
 
 
 @contextmanager

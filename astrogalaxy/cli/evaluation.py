@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from astrogalaxy.cli.common import FAILED, PARTLY, LogFile, Verbose, interruptible, need, progress_bar, short
+from astrogalaxy.cli.common import FAILED, PARTLY, LogFile, Verbose, interruptible, need, progress_bar, short, warn
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def evaluate(
     except CatalogError as error:
         msg = f"{catalog} against {truth}{f', part {part}' if split else ''}: {error}"
         raise CatalogError(msg) from error
+    if "class" in labels.colnames and not any(labels["class"]):
+        warn(f"{truth}: its column 'class' says star or galaxy nowhere, so that no accuracy is known")
     typer.echo("\n".join(score.table().pformat(show_unit=False, max_lines=-1, max_width=-1)))
 
 
