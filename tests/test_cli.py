@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from astrogalaxy.cli import app
-from astrogalaxy.errors import WeightsError
+from astrogalaxy.errors import ConfigError, WeightsError
 from astrogalaxy.models import bundled
 
 VERBS = ["run", "check", "init", "simulate", "train", "evaluate", "weights"]
@@ -98,6 +98,34 @@ def test_weights(tmp_path: Path) -> None:
     assert "calibration" in shown
     assert "match SHA-256" in runner.invoke(app, ["weights", "verify"]).output
     assert "no such weights" in astrogalaxy("weights", "show", "nonsense", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "page"),
+    [
+        ("classify one.png -o t.csv --model galaxyzoofine", "galaxyzoofine: no such weights", "reference/weights"),
+        ("classify one.png -o t.csv --model default", "weights are for detection", "reference/weights"),
+        ("classify one.png -o t.csv --detector nothere", "nothere: no such weights", "reference/weights"),
+        ("classify one.png -o no/t.csv", "--output no/t.csv: the folder no does not exist", "reference/config"),
+        ("weights show nothere", "nothere: no such weights", "reference/weights"),
+        ("weights verify nothere", "nothere: no such weights", "reference/weights"),
+        ("view nothere", "nothere: no such run directory", "user_guide/run"),
+        ("evaluate nothere t.csv", "nothere: no such run directory", "user_guide/run"),
+        ("evaluate t.csv t.csv --radius 0", "a radius of 0 matches nothing", "reference/config"),
+        ("init -o no/x.yml", "--output no/x.yml: the folder no does not exist", "reference/config"),
+        ("fetch sdss M31 --init no/x.yml", "--init no/x.yml: the folder no does not exist", "reference/config"),
+    ],
+)
+def test_what_an_argument_names_wrongly_is_a_wrong_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, message: str, page: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if command.startswith("evaluate"):
+        Path("t.csv").write_text("x,y\n1,2\n")
+    ran = CliRunner().invoke(app, command.split())
+    assert isinstance(ran.exception, ConfigError), ran.exception
+    assert message in str(ran.exception)
+    assert ran.exception.page == page
 
 
 @pytest.mark.parametrize("verb", ["show", "verify"])

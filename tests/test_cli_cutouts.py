@@ -13,7 +13,7 @@ from PIL import Image as Picture
 from typer.testing import CliRunner, Result
 
 from astrogalaxy.cli import app
-from astrogalaxy.errors import ConfigError, WeightsError
+from astrogalaxy.errors import ConfigError
 
 RECIPE = """\
 name: two-kinds
@@ -102,7 +102,7 @@ def test_classify(folder: Path, tmp_path: Path) -> None:
     assert _astrogalaxy("classify", picture, "-o", table, "--model", _weights(folder), "--force").exit_code == 0
     assert len(Table.read(table)) == 1
     wrong = _astrogalaxy("classify", picture, "-o", table, "--model", "default", "--force")
-    assert isinstance(wrong.exception, WeightsError)
+    assert isinstance(wrong.exception, ConfigError)
     assert "these weights are for detection" in str(wrong.exception)
 
 

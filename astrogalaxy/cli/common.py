@@ -21,6 +21,8 @@ __all__ = [
     "LogFile",
     "Quiet",
     "Verbose",
+    "argument",
+    "check_free",
     "echo",
     "interruptible",
     "need",
@@ -107,6 +109,39 @@ def echo(text: str, *, quiet: bool = False) -> None:
     """Print to standard output, unless it shall be quiet."""
     if not quiet:
         typer.echo(text)
+
+
+@contextmanager
+def argument() -> Iterator[None]:
+    """Say that the command was called wrongly where what its arguments name is missing or cannot serve.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    ConfigError
+        With the message, and the page, of any other error.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except AstrogalaxyError as error:
+        wrong = ConfigError(str(error))
+        wrong.page = error.page
+        raise wrong from error
+
+
+def check_free(path: Path, *, option: str = "--output", force: bool) -> None:
+    """Refuse, before anything is done, to replace a file that is there, or to write where there is no folder."""
+    if path.exists() and not force:
+        msg = f"{path} exists; give another name with {option}, or --force"
+        raise ConfigError(msg)
+    if not path.parent.exists():
+        msg = f"{option} {path}: the folder {path.parent} does not exist; make it first"
+        raise ConfigError(msg)
 
 
 def warn(text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from astrogalaxy.cli.common import FAILED, PARTLY, LogFile, Quiet, Verbose, echo, need, short
+from astrogalaxy.cli.common import FAILED, PARTLY, LogFile, Quiet, Verbose, argument, check_free, echo, need, short
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 
 __all__ = ["classify", "explain"]
@@ -40,17 +40,14 @@ def classify(
     if output.suffix.lower() not in formats:
         msg = f"--output {output}: the name must end in {', '.join(formats)}"
         raise ConfigError(msg)
-    if output.exists() and not force:
-        msg = f"{output} exists; give another name with --output, or --force"
-        raise ConfigError(msg)
+    check_free(output, force=force)
     if detector == "none" and model is None:
         msg = "classify needs --model, or a --detector other than none"
         raise ConfigError(msg)
-    table = classify_files(
-        images,
-        classifier=open_classifier(model) if model else None,
-        detector=None if detector == "none" else open_runtime(detector, "cpu"),
-    )
+    with argument():
+        classifier = open_classifier(model) if model else None
+        runtime = None if detector == "none" else open_runtime(detector, "cpu")
+    table = classify_files(images, classifier=classifier, detector=runtime)
     with atomic_path(output) as path:
         table.write(path, format=formats[output.suffix.lower()], overwrite=True)
     wrong = [str(text) for text in table["error"] if text]
@@ -93,8 +90,9 @@ def explain(
     if twice is not None:
         msg = f"two images would have one figure, {twice}.png; explain each with an --output of its own"
         raise ConfigError(msg)
-    weights = load_classifier(model)
-    card, network = weights.card, network_of(weights)
+    with argument():
+        weights = load_classifier(model)
+        card, network = weights.card, network_of(weights)
     if target is not None and target not in card.classes:
         msg = f"--class {target}: {card.name} knows {', '.join(card.classes)}"
         raise ConfigError(msg)

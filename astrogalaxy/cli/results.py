@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from astrogalaxy.cli.common import PARTLY, LogFile, Verbose, short
+from astrogalaxy.cli.common import PARTLY, LogFile, Verbose, argument, check_free, short
 from astrogalaxy.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,10 +36,10 @@ def view(
     if image is not None and not samp:
         msg = "--image is sent over SAMP; give --samp too"
         raise ConfigError(msg)
-    if regions is not None and regions.exists() and not force:
-        msg = f"{regions} exists; give another name, or --force"
-        raise ConfigError(msg)
-    found = find_results(results)
+    if regions is not None:
+        check_free(regions, option="--regions", force=force)
+    with argument():
+        found = find_results(results)
     if regions is not None:
         number = found.write_regions(regions, overwrite=force)
         typer.echo(f"wrote {number} regions to {short(regions)}")

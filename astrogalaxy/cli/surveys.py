@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from astrogalaxy.cli.common import FAILED, LogFile, Quiet, Verbose, interruptible, progress_bar, short
-from astrogalaxy.errors import ConfigError
+from astrogalaxy.cli.common import FAILED, LogFile, Quiet, Verbose, check_free, interruptible, progress_bar, short
 
 if TYPE_CHECKING:
     from astrogalaxy.config import SurveyConfig
@@ -138,9 +137,7 @@ def init(
     from astrogalaxy.files import atomic_path
 
     text = commented_yaml(pipeline)
-    if output.exists() and not force:
-        msg = f"{output} exists; give another name with --output, or --force"
-        raise ConfigError(msg)
+    check_free(output, force=force)
     with atomic_path(output) as path:
         path.write_text(text, encoding="utf-8")
     typer.echo(f"wrote {output}; edit it, then: astrogalaxy check {output}")

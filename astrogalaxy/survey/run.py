@@ -201,7 +201,7 @@ def execute(
     started = datetime.now(UTC)
     if not isinstance(config, SurveyConfig):
         config = SurveyConfig.read(config)
-    weights = open_inputs(config)
+    weights = open_inputs(config, here=client is None)
     directory = RunDirectory(Path(config.output.directory), config.name)
     with directory.locked(), _logged(directory.log):
         logger.info("run %s in %s", config.name, directory.path)

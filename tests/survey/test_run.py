@@ -22,6 +22,7 @@ from astrogalaxy.measurement import astrometry
 from astrogalaxy.models import bundled, load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
 from astrogalaxy.survey import execute, run
+from astrogalaxy.survey.opening import open_inputs
 from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.shards import peek_shard, shard_path
 from astrogalaxy.survey.store import RunDirectory
@@ -366,6 +367,15 @@ def test_what_is_named_must_be_there_and_whole(survey: Path, lines: str, message
     checked = CliRunner().invoke(app, ["check", str(survey)])
     assert isinstance(checked.exception, ConfigError)
     assert not (survey.parent / "out").exists()
+
+
+def test_a_device_must_be_where_networks_run(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astrogalaxy.devices._torch_sees_gpu", lambda: False)
+    survey.write_text(survey.read_text().replace("device: cpu", "device: cuda"))
+    with pytest.raises(ConfigError, match=rf"^{survey}:6: compute.device: the device cuda needs a GPU, and torch "):
+        execute(survey)
+    config = SurveyConfig.read(survey)
+    assert open_inputs(config, here=False).card.name == "astroyolo-nano"
 
 
 def test_an_archive_that_does_not_answer_is_told(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
