@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from astrogalaxy.cli.common import FAILED, LogFile, Quiet, Verbose, check_free, interruptible, progress_bar, short
+from astrogalaxy.cli.common import FAILED, LogFile, Quiet, Verbose, check_free, interruptible, progress_bar, short, warn
 
 if TYPE_CHECKING:
     from astrogalaxy.config import SurveyConfig
@@ -30,6 +30,7 @@ def run(
 ) -> None:
     """Turn a survey's images into one catalogue, with a report."""
     from astrogalaxy.config import SurveyConfig
+    from astrogalaxy.survey.opening import remarks
     from astrogalaxy.survey.run import execute
 
     config = SurveyConfig.read(survey)
@@ -39,6 +40,8 @@ def run(
     if output is not None:
         moved = config.output.model_copy(update={"directory": str(output.resolve())})
         config = config.model_copy(update={"output": moved})
+    for remark in () if quiet else remarks(config):
+        warn(remark)
     with interruptible("finished tiles are kept, and the same command does the rest"), progress_bar(quiet=quiet) as bar:
         summary = execute(config, progress=bar)
     _print_summary(summary, quiet=quiet)
@@ -74,12 +77,14 @@ def check(
     """Open every input and print the plan; run nothing."""
     from astrogalaxy.config import SurveyConfig
     from astrogalaxy.survey.cluster import worker_memory
-    from astrogalaxy.survey.opening import open_inputs
+    from astrogalaxy.survey.opening import open_inputs, remarks
     from astrogalaxy.survey.plan import make_plan
     from astrogalaxy.survey.store import RunDirectory
 
     config = SurveyConfig.read(survey)
     weights = open_inputs(config)
+    for remark in remarks(config):
+        warn(remark)
     RunDirectory(Path(config.output.directory), config.name).check()
     plan = make_plan(config, weights, memory=worker_memory(config.compute))
     _print_plan(plan, config, f"{weights.card.name} {weights.card.version}")

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.devices import choose_placement
 from astrogalaxy.errors import ConfigError, WeightsError
+from astrogalaxy.images.wavelengths import order_problem
 from astrogalaxy.measurement.astrometry import GAIA, read_positions
 from astrogalaxy.models import Weights, load_classifier, load_weights
 
-__all__ = ["open_inputs"]
+__all__ = ["open_inputs", "remarks"]
 
 T = TypeVar("T")
 
@@ -48,6 +49,30 @@ def open_inputs(config: SurveyConfig, *, here: bool = True) -> Weights:
     if here and config.compute.scheduler is None and config.compute.device != "auto":
         _opened(lambda device: choose_placement(device, config.compute.precision), config, "compute", "device")
     return weights
+
+
+def remarks(config: SurveyConfig) -> list[str]:
+    """Say what of a survey may not be meant as it is written, though it can be run.
+
+    Parameters
+    ----------
+    config : SurveyConfig
+        The survey.
+
+    Returns
+    -------
+    list of str
+        A sentence each, with file, line and key.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import SurveyConfig
+    >>> from astrogalaxy.survey.opening import remarks
+    >>> remarks(SurveyConfig.from_dict({"name": "m31", "images": {"path": "{band}.fits", "bands": ["r", "g"]}}))
+    ['configuration: images.bands: the network expects the shortest wavelength first, and r comes before g']
+    """
+    problem = order_problem(config.images.bands)
+    return [str(config.wrong("images", "bands", reason=problem))] if problem else []
 
 
 def _opened(read: Callable[[Any], T], config: SurveyConfig, section: str, key: str) -> T:

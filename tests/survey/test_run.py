@@ -22,7 +22,7 @@ from astrogalaxy.measurement import astrometry
 from astrogalaxy.models import bundled, load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
 from astrogalaxy.survey import execute, run
-from astrogalaxy.survey.opening import open_inputs
+from astrogalaxy.survey.opening import open_inputs, remarks
 from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.shards import peek_shard, shard_path
 from astrogalaxy.survey.store import RunDirectory
@@ -367,6 +367,18 @@ def test_what_is_named_must_be_there_and_whole(survey: Path, lines: str, message
     checked = CliRunner().invoke(app, ["check", str(survey)])
     assert isinstance(checked.exception, ConfigError)
     assert not (survey.parent / "out").exists()
+
+
+def test_bands_in_another_order_are_told_once(survey: Path) -> None:
+    assert remarks(SurveyConfig.read(survey)) == []
+    survey.write_text(survey.read_text().replace("[g, r, i]", "[i, r, g]"))
+    told = f"warning: {survey}:4: images.bands: the network expects the shortest wavelength first, and i comes before r"
+    checked = CliRunner().invoke(app, ["check", str(survey)])
+    assert (checked.exit_code, checked.stderr) == (0, f"{told}\n")
+    ran = CliRunner().invoke(app, ["run", str(survey)])
+    assert ran.exit_code == 0
+    assert ran.stderr.count(told) == 1
+    assert "WARNING astrogalaxy.survey.run" in (survey.parent / "out" / "run.log").read_text()
 
 
 def test_a_device_must_be_where_networks_run(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
