@@ -86,6 +86,26 @@ def test_init_writes_a_file_that_reads_and_refuses_to_overwrite(tmp_path: Path) 
     assert "no image matches" in checked.stderr
 
 
+def test_a_scene_is_replaced_only_by_force(scene: Path) -> None:
+    (scene.parent / "small-g.fits").unlink()
+    kept = (scene.parent / "small-r.fits").read_bytes()
+    command = ["simulate", "sdss", "--size", "64", "--name", "small", "-o", str(scene.parent)]
+    again = CliRunner().invoke(app, command)
+    assert isinstance(again.exception, ConfigError)
+    assert str(again.exception).endswith("small-r.fits exists; give another name with --output, or --force")
+    assert (scene.parent / "small-r.fits").read_bytes() == kept
+    assert not (scene.parent / "small-g.fits").exists()
+    assert CliRunner().invoke(app, [*command, "--force"]).exit_code == 0
+    assert (scene.parent / "small-r.fits").read_bytes() != kept
+
+
+def test_a_scene_needs_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ran = CliRunner().invoke(app, ["simulate", "sdss", "--size", "64", "-o", str(tmp_path / "file")])
+    assert isinstance(ran.exception, ConfigError)
+    assert "file: no folder can be made there (File exists)" in str(ran.exception)
+
+
 def test_unknown_pipeline_and_survey_name_what_there_is(tmp_path: Path) -> None:
     assert "did you mean" in astrogalaxy("init", "sds", cwd=tmp_path).stderr
     assert "choose from" in astrogalaxy("simulate", "euclid", cwd=tmp_path).stderr

@@ -12,7 +12,7 @@ from astrogalaxy.cli.common import (
     LogFile,
     Quiet,
     Verbose,
-    check_free,
+    check_target,
     echo,
     interruptible,
     progress_bar,
@@ -57,7 +57,7 @@ def fetch(
     again. With a survey.yml, its images.archive is fetched.
     """
     if init is not None:
-        check_free(init, option="--init", force=force)
+        check_target(init, option="--init", force=force)
     going_on = interruptible("what came is kept, and the same command fetches the rest")
     with going_on, progress_bar(quiet=quiet, unit="images") as progress:
         if archive.endswith((".yml", ".yaml")):

@@ -23,8 +23,10 @@ __all__ = [
     "Verbose",
     "argument",
     "check_free",
+    "check_target",
     "echo",
     "interruptible",
+    "make_folder",
     "need",
     "progress_bar",
     "short",
@@ -135,13 +137,27 @@ def argument() -> Iterator[None]:
 
 
 def check_free(path: Path, *, option: str = "--output", force: bool) -> None:
-    """Refuse, before anything is done, to replace a file that is there, or to write where there is no folder."""
+    """Refuse, before anything is done, to replace a file unasked."""
     if path.exists() and not force:
         msg = f"{path} exists; give another name with {option}, or --force"
         raise ConfigError(msg)
+
+
+def check_target(path: Path, *, option: str = "--output", force: bool) -> None:
+    """Refuse, before anything is done, to replace a file unasked, and to write where there is no folder."""
+    check_free(path, option=option, force=force)
     if not path.parent.exists():
         msg = f"{option} {path}: the folder {path.parent} does not exist; make it first"
         raise ConfigError(msg)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder that ``--output`` names."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"--output {path}: no folder can be made there ({error.strerror}); give the name of another one"
+        raise ConfigError(msg) from error
 
 
 def warn(text: str) -> None:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from astrogalaxy.cli.common import FAILED, LogFile, Quiet, Verbose, check_free, interruptible, progress_bar, short, warn
+from astrogalaxy.cli.common import (
+    FAILED,
+    LogFile,
+    Quiet,
+    Verbose,
+    check_target,
+    interruptible,
+    progress_bar,
+    short,
+    warn,
+)
 
 if TYPE_CHECKING:
     from astrogalaxy.config import SurveyConfig
@@ -142,7 +152,7 @@ def init(
     from astrogalaxy.files import atomic_path
 
     text = commented_yaml(pipeline)
-    check_free(output, force=force)
+    check_target(output, force=force)
     with atomic_path(output) as path:
         path.write_text(text, encoding="utf-8")
     typer.echo(f"wrote {output}; edit it, then: astrogalaxy check {output}")
