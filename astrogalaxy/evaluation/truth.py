@@ -113,7 +113,8 @@ def _first_without_number(column: Column) -> int:
     """Row of the first value that is no number."""
     for row, value in enumerate(column):
         try:
-            float(value)
+            # a masked value is unknown, and not wrong
+            float(np.nan if value is np.ma.masked else value)
         except (TypeError, ValueError):
             return row
     return 0

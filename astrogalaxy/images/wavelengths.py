@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-__all__ = ["BAND_WAVELENGTHS", "order_problem"]
+__all__ = ["WAVELENGTHS", "order_problem"]
 
 #: Central wavelengths in nm, by the names of the bands.
-BAND_WAVELENGTHS = {
+WAVELENGTHS = {
     "u": 355.0, "g": 477.0, "r": 623.0, "i": 763.0, "z": 913.0, "y": 1000.0, "Y": 1000.0,
     "J": 1250.0, "H": 1630.0, "Ks": 2150.0,
 }  # fmt: skip
@@ -35,8 +35,8 @@ def order_problem(bands: Sequence[str]) -> str:
     >>> order_problem(["F814W", "g", "r"])
     ''
     """
-    known = [band for band in bands if band in BAND_WAVELENGTHS]
+    known = [band for band in bands if band in WAVELENGTHS]
     for band, following in pairwise(known):
-        if BAND_WAVELENGTHS[band] > BAND_WAVELENGTHS[following]:
+        if WAVELENGTHS[band] > WAVELENGTHS[following]:
             return f"the network expects the shortest wavelength first, and {band} comes before {following}"
     return ""

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from astrogalaxy.images.wavelengths import BAND_WAVELENGTHS
+from astrogalaxy.images.wavelengths import WAVELENGTHS
 
 __all__ = ["BAND_WAVELENGTHS", "PROFILES", "SCALE_RANGE", "Conditions", "SurveyProfile", "draw_conditions", "vary"]
+
+#: Central wavelengths in nm of the bands that a scene can be drawn in.
+BAND_WAVELENGTHS = WAVELENGTHS
 
 #: Factors by which `vary` changes the pixel scale, at most.
 SCALE_RANGE = (0.8, 1.2)
