@@ -131,7 +131,7 @@ def choose_placement(device: Device = "auto", precision: Precision = "auto") -> 
     if device == "openvino":
         _check_openvino(wanted)
     elif device == "cuda" and not _torch_sees_gpu():
-        msg = "compute.device is cuda, but torch finds no GPU; use auto or cpu"
+        msg = "the device cuda needs a GPU, and torch finds none; use auto or cpu"
         raise WeightsError(msg)
     elif device == "auto":
         if not (_gpu_driver() and _torch_sees_gpu()):

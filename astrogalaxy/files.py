@@ -185,11 +185,12 @@ def _make_folder(target: Path, path: str | os.PathLike[str]) -> Path:
     try:
         # A folder, not a file: a half-written "x.fits" can then never match the pattern "*.fits".
         return Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=_PART, dir=target.parent))
-    except FileNotFoundError as error:
-        msg = f"cannot write {path}: the folder {target.parent} does not exist; make it first"
-        raise RunError(msg) from error
     except OSError as error:
-        msg = f"cannot write {path}: {error.strerror or error} (folder {target.parent})"
+        # /proc and its like say "no such file" of a folder that is there
+        if target.parent.exists():
+            msg = f"cannot write {path}: {error.strerror or error} (folder {target.parent})"
+        else:
+            msg = f"cannot write {path}: the folder {target.parent} does not exist; make it first"
         raise RunError(msg) from error
 
 

@@ -10,6 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from astrogalaxy.cli import app
+from astrogalaxy.errors import ConfigError, WeightsError
+from astrogalaxy.models import bundled
 
 VERBS = ["run", "check", "init", "simulate", "train", "evaluate", "weights"]
 
@@ -84,6 +86,26 @@ def test_init_writes_a_file_that_reads_and_refuses_to_overwrite(tmp_path: Path) 
     assert "no image matches" in checked.stderr
 
 
+def test_a_scene_is_replaced_only_by_force(scene: Path) -> None:
+    (scene.parent / "small-g.fits").unlink()
+    kept = (scene.parent / "small-r.fits").read_bytes()
+    command = ["simulate", "sdss", "--size", "64", "--name", "small", "-o", str(scene.parent)]
+    again = CliRunner().invoke(app, command)
+    assert isinstance(again.exception, ConfigError)
+    assert str(again.exception).endswith("small-r.fits exists; give another name with --output, or --force")
+    assert (scene.parent / "small-r.fits").read_bytes() == kept
+    assert not (scene.parent / "small-g.fits").exists()
+    assert CliRunner().invoke(app, [*command, "--force"]).exit_code == 0
+    assert (scene.parent / "small-r.fits").read_bytes() != kept
+
+
+def test_a_scene_needs_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    ran = CliRunner().invoke(app, ["simulate", "sdss", "--size", "64", "-o", str(tmp_path / "file")])
+    assert isinstance(ran.exception, ConfigError)
+    assert "file: no folder can be made there (File exists)" in str(ran.exception)
+
+
 def test_unknown_pipeline_and_survey_name_what_there_is(tmp_path: Path) -> None:
     assert "did you mean" in astrogalaxy("init", "sds", cwd=tmp_path).stderr
     assert "choose from" in astrogalaxy("simulate", "euclid", cwd=tmp_path).stderr
@@ -96,6 +118,44 @@ def test_weights(tmp_path: Path) -> None:
     assert "calibration" in shown
     assert "match SHA-256" in runner.invoke(app, ["weights", "verify"]).output
     assert "no such weights" in astrogalaxy("weights", "show", "nonsense", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "page"),
+    [
+        ("classify one.png -o t.csv --model galaxyzoofine", "galaxyzoofine: no such weights", "reference/weights"),
+        ("classify one.png -o t.csv --model default", "weights are for detection", "reference/weights"),
+        ("classify one.png -o t.csv --detector nothere", "nothere: no such weights", "reference/weights"),
+        ("classify one.png -o no/t.csv", "--output no/t.csv: the folder no does not exist", "reference/config"),
+        ("weights show nothere", "nothere: no such weights", "reference/weights"),
+        ("weights verify nothere", "nothere: no such weights", "reference/weights"),
+        ("view nothere", "nothere: no such run directory", "user_guide/run"),
+        ("evaluate nothere t.csv", "nothere: no such run directory", "user_guide/run"),
+        ("evaluate t.csv t.csv --radius 0", "a radius of 0 matches nothing", "reference/config"),
+        ("init -o no/x.yml", "--output no/x.yml: the folder no does not exist", "reference/config"),
+        ("fetch sdss M31 --init no/x.yml", "--init no/x.yml: the folder no does not exist", "reference/config"),
+    ],
+)
+def test_what_an_argument_names_wrongly_is_a_wrong_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, message: str, page: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if command.startswith("evaluate"):
+        Path("t.csv").write_text("x,y\n1,2\n")
+    ran = CliRunner().invoke(app, command.split())
+    assert isinstance(ran.exception, ConfigError), ran.exception
+    assert message in str(ran.exception)
+    assert ran.exception.page == page
+
+
+@pytest.mark.parametrize("verb", ["show", "verify"])
+def test_damaged_weights_are_said_to_be_damaged(verb: str, tmp_path: Path) -> None:
+    whole = bundled()["astroyolo-nano"].read_bytes()
+    (tmp_path / "one.safetensors").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    ran = CliRunner().invoke(app, ["weights", verb, str(tmp_path / "one.safetensors")])
+    assert isinstance(ran.exception, WeightsError)
+    assert "do not match the card's SHA-256" in str(ran.exception)
+    assert not ran.output
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -13,7 +13,7 @@ from PIL import Image as Picture
 from typer.testing import CliRunner, Result
 
 from astrogalaxy.cli import app
-from astrogalaxy.errors import ConfigError, WeightsError
+from astrogalaxy.errors import ConfigError
 
 RECIPE = """\
 name: two-kinds
@@ -92,6 +92,7 @@ def test_classify(folder: Path, tmp_path: Path) -> None:
     assert again.exit_code == 3
     assert "none.jpg" in again.output
     assert _astrogalaxy("classify", tmp_path / "none.jpg", "-o", tmp_path / "t.ecsv").exit_code == 1
+    assert not (tmp_path / "t.ecsv").exists()
     kept = table.read_bytes()
     exists = _astrogalaxy("classify", picture, "-o", table, "--detector", "none", "--model", _weights(folder))
     assert isinstance(exists.exception, ConfigError)
@@ -102,7 +103,7 @@ def test_classify(folder: Path, tmp_path: Path) -> None:
     assert _astrogalaxy("classify", picture, "-o", table, "--model", _weights(folder), "--force").exit_code == 0
     assert len(Table.read(table)) == 1
     wrong = _astrogalaxy("classify", picture, "-o", table, "--model", "default", "--force")
-    assert isinstance(wrong.exception, WeightsError)
+    assert isinstance(wrong.exception, ConfigError)
     assert "these weights are for detection" in str(wrong.exception)
 
 
@@ -132,7 +133,12 @@ def test_explain(folder: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     with Picture.open(tmp_path / "maps" / "round-0.png") as figure:
         assert figure.size[0] > 300
-    wrong = _astrogalaxy("explain", picture, "--model", _weights(folder), "-o", tmp_path / "maps", "--class", "ring")
+    same = ("explain", picture, "--model", _weights(folder), "-o", tmp_path / "maps", "--maps", "saliency")
+    again = _astrogalaxy(*same)
+    assert isinstance(again.exception, ConfigError)
+    assert "round-0.png exists; give another name with --output, or --force" in str(again.exception)
+    assert _astrogalaxy(*same, "--force").exit_code == 0
+    wrong = _astrogalaxy("explain", picture, "--model", _weights(folder), "-o", tmp_path / "m", "--class", "ring")
     assert "knows flat, round" in str(wrong.exception)
     twice = _astrogalaxy("explain", picture, tmp_path / "round-0.fits", "--model", "none", "-o", tmp_path / "maps")
     assert "one figure, round-0.png" in str(twice.exception)

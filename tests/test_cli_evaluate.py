@@ -32,6 +32,9 @@ def folder(tmp_path: Path) -> Path:
     truth["x", "y", "class"].write(tmp_path / "xy.csv")
     truth["ra", "dec", "class"].write(tmp_path / "sky.csv")
     truth["x", "y"][:0].write(tmp_path / "none.csv")
+    Table({"ra": truth["ra"] + 20, "dec": truth["dec"]}).write(tmp_path / "away.csv")
+    Table({"x": x + 300, "y": y}).write(tmp_path / "aside.csv")
+    Table({"x": x, "y": y, "class": [0, 1] * 20}).write(tmp_path / "numbered.csv")
     truth["x"][5] = np.nan
     truth["x", "y", "class"].write(tmp_path / "nan.csv")
     (tmp_path / "out").mkdir()
@@ -61,6 +64,18 @@ def test_a_plain_table_is_a_catalogue_too(folder: Path) -> None:
     assert _number(_evaluate(folder / "xy.csv", folder / "xy.csv"), "completeness") == 1.0
 
 
+def test_classes_that_are_none_are_told(folder: Path) -> None:
+    ran = _evaluate(folder / "out", folder / "numbered.csv")
+    assert ran.exit_code == 0
+    assert "numbered.csv: its column 'class' says star or galaxy nowhere" in ran.stderr
+    assert not _evaluate(folder / "out", folder / "xy.csv").stderr
+
+
+def test_a_missed_source_is_no_other_place(folder: Path) -> None:
+    Table({"x": [50.0], "y": [30.0]}).write(folder / "one.csv")
+    assert _number(_evaluate(folder / "out", folder / "one.csv"), "completeness") == 0.0
+
+
 @pytest.mark.parametrize(
     ("catalogue", "truth", "options", "text"),
     [
@@ -70,6 +85,8 @@ def test_a_plain_table_is_a_catalogue_too(folder: Path) -> None:
         ("out", "none.csv", (), "none.csv: the truth has no rows"),
         ("out", "out", (), "out: a folder; give the file of a table"),
         ("out", "nan.csv", (), "nan.csv: the truth's row 5 (from 0) has no x and y"),
+        ("out", "away.csv", (), "away.csv: no source of the catalogue lies in the area of the truth: "),
+        ("out", "aside.csv", (), "the area of the truth: its first is at x 2, y 0, the truth's at x 300, y 0"),
         ("out", "xy.csv", ("--field", "b"), "the catalogue has no field 'b'; it has a"),
         ("out", "xy.csv", ("--radius", "nan"), "give a number above 0, in pixels"),
         ("out", "sky.csv", ("--radius", "-1"), "give a number above 0, in arcsec"),

@@ -104,12 +104,14 @@ def test_regions(astrogalaxy: Command, run_dir: Path, tmp_path: Path, what: str)
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["none"], 1, "no such run directory"),
-        ([""], 1, "no run.json"),
-        (["notes.txt"], 1, "names of catalogues end with .fits, .vot"),
+        (["none"], 2, "no such run directory"),
+        ([""], 2, "no run.json"),
+        (["notes.txt"], 2, "names of catalogues end with .fits, .vot"),
         (["out here", "--image", "x.fits"], 2, "give --samp too"),
         (["out here/sky.fits", "--samp"], 1, "no SAMP hub is running"),
         (["out here/sky.parquet", "--samp"], 1, "needed as votable or fits, but there is sky.parquet"),
+        (["out here", "--regions", "sky.txt"], 2, "--regions sky.txt: the name must end in .reg"),
+        (["out here", "--regions", "sky.fits"], 2, "--regions sky.fits: the name must end in .reg"),
         (["lone.fits"], 2, "there is no report"),
     ],
 )

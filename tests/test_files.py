@@ -88,12 +88,14 @@ def test_folder_that_may_not_be_written(tmp_path: Path) -> None:
         tmp_path.chmod(0o700)
 
 
-def test_refused_folder_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", [errno.EACCES, errno.ENOENT])
+def test_refused_folder_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     def refuse(**kwargs: object) -> str:
-        raise PermissionError(errno.EACCES, "Permission denied")
+        raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
-    with pytest.raises(RunError, match=r"cannot write .*x.fits: Permission denied"), atomic_path(tmp_path / "x.fits"):
+    told = rf"cannot write .*x.fits: {os.strerror(code)} \(folder "
+    with pytest.raises(RunError, match=told), atomic_path(tmp_path / "x.fits"):
         pass
 
 

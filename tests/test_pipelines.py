@@ -13,6 +13,7 @@ from astropy.wcs import WCS
 
 from astrogalaxy.config import SurveyConfig, commented_yaml, pipelines_folder, presets, read_recipe
 from astrogalaxy.config.yaml import parse_yaml
+from astrogalaxy.errors import ConfigError
 
 FOLDER = pipelines_folder()
 FILES = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.y*ml"))
@@ -20,8 +21,14 @@ SURVEYS = [name for name in FILES if not name.startswith("recipes/")]
 
 
 def test_there_is_one_for_each_survey() -> None:
-    assert set(presets()) >= {"quickstart", "sdss", "legacy", "panstarrs", "hsc"}
-    assert len(presets()) == len(SURVEYS), "every survey file has a name of its own"
+    assert set(presets()) >= {"sdss", "legacy", "panstarrs", "hsc"}
+    assert len(presets()) == len(SURVEYS) - 1, "every survey file has a name of its own, but for the quickstart"
+
+
+def test_the_quickstart_is_no_file_to_start_from() -> None:
+    """Its images lie beside it, where a copy would not find them."""
+    with pytest.raises(ConfigError, match="there is no pipeline 'quickstart'; there are hsc, legacy, panstarrs, sdss"):
+        commented_yaml("quickstart")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -54,7 +61,6 @@ def test_init_writes_the_same_configuration(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "band", "file", "field"),
     [
-        ("quickstart", "g", "quickstart-g.fits", None),
         ("sdss", "r", "frame-r-003918-3-0213.fits.bz2", "003918-3-0213"),
         ("sdss", "g", "frame-g-003918-3-0213.fits", "003918-3-0213"),
         ("legacy", "z", "legacysurvey-1498p020-image-z.fits.fz", "1498p020"),
@@ -62,10 +68,10 @@ def test_init_writes_the_same_configuration(name: str, tmp_path: Path) -> None:
         ("hsc", "i", "calexp-HSC-I-9813-4,4.fits", "9813-4,4"),
     ],
 )
-def test_it_finds_the_files_of_the_archive(name: str, band: str, file: str, field: str | None) -> None:
+def test_it_finds_the_files_of_the_archive(name: str, band: str, file: str, field: str) -> None:
     config = SurveyConfig.read(presets()[name])
     (pattern,) = config.images.patterns(band)
-    assert fnmatch.fnmatchcase(file, Path(pattern).name.replace("{field}", field or ""))
+    assert fnmatch.fnmatchcase(file, Path(pattern).name.replace("{field}", field))
     others = [other for other in config.images.bands if other != band]
     for other in others:
         (pattern,) = config.images.patterns(other)
@@ -75,7 +81,6 @@ def test_it_finds_the_files_of_the_archive(name: str, band: str, file: str, fiel
 @pytest.mark.parametrize(
     ("name", "zeropoint", "hdu", "weight"),
     [
-        ("quickstart", 22.5, "auto", False),
         ("sdss", 22.5, 0, False),
         ("legacy", 22.5, 1, True),
         ("panstarrs", "MAGZERO", "auto", False),

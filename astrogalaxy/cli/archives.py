@@ -12,6 +12,7 @@ from astrogalaxy.cli.common import (
     LogFile,
     Quiet,
     Verbose,
+    check_target,
     echo,
     interruptible,
     progress_bar,
@@ -55,9 +56,8 @@ def fetch(
     What is there already is not fetched again; what failed is listed, and the same command tries it
     again. With a survey.yml, its images.archive is fetched.
     """
-    if init is not None and init.exists() and not force:
-        msg = f"{init} exists; give another name with --init, or --force"
-        raise ConfigError(msg)
+    if init is not None:
+        check_target(init, option="--init", force=force)
     going_on = interruptible("what came is kept, and the same command fetches the rest")
     with going_on, progress_bar(quiet=quiet, unit="images") as progress:
         if archive.endswith((".yml", ".yaml")):

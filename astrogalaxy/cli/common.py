@@ -21,12 +21,17 @@ __all__ = [
     "LogFile",
     "Quiet",
     "Verbose",
+    "argument",
+    "check_free",
+    "check_target",
     "echo",
     "interruptible",
+    "make_folder",
     "need",
     "progress_bar",
     "short",
     "stop",
+    "warn",
 ]
 
 # Exit codes: 0 done, 1 nothing could be done, 2 the command or configuration is wrong, 3 partly done,
@@ -106,6 +111,58 @@ def echo(text: str, *, quiet: bool = False) -> None:
     """Print to standard output, unless it shall be quiet."""
     if not quiet:
         typer.echo(text)
+
+
+@contextmanager
+def argument() -> Iterator[None]:
+    """Say that the command was called wrongly where what its arguments name is missing or cannot serve.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    ConfigError
+        With the message, and the page, of any other error.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except AstrogalaxyError as error:
+        wrong = ConfigError(str(error))
+        wrong.page = error.page
+        raise wrong from error
+
+
+def check_free(path: Path, *, option: str = "--output", force: bool) -> None:
+    """Refuse, before anything is done, to replace a file unasked."""
+    if path.exists() and not force:
+        msg = f"{path} exists; give another name with {option}, or --force"
+        raise ConfigError(msg)
+
+
+def check_target(path: Path, *, option: str = "--output", force: bool) -> None:
+    """Refuse, before anything is done, to replace a file unasked, and to write where there is no folder."""
+    check_free(path, option=option, force=force)
+    if not path.parent.exists():
+        msg = f"{option} {path}: the folder {path.parent} does not exist; make it first"
+        raise ConfigError(msg)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder that ``--output`` names."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"--output {path}: no folder can be made there ({error.strerror}); give the name of another one"
+        raise ConfigError(msg) from error
+
+
+def warn(text: str) -> None:
+    """Print what does not stop a command, but may not be what was meant."""
+    typer.secho(f"warning: {text}", fg="yellow", err=True)
 
 
 @contextmanager

@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from astrogalaxy.cli.common import FAILED, PARTLY, LogFile, Quiet, Verbose, echo, need, short
+from astrogalaxy.cli.common import (
+    FAILED,
+    PARTLY,
+    LogFile,
+    Quiet,
+    Verbose,
+    argument,
+    check_free,
+    check_target,
+    echo,
+    make_folder,
+    need,
+    short,
+)
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 
 __all__ = ["classify", "explain"]
@@ -40,27 +53,27 @@ def classify(
     if output.suffix.lower() not in formats:
         msg = f"--output {output}: the name must end in {', '.join(formats)}"
         raise ConfigError(msg)
-    if output.exists() and not force:
-        msg = f"{output} exists; give another name with --output, or --force"
-        raise ConfigError(msg)
+    check_target(output, force=force)
     if detector == "none" and model is None:
         msg = "classify needs --model, or a --detector other than none"
         raise ConfigError(msg)
-    table = classify_files(
-        images,
-        classifier=open_classifier(model) if model else None,
-        detector=None if detector == "none" else open_runtime(detector, "cpu"),
-    )
-    with atomic_path(output) as path:
-        table.write(path, format=formats[output.suffix.lower()], overwrite=True)
+    with argument():
+        classifier = open_classifier(model) if model else None
+        runtime = None if detector == "none" else open_runtime(detector, "cpu")
+    table = classify_files(images, classifier=classifier, detector=runtime)
     wrong = [str(text) for text in table["error"] if text]
     for text in wrong:
         typer.secho(f"failed: {text}", fg="red", err=True)
+    if len(wrong) == len(table):
+        # no table of nothing, which would stand in the way of the corrected command
+        raise typer.Exit(FAILED)
+    with atomic_path(output) as path:
+        table.write(path, format=formats[output.suffix.lower()], overwrite=True)
     for row in table:
         echo(f"{row['file']}: {row['class'] or '-'}", quiet=quiet or len(table) > 20)
     typer.echo(f"wrote {short(output)}: {len(table) - len(wrong)} of {len(table)} classified")
     if wrong:
-        raise typer.Exit(FAILED if len(wrong) == len(table) else PARTLY)
+        raise typer.Exit(PARTLY)
 
 
 def explain(
@@ -75,6 +88,7 @@ def explain(
     target: Annotated[
         str | None, typer.Option("--class", help="Class that is asked about; default the likeliest.")
     ] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing figures.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
@@ -93,20 +107,20 @@ def explain(
     if twice is not None:
         msg = f"two images would have one figure, {twice}.png; explain each with an --output of its own"
         raise ConfigError(msg)
-    weights = load_classifier(model)
-    card, network = weights.card, network_of(weights)
+    figures = [output / f"{image.stem}.png" for image in images]
+    for path in figures:
+        check_free(path, force=force)
+    with argument():
+        weights = load_classifier(model)
+        card, network = weights.card, network_of(weights)
     if target is not None and target not in card.classes:
         msg = f"--class {target}: {card.name} knows {', '.join(card.classes)}"
         raise ConfigError(msg)
     number = None if target is None else card.classes.index(target)
     wanted = [name.strip() for name in maps.split(",") if name.strip()]
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"--output {output}: no folder can be made there ({error.strerror}); give the name of another one"
-        raise ConfigError(msg) from error
+    make_folder(output)
     failed = 0
-    for image in images:
+    for image, path in zip(images, figures, strict=True):
         try:
             picture = resized(read_cutout(image), card.side, centre=card.centre)
         except AstrogalaxyError as error:
@@ -115,7 +129,6 @@ def explain(
             continue
         made = make_maps(network, picture, normalise=card.normalise, target=number, maps=wanted)  # type: ignore[arg-type]
         figure = figure_of(picture, made, title=f"{image.name}: {target or 'likeliest class'}")
-        path = output / f"{image.stem}.png"
         with atomic_path(path) as temporary:
             figure.savefig(temporary, dpi=120, format="png")
         echo(f"wrote {short(path)}", quiet=quiet)

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from astrogalaxy.cli.common import FAILED, PARTLY, LogFile, Verbose, interruptible, need, progress_bar, short
+from astrogalaxy.cli.common import (
+    FAILED,
+    PARTLY,
+    LogFile,
+    Verbose,
+    argument,
+    interruptible,
+    need,
+    progress_bar,
+    short,
+    warn,
+)
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 
 if TYPE_CHECKING:
@@ -91,12 +102,15 @@ def evaluate(
     from astrogalaxy.evaluation.catalogs import evaluate_catalog, read_truth
 
     labels = read_truth(truth, split=split, part=part)
-    found = _read_catalog(catalog)
+    with argument():
+        found = _read_catalog(catalog)
     try:
         score = evaluate_catalog(found, labels, radius=radius, region="truth", field=field)
     except CatalogError as error:
         msg = f"{catalog} against {truth}{f', part {part}' if split else ''}: {error}"
-        raise CatalogError(msg) from error
+        raise ConfigError(msg) from error
+    if "class" in labels.colnames and not any(labels["class"]):
+        warn(f"{truth}: its column 'class' says star or galaxy nowhere, so that no accuracy is known")
     typer.echo("\n".join(score.table().pformat(show_unit=False, max_lines=-1, max_width=-1)))
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from astrogalaxy.cli.common import PARTLY, LogFile, Verbose, short
+from astrogalaxy.cli.common import PARTLY, LogFile, Verbose, argument, check_target, short
 from astrogalaxy.errors import ConfigError
+from astrogalaxy.formats import FORMATS, format_of
 
 if TYPE_CHECKING:
     from astrogalaxy.catalog.samp import Delivery
@@ -36,10 +37,14 @@ def view(
     if image is not None and not samp:
         msg = "--image is sent over SAMP; give --samp too"
         raise ConfigError(msg)
-    if regions is not None and regions.exists() and not force:
-        msg = f"{regions} exists; give another name, or --force"
-        raise ConfigError(msg)
-    found = find_results(results)
+    if regions is not None:
+        form = format_of(regions)
+        if form is None or form.name != "regions":
+            msg = f"--regions {regions}: the name must end in {' or '.join(FORMATS['regions'].suffixes)}"
+            raise ConfigError(msg)
+        check_target(regions, option="--regions", force=force)
+    with argument():
+        found = find_results(results)
     if regions is not None:
         number = found.write_regions(regions, overwrite=force)
         typer.echo(f"wrote {number} regions to {short(regions)}")

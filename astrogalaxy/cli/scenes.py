@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from astrogalaxy.cli.common import check_free, make_folder
 from astrogalaxy.errors import ConfigError
 
 __all__ = ["simulate"]
@@ -20,14 +21,19 @@ def simulate(
     artefacts: Annotated[bool, typer.Option(help="Cosmic rays, trails and bad columns now and then.")] = True,
     compress: Annotated[bool, typer.Option("--compress", help="Rice-compress the images.")] = False,
     name: Annotated[str | None, typer.Option(help="Start of the files' names.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
 ) -> None:
     """Simulate a field: FITS images of each band, the truth, and a survey.yml to run."""
     from astrogalaxy.simulation import PROFILES, simulate_scene
-    from astrogalaxy.simulation.write import write_scene
+    from astrogalaxy.simulation.write import scene_files, write_scene
 
     if survey not in PROFILES:
         msg = f"no survey {survey!r} to imitate; choose from {', '.join(PROFILES)}"
         raise ConfigError(msg)
-    scene = simulate_scene(PROFILES[survey], size=size, seed=seed, artefacts=artefacts, accurate=True)
-    for path in write_scene(scene, output, name=name or f"{survey}-{seed}", compress=compress):
+    profile, name = PROFILES[survey], name or f"{survey}-{seed}"
+    for path in scene_files(profile.bands, output, name=name):
+        check_free(path, force=force)
+    make_folder(output)
+    scene = simulate_scene(profile, size=size, seed=seed, artefacts=artefacts, accurate=True)
+    for path in write_scene(scene, output, name=name, compress=compress):
         typer.echo(str(path))

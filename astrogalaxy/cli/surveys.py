@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from astrogalaxy.cli.common import FAILED, LogFile, Quiet, Verbose, interruptible, progress_bar, short
-from astrogalaxy.errors import ConfigError
+from astrogalaxy.cli.common import (
+    FAILED,
+    LogFile,
+    Quiet,
+    Verbose,
+    check_target,
+    interruptible,
+    progress_bar,
+    short,
+    warn,
+)
 
 if TYPE_CHECKING:
     from astrogalaxy.config import SurveyConfig
@@ -31,6 +40,7 @@ def run(
 ) -> None:
     """Turn a survey's images into one catalogue, with a report."""
     from astrogalaxy.config import SurveyConfig
+    from astrogalaxy.survey.opening import remarks
     from astrogalaxy.survey.run import execute
 
     config = SurveyConfig.read(survey)
@@ -40,6 +50,8 @@ def run(
     if output is not None:
         moved = config.output.model_copy(update={"directory": str(output.resolve())})
         config = config.model_copy(update={"output": moved})
+    for remark in () if quiet else remarks(config):
+        warn(remark)
     with interruptible("finished tiles are kept, and the same command does the rest"), progress_bar(quiet=quiet) as bar:
         summary = execute(config, progress=bar)
     _print_summary(summary, quiet=quiet)
@@ -75,12 +87,14 @@ def check(
     """Open every input and print the plan; run nothing."""
     from astrogalaxy.config import SurveyConfig
     from astrogalaxy.survey.cluster import worker_memory
-    from astrogalaxy.survey.opening import open_inputs
+    from astrogalaxy.survey.opening import open_inputs, remarks
     from astrogalaxy.survey.plan import make_plan
     from astrogalaxy.survey.store import RunDirectory
 
     config = SurveyConfig.read(survey)
     weights = open_inputs(config)
+    for remark in remarks(config):
+        warn(remark)
     RunDirectory(Path(config.output.directory), config.name).check()
     plan = make_plan(config, weights, memory=worker_memory(config.compute))
     _print_plan(plan, config, f"{weights.card.name} {weights.card.version}")
@@ -138,9 +152,7 @@ def init(
     from astrogalaxy.files import atomic_path
 
     text = commented_yaml(pipeline)
-    if output.exists() and not force:
-        msg = f"{output} exists; give another name with --output, or --force"
-        raise ConfigError(msg)
+    check_target(output, force=force)
     with atomic_path(output) as path:
         path.write_text(text, encoding="utf-8")
     typer.echo(f"wrote {output}; edit it, then: astrogalaxy check {output}")

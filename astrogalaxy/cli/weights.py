@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from textwrap import wrap
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from astrogalaxy.cli.common import argument
+
+if TYPE_CHECKING:
+    from astrogalaxy.models import Card, Weights
 
 __all__ = ["app"]
 
@@ -28,15 +33,20 @@ def weights_list() -> None:
 @app.command("show", epilog="Example: astrogalaxy weights show default")
 def weights_show(name: Annotated[str, typer.Argument(help="Name or path.")] = "default") -> None:
     """Print a weight card."""
-    from astrogalaxy.models import open_weights
-
-    weights = open_weights(name)
+    weights = _named(name).verified()
     megabytes = weights.path.stat().st_size / 1e6
     typer.secho(f"{weights.card.name} {weights.card.version}", bold=True)
     typer.echo(f"{weights.path}, {megabytes:.1f} MB\n")
     for key, value in weights.card.rows():
         if key not in {"name", "version"}:
             typer.echo("\n".join(_entry(key, value)))
+
+
+def _named(name: str) -> Weights[Card]:
+    from astrogalaxy.models import open_weights
+
+    with argument():
+        return open_weights(name)
 
 
 def _entry(key: str, value: Any) -> list[str]:
@@ -67,7 +77,5 @@ def _short(value: Any) -> str:
 @app.command("verify", epilog="Example: astrogalaxy weights verify default")
 def weights_verify(name: Annotated[str, typer.Argument(help="Name or path.")] = "default") -> None:
     """Check a weight file against the hash in its card."""
-    from astrogalaxy.models import open_weights
-
-    weights = open_weights(name)
+    weights = _named(name)
     typer.echo(f"{weights.path}: {len(weights.tensors)} tensors match SHA-256 {weights.card.sha256}")

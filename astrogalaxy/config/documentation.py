@@ -20,7 +20,7 @@ __all__ = ["commented_yaml", "config_rows", "presets"]
 
 
 def presets() -> dict[str, Path]:
-    """The survey files that come with astrogalaxy: ``quickstart`` and one for each survey.
+    """The survey files to start from that come with astrogalaxy, one for each survey.
 
     Returns
     -------
@@ -31,10 +31,10 @@ def presets() -> dict[str, Path]:
     --------
     >>> from astrogalaxy.config import presets
     >>> sorted(presets())
-    ['hsc', 'legacy', 'panstarrs', 'quickstart', 'sdss']
+    ['hsc', 'legacy', 'panstarrs', 'sdss']
     """
-    folder = pipelines_folder()
-    return {path.stem: path for path in [*sorted(folder.glob("*.yml")), *sorted(folder.glob("surveys/*.yml"))]}
+    # not quickstart.yml, whose images lie beside it: a copy elsewhere would find none
+    return {path.stem: path for path in sorted(pipelines_folder().glob("surveys/*.yml"))}
 
 
 def config_rows(model: type[File] = SurveyConfig) -> list[KeyRow]:

@@ -157,7 +157,7 @@ def evaluate_catalog(
     ------
     CatalogError
         If positions to match by, a named column, or the field are missing, a true source has no position, pixels are
-        ambiguous, or a radius is not a number above 0.
+        ambiguous, a radius is not a number above 0, or with the region ``truth`` both lie in different places.
 
     Examples
     --------
@@ -178,6 +178,8 @@ def evaluate_catalog(
     asked = asked & covered
     scores = _floats(catalog, score) if score in catalog.colnames else np.full(len(catalog), np.nan)
     match = _match(catalog, scores, truth[asked], reach, sky=sky)
+    if region == "truth" and not (near | match.matched).any():
+        _check_shared(catalog, truth, sky=sky)
     excused = _match(catalog[~match.matched], scores[~match.matched], truth[~asked], reach, sky=sky)
     counts = match.matched | near
     counts[np.nonzero(~match.matched)[0][excused.matched]] = False
@@ -324,14 +326,8 @@ def _inside(
         msg = "the truth has no rows, and so covers no area; give at least one true source"
         raise CatalogError(msg)
     axes = _axes(sky=sky and region == "truth")
-    found, true = (
-        [_floats_of(table, name, what) for name in axes]
-        for table, what in ((catalog, "the catalogue"), (truth, "the truth"))
-    )
+    found, true = _coordinates(catalog, truth, axes)
     if axes == ("ra", "dec"):
-        # from the middle of the truth, so that no field is cut where the circle closes
-        middle = np.degrees(np.angle(np.nanmean(np.exp(1j * np.radians(true[0])))))
-        found[0], true[0] = ((ra - middle + 180) % 360 - 180 for ra in (found[0], true[0]))
         edges = [(np.nanmin(a), np.nextafter(np.nanmax(a), np.inf)) for a in true]
     elif region == "truth":
         edges = [(np.nanmin(a) - 0.5, np.nanmax(a) + 0.5) for a in true]
@@ -343,6 +339,38 @@ def _inside(
         for pair in (found, true)
     )
     return near, covered
+
+
+def _coordinates(catalog: Table, truth: Table, axes: tuple[str, str]) -> tuple[list[Floats], list[Floats]]:
+    """Positions of both; right ascension from the middle of the truth: no field is cut where the circle closes."""
+    found, true = (
+        [_floats_of(table, name, what) for name in axes]
+        for table, what in ((catalog, "the catalogue"), (truth, "the truth"))
+    )
+    if axes == ("ra", "dec"):
+        middle = np.degrees(np.angle(np.nanmean(np.exp(1j * np.radians(true[0])))))
+        found[0], true[0] = ((ra - middle + 180) % 360 - 180 for ra in (found[0], true[0]))
+    return found, true
+
+
+def _check_shared(catalog: Table, truth: Table, *, sky: bool) -> None:
+    """Refuse a catalogue and a truth of two places: nothing was looked for, and so nothing was missed."""
+    axes = _axes(sky=sky)
+    pairs = zip(*_coordinates(catalog, truth, axes), strict=True)
+    if not len(catalog) or all(
+        np.nanmin(found) <= np.nanmax(true) and np.nanmin(true) <= np.nanmax(found) for found, true in pairs
+    ):
+        return
+    here, there = (_first_place(table, axes) for table in (catalog, truth))
+    msg = f"no source of the catalogue lies in the area of the truth: its first is at {here}, the truth's at {there}"
+    raise CatalogError(msg)
+
+
+def _first_place(table: Table, axes: tuple[str, str]) -> str:
+    """Where the first source with a position is."""
+    places = np.transpose([_floats(table, name) for name in axes])
+    place = places[np.isfinite(places).all(axis=1)][0]
+    return ", ".join(f"{name} {value:.7g}" for name, value in zip(axes, place, strict=True))
 
 
 def _share(k: int, n: int) -> Estimate:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
+from astropy.units import UnitBase
 
 from astrogalaxy.errors import ConfigError
 
@@ -43,7 +44,7 @@ def read_truth(path: str | Path, *, split: str | Path | None = None, part: str =
     Raises
     ------
     ConfigError
-        If a file is missing or unreadable, has no positions, or the split names rows or a
+        If a file is missing or unreadable, has no positions or impossible ones, or the split names rows or a
         part that do not exist.
 
     Examples
@@ -96,13 +97,47 @@ def _some(table: Table) -> str:
 def _numbers(table: Table, name: str, path: str | Path) -> np.ndarray:
     """Positions as plain float64, NaN where masked; angles in degrees."""
     column = table[name]
-    unit = "deg" if name in {"ra", "dec"} and column.unit is not None else None
     try:
-        values = np.ma.filled(np.ma.asarray(column, dtype=float), np.nan)
-        return np.asarray((values * column.unit).to_value(unit) if unit else values, dtype=float)
+        values = np.asarray(np.ma.filled(np.ma.asarray(column, dtype=float), np.nan), dtype=float)
     except (TypeError, ValueError) as error:
-        msg = f"{path}: column {name!r} must hold numbers, not {' '.join(str(column[0]).split())[:60]}"
+        row = _first_without_number(column)
+        text = " ".join(str(column[row]).split())[:60]
+        msg = f"{path}: column {name!r} must hold numbers, but row {row} (from 0) has {text!r}"
         raise ConfigError(msg) from error
+    if name in {"ra", "dec"} and column.unit is not None:
+        values = _degrees(values, column.unit, name, path)
+    return _on_the_sphere(values, path) if name == "dec" else values
+
+
+def _first_without_number(column: Column) -> int:
+    """Row of the first value that is no number."""
+    for row, value in enumerate(column):
+        try:
+            # a masked value is unknown, and not wrong
+            float(np.nan if value is np.ma.masked else value)
+        except (TypeError, ValueError):
+            return row
+    return 0
+
+
+def _degrees(values: np.ndarray, unit: UnitBase, name: str, path: str | Path) -> np.ndarray:
+    try:
+        return np.asarray(unit.to("deg", values))
+    except (TypeError, ValueError) as error:
+        msg = f"{path}: column {name!r} is in {unit}, which is no unit of an angle"
+        raise ConfigError(msg) from error
+
+
+def _on_the_sphere(dec: np.ndarray, path: str | Path) -> np.ndarray:
+    """Declinations; none is beyond a pole."""
+    wrong = np.flatnonzero(np.abs(dec) > 90)
+    if len(wrong):
+        msg = (
+            f"{path}: column 'dec' has {dec[wrong[0]]:g} in row {wrong[0]} (from 0), which is no declination: it must "
+            "be from -90 to 90 degrees; mask what is unknown, or make it NaN"
+        )
+        raise ConfigError(msg)
+    return dec
 
 
 def _rows(split: Path, part: str, n_rows: int, path: str | Path) -> np.ndarray:

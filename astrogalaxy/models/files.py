@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Generic
+from typing import Generic, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,22 @@ class Weights(Generic[CardT]):
             msg = f"{self.path}: the file has no graph; it was not written by astrogalaxy"
             raise WeightsError(msg)
         return self._stored[_GRAPH].tobytes()
+
+    def verified(self) -> Self:
+        """Read the whole file, and check it against the card's hash.
+
+        Returns
+        -------
+        Weights
+            These.
+
+        Raises
+        ------
+        WeightsError
+            If the file is not what the card says.
+        """
+        _ = self._stored
+        return self
 
     @cached_property
     def _stored(self) -> dict[str, NDArray[np.generic]]:

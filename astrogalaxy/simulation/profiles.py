@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from astrogalaxy.images.wavelengths import WAVELENGTHS
+
 __all__ = ["BAND_WAVELENGTHS", "PROFILES", "SCALE_RANGE", "Conditions", "SurveyProfile", "draw_conditions", "vary"]
 
 #: Central wavelengths in nm of the bands that a scene can be drawn in.
-BAND_WAVELENGTHS = {
-    "u": 355.0, "g": 477.0, "r": 623.0, "i": 763.0, "z": 913.0, "y": 1000.0, "Y": 1000.0,
-    "J": 1250.0, "H": 1630.0, "Ks": 2150.0,
-}  # fmt: skip
-
+BAND_WAVELENGTHS = WAVELENGTHS
 
 #: Factors by which `vary` changes the pixel scale, at most.
 SCALE_RANGE = (0.8, 1.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from astropy.io import fits
 from astrogalaxy.files import atomic_path
 from astrogalaxy.simulation.scene import Scene
 
-__all__ = ["write_scene"]
+__all__ = ["scene_files", "write_scene"]
 
 _SURVEY = """\
 # A simulated field; its truth is in {name}-truth.ecsv.
@@ -23,6 +24,27 @@ images:
 output:
   directory: out
 """
+
+
+def scene_files(bands: Sequence[str], folder: str | Path, *, name: str) -> list[Path]:
+    """Name the files that `write_scene` writes.
+
+    Parameters
+    ----------
+    bands : sequence of str
+        Of the scene.
+    folder : path
+        Where they are to be.
+    name : str
+        Start of every file's name.
+
+    Returns
+    -------
+    list of Path
+        An image per band, the truth, and the survey.yml.
+    """
+    endings = [*(f"-{band}.fits" for band in bands), "-truth.ecsv", ".yml"]
+    return [Path(folder) / f"{name}{ending}" for ending in endings]
 
 
 def write_scene(scene: Scene, folder: str | Path, *, name: str, compress: bool = False) -> list[Path]:
@@ -44,13 +66,10 @@ def write_scene(scene: Scene, folder: str | Path, *, name: str, compress: bool =
     list of Path
         The files.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    files = []
-    for band, pixels in scene.images.items():
-        files.append(folder / f"{name}-{band}.fits")
-        _write_image(files[-1], scene, band, pixels, compress=compress)
-    files += [folder / f"{name}-truth.ecsv", folder / f"{name}.yml"]
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    files = scene_files(tuple(scene.images), folder, name=name)
+    for path, (band, pixels) in zip(files, scene.images.items(), strict=False):
+        _write_image(path, scene, band, pixels, compress=compress)
     with atomic_path(files[-2]) as path:
         scene.truth.write(path, format="ascii.ecsv", overwrite=True)
     survey = _SURVEY.format(

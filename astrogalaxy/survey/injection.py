@@ -178,7 +178,7 @@ def inject_survey(
     if not isinstance(config, SurveyConfig):
         config = SurveyConfig.read(config)
     _check(config, rounds, density, magnitudes, like, seeing)
-    open_inputs(config)
+    open_inputs(config, here=client is None)
     fields = _chosen(find_fields(config.images), field_name, n_fields, seed)
     directory = RunDirectory(Path(config.output.directory), config.name)
     with directory.locked():

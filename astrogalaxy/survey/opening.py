@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from astrogalaxy.config import SurveyConfig
+from astrogalaxy.devices import choose_placement
 from astrogalaxy.errors import ConfigError, WeightsError
+from astrogalaxy.images.wavelengths import order_problem
 from astrogalaxy.measurement.astrometry import GAIA, read_positions
 from astrogalaxy.models import Weights, load_classifier, load_weights
 
-__all__ = ["open_inputs"]
+__all__ = ["open_inputs", "remarks"]
 
 T = TypeVar("T")
 
 
-def open_inputs(config: SurveyConfig) -> Weights:
-    """Open the weights and tables that a survey names.
+def open_inputs(config: SurveyConfig, *, here: bool = True) -> Weights:
+    """Open the weights and tables that a survey names, and look for its device.
 
     Parameters
     ----------
     config : SurveyConfig
         The survey.
+    here : bool, optional
+        Whether its networks run on this machine, unless it names a scheduler: only then the device must be here.
 
     Returns
     -------
@@ -32,19 +36,46 @@ def open_inputs(config: SurveyConfig) -> Weights:
     Raises
     ------
     ConfigError
-        If weights or a table are missing or cannot be read; it names file, line and key.
+        If weights or a table are missing or damaged, or there is no such device; it names file, line and key.
     """
-    weights = _opened(load_weights, config, "detection", "model")
+    weights = _opened(lambda name: load_weights(name).verified(), config, "detection", "model")
     if config.morphology.model is not None:
-        _opened(load_classifier, config, "morphology", "model")
+        _opened(lambda name: load_classifier(name).verified(), config, "morphology", "model")
     if config.detection.positions is not None:
         _opened(_there, config, "detection", "positions")
     if config.astrometry.check not in {None, GAIA}:
         _opened(read_positions, config, "astrometry", "check")
+    # auto takes what there is, and to look for a GPU costs seconds
+    if here and config.compute.scheduler is None and config.compute.device != "auto":
+        _opened(lambda device: choose_placement(device, config.compute.precision), config, "compute", "device")
     return weights
 
 
-def _opened(read: Callable[[str], T], config: SurveyConfig, section: str, key: str) -> T:
+def remarks(config: SurveyConfig) -> list[str]:
+    """Say what of a survey may not be meant as it is written, though it can be run.
+
+    Parameters
+    ----------
+    config : SurveyConfig
+        The survey.
+
+    Returns
+    -------
+    list of str
+        A sentence each, with file, line and key.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import SurveyConfig
+    >>> from astrogalaxy.survey.opening import remarks
+    >>> remarks(SurveyConfig.from_dict({"name": "m31", "images": {"path": "{band}.fits", "bands": ["r", "g"]}}))
+    ['configuration: images.bands: the network expects the shortest wavelength first, and r comes before g']
+    """
+    problem = order_problem(config.images.bands)
+    return [str(config.wrong("images", "bands", reason=problem))] if problem else []
+
+
+def _opened(read: Callable[[Any], T], config: SurveyConfig, section: str, key: str) -> T:
     try:
         return read(getattr(getattr(config, section), key))
     except (ConfigError, WeightsError) as error:

@@ -110,7 +110,6 @@ def read_sky(path: str | Path) -> SkyCoord:
         raise ConfigError(msg)
     ra, dec = (np.asarray(table[name], dtype=float) for name in ("ra", "dec"))
     _check_all(f"{KEY}: {path}", ra, dec)
-    _check_sphere(f"{KEY}: {path}", dec)
     return SkyCoord(ra, dec, unit="deg")
 
 
@@ -211,13 +210,4 @@ def _check_all(what: str, first: Floats, second: Floats) -> None:
     if len(unknown):
         more = f", and {len(unknown) - 1} more" if len(unknown) > 1 else ""
         msg = f"{what}: row {unknown[0]} (from 0{more}) has no position: NaN or missing; leave such rows out"
-        raise ConfigError(msg)
-
-
-def _check_sphere(what: str, dec: Floats) -> None:
-    wrong = np.flatnonzero(np.abs(dec) > 90)
-    if len(wrong):
-        msg = (
-            f"{what}: row {wrong[0]} (from 0) has a declination of {dec[wrong[0]]:g}; it must be from -90 to 90 degrees"
-        )
         raise ConfigError(msg)

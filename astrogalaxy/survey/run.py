@@ -25,7 +25,7 @@ from astrogalaxy.survey.cluster import Crew, hired, worker_memory
 from astrogalaxy.survey.failures import Failure, write_failures
 from astrogalaxy.survey.finish import Finisher
 from astrogalaxy.survey.notebook import summary_html
-from astrogalaxy.survey.opening import open_inputs
+from astrogalaxy.survey.opening import open_inputs, remarks
 from astrogalaxy.survey.plan import Plan, make_plan
 from astrogalaxy.survey.products import write_products
 from astrogalaxy.survey.record import catalog_meta, known_hashes, run_record
@@ -201,10 +201,12 @@ def execute(
     started = datetime.now(UTC)
     if not isinstance(config, SurveyConfig):
         config = SurveyConfig.read(config)
-    weights = open_inputs(config)
+    weights = open_inputs(config, here=client is None)
     directory = RunDirectory(Path(config.output.directory), config.name)
     with directory.locked(), _logged(directory.log):
         logger.info("run %s in %s", config.name, directory.path)
+        for remark in remarks(config):
+            logger.warning("%s", remark)
         for folder in (directory.path, *directory.path.glob("tiles/*/")):
             remove_unfinished(folder)
         return _execute(config, weights, directory, client, progress, started)

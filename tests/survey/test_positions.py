@@ -206,7 +206,7 @@ def test_none_on_the_image(image: Image) -> None:
         ("x,y\n1,2\n", "no columns ra and dec among x, y"),
         ("ra,dec\n", "has no rows"),
         ("ra,dec\n10,5\n11,\n", "row 1 .* has no position"),
-        ("ra,dec\n10,95\n", "declination of 95"),
+        ("ra,dec\n10,95\n", "'dec' has 95 in row 0"),
         ("ra,dec\n200,-60\n", "none of the 1 positions"),
     ],
 )

@@ -19,9 +19,10 @@ from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ArchiveError, ConfigError, ImageError, RunError
 from astrogalaxy.images.sky import shifted
 from astrogalaxy.measurement import astrometry
-from astrogalaxy.models import load_weights
+from astrogalaxy.models import bundled, load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
 from astrogalaxy.survey import execute, run
+from astrogalaxy.survey.opening import open_inputs, remarks
 from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.shards import peek_shard, shard_path
 from astrogalaxy.survey.store import RunDirectory
@@ -349,18 +350,44 @@ def test_fields_that_differ_in_odd_letters_alone_have_folders_of_their_own(tmp_p
         ("detection: {model: nope}", r"detection.model: nope: no such weights; known are .*astroyolo-nano"),
         ("morphology: {model: nope}", r"morphology.model: nope: no such weights"),
         ("morphology: {model: default}", r"morphology.model: .*these weights are for detection"),
+        ("detection: {model: ./astroyolo-nano.safetensors}", r"detection.model: .*do not match the card's SHA-256"),
+        ("morphology: {model: ./galaxyzoo-fine.safetensors}", r"morphology.model: .*do not match the card's SHA-256"),
         ("detection: {positions: nothere.csv}", r"detection.positions: .*nothere.csv: no such file"),
         ("astrometry: {check: nothere.csv, apply: true}", r"astrometry.check: .*nothere.csv: no such file"),
         ("astrometry: {check: north-g.fits}", r"astrometry.check: .*north-g.fits: "),
     ],
 )
-def test_what_is_named_must_be_there(survey: Path, lines: str, message: str) -> None:
+def test_what_is_named_must_be_there_and_whole(survey: Path, lines: str, message: str) -> None:
+    for name in ("astroyolo-nano", "galaxyzoo-fine"):
+        whole = bundled()[name].read_bytes()
+        (survey.parent / f"{name}.safetensors").write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
     survey.write_text(f"{survey.read_text()}{lines}\n")
     with pytest.raises(ConfigError, match=rf"^{survey}:7: {message}[^\n]*$"):
         execute(survey)
     checked = CliRunner().invoke(app, ["check", str(survey)])
     assert isinstance(checked.exception, ConfigError)
     assert not (survey.parent / "out").exists()
+
+
+def test_bands_in_another_order_are_told_once(survey: Path) -> None:
+    assert remarks(SurveyConfig.read(survey)) == []
+    survey.write_text(survey.read_text().replace("[g, r, i]", "[i, r, g]"))
+    told = f"warning: {survey}:4: images.bands: the network expects the shortest wavelength first, and i comes before r"
+    checked = CliRunner().invoke(app, ["check", str(survey)])
+    assert (checked.exit_code, checked.stderr) == (0, f"{told}\n")
+    ran = CliRunner().invoke(app, ["run", str(survey)])
+    assert ran.exit_code == 0
+    assert ran.stderr.count(told) == 1
+    assert "WARNING astrogalaxy.survey.run" in (survey.parent / "out" / "run.log").read_text()
+
+
+def test_a_device_must_be_where_networks_run(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astrogalaxy.devices._torch_sees_gpu", lambda: False)
+    survey.write_text(survey.read_text().replace("device: cpu", "device: cuda"))
+    with pytest.raises(ConfigError, match=rf"^{survey}:6: compute.device: the device cuda needs a GPU, and torch "):
+        execute(survey)
+    config = SurveyConfig.read(survey)
+    assert open_inputs(config, here=False).card.name == "astroyolo-nano"
 
 
 def test_an_archive_that_does_not_answer_is_told(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
