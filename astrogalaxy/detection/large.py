@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import sep
+from numpy.typing import NDArray
 from scipy import ndimage
 
-from astrogalaxy.detection.aligned import field_seeing, find_aligned
+from astrogalaxy.detection.aligned import field_seeing, find_aligned, find_at
 from astrogalaxy.detection.detections import Detections
 from astrogalaxy.detection.pieces import in_middle
 from astrogalaxy.detection.runtime import Runtime
@@ -20,17 +22,22 @@ __all__ = ["find_large"]
 
 # Pixels that are added up, along each axis; stars are too narrow then for their width to matter.
 _BIN, _BINNED_SEEING = 4, 1.5
-# Side from which a galaxy lifts the boxes in which the sky is measured, and that of images on which that is not asked.
-_LARGE, _TOO_SMALL = 64.0, 192
+# Half-light radius from which a galaxy lifts the boxes in which the sky is measured, binned pixels; the side of images on
+# which that is not asked.
+_LARGE, _TOO_SMALL = 4.0, 192
 # What lies so near to the middle of a larger one is a part of it, in sides of the box.
 _WITHIN = 0.5
 # Boxes of the sky, along each axis, whose median no galaxy of interest lifts.
 _SKY_BOXES = 9
 # Binned pixels that are looked at together, and by how many these sections overlap.
 _SIDE, _OVERLAP = 768, 96
-# Where its outline is, in units of the noise; of the light of a galaxy, what is less than this share is a part of it;
-# half a side of its box in root mean squares of its light.
-_OUTLINE, _PART, _BOX = 1.5, 0.02, 2.2
+# Where its outline is, in units of the noise; of its light, what is less than this share is a part of it; how probably
+# it is a galaxy at least.
+_OUTLINE, _PART, _SURE = 1.5, 0.02, 0.8
+# Half a side of its box in root mean squares of its light, and the largest of these in half-light radii.
+_BOX, _LONGEST = 2.2, 1.5
+# How far out light is summed, in root mean squares along the longer axis.
+_FAR = 4.0
 # Half a side of what is looked at closely, and how clear a galaxy's middle is there at least: trails and reflections
 # are large, too, and some faint galaxy may lie on them.
 _CLOSE, _CLEAR = 64, 40.0
@@ -86,35 +93,35 @@ def _outermost(found: Detections) -> Detections:
 
 
 def _looked_at(band: Band, runtime: Runtime) -> Iterator[Detections]:
-    """Large galaxies of each part of a band, as they look when it is made smaller; pixels of the band."""
+    """What is large in each part of a band that is made smaller, as the network sees it there; pixels of the band."""
     smooth = _smooth_sky(band.mesh)
     for tile in plan_tiles(tuple(side // _BIN for side in band.shape), size=_SIDE, overlap=_OVERLAP):
         small = _binned(band, smooth, tile.outer)
-        found = find_aligned(small, runtime, seeing=_BINNED_SEEING)
-        side = np.sqrt((found.x_max - found.x_min) * (found.y_max - found.y_min))
-        found = found.take((side * _BIN > _LARGE) & (found.p_galaxy > 0.5))
-        if len(found):
-            found = _outlined(found, small)
-            found = found.take(tile.owns(found.x, found.y))
-        middle = (_BIN - 1) / 2
-        names = ("x", "y", "x_min", "x_max", "y_min", "y_max")
-        yield replace(found, **{name: getattr(found, name) * _BIN + middle for name in names})
+        (light,), (bad,) = small.snr, small.bad
+        outlines = above_threshold(light, _OUTLINE, mask=bad, deblend_cont=_PART)
+        outlines = outlines[(outlines["peak"] > _CLEAR) & (outlines["a"] > _LARGE / 2)]
+        radius, _ = sep.flux_radius(
+            light, outlines["x"], outlines["y"], _FAR * outlines["a"], 0.5, normflux=outlines["flux"]
+        )
+        x, y = (outlines[f"{axis}peak"] + float(start) for axis, start in zip("xy", small.section[::2], strict=True))
+        mine = (radius > _LARGE) & tile.owns(x, y)
+        if mine.any():
+            seen, _ = find_at(small, runtime, x[mine], y[mine], seeing=_BINNED_SEEING)
+            boxed = _at_full_size(seen, outlines[mine], radius[mine], small.section)
+            yield boxed.take(seen.p_galaxy > _SURE)
 
 
-def _outlined(found: Detections, small: Aligned) -> Detections:
-    """With the centres and boxes of the light above the noise in which each of them lies; those that lie in none go.
-
-    The network says what is a galaxy. How far one reaches that lies aslant, or is larger still than what it sees, it
-    says less well than a threshold does.
-    """
-    light, x0, y0 = np.ascontiguousarray(small.snr[0]), small.section.x0, small.section.y0
-    outlines, owner = above_threshold(light, _OUTLINE, mask=small.bad[0], deblend_cont=_PART, segmentation_map=True)
-    columns, rows = (np.rint(at).astype(int) for at in (found.x - x0, found.y - y0))
-    number = owner[np.clip(rows, 0, owner.shape[0] - 1), np.clip(columns, 0, owner.shape[1] - 1)]
-    found, outline = found.take(number > 0), outlines[number[number > 0] - 1]
-    x, y, half_x, half_y = (outline["x"] + x0, outline["y"] + y0, *(_BOX * np.sqrt(outline[n]) for n in ("x2", "y2")))
-    sides = {"x_min": x - half_x, "x_max": x + half_x, "y_min": y - half_y, "y_max": y + half_y}
-    return replace(found, x=x, y=y, **sides)
+def _at_full_size(
+    seen: Detections, outlines: NDArray[np.void], radius: NDArray[np.float64], section: Section
+) -> Detections:
+    """Sources of a section of the smaller image in pixels of the image, with boxes by the moments of their light."""
+    sides = {}
+    for axis, start in zip("xy", section[::2], strict=True):
+        # the trail of a star that crosses a galaxy has little light, and is long
+        half = _BOX * np.minimum(np.sqrt(outlines[f"{axis}2"]), _LONGEST * radius)
+        middle = outlines[axis] + start
+        sides |= {axis: getattr(seen, axis), f"{axis}_min": middle - half, f"{axis}_max": middle + half}
+    return replace(seen, **{name: values * _BIN + (_BIN - 1) / 2 for name, values in sides.items()})
 
 
 def _smooth_sky(mesh: Mesh) -> Mesh:
