@@ -58,7 +58,8 @@ def train(
         made = None if progress is None else lambda done, total: progress(done, total, "making examples")
         trained = train_recipe(config, command=command, resume=resume, progress=made, callbacks=_bar(progress))
     for metric, value in trained.metrics.items():
-        echo(f"{metric:28} {value:.4f}", quiet=quiet)
+        before = f"{trained.start[metric]:.4f} -> " if metric in trained.start else ""
+        echo(f"{metric:28} {before}{value:.4f}", quiet=quiet)
     typer.echo(f"wrote {short(trained.weights.path)}; use it with detection: {{model: {short(trained.weights.path)}}}")
 
 

@@ -22,8 +22,10 @@ _HOLDOUT = 0.25
 # Shares of the training, in units of one simulated scene.
 _LABELS_WEIGHT, _SKY_WEIGHT = 40.0, 10.0
 _SCENES, _VALIDATION, _INJECTIONS = 40, 12, 2
-_TRAINING = {"batch": 16, "learning_rate": 3e-4, "patience": 5, "workers": 1}
-_WARMUP, _VALIDATE_EVERY = 50, 100
+# One field's statistics are worse than those of the many that the weights have seen.
+_TRAINING = {"batch": 16, "learning_rate": 3e-4, "patience": 5, "workers": 1, "normalisation": "keep"}
+# In steps, and as parts of a training that is short.
+_WARMUP, _VALIDATE_EVERY = (50, 4), (100, 5)
 
 
 def fine_tune_recipe(
@@ -40,7 +42,8 @@ def fine_tune_recipe(
 
     It learns from the labels (a quarter of their rows is kept to validate and calibrate), from sources injected into
     the field's own images where their bands are known, and from simulated scenes of the survey most like it, so that
-    what the few labels do not show is not forgotten. It stops when the validation no longer gets better.
+    what the few labels do not show is not forgotten. It stops when the validation no longer gets better; where that was
+    never better than at the start, the weights stay those of the start.
 
     Parameters
     ----------
@@ -100,8 +103,8 @@ def fine_tune_recipe(
             "model": {"size": card.size, "levels": list(card.levels), "zoom": card.zoom, "inputs": card.inputs,
                       "seeing": card.seeing_input, "one_cell": card.one_cell, "start": survey.detection.model},
             "data": data,
-            "training": {**_TRAINING, "steps": steps, "warmup": min(_WARMUP, steps),
-                         "validate_every": min(_VALIDATE_EVERY, steps), "crop": _crop(card, image.shape)},
+            "training": {**_TRAINING, "steps": steps, "warmup": _at_most(_WARMUP, steps),
+                         "validate_every": _at_most(_VALIDATE_EVERY, steps), "crop": _crop(card, image.shape)},
             "seed": seed,
             "output": {"directory": str(Path(directory).resolve())},
         },
@@ -121,6 +124,12 @@ def _field(survey: SurveyConfig, name: str | None) -> Field:
         msg = f"no field {name!r} under {survey.images.path}; there are {', '.join(list(fields)[:5])}"
         raise ConfigError(msg)
     return fields[name]
+
+
+def _at_most(limit: tuple[int, int], steps: int) -> int:
+    """So many steps, or the part of a shorter training."""
+    most, parts = limit
+    return max(1, min(most, steps // parts))
 
 
 def _most_like(pixel_scale: float) -> str:

@@ -81,10 +81,12 @@ def plan_examples(recipe: RecipeConfig) -> list[Prepared]:
         plan += [
             Prepared("sky", i, sky.weight, f"sky-{number}-{i:03d}", number) for i in range(len(fields) * sky.injections)
         ]
+    # what is held out is validated on as often, beside the scenes, as the rest is trained on
+    share = simulation.validation / simulation.scenes if simulation else 1.0
     for number, labels in enumerate(recipe.data.labels):
         plan.append(Prepared("labels", 0, labels.weight, f"labels-{number}", number))
         if labels.holdout:
-            plan.append(Prepared("held", 0, 1.0, f"held-{number}", number))
+            plan.append(Prepared("held", 0, labels.weight * share, f"held-{number}", number))
     return plan
 
 
