@@ -41,7 +41,7 @@ from astrogalaxy.training.loaders import TrainingData
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.photographs import start_from_photographs
 from astrogalaxy.training.prepare import prepare, unseen_images
-from astrogalaxy.training.running import plain_errors, quiet, read_checkpoint, restore
+from astrogalaxy.training.running import interruptions, plain_errors, quiet, read_checkpoint, restore
 from astrogalaxy.training.schedule import Phase, Schedule
 from astrogalaxy.training.sets import prepare_sets
 from astrogalaxy.training.widen import widen
@@ -179,7 +179,7 @@ def train(
     over = folder / "checkpoints" / f"stopped-{settings.patience}"
     if start < settings.steps and not (start and over.is_file()):
         logger.info("training %s, from step %d to %d", recipe.name, start, settings.steps)
-        with quiet(), plain_errors():
+        with quiet(), plain_errors(), interruptions():
             trainer = _trainer(recipe, folder, callbacks or [], start)
             if not start and _chooses_from_start(recipe):
                 _count_start(trainer, module, unseen)
