@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,7 +52,8 @@ def train(
     else:
         from astrogalaxy.training.finetune import fine_tune_recipe
 
-        config = fine_tune_recipe(SurveyConfig.read(recipe), truth, name=name, field=field, steps=steps)
+        tell = partial(echo, quiet=quiet)
+        config = fine_tune_recipe(SurveyConfig.read(recipe), truth, name=name, field=field, steps=steps, tell=tell)
         command += f" --truth {truth}"
     going_on = interruptible("the last checkpoint is kept, and the same command goes on from it")
     with going_on, progress_bar(quiet=quiet, unit="steps") as progress:

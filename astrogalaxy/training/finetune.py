@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,11 @@ from astrogalaxy.errors import ConfigError
 from astrogalaxy.images.fields import Field, find_fields, open_field
 from astrogalaxy.models import WeightCard, load_weights
 from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, PROFILES
-from astrogalaxy.training.fields import read_labels
+from astrogalaxy.training.labels import count_labels
 
 __all__ = ["fine_tune_recipe"]
+
+logger = logging.getLogger(__name__)
 
 # A quarter of the labelled rows validates and calibrates.
 _HOLDOUT = 0.25
@@ -37,6 +41,7 @@ def fine_tune_recipe(
     steps: int = 1500,
     seed: int = 1,
     directory: str | Path = "runs",
+    tell: Callable[[str], object] = logger.info,
 ) -> RecipeConfig:
     """Make the recipe that goes on from a survey's weights on a labelled field of it.
 
@@ -62,6 +67,8 @@ def fine_tune_recipe(
         Of every random choice.
     directory : path-like
         Where the run's folder is made.
+    tell : callable
+        Called with a sentence that says what the labels are; by default it goes to the log.
 
     Returns
     -------
@@ -72,13 +79,17 @@ def fine_tune_recipe(
     Raises
     ------
     ConfigError
-        If there is no such field, more than one and none is named, or the labels cannot be read or are not of it.
+        If there is no such field, more than one and none is named, or the labels cannot be read, are not of it, or
+        none is a star or a galaxy.
     ImageError
         If the field's images cannot be read.
     """
     found = _field(survey, field)
     image = open_field(found, survey.images)
-    read_labels(str(truth), image)  # wrong labels are refused now
+    counts = count_labels(str(truth), image, holdout=_HOLDOUT)  # wrong labels are refused now
+    tell(str(counts))
+    for doubt in counts.doubts:
+        logger.warning("%s: %s", truth, doubt)
     card = load_weights(survey.detection.model).card
     images = survey.images.model_dump(mode="json")
     profile = _most_like(image.pixel_scale)
@@ -115,15 +126,19 @@ def fine_tune_recipe(
 def _field(survey: SurveyConfig, name: str | None) -> Field:
     fields = {field.name: field for field in find_fields(survey.images)}
     if name is None and len(fields) > 1:
-        msg = (
-            f"{survey.images.path} has {len(fields)} fields ({', '.join(list(fields)[:5])}, ...); name the labelled one"
-        )
+        msg = f"{survey.images.path} has {len(fields)} fields ({_some(fields)}); name the labelled one (--field NAME)"
         raise ConfigError(msg)
     name = next(iter(fields)) if name is None else name
     if name not in fields:
-        msg = f"no field {name!r} under {survey.images.path}; there are {', '.join(list(fields)[:5])}"
+        msg = f"no field {name!r} under {survey.images.path}; there are {_some(fields)}"
         raise ConfigError(msg)
     return fields[name]
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few names."""
+    first = list(names)
+    return ", ".join(first[:5]) + (", ..." if len(first) > 5 else "")
 
 
 def _at_most(limit: tuple[int, int], steps: int) -> int:

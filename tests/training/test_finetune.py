@@ -51,7 +51,11 @@ def survey(tmp_path: Path) -> SurveyConfig:
 
 
 def test_a_recipe_for_the_user_s_own_labels(survey: SurveyConfig, tmp_path: Path) -> None:
-    recipe = fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="b", steps=30, directory=tmp_path / "runs")
+    told: list[str] = []
+    recipe = fine_tune_recipe(
+        survey, tmp_path / "labels.ecsv", field="b", steps=30, directory=tmp_path / "runs", tell=told.append
+    )
+    assert told == ["63 labels: 32 stars, 31 galaxies; 17 are kept apart for validation"]
     card = load_weights("default").card
     assert recipe.name == "mine-tuned"
     assert recipe.model.start == "default"
@@ -95,7 +99,7 @@ def test_what_is_held_out_is_not_trained_on(survey: SurveyConfig, tmp_path: Path
 
 
 def test_what_cannot_be_tuned_to(survey: SurveyConfig, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"has 2 fields \(a, b, ...\); name the labelled one"):
+    with pytest.raises(ConfigError, match=r"has 2 fields \(a, b\); name the labelled one \(--field NAME\)"):
         fine_tune_recipe(survey, tmp_path / "labels.ecsv")
     with pytest.raises(ConfigError, match="no field 'c' under .*; there are a, b"):
         fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="c")
