@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 __all__ = ["ArchiveError", "AstrogalaxyError", "ConfigError", "ImageError", "RunError", "WeightsError"]
 
 
@@ -26,7 +24,7 @@ class AstrogalaxyError(Exception):
     ImageError user_guide/survey
     """
 
-    page: ClassVar[str] = ""
+    page: str = ""
 
     def __str__(self) -> str:
         """The message; what it quotes of a file cannot break its line, or move the cursor of a terminal."""

@@ -25,6 +25,7 @@ __all__ = [
     "Quiet",
     "Verbose",
     "echo",
+    "explained_by",
     "interruptible",
     "need",
     "progress_bar",
@@ -109,6 +110,26 @@ def echo(text: str, *, quiet: bool = False) -> None:
     """Print to standard output, unless it shall be quiet."""
     if not quiet:
         typer.echo(text)
+
+
+@contextmanager
+def explained_by(page: str) -> Iterator[None]:
+    """Let errors of a configuration name the page of the documentation that explains it.
+
+    Parameters
+    ----------
+    page : str
+        Such as ``reference/recipe``.
+
+    Yields
+    ------
+    None
+    """
+    try:
+        yield
+    except ConfigError as error:
+        error.page = page
+        raise
 
 
 @contextmanager

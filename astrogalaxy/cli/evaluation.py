@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from astrogalaxy.cli.common import FAILED, PARTLY, LogFile, Verbose, interruptible, need, progress_bar, short
+from astrogalaxy.cli.common import (
+    FAILED,
+    PARTLY,
+    LogFile,
+    Verbose,
+    explained_by,
+    interruptible,
+    need,
+    progress_bar,
+    short,
+)
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 
 if TYPE_CHECKING:
@@ -121,7 +131,8 @@ def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:
     """Measure what recipes have trained, print it beside the papers' numbers, and end."""
     from astrogalaxy.config import ClassifierRecipe, read_recipe
 
-    recipes = [read_recipe(path) for path in paths]
+    with explained_by("reference/recipe"):
+        recipes = [read_recipe(path) for path in paths]
     classifiers = [recipe for recipe in recipes if isinstance(recipe, ClassifierRecipe)]
     detectors = [recipe for recipe in recipes if not isinstance(recipe, ClassifierRecipe)]
     if classifiers and detectors:
