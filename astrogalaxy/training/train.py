@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
+    ProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -363,7 +364,7 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
         num_sanity_val_steps=0,
         gradient_clip_val=20.0,
         enable_model_summary=False,
-        enable_progress_bar=bool(extra),
+        enable_progress_bar=any(isinstance(one, ProgressBar) for one in extra),
         log_every_n_steps=20,
     )
 

@@ -12,7 +12,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
@@ -235,7 +235,7 @@ def _trainer(recipe: ClassifierRecipe, folder: Path, extra: list[Callback], begi
         num_sanity_val_steps=0,
         gradient_clip_val=settings.clip,
         enable_model_summary=False,
-        enable_progress_bar=bool(extra),
+        enable_progress_bar=any(isinstance(one, ProgressBar) for one in extra),
         log_every_n_steps=10,
     )
 
