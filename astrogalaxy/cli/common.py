@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -17,6 +19,7 @@ __all__ = [
     "FAILED",
     "INTERRUPTED",
     "PARTLY",
+    "TERMINATED",
     "WRONG",
     "LogFile",
     "Quiet",
@@ -25,6 +28,7 @@ __all__ = [
     "check_free",
     "check_target",
     "echo",
+    "explained_by",
     "interruptible",
     "make_folder",
     "need",
@@ -35,8 +39,8 @@ __all__ = [
 ]
 
 # Exit codes: 0 done, 1 nothing could be done, 2 the command or configuration is wrong, 3 partly done,
-# 130 stopped by the user, as shells have it.
-FAILED, WRONG, PARTLY, INTERRUPTED = 1, 2, 3, 130
+# 130 stopped by the user and 143 by SIGTERM, as shells have it.
+FAILED, WRONG, PARTLY, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -166,8 +170,28 @@ def warn(text: str) -> None:
 
 
 @contextmanager
+def explained_by(page: str) -> Iterator[None]:
+    """Let errors of a configuration name the page of the documentation that explains it.
+
+    Parameters
+    ----------
+    page : str
+        Such as ``reference/recipe``.
+
+    Yields
+    ------
+    None
+    """
+    try:
+        yield
+    except ConfigError as error:
+        error.page = page
+        raise
+
+
+@contextmanager
 def interruptible(how_to_go_on: str) -> Iterator[None]:
-    """Let Ctrl-C end the command with one sentence that says what is kept and how to go on.
+    """Let Ctrl-C or SIGTERM end the command with one sentence that says what is kept and how to go on.
 
     Parameters
     ----------
@@ -179,10 +203,33 @@ def interruptible(how_to_go_on: str) -> Iterator[None]:
     None
     """
     try:
-        yield
-    except KeyboardInterrupt:
+        with _terminable():
+            yield
+    except KeyboardInterrupt as stopped:
         typer.secho(f"stopped; {how_to_go_on}", fg="yellow", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(TERMINATED if isinstance(stopped, _Terminated) else INTERRUPTED) from None
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as batch systems send it when time is up."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Make SIGTERM an interruption: what Ctrl-C closes and tidies up, it does too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: Any) -> NoReturn:
+        """Interrupt what is under way."""
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def need(module: str, extra: str) -> None:

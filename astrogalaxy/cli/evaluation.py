@@ -14,6 +14,7 @@ from astrogalaxy.cli.common import (
     LogFile,
     Verbose,
     argument,
+    explained_by,
     interruptible,
     need,
     progress_bar,
@@ -135,7 +136,8 @@ def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:
     """Measure what recipes have trained, print it beside the papers' numbers, and end."""
     from astrogalaxy.config import ClassifierRecipe, read_recipe
 
-    recipes = [read_recipe(path) for path in paths]
+    with explained_by("reference/recipe"):
+        recipes = [read_recipe(path) for path in paths]
     classifiers = [recipe for recipe in recipes if isinstance(recipe, ClassifierRecipe)]
     detectors = [recipe for recipe in recipes if not isinstance(recipe, ClassifierRecipe)]
     if classifiers and detectors:

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from astrogalaxy.cli.common import LogFile, Quiet, Verbose, echo, interruptible, need, progress_bar, short
+from astrogalaxy.cli.common import (
+    LogFile,
+    Quiet,
+    Verbose,
+    echo,
+    explained_by,
+    interruptible,
+    need,
+    progress_bar,
+    short,
+)
+from astrogalaxy.errors import ConfigError
 
 if TYPE_CHECKING:
-    from astrogalaxy.config import ClassifierRecipe
+    from astrogalaxy.config import ClassifierRecipe, RecipeConfig
     from astrogalaxy.progress import Progress
 
 __all__ = ["train"]
+
+_STEPS = 1500
+# What the options of --truth are called in a recipe.
+_SAID_BY_RECIPES = {"--field": "data.labels[].field", "--name": "name", "--steps": "training.steps"}
+
+
+def _file_name(value: str | None) -> str | None:
+    """Refuse a name that cannot name files."""
+    from astrogalaxy.config.values import checked_name
+
+    try:
+        return None if value is None else checked_name(value)
+    except ValueError as error:
+        msg = f"--name: {error}"
+        raise ConfigError(msg) from error
 
 
 def train(
@@ -25,8 +53,12 @@ def train(
         typer.Option(metavar="TABLE", help="Go on from the survey's weights on these labels: x, y or ra, dec; class."),
     ] = None,
     field: Annotated[str | None, typer.Option(help="With --truth: the labelled field, if there are several.")] = None,
-    name: Annotated[str | None, typer.Option(help="With --truth: name of the new weights.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="With --truth: longest training.")] = 1500,
+    name: Annotated[
+        str | None, typer.Option(callback=_file_name, help="With --truth: name of the new weights.")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help=f"With --truth: longest training; {_STEPS} unless given.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint, if there is one.")] = True,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -38,27 +70,47 @@ def train(
     survey.yml, and left in runs/NAME/recipe.yml to be changed and trained again.
     """
     need("lightning", "train")
-    from astrogalaxy.config import ClassifierRecipe, RecipeConfig, SurveyConfig, read_recipe
-    from astrogalaxy.training.train import train as train_recipe
+    from astrogalaxy.config import ClassifierRecipe, read_recipe
 
-    command = f"astrogalaxy train {recipe}"
-    config: RecipeConfig | ClassifierRecipe
-    if truth is None:
+    options = {"--truth": truth, "--field": field, "--name": name, "--steps": steps}
+    given = {option: str(value) for option, value in options.items() if value is not None}
+    command = shlex.join(["astrogalaxy", "train", str(recipe), *(word for pair in given.items() for word in pair)])
+    if truth is not None:
+        tuned = _tuning(recipe, truth, field=field, name=name, steps=steps or _STEPS, quiet=quiet)
+        _train_detector(tuned, command, resume=resume, quiet=quiet)
+        return
+    if given:
+        keys = ", ".join(_SAID_BY_RECIPES[option] for option in given)
+        msg = f"{', '.join(given)}: only with --truth; a recipe says this itself ({keys})"
+        raise ConfigError(msg)
+    with explained_by("reference/recipe"):
         config = read_recipe(recipe)
         if isinstance(config, ClassifierRecipe):
             _train_classifier(config, command, resume=resume, quiet=quiet)
-            return
-    else:
-        from astrogalaxy.training.finetune import fine_tune_recipe
+        else:
+            _train_detector(config, command, resume=resume, quiet=quiet)
 
-        config = fine_tune_recipe(SurveyConfig.read(recipe), truth, name=name, field=field, steps=steps)
-        command += f" --truth {truth}"
+
+def _tuning(survey: Path, truth: Path, *, field: str | None, name: str | None, steps: int, quiet: bool) -> RecipeConfig:
+    """Make the recipe that tunes a survey's weights to labels, and say what these are."""
+    from astrogalaxy.config import SurveyConfig
+    from astrogalaxy.training.finetune import fine_tune_recipe
+
+    tell = partial(echo, quiet=quiet)
+    return fine_tune_recipe(SurveyConfig.read(survey), truth, name=name, field=field, steps=steps, tell=tell)
+
+
+def _train_detector(recipe: RecipeConfig, command: str, *, resume: bool, quiet: bool) -> None:
+    """Train a recipe of ``task: detection``."""
+    from astrogalaxy.training.train import train as train_recipe
+
     going_on = interruptible("the last checkpoint is kept, and the same command goes on from it")
     with going_on, progress_bar(quiet=quiet, unit="steps") as progress:
         made = None if progress is None else lambda done, total: progress(done, total, "making examples")
-        trained = train_recipe(config, command=command, resume=resume, progress=made, callbacks=_bar(progress))
+        trained = train_recipe(recipe, command=command, resume=resume, progress=made, callbacks=_bar(progress))
     for metric, value in trained.metrics.items():
-        echo(f"{metric:28} {value:.4f}", quiet=quiet)
+        before = f"{trained.start[metric]:.4f} -> " if metric in trained.start else ""
+        echo(f"{metric:28} {before}{value:.4f}", quiet=quiet)
     typer.echo(f"wrote {short(trained.weights.path)}; use it with detection: {{model: {short(trained.weights.path)}}}")
 
 

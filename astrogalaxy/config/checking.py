@@ -62,11 +62,20 @@ def validate_model(document: YamlDocument, cls: type[M], *, context: Mapping[str
         details = error.errors(include_url=False)
         for detail in details:
             loc = tuple(detail["loc"])
-            if loc not in unread and not (detail["type"] == "missing" and _is_misspelt(loc, details)):
+            if loc not in unread and not _is_said_elsewhere(detail, details):
                 problems.append(Problem(loc, _sentence(detail, cls)))
     if model is None or problems:
         raise ConfigError(_listing(problems, document))
     return model
+
+
+def _is_said_elsewhere(detail: Mapping[str, Any], details: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether another complaint says it better: of a key's misspelt name, or of what is wrong with a list's items."""
+    loc = tuple(detail["loc"])
+    if detail["type"] == "missing":
+        return _is_misspelt(loc, details)
+    # items that are wrong are missing where items are counted
+    return detail["type"] == "too_short" and any(tuple(other["loc"])[:-1][: len(loc)] == loc for other in details)
 
 
 def _is_misspelt(loc: Loc, details: Sequence[Mapping[str, Any]]) -> bool:
@@ -117,6 +126,9 @@ def _sentence(detail: Mapping[str, Any], cls: type[BaseModel]) -> str:
         "model_type": "a section of 'key: value' lines",
         "model_attributes_type": "a section of 'key: value' lines",
         "tuple_type": "a list",
+        "too_short": f"a list of {ctx.get('min_length')} or more",
+        "string_too_short": f"text of {ctx.get('min_length')} or more letters",
+        "string_too_long": f"text of {ctx.get('max_length')} letters or fewer",
         "greater_than": f"greater than {ctx.get('gt')}",
         "greater_than_equal": f"{ctx.get('ge')} or more",
         "less_than": f"less than {ctx.get('lt')}",

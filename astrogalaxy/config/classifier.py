@@ -245,6 +245,11 @@ class ClassifierRecipe(File):
             for number, data in enumerate(self.data)
             if data.format == "catalog" and data.survey is None
         ]
+        problems += [
+            (("data", number, "classes"), f"{data.classes} needs format: galaxyzoo; {data.format} has its own classes")
+            for number, data in enumerate(self.data)
+            if data.format != "galaxyzoo" and data.classes != "labels"
+        ]
         fail("recipe", problems)
         return self
 

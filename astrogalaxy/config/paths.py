@@ -38,10 +38,12 @@ WEIGHT_FILES = (".safetensors", ".onnx", ".pt", ".ckpt")
 
 def _expanded(value: Any) -> str:
     """A local path with ``~`` and ``$VAR`` replaced."""
-    text = os.path.expandvars(os.path.expanduser(checked_text(value, "a path")))
-    unset = re.search(r"\$\{?(\w+)", text)
+    text = checked_text(value, "a path")
+    # an empty one would make of $DATA/field.fits a path from the root
+    unset = next((name for name in re.findall(r"\$\{?(\w+)", text) if not os.environ.get(name)), None)
     if unset:
-        raise ValueError(f"the environment variable {unset[1]} is not set")
+        raise ValueError(f"the environment variable {unset} is not set")
+    text = os.path.expandvars(os.path.expanduser(text))
     if "://" in text:
         raise ValueError(f"must be a local path, not {show(text)}; fetch the files first")
     return text

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from astrogalaxy.config import paths, values
+from astrogalaxy.config.checking import Origin
 from astrogalaxy.config.classifier import ClassifierRecipe
 from astrogalaxy.config.file import File, locate
 from astrogalaxy.config.images import ImagesSection
-from astrogalaxy.config.problems import fail
+from astrogalaxy.config.problems import did_you_mean, fail, show
 from astrogalaxy.config.schema import Section
 from astrogalaxy.config.yaml import parse_yaml, read_text
+from astrogalaxy.errors import ConfigError
 
 if TYPE_CHECKING:
     from astrogalaxy.models.architecture import Architecture
@@ -388,6 +389,13 @@ def read_recipe(path: str | Path) -> RecipeConfig | ClassifierRecipe:
     >>> read_recipe("mine.yml").task
     'morphology'
     """
-    data = parse_yaml(read_text(locate(Path(path))), source=str(path)).data
-    classifier = isinstance(data, Mapping) and data.get("task") == ClassifierRecipe.model_fields["task"].default
-    return ClassifierRecipe.read(path) if classifier else RecipeConfig.read(path)
+    document = parse_yaml(read_text(locate(Path(path))), source=str(path))
+    if "images" in document.data and "data" not in document.data:
+        msg = f"{path}: is a survey.yml and no recipe; to tune weights to labels of its images give --truth labels.csv"
+        raise ConfigError(msg)
+    detection, morphology = (kind.model_fields["task"].default for kind in (RecipeConfig, ClassifierRecipe))
+    task = document.data.get("task", detection)
+    if task not in {detection, morphology}:
+        hint = did_you_mean(str(task), [detection, morphology])
+        raise Origin(document).error(("task",), f"must be {detection} or {morphology}, not {show(task)}{hint}")
+    return (ClassifierRecipe if task == morphology else RecipeConfig).read(path)

@@ -22,8 +22,8 @@ __all__ = ["find_large"]
 
 # Pixels that are added up, along each axis; stars are too narrow then for their width to matter.
 _BIN, _BINNED_SEEING = 4, 1.5
-# Half-light radius from which a galaxy lifts the boxes in which the sky is measured, binned pixels; the side of images on
-# which that is not asked.
+# Half-light radius from which a galaxy lifts the boxes in which the sky is measured, binned pixels; the side of images
+# on which that is not asked.
 _LARGE, _TOO_SMALL = 4.0, 192
 # What lies so near to the middle of a larger one is a part of it, in sides of the box.
 _WITHIN = 0.5

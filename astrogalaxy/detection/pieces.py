@@ -15,6 +15,8 @@ __all__ = ["in_middle", "one_each", "whole_galaxies"]
 _MIDDLE, _NEAR = 0.25, 0.1
 # What stands out of a galaxy is so many times as bright as what lies around it; below so many sigma that is sky.
 _STANDS_OUT, _SKY = 2.0, 1.0
+# Of the outline so much is fainter than what counts: around a knot in an edge-on galaxy most of it is sky.
+_RIDGE = 0.8
 # Half a side of the smallest square whose outline is around a source, and how far it is beyond the box, pixels.
 _LEAST_AROUND, _BEYOND = 4.0, 1.0
 
@@ -104,5 +106,5 @@ def _stands_out(
         square = light[max(y - around, 0) : min(y + around + 1, ny), max(x - around, 0) : min(x + around + 1, nx)]
         outline = np.concatenate([square[0], square[-1], square[:, 0], square[:, -1]])
         top = light[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2].mean()
-        out[i] = top > _STANDS_OUT * max(float(np.median(outline)), _SKY)
+        out[i] = top > _STANDS_OUT * max(float(np.quantile(outline, _RIDGE)), _SKY)
     return out

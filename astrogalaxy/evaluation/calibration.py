@@ -52,6 +52,8 @@ _FEW = 100
 _FEW_FIELDS = 20
 # Every scene counts the same, except that one source counts no more than one of so many.
 _LEAST_SOURCES = 10
+# Calibration never turns the order round.
+_LEAST_SLOPE = 1e-3
 
 Floats = NDArray[np.floating]
 #: Of each bin: mean probability, share that came true, number of sources.
@@ -219,6 +221,9 @@ def calibrate(
     single = [_score_aligned(runtime, *one, measured=False) for one in galaxies]
     groups = _Groups(scored or catalogued, fields, catalogued or scored, single)
     calibration, threshold = _fit(groups, start)
+    for head in HEADS:
+        if calibration[head].slope <= _LEAST_SLOPE:
+            logger.warning("%s: its %s answers say nothing of what is so on the validation scenes", weights.path, head)
     judged = [(groups.hand(n, dealt=True), _fit(groups.hand(n, dealt=False), start)) for n in range(_HANDS)]
     if max(len(part) for part in (groups.scenes, groups.real, groups.catalogued)) < _HANDS:
         judged = judged[:1]
@@ -305,7 +310,7 @@ def fit_platt(
     share = np.ones(len(logit)) if weight is None else np.asarray(weight, dtype=float)
     terms = np.column_stack([logit, bright, wide, bright * wider_than_a_point])
     (slope, brighter, wider, spread_out), offset = _logistic(terms, target, share, nothing, start=[1.0, 0.0, 0.0, 0.0])
-    return Calibration(slope=max(slope, 1e-3), weight=brighter, extent=wider, spread=spread_out, offset=offset)
+    return Calibration(slope=max(slope, _LEAST_SLOPE), weight=brighter, extent=wider, spread=spread_out, offset=offset)
 
 
 def fit_prior(logit: Floats, mix: Floats, target: Floats, weight: Floats) -> Calibration:

@@ -19,7 +19,9 @@ _CLASSES = {"star": "star", "galaxy": "galaxy"}
 _TRUE = {"true", "t", "1", "yes"}
 
 
-def read_truth(path: str | Path, *, split: str | Path | None = None, part: str = "test") -> Table:
+def read_truth(
+    path: str | Path, *, split: str | Path | None = None, part: str = "test", classes: bool = False
+) -> Table:
     r"""Read a table of true sources, or of labels.
 
     Parameters
@@ -34,6 +36,8 @@ def read_truth(path: str | Path, *, split: str | Path | None = None, part: str =
         CSV with ``row`` (of the table, from 0) and ``part``.
     part : str, optional
         Part of the split to keep; without a split all rows are kept.
+    classes : bool, optional
+        Refuse a table in which nothing is a star or a galaxy.
 
     Returns
     -------
@@ -44,8 +48,8 @@ def read_truth(path: str | Path, *, split: str | Path | None = None, part: str =
     Raises
     ------
     ConfigError
-        If a file is missing or unreadable, has no positions or impossible ones, or the split names rows or a
-        part that do not exist.
+        If a file is missing or unreadable, has no positions or impossible ones, or no classes where these are needed,
+        or the split names rows or a part that do not exist.
 
     Examples
     --------
@@ -66,11 +70,29 @@ def read_truth(path: str | Path, *, split: str | Path | None = None, part: str =
         raise ConfigError(msg)
     for name in found:
         table[name] = _numbers(table, name, path)
+    if classes:
+        _check_classes(table, path)
     if "class" in table.colnames:
-        table["class"] = [_CLASSES.get(str(value).strip().lower(), "") for value in table["class"]]
+        table["class"] = [_class(value) for value in table["class"]]
     if "visible" in table.colnames:
         table["visible"] = [str(value).strip().lower() in _TRUE for value in table["visible"]]
     return table if split is None else table[_rows(Path(split), part, len(table), path)]
+
+
+def _class(value: object) -> str:
+    return _CLASSES.get(str(value).strip().lower(), "")
+
+
+def _check_classes(table: Table, path: str | Path) -> None:
+    """Refuse labels that name neither stars nor galaxies."""
+    if "class" not in table.colnames:
+        msg = f"{path}: no column 'class'; labels need a position and a class (star or galaxy)"
+        raise ConfigError(msg)
+    if not any(_class(value) for value in table["class"]):
+        held = sorted({" ".join(str(value).split())[:20] for value in table["class"] if value is not np.ma.masked})
+        some = ", ".join(value for value in held[:5] if value) + (", ..." if len(held) > 5 else "")
+        msg = f"{path}: class holds {some or 'nothing'}; it needs star, galaxy"
+        raise ConfigError(msg)
 
 
 def _read(path: Path) -> Table:

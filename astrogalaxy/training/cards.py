@@ -30,6 +30,7 @@ def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
     WeightCard
         Without metrics and hash, its probabilities as the network says them.
     """
+    command = command or f"astrogalaxy train {recipe.name}.yml"
     neutral = {name: Calibration() for name in HEADS}
     pixel_scale, seeing = _ranges(recipe)
     data = _data(recipe)
@@ -57,9 +58,9 @@ def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
         seeing=seeing,
         data=data,
         licence="BSD-3-Clause",
-        command=command or f"astrogalaxy train {recipe.name}.yml",
+        command=command,
         metrics={},
-        metrics_command=f"astrogalaxy train {recipe.name}.yml (validation scenes)",
+        metrics_command=f"{command} (validation scenes)",
         calibration=neutral,
         threshold=0.5,
         sha256="",

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from astrogalaxy.detection.significance import significance
-from astrogalaxy.errors import ConfigError
-from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.images import Image, Pixels, Section
 from astrogalaxy.images.seeing import estimate_seeing, half_light_radius
 from astrogalaxy.images.threshold import above_threshold
@@ -19,8 +17,9 @@ from astrogalaxy.simulation.profiles import SurveyProfile
 from astrogalaxy.simulation.render import star_size
 from astrogalaxy.simulation.truth import BOX_RADII
 from astrogalaxy.training.examples import SOURCE_DTYPE, Example, sources_array, truth_sources
+from astrogalaxy.training.labels import label_bounds
 
-__all__ = ["injected_example", "label_bounds", "labelled_example", "read_labels"]
+__all__ = ["injected_example", "labelled_example"]
 
 # What a plain threshold finds on the sum of the bands but no label names may be real.
 _DETECT_SIGMA, _DETECT_PIXELS = 1.5, 4
@@ -32,53 +31,6 @@ _SEEN_SNR = 3.0
 _PLAIN_SNR, _SATURATES_SNR = 50.0, 4000.0
 _STAR_WIDTH, _GALAXY_WIDTH = 0.07, 0.25
 _ALONE = 3.0  # half sides of a box: how far the next source must be
-
-
-def read_labels(
-    path: str, image: Image, split: str | None = None, part: str = "train", *, region: Section | None = None
-) -> Table:
-    """Read the labels of an image: ``x``, ``y`` (0-based pixels of the reference band) and ``class``.
-
-    Parameters
-    ----------
-    path : str
-        CSV, ECSV, FITS or VOTable; see `~astrogalaxy.evaluation.truth.read_truth`. Positions may be ``x`` and ``y``, or
-        ``ra`` and ``dec``, which the image's WCS turns into pixels.
-    image : Image
-        What the labels are of; those that lie off it are left out.
-    split : str, optional
-        CSV with ``row`` (of the label file, from 0) and ``part``.
-    part : str
-        Part of the split to keep.
-    region : Section, optional
-        Part of the image; labels off it are left out, too.
-
-    Returns
-    -------
-    Table
-        Those that lie on the image and in the region.
-
-    Raises
-    ------
-    ConfigError
-        If a file or a column is missing, the image has no WCS for the labels' sky positions, or
-        none of them lies on it.
-    """
-    labels = read_truth(path, split=split, part=part)
-    if "class" not in labels.colnames:
-        msg = f"{path}: no column 'class'; labels need a position and a class (star or galaxy)"
-        raise ConfigError(msg)
-    if "x" not in labels.colnames:
-        if image.wcs is None:
-            msg = f"{path}: its positions are ra and dec, but {image.name or 'the image'} has no WCS; give x and y"
-            raise ConfigError(msg)
-        labels["x"], labels["y"] = image.wcs.all_world2pix(labels["ra"], labels["dec"], 0)
-    whole = Section.whole(image.shape)
-    inside = (whole if region is None else region.clip(image.shape)).contains(labels["x"], labels["y"])
-    if not inside.any():
-        msg = f"{path}: none of its {len(labels)} labels lies on {image.name or 'the image'}"
-        raise ConfigError(msg)
-    return labels[inside]
 
 
 def labelled_example(image: Image, labels: Table, *, region: Section | None = None, name: str = "") -> Example:
@@ -94,7 +46,7 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
     image : Image
         The field.
     labels : Table
-        See `read_labels`.
+        See `~astrogalaxy.training.labels.read_labels`.
     region : Section, optional
         Part of the field that the labels cover; default their bounding box.
     name : str
@@ -177,12 +129,6 @@ def _room(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]
     points = np.column_stack([x, y])
     nearest, _ = cKDTree(points).query(points, k=2)
     return np.clip(0.6 * nearest[:, -1], 4.0, 15.0)
-
-
-def label_bounds(labels: Table) -> Section:
-    """Smallest section that holds all labels."""
-    x, y = np.asarray(labels["x"]), np.asarray(labels["y"])
-    return Section(int(x.min()), int(x.max()) + 1, int(y.min()), int(y.max()) + 1)
 
 
 def _sum(snr: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,21 @@ from astrogalaxy.errors import ConfigError
 from astrogalaxy.images.fields import Field, find_fields, open_field
 from astrogalaxy.models import WeightCard, load_weights
 from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, PROFILES
-from astrogalaxy.training.fields import read_labels
+from astrogalaxy.training.labels import count_labels
 
 __all__ = ["fine_tune_recipe"]
+
+logger = logging.getLogger(__name__)
 
 # A quarter of the labelled rows validates and calibrates.
 _HOLDOUT = 0.25
 # Shares of the training, in units of one simulated scene.
 _LABELS_WEIGHT, _SKY_WEIGHT = 40.0, 10.0
 _SCENES, _VALIDATION, _INJECTIONS = 40, 12, 2
-_TRAINING = {"batch": 16, "learning_rate": 3e-4, "patience": 5, "workers": 1}
-_WARMUP, _VALIDATE_EVERY = 50, 100
+# One field's statistics are worse than those of the many that the weights have seen.
+_TRAINING = {"batch": 16, "learning_rate": 3e-4, "patience": 5, "workers": 1, "normalisation": "keep"}
+# In steps, and as parts of a training that is short.
+_WARMUP, _VALIDATE_EVERY = (50, 4), (100, 5)
 
 
 def fine_tune_recipe(
@@ -35,12 +41,14 @@ def fine_tune_recipe(
     steps: int = 1500,
     seed: int = 1,
     directory: str | Path = "runs",
+    tell: Callable[[str], object] = logger.info,
 ) -> RecipeConfig:
     """Make the recipe that goes on from a survey's weights on a labelled field of it.
 
     It learns from the labels (a quarter of their rows is kept to validate and calibrate), from sources injected into
     the field's own images where their bands are known, and from simulated scenes of the survey most like it, so that
-    what the few labels do not show is not forgotten. It stops when the validation no longer gets better.
+    what the few labels do not show is not forgotten. It stops when the validation no longer gets better; where that was
+    never better than at the start, the weights stay those of the start.
 
     Parameters
     ----------
@@ -59,6 +67,8 @@ def fine_tune_recipe(
         Of every random choice.
     directory : path-like
         Where the run's folder is made.
+    tell : callable
+        Called with a sentence that says what the labels are; by default it goes to the log.
 
     Returns
     -------
@@ -69,13 +79,17 @@ def fine_tune_recipe(
     Raises
     ------
     ConfigError
-        If there is no such field, more than one and none is named, or the labels cannot be read or are not of it.
+        If there is no such field, more than one and none is named, or the labels cannot be read, are not of it, or
+        none is a star or a galaxy.
     ImageError
         If the field's images cannot be read.
     """
     found = _field(survey, field)
     image = open_field(found, survey.images)
-    read_labels(str(truth), image)  # wrong labels are refused now
+    counts = count_labels(str(truth), image, holdout=_HOLDOUT)  # wrong labels are refused now
+    tell(str(counts))
+    for doubt in counts.doubts:
+        logger.warning("%s: %s", truth, doubt)
     card = load_weights(survey.detection.model).card
     images = survey.images.model_dump(mode="json")
     profile = _most_like(image.pixel_scale)
@@ -100,8 +114,8 @@ def fine_tune_recipe(
             "model": {"size": card.size, "levels": list(card.levels), "zoom": card.zoom, "inputs": card.inputs,
                       "seeing": card.seeing_input, "one_cell": card.one_cell, "start": survey.detection.model},
             "data": data,
-            "training": {**_TRAINING, "steps": steps, "warmup": min(_WARMUP, steps),
-                         "validate_every": min(_VALIDATE_EVERY, steps), "crop": _crop(card, image.shape)},
+            "training": {**_TRAINING, "steps": steps, "warmup": _at_most(_WARMUP, steps),
+                         "validate_every": _at_most(_VALIDATE_EVERY, steps), "crop": _crop(card, image.shape)},
             "seed": seed,
             "output": {"directory": str(Path(directory).resolve())},
         },
@@ -112,15 +126,25 @@ def fine_tune_recipe(
 def _field(survey: SurveyConfig, name: str | None) -> Field:
     fields = {field.name: field for field in find_fields(survey.images)}
     if name is None and len(fields) > 1:
-        msg = (
-            f"{survey.images.path} has {len(fields)} fields ({', '.join(list(fields)[:5])}, ...); name the labelled one"
-        )
+        msg = f"{survey.images.path} has {len(fields)} fields ({_some(fields)}); name the labelled one (--field NAME)"
         raise ConfigError(msg)
     name = next(iter(fields)) if name is None else name
     if name not in fields:
-        msg = f"no field {name!r} under {survey.images.path}; there are {', '.join(list(fields)[:5])}"
+        msg = f"no field {name!r} under {survey.images.path}; there are {_some(fields)}"
         raise ConfigError(msg)
     return fields[name]
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few names."""
+    first = list(names)
+    return ", ".join(first[:5]) + (", ..." if len(first) > 5 else "")
+
+
+def _at_most(limit: tuple[int, int], steps: int) -> int:
+    """So many steps, or the part of a shorter training."""
+    most, parts = limit
+    return max(1, min(most, steps // parts))
 
 
 def _most_like(pixel_scale: float) -> str:

@@ -29,7 +29,8 @@ from astrogalaxy.images.fields import Field, find_fields, open_field
 from astrogalaxy.simulation import PROFILES, Scene, draw_conditions, simulate_scene, vary
 from astrogalaxy.simulation.profiles import SurveyProfile
 from astrogalaxy.training.examples import example_from_scene, scene_image, truth_sources
-from astrogalaxy.training.fields import injected_example, label_bounds, labelled_example, read_labels
+from astrogalaxy.training.fields import injected_example, labelled_example
+from astrogalaxy.training.labels import label_bounds, parted, read_labels
 from astrogalaxy.training.stamps import paste_galaxies
 
 __all__ = ["Prepared", "plan_examples", "prepare", "unseen_images"]
@@ -40,8 +41,6 @@ logger = logging.getLogger(__name__)
 _FIRST_SEED = {"train": 0, "val": 10**6, "sky": 2 * 10**6}
 # File beside the examples: hash of the settings that they were made with.
 _RECORD = "settings.sha256"
-# Rows between what trains and what is held out of a labelled field.
-_GAP = 32
 
 
 @dataclass(frozen=True)
@@ -81,10 +80,12 @@ def plan_examples(recipe: RecipeConfig) -> list[Prepared]:
         plan += [
             Prepared("sky", i, sky.weight, f"sky-{number}-{i:03d}", number) for i in range(len(fields) * sky.injections)
         ]
+    # what is held out is validated on as often, beside the scenes, as the rest is trained on
+    share = simulation.validation / simulation.scenes if simulation else 1.0
     for number, labels in enumerate(recipe.data.labels):
         plan.append(Prepared("labels", 0, labels.weight, f"labels-{number}", number))
         if labels.holdout:
-            plan.append(Prepared("held", 0, 1.0, f"held-{number}", number))
+            plan.append(Prepared("held", 0, labels.weight * share, f"held-{number}", number))
     return plan
 
 
@@ -314,15 +315,6 @@ def _labels(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
     table = read_labels(labels.truth, image, labels.split, labels.part, region=region)
     region = (region or label_bounds(table)).clip(image.shape)
     if labels.holdout:
-        region = _parted(region, labels.holdout, held=item.kind == "held")
+        region = parted(region, labels.holdout, held=item.kind == "held")
         table = table[region.contains(table["x"], table["y"])]
     labelled_example(image, table, region=region, name=item.name).save(folder)
-
-
-def _parted(region: Section, holdout: float, *, held: bool) -> Section:
-    """Rows of a region that train, or those above them that are held out, with a gap between the two."""
-    rows = region.y1 - region.y0
-    first = region.y1 - round(holdout * rows)
-    # neighbours share light and sky
-    gap = min(_GAP, (first - region.y0) // 4)
-    return region._replace(y0=first) if held else region._replace(y1=first - gap)

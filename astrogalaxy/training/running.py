@@ -1,9 +1,11 @@
-"""What every training with Lightning needs: checkpoints that are read with clear errors, and silence."""
+"""What every training with Lightning needs: checkpoints that are read with clear errors, silence, and interruptions."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,7 @@ from torch import nn
 
 from astrogalaxy.errors import AstrogalaxyError, ConfigError, RunError
 
-__all__ = ["plain_errors", "quiet", "read_checkpoint", "restore"]
+__all__ = ["interruptions", "plain_errors", "quiet", "read_checkpoint", "restore"]
 
 # Warnings of Lightning about its own code, about data made in this process (`workers: 0`), and about small ones.
 _NOT_OURS = (
@@ -49,6 +51,30 @@ def plain_errors() -> Iterator[None]:
         if name:
             raise type(error)(said.strip()) from error
         raise
+
+
+@contextlib.contextmanager
+def interruptions() -> Iterator[None]:
+    """Raise an interruption as it was: Lightning makes it an exit with code 1, and lets Ctrl-C have no effect after."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except (SystemExit, RuntimeError) as error:
+        # a RuntimeError: torch's, of processes that got the same signal
+        stopped = _interruption(error)
+        if stopped is None:
+            raise
+        raise stopped from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+
+def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The interruption during whose handling an error was raised, if it was."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

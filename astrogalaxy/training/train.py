@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
+    ProgressBar,
 )
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -41,7 +42,7 @@ from astrogalaxy.training.loaders import TrainingData
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.photographs import start_from_photographs
 from astrogalaxy.training.prepare import prepare, unseen_images
-from astrogalaxy.training.running import plain_errors, quiet, read_checkpoint, restore
+from astrogalaxy.training.running import interruptions, plain_errors, quiet, read_checkpoint, restore
 from astrogalaxy.training.schedule import Phase, Schedule
 from astrogalaxy.training.sets import prepare_sets
 from astrogalaxy.training.widen import widen
@@ -50,9 +51,10 @@ __all__ = ["Trained", "finish", "recalibrate", "train"]
 
 logger = logging.getLogger(__name__)
 
-# The weights that are kept are a running average, renewed every few steps (each costs time); it reaches back over a
-# share of the training, so that a short one does not remember its beginnings, between so many steps.
-_AVERAGE_EVERY, _AVERAGE_OVER, _AVERAGE_SPAN = 10, 0.04, (20, 330)
+# The weights that are kept are a running average, renewed so many times, but not more often than every few steps (each
+# costs time); it reaches back over a share of the training, so that a short one does not remember its beginnings, and
+# over two renewals at least.
+_AVERAGES, _AVERAGE_EVERY, _AVERAGE_OVER, _AVERAGE_LONGEST = 100, 10, 0.04, 330
 _VALIDATION_BATCHES = 10
 _NORMALISATION_BATCHES = 60
 # Where the streams of crops that are not trained on start.
@@ -72,6 +74,9 @@ class Trained:
         Checkpoints, logs and the frozen recipe.
     metrics : dict
         Measured on the validation scenes.
+    start : dict
+        The same of the weights that training went on from, calibrated anew on the same scenes; empty unless the best
+        are chosen (``training.patience``) from them, too.
 
     Examples
     --------
@@ -86,6 +91,7 @@ class Trained:
     weights: Weights
     folder: Path
     metrics: dict[str, float]
+    start: dict[str, float] = field(default_factory=dict)
 
 
 def train(
@@ -174,8 +180,10 @@ def train(
     over = folder / "checkpoints" / f"stopped-{settings.patience}"
     if start < settings.steps and not (start and over.is_file()):
         logger.info("training %s, from step %d to %d", recipe.name, start, settings.steps)
-        with quiet(), plain_errors():
+        with quiet(), plain_errors(), interruptions():
             trainer = _trainer(recipe, folder, callbacks or [], start)
+            if not start and _chooses_from_start(recipe):
+                _count_start(trainer, module, unseen)
             trainer.fit(module, crops, unseen, ckpt_path=last if start else None, weights_only=True)
         if trainer.global_rank:
             # a helper process that Lightning started with this same command: the first one does the rest
@@ -188,6 +196,9 @@ def train(
     if settings.patience and best.is_file():
         step = _restore(module, best)
         logger.info("%s: best at step %d", recipe.name, step)
+        if not step:
+            logger.warning("%s: no step was better than %s; its weights are kept", recipe.name, recipe.model.start)
+            return finish(recipe, module.network, data, folder, command=command)
     if settings.start_share:
         _mix_in_start(module.network, recipe, data)
     if settings.normalisation == "learn":
@@ -196,6 +207,23 @@ def train(
             module.network, [(phase, data.loader(Schedule([phase]), seed=steady)) for phase in schedule.lasting]
         )
     return finish(recipe, module.network, data, folder, command=command)
+
+
+def _chooses_from_start(recipe: RecipeConfig) -> bool:
+    """Whether the weights that training goes on from are among those that its best are chosen from."""
+    return bool(recipe.training.patience and recipe.model.start and not recipe.model.from_photographs)
+
+
+def _count_start(trainer: lightning.Trainer, module: AstroYoloTrainer, unseen: DataLoader[Batch]) -> None:
+    """Let the start be the best until a validation is better."""
+    (measured,) = trainer.validate(module, unseen, verbose=False)
+    loss = torch.tensor(measured["val_loss"])
+    for keep in trainer.checkpoint_callbacks:
+        if isinstance(keep, ModelCheckpoint) and keep.monitor:
+            path = str(Path(str(keep.dirpath)) / f"{keep.filename}.ckpt")
+            trainer.save_checkpoint(path, weights_only=True)
+            best = {"best_model_path": path, "best_model_score": loss, "best_k_models": {path: loss}}
+            keep.load_state_dict({**keep.state_dict(), **best, "kth_best_model_path": path, "kth_value": loss})
 
 
 def _begin(network: AstroYolo, recipe: RecipeConfig, data: TrainingData) -> None:
@@ -283,9 +311,11 @@ def refresh_normalisation(network: AstroYolo, phases: Sequence[tuple[Phase, Data
         norm.momentum = momentum
 
 
-def _decay(steps: int) -> float:
-    """Decay of the running average at each renewal."""
-    return 1 - _AVERAGE_EVERY / float(np.clip(_AVERAGE_OVER * steps, *_AVERAGE_SPAN))
+def _average(steps: int) -> EMAWeightAveraging:
+    """The running average of the weights."""
+    every = int(np.clip(steps // _AVERAGES, 1, _AVERAGE_EVERY))
+    span = float(np.clip(_AVERAGE_OVER * steps, 2 * every, _AVERAGE_LONGEST))
+    return EMAWeightAveraging(decay=1 - every / span, use_buffers=True, update_every_n_steps=every)
 
 
 def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: int) -> lightning.Trainer:
@@ -326,7 +356,7 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
             *patience,
             LearningRateMonitor(),
             *extra,
-            EMAWeightAveraging(decay=_decay(settings.steps), use_buffers=True, update_every_n_steps=_AVERAGE_EVERY),
+            _average(settings.steps),
         ],
         val_check_interval=settings.validate_every,
         check_val_every_n_epoch=None,
@@ -334,7 +364,7 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
         num_sanity_val_steps=0,
         gradient_clip_val=20.0,
         enable_model_summary=False,
-        enable_progress_bar=bool(extra),
+        enable_progress_bar=any(isinstance(one, ProgressBar) for one in extra),
         log_every_n_steps=20,
     )
 
@@ -389,7 +419,7 @@ def finish(recipe: RecipeConfig, network: AstroYolo, data: TrainingData, folder:
 
     trained = _calibrated(weights, draft, data, path)
     draft_path.unlink()
-    return trained
+    return _compared(trained, data) if _chooses_from_start(recipe) else trained
 
 
 def recalibrate(weights: Weights, recipe: RecipeConfig, output: Path) -> Trained:
@@ -446,6 +476,21 @@ def _calibrated(weights: Weights, draft: WeightCard, data: TrainingData, path: P
     weights = save_weights(path, card, weights.tensors, weights.graph)
     logger.info("wrote %s", path)
     return Trained(weights, path.parent, result.metrics)
+
+
+def _compared(trained: Trained, data: TrainingData) -> Trained:
+    """Say what the validation makes of the weights that training went on from."""
+    start = start_weights(data.recipe)
+    if start is None or not trained.metrics:
+        return trained
+    measured = _calibrate(start, data, start).metrics
+    before, now = (metrics["average_precision"] for metrics in (measured, trained.metrics))
+    name = trained.weights.card.name
+    logger.info("%s: average precision on the validation: %.4f -> %.4f", name, before, now)
+    if now < before:
+        words = "%s: on the validation the average precision fell from %.4f to %.4f; the start, %s, may serve better"
+        logger.warning(words, name, before, now, start.card.name)
+    return replace(trained, start=measured)
 
 
 def _calibrate(weights: Weights, data: TrainingData, older: Weights | None) -> CalibrationResult:

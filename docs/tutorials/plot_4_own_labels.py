@@ -81,9 +81,12 @@ trained = train(recipe, command="astrogalaxy train mine.yml --truth labels.csv")
 print(trained.weights.card.name, trained.weights.path.name)
 
 # %%
-# Its metrics were measured on what was kept apart. Of so short a training they mean
-# nothing; look at them before you use weights of your own.
-print(f"average precision {trained.metrics['average_precision']:.2f}")
+# Its metrics, and those of the weights that it started from, were measured on what was kept apart. Of so short a training they
+# mean nothing; look at them before you use weights of your own.
+before, now = (
+    metrics["average_precision"] for metrics in (trained.start, trained.metrics)
+)
+print(f"average precision {before:.2f} -> {now:.2f}")
 
 # %%
 # Use it

@@ -28,6 +28,8 @@ BANDS, REFERENCE = "gri", "r"
 RADII, SIDE, SEED = (8, 16, 32, 64), 1280, 5
 # Of the brightest pixel, in units of the noise; the width that blurs what is magnified, pixels.
 PEAK, BLUR = 60.0, 1.4
+# Width of a cutout's rim, pixels, and how bright it is at most, of the brightest pixel.
+RIM, FADED = 3, 0.01
 # Distance within which a row was there before, pixels.
 SAME = 2.0
 
@@ -40,7 +42,8 @@ def main() -> None:
     parser.add_argument("--model", default="default")
     args = parser.parse_args()
     sample = sorted(read_galaxy_zoo2(args.data / "gz2"), key=lambda cutout: cutout.name)
-    chosen = sample[:: max(len(sample) // args.galaxies, 1)][: args.galaxies]
+    whole = [cutout for cutout in sample if ends_in_sky(cutout_light(cutout.path)[1])]
+    chosen = whole[:: max(len(whole) // args.galaxies, 1)][: args.galaxies]
     scene = simulate_scene(PROFILES["sdss"], size=SIDE, seed=SEED, artefacts=False, dither=0.0)
     finders = {
         args.model: lambda pixels: ours(pixels, scene, args.model),
@@ -55,6 +58,13 @@ def main() -> None:
             seen = [look(find(pixels), empty[name], radius, light) for pixels, light in fields]
             rows.append(summed(radius, name, *np.transpose(seen)))
     print(table(rows))
+
+
+def ends_in_sky(plane: np.ndarray) -> bool:
+    """Whether a galaxy fades away before its cutout ends, so that magnified it has no edge."""
+    lit = plane > 0
+    rim = lit & ~ndimage.binary_erosion(lit, iterations=RIM)
+    return bool(np.median(plane[rim]) < FADED * plane.max() and plane.max() > 0)
 
 
 def laid(scene: Scene, light: np.ndarray, radius: float) -> tuple[dict[str, np.ndarray], float]:

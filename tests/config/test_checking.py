@@ -43,6 +43,7 @@ ONE_PROBLEM = [
     (HEAD.replace("m31-{band}.fits", "m31.fits"), 3, "images.path", "must hold {band}"),
     (HEAD.replace("m31-{band}.fits", "m31-{band.fits"), 3, "images.path", "unpaired brace"),
     (HEAD.replace("m31-{band}.fits", "https://x.org/{band}.fits"), 3, "images.path", "must be a local path"),
+    (HEAD.replace("m31-{band}.fits", "$EMPTY_VARIABLE/{band}"), 3, "images.path", "EMPTY_VARIABLE is not set"),
     (HEAD.replace("m31-{band}.fits", "$NO_SUCH_VARIABLE/{band}"), 3, "images.path", "NO_SUCH_VARIABLE is not set"),
     (HEAD.replace('"m31-{band}.fits"', "{band}"), 3, "images.path", "must be a pattern in quotes"),
     (HEAD.replace('"m31-{band}.fits"', "['{band}', 3]"), 3, "images.path", "must be a path, not the number 3"),
@@ -97,8 +98,9 @@ ONE_PROBLEM = [
 
 @pytest.mark.parametrize(("text", "line", "key", "words"), ONE_PROBLEM, ids=[key for _, _, key, _ in ONE_PROBLEM])
 def test_one_problem_is_one_line_with_file_line_and_key(
-    tmp_path: Path, text: str, line: int, key: str, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, line: int, key: str, words: str
 ) -> None:
+    monkeypatch.setenv("EMPTY_VARIABLE", "")
     message = error(tmp_path, text)
     assert message.startswith(f"{tmp_path / 'survey.yml'}:{line}: {key}: ")
     assert words in message

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from configurations import error, survey, template_keys
 
-from astrogalaxy.config import RecipeConfig, commented_yaml
+from astrogalaxy.config import RecipeConfig, commented_yaml, read_recipe
+from astrogalaxy.errors import ConfigError
 
 RECIPE = """\
 name: detector
@@ -67,6 +68,32 @@ def test_a_wrong_recipe_is_explained(tmp_path: Path, old: str, new: str, line: i
     assert message.startswith(f"{tmp_path / 'survey.yml'}:{line}: {key}: ")
     assert words in message
     assert len(message.splitlines()) == 1
+
+
+CLASSIFIER = "name: x\ntask: morphology\ndata:\n  - {format: folders, path: two}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "words"),
+    [
+        (
+            "folders, path",
+            "folder, path",
+            4,
+            "data[0].format",
+            "must be galaxyzoo, galaxy10, efigi, folders or catalog",
+        ),
+        ("\n  - {format: folders, path: two}", " []", 3, "data", "must be a list of 1 or more, not an empty list"),
+        ("morphology", "morfology", 2, "task", "must be detection or morphology, not 'morfology'; did you mean 'morp"),
+        ("two}", "two, classes: fine}", 4, "data[0].classes", "fine needs format: galaxyzoo; folders has its own"),
+    ],
+)
+def test_a_wrong_classifier_is_explained(tmp_path: Path, old: str, new: str, line: int, key: str, words: str) -> None:
+    path = survey(tmp_path, CLASSIFIER.replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(path)
+    assert str(caught.value).startswith(f"{path}:{line}: {key}: {words}")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_recipe_needs_data(tmp_path: Path) -> None:

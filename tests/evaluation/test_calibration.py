@@ -248,6 +248,18 @@ def test_without_scenes_nothing_is_claimed(tmp_path: Path, caplog: pytest.LogCap
     assert "no validation scenes" in caplog.text
 
 
+def test_answers_that_say_nothing_are_warned_of(
+    scenes: list[Labelled], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calibrate(_weights(tmp_path), scenes)
+    assert "say nothing" not in caplog.text
+    logit = np.linspace(-3, 3, 50)
+    flat = fit_platt(logit, np.ones(50), (logit < 0).astype(float))
+    monkeypatch.setattr(module, "fit_platt", lambda *_, **__: flat)
+    calibrate(_weights(tmp_path), scenes)
+    assert [message.split("its ")[1].split()[0] for message in caplog.messages] == list(HEADS)
+
+
 def test_one_scene_is_enough(scenes: list[Labelled], tmp_path: Path) -> None:
     result = calibrate(_weights(tmp_path), scenes[:1])
     assert result.calibration["source"].slope == pytest.approx(2.0, rel=0.6)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
@@ -50,13 +51,18 @@ def survey(tmp_path: Path) -> SurveyConfig:
 
 
 def test_a_recipe_for_the_user_s_own_labels(survey: SurveyConfig, tmp_path: Path) -> None:
-    recipe = fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="b", steps=30, directory=tmp_path / "runs")
+    told: list[str] = []
+    recipe = fine_tune_recipe(
+        survey, tmp_path / "labels.ecsv", field="b", steps=30, directory=tmp_path / "runs", tell=told.append
+    )
+    assert told == ["63 labels: 32 stars, 31 galaxies; 17 are kept apart for validation"]
     card = load_weights("default").card
     assert recipe.name == "mine-tuned"
     assert recipe.model.start == "default"
     assert recipe.model.shape == card.architecture
-    assert (recipe.training.crop, recipe.training.steps, recipe.training.warmup) == (128, 30, 30)
-    assert recipe.training.validate_every == 30, "at least one validation"
+    assert (recipe.training.crop, recipe.training.steps, recipe.training.warmup) == (128, 30, 7)
+    assert recipe.training.validate_every == 6, "several validations, the last at the end"
+    assert recipe.training.normalisation == "keep"
     labels = recipe.data.labels[0]
     assert (labels.field, labels.holdout) == ("b", 0.25)
     assert recipe.data.simulation.surveys == {"panstarrs": 1.0}, "the survey of the nearest pixel scale"
@@ -64,7 +70,10 @@ def test_a_recipe_for_the_user_s_own_labels(survey: SurveyConfig, tmp_path: Path
     again = tmp_path / "again.yml"
     again.write_text(recipe.to_yaml())
     assert RecipeConfig.read(again) == recipe, "it can be kept, and changed by hand"
-    kinds = [item.kind for item in plan_examples(recipe)]
+    plan = plan_examples(recipe)
+    share = {kind: sum(p.weight for p in plan if p.kind == kind) for kind in ("val", "held", "train", "labels")}
+    assert share["held"] / share["val"] == share["labels"] / share["train"], "validated on as often as trained on"
+    kinds = [item.kind for item in plan]
     assert {kind: kinds.count(kind) for kind in ("labels", "held", "sky")} == {"labels": 1, "held": 1, "sky": 2}
 
 
@@ -90,7 +99,7 @@ def test_what_is_held_out_is_not_trained_on(survey: SurveyConfig, tmp_path: Path
 
 
 def test_what_cannot_be_tuned_to(survey: SurveyConfig, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"has 2 fields \(a, b, ...\); name the labelled one"):
+    with pytest.raises(ConfigError, match=r"has 2 fields \(a, b\); name the labelled one \(--field NAME\)"):
         fine_tune_recipe(survey, tmp_path / "labels.ecsv")
     with pytest.raises(ConfigError, match="no field 'c' under .*; there are a, b"):
         fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="c")
@@ -189,21 +198,75 @@ def test_the_card_says_what_a_training_went_on_from(make_recipe: Make, share: fl
     assert data[-1] == "9 GalSim scenes like hsc, 30% of them with as many galaxies as stars"
 
 
+@pytest.fixture
+def validate_to(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Make validations have given losses; tell the steps that they were made at."""
+
+    def make(*given: float) -> list[int]:
+        losses, steps = iter(given), []
+
+        def validated(self: AstroYoloTrainer, *_: Any) -> None:
+            # once in a validation
+            if not steps or steps[-1] != self.global_step:
+                steps.append(self.global_step)
+                self.next_loss = next(losses)
+            self.log("val_loss", self.next_loss, batch_size=1)
+
+        monkeypatch.setattr(AstroYoloTrainer, "validation_step", validated)
+        return steps
+
+    return make
+
+
+@pytest.mark.parametrize("start", [2.5, 1.0])
+def test_the_start_stays_where_no_step_is_better(
+    make_recipe: Make, ended: list[Any], validate_to: Callable[..., list[int]], start: float,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    steps = validate_to(start, 3.0, 2.0, 4.0)
+    recipe = _starting(make_recipe(steps=6, validate_every=2, patience=2), "default")
+    train(recipe)
+    train(recipe)
+    assert steps == [0, 2, 4, 6]
+    same = all(np.array_equal(ended[0][name], value) for name, value in load_weights("default").tensors.items())
+    assert same == (start == 1.0)
+    assert ("no step was better than default; its weights are kept" in caplog.text) == same
+    assert all(np.array_equal(ended[0][name], ended[1][name]) for name in ended[0]), "and again"
+
+
+def test_a_short_tuning_is_no_worse_than_its_start(
+    survey: SurveyConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "network_graph", lambda _network: load_weights("default").graph)
+    monkeypatch.setattr(module, "_VALIDATION_BATCHES", 2)
+    recipe = fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="a", steps=3, directory=tmp_path / "runs")
+    scenes = recipe.data.simulation.model_copy(update={"scenes": 2, "validation": 2, "size": 128})
+    small = {
+        "data": recipe.data.model_copy(update={"sky": (), "simulation": scenes}),
+        "training": recipe.training.model_copy(update={"workers": 0, "batch": 2}),
+    }
+    with caplog.at_level("INFO", "astrogalaxy"):
+        trained = train(recipe.model_copy(update=small))
+    before, now = (metrics["average_precision"] for metrics in (trained.start, trained.metrics))
+    assert now > before - 0.02
+    assert f"average precision on the validation: {before:.4f} -> {now:.4f}" in caplog.text
+    assert ("may serve better" in caplog.text) == (now < before)
+
+
+@pytest.mark.parametrize("steps", [5, 20, 150, 1500, 20_000])
+def test_the_running_average_fits_into_the_training(steps: int) -> None:
+    average = module._average(steps)
+    renewed = [step for step in range(steps) if average.should_update(step)]
+    assert len(renewed) >= min(steps, 100), "validations differ, be they early or late"
+    decay = average._kwargs["avg_fn"](torch.tensor(1.0), torch.tensor(0.0), 1).item()
+    assert decay ** sum(step > steps / 2 for step in renewed) < 0.51, "the first half is forgotten"
+
+
 def test_patience_ends_a_training(
-    make_recipe: Make, ended: list[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_recipe: Make, ended: list[Any], validate_to: Callable[..., list[int]], tmp_path: Path
 ) -> None:
     """The loss of the validation is made to rise after the second: the weights of then are kept."""
-    losses = iter([3.0, 2.0, 4.0, 5.0, 6.0])
-    steps: list[int] = []
-
-    def validated(self: AstroYoloTrainer, *_: Any) -> None:
-        # once in a validation
-        if not steps or steps[-1] != self.global_step:
-            steps.append(self.global_step)
-            self.next_loss = next(losses)
-        self.log("val_loss", self.next_loss, batch_size=1)
-
-    monkeypatch.setattr(AstroYoloTrainer, "validation_step", validated)
+    steps = validate_to(3.0, 2.0, 4.0, 5.0, 6.0)
     recipe = make_recipe(steps=40, validate_every=2, patience=2)
     train(recipe)
     assert steps == [2, 4, 6, 8], "the third and fourth were no better"

@@ -18,7 +18,8 @@ from astrogalaxy.simulation import PROFILES
 from astrogalaxy.simulation.inject import inject_sources
 from astrogalaxy.training import fields
 from astrogalaxy.training.examples import Example
-from astrogalaxy.training.fields import injected_example, labelled_example, read_labels
+from astrogalaxy.training.fields import injected_example, labelled_example
+from astrogalaxy.training.labels import LabelCounts, count_labels, read_labels
 from astrogalaxy.training.stamps import paste_galaxies
 
 STARS = ([40.0, 90.0, 150.0, 60.0], [30.0, 100.0, 50.0, 120.0])
@@ -56,6 +57,26 @@ def test_labels_are_read(image: Image, tmp_path: Path) -> None:
     (tmp_path / "plain.csv").write_text("x,y\n1,2\n")
     with pytest.raises(ConfigError, match=r"plain\.csv: no column 'class'; labels need a position and a class"):
         read_labels(str(tmp_path / "plain.csv"), image)
+
+
+@pytest.mark.parametrize(("given", "told"), [([0, 1, 1], "0, 1"), (["quasar"], "quasar"), ([" ", " "], "nothing")])
+def test_labels_without_a_class_that_is_known(image: Image, tmp_path: Path, given: list[object], told: str) -> None:
+    Table({"x": [9.0] * len(given), "y": [9.0] * len(given), "class": given}).write(tmp_path / "t.ecsv")
+    with pytest.raises(ConfigError, match=rf"t\.ecsv: class holds {told}; it needs star, galaxy"):
+        read_labels(str(tmp_path / "t.ecsv"), image)
+
+
+def test_labels_are_counted(image: Image, tmp_path: Path) -> None:
+    ra, dec = image.wcs.all_pix2world([30.0, 120, 60, 99, 900], [40.0, 99, 140, 60, 9], 0)
+    kinds = ["star", "star", "star", "quasar", "star", "star"]
+    Table({"ra": [*ra, np.nan], "dec": [*dec, 2.0], "class": kinds}).write(tmp_path / "t.ecsv")
+    counts = count_labels(str(tmp_path / "t.ecsv"), image, holdout=0.25)
+    assert counts == LabelCounts(stars=3, unknown=1, off=1, nowhere=1, held=1)
+    told = "6 labels: 3 stars, 0 galaxies, 1 of no class, 1 off the image, 1 without a position"
+    assert str(counts) == f"{told}; 1 are kept apart for validation"
+    assert [doubt.split(" labels")[0] for doubt in counts.doubts] == ["only 3", "none of the"]
+    assert "is a galaxy" in counts.doubts[1]
+    assert not LabelCounts(stars=25, galaxies=25).doubts
 
 
 def test_labels_on_the_sky_are_put_on_the_image(image: Image, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import lightning
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
 from astrogalaxy.config import RecipeConfig
 from astrogalaxy.detection import Runtime, find
@@ -144,6 +144,12 @@ def test_a_finished_training_keeps_its_averaged_weights(make_recipe: Make, quick
     train(make_recipe(steps=4))
     train(make_recipe(steps=4))
     assert _same(*quick)
+
+
+def test_lightning_shows_no_bar_of_its_own(make_recipe: Make, tmp_path: Path) -> None:
+    assert module._trainer(make_recipe(), tmp_path, [_Watch()], 0).progress_bar_callback is None
+    bar = TQDMProgressBar()
+    assert module._trainer(make_recipe(), tmp_path, [bar], 0).progress_bar_callback is bar
 
 
 def test_checkpoints_that_do_not_fit(make_recipe: Make, tmp_path: Path, quick: list[Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
@@ -29,7 +29,7 @@ from astrogalaxy.training.classifier.clusters import cluster_network
 from astrogalaxy.training.classifier.finish import TrainedClassifier, finish
 from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher
 from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, open_bank
-from astrogalaxy.training.running import quiet, read_checkpoint, restore
+from astrogalaxy.training.running import interruptions, quiet, read_checkpoint, restore
 
 __all__ = ["train_classifier"]
 
@@ -172,7 +172,7 @@ def _fit(
     if begin < settings.epochs and not (begin and over.is_file()):
         (folder / "trained").touch()
         logger.info("training %s, from epoch %d to %d", recipe.name, begin, settings.epochs)
-        with quiet():
+        with quiet(), interruptions():
             trainer = _trainer(recipe, folder, callbacks, begin)
             check = _loader(PictureSet(bank, unseen), settings.batch, 0)
             try:
@@ -213,7 +213,8 @@ def _trainer(recipe: ClassifierRecipe, folder: Path, extra: list[Callback], begi
     watched, mode = f"val_{settings.monitor}", "min" if settings.monitor == "loss" else "max"
     keep: dict[str, Any] = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
     best = ModelCheckpoint(**keep, filename="best", monitor=watched, mode=mode, save_weights_only=True)
-    last = ModelCheckpoint(**keep, save_last=True, save_top_k=0, every_n_epochs=1)
+    # save_last alone would keep nothing before the end
+    last = ModelCheckpoint(**keep, filename="last", every_n_epochs=1, save_on_train_epoch_end=True)
     chosen: list[Callback] = [best] if settings.restore_best else []
     if settings.patience:
         chosen.append(_Patience(watched, patience=settings.patience, mode=mode, begin=settings.patience_from))
@@ -234,7 +235,7 @@ def _trainer(recipe: ClassifierRecipe, folder: Path, extra: list[Callback], begi
         num_sanity_val_steps=0,
         gradient_clip_val=settings.clip,
         enable_model_summary=False,
-        enable_progress_bar=bool(extra),
+        enable_progress_bar=any(isinstance(one, ProgressBar) for one in extra),
         log_every_n_steps=10,
     )
 

@@ -1,0 +1,179 @@
+"""Labels of real images: where they lie, what they say, and which of them are held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.table import Table
+
+from astrogalaxy.errors import ConfigError
+from astrogalaxy.evaluation.truth import read_truth
+from astrogalaxy.images import Image, Section
+
+__all__ = ["LabelCounts", "count_labels", "label_bounds", "parted", "read_labels"]
+
+# Rows between what trains and what is held out of a labelled field.
+_GAP = 32
+# Fewer labels than these teach little.
+_FEW = 50
+
+
+@dataclass(frozen=True)
+class LabelCounts:
+    """How many labels of an image say what.
+
+    Attributes
+    ----------
+    stars, galaxies, unknown : int
+        Of those on the image.
+    off, nowhere : int
+        Off the image, and without a position.
+    held : int
+        Of those on the image, how many are kept apart for validation.
+
+    Examples
+    --------
+    >>> from astrogalaxy.training.labels import LabelCounts
+    >>> counts = LabelCounts(stars=80, galaxies=170, unknown=4, off=3, held=30)
+    >>> print(counts)
+    257 labels: 80 stars, 170 galaxies, 4 of no class, 3 off the image; 30 are kept apart for validation
+    >>> counts.doubts
+    []
+    """
+
+    stars: int = 0
+    galaxies: int = 0
+    unknown: int = 0
+    off: int = 0
+    nowhere: int = 0
+    held: int = 0
+
+    def __str__(self) -> str:
+        """One sentence."""
+        kinds = {
+            "stars": self.stars,
+            "galaxies": self.galaxies,
+            "of no class": self.unknown,
+            "off the image": self.off,
+            "without a position": self.nowhere,
+        }
+        # that there are no stars or no galaxies is worth saying
+        said = [f"{n} {kind}" for kind, n in kinds.items() if n or kind in {"stars", "galaxies"}]
+        held = f"; {self.held} are kept apart for validation" if self.held else ""
+        return f"{sum(kinds.values())} labels: {', '.join(said)}{held}"
+
+    @property
+    def doubts(self) -> list[str]:
+        """What a training on them will be short of, in sentences."""
+        said = []
+        known = self.stars + self.galaxies
+        if known < _FEW:
+            said.append(f"only {known} labels on the image are stars or galaxies; fewer than {_FEW} teach little")
+        said += [
+            f"none of the labels on the image is a {kind}; how to know one is learnt from simulations alone"
+            for kind, n in (("star", self.stars), ("galaxy", self.galaxies))
+            if not n
+        ]
+        return said
+
+
+def count_labels(path: str, image: Image, *, holdout: float = 0.0) -> LabelCounts:
+    """Count the labels of an image.
+
+    Parameters
+    ----------
+    path : str
+        See `read_labels`.
+    image : Image
+        What they are of.
+    holdout : float
+        Share of the rows that is kept out of training.
+
+    Returns
+    -------
+    LabelCounts
+        By class and place.
+
+    Raises
+    ------
+    ConfigError
+        See `read_labels`.
+    """
+    labels = _placed(path, image)
+    on = _within(labels, path, image)
+    nowhere = int((~np.isfinite(labels["x"]) | ~np.isfinite(labels["y"])).sum())
+    held = parted(label_bounds(on).clip(image.shape), holdout, held=True).contains(on["x"], on["y"])
+    stars, galaxies, unknown = (int((on["class"] == name).sum()) for name in ("star", "galaxy", ""))
+    return LabelCounts(stars, galaxies, unknown, len(labels) - len(on) - nowhere, nowhere, int(held.sum()))
+
+
+def read_labels(
+    path: str, image: Image, split: str | None = None, part: str = "train", *, region: Section | None = None
+) -> Table:
+    """Read the labels of an image: ``x``, ``y`` (0-based pixels of the reference band) and ``class``.
+
+    Parameters
+    ----------
+    path : str
+        CSV, ECSV, FITS or VOTable; see `~astrogalaxy.evaluation.truth.read_truth`. Positions may be ``x`` and ``y``, or
+        ``ra`` and ``dec``, which the image's WCS turns into pixels.
+    image : Image
+        What the labels are of; those that lie off it, or have no position, are left out.
+    split : str, optional
+        CSV with ``row`` (of the label file, from 0) and ``part``.
+    part : str
+        Part of the split to keep.
+    region : Section, optional
+        Part of the image; labels off it are left out, too.
+
+    Returns
+    -------
+    Table
+        Those that lie on the image and in the region.
+
+    Raises
+    ------
+    ConfigError
+        If a file or a column is missing, no label is a star or a galaxy, the image has no WCS for the labels' sky
+        positions, or none of them lies on it.
+    """
+    return _within(_placed(path, image, split, part), path, image, region)
+
+
+def _placed(path: str, image: Image, split: str | None = None, part: str = "train") -> Table:
+    """All labels, with their pixels."""
+    labels = read_truth(path, split=split, part=part, classes=True)
+    if "x" not in labels.colnames:
+        if image.wcs is None:
+            msg = f"{path}: its positions are ra and dec, but {image.name or 'the image'} has no WCS; give x and y"
+            raise ConfigError(msg)
+        known = np.isfinite(labels["ra"]) & np.isfinite(labels["dec"])
+        labels["x"], labels["y"] = np.full((2, len(labels)), np.nan)
+        labels["x"][known], labels["y"][known] = image.wcs.all_world2pix(labels["ra"][known], labels["dec"][known], 0)
+    return labels
+
+
+def _within(labels: Table, path: str, image: Image, region: Section | None = None) -> Table:
+    """Those on the image, and in a region of it."""
+    whole = Section.whole(image.shape)
+    inside = (whole if region is None else region.clip(image.shape)).contains(labels["x"], labels["y"])
+    if not inside.any():
+        msg = f"{path}: none of its {len(labels)} labels lies on {image.name or 'the image'}"
+        raise ConfigError(msg)
+    return labels[inside]
+
+
+def label_bounds(labels: Table) -> Section:
+    """Smallest section that holds all labels."""
+    x, y = np.asarray(labels["x"]), np.asarray(labels["y"])
+    return Section(int(x.min()), int(x.max()) + 1, int(y.min()), int(y.max()) + 1)
+
+
+def parted(region: Section, holdout: float, *, held: bool) -> Section:
+    """Rows of a region that train, or those above them that are held out, with a gap between the two."""
+    rows = region.y1 - region.y0
+    first = region.y1 - round(holdout * rows)
+    # neighbours share light and sky
+    gap = min(_GAP, (first - region.y0) // 4)
+    return region._replace(y0=first) if held else region._replace(y1=first - gap)
