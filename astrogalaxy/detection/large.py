@@ -31,11 +31,14 @@ _WITHIN = 0.5
 _SKY_BOXES = 9
 # Binned pixels that are looked at together, and by how many these sections overlap.
 _SIDE, _OVERLAP = 768, 96
-# Where its outline is, in units of the noise; of its light, what is less than this share is a part of it; how probably
-# it is a galaxy at least.
-_OUTLINE, _PART, _SURE = 1.5, 0.02, 0.8
+# Where its outline is, in units of the noise; of its light, what is less than this share is a part of it.
+_OUTLINE, _PART = 1.5, 0.02
+# How probably it is a galaxy at least, and one source: in a crowd of stars there is neither.
+_GALAXY, _SOURCE = 0.8, 0.3
 # Half a side of its box in root mean squares of its light, and the largest of these in half-light radii.
 _BOX, _LONGEST = 2.2, 1.5
+# How far from the middle of its light the network may see it, binned pixels: spiral arms are not even.
+_NEAR = 4.0
 # How far out light is summed, in root mean squares along the longer axis.
 _FAR = 4.0
 # Half a side of what is looked at closely, and how clear a galaxy's middle is there at least: trails and reflections
@@ -103,12 +106,12 @@ def _looked_at(band: Band, runtime: Runtime) -> Iterator[Detections]:
         radius, _ = sep.flux_radius(
             light, outlines["x"], outlines["y"], _FAR * outlines["a"], 0.5, normflux=outlines["flux"]
         )
-        x, y = (outlines[f"{axis}peak"] + float(start) for axis, start in zip("xy", small.section[::2], strict=True))
+        x, y = (outlines[axis] + start for axis, start in zip("xy", small.section[::2], strict=True))
         mine = (radius > _LARGE) & tile.owns(x, y)
         if mine.any():
-            seen, _ = find_at(small, runtime, x[mine], y[mine], seeing=_BINNED_SEEING)
+            seen, _ = find_at(small, runtime, x[mine], y[mine], stars=2 * _NEAR, seeing=_BINNED_SEEING)
             boxed = _at_full_size(seen, outlines[mine], radius[mine], small.section)
-            yield boxed.take(seen.p_galaxy > _SURE)
+            yield boxed.take((seen.p_galaxy > _GALAXY) & (seen.det_score > _SOURCE))
 
 
 def _at_full_size(
