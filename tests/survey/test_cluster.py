@@ -22,7 +22,7 @@ from distributed import Client
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config.survey import ComputeSection
-from astrogalaxy.errors import RunError, WeightsError
+from astrogalaxy.errors import ConfigError, RunError, WeightsError
 from astrogalaxy.simulation import PROFILES, simulate_scene
 from astrogalaxy.survey import execute
 from astrogalaxy.survey.cluster import Crew, hired
@@ -152,12 +152,22 @@ def test_workers_that_join_later_get_work() -> None:
         assert crew.in_flight() == 6
 
 
+def test_a_device_that_is_not_there_is_known_before_anything_is_done(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astrogalaxy.devices.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"compute.device: .*openvino needs .* pip install 'astrogalaxy\[accel\]'"):
+        execute(survey_in(tmp_path, images, "{workers: 1, device: openvino}"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_workers_that_cannot_run_the_network_end_the_run(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("astrogalaxy.devices.find_spec", lambda name: None)
-    with pytest.raises(WeightsError, match=r"openvino needs .* pip install 'astrogalaxy\[accel\]'"):
-        execute(survey_in(tmp_path, images, "{workers: 1, device: openvino}"))
+    settings = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
+    with Client(**settings) as client, pytest.raises(WeightsError, match="openvino needs"):
+        execute(survey_in(tmp_path, images, "{device: openvino}"), client=client)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix in {".fits", ".vot", ".npz"}]
 
 
