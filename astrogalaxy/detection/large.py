@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from astrogalaxy.detection.aligned import field_seeing, find_aligned, find_at
 from astrogalaxy.detection.detections import Detections
-from astrogalaxy.detection.pieces import in_middle
+from astrogalaxy.detection.pieces import in_middle, near_middle
 from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.images import Aligned, Band, Image, Mesh, Section, plan_tiles
 from astrogalaxy.images.saturation import blunt_cores, core_of
@@ -149,15 +149,17 @@ def _binned(band: Band, smooth: Mesh, section: Section) -> Aligned:
 
 
 def _confirmed(image: Image, runtime: Runtime, galaxy: Detections) -> bool:
-    """Whether there is a galaxy in the middle at full size: not the halo of a star, nor a crowd of them."""
+    """Whether there is one galaxy in the middle at full size, or one light: no halo of a star, and no crowd."""
     (x,), (y,) = galaxy.x, galaxy.y
     x0, y0 = (int(max(centre - _CLOSE, 0) // 32 * 32) for centre in (x, y))
     section = Section(x0, x0 + 2 * _CLOSE + 32, y0, y0 + 2 * _CLOSE + 32).clip(image.shape)
     aligned = image.aligned(section)
     close = find_aligned(aligned, runtime, seeing=field_seeing(image, runtime.weights.card))
-    main = in_middle(close, galaxy)
-    if main is None or close.significance[main] < _CLEAR:
-        return False
+    clear = close.take(close.significance >= _CLEAR)
+    main = in_middle(clear, galaxy)
+    if main is None:
+        # the middle of a very large one is too wide to be found, but then there is nothing else
+        return bool(galaxy.significance[0] >= _CLEAR and not near_middle(clear, galaxy).any())
     cores = blunt_cores(aligned.snr.max(axis=0), 1.0, aligned.bad.all(axis=0), image.bands[image.reference].seeing)
-    at = close.x[[main]] - section.x0, close.y[[main]] - section.y0
+    at = clear.x[[main]] - section.x0, clear.y[[main]] - section.y0
     return bool((core_of(cores, *at) < 0).all())

@@ -9,7 +9,7 @@ from astrogalaxy.detection.detections import Detections
 from astrogalaxy.images import Aligned
 from astrogalaxy.images.saturation import blunt_cores, core_of
 
-__all__ = ["in_middle", "one_each", "whole_galaxies"]
+__all__ = ["in_middle", "near_middle", "one_each", "whole_galaxies"]
 
 # How far from the middle of its box a large galaxy may be at full size, in sides of the box, and how far it usually is.
 _MIDDLE, _NEAR = 0.25, 0.1
@@ -41,15 +41,25 @@ def one_each(found: Detections, aligned: Aligned, seeing: float) -> Detections:
 
 def in_middle(found: Detections, galaxy: Detections) -> int | None:
     """Which source is the middle of a large galaxy: the clearest galaxy there, the nearer the better; None without."""
-    width, height = galaxy.x_max - galaxy.x_min, galaxy.y_max - galaxy.y_min
-    distance = np.hypot((found.x - galaxy.x) / width, (found.y - galaxy.y) / height)
+    distance = _from_middle(found, galaxy)
     there = (distance <= _MIDDLE) & (found.p_galaxy >= 0.5)
     clear = found.significance * np.exp(-0.5 * (distance / _NEAR) ** 2)
     return int(np.argmax(np.where(there, clear, -np.inf))) if there.any() else None
 
 
+def near_middle(found: Detections, galaxy: Detections) -> NDArray[np.bool_]:
+    """Sources where the middle of a large galaxy usually is."""
+    return _from_middle(found, galaxy) <= _NEAR
+
+
+def _from_middle(found: Detections, galaxy: Detections) -> NDArray[np.float64]:
+    """Distances in sides of a galaxy's box."""
+    width, height = galaxy.x_max - galaxy.x_min, galaxy.y_max - galaxy.y_min
+    return np.hypot((found.x - galaxy.x) / width, (found.y - galaxy.y) / height)
+
+
 def whole_galaxies(found: Detections, aligned: Aligned, large: Detections) -> Detections:
-    """Make one source of each large galaxy: that in its middle, with the box and the shape of the whole.
+    """Make one source of each large galaxy: that in its middle, with the box and the shape of the whole, or itself.
 
     What else was found within it is a piece and goes, unless it stands out: a star in front, or another galaxy, is
     brighter than what lies around it.
@@ -61,19 +71,22 @@ def whole_galaxies(found: Detections, aligned: Aligned, large: Detections) -> De
     aligned : Aligned
         Where they were found.
     large : Detections
-        Large galaxies of the whole image. Those without a galaxy in their middle change nothing.
+        Large galaxies of the whole image. Those that are centred elsewhere change nothing.
 
     Returns
     -------
     Detections
-        In the same order.
+        Best first, if they were.
     """
     light = aligned.snr.sum(axis=0) / np.sqrt(len(aligned.snr))
     for number in np.argsort(-np.prod(np.diff(large.boxes.reshape(-1, 2, 2)), axis=(1, 2))):
         galaxy = large.take(np.array([number]))
+        if not aligned.section.contains(galaxy.x, galaxy.y).all():
+            continue
         main = in_middle(found, galaxy)
         if main is None:
-            continue
+            main = int(np.count_nonzero(found.det_score >= galaxy.det_score[0]))
+            found = found.join(galaxy).take(np.insert(np.arange(len(found)), main, len(found)))
         kept = _stands_out(found, galaxy, light, aligned)
         kept &= ~_holds(found, found.x[main], found.y[main])
         kept[main] = True

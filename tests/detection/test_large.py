@@ -136,11 +136,19 @@ def test_pieces_go_and_what_stands_out_stays():
     assert whole.p_disk[1] == 0.5
 
 
-def test_without_a_galaxy_in_its_middle_nothing_changes():
+def test_what_is_not_found_at_full_size_is_added():
+    found = detections((1010, 510, 8, 20, 0.9), (1160, 590, 8, 60, 0.7))
+    found.det_score[:] = 0.95, 0.5
+    large = detections((1102, 601, 140, 900, 1.0))
+    whole = whole_galaxies(found, on_glow((160, 90, 5)), large)
+    assert whole.x.tolist() == [1010, 1102]  # in the order of their scores; the faint one on it goes
+    assert whole.boxes[1].tolist() == large.boxes[0].tolist()
+
+
+def test_what_is_centred_elsewhere_changes_nothing():
     found = detections((1100, 600, 8, 900, 0.1), (1160, 590, 8, 60, 0.7))
-    whole = whole_galaxies(found, on_glow((160, 90, 40)), detections((1102, 601, 140, 900, 1.0)))
-    assert len(whole) == 2
-    assert whole.boxes[0].tolist() == [1096, 1104, 596, 604]
+    whole = whole_galaxies(found, on_glow(), detections((1240, 601, 140, 900, 1.0)))
+    assert whole.boxes.tolist() == found.boxes.tolist()
 
 
 def test_boxes_within_boxes_are_one():
