@@ -15,6 +15,8 @@ __all__ = ["Section", "Tile", "plan_tiles"]
 
 # A last tile may be this much larger than asked for, rather than leave a sliver behind it.
 _STRETCH = 0.25
+# How far from its middle measurement looks for the light of a source, in sides of its box.
+_LIGHT_REACH = 1.5
 
 
 class Section(NamedTuple):
@@ -121,8 +123,8 @@ class Tile:
         Parameters
         ----------
         boxes : ndarray, shape (n, 4)
-            ``x_min, x_max, y_min, y_max`` of sources, pixels of the whole image; their light may reach half as much
-            again on each side.
+            ``x_min, x_max, y_min, y_max`` of sources, pixels of the whole image; their light may reach from the middle
+            as far as one and a half of the longer side.
         shape : (int, int)
             Rows and columns of the image.
         multiple : int, optional
@@ -135,10 +137,10 @@ class Tile:
         """
         outer = self.outer
         for x_min, x_max, y_min, y_max in boxes:
-            width, height = (x_max - x_min) / 2, (y_max - y_min) / 2
-            low = (int(edge // multiple) * multiple for edge in (x_min - width, y_min - height))
-            high = (int(-(-edge // multiple)) * multiple for edge in (x_max + width, y_max + height))
-            (x0, y0), (x1, y1) = low, high
+            reach = _LIGHT_REACH * max(x_max - x_min, y_max - y_min)
+            x, y = (x_min + x_max) / 2, (y_min + y_max) / 2
+            x0, y0 = (int((at - reach) // multiple) * multiple for at in (x, y))
+            x1, y1 = (int(-(-(at + reach) // multiple)) * multiple for at in (x, y))
             if x0 < self.core.x1 and self.core.x0 < x1 and y0 < self.core.y1 and self.core.y0 < y1:
                 outer = Section(min(outer.x0, x0), max(outer.x1, x1), min(outer.y0, y0), max(outer.y1, y1)).clip(shape)
         return self if outer == self.outer else replace(self, outer=outer)

@@ -130,7 +130,8 @@ def measure_sky(task: TileTask) -> None:
     with _quiet():
         image, _ = _open(task)
         if image is not None:
-            conditions = field_conditions(image)
+            # in the order in which a tile that is alone does it
+            image.register()
             find_large(image, _runtime(task.config, task.threads))
             arrays = {
                 f"{band}.{name}": values
@@ -139,7 +140,7 @@ def measure_sky(task: TileTask) -> None:
             }
             arrays["seeing"] = np.array(image.bands[image.reference].seeing)
             arrays[LARGE] = image.large.to_array()
-            for band, values in conditions.items():
+            for band, values in field_conditions(image).items():
                 arrays[f"{band}.{CONDITIONS}"] = values
             with atomic_path(task.sky) as path:
                 np.savez(path, **arrays)

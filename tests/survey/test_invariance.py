@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.io import fits
+from scipy import ndimage
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig
@@ -162,3 +163,22 @@ def test_close_pair_seen_twice_stays_a_pair(tmp_path):
     merged, dropped = join(tmp_path, made([20, 22], [5, 5], field="a"), made([20.1, 22.1], [5, 5], field="b"))
     assert len(merged) == 2
     assert dropped == 2
+
+
+def test_tiles_beside_a_large_galaxy_change_nothing(tmp_path):
+    """It is found once for the field, kept with its sky, and every tile that its light reaches sees all of it."""
+    side, middle = 704, 340.0
+    scene = simulate_scene(PROFILES["sdss"], size=side, seed=5, artefacts=False, dither=0.0)
+    y, x = np.indices((side, side)) - middle
+    profile = ndimage.gaussian_filter(np.exp(-1.678 / 45 * np.hypot(x, y / 0.8)), 1.4)
+    for band, light in {"g": 1000, "r": 2000, "i": 2600}.items():
+        pixels = (scene.images[band] + light * profile / profile.sum()).astype(np.float32)
+        fits.PrimaryHDU(pixels, scene.wcs[band].to_header()).writeto(tmp_path / f"sky-{band}.fits")
+    whole = execute(config_of(tmp_path, size=4096, output="whole")).catalog
+    summary = execute(config_of(tmp_path, size=256, output="tiles"))
+    assert summary.tiles["done"] == 9
+    assert len(summary.catalog) == len(whole)
+    off = np.abs(np.asarray(summary.catalog["flux_r"]) - np.asarray(whole["flux_r"])) / np.asarray(whole["flux_r_err"])
+    assert off.max() < 1e-3
+    near = np.hypot(whole["x"] - middle, whole["y"] - middle) < 5
+    assert float(whole["flux_r"][near].max()) == pytest.approx(2000 * 3631, rel=0.12)
