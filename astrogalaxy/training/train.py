@@ -55,6 +55,8 @@ logger = logging.getLogger(__name__)
 # costs time); it reaches back over a share of the training, so that a short one does not remember its beginnings, and
 # over two renewals at least.
 _AVERAGES, _AVERAGE_EVERY, _AVERAGE_OVER, _AVERAGE_LONGEST = 100, 10, 0.04, 330
+# What a tuning should not make worse than it was.
+_COMPARED = {"average_precision", "galaxy_accuracy"}
 _VALIDATION_BATCHES = 10
 _NORMALISATION_BATCHES = 60
 # Where the streams of crops that are not trained on start.
@@ -484,12 +486,13 @@ def _compared(trained: Trained, data: TrainingData) -> Trained:
     if start is None or not trained.metrics:
         return trained
     measured = _calibrate(start, data, start).metrics
-    before, now = (metrics["average_precision"] for metrics in (measured, trained.metrics))
     name = trained.weights.card.name
-    logger.info("%s: average precision on the validation: %.4f -> %.4f", name, before, now)
-    if now < before:
-        words = "%s: on the validation the average precision fell from %.4f to %.4f; the start, %s, may serve better"
-        logger.warning(words, name, before, now, start.card.name)
+    for metric in sorted(_COMPARED & measured.keys() & trained.metrics.keys()):
+        before, now, what = measured[metric], trained.metrics[metric], metric.replace("_", " ")
+        logger.info("%s: %s on the validation: %.4f -> %.4f", name, what, before, now)
+        if now < before:
+            words = "%s: on the validation the %s fell from %.4f to %.4f; the start, %s, may serve better"
+            logger.warning(words, name, what, before, now, start.card.name)
     return replace(trained, start=measured)
 
 
