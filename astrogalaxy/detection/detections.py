@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +75,10 @@ class Detections:
     def boxes(self) -> Floats:
         """Sides of the boxes, shape (n, 4): x_min, x_max, y_min, y_max."""
         return np.column_stack([self.x_min, self.x_max, self.y_min, self.y_max])
+
+    def __iter__(self) -> Iterator[Detections]:
+        """One after the other."""
+        return (self.take(np.array([number])) for number in range(len(self)))
 
     def take(self, which: NDArray[np.bool_] | NDArray[np.intp]) -> Detections:
         """Return a selection of the sources."""

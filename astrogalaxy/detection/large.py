@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from astrogalaxy.detection.aligned import field_seeing, find_aligned, find_at
 from astrogalaxy.detection.detections import Detections
-from astrogalaxy.detection.pieces import in_middle, near_middle
+from astrogalaxy.detection.pieces import NEAR, from_middle, in_middle
 from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.images import Aligned, Band, Image, Mesh, Section, plan_tiles
 from astrogalaxy.images.saturation import blunt_cores, core_of
@@ -25,8 +25,6 @@ _BIN, _BINNED_SEEING = 4, 1.5
 # Half-light radius from which a galaxy lifts the boxes in which the sky is measured, binned pixels; the side of images
 # on which that is not asked.
 _LARGE, _TOO_SMALL = 4.0, 192
-# What lies so near to the middle of a larger one is a part of it, in sides of the box.
-_WITHIN = 0.5
 # Boxes of the sky, along each axis, whose median no galaxy of interest lifts.
 _SKY_BOXES = 9
 # Binned pixels that are looked at together, and by how many these sections overlap.
@@ -77,21 +75,20 @@ def find_large(image: Image, runtime: Runtime) -> None:
     if runtime.weights.card.min_bands == 1 and min(image.shape) >= _TOO_SMALL:
         for part in _looked_at(image.bands[image.reference], runtime):
             found = found.join(part)
-    confirmed = [_confirmed(image, runtime, found.take(np.array([i]))) for i in range(len(found))]
-    image.large = _outermost(found.take(np.array(confirmed, dtype=bool)))
+    confirmed = np.array([_confirmed(image, runtime, galaxy) for galaxy in found], dtype=bool)
+    image.large = _outermost(found.take(confirmed))
     if len(image.large):
         for name, band in image.bands.items():
             band.mesh = band.mesh.bridged(image.on_band(name, image.large.boxes))
 
 
 def _outermost(found: Detections) -> Detections:
-    """Without those that lie within a larger one: they are the same, or a part of it."""
+    """The largest first, without those that lie on a larger one: they are the same, or a part of it."""
     kept: list[int] = []
-    width, height = found.x_max - found.x_min, found.y_max - found.y_min
-    for i in np.argsort(-width * height, kind="stable"):
-        x, y = (found.x[kept] - found.x[i]) / width[kept], (found.y[kept] - found.y[i]) / height[kept]
-        if not (np.hypot(x, y) < _WITHIN).any():
-            kept.append(i)
+    found = found.take(np.argsort(-(found.x_max - found.x_min) * (found.y_max - found.y_min), kind="stable"))
+    for number, galaxy in enumerate(found):
+        if not (from_middle(galaxy, found.take(np.array(kept, dtype=np.intp))) < 0.5).any():
+            kept.append(number)
     return found.take(np.array(kept, dtype=np.intp))
 
 
@@ -110,28 +107,24 @@ def _looked_at(band: Band, runtime: Runtime) -> Iterator[Detections]:
         mine = (radius > _LARGE) & tile.owns(x, y)
         if mine.any():
             seen, _ = find_at(small, runtime, x[mine], y[mine], stars=2 * _NEAR, seeing=_BINNED_SEEING)
-            boxed = _at_full_size(seen, outlines[mine], radius[mine], small.section)
+            boxed = _at_full_size(seen, outlines[mine], radius[mine])
             yield boxed.take((seen.p_galaxy > _GALAXY) & (seen.det_score > _SOURCE))
 
 
-def _at_full_size(
-    seen: Detections, outlines: NDArray[np.void], radius: NDArray[np.float64], section: Section
-) -> Detections:
-    """Sources of a section of the smaller image in pixels of the image, with boxes by the moments of their light."""
+def _at_full_size(seen: Detections, outlines: NDArray[np.void], radius: NDArray[np.float64]) -> Detections:
+    """Sources of the smaller image in pixels of the image, with boxes by the moments of their light."""
     sides = {}
-    for axis, start in zip("xy", section[::2], strict=True):
+    for axis in "xy":
         # the trail of a star that crosses a galaxy has little light, and is long
         half = _BOX * np.minimum(np.sqrt(outlines[f"{axis}2"]), _LONGEST * radius)
-        middle = outlines[axis] + start
-        sides |= {axis: getattr(seen, axis), f"{axis}_min": middle - half, f"{axis}_max": middle + half}
+        middle = getattr(seen, axis)
+        sides |= {axis: middle, f"{axis}_min": middle - half, f"{axis}_max": middle + half}
     return replace(seen, **{name: values * _BIN + (_BIN - 1) / 2 for name, values in sides.items()})
 
 
 def _smooth_sky(mesh: Mesh) -> Mesh:
-    """A sky without what large galaxies have put into it."""
-    parts = (mesh.background_mesh, mesh.noise_mesh)
-    background, noise = (ndimage.median_filter(part, _SKY_BOXES, mode="nearest") for part in parts)
-    return replace(mesh, background_mesh=background, noise_mesh=noise)
+    """The level of the sky without what large galaxies have put into it."""
+    return replace(mesh, background_mesh=ndimage.median_filter(mesh.background_mesh, _SKY_BOXES, mode="nearest"))
 
 
 def _binned(band: Band, smooth: Mesh, section: Section) -> Aligned:
@@ -159,7 +152,7 @@ def _confirmed(image: Image, runtime: Runtime, galaxy: Detections) -> bool:
     main = in_middle(clear, galaxy)
     if main is None:
         # the middle of a very large one is too wide to be found, but then there is nothing else
-        return bool(galaxy.significance[0] >= _CLEAR and not near_middle(clear, galaxy).any())
+        return bool(galaxy.significance[0] >= _CLEAR and not (from_middle(clear, galaxy) <= NEAR).any())
     cores = blunt_cores(aligned.snr.max(axis=0), 1.0, aligned.bad.all(axis=0), image.bands[image.reference].seeing)
     at = clear.x[[main]] - section.x0, clear.y[[main]] - section.y0
     return bool((core_of(cores, *at) < 0).all())

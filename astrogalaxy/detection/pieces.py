@@ -9,10 +9,12 @@ from astrogalaxy.detection.detections import Detections
 from astrogalaxy.images import Aligned
 from astrogalaxy.images.saturation import blunt_cores, core_of
 
-__all__ = ["in_middle", "near_middle", "one_each", "whole_galaxies"]
+__all__ = ["NEAR", "from_middle", "in_middle", "one_each", "whole_galaxies"]
 
-# How far from the middle of its box a large galaxy may be at full size, in sides of the box, and how far it usually is.
-_MIDDLE, _NEAR = 0.25, 0.1
+#: How far from the middle of its box a large galaxy usually is at full size, in sides of the box.
+NEAR = 0.1
+# And how far it may be.
+_MIDDLE = 0.25
 # What stands out of a galaxy is so many times as bright as what lies around it; below so many sigma that is sky.
 _STANDS_OUT, _SKY = 2.0, 1.0
 # Of the outline so much is fainter than what counts: around a knot in an edge-on galaxy most of it is sky.
@@ -32,28 +34,28 @@ def one_each(found: Detections, aligned: Aligned, seeing: float) -> Detections:
             first, *others = np.flatnonzero(core == number)
             kept[others] = False
             found.x[first], found.y[first] = cores[number, :2]
-            for name, outermost in (("x_min", min), ("x_max", max), ("y_min", min), ("y_max", max)):
-                sides = getattr(found, name)
-                sides[first] = outermost(sides[[first, *others]])
+            _enclose(found, first, found.take(np.array(others)))
         found = found.take(kept)
     return found
 
 
+def _enclose(found: Detections, number: int, others: Detections) -> None:
+    """Widen the box of a source, in place, so that it holds those of others."""
+    for name, outermost in (("x_min", min), ("x_max", max), ("y_min", min), ("y_max", max)):
+        sides = getattr(found, name)
+        sides[number] = outermost(sides[number], *getattr(others, name))
+
+
 def in_middle(found: Detections, galaxy: Detections) -> int | None:
     """Which source is the middle of a large galaxy: the clearest galaxy there, the nearer the better; None without."""
-    distance = _from_middle(found, galaxy)
+    distance = from_middle(found, galaxy)
     there = (distance <= _MIDDLE) & (found.p_galaxy >= 0.5)
-    clear = found.significance * np.exp(-0.5 * (distance / _NEAR) ** 2)
+    clear = found.significance * np.exp(-0.5 * (distance / NEAR) ** 2)
     return int(np.argmax(np.where(there, clear, -np.inf))) if there.any() else None
 
 
-def near_middle(found: Detections, galaxy: Detections) -> NDArray[np.bool_]:
-    """Sources where the middle of a large galaxy usually is."""
-    return _from_middle(found, galaxy) <= _NEAR
-
-
-def _from_middle(found: Detections, galaxy: Detections) -> NDArray[np.float64]:
-    """Distances in sides of a galaxy's box."""
+def from_middle(found: Detections, galaxy: Detections) -> NDArray[np.float64]:
+    """Distances of sources from the middle of a galaxy, in sides of its box: within 0.5 they lie on it."""
     width, height = galaxy.x_max - galaxy.x_min, galaxy.y_max - galaxy.y_min
     return np.hypot((found.x - galaxy.x) / width, (found.y - galaxy.y) / height)
 
@@ -71,18 +73,18 @@ def whole_galaxies(found: Detections, aligned: Aligned, large: Detections) -> De
     aligned : Aligned
         Where they were found.
     large : Detections
-        Large galaxies of the whole image. Those that are centred elsewhere change nothing.
+        Large galaxies of the whole image, the largest first. Those that are centred elsewhere change nothing.
 
     Returns
     -------
     Detections
         Best first, if they were.
     """
+    large = large.take(aligned.section.contains(large.x, large.y))
+    if not len(large):
+        return found
     light = aligned.snr.sum(axis=0) / np.sqrt(len(aligned.snr))
-    for number in np.argsort(-np.prod(np.diff(large.boxes.reshape(-1, 2, 2)), axis=(1, 2))):
-        galaxy = large.take(np.array([number]))
-        if not aligned.section.contains(galaxy.x, galaxy.y).all():
-            continue
+    for galaxy in large:
         main = in_middle(found, galaxy)
         if main is None:
             main = int(np.count_nonzero(found.det_score >= galaxy.det_score[0]))
@@ -90,9 +92,7 @@ def whole_galaxies(found: Detections, aligned: Aligned, large: Detections) -> De
         kept = _stands_out(found, galaxy, light, aligned)
         kept &= ~_holds(found, found.x[main], found.y[main])
         kept[main] = True
-        for name, outermost in (("x_min", min), ("x_max", max), ("y_min", min), ("y_max", max)):
-            sides = getattr(found, name)
-            sides[main] = outermost(sides[main], getattr(galaxy, name)[0])
+        _enclose(found, main, galaxy)
         found.p_smooth[main], found.p_disk[main] = galaxy.p_smooth[0], galaxy.p_disk[0]
         found = found.take(kept)
     return found
@@ -108,9 +108,7 @@ def _stands_out(
     found: Detections, galaxy: Detections, light: NDArray[np.float32], aligned: Aligned
 ) -> NDArray[np.bool_]:
     """Sources outside a galaxy, and those within it that are brighter than what lies around them."""
-    half = (galaxy.x_max - galaxy.x_min) / 2, (galaxy.y_max - galaxy.y_min) / 2
-    middle = (galaxy.x_max + galaxy.x_min) / 2, (galaxy.y_max + galaxy.y_min) / 2
-    out = np.hypot((found.x - middle[0]) / half[0], (found.y - middle[1]) / half[1]) > 1
+    out = from_middle(found, galaxy) > 0.5
     ny, nx = light.shape
     for i in np.flatnonzero(~out):
         x, y = (int(np.rint(at)) for at in (found.x[i] - aligned.section.x0, found.y[i] - aligned.section.y0))

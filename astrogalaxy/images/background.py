@@ -26,8 +26,8 @@ _CLIP_SIGMA = 3.0
 _CLIP_ROUNDS = 12
 # Root mean square of the half of a Gaussian between -3 sigma and its centre, in sigma.
 _CLIPPED_RMS = 0.98658
-# Light of a large source beyond its box, as a factor on its sides, and the share of boxes around it that show sky.
-_LIGHT_REACH, _LEAST_AROUND = 1.5, 0.3
+# Within so many times its sides a large source lifts the sky; least share of boxes around it that show sky.
+_LIFTED, _LEAST_AROUND = 1.5, 0.3
 # No slope makes up more of the noise than leaves this share.
 _LEAST_NOISE = 0.25
 # Pixels read at a time while the mesh is made: bounds the memory, whatever the image.
@@ -106,7 +106,7 @@ class Mesh:
         covered = np.zeros(self.background_mesh.shape, dtype=bool)
         rows, columns = ((np.arange(n) + 0.5) * side - 0.5 for n, side in zip(covered.shape, self.box, strict=True))
         for x_min, x_max, y_min, y_max in boxes:
-            reach = (np.array([y_max - y_min, x_max - x_min]) * _LIGHT_REACH + self.box) / 2
+            reach = (np.array([y_max - y_min, x_max - x_min]) * _LIFTED + self.box) / 2
             y, x = (rows - (y_min + y_max) / 2) / reach[0], (columns - (x_min + x_max) / 2) / reach[1]
             covered |= y[:, None] ** 2 + x**2 <= 1
         background, noise = (_bridge(mesh, covered) for mesh in (self.background_mesh, self.noise_mesh))
@@ -311,8 +311,8 @@ def _bridge(mesh: NDArray[np.float32], covered: NDArray[np.bool_]) -> NDArray[np
             for part in (known.astype(float), np.where(known, values - plane, 0.0))
         )
         # where there is sky on one side only, a plane must not run away
-        filled = np.clip(plane + residuals / weights, values[known].min(), values[known].max())
-        bridged[around][~known] = filled[~known]
+        across = np.clip(plane + residuals / weights, values[known].min(), values[known].max())
+        bridged[around][~known] = across[~known]
     return bridged
 
 

@@ -34,9 +34,8 @@ _SHARES = (0.03, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
 _STEP, _NEGLIGIBLE = 0.01, 1e-6
 _KNOWN = 0.15
 # First step in which a change of the stars' radius over the image is looked for (logarithm, from the middle to an
-# edge), and the last; the largest change; and by how much the first step must explain the radii better (logarithm).
-# Chance makes that 3 at most in 24 simulated fields; a change by a fifth from edge to edge makes it 46 where there are
-# 180 sources. The little that SDSS's fields change is left as it is.
+# edge), and the last; the largest change; and by how much the first step must explain the radii better (logarithm):
+# more by far than chance makes it, so that the little that SDSS's fields change is left as it is.
 _TILT, _FINEST, _STEEPEST = 0.1, 0.025, 0.5
 _CLEARLY = 15.0
 _WAYS = ((1, 0), (-1, 0), (0, 1), (0, -1))

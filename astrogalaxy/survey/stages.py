@@ -7,13 +7,12 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sep
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from astrogalaxy.catalog.columns import INPUT_ROW
 from astrogalaxy.config.survey import AstrometrySection
 from astrogalaxy.detection import Detections, Runtime, find_aligned, find_at, find_large, open_runtime
 from astrogalaxy.detection.aligned import check_bands, field_seeing
+from astrogalaxy.detection.hollow import doubted
 from astrogalaxy.devices import Device, Precision
 from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.images import Aligned, Image, Section, Tile
@@ -60,11 +60,6 @@ MORPHOLOGY_SIZE = 1.5
 _SHARED_EDGE = 1.0
 # What rows of given positions that coincide do not share.
 _OF_ROW = (INPUT_ROW, "source_id", "ra", "dec", "x", "y")
-# The network is never surer than this of a source without data in its core: it takes the hole for a shape. The core's
-# radius is this share of the seeing, or one pixel; of the circle that is so many times larger this share must have
-# data, for the edges of images and of bands are nothing new to the network.
-_SUREST_HOLLOW = 0.4
-_CORE, _AROUND, _SEEN = 0.25, 8.0, 0.7
 # FWHM of stars in half-light diameters: of Moffat profiles with exponents from 2.5 to 5 it is 0.76 to 0.89.
 _FWHM = 0.8
 # Given positions closer than this share of the seeing, or than so many pixels, are measured once.
@@ -267,7 +262,7 @@ def extract(
         aligned = image.aligned(tile.outer)
     with watch("detect"):
         found, near, measured_as = _detect(image, aligned, tile, runtime, threshold, positions)
-        found = _doubted(found, aligned, image.bands[image.reference].seeing)
+        found = doubted(found, aligned, image.bands[image.reference].seeing)
     with watch("measure"):
         boxes = (found.x_min, found.x_max, found.y_min, found.y_max)
         held = np.isin(np.arange(len(found)), measured_as)
@@ -310,21 +305,6 @@ def _detect(
     x, y = near.x[once], near.y[once]
     at, others = find_at(aligned, runtime, x, y, stars=stars, seeing=seeing, threshold=threshold, large=image.large)
     return at.join(others), near, measured_as
-
-
-def _doubted(found: Detections, aligned: Aligned, seeing: float) -> Detections:
-    """Sources with less sure classes where a band has no data in their cores, though it has them around."""
-    x, y = found.x - aligned.section.x0, found.y - aligned.section.y0
-    core = float(np.fmax(_CORE * seeing, 1.0))
-    hollow = np.zeros(len(found), dtype=bool)
-    for bad in aligned.bad:
-        if bad.any():
-            pixels = bad.astype(np.float32)
-            lost, _, _ = sep.sum_circle(pixels, x, y, core)
-            seen, _, _ = sep.sum_circle(1 - pixels, x, y, _AROUND * core)
-            hollow |= (lost > 0) & (seen > _SEEN * np.pi * (_AROUND * core) ** 2)
-    p_galaxy = np.where(hollow, np.clip(found.p_galaxy, _SUREST_HOLLOW, 1 - _SUREST_HOLLOW), found.p_galaxy)
-    return replace(found, p_galaxy=p_galaxy, p_star=np.where(hollow, 1 - p_galaxy, found.p_star))
 
 
 def _same_position(seeing: float) -> float:

@@ -1,7 +1,7 @@
 """How well large galaxies are found whole, against SEP in the same run, on real ones whose light is known.
 
-Galaxies of the Galaxy Zoo 2 sample are cut out of their pictures, brought to a chosen half-light radius, and laid into a simulated
-field. Rows are those that the galaxy adds within the circle of two half-light radii: one is right. The light is that of the new row with
+Galaxies of the Galaxy Zoo 2 sample that nothing was trained on are cut out of their pictures, brought to a chosen half-light radius, and
+laid into a simulated field. Rows are those that the galaxy adds within the circle of two half-light radii: one is right. The light is that of the new row with
 most of it, over the galaxy's. SEP is given the reference band (1.5 sigma, its usual deblending, boxes of 64 and of 256 pixels), and measures in
 Kron apertures of 2.5 radii as SExtractor's FLUX_AUTO does.
 
@@ -22,6 +22,7 @@ from scipy.spatial import cKDTree
 
 import astrogalaxy as ag
 from astrogalaxy.datasets.galaxyzoo import cutout_light, read_galaxy_zoo2
+from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.simulation import PROFILES, Scene, simulate_scene
 
 BANDS, REFERENCE = "gri", "r"
@@ -38,10 +39,11 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder that holds gz2/")
-    parser.add_argument("--galaxies", type=int, default=12, help="so many of the sample, evenly spread")
+    parser.add_argument("--galaxies", type=int, default=24, help="so many of the sample, evenly spread")
     parser.add_argument("--model", default="default")
     args = parser.parse_args()
-    sample = sorted(read_galaxy_zoo2(args.data / "gz2"), key=lambda cutout: cutout.name)
+    cutouts = read_galaxy_zoo2(args.data / "gz2")
+    sample = sorted((one for one in cutouts if part_of(one.name) == "test"), key=lambda one: one.name)
     whole = [cutout for cutout in sample if ends_in_sky(cutout_light(cutout.path)[1])]
     chosen = whole[:: max(len(whole) // args.galaxies, 1)][: args.galaxies]
     scene = simulate_scene(PROFILES["sdss"], size=SIDE, seed=SEED, artefacts=False, dither=0.0)
