@@ -28,7 +28,8 @@ def doubted(found: Detections, aligned: Aligned, seeing: float) -> Detections:
         if bad.any():
             pixels = bad.astype(np.float32)
             lost, _, _ = sep.sum_circle(pixels, x, y, core)
-            seen, _, _ = sep.sum_circle(1 - pixels, x, y, _AROUND * core)
-            hollow |= (lost > 0) & (seen > _SEEN * np.pi * (_AROUND * core) ** 2)
+            some = np.flatnonzero(lost > 0)
+            seen, _, _ = sep.sum_circle(1 - pixels, x[some], y[some], _AROUND * core)
+            hollow[some[seen > _SEEN * np.pi * (_AROUND * core) ** 2]] = True
     p_galaxy = np.where(hollow, np.clip(found.p_galaxy, _SUREST_HOLLOW, 1 - _SUREST_HOLLOW), found.p_galaxy)
     return replace(found, p_galaxy=p_galaxy, p_star=np.where(hollow, 1 - p_galaxy, found.p_star))

@@ -15,6 +15,7 @@ from astrogalaxy.detection.detections import Detections
 from astrogalaxy.detection.pieces import NEAR, from_middle, in_middle
 from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.images import Aligned, Band, Image, Mesh, Section, plan_tiles
+from astrogalaxy.images.bins import binned
 from astrogalaxy.images.saturation import blunt_cores, core_of
 from astrogalaxy.images.threshold import above_threshold
 
@@ -96,7 +97,7 @@ def _looked_at(band: Band, runtime: Runtime) -> Iterator[Detections]:
     """What is large in each part of a band that is made smaller, as the network sees it there; pixels of the band."""
     smooth = _smooth_sky(band.mesh)
     for tile in plan_tiles(tuple(side // _BIN for side in band.shape), size=_SIDE, overlap=_OVERLAP):
-        small = _binned(band, smooth, tile.outer)
+        small = _made_smaller(band, smooth, tile.outer)
         (light,), (bad,) = small.snr, small.bad
         outlines = above_threshold(light, _OUTLINE, mask=bad, deblend_cont=_PART)
         outlines = outlines[(outlines["peak"] > _CLEAR) & (outlines["a"] > _LARGE / 2)]
@@ -127,17 +128,16 @@ def _smooth_sky(mesh: Mesh) -> Mesh:
     return replace(mesh, background_mesh=ndimage.median_filter(mesh.background_mesh, _SKY_BOXES, mode="nearest"))
 
 
-def _binned(band: Band, smooth: Mesh, section: Section) -> Aligned:
+def _made_smaller(band: Band, smooth: Mesh, section: Section) -> Aligned:
     """A section of the smaller image, in units of the noise."""
     full = Section(*(edge * _BIN for edge in section))
     pixels = band.pixels(full)
-    light = pixels.data + band.mesh.background(full) - smooth.background(full)
+    raised = replace(smooth, background_mesh=band.mesh.background_mesh - smooth.background_mesh)
+    light = raised.background(full)
+    light += pixels.data
     light[pixels.bad] = 0.0
-    ny, nx = section.shape
-    light = light.reshape(ny, _BIN, nx, _BIN).sum(axis=(1, 3))
-    noise = np.sqrt(np.square(pixels.noise).reshape(ny, _BIN, nx, _BIN).sum(axis=(1, 3)))
-    bad = pixels.bad.reshape(ny, _BIN, nx, _BIN).mean(axis=(1, 3)) > 0.5
-    snr = np.where(bad, 0.0, light / noise).astype(np.float32)
+    bad = binned(pixels.bad, _BIN, dtype=np.uint8) > _BIN**2 / 2
+    snr = np.where(bad, 0.0, binned(light, _BIN) / np.sqrt(binned(np.square(pixels.noise), _BIN)))
     return Aligned(snr[None], bad[None], (band.name,), section)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astrogalaxy.images.bins import binned
 from astrogalaxy.images.grids import BandPixels, ReferencePixels
 from astrogalaxy.images.tiling import Section
 
@@ -112,7 +113,7 @@ def _resample_block(
         return
     values, touched = significance(band, part)
     if grid.bins > 1:
-        values, touched = _binned(values, touched, grid.bins)
+        values, touched = _coarser(values, touched, grid.bins)
     layers = np.stack([values, touched]) if touched.any() else values[None]
     made = np.empty((len(layers), *block.shape), dtype=np.float32)
     reproject_interp(
@@ -137,17 +138,16 @@ def _cuts(start: int, stop: int, longest: int) -> list[tuple[int, int]]:
     return list(pairwise(edges))
 
 
-def _binned(
+def _coarser(
     values: NDArray[np.float32], bad: NDArray[np.bool_], bins: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Add up bins of pixels, keeping the noise at 1; bad where more than half of a bin is.
 
     Bins cut off by the band's far edges are completed with bad pixels.
     """
-    ny, nx = (-(-length // bins) for length in values.shape)
-    padding = [(0, n * bins - length) for n, length in zip((ny, nx), values.shape, strict=True)]
-    values = np.pad(values, padding).reshape(ny, bins, nx, bins).sum(axis=(1, 3), dtype=np.float32)
-    good = np.pad(~bad, padding).reshape(ny, bins, nx, bins).sum(axis=(1, 3))
+    padding = [(0, -length % bins) for length in values.shape]
+    values = binned(np.pad(values, padding), bins)
+    good = binned(np.pad(~bad, padding), bins, dtype=np.int64)
     np.divide(values, np.sqrt(good), where=good > 0, out=values)
     few = 2 * good < bins * bins
     values[few] = 0

@@ -432,6 +432,9 @@ class _Boxes:
 def _running(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sums along the last axis up to each rank, counted from the middle one."""
     middle = values.shape[1] // 2
-    before = np.cumsum(values[:, :middle][:, ::-1], axis=1)[:, ::-1]
-    after = np.cumsum(values[:, middle:], axis=1)
-    return np.concatenate([-before, np.zeros((len(values), 1)), after], axis=1)
+    running = np.zeros((len(values), values.shape[1] + 1))
+    before, after = running[:, :middle], running[:, middle + 1 :]
+    np.cumsum(values[:, :middle][:, ::-1], axis=1, out=before[:, ::-1])
+    np.negative(before, out=before)
+    np.cumsum(values[:, middle:], axis=1, out=after)
+    return running

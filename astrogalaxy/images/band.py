@@ -37,8 +37,9 @@ _NO_DATA = 1e29
 # A weight map whose noise is so many times that of the pixels, or so many times less, is something else. Up to the
 # second number it is taken at its word: crowds and what the noise is measured with make that much.
 _OTHER_NOISE, _SAME_NOISE = 10.0, 1.15
-# A section of up to this many pixels is kept until another is read: one thing after the other looks at a tile.
-_KEPT = 2048**2
+# A section of up to this many pixels is kept until another is read: one thing after the other looks at a tile. One that
+# is more than this share of a band is nearly all of it.
+_KEPT, _NEARLY = 2048**2, 0.8
 
 
 @dataclass(frozen=True)
@@ -307,10 +308,16 @@ class Band:
         self._kept = made if made.data.size <= _KEPT else None
         return made
 
+    def rounded(self, section: Section) -> Section:
+        """The section, or all of a small band where that is little more: what looks at nearly all has it at hand."""
+        whole = Section.whole(self.shape)
+        size, most = (part.shape[0] * part.shape[1] for part in (section, whole))
+        return whole if most <= _KEPT and size > _NEARLY * most else section
+
     def keep(self, section: Section) -> None:
         """Read a section ahead, if it is small enough to be kept, for what will ask for parts of it."""
         if 0 < section.shape[0] * section.shape[1] <= _KEPT:
-            self.pixels(section)
+            self.pixels(self.rounded(section))
 
     def _prepared(self, section: Section) -> Pixels:
         data, bad, weight = self._read(section)

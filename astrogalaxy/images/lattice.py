@@ -63,6 +63,8 @@ def _expand_last(values: NDArray[Float], step: int, first: float, start: int, st
     left = values[..., np.clip(cells - 1, 0, n - 1), None]
     right = values[..., np.clip(cells, 0, n - 1), None]
     weight = ((np.arange(step) + phase) / step).astype(values.dtype)
-    spread = (left + (right - left) * weight).reshape(*values.shape[:-1], cells.size * step)
+    spread = (right - left) * weight
+    spread += left
+    spread = spread.reshape(*values.shape[:-1], cells.size * step)
     origin = begin + c0 * step
     return np.ascontiguousarray(spread[..., start - origin : stop - origin])

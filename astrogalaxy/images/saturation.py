@@ -45,7 +45,7 @@ def blunt_cores(data: NDArray[np.float32], noise: NDArray[np.float32] | float, b
     Parameters
     ----------
     data : ndarray of float32, shape (ny, nx)
-        Background-subtracted light.
+        Background-subtracted light, 0 where bad.
     noise : ndarray of float32, shape (ny, nx), or float
         Of the sky.
     bad : ndarray of bool, shape (ny, nx)
@@ -72,7 +72,6 @@ def blunt_cores(data: NDArray[np.float32], noise: NDArray[np.float32] | float, b
         data,
         _SIGMA,
         err=noise,
-        mask=bad,
         minarea=_PIXELS,
         deblend_cont=_STRIPE,
         deblend_nthresh=_LEVELS,

@@ -11,6 +11,9 @@ from astrogalaxy.measurement.stamps import nearest_pixel
 
 __all__ = ["Canvas", "touched"]
 
+# Side of the cells of pixels that are looked at as one, to see whether anything near a source is flawed.
+_CELL = 16
+
 
 @dataclass(frozen=True)
 class Canvas:
@@ -92,10 +95,22 @@ def touched(canvas: Canvas, x: np.ndarray, y: np.ndarray, reach: np.ndarray) -> 
     found = (rows[0] < 0) | (columns[0] < 0) | (rows[1] > ny) | (columns[1] > nx)
     if not (canvas.any_bad or canvas.any_saturated):
         return found
-    # Sums over boxes from a table of sums over all boxes that begin at the origin.
-    table = np.zeros((ny + 1, nx + 1), dtype=np.int32)
-    np.cumsum(canvas.bad | canvas.saturated, axis=0, dtype=np.int32, out=table[1:, 1:])
-    np.cumsum(table[1:, 1:], axis=1, out=table[1:, 1:])
+    flawed = canvas.bad | canvas.saturated
     y0, y1 = (np.clip(edge, 0, ny) for edge in rows)
     x0, x1 = (np.clip(edge, 0, nx) for edge in columns)
-    return found | (table[y1, x1] - table[y0, x1] - table[y1, x0] + table[y0, x0] > 0)
+    # few sources have anything flawed in the cells around them, and need a closer look
+    for k in np.flatnonzero(~found & _in_cells(flawed, x0, x1, y0, y1)):
+        found[k] = flawed[y0[k] : y1[k], x0[k] : x1[k]].any()
+    return found
+
+
+def _in_cells(flawed: np.ndarray, x0: np.ndarray, x1: np.ndarray, y0: np.ndarray, y1: np.ndarray) -> np.ndarray:
+    """Whether any of the cells that boxes of pixels meet has a flawed pixel, (n,)."""
+    ny, nx = flawed.shape
+    # sums over boxes from a table of sums over all boxes that begin at the origin
+    table = np.zeros((-(-ny // _CELL) + 1, -(-nx // _CELL) + 1), dtype=np.int64)
+    row, column = np.divmod(np.flatnonzero(flawed), nx)
+    table[1 + row // _CELL, 1 + column // _CELL] = 1
+    np.cumsum(np.cumsum(table, axis=0), axis=1, out=table)
+    low, high = (y0 // _CELL, x0 // _CELL), (-(-y1 // _CELL), -(-x1 // _CELL))
+    return table[high] - table[low[0], high[1]] - table[high[0], low[1]] + table[low] > 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astrogalaxy.images.bins import binned
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -89,15 +90,14 @@ def _empty_sums(snr: np.ndarray, bad: np.ndarray) -> np.ndarray:
     if rows < 1 or columns < 1:
         return np.zeros(0)
     part = (slice(0, rows * _SIDE), slice(0, columns * _SIDE))
-    boxes = snr[part].reshape(rows, _SIDE, columns, _SIDE)
     scatter = scatter_of_sums(snr[::_SPARSE, ::_SPARSE][~bad[::_SPARSE, ::_SPARSE]])
     peak = _PEAK * scatter if scatter > 0 else _PEAK
-    full = (boxes.max(axis=(1, 3)) > peak) | bad[part].reshape(boxes.shape).any(axis=(1, 3))
+    full = (binned(snr[part], _SIDE, np.maximum) > peak) | binned(bad[part], _SIDE, np.logical_or)
     beside = np.zeros((rows + 2, columns + 2), dtype=bool)
     for dy in range(3):
         for dx in range(3):
             beside[dy : dy + rows, dx : dx + columns] |= full
-    return boxes.sum(axis=(1, 3))[~beside[1:-1, 1:-1]] / _SIDE
+    return binned(snr[part], _SIDE)[~beside[1:-1, 1:-1]] / _SIDE
 
 
 def _squares(shape: tuple[int, int]) -> Iterator[Section]:

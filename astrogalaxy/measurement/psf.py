@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 
 from astrogalaxy.measurement.stamps import nearest_pixel
 
@@ -232,11 +233,12 @@ class Psf:
         hermite = hermite_functions(at, hermite_width(self.profile))
         terms = np.einsum("tmn,mx,ny->tyx", self.coefficients, hermite, hermite, optimize=True)
         terms[0] += moffat(self.profile, at[None, :], at[:, None])
-        waves = 2 * np.pi * np.fft.fftfreq(len(at), 1 / _STEPS), 2 * np.pi * np.fft.rfftfreq(len(at), 1 / _STEPS)
+        n = next_fast_len(len(at), real=True)
+        waves = 2 * np.pi * fftfreq(n, 1 / _STEPS), 2 * np.pi * rfftfreq(n, 1 / _STEPS)
         square = waves[0][:, None] ** 2 + waves[1][None, :] ** 2
         # an exponential disk has this Fourier transform
         blur = (1 + square * (_DISK * self.profile[0]) ** 2) ** -1.5
-        wider = np.fft.irfft2(np.fft.rfft2(terms) * blur, s=terms.shape[1:])
+        wider = irfft2(rfft2(terms, s=(n, n)) * blur, s=(n, n))[:, : len(at), : len(at)]
         return np.stack([terms, wider]).astype(np.float32)
 
     def widths(self, stamps: Floats32, noise: Floats32, x: Floats, y: Floats, *, gain: float | None = None) -> Widths:

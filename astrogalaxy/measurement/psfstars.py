@@ -32,6 +32,8 @@ _REACH = 2.0
 _FAR, _MODEL_ERROR, _PEAK_ERROR = 4.0, 0.04, 0.003
 # A star is odd if that many of its pixels are, or if it differs so much more from the model than most.
 _ODD_PIXELS, _ODD = 0.15, 4.0
+# The profile is found to this share; the Hermite functions take up what it leaves.
+_SETTLED = 1e-4
 # Stars differ by this share of the light however bright they are.
 _SCATTER = 0.004
 # Stars scatter at least by this in their spread, and by this over their number where few tell it.
@@ -241,7 +243,8 @@ def _fit_profile(stars: _Stars, start: tuple[float, float, float, float]) -> tup
 
     first = np.array([start[0], np.log(start[1]), start[2], start[3]])
     bounds = ([0.3 * start[0], np.log(1.5), -0.5, -0.5], [3 * start[0], np.log(8.0), 0.5, 0.5])
-    return profile_of(least_squares(misfit, first, bounds=bounds, loss="soft_l1", max_nfev=30).x)
+    settings = {"loss": "soft_l1", "ftol": _SETTLED, "xtol": _SETTLED, "max_nfev": 30}
+    return profile_of(least_squares(misfit, first, bounds=bounds, **settings).x)
 
 
 def _fit_stars(

@@ -85,6 +85,12 @@ def test_sections_agree_with_the_whole(tmp_path, sky, make_wcs):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[section.slices])
 
 
+def test_nearly_all_of_a_small_band_is_all_of_it(sky):
+    band = Image.read(sky).bands["image"]
+    assert band.rounded(Section(1, 199, 0, 150)) == Section(0, 200, 0, 150)
+    assert band.rounded(Section(0, 100, 0, 150)) == Section(0, 100, 0, 150)
+
+
 def test_mesh_is_measured_once_from_the_whole_band(tmp_path, sky, monkeypatch):
     made = []
     from astrogalaxy.images import band as module

@@ -47,6 +47,9 @@ class KnownBand:
     def shape(self) -> tuple[int, int]:
         return self.data.shape
 
+    def rounded(self, section: Section) -> Section:
+        return section
+
     def pixels(self, section: Section | None = None) -> KnownPixels:
         section = Section.whole(self.shape) if section is None else section
         self.read.append(section)

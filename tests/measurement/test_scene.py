@@ -138,3 +138,20 @@ def test_touched_looks_at_bad_saturated_and_edge() -> None:
     np.testing.assert_array_equal(touched(canvas, x, y, np.full(6, 4.0)), [True, False, True, True, False, True])
     clean = Canvas(data, data + 1, none, none)
     np.testing.assert_array_equal(touched(clean, x, y, np.full(6, 4.0)), [False, False, False, True, False, True])
+
+
+@pytest.mark.parametrize("flaws", [0, 1, 40, 900])
+def test_touched_is_what_a_look_at_each_source_says(flaws: int) -> None:
+    rng = np.random.default_rng(flaws)
+    shape = (77, 130)
+    bad = np.zeros(shape, dtype=bool)
+    bad[rng.integers(0, shape[0], flaws), rng.integers(0, shape[1], flaws)] = True
+    data = np.zeros(shape, dtype=np.float32)
+    x, y, reach = rng.uniform(0, shape[1] - 1, 300), rng.uniform(0, shape[0] - 1, 300), rng.uniform(0, 20, 300)
+    expected = []
+    for at_x, at_y, half in zip(x, y, reach, strict=True):
+        low, high = np.floor([at_y - half + 0.5, at_x - half + 0.5]), np.floor([at_y + half + 0.5, at_x + half + 0.5])
+        inside = (low >= 0).all() and (high < shape).all()
+        y0, x0, y1, x1 = np.clip([*low, *(high + 1)], 0, [*shape, *shape]).astype(int)
+        expected.append(not inside or bad[y0:y1, x0:x1].any())
+    np.testing.assert_array_equal(touched(Canvas(data, data + 1, bad, bad & False), x, y, reach), expected)
