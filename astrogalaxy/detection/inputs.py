@@ -21,6 +21,8 @@ UNKNOWN_SEEING = float("nan")
 # Where the seeing's channel is zero: a common one, so that zero can also stand for "not known".
 _COMMON_SEEING = 4.5
 _SEEING_SCALE = 2.0
+# Signal to noise of a pixel up to which padding mirrors it: much of the noise, and next to nothing of any source.
+_NOISE = 1.0
 
 Cube = NDArray[np.float32]
 
@@ -87,8 +89,8 @@ def network_input(snr: Cube, channels: int, *, seeing: float | None = None, mult
         have a channel for it: what is a star is told by its width, and a network that sees few
         stars around a source cannot know how wide they are.
     multiple : int, optional
-        The sides are padded to multiples of this at the far edges, with empty sky; there the seeing's channel is 0,
-        too: nobody looks for sources in the padding.
+        The sides are padded to multiples of this at the far edges, with the noise that lies at them, mirrored: an edge
+        to perfectly even sky would look like something, as far as the network sees. No light goes with it.
 
     Returns
     -------
@@ -104,9 +106,23 @@ def network_input(snr: Cube, channels: int, *, seeing: float | None = None, mult
     mapped = map_bands(snr, channels)
     ny, nx = mapped.shape[1:]
     made = np.empty((len(mapped) + (seeing is not None), ny + -ny % multiple, nx + -nx % multiple), np.float32)
-    bands = made[: len(mapped), :ny, :nx]
-    np.arcsinh(np.multiply(mapped, np.float32(1 / STRETCH), out=bands), out=bands)
     if seeing is not None:
         made[-1] = seeing_level(seeing)
-    made[:, ny:], made[:, :, nx:] = 0.0, 0.0
+    bands = made[: len(mapped)]
+    np.multiply(mapped, np.float32(1 / STRETCH), out=bands[:, :ny, :nx])
+    rows, columns = (_mirrored(length, whole) for length, whole in zip((ny, nx), bands.shape[1:], strict=True))
+    bands[:, ny:, :nx] = _noise(bands[:, rows, :nx])
+    bands[:, :, nx:] = _noise(bands[:, :, columns])
+    np.arcsinh(bands, out=bands)
     return made
+
+
+def _mirrored(length: int, whole: int) -> NDArray[np.intp]:
+    """Which of so many pixels come, from the last one back, where they are padded to a larger number."""
+    back = np.arange(whole - length) % (2 * length)
+    return length - 1 - np.minimum(back, 2 * length - 1 - back)
+
+
+def _noise(scaled: Cube) -> Cube:
+    """What is no light in pixels that are divided by the stretch."""
+    return np.clip(scaled, -_NOISE / STRETCH, _NOISE / STRETCH)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from astrogalaxy.detection import Runtime, find, find_aligned
+from astrogalaxy.detection import Runtime, find, find_aligned, open_runtime
 from astrogalaxy.detection.export import network_from_tensors, network_graph
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.errors import WeightsError
@@ -60,8 +60,15 @@ def test_the_network_sees_padded_sky_in_units_of_noise(image: Image, seeing_at: 
     assert runtime.shown.shape == (3, 96, 128)
     seen = np.sinh(runtime.shown) * 3
     assert seen[:, :90, :120].std() == pytest.approx(1, abs=0.03)
-    assert not seen[:, 90:].any()
-    assert not seen[:, :, 120:].any()
+    for padding in (seen[:, 90:], seen[:, :, 120:]):
+        assert np.abs(padding).max() == pytest.approx(1, abs=1e-3)
+        assert padding.std() > 0.6
+
+
+def test_noise_beside_padding_is_no_source() -> None:
+    """Of images whose sides are a pixel more than the network's coarsest cells."""
+    noise = np.random.default_rng(3).normal(50, 1, (200, 65)).astype(np.float32)
+    assert len(find(Image.read(noise), open_runtime())) == 0
 
 
 def test_centres_off_the_image_are_dropped(image: Image, seeing_at: Callable[..., Any]) -> None:

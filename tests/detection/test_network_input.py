@@ -53,13 +53,26 @@ def test_the_stretch_leaves_its_input_alone() -> None:
 
 
 @pytest.mark.parametrize(("shape", "padded"), [((32, 48), (32, 48)), ((33, 47), (48, 48)), ((1, 1), (16, 16))])
-def test_padding_adds_empty_sky_at_the_far_edges(shape: tuple[int, int], padded: tuple[int, int]) -> None:
+def test_padding_mirrors_the_noise_at_the_far_edges(shape: tuple[int, int], padded: tuple[int, int]) -> None:
     snr = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
     result = network_input(snr, 3, seeing=9.0, multiple=16)
     assert result.shape == (4, *padded)
     assert result.flags.c_contiguous
-    np.testing.assert_array_equal(result[:, : shape[0], : shape[1]], network_input(snr, 3, seeing=9.0))
-    assert np.count_nonzero(result) == 4 * snr[0].size
+    inner = network_input(snr, 3, seeing=9.0)
+    np.testing.assert_array_equal(result[:, : shape[0], : shape[1]], inner)
+    # numpy's own padding, with what stands out of the noise cut off
+    widths = [(0, 0), *((0, more - less) for less, more in zip(shape, padded, strict=True))]
+    mirrored = np.pad(np.clip(snr, -1, 1), widths, mode="symmetric")
+    outside = np.pad(np.zeros(snr.shape, bool), widths, constant_values=True)
+    np.testing.assert_allclose(result[:3][outside], np.arcsinh(mirrored / STRETCH)[outside], rtol=1e-6)
+    assert np.ptp(result[3]) == 0
+
+
+def test_padding_shows_no_light() -> None:
+    snr = np.zeros((3, 17, 16), dtype=np.float32)
+    snr[:, 15:] = 500.0
+    padding = network_input(snr, 3, multiple=16)[:, 17:]
+    assert padding.max() == pytest.approx(np.arcsinh(1 / STRETCH))
 
 
 def test_the_seeing_has_a_channel_of_its_own() -> None:
