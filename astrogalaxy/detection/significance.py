@@ -7,11 +7,11 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["significance"]
 
-# A Gaussian about as wide as a star in common seeing; the result depends little on it.
-_SIGMA, _REACH = 1.4, 3
+# A Gaussian about as wide as a star in common seeing; the result depends little on it. How far out it is summed.
+_SIGMA, _REACH = 1.4, 2.0
 
 
-def significance(snr: NDArray[np.float32], x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+def significance(snr: NDArray[np.float32], x: ArrayLike, y: ArrayLike, *, sigma: float = _SIGMA) -> NDArray[np.float64]:
     """Signal to noise of a matched filter at given positions.
 
     Parameters
@@ -20,6 +20,8 @@ def significance(snr: NDArray[np.float32], x: ArrayLike, y: ArrayLike) -> NDArra
         ``(n_bands, ny, nx)`` signal to noise per pixel, 0 where bad.
     x, y : array-like
         ``(n,)`` positions in 0-based pixels; off the image nothing is added.
+    sigma : float, optional
+        Width of the filter, a Gaussian, in pixels.
 
     Returns
     -------
@@ -36,10 +38,11 @@ def significance(snr: NDArray[np.float32], x: ArrayLike, y: ArrayLike) -> NDArra
     """
     x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
     _, ny, nx = snr.shape
-    step = np.arange(-_REACH, _REACH + 1)
+    reach = int(np.ceil(_REACH * sigma))
+    step = np.arange(-reach, reach + 1)
     columns = np.rint(x).astype(int)[:, None, None] + step
     rows = np.rint(y).astype(int)[:, None, None] + step[:, None]
-    kernel = np.exp(-0.5 * ((columns - x[:, None, None]) ** 2 + (rows - y[:, None, None]) ** 2) / _SIGMA**2)
+    kernel = np.exp(-0.5 * ((columns - x[:, None, None]) ** 2 + (rows - y[:, None, None]) ** 2) / sigma**2)
     kernel /= np.sqrt((kernel**2).sum(axis=(1, 2), keepdims=True))
     inside = (columns >= 0) & (columns < nx) & (rows >= 0) & (rows < ny)
     light = snr[:, np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1)].sum(axis=0)

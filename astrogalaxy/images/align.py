@@ -44,6 +44,8 @@ class Aligned:
         Names of the bands, in the order of the first axis.
     section : Section
         Where this lies on the reference grid.
+    correlation : float, optional
+        By how much the light of a source's area scatters more than that of independent pixels, all bands together.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class Aligned:
     bad: NDArray[np.bool_]
     bands: tuple[str, ...]
     section: Section
+    correlation: float = 1.0
 
 
 def significance(band: Band, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

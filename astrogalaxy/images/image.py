@@ -13,6 +13,7 @@ from astropy.io import fits
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.align import Aligned, resample, significance
 from astrogalaxy.images.band import Band
+from astrogalaxy.images.emptyapertures import noise_factor
 from astrogalaxy.images.grids import GridMap, map_grid
 from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane
 from astrogalaxy.images.register import find_shifts
@@ -321,7 +322,8 @@ class Image:
             grid = self.grid(name)
             made = significance(band, section) if grid is None else resample(band, grid, section)
             snr[i], bad[i] = made
-        return Aligned(snr, bad, tuple(self.bands), section)
+        factors = [noise_factor(band) for band in self.bands.values()]
+        return Aligned(snr, bad, tuple(self.bands), section, float(np.sqrt(np.mean(np.square(factors)))))
 
 
 def _make_band(

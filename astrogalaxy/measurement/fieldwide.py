@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astrogalaxy.catalog.flags import has_flags
-from astrogalaxy.measurement.emptyapertures import noise_factor
+from astrogalaxy.images.emptyapertures import noise_factor
 from astrogalaxy.measurement.psf import Psf
 from astrogalaxy.measurement.psfstars import field_psfs
 from astrogalaxy.measurement.seeing import CLEAR, CLEAR_SNR, star_radius

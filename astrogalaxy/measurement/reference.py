@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.emptyapertures import noise_factor
 from astrogalaxy.images.saturation import blunt_cores, with_cores
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.band import BandLight, Footprint, band_scene, measure_light
 from astrogalaxy.measurement.canvas import Canvas
-from astrogalaxy.measurement.emptyapertures import noise_factor
 from astrogalaxy.measurement.locate import Located, Start, locate
 from astrogalaxy.measurement.moments import Shapes, bound
 from astrogalaxy.measurement.photometry import enclosed_share

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from astrogalaxy.detection import Runtime, find, find_aligned, open_runtime
@@ -69,6 +70,23 @@ def test_noise_beside_padding_is_no_source() -> None:
     """Of images whose sides are a pixel more than the network's coarsest cells."""
     noise = np.random.default_rng(3).normal(50, 1, (200, 65)).astype(np.float32)
     assert len(find(Image.read(noise), open_runtime())) == 0
+
+
+@pytest.mark.parametrize("bands", ["r", "gri"])
+def test_blobs_of_correlated_noise_are_no_sources(bands: str) -> None:
+    rng = np.random.default_rng(1)
+    image = Image.read({band: gaussian_filter(rng.normal(50, 9, (256, 256)), 1.5) for band in bands})
+    assert image.aligned().correlation > 3
+    assert len(find(image, open_runtime())) <= 2
+
+
+def test_stars_stand_out_of_correlated_noise() -> None:
+    scene = simulate_scene(PROFILES["sdss"], size=256, seed=2, artefacts=False)
+    smooth = Image.read({band: gaussian_filter(scene.images[band], 1.0) for band in "gri"}, reference="r")
+    found = find(smooth, open_runtime())
+    truth = scene.truth[scene.truth["snr"] > 10]
+    distance, _ = cKDTree(np.column_stack([found.x, found.y])).query(np.column_stack([truth["x"], truth["y"]]))
+    assert np.mean(distance < 2) > 0.85
 
 
 def test_centres_off_the_image_are_dropped(image: Image, seeing_at: Callable[..., Any]) -> None:

@@ -7,8 +7,8 @@ import pytest
 from known_skies import KnownBand, KnownImage, field_of, lattice
 from scipy.ndimage import shift
 
+from astrogalaxy.images.emptyapertures import noise_factor, scatter_of_sums
 from astrogalaxy.measurement import Sources, measure
-from astrogalaxy.measurement.emptyapertures import noise_factor, scatter_of_sums
 
 FWHM = 3.3
 

@@ -74,7 +74,7 @@ def scatter_of_sums(sums: np.ndarray) -> float:
     Examples
     --------
     >>> import numpy as np
-    >>> from astrogalaxy.measurement.emptyapertures import scatter_of_sums
+    >>> from astrogalaxy.images.emptyapertures import scatter_of_sums
     >>> round(scatter_of_sums(np.random.default_rng(1).normal(0, 1.5, 100_000)), 2)
     1.5
     """
