@@ -95,11 +95,11 @@ def explain(
 ) -> None:
     """Show what a classifier looks at in cutouts: a figure for each."""
     need("captum", "train")
-    from astrogalaxy.datasets.pictures import read_cutout
+    from astrogalaxy.datasets.pictures import PICTURES, read_cutout
     from astrogalaxy.files import atomic_path
     from astrogalaxy.models import load_classifier
     from astrogalaxy.morphology.explain import explain as make_maps
-    from astrogalaxy.morphology.explain import figure_of
+    from astrogalaxy.morphology.explain import figure_of, likeliest
     from astrogalaxy.morphology.export import network_of
     from astrogalaxy.morphology.pictures import resized
 
@@ -116,7 +116,6 @@ def explain(
     if target is not None and target not in card.classes:
         msg = f"--class {target}: {card.name} knows {', '.join(card.classes)}"
         raise ConfigError(msg)
-    number = None if target is None else card.classes.index(target)
     wanted = [name.strip() for name in maps.split(",") if name.strip()]
     make_folder(output)
     failed = 0
@@ -127,8 +126,11 @@ def explain(
             typer.secho(f"failed: {error}", fg="red", err=True)
             failed += 1
             continue
+        name = target or card.classes[likeliest(network, picture, normalise=card.normalise, copies=card.views)]
+        number = card.classes.index(name)
         made = make_maps(network, picture, normalise=card.normalise, target=number, maps=wanted)  # type: ignore[arg-type]
-        figure = figure_of(picture, made, title=f"{image.name}: {target or 'likeliest class'}")
+        origin = "upper" if image.suffix.lower() in PICTURES else "lower"
+        figure = figure_of(picture, made, title=f"{image.name}: {name}", origin=origin)
         with atomic_path(path) as temporary:
             figure.savefig(temporary, dpi=120, format="png")
         echo(f"wrote {short(path)}", quiet=quiet)
