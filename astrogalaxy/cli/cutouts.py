@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,7 +26,13 @@ from astrogalaxy.errors import AstrogalaxyError, ConfigError
 
 __all__ = ["classify", "explain"]
 
-Images = Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="JPEG, PNG or FITS; one galaxy in the middle.")]
+Images = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="IMAGES...",
+        help="JPEG, PNG or FITS; square, one galaxy in the middle, 19.5 half-light radii wide for galaxyzoo-fine.",
+    ),
+]
 
 
 def classify(
@@ -38,6 +44,12 @@ def classify(
     detector: Annotated[
         str, typer.Option(metavar="WEIGHTS", help="Weights whose head tells smooth from disk; none: leave that out.")
     ] = "default",
+    frame: Annotated[
+        Literal["given", "measured"],
+        typer.Option(
+            help="given: cutouts are as wide as --model learned from; measured: scale each by its half-light radius."
+        ),
+    ] = "given",
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing table.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -60,7 +72,7 @@ def classify(
     with argument():
         classifier = open_classifier(model) if model else None
         runtime = None if detector == "none" else open_runtime(detector, "cpu")
-    table = classify_files(images, classifier=classifier, detector=runtime)
+    table = classify_files(images, classifier=classifier, detector=runtime, frame=frame)
     wrong = [str(text) for text in table["error"] if text]
     for text in wrong:
         typer.secho(f"failed: {text}", fg="red", err=True)

@@ -123,7 +123,7 @@ def resized(picture: Picture, side: int, *, centre: float = 1.0) -> Picture:
     side : int
         Pixels wanted.
     centre : float
-        Side of the middle, in shorter sides of the picture.
+        Side of the middle, in shorter sides of the picture; what is more than the picture is black, as no light is.
 
     Returns
     -------
@@ -134,6 +134,10 @@ def resized(picture: Picture, side: int, *, centre: float = 1.0) -> Picture:
 
     ny, nx = picture.shape[:2]
     half = min(ny, nx) * centre / 2
+    more = [max(int(np.ceil(half - n / 2)), 0) for n in (ny, nx)]
+    if any(more):
+        picture = np.pad(picture, [(more[0],) * 2, (more[1],) * 2, (0, 0)])
+        ny, nx = picture.shape[:2]
     box = (nx / 2 - half, ny / 2 - half, nx / 2 + half, ny / 2 + half)
     small = Pillow.fromarray(picture).resize((side, side), Pillow.Resampling.BICUBIC, box=box)
     return np.asarray(small)
