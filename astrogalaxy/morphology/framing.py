@@ -40,7 +40,7 @@ def measured_frame(picture: NDArray[np.uint8]) -> float:
     >>> away = np.hypot(*(np.mgrid[:128, :128] - 63.5))
     >>> near, far = (np.dstack([(200 * np.exp(-away / size)).astype(np.uint8)] * 3) for size in (12, 6))
     >>> round(measured_frame(far) / measured_frame(near), 1)
-    1.9
+    2.0
     """
     light = resized(picture, _SIDE).astype(np.float32).mean(axis=2)
     margin = _SIDE // 16
