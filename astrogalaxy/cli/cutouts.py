@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,7 +26,13 @@ from astrogalaxy.errors import AstrogalaxyError, ConfigError
 
 __all__ = ["classify", "explain"]
 
-Images = Annotated[list[Path], typer.Argument(metavar="IMAGES...", help="JPEG, PNG or FITS; one galaxy in the middle.")]
+Images = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="IMAGES...",
+        help="JPEG, PNG or FITS; square, one galaxy in the middle, 19.5 half-light radii wide for galaxyzoo-fine.",
+    ),
+]
 
 
 def classify(
@@ -38,6 +44,12 @@ def classify(
     detector: Annotated[
         str, typer.Option(metavar="WEIGHTS", help="Weights whose head tells smooth from disk; none: leave that out.")
     ] = "default",
+    frame: Annotated[
+        Literal["given", "measured"],
+        typer.Option(
+            help="given: cutouts are as wide as --model learned from; measured: scale each by its half-light radius."
+        ),
+    ] = "given",
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing table.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -60,7 +72,7 @@ def classify(
     with argument():
         classifier = open_classifier(model) if model else None
         runtime = None if detector == "none" else open_runtime(detector, "cpu")
-    table = classify_files(images, classifier=classifier, detector=runtime)
+    table = classify_files(images, classifier=classifier, detector=runtime, frame=frame)
     wrong = [str(text) for text in table["error"] if text]
     for text in wrong:
         typer.secho(f"failed: {text}", fg="red", err=True)
@@ -95,11 +107,11 @@ def explain(
 ) -> None:
     """Show what a classifier looks at in cutouts: a figure for each."""
     need("captum", "train")
-    from astrogalaxy.datasets.pictures import read_cutout
+    from astrogalaxy.datasets.pictures import PICTURES, read_cutout
     from astrogalaxy.files import atomic_path
     from astrogalaxy.models import load_classifier
     from astrogalaxy.morphology.explain import explain as make_maps
-    from astrogalaxy.morphology.explain import figure_of
+    from astrogalaxy.morphology.explain import figure_of, likeliest
     from astrogalaxy.morphology.export import network_of
     from astrogalaxy.morphology.pictures import resized
 
@@ -116,7 +128,6 @@ def explain(
     if target is not None and target not in card.classes:
         msg = f"--class {target}: {card.name} knows {', '.join(card.classes)}"
         raise ConfigError(msg)
-    number = None if target is None else card.classes.index(target)
     wanted = [name.strip() for name in maps.split(",") if name.strip()]
     make_folder(output)
     failed = 0
@@ -127,8 +138,11 @@ def explain(
             typer.secho(f"failed: {error}", fg="red", err=True)
             failed += 1
             continue
+        name = target or card.classes[likeliest(network, picture, normalise=card.normalise, copies=card.views)]
+        number = card.classes.index(name)
         made = make_maps(network, picture, normalise=card.normalise, target=number, maps=wanted)  # type: ignore[arg-type]
-        figure = figure_of(picture, made, title=f"{image.name}: {target or 'likeliest class'}")
+        origin = "upper" if image.suffix.lower() in PICTURES else "lower"
+        figure = figure_of(picture, made, title=f"{image.name}: {name}", origin=origin)
         with atomic_path(path) as temporary:
             figure.savefig(temporary, dpi=120, format="png")
         echo(f"wrote {short(path)}", quiet=quiet)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +20,23 @@ if TYPE_CHECKING:
 
 __all__ = ["PICTURES", "PictureFiles", "bands_in_noise", "read_picture"]
 
+logger = logging.getLogger(__name__)
+
 #: Endings of the files that are read as colour pictures.
 PICTURES = (".jpg", ".jpeg", ".png")
 _FITS = (".fits", ".fit", ".fts", ".fz", ".gz", ".bz2")
 # A cutout of fewer pixels on a side holds no galaxy.
 _SMALLEST = 8
+# Words in the names of extensions that tell of the pixels of another one, and hold no light.
+_NO_LIGHT = {
+    *("WHT", "WGT", "WEIGHT", "WEIGHTS", "IVAR", "INVVAR", "EXP", "EXPTIME", "EXPOSURE", "PSF"),
+    *("MASK", "MSK", "BPM", "DQ", "FLAG", "FLAGS", "CON", "CTX"),
+    *("ERR", "ERROR", "ERRORS", "UNCERT", "UNCERTAINTY", "VAR", "VARIANCE", "SIGMA", "STD", "RMS", "NOISE"),
+}
+# Share of the shorter side within which the galaxy must have pixels.
+_MIDDLE = 0.1
+# Pixels brighter than the sky at the edge by so many of its sigma are of a galaxy.
+_CLIP = 2.5
 
 
 def read_picture(path: str | Path) -> NDArray[np.uint8]:
@@ -32,7 +46,9 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
     ----------
     path : path
         A JPEG or PNG, of 8 bits or 16; or a FITS file with one image, images of several bands in extensions, or a cube,
-        shortest wavelength first. Of FITS images the sky is subtracted and the noise measured at their edges.
+        shortest wavelength first and on one grid of pixels: they are laid on each other as they are, whatever their WCS
+        says. Of FITS images the sky is subtracted and the noise measured at their edges. Extensions that are named
+        as weights, masks, errors or exposures are no bands, nor is what has one value everywhere.
 
     Returns
     -------
@@ -42,7 +58,7 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
     Raises
     ------
     ImageError
-        If the file is missing, damaged, of another format, too small or holds no image.
+        If the file is missing, damaged, of another format, too small, or holds no image or none of its middle.
 
     Examples
     --------
@@ -148,12 +164,13 @@ def bands_in_noise(path: str | Path) -> NDArray[np.float32]:
     Returns
     -------
     ndarray
-        ``(n_bands, ny, nx)`` float32, shortest wavelength first.
+        ``(n_bands, ny, nx)`` float32, shortest wavelength first; without those that have one value everywhere.
 
     Raises
     ------
     ImageError
-        If the file is missing, damaged, of another format, too small, or holds no image or nothing but one value.
+        If the file is missing, damaged, of another format, too small, or holds no image, nothing but one value, or
+        nothing in its middle.
 
     Examples
     --------
@@ -181,6 +198,9 @@ def _planes(path: Path) -> NDArray[np.float32]:
     try:
         with fits.open(path) as hdus:
             for hdu in hdus:
+                if _NO_LIGHT.intersection(re.split(r"[^A-Z]+", hdu.name.upper())):
+                    logger.info("%s: extension %s is no band, by its name", path, hdu.name)
+                    continue
                 if not getattr(hdu, "is_image", False) or hdu.data is None or hdu.data.ndim not in {2, 3}:
                     continue
                 data = np.asarray(hdu.data, np.float32)
@@ -194,10 +214,27 @@ def _planes(path: Path) -> NDArray[np.float32]:
     if not planes or min(planes[0].shape) < _SMALLEST:
         msg = f"{path}: holds no image of at least {_SMALLEST} x {_SMALLEST} pixels"
         raise ImageError(msg)
-    if not any(_varies(plane) for plane in planes):
+    bands = [plane for plane in planes if _varies(plane)]
+    if not bands:
         msg = f"{path}: no usable pixels; all are NaN or have one value"
         raise ImageError(msg)
-    return np.stack(planes)
+    if len(bands) < len(planes):
+        logger.info(
+            "%s: %d of %d planes are no bands: all NaN or of one value", path, len(planes) - len(bands), len(planes)
+        )
+    result = np.stack(bands)
+    if not _has_middle(result):
+        msg = f"{path}: no data in the middle, where the galaxy must be; cut it out anew, or fill the masked pixels"
+        raise ImageError(msg)
+    return result
+
+
+def _has_middle(bands: NDArray[np.float32]) -> bool:
+    """Whether more than half of the pixels around the centre are there, in some band."""
+    ny, nx = bands.shape[1:]
+    half = max(int(min(ny, nx) * _MIDDLE / 2), 1)
+    middle = bands[:, ny // 2 - half : ny // 2 + half, nx // 2 - half : nx // 2 + half]
+    return bool((np.isfinite(middle).mean(axis=(1, 2)) > 0.5).any())
 
 
 def _varies(plane: NDArray[np.float32]) -> bool:
@@ -217,9 +254,18 @@ def _in_noise(planes: NDArray[np.float32]) -> NDArray[np.float32]:
         sky = plane[edge & good] if (edge & good).any() else plane[good]
         if not sky.size:
             continue
-        middle = np.median(sky)
-        # the lower half of the pixels: neighbours at the edge make the upper half wide
-        below = middle - sky[sky <= middle]
-        noise = np.sqrt(np.mean(below**2)) if below.any() else 1.0
-        result[band] = np.where(good, (plane - middle) / max(noise, 1e-12), 0)
+        level, noise = _sky(sky)
+        result[band] = np.where(good, (plane - level) / noise, 0)
     return result
+
+
+def _sky(pixels: NDArray[np.float32]) -> tuple[float, float]:
+    """Level and noise of the sky: what is brighter than both allow is clipped until nothing is."""
+    while True:
+        level = np.median(pixels)
+        # the lower half of the pixels: the galaxy and its neighbours make the upper half wide
+        noise = np.sqrt(np.mean((level - pixels[pixels <= level]) ** 2)) or 1.0
+        sky = pixels <= level + _CLIP * noise
+        if sky.all():
+            return float(level), float(noise)
+        pixels = pixels[sky]

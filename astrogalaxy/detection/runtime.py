@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from astrogalaxy.devices import Device, Placement, Precision, choose_placement
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.models import Weights, folded, load_weights
+from astrogalaxy.models.files import WeightFile, file_of
 from astrogalaxy.models.graph import open_graph
 
 __all__ = ["Runtime", "open_runtime"]
@@ -84,11 +85,10 @@ class Runtime:
         return [level[0] for level in self._forward(image[None])]
 
 
-@lru_cache(maxsize=4)
 def open_runtime(
     name: str | Path = "default", device: Device = "auto", threads: int = 0, precision: Precision = "auto"
 ) -> Runtime:
-    """Open a runtime, one per process for each set of arguments.
+    """Open a runtime, one per process for each set of arguments; a file that is written anew is opened anew.
 
     Parameters
     ----------
@@ -117,7 +117,12 @@ def open_runtime(
     >>> open_runtime("default", "cpu").weights.card.name
     'astroyolo-nano'
     """
-    return Runtime(load_weights(name), device=device, precision=precision, threads=threads)
+    return _opened(file_of(name), device, threads, precision)
+
+
+@lru_cache(maxsize=4)
+def _opened(file: WeightFile, device: Device, threads: int, precision: Precision) -> Runtime:
+    return Runtime(load_weights(file.path), device=device, precision=precision, threads=threads)
 
 
 def _on_cpu(weights: Weights, placement: Placement, threads: int) -> Forward:

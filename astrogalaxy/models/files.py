@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, Self
+from typing import Generic, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,18 @@ from astrogalaxy.files import atomic_path
 from astrogalaxy.models.card import Card, WeightCard
 from astrogalaxy.models.classifier_card import ClassifierCard
 
-__all__ = ["Weights", "bundled", "card_of", "folded", "load_classifier", "load_weights", "open_weights", "save_weights"]
+__all__ = [
+    "WeightFile",
+    "Weights",
+    "bundled",
+    "card_of",
+    "file_of",
+    "folded",
+    "load_classifier",
+    "load_weights",
+    "open_weights",
+    "save_weights",
+]
 
 _GRAPH = "onnx.graph"
 _BUNDLED = Path(__file__).resolve().parent / "weights"
@@ -79,7 +90,9 @@ class Weights(Generic[CardT]):
             If the file is not what the card says, or has no graph.
         """
         if _GRAPH not in self._stored:
-            msg = f"{self.path}: the file has no graph; it was not written by astrogalaxy"
+            what = "set output: {graph: true} in its recipe and train it again, which does not repeat what is trained"
+            hint = what if self.card.task == "morphology" else "it was not written by astrogalaxy"
+            msg = f"{self.path}: the file has no graph, by which it could run; {hint}"
             raise WeightsError(msg)
         return self._stored[_GRAPH].tobytes()
 
@@ -135,6 +148,50 @@ def bundled() -> dict[str, Path]:
     'astroyolo-nano.safetensors'
     """
     return {path.stem: path for path in sorted(_BUNDLED.glob("*.safetensors"))}
+
+
+class WeightFile(NamedTuple):
+    """A weight file as it lies on the disk now: another one for what is written to the same path later.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models.files import WeightFile, file_of
+    >>> file_of("default") == WeightFile(*file_of("astroyolo-nano"))
+    True
+    """
+
+    path: Path
+    written: int
+    size: int
+
+
+def file_of(name: str | Path) -> WeightFile:
+    """Find weights by name or path; what is kept of them is kept under this.
+
+    Parameters
+    ----------
+    name : str or path
+        See `load_weights`.
+
+    Returns
+    -------
+    WeightFile
+        Its whole path, when it was written (ns), and its size in bytes.
+
+    Raises
+    ------
+    WeightsError
+        If there are no such weights.
+
+    Examples
+    --------
+    >>> from astrogalaxy.models.files import file_of
+    >>> file_of("default").path.name
+    'astroyolo-nano.safetensors'
+    """
+    path = _find(name)
+    state = path.stat()
+    return WeightFile(path.resolve(), state.st_mtime_ns, state.st_size)
 
 
 def load_weights(name: str | Path = "default") -> Weights:

@@ -7,13 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from astrogalaxy.devices import Device, Placement, Precision, choose_placement
-from astrogalaxy.errors import WeightsError
 from astrogalaxy.models import ClassifierCard, Weights, load_classifier
+from astrogalaxy.models.files import WeightFile, file_of
 from astrogalaxy.models.graph import open_graph
-from astrogalaxy.morphology.pictures import network_input, views
+from astrogalaxy.morphology.pictures import checked_pictures, network_input, views
 
 __all__ = ["Classifier", "open_classifier", "probabilities"]
 
@@ -72,23 +72,25 @@ class Classifier:
         """What it tells apart."""
         return self.card.classes
 
-    def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def __call__(self, pictures: ArrayLike) -> NDArray[np.float64]:
         """Classify pictures.
 
         Parameters
         ----------
-        pictures : ndarray
-            ``(n, side, side, 3)`` uint8 of the card's ``side``.
+        pictures : array-like
+            ``(n, side, side, 3)`` uint8 of the card's ``side``: an array, a tensor, or a list of pictures.
 
         Returns
         -------
         ndarray
             ``(n, n_classes)`` calibrated probabilities; each row sums to 1.
+
+        Raises
+        ------
+        ImageError
+            If they are of another shape or type.
         """
-        side = self.card.side
-        if pictures.ndim != 4 or pictures.shape[1:] != (side, side, 3):
-            msg = f"{self.card.name} takes pictures of {side} x {side} pixels in colour, not {pictures.shape}"
-            raise WeightsError(msg)
+        pictures = checked_pictures(pictures, self.card.side)
         total = np.zeros((len(pictures), len(self.classes)))
         for turned in views(pictures, self.card.views):
             for start in range(0, len(pictures), _BATCH):
@@ -110,11 +112,10 @@ def probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDA
     return np.asarray(scaled / scaled.sum(axis=-1, keepdims=True))
 
 
-@lru_cache(maxsize=2)
 def open_classifier(
     name: str | Path, device: Device = "auto", threads: int = 0, precision: Precision = "auto"
 ) -> Classifier:
-    """Open a classifier by name or path, once per process for each set of arguments.
+    """Open a classifier, once per process for each set of arguments; a file that is written anew is opened anew.
 
     Parameters
     ----------
@@ -143,7 +144,12 @@ def open_classifier(
     >>> open_classifier("galaxyzoo-fine").classes[:2]
     ('smooth-round', 'smooth-in-between')
     """
-    return Classifier(load_classifier(name), device=device, precision=precision, threads=threads)
+    return _opened(file_of(name), device, threads, precision)
+
+
+@lru_cache(maxsize=2)
+def _opened(file: WeightFile, device: Device, threads: int, precision: Precision) -> Classifier:
+    return Classifier(load_classifier(file.path), device=device, precision=precision, threads=threads)
 
 
 def _on_cpu(weights: Weights[ClassifierCard], placement: Placement, threads: int) -> Forward:

@@ -15,12 +15,12 @@ from torch.nn import functional
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.morphology.backbones import feature_layers
 from astrogalaxy.morphology.network import GalaxyNetwork
-from astrogalaxy.morphology.pictures import network_input
+from astrogalaxy.morphology.pictures import checked_pictures, network_input, views
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["MAPS", "Map", "attention_map", "explain", "figure_of", "grad_cam", "saliency"]
+__all__ = ["MAPS", "Map", "attention_map", "explain", "figure_of", "grad_cam", "likeliest", "saliency"]
 
 #: What a network looks at, told in one way.
 Map = Literal["saliency", "gradcam", "attention"]
@@ -32,7 +32,12 @@ Floats = NDArray[np.float32]
 
 
 def explain(
-    network: GalaxyNetwork, picture: Picture, *, normalise: str, target: int | None = None, maps: Sequence[Map] = MAPS
+    network: GalaxyNetwork,
+    picture: Picture,
+    *,
+    normalise: str,
+    target: int | None = None,
+    maps: Map | Sequence[Map] = MAPS,
 ) -> dict[str, Floats]:
     """Make maps of what a network looks at in a picture.
 
@@ -45,8 +50,8 @@ def explain(
     normalise : str
         How pixels become its input; see the weight card.
     target : int, optional
-        Class that the maps are of; default the most probable one.
-    maps : sequence of str
+        Class that the maps are of, by its number in the weight card; default the `likeliest`.
+    maps : str or sequence of str
         Of `MAPS`; what a network does not have (attention without a class token) is left out, if another map is asked
         for too.
 
@@ -58,7 +63,9 @@ def explain(
     Raises
     ------
     WeightsError
-        If there is no such map, or the network has none of them.
+        If there is no such map, class or way to normalise, or the network has none of the maps.
+    ImageError
+        If the picture is of another shape or type.
 
     Examples
     --------
@@ -71,14 +78,14 @@ def explain(
     >>> [(name, values.shape) for name, values in maps.items()]  # this network has no attention
     [('saliency', (32, 32))]
     """
+    maps = [maps] if isinstance(maps, str) else maps
     unknown = [name for name in maps if name not in MAPS]
     if unknown:
         msg = f"there is no map {unknown[0]!r}; choose from {', '.join(MAPS)}"
         raise WeightsError(msg)
     network = network.eval()
-    x = torch.from_numpy(network_input(picture[None], normalise))
-    with torch.no_grad():
-        target = int(network(x).argmax()) if target is None else target
+    x = torch.from_numpy(network_input(checked_pictures([picture], network.spec.side), normalise))
+    target = likeliest(network, picture, normalise=normalise) if target is None else _class(network, target)
     made: dict[str, Floats] = {}
     for name in maps:
         if name == "attention" and not _has_class_token(network):
@@ -92,6 +99,55 @@ def explain(
         msg = f"{network.spec.architecture} has no class token, and so no attention map; choose saliency or gradcam"
         raise WeightsError(msg)
     return made
+
+
+def likeliest(network: GalaxyNetwork, picture: Picture, *, normalise: str, copies: int = 1) -> int:
+    """Which class is the most probable one of a picture.
+
+    Parameters
+    ----------
+    network : GalaxyNetwork
+        Any classifier.
+    picture : ndarray
+        ``(side, side, 3)`` uint8, of the network's side.
+    normalise : str
+        How pixels become its input; see the weight card.
+    copies : {1, 8}
+        Views whose mean is its answer; see the weight card.
+
+    Returns
+    -------
+    int
+        Its number in the weight card.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such way to normalise.
+    ImageError
+        If the picture is of another shape or type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.morphology.explain import likeliest
+    >>> from astrogalaxy.morphology.network import NetworkSpec, build
+    >>> network = build(NetworkSpec("average-pool-cnn", classes=2, side=32))
+    >>> likeliest(network, np.zeros((32, 32, 3), np.uint8), normalise="unit", copies=8) in (0, 1)
+    True
+    """
+    turned = np.concatenate(views(checked_pictures([picture], network.spec.side), copies))
+    with torch.no_grad():
+        said = network.eval()(torch.from_numpy(network_input(turned, normalise))).softmax(dim=1)
+    return int(said.mean(dim=0).argmax())
+
+
+def _class(network: GalaxyNetwork, target: int) -> int:
+    """A class's number, if the network has it."""
+    if not isinstance(target, int | np.integer) or not 0 <= target < network.spec.classes:
+        msg = f"target: there is no class {target!r}; give its number, from 0 to {network.spec.classes - 1}"
+        raise WeightsError(msg)
+    return int(target)
 
 
 def saliency(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
@@ -215,7 +271,9 @@ def attention_map(network: GalaxyNetwork, x: Tensor) -> Floats:
     return _scaled(_enlarged(row.reshape(side, side), x.shape[-1]))
 
 
-def figure_of(picture: Picture, maps: dict[str, Floats], *, title: str = "") -> Figure:
+def figure_of(
+    picture: Picture, maps: dict[str, Floats], *, title: str = "", origin: Literal["upper", "lower"] = "upper"
+) -> Figure:
     """A figure of a picture with its maps laid over it.
 
     Parameters
@@ -226,6 +284,8 @@ def figure_of(picture: Picture, maps: dict[str, Floats], *, title: str = "") -> 
         See `explain`.
     title : str
         Above the picture.
+    origin : {'upper', 'lower'}
+        Where row 0 is shown: FITS images have it at the bottom.
 
     Returns
     -------
@@ -246,11 +306,11 @@ def figure_of(picture: Picture, maps: dict[str, Floats], *, title: str = "") -> 
     figure = Figure(figsize=(2.4 * (1 + len(maps)), 2.7), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 1 + len(maps), squeeze=False)[0]
-    axes[0].imshow(picture)
+    axes[0].imshow(picture, origin=origin)
     axes[0].set_title(title, fontsize=8)
     for place, (name, values) in zip(axes[1:], maps.items(), strict=True):
-        place.imshow(picture.mean(axis=2), cmap="gray")
-        place.imshow(values, cmap="inferno", alpha=0.55, vmin=0, vmax=1)
+        place.imshow(picture.mean(axis=2), cmap="gray", origin=origin)
+        place.imshow(values, cmap="inferno", alpha=0.55, vmin=0, vmax=1, origin=origin)
         place.set_title(name, fontsize=8)
     for place in axes:
         place.set_axis_off()

@@ -9,7 +9,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["FIELD_OF_VIEW", "MEAN", "SPREAD", "brought", "colour_picture", "cut", "network_input", "resized", "views"]
+from astrogalaxy.errors import ImageError, WeightsError
+
+__all__ = [
+    "FIELD_OF_VIEW",
+    "MEAN",
+    "SPREAD",
+    "brought",
+    "checked_pictures",
+    "colour_picture",
+    "cut",
+    "network_input",
+    "resized",
+    "views",
+]
 
 #: Side of a Galaxy Zoo 2 cutout in half-light radii of its galaxy: 8.48 radii of 90 % of the light, each of 2.3.
 FIELD_OF_VIEW = 19.5
@@ -36,12 +49,21 @@ def colour_picture(snr: NDArray[np.floating]) -> Picture:
     ndarray
         ``(..., ny, nx, 3)`` uint8, the longest wavelength as red. Colours are kept where the light saturates.
 
+    Raises
+    ------
+    ImageError
+        If there are not three bands.
+
     Examples
     --------
     >>> colour_picture(np.array([0.0, 5.0, 500.0]).reshape(3, 1, 1)).tolist()
     [[[255, 57, 55]]]
     """
-    light = np.nan_to_num(np.asarray(snr, np.float32)) * np.float32(_SIGMA)
+    snr = np.asarray(snr, np.float32)
+    if snr.ndim < 3 or snr.shape[-3] != 3:
+        msg = f"a colour picture is made of three bands, (..., 3, ny, nx), not of {snr.shape}; map_bands makes three"
+        raise ImageError(msg)
+    light = np.nan_to_num(snr) * np.float32(_SIGMA)
     mean = light.mean(axis=-3, keepdims=True)
     light = mean + _VIVID * (light - mean)
     mean = np.maximum(mean, 1e-6)
@@ -101,7 +123,7 @@ def resized(picture: Picture, side: int, *, centre: float = 1.0) -> Picture:
     side : int
         Pixels wanted.
     centre : float
-        Side of the middle, in shorter sides of the picture.
+        Side of the middle, in shorter sides of the picture; what is more than the picture is black, as no light is.
 
     Returns
     -------
@@ -112,6 +134,10 @@ def resized(picture: Picture, side: int, *, centre: float = 1.0) -> Picture:
 
     ny, nx = picture.shape[:2]
     half = min(ny, nx) * centre / 2
+    more = [max(int(np.ceil(half - n / 2)), 0) for n in (ny, nx)]
+    if any(more):
+        picture = np.pad(picture, [(more[0],) * 2, (more[1],) * 2, (0, 0)])
+        ny, nx = picture.shape[:2]
     box = (nx / 2 - half, ny / 2 - half, nx / 2 + half, ny / 2 + half)
     small = Pillow.fromarray(picture).resize((side, side), Pillow.Resampling.BICUBIC, box=box)
     return np.asarray(small)
@@ -130,6 +156,11 @@ def brought(normalise: str) -> tuple[Floats, Floats]:
     gain, offset : ndarray
         ``(3,)`` float32 each.
 
+    Raises
+    ------
+    WeightsError
+        If it is none of these.
+
     Examples
     --------
     >>> gain, offset = brought("symmetric")
@@ -140,9 +171,54 @@ def brought(normalise: str) -> tuple[Floats, Floats]:
         mean, spread = np.array(MEAN), np.array(SPREAD)
     elif normalise == "symmetric":
         mean, spread = np.full(3, 0.5), np.full(3, 0.5)
-    else:
+    elif normalise == "unit":
         mean, spread = np.zeros(3), np.ones(3)
+    else:
+        msg = f"normalise: there is no {normalise!r}; choose from symmetric, imagenet, unit, as the weight card says"
+        raise WeightsError(msg)
     return (1 / (255 * spread)).astype(np.float32), (-mean / spread).astype(np.float32)
+
+
+def checked_pictures(pictures: ArrayLike, side: int) -> NDArray[np.uint8]:
+    """Pictures that a network of a side can be given.
+
+    Parameters
+    ----------
+    pictures : array-like
+        ``(n, side, side, 3)`` uint8, or a list of ``(side, side, 3)``; empty if there are none.
+    side : int
+        Of the network's input in pixels.
+
+    Returns
+    -------
+    ndarray
+        ``(n, side, side, 3)`` uint8.
+
+    Raises
+    ------
+    ImageError
+        If they are of another shape or type: what is not of 8 bits has a white that is not known.
+
+    Examples
+    --------
+    >>> from astrogalaxy.morphology.pictures import checked_pictures
+    >>> checked_pictures([np.zeros((32, 32, 3), np.uint8)] * 2, 32).shape
+    (2, 32, 32, 3)
+    """
+    try:
+        given = np.asarray(pictures)
+    except (TypeError, ValueError, RuntimeError) as error:  # of lists of several shapes, of tensors elsewhere
+        msg = f"pictures cannot be made one array: {error}"
+        raise ImageError(msg) from error
+    if given.shape[:1] == (0,):
+        return np.zeros((0, side, side, 3), np.uint8)
+    if given.shape[1:] != (side, side, 3):
+        msg = f"pictures must be of {side} x {side} pixels in colour, (n, {side}, {side}, 3), not {given.shape}"
+        raise ImageError(msg)
+    if given.dtype != np.uint8:
+        msg = f"pictures must be of 8 bits, uint8 from 0 to 255, not {given.dtype}; colour_picture makes such of bands"
+        raise ImageError(msg)
+    return given
 
 
 def network_input(pictures: NDArray[np.uint8], normalise: str) -> Floats:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from astropy.table import MaskedColumn, Table
+from numpy.typing import NDArray
 
 from astrogalaxy.catalog import class_column
 from astrogalaxy.datasets.galaxyzoo import central_light
@@ -18,18 +21,31 @@ from astrogalaxy.detection.inputs import UNKNOWN_SEEING
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import AstrogalaxyError
 from astrogalaxy.evaluation.morphology import the_galaxy
+from astrogalaxy.models import ClassifierCard
 from astrogalaxy.morphology import Classifier
+from astrogalaxy.morphology.framing import measured_frame
 from astrogalaxy.morphology.pictures import resized
 
-__all__ = ["classify_files"]
+__all__ = ["Frame", "classify_files"]
+
+logger = logging.getLogger(__name__)
+
+#: How much of a cutout a classifier looks at: as it was learned, or as the galaxy's measured size says.
+Frame = Literal["given", "measured"]
 
 # Side in pixels of a picture whose middle the detector looks at, the share of the middle, and the signal to noise that
 # its brightest pixel is given (that of its tests, see astrogalaxy.training.galaxies).
 _SIDE, _CENTRE, _PEAK = 96, 0.5, 100.0
+# Measured frames over the wanted one, beyond which the median of the cutouts is warned of.
+_NARROW, _WIDE = 0.65, 1.35
 
 
 def classify_files(
-    paths: Sequence[str | Path], *, classifier: Classifier | None = None, detector: Runtime | None = None
+    paths: Sequence[str | Path],
+    *,
+    classifier: Classifier | None = None,
+    detector: Runtime | None = None,
+    frame: Frame = "given",
 ) -> Table:
     """Classify cutouts with one galaxy in the middle of each.
 
@@ -41,6 +57,10 @@ def classify_files(
         Gives ``p_<class>`` for each of its classes.
     detector : Runtime, optional
         Gives ``p_smooth`` and ``p_disk`` by its own head, where the classifier does not.
+    frame : {'given', 'measured'}
+        ``given``: the cutouts are as many half-light radii of their galaxies wide as those that the classifier learned
+        from, 19.5 for ``galaxyzoo-fine``; where they look far from that, it is logged. ``measured``: each is scaled by
+        the half-light radius of its galaxy, as in a survey, but as measured in the picture.
 
     Returns
     -------
@@ -65,10 +85,12 @@ def classify_files(
     for path in map(Path, paths):
         row: dict[str, object] = {"file": str(path), "class": "", "error": ""}
         try:
-            row |= _one(path, classifier, detector)
+            row |= _one(path, classifier, detector, frame)
         except AstrogalaxyError as error:
             row["error"] = str(error)
         rows.append(row)
+    if classifier and frame == "given":
+        _check_frames(np.array([row.get("frame", np.nan) for row in rows], dtype=float), classifier.card)
     names = ["p_smooth", "p_disk"] if detector else []
     names += [class_column(name) for name in classifier.classes] if classifier else []
     table = Table({"file": [str(row["file"]) for row in rows]})
@@ -80,7 +102,19 @@ def classify_files(
     return table
 
 
-def _one(path: Path, classifier: Classifier | None, detector: Runtime | None) -> dict[str, object]:
+def _check_frames(frames: NDArray[np.float64], card: ClassifierCard) -> None:
+    """Warn of cutouts that show much more or less around their galaxies than those that were learned from."""
+    wanted = card.field_of_view / card.centre
+    seen = float(np.median(frames[np.isfinite(frames)])) if np.isfinite(frames).any() else wanted
+    if not _NARROW * wanted < seen < _WIDE * wanted:
+        logger.warning(
+            "the cutouts look about %.0f half-light radii of their galaxies wide; %s learned from %.1f, and cannot be "
+            "trusted at other scales: cut them anew, or have them scaled with frame measured",
+            seen, card.name, wanted,
+        )  # fmt: skip
+
+
+def _one(path: Path, classifier: Classifier | None, detector: Runtime | None, frame: Frame) -> dict[str, object]:
     """Probabilities of one file."""
     said: dict[str, object] = {}
     picture = read_cutout(path)
@@ -89,7 +123,9 @@ def _one(path: Path, classifier: Classifier | None, detector: Runtime | None) ->
         said |= {"p_smooth": 1 - p_disk, "p_disk": p_disk, "class": "disk" if p_disk > 0.5 else "smooth"}
     if classifier is not None:
         card = classifier.card
-        p = classifier(resized(picture, card.side, centre=card.centre)[None])[0]
+        said["frame"] = seen = measured_frame(picture)
+        scaled = frame == "measured" and np.isfinite(seen)
+        p = classifier([resized(picture, card.side, centre=card.field_of_view / seen if scaled else card.centre)])[0]
         said |= {class_column(name): value for name, value in zip(card.classes, p, strict=True)}
         said["class"] = card.classes[int(p.argmax())]
     return said

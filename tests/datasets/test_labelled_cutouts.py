@@ -300,7 +300,45 @@ def test_what_is_no_cutout_is_said_with_its_name(
 def test_one_band_with_pixels_is_enough(tmp_path: Path) -> None:
     cube = np.stack([np.full((16, 16), np.nan), RNG.normal(size=(16, 16)), np.zeros((16, 16))])
     fits.writeto(tmp_path / "cube.fits", cube)
-    assert bands_in_noise(tmp_path / "cube.fits").any(axis=(1, 2)).tolist() == [False, True, False]
+    only = bands_in_noise(tmp_path / "cube.fits")
+    assert only.shape == (1, 16, 16), "what has no pixels, or one value everywhere, is no band"
+    assert only.any()
+
+
+@pytest.mark.parametrize("name", ["WHT", "weight", "MASK_R", "DQ1", "r_err", "IVAR", "RMS", "EXP"])
+def test_extensions_that_tell_of_pixels_are_no_bands(tmp_path: Path, name: str) -> None:
+    light, other = RNG.normal(size=(2, 32, 32)).astype("f4")
+    fits.writeto(tmp_path / "alone.fits", light)
+    beside = fits.HDUList([fits.PrimaryHDU(light), fits.ImageHDU(other, name=name)])
+    beside.writeto(tmp_path / "beside.fits")
+    np.testing.assert_array_equal(*(bands_in_noise(tmp_path / file) for file in ("alone.fits", "beside.fits")))
+
+
+def test_extensions_with_other_names_are_bands(tmp_path: Path) -> None:
+    planes = RNG.normal(size=(3, 32, 32)).astype("f4")
+    named = [fits.ImageHDU(plane, name=name) for name, plane in zip(("SCI", "EXPLORER-R", "I"), planes, strict=True)]
+    fits.HDUList([fits.PrimaryHDU(), *named]).writeto(tmp_path / "bands.fits")
+    assert len(bands_in_noise(tmp_path / "bands.fits")) == 3
+
+
+def test_a_cutout_without_its_middle_is_none(tmp_path: Path) -> None:
+    cube = RNG.normal(size=(3, 40, 40)).astype("f4")
+    cube[0, 15:25, 15:25] = np.nan
+    fits.writeto(tmp_path / "two.fits", cube)
+    assert len(bands_in_noise(tmp_path / "two.fits")) == 3, "another band has it"
+    cube[:, 15:25, 15:25] = np.nan
+    fits.writeto(tmp_path / "none.fits", cube)
+    with pytest.raises(ImageError, match=r"none\.fits: no data in the middle"):
+        bands_in_noise(tmp_path / "none.fits")
+
+
+def test_light_of_galaxies_at_the_edge_is_no_sky(tmp_path: Path) -> None:
+    y, x = np.mgrid[:80, :80] - 39.5
+    light = 200 * np.exp(-np.hypot(x, y) / 4) + 100 * np.exp(-np.hypot(x - 36, y + 20) / 8)
+    fits.writeto(tmp_path / "wide.fits", (np.random.default_rng(1).normal(10, 1, x.shape) + light).astype("f4"))
+    snr = bands_in_noise(tmp_path / "wide.fits")[0]
+    assert np.median(snr[72:, :8]) == pytest.approx(0, abs=0.2), "the corner that is far from both"
+    assert snr[38:42, 38:42].mean() == pytest.approx(light[38:42, 38:42].mean(), rel=0.1)
 
 
 def test_sixteen_bits_become_eight(tmp_path: Path) -> None:
