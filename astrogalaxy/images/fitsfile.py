@@ -110,8 +110,8 @@ class FitsPlane:
         """Cards of both headers; the image's own come first."""
         return ChainMap(self.header, self.primary)
 
-    def read(self, section: Section) -> NDArray[np.float32]:
-        """Pixels of a section as a new native float32 array; BLANK becomes NaN.
+    def read(self, section: Section, *, unit: float = 1.0) -> NDArray[np.float32]:
+        """Pixels of a section in so many image units, as a new native float32 array; BLANK becomes NaN.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class FitsPlane:
             If the file is gone, truncated or damaged.
         """
         try:
-            return self._read(section)
+            return self._read(section, unit)
         except (ImageError, MemoryError):
             raise
         except FileNotFoundError as error:
@@ -129,26 +129,27 @@ class FitsPlane:
             msg = f"{self.origin}: its pixels cannot be read, the file is damaged"
             raise ImageError(f"{msg} ({type(error).__name__}: {_one_line(error)})") from error
 
-    def _read(self, section: Section) -> NDArray[np.float32]:
+    def _read(self, section: Section, unit: float) -> NDArray[np.float32]:
         whole_bytes = 4 * self.shape[0] * self.shape[1]
         if self.tiled and not self.packing and whole_bytes > _DECODE_WHOLE_BYTES:
             with quiet(), fits.open(self.path) as hdus:
-                return _by_strips(hdus[self.index], section)
+                return _by_strips(hdus[self.index], section, unit)
         if self.packing or self.tiled:
             pixels = self._unpacked()
             part = pixels[section.slices]
-            return part.copy() if pixels.dtype == np.float32 and pixels.dtype.isnative else self._decode(part)
-        return self._decode(self._raw(self.path)[section.slices])
+            decoded = pixels.dtype == np.float32 and pixels.dtype.isnative
+            return to_float32(part, unit) if decoded else self._decode(part, unit)
+        return self._decode(self._raw(self.path)[section.slices], unit)
 
     def _raw(self, file: Any) -> NDArray[Any]:
         """Pixels as they are stored, mapped from an unpacked file."""
         mapped = np.memmap(file, dtype=PIXEL_TYPES[self.bitpix], mode="r", offset=self.offset, shape=self.shape)
         return mapped.view(np.ndarray)
 
-    def _decode(self, raw: NDArray[Any]) -> NDArray[np.float32]:
+    def _decode(self, raw: NDArray[Any], unit: float = 1.0) -> NDArray[np.float32]:
         scale, zero, blank = self.scaling
         if (scale, zero) == (1.0, 0.0) and blank is None:
-            return to_float32(raw)
+            return to_float32(raw, unit)
         # 16-bit integers with an offset are exact in float32; the rest needs more digits.
         exact = self.bitpix in (8, 16) and scale == 1.0 and zero == int(zero) and abs(zero) < 2**23
         values = raw.astype(np.float32 if exact else np.float64)
@@ -156,7 +157,7 @@ class FitsPlane:
         values += zero
         if blank is not None:
             values[raw == blank] = np.nan
-        return to_float32(values)
+        return to_float32(values, unit)
 
     def _unpacked(self) -> NDArray[Any]:
         """The whole image of a compressed file, unpacked once per process and file."""
@@ -270,8 +271,11 @@ def find_plane(path: str | Path, *, hdu: str | int = "auto") -> FitsPlane:
         raise ImageError(msg) from error
 
 
-def to_float32(values: Any) -> NDArray[np.float32]:
-    """Copy into a new, native, contiguous float32 array; what does not fit becomes infinite."""
+def to_float32(values: Any, unit: float = 1.0) -> NDArray[np.float32]:
+    """Copy, in so many units, into a new, native, contiguous float32 array; what does not fit becomes infinite."""
+    if unit != 1.0:
+        # the numbers may be beyond 32 bits as they are
+        values = np.asarray(values, dtype=np.float64) / unit
     with np.errstate(over="ignore", invalid="ignore"):
         return np.array(values, dtype=np.float32, order="C", copy=True)
 
@@ -394,7 +398,7 @@ def _image_shape(hdu: Any) -> tuple[int, int] | None:
     return int(shape[0]), int(shape[1])
 
 
-def _by_strips(hdu: fits.CompImageHDU, section: Section) -> NDArray[np.float32]:
+def _by_strips(hdu: fits.CompImageHDU, section: Section, unit: float) -> NDArray[np.float32]:
     """Decode a section of a tile-compressed image strip by strip.
 
     Tiles are decoded whole, and most are rows of the whole image: all at once they would need many times the memory of
@@ -408,7 +412,7 @@ def _by_strips(hdu: fits.CompImageHDU, section: Section) -> NDArray[np.float32]:
     while start < section.y1:
         stop = min(start // height * height + rows, section.y1)
         strip = _plane_of(hdu.section, section._replace(y0=start, y1=stop))
-        pixels[start - section.y0 : stop - section.y0] = strip
+        pixels[start - section.y0 : stop - section.y0] = strip if unit == 1.0 else to_float32(strip, unit)
         start = stop
     return pixels
 
