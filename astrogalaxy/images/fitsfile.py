@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import logging
 import lzma
 import shutil
 import tempfile
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
     from numpy.typing import NDArray
 
-__all__ = ["FitsPlane", "choose_hdu", "find_plane", "to_float32"]
+__all__ = ["FitsPlane", "choose_hdu", "find_plane", "to_float32", "wcs_of"]
+
+logger = logging.getLogger(__name__)
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
@@ -376,8 +379,40 @@ def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int) -> FitsPlan
         check_tiles(hdu, span, str(path))
     # Many writers leave out the padding behind the last pixels; no harm in that.
     check_size(path, packing, offset + (span - FITS_BLOCK + 1 if tiled else abs(bitpix) // 8 * shape[0] * shape[1]))
-    wcs = read_wcs(header, shape, origin=str(path), hdus=hdus)
+    wcs = wcs_of(header, shape, origin=str(path), hdus=hdus)
     return FitsPlane(path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix)
+
+
+def wcs_of(header: fits.Header, shape: tuple[int, int], *, origin: str, hdus: fits.HDUList) -> WCS | None:
+    """Celestial WCS of an image in a file: its own, or that of a primary header which it says it inherits.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Header of the image.
+    shape : (int, int)
+        Rows and columns of the image.
+    origin : str
+        What to call the image in the log.
+    hdus : astropy.io.fits.HDUList
+        The file.
+
+    Returns
+    -------
+    astropy.wcs.WCS or None
+        See `~astrogalaxy.images.sky.read_wcs`; with a warning in the log, too, where only the primary header has one
+        and nothing says that it is the image's.
+    """
+    primary = hdus[0].header
+    if "CTYPE1" in header or primary["NAXIS"] > 0 or "CTYPE1" not in primary:
+        return read_wcs(header, shape, origin=origin, hdus=hdus)
+    wcs = read_wcs(primary, shape, origin=origin, hdus=hdus)
+    if wcs is None or header.get("INHERIT") is True:
+        return wcs
+    logger.warning(
+        "%s: the image has no celestial WCS, and does not inherit (INHERIT) that of the primary header", origin
+    )
+    return None
 
 
 def _scaling(header: fits.Header) -> tuple[float, float, int | None]:

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.fitsfile import choose_hdu, find_plane, to_float32
+from astrogalaxy.images.fitsfile import choose_hdu, find_plane, to_float32, wcs_of
 from astrogalaxy.images.sky import read_wcs, usable_wcs
 
 if TYPE_CHECKING:
@@ -212,7 +212,8 @@ def _from_hdu(hdu: Any, hdus: fits.HDUList | None, origin: str) -> ArrayPlane:
         msg = f"{origin}: the HDU has no pixels"
         raise ImageError(msg)
     shape = _plane_shape(data, origin)
-    return ArrayPlane(data, shape, read_wcs(header, shape, origin=origin, hdus=hdus), header, origin)
+    read = read_wcs if hdus is None else wcs_of
+    return ArrayPlane(data, shape, read(header, shape, origin=origin, hdus=hdus), header, origin)
 
 
 def _from_nddata(source: Any, origin: str) -> ArrayPlane:

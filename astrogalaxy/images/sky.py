@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 # Positions of pixels that do not come back to within this distance mean a broken WCS.
 _ROUND_TRIP_PX = 0.5
-# Cards of a WCS that hold numbers, those of a distortion's polynomial, and names of celestial frames that astropy knows.
+# Cards of a WCS that hold numbers, those of polynomials, and names of celestial frames that astropy knows.
 _NUMBERS = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
 _POLYNOMIAL = re.compile(r"PV[12]_\d+")
 _FRAMES = ("ICRS", "FK5", "FK4", "FK4-NO-E")
@@ -170,7 +170,7 @@ def _complete(wcs: WCS) -> None:
 
 
 def _fold(wcs: WCS) -> None:
-    """Put scales and rotation into one matrix: between the two wcslib evaluates the polynomials of TPV, in wrong units."""
+    """Put scales and rotation into one matrix: between the two, in wrong units, wcslib evaluates polynomials."""
     if wcs.wcs.has_cd():
         return
     wcs.wcs.cd = wcs.pixel_scale_matrix
