@@ -9,6 +9,7 @@ over the scatter. Light: mean over its error of the total flux at positions wher
 from __future__ import annotations
 
 import argparse
+import itertools
 
 import numpy as np
 from astropy.table import Table
@@ -30,9 +31,8 @@ def main() -> None:
     args = parser.parse_args()
     rng, shape = np.random.default_rng(args.seed), (args.size, args.size)
     rows = [look(f"{mean} electrons", rng.poisson(mean, shape), gain=1.0) for mean in PHOTONS]
-    for noise in NOISES:
-        for level in LEVELS:
-            rows.append(look(f"noise {noise} at {level} counts", np.rint(rng.normal(level, noise, shape))))
+    for noise, level in itertools.product(NOISES, LEVELS):
+        rows.append(look(f"noise {noise} at {level} counts", np.rint(rng.normal(level, noise, shape))))
     print(table(rows))
 
 
