@@ -138,8 +138,8 @@ class ImagesSection(Section):
     def _number_problems(self) -> Iterator[tuple[str, str]]:
         for key, low, high, wanted in (
             ("zeropoint", -100.0, 100.0, "a magnitude"),
-            ("gain", 0.0, 1e30, "more than 0"),
-            ("saturation", 0.0, 1e30, "more than 0"),
+            ("gain", 0.0, 1e300, "more than 0"),
+            ("saturation", 0.0, 1e300, "more than 0"),
         ):
             value = getattr(self, key)
             for number in value.values() if isinstance(value, dict) else [value]:

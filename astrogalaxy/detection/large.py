@@ -133,7 +133,7 @@ def _made_smaller(band: Band, smooth: Mesh, section: Section) -> Aligned:
     full = Section(*(edge * _BIN for edge in section))
     pixels = band.pixels(full)
     raised = replace(smooth, background_mesh=band.mesh.background_mesh - smooth.background_mesh)
-    light = raised.background(full)
+    light = raised.background(full) / np.float32(band.unit)
     light += pixels.data
     light[pixels.bad] = 0.0
     bad = binned(pixels.bad, _BIN, dtype=np.uint8) > _BIN**2 / 2

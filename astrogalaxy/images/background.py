@@ -9,6 +9,7 @@ import numpy as np
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.blank import BlankSearch
+from astrogalaxy.images.digits import SPREAD, coarse_steps, spread_out
 from astrogalaxy.images.lattice import expand
 from astrogalaxy.images.slopes import continued, filled, slopes
 from astrogalaxy.images.tiling import Section
@@ -359,6 +360,8 @@ class _Boxes:
         self.ordered = boxes
         self._good = np.count_nonzero(~np.isnan(boxes), axis=1)
         self._row = np.arange(n)
+        self._steps = coarse_steps(boxes, self._good)
+        self._values = boxes = spread_out(boxes, self._good, self._steps)
         # in float64, for squares of pixels in erg/s/cm2/Hz are beyond float32
         self._zero = self._median(np.zeros_like(self._good), self._good)
         values = boxes - self._zero[:, None]
@@ -377,9 +380,10 @@ class _Boxes:
         """Background and noise of each box, NaN where fewer than `least` pixels are good and not clipped; good share.
 
         The background is the mode, 2.5 times the mean of the middle 40 % less 1.5 times the mean; the noise is the root
-        mean square about it of the pixels below. The usual estimators are stuck on the steps of coarsely digitised data
+        mean square about it of the pixels below. The usual estimators are stuck on the steps of digitised data
         (in SDSS's sky the median puts the mode off by a tenth of sigma, and the MAD the noise by 4 to 16 %), and the
-        standard deviation rises in crowded fields. Averages of many pixels do neither.
+        standard deviation rises in crowded fields. Averages of many pixels do neither, and where a handful of values
+        is all there is, each is spread out over its step.
         """
         low, high = self._clipped()
         trim = (0.3 * (high - low)).astype(np.intp)
@@ -389,6 +393,8 @@ class _Boxes:
         squares = self._sum(self._squares, low, below) - 2 * level * self._sum(self._light, low, below)
         squares += count * level**2
         noise = np.sqrt(np.maximum(squares, 0.0) / np.maximum(count, 1)) / _CLIPPED_RMS
+        coarse = self._steps > 0
+        noise[coarse] = np.sqrt(np.maximum(noise[coarse] ** 2 - (SPREAD * self._steps[coarse]) ** 2, 0.0))
         few = high - low < least
         sky = np.where(few, np.nan, (level + self._zero, noise))
         return np.concatenate([sky, self._good[None] / self.ordered.shape[1]])
@@ -413,7 +419,7 @@ class _Boxes:
 
     def _median(self, low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.float64]:
         last = np.maximum(high - 1, 0)
-        pair = self.ordered[self._row, (low + last) // 2], self.ordered[self._row, (low + last + 1) // 2]
+        pair = self._values[self._row, (low + last) // 2], self._values[self._row, (low + last + 1) // 2]
         return np.add(*pair, dtype=np.float64) / 2
 
     def _mean(self, low: NDArray[np.intp], high: NDArray[np.intp]) -> NDArray[np.float64]:
@@ -426,7 +432,7 @@ class _Boxes:
         """How many good pixels of each box are below a value, or at most that."""
         side = "right" if including else "left"
         values = value.astype(np.float32)
-        return np.array([box.searchsorted(v, side) for box, v in zip(self.ordered, values, strict=True)])
+        return np.array([box.searchsorted(v, side) for box, v in zip(self._values, values, strict=True)])
 
 
 def _running(values: NDArray[np.float64]) -> NDArray[np.float64]:

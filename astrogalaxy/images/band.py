@@ -10,10 +10,12 @@ import numpy as np
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.background import Mesh, make_mesh
+from astrogalaxy.images.fitsfile import to_float32
 from astrogalaxy.images.inputs import AlteredPlane
 from astrogalaxy.images.seeing import find_stars
 from astrogalaxy.images.sky import shifted
 from astrogalaxy.images.tiling import Section
+from astrogalaxy.images.units import pixel_unit
 from astrogalaxy.images.weights import WeightSample, usable
 
 if TYPE_CHECKING:
@@ -49,9 +51,10 @@ class Pixels:
     Parameters
     ----------
     data : ndarray, shape (ny, nx), float32
-        Background-subtracted pixels in image units; 0 where bad.
+        Background-subtracted pixels; 0 where bad. In image units, or larger or smaller ones where the noise is very far
+        from 1 (`Band.unit`).
     noise : ndarray, shape (ny, nx), float32
-        One sigma of the sky in a pixel, image units, positive everywhere: from the weight
+        One sigma of the sky in a pixel, in the same units, positive everywhere: from the weight
         map if there is one (brought to the noise of the mesh, `Mesh.weight_factor`), else from the mesh.
     bad : ndarray, shape (ny, nx), bool
         NaN, infinite or as large as numbers that stand for no data (1e29), of the value that fills areas
@@ -114,6 +117,8 @@ class Band:
         Level of saturation in image units, before background subtraction.
     box : int, optional
         Side of the boxes of the background mesh, pixels.
+    unit : float, optional
+        Image units in one unit of `pixels`; found in the pixels by default.
 
     Raises
     ------
@@ -141,13 +146,14 @@ class Band:
         gain: float | None = None,
         saturation: float | None = None,
         box: int = 64,
+        unit: float | None = None,
     ) -> None:
         self.name = name
         self.zeropoint = zeropoint
-        self.gain = gain
         self.saturation = saturation
         self.box = box
         self._plane, self._masks, self._weight = plane, masks, weight
+        self._gain, self._unit = gain, (None if unit is None else float(unit))
         self._mesh: Mesh | None = None
         self._kept: Pixels | None = None
         self._seeing: float | None = None
@@ -206,6 +212,27 @@ class Band:
         return self._plane.origin
 
     @property
+    def unit(self) -> float:
+        """Image units in one unit of `pixels`: 1, or a power of two near the noise where that is very far from 1.
+
+        Found in some rows of pixels when first asked for: sums of squares of pixels in erg/s/cm2/Hz would be 0 in
+        32 bits. The mesh, the level of saturation and the zero point are in image units all the same.
+
+        Raises
+        ------
+        astrogalaxy.errors.ImageError
+            If the band's file cannot be read.
+        """
+        if self._unit is None:
+            self._unit = pixel_unit(self._plane.read, self.shape)
+        return self._unit
+
+    @property
+    def gain(self) -> float | None:
+        """Electrons in one unit of `pixels`; None where only the noise of the sky is known."""
+        return None if self._gain is None else self._gain * self.unit
+
+    @property
     def mesh(self) -> Mesh:
         """Background and noise of the sky, measured on the whole band when first asked for.
 
@@ -234,7 +261,7 @@ class Band:
             return make_mesh(lambda part: self._read(part)[:2], self.shape, box=self.box, origin=self.origin)
         sample = WeightSample(self._read)
         mesh = make_mesh(sample.read, self.shape, box=self.box, origin=self.origin)
-        return replace(mesh, weight_factor=self._weight_factor(sample.ratio(mesh)))
+        return replace(mesh, weight_factor=self._weight_factor(self.unit * sample.ratio(mesh)))
 
     @property
     def seeing(self) -> float:
@@ -326,6 +353,8 @@ class Band:
         saturated = np.zeros(data.shape, dtype=bool) if self.saturation is None else data >= self.saturation
         data -= self.mesh.background(section)
         noise = self.mesh.noise(section)
+        if self.unit != 1.0:
+            data, noise = (to_float32(part, self.unit) for part in (data, noise))
         if weight is not None:
             good = usable(weight)
             np.divide(self.mesh.weight_factor, np.sqrt(weight, where=good, out=weight), where=good, out=noise)
@@ -350,20 +379,20 @@ class Band:
         """
         band = Band(
             self.name, AlteredPlane(self._plane, alter, self.mesh.blank), masks=self._masks, weight=self._weight,
-            zeropoint=self.zeropoint, gain=self.gain, saturation=self.saturation, box=self.box,
+            zeropoint=self.zeropoint, gain=self._gain, saturation=self.saturation, box=self.box, unit=self.unit,
         )  # fmt: skip
         band.shift = self.shift
         return band
 
     def _read(self, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
-        """Pixels as in the file, NaN included; which of them are bad; and their weights."""
+        """Pixels as in the file, NaN included; which of them are bad; and the weights of pixels in the band's unit."""
         data = self._plane.read(section)
         bad = ~(np.abs(data) < _NO_DATA)
         for mask in self._masks:
             bad |= mask.read(section) != 0
         if self._weight is None:
             return data, bad, None
-        weight = self._weight.read(section)
+        weight = self._weight.read(section, unit=self.unit**-2)
         return data, bad | ~usable(weight), weight
 
     def _weight_factor(self, ratio: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import logging
 import lzma
 import shutil
 import tempfile
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
     from numpy.typing import NDArray
 
-__all__ = ["FitsPlane", "choose_hdu", "find_plane", "to_float32"]
+__all__ = ["FitsPlane", "choose_hdu", "find_plane", "to_float32", "wcs_of"]
+
+logger = logging.getLogger(__name__)
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 _OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
@@ -110,8 +113,8 @@ class FitsPlane:
         """Cards of both headers; the image's own come first."""
         return ChainMap(self.header, self.primary)
 
-    def read(self, section: Section) -> NDArray[np.float32]:
-        """Pixels of a section as a new native float32 array; BLANK becomes NaN.
+    def read(self, section: Section, *, unit: float = 1.0) -> NDArray[np.float32]:
+        """Pixels of a section in so many image units, as a new native float32 array; BLANK becomes NaN.
 
         Raises
         ------
@@ -119,7 +122,7 @@ class FitsPlane:
             If the file is gone, truncated or damaged.
         """
         try:
-            return self._read(section)
+            return self._read(section, unit)
         except (ImageError, MemoryError):
             raise
         except FileNotFoundError as error:
@@ -129,26 +132,27 @@ class FitsPlane:
             msg = f"{self.origin}: its pixels cannot be read, the file is damaged"
             raise ImageError(f"{msg} ({type(error).__name__}: {_one_line(error)})") from error
 
-    def _read(self, section: Section) -> NDArray[np.float32]:
+    def _read(self, section: Section, unit: float) -> NDArray[np.float32]:
         whole_bytes = 4 * self.shape[0] * self.shape[1]
         if self.tiled and not self.packing and whole_bytes > _DECODE_WHOLE_BYTES:
             with quiet(), fits.open(self.path) as hdus:
-                return _by_strips(hdus[self.index], section)
+                return _by_strips(hdus[self.index], section, unit)
         if self.packing or self.tiled:
             pixels = self._unpacked()
             part = pixels[section.slices]
-            return part.copy() if pixels.dtype == np.float32 and pixels.dtype.isnative else self._decode(part)
-        return self._decode(self._raw(self.path)[section.slices])
+            decoded = pixels.dtype == np.float32 and pixels.dtype.isnative
+            return to_float32(part, unit) if decoded else self._decode(part, unit)
+        return self._decode(self._raw(self.path)[section.slices], unit)
 
     def _raw(self, file: Any) -> NDArray[Any]:
         """Pixels as they are stored, mapped from an unpacked file."""
         mapped = np.memmap(file, dtype=PIXEL_TYPES[self.bitpix], mode="r", offset=self.offset, shape=self.shape)
         return mapped.view(np.ndarray)
 
-    def _decode(self, raw: NDArray[Any]) -> NDArray[np.float32]:
+    def _decode(self, raw: NDArray[Any], unit: float = 1.0) -> NDArray[np.float32]:
         scale, zero, blank = self.scaling
         if (scale, zero) == (1.0, 0.0) and blank is None:
-            return to_float32(raw)
+            return to_float32(raw, unit)
         # 16-bit integers with an offset are exact in float32; the rest needs more digits.
         exact = self.bitpix in (8, 16) and scale == 1.0 and zero == int(zero) and abs(zero) < 2**23
         values = raw.astype(np.float32 if exact else np.float64)
@@ -156,7 +160,7 @@ class FitsPlane:
         values += zero
         if blank is not None:
             values[raw == blank] = np.nan
-        return to_float32(values)
+        return to_float32(values, unit)
 
     def _unpacked(self) -> NDArray[Any]:
         """The whole image of a compressed file, unpacked once per process and file."""
@@ -270,8 +274,11 @@ def find_plane(path: str | Path, *, hdu: str | int = "auto") -> FitsPlane:
         raise ImageError(msg) from error
 
 
-def to_float32(values: Any) -> NDArray[np.float32]:
-    """Copy into a new, native, contiguous float32 array; what does not fit becomes infinite."""
+def to_float32(values: Any, unit: float = 1.0) -> NDArray[np.float32]:
+    """Copy, in so many units, into a new, native, contiguous float32 array; what does not fit becomes infinite."""
+    if unit != 1.0:
+        # the numbers may be beyond 32 bits as they are
+        values = np.asarray(values, dtype=np.float64) / unit
     with np.errstate(over="ignore", invalid="ignore"):
         return np.array(values, dtype=np.float32, order="C", copy=True)
 
@@ -372,8 +379,40 @@ def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int) -> FitsPlan
         check_tiles(hdu, span, str(path))
     # Many writers leave out the padding behind the last pixels; no harm in that.
     check_size(path, packing, offset + (span - FITS_BLOCK + 1 if tiled else abs(bitpix) // 8 * shape[0] * shape[1]))
-    wcs = read_wcs(header, shape, origin=str(path), hdus=hdus)
+    wcs = wcs_of(header, shape, origin=str(path), hdus=hdus)
     return FitsPlane(path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix)
+
+
+def wcs_of(header: fits.Header, shape: tuple[int, int], *, origin: str, hdus: fits.HDUList) -> WCS | None:
+    """Celestial WCS of an image in a file: its own, or that of a primary header which it says it inherits.
+
+    Parameters
+    ----------
+    header : astropy.io.fits.Header
+        Header of the image.
+    shape : (int, int)
+        Rows and columns of the image.
+    origin : str
+        What to call the image in the log.
+    hdus : astropy.io.fits.HDUList
+        The file.
+
+    Returns
+    -------
+    astropy.wcs.WCS or None
+        See `~astrogalaxy.images.sky.read_wcs`; with a warning in the log, too, where only the primary header has one
+        and nothing says that it is the image's.
+    """
+    primary = hdus[0].header
+    if "CTYPE1" in header or primary["NAXIS"] > 0 or "CTYPE1" not in primary:
+        return read_wcs(header, shape, origin=origin, hdus=hdus)
+    wcs = read_wcs(primary, shape, origin=origin, hdus=hdus)
+    if wcs is None or header.get("INHERIT") is True:
+        return wcs
+    logger.warning(
+        "%s: the image has no celestial WCS, and does not inherit (INHERIT) that of the primary header", origin
+    )
+    return None
 
 
 def _scaling(header: fits.Header) -> tuple[float, float, int | None]:
@@ -394,7 +433,7 @@ def _image_shape(hdu: Any) -> tuple[int, int] | None:
     return int(shape[0]), int(shape[1])
 
 
-def _by_strips(hdu: fits.CompImageHDU, section: Section) -> NDArray[np.float32]:
+def _by_strips(hdu: fits.CompImageHDU, section: Section, unit: float) -> NDArray[np.float32]:
     """Decode a section of a tile-compressed image strip by strip.
 
     Tiles are decoded whole, and most are rows of the whole image: all at once they would need many times the memory of
@@ -408,7 +447,7 @@ def _by_strips(hdu: fits.CompImageHDU, section: Section) -> NDArray[np.float32]:
     while start < section.y1:
         stop = min(start // height * height + rows, section.y1)
         strip = _plane_of(hdu.section, section._replace(y0=start, y1=stop))
-        pixels[start - section.y0 : stop - section.y0] = strip
+        pixels[start - section.y0 : stop - section.y0] = strip if unit == 1.0 else to_float32(strip, unit)
         start = stop
     return pixels
 

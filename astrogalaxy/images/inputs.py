@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.fitsfile import choose_hdu, find_plane, to_float32
+from astrogalaxy.images.fitsfile import choose_hdu, find_plane, to_float32, wcs_of
 from astrogalaxy.images.sky import read_wcs, usable_wcs
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Plane(Protocol):
     def origin(self) -> str:
         """File or description, for messages."""
 
-    def read(self, section: Section) -> NDArray[np.float32]:
-        """Pixels of a section: a new native float32 array, NaN where there are none."""
+    def read(self, section: Section, *, unit: float = 1.0) -> NDArray[np.float32]:
+        """Pixels of a section in so many image units: a new native float32 array, NaN where there are none."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,10 @@ class ArrayPlane:
         """Cards of the header."""
         return self.header if self.header is not None else {}
 
-    def read(self, section: Section) -> NDArray[np.float32]:
-        """Pixels of a section as a new native float32 array."""
+    def read(self, section: Section, *, unit: float = 1.0) -> NDArray[np.float32]:
+        """Pixels of a section in so many image units, as a new native float32 array."""
         part = self.array[section.slices]
-        pixels = to_float32(np.ma.getdata(part) if isinstance(part, np.ma.MaskedArray) else part)
+        pixels = to_float32(np.ma.getdata(part) if isinstance(part, np.ma.MaskedArray) else part, unit)
         if isinstance(part, np.ma.MaskedArray):
             pixels[np.ma.getmaskarray(part)] = np.nan
         return pixels
@@ -138,12 +138,13 @@ class AlteredPlane:
         """File or description."""
         return self.plane.origin
 
-    def read(self, section: Section) -> NDArray[np.float32]:
-        """Pixels of a section, changed."""
+    def read(self, section: Section, *, unit: float = 1.0) -> NDArray[np.float32]:
+        """Pixels of a section, changed, in so many image units."""
         pixels = self.plane.read(section)
         if self.blank is not None:
             pixels[pixels == self.blank] = np.nan
-        return self.alter(section, pixels)
+        altered = self.alter(section, pixels)
+        return altered if unit == 1.0 else to_float32(altered, unit)
 
 
 def as_plane(source: Any, *, hdu: str | int = "auto", origin: str = "image") -> Plane:
@@ -211,7 +212,8 @@ def _from_hdu(hdu: Any, hdus: fits.HDUList | None, origin: str) -> ArrayPlane:
         msg = f"{origin}: the HDU has no pixels"
         raise ImageError(msg)
     shape = _plane_shape(data, origin)
-    return ArrayPlane(data, shape, read_wcs(header, shape, origin=origin, hdus=hdus), header, origin)
+    read = read_wcs if hdus is None else wcs_of
+    return ArrayPlane(data, shape, read(header, shape, origin=origin, hdus=hdus), header, origin)
 
 
 def _from_nddata(source: Any, origin: str) -> ArrayPlane:

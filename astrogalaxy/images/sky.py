@@ -22,8 +22,9 @@ logger = logging.getLogger(__name__)
 
 # Positions of pixels that do not come back to within this distance mean a broken WCS.
 _ROUND_TRIP_PX = 0.5
-# Cards of a WCS that hold numbers, and names of celestial frames that astropy knows.
+# Cards of a WCS that hold numbers, those of polynomials, and names of celestial frames that astropy knows.
 _NUMBERS = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
+_POLYNOMIAL = re.compile(r"PV[12]_\d+")
 _FRAMES = ("ICRS", "FK5", "FK4", "FK4-NO-E")
 
 
@@ -58,6 +59,8 @@ def read_wcs(
             if not wcs.has_celestial:
                 return None
             _complete(wcs)
+            if any(_POLYNOMIAL.fullmatch(key) for key in header):
+                _fold(wcs)
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError, OSError, MemoryError) as error:
         logger.warning("%s: its WCS cannot be read and is left out (%s)", origin, _first_line(error))
         return None
@@ -164,6 +167,17 @@ def _complete(wcs: WCS) -> None:
     default = {"FK5": 2000.0, "FK4": 1950.0, "FK4-NO-E": 1950.0}.get(frame)
     if default is not None and not np.isfinite(wcs.wcs.equinox):
         wcs.wcs.equinox = default
+
+
+def _fold(wcs: WCS) -> None:
+    """Put scales and rotation into one matrix: between the two, in wrong units, wcslib evaluates polynomials."""
+    if wcs.wcs.has_cd():
+        return
+    wcs.wcs.cd = wcs.pixel_scale_matrix
+    del wcs.wcs.pc
+    if wcs.wcs.has_crota():
+        del wcs.wcs.crota
+    wcs.wcs.set()
 
 
 def _with_numbers(header: fits.Header) -> fits.Header:

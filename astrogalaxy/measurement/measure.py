@@ -214,7 +214,7 @@ def _position_errors(reference: Reference) -> tuple[np.ndarray, np.ndarray]:
 def _fluxes(name: str, band: Band, light: BandLight, share_error: np.ndarray) -> dict[str, np.ndarray]:
     """Flux and magnitude columns of one band."""
     known = band.zeropoint is not None and np.isfinite(band.zeropoint)
-    unit = nanojansky(band.zeropoint) if known else 1.0
+    unit = band.unit * (nanojansky(band.zeropoint) if known else 1.0)
     flux, error = light.total * unit, np.hypot(light.total_err, share_error * light.total) * unit
     magnitude, magnitude_err = ab_magnitude(flux, error) if known else (np.full(len(flux), np.nan),) * 2
     columns = {

@@ -150,7 +150,7 @@ def inject_sources(
         reference=image.reference,
         name=image.name,
         zeropoint={name: band.zeropoint for name, band in image.bands.items()},
-        gain={name: band.gain for name, band in image.bands.items()},
+        gain={name: _gain(band) for name, band in image.bands.items()},
         saturation={name: _saturation(band) for name, band in image.bands.items()},
     )
     return Injected(new, truth, conditions)
@@ -188,6 +188,11 @@ def _profile_of(
     return replace(profile, pixel_scale=image.pixel_scale, bands=tuple(image.bands), depth=depth, zeropoint=zeropoint)
 
 
+def _gain(band: Band) -> float | None:
+    """Electrons per image unit."""
+    return None if band.gain is None else band.gain / band.unit
+
+
 def _saturation(band: Band) -> float | None:
     """Level of saturation of a band whose background has been subtracted."""
     if band.saturation is None:
@@ -208,7 +213,7 @@ def _overlay(
     image: Image, name: str, light: NDArray[np.float32], profile: SurveyProfile, rng: np.random.Generator
 ) -> NDArray[np.float32]:
     """Return the frame with the light and its photon noise; bad pixels stay bad (NaN)."""
-    pixels = image.bands[name].pixels()
-    gain = image.bands[name].gain or profile.gain
+    band = image.bands[name]
+    pixels, gain = band.pixels(), _gain(band) or profile.gain
     photons = np.sqrt(np.clip(light, 0, None) / gain) * rng.standard_normal(light.shape)
-    return np.where(pixels.bad, np.nan, pixels.data + light + photons).astype(np.float32)
+    return np.where(pixels.bad, np.nan, pixels.data * np.float32(band.unit) + light + photons).astype(np.float32)

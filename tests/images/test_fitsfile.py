@@ -21,6 +21,7 @@ from hypothesis.extra import numpy as hnp
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Section, fitsfile
 from astrogalaxy.images.fitsfile import find_plane
+from astrogalaxy.images.inputs import as_plane
 
 PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 WHOLE = Section(0, 40, 0, 30)
@@ -333,3 +334,24 @@ def test_oddities_make_one_log_line_and_no_warning(tmp_path, pixels, make_wcs, c
     assert len(caplog.records) == 1
     assert str(tmp_path / "image.fits") in caplog.text
     assert "RADECSYS" in caplog.text
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_wcs_of_the_primary_header_is_taken_where_the_image_inherits_it(tmp_path, make_wcs, caplog, compressed):
+    pixels = np.arange(200, dtype=np.float32).reshape(10, 20)
+    primary, path = fits.PrimaryHDU(header=make_wcs().to_header()), tmp_path / "image.fits"
+
+    def planes(**cards):
+        kind = fits.CompImageHDU if compressed else fits.ImageHDU
+        hdus = fits.HDUList([primary, kind(pixels, fits.Header(cards))])
+        hdus.writeto(path, overwrite=True)
+        return find_plane(path), as_plane(hdus)
+
+    for plane in planes(INHERIT=True):
+        assert plane.wcs.pixel_to_world(49.5, 49.5).ra.deg == pytest.approx(150)
+    assert not caplog.text
+    assert [plane.wcs for plane in planes()] == [None, None]
+    assert caplog.text.count("does not inherit (INHERIT)") == 2
+    own = make_wcs(sky=(20.0, 0.0)).to_header()
+    for plane in planes(INHERIT=True, **own):
+        assert plane.wcs.pixel_to_world(49.5, 49.5).ra.deg == pytest.approx(20)

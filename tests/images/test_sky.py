@@ -82,6 +82,28 @@ def test_numbers_written_as_text_are_numbers(header, caplog):
     assert "a.fits: its WCS cannot be read" in caplog.text
 
 
+@pytest.mark.parametrize("projection", ["TPV", "TAN"])
+@pytest.mark.parametrize("written", ["CDELT", "PC", "CROTA"])
+def test_polynomials_mean_the_same_however_scales_are_written(projection, written):
+    """wcslib evaluates them between PC and CDELT, where they are in other units."""
+    cos, sin, scale = np.cos(0.5), np.sin(0.5), 0.4 / 3600
+    if written == "CDELT":
+        cos, sin = 1.0, 0.0
+    cards = {"CTYPE1": f"RA---{projection}", "CTYPE2": f"DEC--{projection}", "CRVAL1": 50.0, "CRVAL2": 30.0}
+    cards |= {"CRPIX1": 60.0, "CRPIX2": 40.0, "PV1_0": 0.002, "PV1_1": 1.0, "PV1_4": 0.4, "PV2_1": 1.01, "PV2_5": 0.1}
+    matrix = {"CD1_1": -scale * cos, "CD1_2": -scale * sin, "CD2_1": -scale * sin, "CD2_2": scale * cos}
+    other = {"CDELT1": -scale, "CDELT2": scale}
+    if written == "PC":
+        other |= {"PC1_1": cos, "PC1_2": sin, "PC2_1": -sin, "PC2_2": cos}
+    if written == "CROTA":
+        other["CROTA2"] = np.degrees(0.5)
+    right, wcs = (read_wcs(fits.Header(cards | part), SHAPE, origin="a.fits") for part in (matrix, other))
+    x, y = np.array([0.0, 99, 0, 99, 50]), np.array([0.0, 0, 99, 99, 50])
+    assert right.pixel_to_world(0, 0).separation(SkyCoord(50, 30, unit="deg")) > 5 * u.arcsec, "the polynomial is used"
+    assert (wcs.pixel_to_world(x, y).separation(right.pixel_to_world(x, y)) < 1e-6 * u.arcsec).all()
+    assert pixel_scale(wcs, SHAPE) == pytest.approx(pixel_scale(right, SHAPE))
+
+
 def test_radecsys_is_understood(header):
     del header["RADESYS"]
     header["RADECSYS"] = "ICRS"

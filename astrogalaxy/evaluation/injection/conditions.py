@@ -188,7 +188,7 @@ def _noise(band: Band) -> float:
     ny, nx = band.shape
     middle = Section(nx // 2, nx // 2, ny // 2, ny // 2).grow(_SAMPLE).clip(band.shape)
     pixels = band.pixels(middle)
-    return float(np.median(pixels.noise[~pixels.bad] if not pixels.bad.all() else pixels.noise))
+    return band.unit * float(np.median(pixels.noise[~pixels.bad] if not pixels.bad.all() else pixels.noise))
 
 
 def _guessed(

@@ -221,7 +221,7 @@ def _stamps(
         snr[i] = np.sqrt(np.sum(light.astype(float) ** 2)) / conditions.noise[name]
         if band.gain:
             photons = np.random.default_rng([state, _number(name)]).standard_normal(light.shape)
-            light = light + (np.sqrt(np.clip(light, 0, None) / band.gain) * photons).astype(np.float32)
+            light = light + (np.sqrt(np.clip(light, 0, None) * (band.unit / band.gain)) * photons).astype(np.float32)
         stamps.append((x0, y0, light))
     return stamps, laid, snr
 

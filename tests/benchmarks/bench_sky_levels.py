@@ -1,0 +1,55 @@
+"""How far level and noise of the sky are off where pixels are coarse: few photons, or steps of digitising as wide as the noise.
+
+Empty skies whose mean and scatter are known. Off by: level of the mesh, in units of the scatter of pixels. Noise: that of the mesh
+over the scatter. Light: mean over its error of the total flux at positions where nothing is, and how much these scatter.
+
+    python tests/benchmarks/bench_sky_levels.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+
+import numpy as np
+from astropy.table import Table
+from contest.record import table
+
+import astrogalaxy as ag
+
+PHOTONS = (1, 3, 10, 30, 100, 400)
+NOISES = (2.0, 1.0, 0.8, 0.6, 0.4, 0.3)
+LEVELS = (50.0, 50.3, 50.5)
+SPACING = 28
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=512, help="side in pixels")
+    parser.add_argument("--seed", type=int, default=2026)
+    args = parser.parse_args()
+    rng, shape = np.random.default_rng(args.seed), (args.size, args.size)
+    rows = [look(f"{mean} electrons", rng.poisson(mean, shape), gain=1.0) for mean in PHOTONS]
+    for noise, level in itertools.product(NOISES, LEVELS):
+        rows.append(look(f"noise {noise} at {level} counts", np.rint(rng.normal(level, noise, shape))))
+    print(table(rows))
+
+
+def look(name: str, sky: np.ndarray, gain: float | None = None) -> dict[str, str]:
+    """What is found in a sky."""
+    image = ag.Image.read({"r": sky.astype(np.float32)}, gain=gain)
+    x, y = (part.ravel() for part in np.meshgrid(*[np.arange(40.0, side - 40, SPACING) for side in sky.shape[::-1]]))
+    found = ag.detect(image, positions=Table({"x": x, "y": y}))
+    light, mesh = np.asarray(found["flux_r"] / found["flux_r_err"], dtype=float), image.bands["r"].mesh
+    return {
+        "sky": name,
+        "off by": f"{(mesh.background_mesh.mean() - sky.mean()) / sky.std():+.2f}",
+        "noise": f"{np.median(mesh.noise_mesh) / sky.std():.2f}",
+        "light": f"{np.nanmean(light):+.2f} ± {np.nanstd(light) / np.sqrt(len(light)):.2f}",
+        "scatter": f"{np.nanstd(light):.2f}",
+    }
+
+
+if __name__ == "__main__":
+    main()
