@@ -262,7 +262,9 @@ def _weights_of(recipe: ClassifierRecipe, path: Path) -> Weights[ClassifierCard]
     for key, wanted in (inputs_of(recipe) | {"evaluation.views": recipe.evaluation.views}).items():
         had = getattr(weights.card, key.rpartition(".")[2])
         if had != wanted:
-            msg = f"{path}: was trained with {key}: {had}, and the recipe has {wanted}; train anew (--no-resume)"
+            # copies are of the calibration, which every training does again
+            how = "" if key == "evaluation.views" else " with --no-resume"
+            msg = f"{path}: was trained with {key}: {had}, and the recipe has {wanted}; train anew{how}"
             raise RunError(msg)
     return weights
 
