@@ -74,9 +74,12 @@ class NetworkSection(Section):
     )
     tuning: Literal["all", "deep", "shallow"] = Field(
         "all",
-        description="What learns: all; deep: the later feature layers, new, and the head; shallow: the head alone.",
+        description="What learns: all; deep: the later feature layers, from new random numbers, what comes after them, "
+        "from its weights, and the head; shallow: the head and dense layers before it alone.",
     )
-    frozen: float = Field(0.5, ge=0, le=1, description="With tuning deep: share of the feature layers that stay.")
+    frozen: float = Field(
+        0.5, ge=0, le=1, description="With tuning deep: share of the feature layers that stay, with all before them."
+    )
 
     @field_validator("pretrained", mode="before")
     @classmethod
@@ -96,7 +99,7 @@ class InputSection(Section):
 class AugmentationSection(Section):
     """``augmentation``: what is changed of the training images, at random."""
 
-    rotation: float = Field(0.0, ge=0, le=180, description="Largest rotation in degrees.")
+    rotation: float = Field(0.0, ge=0, le=180, description="Largest rotation in degrees; corners become black.")
     flip: bool = Field(False, description="Flip left to right and upside down, each half of the time.")
     zoom: float = Field(0.0, ge=0, lt=1, description="Largest change of the scale, as a share.")
     shear: float = Field(0.0, ge=0, lt=1, description="Largest shear, as a share.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,6 +32,8 @@ class LabelledCutouts:
         What it is, for the weight card.
     groups : sequence of str
         Of what belongs to one galaxy and must not be parted; by default the names.
+    files : sequence of Path
+        All that the pictures are read from: while these stay as they are, so do the pictures.
 
     Examples
     --------
@@ -49,6 +52,7 @@ class LabelledCutouts:
     read: Callable[[int], Picture] = field(compare=False, repr=False)
     source: str = ""
     groups: Sequence[str] = ()
+    files: Sequence[Path] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -73,6 +77,7 @@ class LabelledCutouts:
             _Rows(self.read, chosen),
             self.source,
             [self.groups[i] for i in chosen] if self.groups else (),
+            self.files,
         )
 
 

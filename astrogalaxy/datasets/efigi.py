@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from astrogalaxy.datasets.cutouts import LabelledCutouts
-from astrogalaxy.datasets.pictures import PICTURES, PictureFiles
+from astrogalaxy.datasets.pictures import CUTOUTS, PictureFiles
 from astrogalaxy.errors import ImageError
 
 __all__ = ["CLASSES", "WHERE", "class_of_type", "read_efigi", "read_types"]
@@ -117,7 +117,7 @@ def read_efigi(folder: str | Path) -> LabelledCutouts:
     """
     folder = Path(folder)
     types = read_types(folder / _TABLE)
-    images = {p.stem.split("_")[0]: p for p in sorted(folder.rglob("*")) if p.suffix.lower() in (*PICTURES, ".fits")}
+    images = {p.stem.split("_")[0]: p for p in sorted(folder.rglob("*")) if p.suffix.lower() in CUTOUTS}
     kinds = {name: class_of_type(t) for name, t in types.items() if name in images}
     names = [name for name, kind in kinds.items() if kind is not None]
     if not names:
@@ -125,5 +125,6 @@ def read_efigi(folder: str | Path) -> LabelledCutouts:
         raise ImageError(msg)
     labels = np.array([CLASSES.index(kind) for name in names if (kind := kinds[name])])
     shares = np.eye(len(CLASSES), dtype=np.float32)[labels]
-    files = PictureFiles([images[name] for name in names])
-    return LabelledCutouts(names, CLASSES, shares, files, f"{len(names)} cutouts of EFIGI (Baillard et al. 2011)")
+    pictures = PictureFiles([images[name] for name in names])
+    source = f"{len(names)} cutouts of EFIGI (Baillard et al. 2011)"
+    return LabelledCutouts(names, CLASSES, shares, pictures, source, files=pictures.paths)

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from astropy.io.registry import IORegistryError
 from astropy.table import Table
 from numpy.typing import NDArray
 
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.datasets.cutouts import LabelledCutouts
-from astrogalaxy.datasets.pictures import PICTURES, PictureFiles
+from astrogalaxy.datasets.pictures import CUTOUTS, PictureFiles
 from astrogalaxy.detection.inputs import map_bands
-from astrogalaxy.errors import AstrogalaxyError, ImageError
+from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Image, Section
-from astrogalaxy.images.fields import find_fields, open_field
-from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, colour_picture, cut
+from astrogalaxy.images.fields import Field, find_fields, open_field
+from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, SIDES, colour_picture, cut
 
 __all__ = ["read_catalog", "read_folders"]
 
-_FITS = (".fits", ".fit", ".fz")
-# Side of a cutout in pixels where the catalogue gives no radius, the smallest one, and the side it is brought to.
-_PLAIN_SIDE, _SMALLEST_SIDE, _PIXELS = 96.0, 24.0, 256
+logger = logging.getLogger(__name__)
+
+# Side of a cutout in pixels where the catalogue gives no radius, and the side it is brought to.
+_PLAIN_SIDE, _PIXELS = 96.0, 256
 _LABELS = ("class", "label", "morphology")
+# Labels that say nothing; a masked one is read as dashes.
+_UNKNOWN = ("", "unsure", "--")
 
 
 def read_folders(folder: str | Path) -> LabelledCutouts:
@@ -58,20 +65,27 @@ def read_folders(folder: str | Path) -> LabelledCutouts:
     """
     folder = Path(folder)
     kinds = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    found = {
-        kind.name: [p for p in sorted(kind.rglob("*")) if p.suffix.lower() in (*PICTURES, *_FITS)] for kind in kinds
-    }
-    found = {name: files for name, files in found.items() if files}
+    files = {kind.name: [p for p in sorted(kind.rglob("*")) if p.is_file()] for kind in kinds}
+    _tell_ignored(folder, (path for paths in files.values() for path in paths))
+    found = {name: [p for p in paths if p.suffix.lower() in CUTOUTS] for name, paths in files.items()}
+    found = {name: paths for name, paths in found.items() if paths}
     if len(found) < 2:
         msg = f"{folder}: expected at least two folders, named like classes, with JPEG, PNG or FITS images"
         raise ImageError(msg)
-    paths = [path for files in found.values() for path in files]
-    labels = np.repeat(np.arange(len(found)), [len(files) for files in found.values()])
+    paths = [path for some in found.values() for path in some]
+    labels = np.repeat(np.arange(len(found)), [len(some) for some in found.values()])
     shares = np.eye(len(found), dtype=np.float32)[labels]
     names = [path.stem for path in paths]
-    return LabelledCutouts(
-        names, tuple(found), shares, PictureFiles(paths), f"{len(paths)} cutouts of the folder {folder.name}"
-    )
+    source = f"{len(paths)} cutouts of the folder {folder.name}"
+    return LabelledCutouts(names, tuple(found), shares, PictureFiles(paths), source, files=paths)
+
+
+def _tell_ignored(folder: Path, paths: Iterable[Path]) -> None:
+    """Say how many files of which endings are no cutouts."""
+    endings = Counter(p.suffix.lower() for p in paths if p.suffix.lower() not in CUTOUTS and p.name[0] != ".")
+    if endings:
+        kinds = ", ".join(f"{n} {ending or 'without an ending'}" for ending, n in sorted(endings.items()))
+        logger.warning("%s: files that are no cutouts are left out: %s", folder, kinds)
 
 
 @dataclass
@@ -79,7 +93,7 @@ class _Positions:
     """Reads cutouts out of the images of a survey, by position; keeps one field open."""
 
     config: SurveyConfig
-    fields: list[str]
+    fields: list[Field]
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     side: NDArray[np.float64]
@@ -94,22 +108,17 @@ class _Positions:
         snr = map_bands(image.aligned(section).snr, 3)
         return colour_picture(cut(snr, [x - x0], [y - y0], [self.side[index]], pixels=_PIXELS)[0])
 
-    def _image(self, name: str) -> Image:
-        if name not in self._open:
+    def _image(self, place: Field) -> Image:
+        if place.name not in self._open:
             self._open.clear()
-            there = {f.name: f for f in find_fields(self.config.images)}
-            found = there.get(name) or (next(iter(there.values())) if len(there) == 1 else None)
-            if found is None:
-                msg = f"{self.config.name}: the survey has no field {name!r}"
-                raise ImageError(msg)
-            self._open[name] = open_field(found, self.config.images)
-        return self._open[name]
+            self._open[place.name] = open_field(place, self.config.images)
+        return self._open[place.name]
 
     def __getstate__(self) -> dict[str, object]:
         return {**self.__dict__, "_open": {}}
 
 
-def read_catalog(path: str | Path, survey: str | Path) -> LabelledCutouts:
+def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -> LabelledCutouts:
     """Read a table of classified sources of a survey; cutouts are made at their positions.
 
     Parameters
@@ -117,9 +126,12 @@ def read_catalog(path: str | Path, survey: str | Path) -> LabelledCutouts:
     path : path
         A catalogue that astrogalaxy wrote, or any table with ``x`` and ``y`` (0-based pixels of the reference band) and
         one of ``class``, ``label`` and ``morphology``; the last of them that tells sources apart is used. ``field`` and
-        ``half_light_radius`` (arcsec) are used where they are there; ``unsure`` and empty labels are left out.
+        ``half_light_radius`` (arcsec) are used where they are there; ``unsure`` and empty labels are left out, and so
+        is what has no position, or one off its image.
     survey : path
         The survey.yml of its images.
+    centre : float
+        Side of the middle that will be seen, in sides of the cutout: it is no smaller and no larger than in a run.
 
     Returns
     -------
@@ -129,7 +141,7 @@ def read_catalog(path: str | Path, survey: str | Path) -> LabelledCutouts:
     Raises
     ------
     ImageError
-        If the table cannot be read, or lacks a column.
+        If the table cannot be read, lacks a column, or names a field that the survey has not.
     ConfigError
         If the survey.yml is wrong.
 
@@ -144,51 +156,99 @@ def read_catalog(path: str | Path, survey: str | Path) -> LabelledCutouts:
     (('disk', 'smooth'), [0, 1], (256, 256, 3))
     """
     config = SurveyConfig.read(survey)
-    try:
-        table = Table.read(path, **({"format": "ascii.csv"} if str(path).endswith(".csv") else {}))
-    except Exception as error:  # astropy's readers raise many kinds
-        msg = f"{path}: cannot be read as a table: {error}"
-        raise ImageError(msg) from error
-    column = next((c for c in reversed(_LABELS) if c in table.colnames and len(set(_known(table[c]))) > 1), None)
+    table = _read_table(Path(path))
     missing = {"x", "y"} - set(table.colnames)
-    if missing or column is None:
-        msg = f"{path}: no column {min(missing) if missing else ' or '.join(_LABELS) + ' with two classes or more'}"
+    if missing:
+        msg = f"{path}: no column {min(missing)}"
         raise ImageError(msg)
-    labels = np.array([str(value).strip() for value in table[column]])
-    rows = np.flatnonzero(~np.isin(labels, ("", "unsure", "--")))
-    names = tuple(sorted(set(labels[rows].tolist())))
     # sources of images without WCS all have the same id, and would all be in one part
     known = "source_id" in table.colnames and len(set(table["source_id"].tolist())) == len(table)
-    ids = table["source_id"] if known else range(len(table))
-    fields = [str(value) for value in table["field"]] if "field" in table.colnames else [""] * len(table)
-    reader = _Positions(
-        config,
-        [fields[i] for i in rows],
-        np.asarray(table["x"], float)[rows],
-        np.asarray(table["y"], float)[rows],
-        _sides(table, config)[rows],
+    table["name"] = [str(value) for value in (table["source_id"] if known else range(len(table)))]
+    table = table[~np.isin(_texts(table, _label_column(table, path)), _UNKNOWN)]
+    fields = {place.name or "field": place for place in find_fields(config.images)}
+    where = _field_names(table, fields, path)
+    x, y, radius = (_numbers(table, name, path) for name in ("x", "y", "half_light_radius"))
+    inside, side = np.zeros(len(table), dtype=bool), np.empty(len(table))
+    for name in sorted(set(where)):
+        image, here = open_field(fields[name], config.images), where == name
+        inside[here] = Section.whole(image.shape).contains(x[here], y[here])
+        side[here] = _sides(radius[here], image.pixel_scale, centre)
+    _tell_outside(path, x, y, inside)
+    labels = np.array(_texts(table, _label_column(table[inside], path)))[inside]
+    names = tuple(sorted(set(labels.tolist())))
+    chosen = [fields[name] for name in where[inside]]
+    return LabelledCutouts(
+        table["name"][inside].tolist(),
+        names,
+        (labels[:, None] == np.array(names)[None]).astype(np.float32),
+        _Positions(config, chosen, x[inside], y[inside], side[inside]),
+        f"{len(labels)} cutouts of the catalogue {Path(path).name}",
+        files=[Path(path), Path(survey), *(file for name in sorted(set(where)) for file in fields[name].files)],
     )
-    shares = (labels[rows][:, None] == np.array(names)[None]).astype(np.float32)
-    source = f"{len(rows)} cutouts of the catalogue {Path(path).name}"
-    return LabelledCutouts([str(ids[i]) for i in rows], names, shares, reader, source)
 
 
-def _known(labels: object) -> list[str]:
-    return [text for value in labels if (text := str(value).strip()) not in {"", "unsure", "--"}]  # type: ignore[attr-defined]
-
-
-def _sides(table: Table, config: SurveyConfig) -> NDArray[np.float64]:
-    """Side of each cutout in pixels of the reference band."""
-    if "half_light_radius" not in table.colnames:
-        return np.full(len(table), _PLAIN_SIDE)
-    scale = _pixel_scale(config)
-    radius = np.ma.filled(np.ma.asarray(table["half_light_radius"], dtype=float), np.nan) / scale
-    return np.where(np.isfinite(radius), np.maximum(FIELD_OF_VIEW * radius, _SMALLEST_SIDE), _PLAIN_SIDE)
-
-
-def _pixel_scale(config: SurveyConfig) -> float:
+def _read_table(path: Path) -> Table:
+    """A table of any format, or an error of one line."""
+    options = {"format": "ascii.csv"} if path.name.lower().endswith((".csv", ".csv.gz")) else {}
     try:
-        scale = open_field(find_fields(config.images)[0], config.images).pixel_scale
-    except AstrogalaxyError:
-        return 1.0
-    return scale if np.isfinite(scale) else 1.0
+        table = Table.read(path, **options)
+    except IORegistryError as error:
+        msg = f"{path}: not known as a table by its name or content; give CSV, ECSV, FITS or VOTable"
+        raise ImageError(msg) from error
+    except Exception as error:  # astropy's readers raise many kinds
+        msg = f"{path}: cannot be read as a table: {' '.join(str(error).split())[:200] or type(error).__name__}"
+        raise ImageError(msg) from error
+    table.convert_bytestring_to_unicode()
+    return table
+
+
+def _texts(table: Table, column: str) -> list[str]:
+    return [str(value).strip() for value in table[column]]
+
+
+def _label_column(table: Table, path: str | Path) -> str:
+    """The last column of classes that tells sources apart."""
+    for column in reversed(_LABELS):
+        if column in table.colnames and len(set(_texts(table, column)) - set(_UNKNOWN)) > 1:
+            return column
+    msg = f"{path}: no column {' or '.join(_LABELS)} with two classes or more"
+    raise ImageError(msg)
+
+
+def _field_names(table: Table, fields: Mapping[str, Field], path: str | Path) -> NDArray[np.str_]:
+    """Field of each row; it need not be said where there is one only."""
+    only = next(iter(fields)) if len(fields) == 1 else ""
+    said = _texts(table, "field") if "field" in table.colnames else [""] * len(table)
+    names = np.array([only if name in _UNKNOWN else name for name in said], dtype=str)
+    unknown = sorted(set(names.tolist()) - set(fields))
+    if unknown:
+        some = ", ".join(list(fields)[:5]) + (", ..." if len(fields) > 5 else "")
+        msg = f"{path}: column 'field' has {unknown[0] or 'nothing'!r}, and the survey has the fields {some}"
+        raise ImageError(msg)
+    return names
+
+
+def _numbers(table: Table, name: str, path: str | Path) -> NDArray[np.float64]:
+    """A column as plain floats, NaN where it is masked or not there."""
+    if name not in table.colnames:
+        return np.full(len(table), np.nan)
+    try:
+        return np.asarray(np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan), dtype=float)
+    except (TypeError, ValueError) as error:
+        msg = f"{path}: column {name!r} must hold numbers: {error}"
+        raise ImageError(msg) from error
+
+
+def _tell_outside(path: str | Path, x: NDArray[np.float64], y: NDArray[np.float64], inside: NDArray[np.bool_]) -> None:
+    """Say how many rows are left out for want of a position on their image."""
+    known = np.isfinite(x) & np.isfinite(y)
+    if not inside.all():
+        words = "%s: %d of %d labelled rows are left out: %d without a position, %d off their image"
+        logger.warning(words, path, (~inside).sum(), len(inside), (~known).sum(), (known & ~inside).sum())
+
+
+def _sides(radius: NDArray[np.float64], scale: float, centre: float) -> NDArray[np.float64]:
+    """Side of each cutout in pixels of the reference band: its middle is what a run would cut."""
+    pixels = radius / (scale if np.isfinite(scale) else 1.0)
+    seen = np.clip(FIELD_OF_VIEW * centre * pixels, *SIDES)
+    return np.where(np.isfinite(pixels), seen / centre, _PLAIN_SIDE)

@@ -95,6 +95,7 @@ def read_galaxy10(path: str | Path) -> LabelledCutouts:
         _Images(path),
         f"{len(answers)} cutouts of Galaxy10 DECaLS (Leung & Bovy 2019)",
         groups,
+        files=[path],
     )
 
 

@@ -18,13 +18,15 @@ from astrogalaxy.morphology.pictures import colour_picture
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
-__all__ = ["PICTURES", "PictureFiles", "bands_in_noise", "read_picture"]
+__all__ = ["CUTOUTS", "PICTURES", "PictureFiles", "bands_in_noise", "read_picture"]
 
 logger = logging.getLogger(__name__)
 
 #: Endings of the files that are read as colour pictures.
 PICTURES = (".jpg", ".jpeg", ".png")
 _FITS = (".fits", ".fit", ".fts", ".fz", ".gz", ".bz2")
+#: Endings of all files that `read_picture` reads.
+CUTOUTS = (*PICTURES, *_FITS)
 # A cutout of fewer pixels on a side holds no galaxy.
 _SMALLEST = 8
 # Words in the names of extensions that tell of the pixels of another one, and hold no light.
@@ -101,8 +103,8 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 def _is_picture(path: Path) -> bool:
     """Whether a file is read as a picture, or else as FITS; refuse what is neither by its name."""
     ending = path.suffix.lower()
-    if ending not in (*PICTURES, *_FITS):
-        msg = f"{path}: cutouts are read as JPEG, PNG or FITS; the name must end in {', '.join((*PICTURES, *_FITS))}"
+    if ending not in CUTOUTS:
+        msg = f"{path}: cutouts are read as JPEG, PNG or FITS; the name must end in {', '.join(CUTOUTS)}"
         raise ImageError(msg)
     return ending in PICTURES
 

@@ -12,11 +12,12 @@ from typing import Literal
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.files import atomic_path
 
-__all__ = ["Part", "part_of", "read_split", "stratified", "write_split"]
+__all__ = ["PARTS", "Part", "part_of", "read_split", "stratified", "write_split"]
 
 #: Part of a split.
 Part = Literal["train", "val", "test"]
-_PARTS: tuple[Part, ...] = ("train", "val", "test")
+#: All of them, in the order in which they are used.
+PARTS: tuple[Part, ...] = ("train", "val", "test")
 # Shares of training, validation and test.
 _SHARES = (0.6, 0.2, 0.2)
 
@@ -95,7 +96,7 @@ def stratified(
 
 def _fill(ranked: Sequence[str], settled: Mapping[str, Part], shares: Sequence[float]) -> dict[str, Part]:
     """Give each group the part that lacks most of its share."""
-    counts = dict.fromkeys(_PARTS, 0)
+    counts = dict.fromkeys(PARTS, 0)
     parts: dict[str, Part] = {}
     for group in ranked:
         if group in settled:
@@ -103,7 +104,7 @@ def _fill(ranked: Sequence[str], settled: Mapping[str, Part], shares: Sequence[f
             counts[settled[group]] += 1
     for group in ranked:
         if group not in parts:
-            part = max(_PARTS, key=lambda p: shares[_PARTS.index(p)] * len(ranked) - counts[p])
+            part = max(PARTS, key=lambda p: shares[PARTS.index(p)] * len(ranked) - counts[p])
             parts[group] = part
             counts[part] += 1
     return parts
@@ -125,7 +126,7 @@ def read_split(path: str | Path) -> dict[str, Part]:
     Raises
     ------
     ConfigError
-        If it is missing, lacks a column, or has another part than train, val and test.
+        If it is missing, lacks a column, has another part than train, val and test, or one name in two parts.
 
     Examples
     --------
@@ -144,10 +145,12 @@ def read_split(path: str | Path) -> dict[str, Part]:
     parts: dict[str, Part] = {}
     for row in rows:
         name, part = row.get("name"), row.get("part")
-        if name is None or part not in _PARTS:
-            msg = f"{path}: expected the columns name and part, each part one of {', '.join(_PARTS)}, not {part!r}"
+        if name is None or part not in PARTS:
+            msg = f"{path}: expected the columns name and part, each part one of {', '.join(PARTS)}, not {part!r}"
             raise ConfigError(msg)
-        parts[name] = part
+        if parts.setdefault(name, part) != part:
+            msg = f"{path}: {name!r} is in the parts {parts[name]} and {part}; what trains cannot measure"
+            raise ConfigError(msg)
     return parts
 
 

@@ -134,12 +134,14 @@ def read_votes(folder: str | Path, *, classes: Scheme = "fine", soft: bool = Tru
         "Galaxy Zoo DECaLS (Walmsley et al. 2022)" if decals else "Galaxy Zoo 2 (Willett et al. 2013, Hart et al. 2016)"
     )
     rows = np.flatnonzero(known)
+    pictures = PictureFiles([file for i in rows if (file := files[i]) is not None])
     return LabelledCutouts(
         [ids[i] for i in rows],
         names,
         shares[rows].astype(np.float32),
-        PictureFiles([file for i in rows if (file := files[i]) is not None]),
+        pictures,
         f"{len(rows)} cutouts of {which}",
+        files=pictures.paths,
     )
 
 

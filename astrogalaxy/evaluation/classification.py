@@ -60,6 +60,7 @@ class Classification:
     ----------
     accuracy, auc, macro_f1 : Interval
         Share of right answers; mean over the classes of the area under the ROC curve, one against the rest; mean F1.
+        Both means are over the classes that have a value: of F1 those that are there, or were said (then 0).
     ece : float
         Expected calibration error of the probability of the class that is named.
     ece_perfect : Interval

@@ -17,12 +17,12 @@ from astrogalaxy.config.file import sha256
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation.classification import Classification, score_classes
 from astrogalaxy.evaluation.published import PUBLISHED
-from astrogalaxy.models import ClassifierCard, load_classifier
+from astrogalaxy.models import ClassifierCard, Weights, load_classifier
 from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_of, spec_of
 from astrogalaxy.morphology.network import GalaxyNetwork, make_backbone
 from astrogalaxy.training.classifier.finish import logits_of
-from astrogalaxy.training.classifier.pictures import choose_data, open_bank
+from astrogalaxy.training.classifier.pictures import choose_data, inputs_of, open_bank
 
 __all__ = ["ClassifierScore", "Curve", "evaluate_classifier", "floating_point_operations", "seed_path"]
 
@@ -180,7 +180,7 @@ def evaluate_classifier(
     ConfigError
         If its data are missing, or it names a row that no table has.
     RunError
-        If it is not trained yet.
+        If it is not trained yet, or was trained on other classes, or on pictures that were made in another way.
 
     Examples
     --------
@@ -210,6 +210,7 @@ def evaluate_classifier(
     if not paths[0].is_file():
         msg = f"{recipe.name}: not trained yet, there is no {paths[0]}; astrogalaxy train makes it"
         raise RunError(msg)
+    trained = [_weights_of(recipe, path) for path in paths if path.is_file()]
     bank = open_bank(recipe, progress=progress)
     rows = bank.rows("test")
     shares, pictures = bank.shares[rows].astype(float), np.array(bank.pictures[rows])
@@ -217,16 +218,14 @@ def evaluate_classifier(
     clear = clear if clear.any() else np.ones(len(rows), dtype=bool)
     truth = shares.argmax(axis=1)
     said = []
-    for path in (p for p in paths if p.is_file()):
-        weights = load_classifier(path)
+    for weights in trained:
         if weights.card.classes != bank.classes:
             known = ", ".join(weights.card.classes)
-            msg = f"{path}: tells {known} apart, which are not the classes of the recipe's data; train anew"
+            msg = f"{weights.path}: tells {known} apart, which are not the classes of the recipe's data; train anew"
             raise RunError(msg)
-        logits = logits_of(network_of(weights), pictures, weights.card.normalise, copies=recipe.evaluation.views)
+        logits = logits_of(network_of(weights), pictures, weights.card.normalise, copies=weights.card.views)
         said.append(probabilities(logits, weights.card.temperature).mean(axis=0))
-    first = load_classifier(paths[0])
-    card, network = first.card, network_of(first)
+    card, network = trained[0].card, network_of(trained[0])
     resamplings = recipe.evaluation.bootstrap
     test = score_classes(said[0][clear], truth[clear], bank.classes, resamplings=resamplings)
     everything = score_classes(said[0], truth, bank.classes, resamplings=resamplings)
@@ -255,6 +254,19 @@ def evaluate_classifier(
         probability=said[0][clear],
         truth=truth[clear],
     )
+
+
+def _weights_of(recipe: ClassifierRecipe, path: Path) -> Weights[ClassifierCard]:
+    """What a training left, if it learned from pictures, and was calibrated, as the recipe says now."""
+    weights = load_classifier(path)
+    for key, wanted in (inputs_of(recipe) | {"evaluation.views": recipe.evaluation.views}).items():
+        had = getattr(weights.card, key.rpartition(".")[2])
+        if had != wanted:
+            # copies are of the calibration, which every training does again
+            how = "" if key == "evaluation.views" else " with --no-resume"
+            msg = f"{path}: was trained with {key}: {had}, and the recipe has {wanted}; train anew{how}"
+            raise RunError(msg)
+    return weights
 
 
 def floating_point_operations(card: ClassifierCard) -> int:

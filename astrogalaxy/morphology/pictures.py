@@ -14,6 +14,7 @@ from astrogalaxy.errors import ImageError, WeightsError
 __all__ = [
     "FIELD_OF_VIEW",
     "MEAN",
+    "SIDES",
     "SPREAD",
     "brought",
     "checked_pictures",
@@ -26,6 +27,9 @@ __all__ = [
 
 #: Side of a Galaxy Zoo 2 cutout in half-light radii of its galaxy: 8.48 radii of 90 % of the light, each of 2.3.
 FIELD_OF_VIEW = 19.5
+#: Smallest and largest side in pixels of the image: what shows a shape, and twice what every tile reaches into its
+#: neighbours by default.
+SIDES = (16.0, 256.0)
 #: ImageNet's mean and standard deviation of red, green, blue.
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Brightness of one sigma of the sky, the strength of the stretch, and how much of the colours is left, so that pixels

@@ -9,62 +9,84 @@ from torch import nn
 from astrogalaxy.morphology.backbones import feature_layers, reinitialise
 from astrogalaxy.morphology.network import GalaxyNetwork
 
-__all__ = ["frozen_parts", "merge_lora", "tune", "with_lora"]
+__all__ = ["learning_parts", "merge_lora", "tune", "with_lora"]
 
 Tuning = Literal["all", "deep", "shallow"]
 
 # Linear layers of a transformer's blocks that get low-rank matrices.
 _LORA_LAYERS = ("qkv", "proj", "fc1", "fc2")
+# Dense layers that some backbones have after their map.
+_DENSE = ("pre_logits", "dense")
 
 
-def frozen_parts(network: GalaxyNetwork, tuning: Tuning, *, frozen: float = 0.5) -> list[nn.Module]:
-    """Parts of a network that stay as they are.
+def learning_parts(network: GalaxyNetwork, tuning: Tuning, *, frozen: float = 0.5) -> list[nn.Module]:
+    """Parts of a network's backbone that learn; all else of it stays as it is, its tokens and positions, too.
 
     Parameters
     ----------
     network : GalaxyNetwork
-        The network.
+        The network. What comes after its backbone always learns.
     tuning : {'all', 'deep', 'shallow'}
-        ``deep`` keeps the first share of the feature layers that have weights, and what stands before them; ``shallow``
-        keeps the whole backbone, except dense layers after its map (VGG's).
+        ``deep``: the feature layers with weights after the first share, and what comes after them; ``shallow``: dense
+        layers after the map alone (VGG's).
     frozen : float
-        That share.
+        That share; 0: all learns.
 
     Returns
     -------
     list of torch.nn.Module
-        Empty where all learn.
+        None of them is a part of another.
     """
-    if tuning == "all":
-        return []
     backbone = network.backbone
     if tuning == "shallow":
-        dense = [part for name, part in backbone.named_children() if name in {"pre_logits", "dense"}]
-        return [part for part in backbone.children() if part not in dense]
-    layers = [layer for layer in feature_layers(backbone) if any(True for _ in layer.parameters())]
-    later = {id(part) for layer in layers[round(frozen * len(layers)) :] for part in layer.modules()}
-    first = layers[: round(frozen * len(layers))]
-    names = [name for name, part in backbone.named_children() if "stem" in name or name in {"bn1", "patch_embed"}]
-    stems = [getattr(backbone, name) for name in names] if first else []
-    return [part for part in (*stems, *first) if id(part) not in later]
+        return [part for name, part in backbone.named_children() if name in _DENSE]
+    later = _later_layers(backbone, frozen)
+    if tuning == "all" or len(later) == len(_layers(backbone)):
+        return [backbone]
+    children, last = [*backbone.children()], _layers(backbone)[-1]
+    holder = next(n for n, child in enumerate(children) if any(part is last for part in child.modules()))
+    return [*later, *children[holder + 1 :]]
+
+
+def _layers(backbone: nn.Module) -> list[nn.Module]:
+    """Feature layers with weights."""
+    return [layer for layer in feature_layers(backbone) if any(True for _ in layer.parameters())]
+
+
+def _later_layers(backbone: nn.Module, frozen: float) -> list[nn.Module]:
+    layers = _layers(backbone)
+    return layers[round(frozen * len(layers)) :]
+
+
+def _without(module: nn.Module, parts: list[nn.Module]) -> list[nn.Module]:
+    """The largest parts of a module that hold none of these."""
+    inside = {id(part) for part in module.modules()}
+    if not any(id(part) in inside for part in parts):
+        return [module]
+    if any(part is module for part in parts):
+        return []
+    return [rest for child in module.children() for rest in _without(child, parts)]
 
 
 def tune(network: GalaxyNetwork, tuning: Tuning, *, frozen: float = 0.5) -> list[nn.Module]:
     """Freeze parts of a network in place; a deep tuning gives new random numbers to the feature layers that learn.
+
+    What comes after the feature layers (a last convolution, a norm, dense layers) goes on from its weights.
 
     Returns
     -------
     list of nn.Module
         The parts that stay: keep them in inference, or their normalisation moves.
     """
-    parts = frozen_parts(network, tuning, frozen=frozen)
-    for part in parts:
-        part.requires_grad_(False)
+    learning = learning_parts(network, tuning, frozen=frozen)
+    # by what learns, not by what stays: tokens and positions of transformers belong to no part
+    network.backbone.requires_grad_(False)
+    for part in learning:
+        part.requires_grad_(True)
     if tuning == "deep":
-        layers = [layer for layer in feature_layers(network.backbone) if any(True for _ in layer.parameters())]
-        for layer in layers[round(frozen * len(layers)) :]:
+        for layer in _later_layers(network.backbone, frozen):
             reinitialise(layer)
-    return parts
+    return _without(network.backbone, learning)
 
 
 def with_lora(backbone: nn.Module, rank: int) -> nn.Module:

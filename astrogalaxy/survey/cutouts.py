@@ -12,15 +12,12 @@ from astrogalaxy.catalog import COLUMNS, class_column
 from astrogalaxy.detection.inputs import map_bands
 from astrogalaxy.images import Aligned, Image, Section
 from astrogalaxy.morphology import Classifier
-from astrogalaxy.morphology.pictures import colour_picture, cut
+from astrogalaxy.morphology.pictures import SIDES, colour_picture, cut
 
 __all__ = ["CutoutClasses", "classify_sources", "new_classes"]
 
 #: Galaxies less probable than this, by the network alone, get no cutout.
 LEAST_GALAXY = 0.1
-# Sides of a cutout in pixels of the image: no smaller than what shows a shape; and no larger than twice this, which
-# every tile reaches into its neighbours by default.
-_SMALLEST, _REACH = 16.0, 128.0
 # Sides of boxes over half-light radii, where none could be measured.
 _BOX = 4.4
 
@@ -103,7 +100,7 @@ def classify_sources(
         wanted &= ~(radius < min_size * image.bands[image.reference].seeing / 2)
     rows = np.flatnonzero(wanted)
     x, y = (np.asarray(columns[name], float)[rows] for name in ("x", "y"))
-    side = np.clip(card.field_of_view * radius[rows], _SMALLEST, 2 * _REACH)
+    side = np.clip(card.field_of_view * radius[rows], *SIDES)
     cubes = np.zeros((len(rows), 3, card.side, card.side), np.float32)
     inside = _inside(aligned.section, x, y, side, image.shape)
     here = map_bands(aligned.snr, 3) if inside.any() else None

@@ -211,6 +211,9 @@ def test_split_files(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("name,part\na,training\n")
     with pytest.raises(ConfigError, match="each part one of train, val, test, not 'training'"):
         read_split(tmp_path / "s.csv")
+    (tmp_path / "s.csv").write_text("name,part\na,train\na,train\na,test\n")
+    with pytest.raises(ConfigError, match=r"s\.csv: 'a' is in the parts train and test"):
+        read_split(tmp_path / "s.csv")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_split(tmp_path / "no.csv")
 
@@ -226,6 +229,19 @@ def test_class_folders(tmp_path: Path) -> None:
     assert cutouts.read(3).shape == (8, 8, 3)
     with pytest.raises(ImageError, match="at least two folders"):
         read_folders(tmp_path / "ring")
+
+
+def test_class_folders_take_every_file_that_can_be_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for kind in ("ring", "lens"):
+        (tmp_path / kind).mkdir()
+        for ending in (".fits", ".fits.gz", ".fits.bz2", ".FTS", ".fit"):
+            fits.writeto(tmp_path / kind / f"a{ending}", RNG.normal(size=(16, 16)))
+    for name in ("notes.txt", "list.txt", "readme", ".hidden.txt"):
+        (tmp_path / "lens" / name).touch()
+    cutouts = read_folders(tmp_path)
+    assert len(cutouts) == 10
+    assert {cutouts.read(index).shape for index in range(10)} == {(16, 16, 3)}
+    assert caplog.messages == [f"{tmp_path}: files that are no cutouts are left out: 1 without an ending, 2 .txt"]
 
 
 def test_fits_cutouts_become_pictures(tmp_path: Path) -> None:
@@ -374,3 +390,50 @@ def test_cutouts_of_a_catalogue(tmp_path: Path) -> None:
     Table({"x": [1.0]}).write(tmp_path / "bad.csv", format="ascii.csv")
     with pytest.raises(ImageError, match="no column y"):
         read_catalog(tmp_path / "bad.csv", tmp_path / "survey.yml")
+
+
+@pytest.fixture
+def survey(tmp_path: Path) -> Path:
+    """One field of noise, 200 x 240 pixels of 0.5 arcsec."""
+    header = fits.Header(
+        {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 5.0, "CRPIX1": 120.0, "CRPIX2": 100.0,
+         "CDELT1": -0.5 / 3600, "CDELT2": 0.5 / 3600}
+    )  # fmt: skip
+    fits.writeto(tmp_path / "one.fits", RNG.normal(0, 1, (200, 240)).astype("f4"), header)
+    (tmp_path / "survey.yml").write_text("name: s\nimages: {path: '{field}.fits', bands: [r]}\n")
+    return tmp_path / "survey.yml"
+
+
+def test_rows_without_a_place_on_the_image_are_left_out(survey: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [
+        "20,30,1,disk", "-500,30,1,disk", "nan,30,1,disk", ",30,1,disk", "100,90,1e9,smooth", "50,60,,smooth",
+        "239,199,0.001,disk", "1e30,30,1,smooth", "-500,3,1,unsure",
+    ]  # fmt: skip
+    path = survey.parent / "c.CSV"
+    path.write_text("\n".join(["x,y,half_light_radius,label", *rows]))
+    cutouts = read_catalog(path, survey, centre=0.5)
+    assert cutouts.names == ["0", "4", "5", "6"]
+    assert cutouts.labels.tolist() == [0, 1, 1, 0]
+    assert "4 of 8 labelled rows are left out: 2 without a position, 2 off their image" in caplog.text
+    assert [cutouts.read(index).shape for index in range(4)] == [(256, 256, 3)] * 4
+    sides = cutouts.read.side  # type: ignore[attr-defined]
+    assert sides == pytest.approx([39.0, 512.0, 96.0, 32.0]), "their middles are as large as in a run"
+    assert {file.name for file in cutouts.files} == {"c.CSV", "survey.yml", "one.fits"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("c.csv", "x,y,label,field\n1,1,a,one\n2,2,b,two\n", "column 'field' has 'two', and .* the fields one$"),
+        ("c.csv", "x,y,label\nhere,1,a\n2,2,b\n", "column 'x' must hold numbers"),
+        ("c.csv", "x,y,label\n-1,1,a\n2,2,b\n", "with two classes or more"),
+        ("c.CSV", "x,y\n1,1,1\n2\n", "cannot be read as a table"),
+        ("c.txt", "x,y,label\n1,1,a\n2,2,b\n", "not known as a table .*; give CSV"),
+    ],
+)
+def test_a_catalogue_that_is_wrong_is_an_error_of_one_line(survey: Path, name: str, text: str, message: str) -> None:
+    path = survey.parent / name
+    path.write_text(text)
+    with pytest.raises(ImageError, match=rf"{name}: .*{message}") as error:
+        read_catalog(path, survey)
+    assert "\n" not in str(error.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from astrogalaxy.morphology.network import GalaxyNetwork, NetworkSpec, build, co
 from astrogalaxy.morphology.registry import ARCHITECTURES
 from astrogalaxy.morphology.tuning import merge_lora, tune, with_lora
 from astrogalaxy.training.classifier.clusters import find_clusters
+from tests.morphology.conftest import SMALL
 
 VIT = {"depth": 4, "embed_dim": 16, "num_heads": 2}
 
@@ -95,6 +96,29 @@ def test_deep_and_shallow_tuning() -> None:
     for number, (layer, was) in enumerate(zip(layers, old, strict=True)):
         assert layer.weight.requires_grad == (number >= 4)
         assert torch.equal(layer.weight, was.weight) == (number < 4), "what learns begins anew"
+
+
+@pytest.mark.parametrize("tuning", ["deep", "shallow"])
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_what_learns_comes_after_all_that_stays(name: str, tuning: Literal["deep", "shallow"]) -> None:
+    options = next((options for key, options in SMALL.items() if name.startswith(key)), {})
+    options = options | ({"depth": 4} if "depth" in options else {})
+    side = 75 if name.startswith("inception") else 32
+    with torch.device("meta"):
+        network = GalaxyNetwork(NetworkSpec(name, 3, side=side, options=options)).eval()
+        stays = tune(network, tuning)
+        used: list[bool] = []
+        for module in network.modules():
+            own = {p.requires_grad for p in module.parameters(recurse=False)} if module is not network.backbone else ()
+            if own:
+                module.register_forward_hook(lambda *_, own=own: used.append(own == {True}))
+        network(torch.empty(1, 3, side, side))
+    assert used == sorted(used), "in the order in which they are used"
+    assert not used[0]
+    assert used[-1]
+    assert not any(p.requires_grad for p in network.backbone.parameters(recurse=False)), "tokens and positions stay"
+    learning = {id(p) for p in network.parameters() if p.requires_grad}
+    assert not any(id(p) in learning for part in stays for p in part.parameters())
 
 
 def test_low_rank_matrices_learn_and_merge() -> None:

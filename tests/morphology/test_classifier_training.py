@@ -15,7 +15,8 @@ from PIL import Image as Picture
 
 from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.config.classifier import AugmentationSection
-from astrogalaxy.errors import ConfigError, RunError
+from astrogalaxy.datasets.pictures import PictureFiles
+from astrogalaxy.errors import ConfigError, ImageError, RunError
 from astrogalaxy.evaluation.classifiers import evaluate_classifier
 from astrogalaxy.models import load_classifier
 from astrogalaxy.morphology import Classifier
@@ -77,6 +78,33 @@ def test_a_checkpoint_of_another_network(make_classifier: Make) -> None:
         train_classifier(make_classifier())
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("input.side", 48), ("input.normalise", "unit"), ("data.centre", 0.5), ("evaluation.views", 8)],
+)
+def test_a_network_is_measured_with_the_input_that_it_knows(
+    make_classifier: Make, sample: Path, key: str, value: float | str
+) -> None:
+    train_classifier(make_classifier(training={"epochs": 1}))
+    section, name = key.split(".")
+    changed: dict[str, Any] = {section: {name: value}}
+    if section == "data":
+        changed = {"data": [{"format": "galaxyzoo", "path": str(sample), name: value}]}
+    other = make_classifier(training={"epochs": 1}, **changed)
+    with pytest.raises(RunError, match=rf"was trained with {key}: .*, and the recipe has {value}; train anew"):
+        evaluate_classifier(other)
+    if section != "evaluation":  # copies only calibrate
+        with pytest.raises(ConfigError, match="learned with another input or data.centre"):
+            train_classifier(other)
+    assert train_classifier(make_classifier()).weights.card.epochs == 2, "the refused call changed nothing"
+
+
+def test_the_card_says_how_many_trained(make_classifier: Make) -> None:
+    card = train_classifier(make_classifier(training={"epochs": 1}), command="astrogalaxy train").weights.card
+    assert card.data[0].endswith(", of which 16 train and 4 validate")
+    assert card.metrics_command == "astrogalaxy train (what does not train)"
+
+
 def test_patience(make_classifier: Make) -> None:
     settings = {"epochs": 9, "learning_rate": 1e-9, "optimiser": "sgd", "patience": 1, "patience_from": 2}
     recipe = make_classifier(training=settings | {"monitor": "accuracy"})
@@ -108,13 +136,71 @@ def test_clusters_need_class_tokens(make_classifier: Make) -> None:
         train_classifier(make_classifier(training={"objective": "clusters"}))
 
 
-def test_a_picture_that_is_added_keeps_its_own_label(make_classifier: Make, tmp_path: Path) -> None:
+@pytest.fixture
+def kinds(tmp_path: Path) -> Path:
+    """A folder of two classes with 15 pictures each."""
     folder = tmp_path / "kinds"
     for kind, value in (("bright", 200), ("dark", 20)):
         (folder / kind).mkdir(parents=True)
         for number in range(1, 16):
-            Picture.fromarray(np.full((32, 32, 3), value, np.uint8)).save(folder / kind / f"{number}.png")
-    recipe = make_classifier(data=[{"format": "folders", "path": str(folder)}])
+            Picture.fromarray(np.full((32, 32, 3), value + number, np.uint8)).save(folder / kind / f"{number}.png")
+    return folder
+
+
+def _of_folder(make_classifier: Make, folder: Path) -> ClassifierRecipe:
+    return make_classifier(data=[{"format": "folders", "path": str(folder)}])
+
+
+def test_kept_pictures_are_those_of_the_files(make_classifier: Make, kinds: Path) -> None:
+    recipe = _of_folder(make_classifier, kinds)
+    before = open_bank(recipe)
+    Picture.new("RGB", (32, 32), "white").save(kinds / "dark" / "3.png")
+    after = open_bank(recipe)
+    assert before.pictures[23].max() < 100
+    assert after.pictures[23].min() == 255
+    (kinds / "dark" / "3.png").write_bytes(b"damaged")
+    assert len(open_bank(recipe).pictures) == 29
+
+
+def test_what_could_not_be_read_once_is_read_when_it_can_be(
+    make_classifier: Make, kinds: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe, read = _of_folder(make_classifier, kinds), PictureFiles.__call__
+
+    def fails(files: PictureFiles, index: int) -> np.ndarray:
+        if index == 4:
+            raise ImageError("the disk is away")
+        return read(files, index)
+
+    monkeypatch.setattr(PictureFiles, "__call__", fails)
+    assert [len(open_bank(recipe).pictures) for _ in range(2)] == [29, 29]
+    assert caplog.text.count("the disk is away; left out") == 2, "it is told each time"
+    monkeypatch.setattr(PictureFiles, "__call__", read)
+    assert len(open_bank(recipe).pictures) == 30
+
+
+def test_parts_that_say_little_are_warned_of(
+    make_classifier: Make, kinds: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2):
+        (kinds / "dark" / f"{number + 20}.png").write_bytes((kinds / "dark" / "3.png").read_bytes())
+    names = [f"{number},{part}" for part, numbers in _PARTED.items() for number in numbers]
+    split = kinds.parent / "split.csv"
+    split.write_text("\n".join(["name,part", *names]))
+    data = [{"format": "folders", "path": str(kinds), "split": str(split)}]
+    with caplog.at_level("INFO"):
+        open_bank(make_classifier(data=data))
+    assert "train, validate and test: bright 6, 3, 3; dark 6, 4, 4; 6 pictures are in no part" in caplog.text
+    assert "only 7 pictures are in the part test" in caplog.text
+    assert caplog.text.count("1 pictures of the part") == 2, "a copy in each part"
+
+
+# two of them are copies of 3
+_PARTED = {"train": range(1, 7), "val": [7, 8, 9, 21], "test": [10, 11, 12, 22]}
+
+
+def test_a_picture_that_is_added_keeps_its_own_label(make_classifier: Make, kinds: Path) -> None:
+    folder, recipe = kinds, _of_folder(make_classifier, kinds)
     open_bank(recipe)
     Picture.fromarray(np.full((32, 32, 3), 200, np.uint8)).save(folder / "bright" / "0.png")
     bank = open_bank(recipe)
@@ -192,6 +278,15 @@ def test_mixed_labels_follow_the_pixels() -> None:
             mixed, labels = mix(images, shares, settings, torch.Generator().manual_seed(seed))
             assert torch.allclose(labels.sum(1), torch.ones(2))
             torch.testing.assert_close(mixed.mean((1, 2, 3)), labels[:, 1], msg=kind)
+
+
+def test_a_few_right_answers_do_not_make_sure(caplog: pytest.LogCaptureFixture) -> None:
+    logits, answers = np.array([[[0.28, 0.0]] * 6]), np.array([[1.0, 0.0]] * 6)
+    p = probabilities(logits, fit_temperature(logits, answers)).max()
+    assert 0.57 < p < 7 / 8, "no surer than 6 of 6 allow"
+    assert not caplog.text
+    fit_temperature(np.repeat(logits / 10, 100, axis=1), np.repeat(answers, 100, axis=0))
+    assert "0.05 is at an end of its range: probabilities are not calibrated by 600 answers" in caplog.text
 
 
 def test_temperature_makes_sure_answers_less_sure() -> None:

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 64
 _TEMPERATURES = (0.05, 20.0)
+# What is thought of the logarithm of a temperature before any answer is seen: how far from 0 it usually is.
+_USUAL = 1.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,9 @@ def logits_of(
 def fit_temperature(logits: NDArray[np.floating], answers: NDArray[np.floating]) -> float:
     """Temperature by which logits are divided so that probabilities are calibrated (Guo et al. 2017).
 
+    Its logarithm is thought to be 0 give or take 1 before an answer is seen: a few answers that are all right would
+    else make every answer sure. Of some hundred answers that is not to be noticed.
+
     Parameters
     ----------
     logits : ndarray
@@ -113,23 +118,27 @@ def fit_temperature(logits: NDArray[np.floating], answers: NDArray[np.floating])
     Returns
     -------
     float
-        From 0.05 to 20.
+        From 0.05 to 20; at an end of these a warning is logged.
 
     Examples
     --------
-    >>> logits = np.array([[[4.0, 0.0]] * 4])
-    >>> answers = np.array([[1.0, 0.0]] * 3 + [[0.0, 1.0]])
-    >>> round(4 / fit_temperature(logits, answers), 2)  # the odds are 3 to 1
+    >>> logits = np.array([[[4.0, 0.0]] * 400])
+    >>> answers = np.array([[1.0, 0.0]] * 300 + [[0.0, 1.0]] * 100)
+    >>> round(4 / fit_temperature(logits, answers), 1)  # the odds are 3 to 1
     1.1
     """
 
     def loss(exponent: float) -> float:
-        """Cross entropy of the answers at a temperature."""
+        """How unlikely the answers and a temperature are together."""
         p = probabilities(logits, float(np.exp(exponent))).mean(axis=0)
-        return float(-(answers * np.log(np.maximum(p, 1e-12))).sum(axis=1).mean())
+        return float(-(answers * np.log(np.maximum(p, 1e-12))).sum() + (exponent / _USUAL) ** 2 / 2)
 
-    best = minimize_scalar(loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
-    return float(np.exp(best.x))
+    low, high = np.log(_TEMPERATURES)
+    best = float(minimize_scalar(loss, bounds=(low, high), method="bounded").x)
+    if min(best - low, high - best) < 0.01:
+        words = "the temperature %.2f is at an end of its range: probabilities are not calibrated by %d answers"
+        logger.warning(words, np.exp(best), len(answers))
+    return float(np.exp(best))
 
 
 def finish(
@@ -189,11 +198,11 @@ def finish(
         seed=seed,
         epochs=epochs,
         seconds=round(seconds, 1),
-        data=(bank.source,),
+        data=(f"{bank.source}, of which {len(bank.rows('train'))} train and {len(bank.rows('val'))} validate",),
         licence="BSD-3-Clause",
         command=command,
         metrics=metrics,
-        metrics_command=command,
+        metrics_command=f"{command} (what does not train)",
         reliability={"class": tuple((round(s, 4), round(t, 4), n) for s, t, n in reliability(sure, right))},
         sha256="",
     )

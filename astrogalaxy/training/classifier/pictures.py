@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,14 @@ from astrogalaxy.config.file import sha256
 from astrogalaxy.datasets import efigi, galaxy10
 from astrogalaxy.datasets.cutouts import LabelledCutouts
 from astrogalaxy.datasets.folders import read_catalog, read_folders
-from astrogalaxy.datasets.splits import Part, part_of, read_split
+from astrogalaxy.datasets.splits import PARTS, Part, part_of, read_split
 from astrogalaxy.datasets.votes import read_votes
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.files import atomic_path
 from astrogalaxy.morphology.pictures import resized
+from astrogalaxy.training.classifier.parts import PartCounts, copies_of_training
 
-__all__ = ["EpochSampler", "PictureBank", "PictureSet", "choose_data", "open_bank", "read_cutouts"]
+__all__ = ["EpochSampler", "PictureBank", "PictureSet", "choose_data", "inputs_of", "open_bank", "read_cutouts"]
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +60,21 @@ def choose_data(recipe: ClassifierRecipe) -> CutoutsSection:
     raise ConfigError(msg)
 
 
+def inputs_of(recipe: ClassifierRecipe) -> dict[str, float | str]:
+    """What decides how pictures become input, by key; the weight card has the last word of each key.
+
+    Raises
+    ------
+    ConfigError
+        If none of the recipe's sets is there.
+    """
+    return {
+        "data.centre": choose_data(recipe).centre,
+        "input.side": recipe.input.side,
+        "input.normalise": recipe.input.normalise,
+    }
+
+
 def read_cutouts(section: CutoutsSection) -> LabelledCutouts:
     """Open a labelled set.
 
@@ -73,7 +91,7 @@ def read_cutouts(section: CutoutsSection) -> LabelledCutouts:
         if section.format == "efigi":
             return efigi.read_efigi(section.path)
         if section.format == "catalog":
-            return read_catalog(section.path, str(section.survey))
+            return read_catalog(section.path, str(section.survey), centre=section.centre)
         return read_folders(section.path)
     except ImageError as error:
         msg = f"data.path: {error}"
@@ -111,7 +129,7 @@ class PictureBank:
 
 
 def open_bank(recipe: ClassifierRecipe, *, progress: Callable[[int, int], None] | None = None) -> PictureBank:
-    """Make the pictures of a recipe, or take those that an earlier call made.
+    """Make the pictures of a recipe, or take those that an earlier call made of the same files.
 
     Parameters
     ----------
@@ -132,30 +150,68 @@ def open_bank(recipe: ClassifierRecipe, *, progress: Callable[[int, int], None] 
     """
     section, side = choose_data(recipe), recipe.input.side
     cutouts = read_cutouts(section)
-    place = Path(section.path)
-    stamp = [p.stat().st_mtime_ns for p in (place, place / "labels.csv") if p.exists()]
-    # the names, too: a picture that is added in a folder below would shift all labels against the kept pictures
     made_with = section.model_dump(mode="json", exclude={"clear", "split"})
-    made_with |= {"side": side, "stamp": stamp, "names": [str(name) for name in cutouts.names]}
+    # the names in their order, too: kept pictures would be shifted against the labels by one that is added
+    made_with |= {"side": side, "version": version("astrogalaxy"), "names": [str(name) for name in cutouts.names]}
+    made_with["files"] = [_stamp(path) for path in cutouts.files]
     folder = Path(recipe.output.directory) / "pictures" / sha256(made_with)[:12]
     index = folder / "index.json"
-    if not index.is_file():
+    rows, digests = _kept(index)
+    if not len(rows) or _more_can_be_read(cutouts, rows):
         _make(cutouts, folder, side=side, centre=section.centre, progress=progress)
-    kept = json.loads(index.read_text(encoding="utf-8"))
-    rows = np.array(kept["rows"], dtype=int)
+        rows, digests = _kept(index)
     bank = PictureBank(
-        np.load(folder / "pictures.npy", mmap_mode="r"),
+        np.load(folder / "pictures.npy", mmap_mode="r")[: len(rows)],
         cutouts.shares[rows],
         np.array([cutouts.names[i] for i in rows], dtype=str),
         _parts(section, cutouts, rows),
         cutouts.classes,
         cutouts.source,
     )
-    for part in ("train", "val", "test"):
+    for part in PARTS:
         if not (bank.parts == part).any():
             msg = f"{recipe.name}: data: no cutout is in the part {part}; check data.split, or give more cutouts"
             raise ConfigError(msg)
+    _tell_parts(recipe, bank, digests)
     return bank
+
+
+def _tell_parts(recipe: ClassifierRecipe, bank: PictureBank, digests: NDArray[np.str_]) -> None:
+    """Say what is in which part, and warn of what makes the numbers of a training say little."""
+    counts = PartCounts.of(bank.shares.argmax(axis=1), bank.parts, bank.classes)
+    logger.info("%s: %s", recipe.name, counts)
+    for doubt in counts.doubts:
+        logger.warning("%s: %s", recipe.name, doubt)
+    for part, n in copies_of_training(digests, bank.parts).items():
+        if n:
+            logger.warning("%s: %d pictures of the part %s are copies of ones that train", recipe.name, n, part)
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    """What tells that a file has changed."""
+    try:
+        there = path.stat()
+    except OSError:  # the picture is left out when it is asked for
+        return str(path), -1, -1
+    return str(path), there.st_size, there.st_mtime_ns
+
+
+def _kept(index: Path) -> tuple[NDArray[np.intp], NDArray[np.str_]]:
+    """Which cutouts an earlier call could read, and hashes of their pictures; none where there was no such call."""
+    kept = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {"rows": [], "digests": []}
+    return np.array(kept["rows"], dtype=np.intp), np.array(kept["digests"], dtype=str)
+
+
+def _more_can_be_read(cutouts: LabelledCutouts, rows: NDArray[np.intp]) -> bool:
+    """Whether one can be read that an earlier call left out: a disk may have been away."""
+    for index in np.setdiff1d(np.arange(len(cutouts)), rows):
+        try:
+            cutouts.read(int(index))
+        except ImageError as error:
+            logger.warning("%s; left out", error)
+        else:
+            return True
+    return False
 
 
 def _make(
@@ -164,13 +220,16 @@ def _make(
     """Write the pictures one by one; those that cannot be read are left out."""
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[int] = []
-    # made for all, cut to those that could be read
+    digests: list[str] = []
+    # made for all; the last ones stay empty where some cannot be read
     with atomic_path(folder / "pictures.npy") as path:
         pictures = np.lib.format.open_memmap(path, "w+", np.uint8, (len(cutouts), side, side, 3))
         for index in range(len(cutouts)):
             try:
-                pictures[len(rows)] = resized(cutouts.read(index), side, centre=centre)
+                picture = resized(cutouts.read(index), side, centre=centre)
+                pictures[len(rows)] = picture
                 rows.append(index)
+                digests.append(hashlib.sha256(picture.tobytes()).hexdigest()[:16])
             except ImageError as error:
                 logger.warning("%s; left out", error)
             if progress:
@@ -180,7 +239,7 @@ def _make(
         msg = f"data.path: none of {len(cutouts)} cutouts can be read"
         raise ConfigError(msg)
     with atomic_path(folder / "index.json") as path:
-        path.write_text(json.dumps({"rows": rows}), encoding="utf-8")
+        path.write_text(json.dumps({"rows": rows, "digests": digests}), encoding="utf-8")
 
 
 def _parts(section: CutoutsSection, cutouts: LabelledCutouts, rows: NDArray[np.intp]) -> NDArray[np.str_]:

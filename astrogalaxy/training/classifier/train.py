@@ -70,7 +70,8 @@ def train_classifier(
     Raises
     ------
     ConfigError
-        If data or weights that the recipe names are missing, or the checkpoint is of another network.
+        If data or weights that the recipe names are missing, or the checkpoint is of another network, or learned from
+        pictures that were made in another way.
     RunError
         If the checkpoint cannot be read, or the teacher is not trained.
 
@@ -107,6 +108,8 @@ def _train_seed(
 ) -> TrainedClassifier:
     folder = Path(recipe.output.directory) / recipe.folder(seed)
     folder.mkdir(parents=True, exist_ok=True)
+    if resume:
+        _check_inputs(recipe, folder)
     with atomic_path(folder / "recipe.yml") as path:
         path.write_text(recipe.to_yaml(), encoding="utf-8")
     begin = time.perf_counter()
@@ -129,6 +132,20 @@ def _train_seed(
     return finish(
         recipe, network, bank, folder, command=command, start=start, seed=seed, epochs=epochs, seconds=seconds
     )
+
+
+def _check_inputs(recipe: ClassifierRecipe, folder: Path) -> None:
+    """Refuse to go on with a network that learned from pictures made in another way."""
+    last, kept = folder / "checkpoints" / "last.ckpt", folder / "recipe.yml"
+    if not (last.is_file() and kept.is_file()):
+        return
+    try:
+        before = ClassifierRecipe.read(kept)
+    except ConfigError:
+        return  # of a version that had other keys
+    if before.input != recipe.input or {s.centre for s in before.data} != {s.centre for s in recipe.data}:
+        msg = f"{last}: learned with another input or data.centre than the recipe's; train anew with --no-resume"
+        raise ConfigError(msg)
 
 
 def _trained_now(folder: Path) -> bool:
