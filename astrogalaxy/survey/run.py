@@ -403,18 +403,28 @@ def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan:
 
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Write what the package logs to the run's own log file."""
+    """Write what the package logs to the run's own log file; who listens else hears no more of it than before."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_LOG_FORMAT))
     package = logging.getLogger("astrogalaxy")
-    level = package.level
+    level, wanted = package.level, package.getEffectiveLevel()
+
+    def asked_for(record: logging.LogRecord) -> bool:
+        """Whether the record would have come without the log file."""
+        return record.levelno >= wanted or not record.name.startswith("astrogalaxy")
+
+    listeners = [*package.handlers, *logging.getLogger().handlers]
+    for listener in listeners:
+        listener.addFilter(asked_for)
     package.addHandler(handler)
-    package.setLevel(min(level or logging.INFO, logging.INFO))
+    package.setLevel(min(wanted, logging.INFO))
     try:
         yield
     finally:
         package.removeHandler(handler)
         package.setLevel(level)
+        for listener in listeners:
+            listener.removeFilter(asked_for)
         handler.close()
 
 
