@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
+from astrogalaxy.catalog import provenance
 from astrogalaxy.config.survey import ComputeSection
-from astrogalaxy.devices import Placement, choose_placement
-from astrogalaxy.errors import RunError, WeightsError
+from astrogalaxy.devices import Device, Precision, choose_placement
+from astrogalaxy.errors import ConfigError, RunError, WeightsError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from importlib.resources.abc import Traversable
 
-__all__ = ["Crew", "hired", "worker_memory"]
+    from distributed import Client, LocalCluster
+
+__all__ = ["Crew", "check_client", "hired", "worker_memory"]
 
 logger = logging.getLogger(__name__)
 
@@ -45,19 +51,47 @@ class Crew:
         Threads of each.
     networks : str
         Where networks run on them.
+    compute : ComputeSection, optional
+        What is asked of them.
     """
 
     client: Client
     workers: int
     threads: int
     networks: str = ""
+    compute: ComputeSection = field(default_factory=ComputeSection)
+    _met: set[str] = field(default_factory=set)
 
     def in_flight(self) -> int:
-        """Tasks to have under way now: workers of a cluster come and go."""
-        workers = self.workers
+        """Tasks to have under way now: workers of a cluster come and go.
+
+        Raises
+        ------
+        RunError
+            If one that has come has not the astrogalaxy of this process.
+        WeightsError
+            If networks cannot run on it.
+        """
+        there = self.there()
+        if there is None:
+            return _IN_FLIGHT * self.workers
+        self.meet(there.keys() - self._met)
+        return _IN_FLIGHT * max(sum(there.values()), 1)
+
+    def there(self) -> dict[str, int] | None:
+        """Threads of the workers that are connected, by address; None where the scheduler does not answer."""
         with suppress(OSError):  # a scheduler that is gone is told of where its answers are missed
-            workers = sum(self.client.nthreads().values())
-        return _IN_FLIGHT * max(workers, 1)
+            return dict(self.client.nthreads())
+        return None
+
+    def meet(self, workers: Collection[str]) -> set[str]:
+        """Ask workers where networks run on them, since they may differ, and whether they are fit; see `in_flight`."""
+        if not workers:
+            return set()
+        ask = self.compute.device, self.compute.precision
+        answers = self.client.run(_introduce, *ask, workers=list(workers), on_error="return")
+        self._met.update(answers)
+        return {network for address, answer in answers.items() if (network := _network(address, answer))}
 
 
 def worker_memory(compute: ComputeSection) -> float:
@@ -89,19 +123,78 @@ def hired(compute: ComputeSection, *, tasks: int, client: Client | None = None) 
             crew = _crew_of(stack.enter_context(_connected(compute.scheduler)))
         else:
             crew = stack.enter_context(_local(compute, tasks))
-        networks = _networks(crew.client, compute)
+        crew = replace(crew, compute=compute)
+        networks = " and ".join(sorted(crew.meet(crew.there() or {})))
+        if not networks:
+            msg = "none of the Dask workers says where networks run on it: they died, or do not answer; see their logs"
+            raise RunError(msg)
         logger.info("networks run on %s", networks)
         yield replace(crew, networks=networks)
 
 
-def _networks(client: Client, compute: ComputeSection) -> str:
-    """Where networks run: each worker says it, since they may differ."""
-    answers = client.run(choose_placement, compute.device, compute.precision, on_error="return").values()
-    for answer in answers:
-        if isinstance(answer, WeightsError):
-            raise answer
-    # a worker that has died meanwhile says nothing
-    return " and ".join(sorted({str(answer) for answer in answers if isinstance(answer, Placement)}))
+def _introduce(device: Device, precision: Precision) -> tuple[str, str, str]:
+    """What a worker says of itself: where networks run, and the astrogalaxy that it has."""
+    return (str(choose_placement(device, precision)), *_astrogalaxy())
+
+
+@cache
+def _astrogalaxy() -> tuple[str, str]:
+    """Name with version, and a digest of the sources, empty without any: a version under development has many."""
+    modules = [f"{name} {len(source)}\n".encode() + source for name, source in _modules(files("astrogalaxy"))]
+    return str(provenance()["CREATOR"]), hashlib.sha256(b"".join(modules)).hexdigest() if modules else ""
+
+
+def _modules(folder: Traversable, within: str = "") -> Iterator[tuple[str, bytes]]:
+    """Names and sources below a folder, which may be in a zip; none in a program that is frozen."""
+    for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        name = f"{within}{entry.name}"
+        if entry.is_dir():
+            yield from _modules(entry, f"{name}/")
+        elif name.endswith(".py"):
+            yield name, entry.read_bytes()
+
+
+def _network(address: str, answer: Any) -> str | None:
+    """Where networks run by a worker's answer; None if it has died meanwhile."""
+    if isinstance(answer, WeightsError):
+        raise answer
+    if isinstance(answer, OSError):
+        return None
+    here, sources = _astrogalaxy()
+    if isinstance(answer, Exception):
+        why = f"{type(answer).__name__}: {answer}"
+        msg = f"the Dask worker {address} cannot work with {here} of this process ({why}); install the same there"
+        raise RunError(msg)
+    network, theirs, their_sources = answer
+    if sources != their_sources if sources and their_sources else here != theirs:
+        both = f"{theirs}, and this process {here}" if here != theirs else f"other sources of {here} than this process"
+        msg = f"the Dask worker {address} has {both}; install the same on both"
+        raise RunError(msg)
+    return str(network)
+
+
+def check_client(client: Client | None) -> None:
+    """Refuse what cannot be asked for workers, before anything is done.
+
+    Raises
+    ------
+    ConfigError
+        If it is no client of Dask, is closed, or is asynchronous.
+    """
+    if client is None:
+        return
+    from distributed import Client
+
+    if not isinstance(client, Client):
+        problem = f"is {type(client).__name__}, not a distributed.Client; compute.scheduler takes an address"
+    elif client.asynchronous:
+        problem = "is asynchronous, and a run waits for its answers; make it without asynchronous=True"
+    elif client.status != "running":
+        problem = f"is {client.status}; give one that is connected"
+    else:
+        return
+    msg = f"client: {problem}"
+    raise ConfigError(msg)
 
 
 def _crew_of(client: Client) -> Crew:
@@ -135,7 +228,7 @@ def _connected(address: str) -> Iterator[Client]:
 @contextmanager
 def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = compute.workers if isinstance(compute.workers, int) else cores
@@ -149,8 +242,9 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
     # with it every array beyond 128 kB is mapped when it is made and unmapped when freed: twice the processor time
     nanny.pop("MALLOC_TRIM_THRESHOLD_", None)
     with ExitStack() as stack:
-        callbacks = logging.getLogger("tornado.application")
-        stack.callback(callbacks.setLevel, callbacks.level)
+        told_at_length = [logging.getLogger(name) for name in ("tornado.application", "distributed.scheduler")]
+        for log in told_at_length:
+            stack.callback(log.setLevel, log.level)
         complaints = logging.getLogger("distributed.worker")
         stack.callback(complaints.removeFilter, _aside)
         stack.enter_context(dask.config.set({**quiet, "distributed.nanny.pre-spawn-environ": nanny}))
@@ -158,14 +252,16 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
         with warnings.catch_warnings():
             # without a network the loopback is all there is, and all that is needed
             warnings.filterwarnings("ignore", "Couldn't detect a suitable IP address")
-            with _deaf_to_interrupts():
-                cluster = LocalCluster(
-                    **settings,
-                    memory_limit=int(worker_memory(compute)),
-                    dashboard_address="127.0.0.1:0",
-                    silence_logs=logging.ERROR,
+            with _interrupts_wait():
+                cluster = stack.enter_context(
+                    _started(
+                        **settings,
+                        memory_limit=int(worker_memory(compute)),
+                        dashboard_address="127.0.0.1:0",
+                        silence_logs=logging.ERROR,
+                    )
                 )
-            client = stack.enter_context(Client(stack.enter_context(cluster)))
+            client = stack.enter_context(Client(cluster))
         # a heartbeat may be under way while the scheduler is closed: no more than a line of the log
         stack.callback(complaints.addFilter, _aside)
         logger.info("%d worker%s with %d thread%s", workers, "s"[: workers > 1], threads, "s"[: threads > 1])
@@ -178,7 +274,8 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
                     client.run(complaints.setLevel, logging.CRITICAL, on_error="ignore")
         except KeyboardInterrupt:
             # what is cut off as the workers end would be told of at length
-            callbacks.setLevel(logging.CRITICAL)
+            for log in told_at_length:
+                log.setLevel(logging.CRITICAL)
             raise
 
 
@@ -189,17 +286,41 @@ def _aside(record: logging.LogRecord) -> bool:
     return False
 
 
+def _started(**settings: Any) -> LocalCluster:
+    from distributed import LocalCluster
+
+    try:
+        return LocalCluster(**settings)
+    except (OSError, RuntimeError) as error:
+        msg = f"the workers did not start ({error}); was one killed, for want of memory? compute.workers: 1 starts none"
+        raise RunError(msg) from None
+
+
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Start processes that do not hear Ctrl-C: a terminal sends it to all, and this one ends the others."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_wait() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C: a terminal sends it to all, and this one ends the others.
+
+    What comes in the meantime, SIGTERM too if it would raise, is heard afterwards: a cluster that is half there
+    cannot be closed.
+    """
+    came: list[int] = []
+    heard: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        heard = {
+            number: before for number in (signal.SIGINT, signal.SIGTERM) if callable(before := signal.getsignal(number))
+        }
+    for number in heard:
+        signal.signal(number, lambda number, _: came.append(number))
+    # threads and processes inherit what is blocked, but not who listens
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for number, before in heard.items():
+            signal.signal(number, before)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 @contextmanager

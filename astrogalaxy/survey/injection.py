@@ -27,13 +27,14 @@ from astrogalaxy.images import Image
 from astrogalaxy.images.fields import Field, find_fields
 from astrogalaxy.models import load_weights
 from astrogalaxy.progress import Progress
-from astrogalaxy.survey.cluster import Crew, hired, worker_memory
+from astrogalaxy.survey.cluster import Crew, check_client, hired, worker_memory
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.opening import open_inputs
 from astrogalaxy.survey.plan import hashing, tiles_of
 from astrogalaxy.survey.report.injection import write_injection_report
 from astrogalaxy.survey.rounds import read_round, write_round
+from astrogalaxy.survey.scheduling import in_turn
 from astrogalaxy.survey.stages import classify
 from astrogalaxy.survey.store import RunDirectory, safe_name
 from astrogalaxy.survey.tasks import find_in_tile, read_field
@@ -178,6 +179,7 @@ def inject_survey(
     if not isinstance(config, SurveyConfig):
         config = SurveyConfig.read(config)
     _check(config, rounds, density, magnitudes, like, seeing)
+    check_client(client)
     open_inputs(config, here=client is None)
     fields = _chosen(find_fields(config.images), field_name, n_fields, seed)
     directory = RunDirectory(Path(config.output.directory), config.name)
@@ -340,10 +342,15 @@ def _work(
     bases: dict[str, Baseline] = {}
     made: dict[str, list[Round]] = {}
     failures: list[Failure] = []
-    progress(0, total, "starting")
+
+    def tell(what: str) -> None:
+        """Say what happens while no answer comes."""
+        progress(done, total, what)
+
+    tell("starting")
     with hired(jobs[0].config.compute, tasks=len(jobs) * rounds, client=client) as crew:
         jobs = [replace(job, threads=crew.threads) for job in jobs]
-        for job, number, answer in _answers(crew, jobs, rounds, bases):
+        for job, number, answer in _answers(crew, jobs, rounds, bases, tell):
             done += 1
             if number is None:
                 base, known = answer if isinstance(answer, tuple) else (None, [answer])
@@ -361,40 +368,24 @@ def _work(
 
 
 def _answers(
-    crew: Crew, jobs: Sequence[_Job], rounds: int, bases: dict[str, Baseline]
+    crew: Crew, jobs: Sequence[_Job], rounds: int, bases: dict[str, Baseline], tell: Callable[[str], None]
 ) -> Iterator[tuple[_Job, int | None, Any]]:
     """Results as they come: of a field's look (its number is None), then of its rounds."""
-    from distributed import as_completed
-
     waiting: deque[tuple[_Job, int | None]] = deque((job, None) for job in jobs)
-    running: dict[Future, tuple[_Job, int | None]] = {}
-    stream = as_completed()
 
-    def fill() -> None:
-        """Send work as long as there is room for it."""
-        room = crew.in_flight() if waiting else 0
-        while waiting and len(running) < room:
-            job, number = waiting.popleft()
-            task = (_look, job) if number is None else (_round, job, bases[job.name], number)
-            future = crew.client.submit(*task, pure=False, retries=1)
-            running[future] = (job, number)
-            stream.add(future)
+    def send(task: tuple[_Job, int | None]) -> Future:
+        """Give a look or a round to a worker."""
+        job, number = task
+        work = (_look, job) if number is None else (_round, job, bases[job.name], number)
+        return crew.client.submit(*work, pure=False, retries=1)
 
-    fill()
-    for future in stream:
-        job, number = running.pop(future)
-        answer: Any
-        if future.status == "finished":
-            answer = future.result()
-        else:
-            reason = f"its worker was lost ({type(future.exception()).__name__})"
-            answer = Failure(job.name, "inject", reason)
+    for (job, number), answer in in_turn(crew, waiting, send, tell):
         if number is None and isinstance(answer, tuple) and answer[0] is not None:
             bases[job.name] = answer[0]
             # the field's rounds go first: its pixels are still at hand
             waiting.extendleft((job, i) for i in reversed(range(rounds)))
-        future.release()
-        fill()
+        if isinstance(answer, Exception):
+            answer = Failure(job.name, "inject", f"its worker was lost ({type(answer).__name__})")
         yield job, number, answer
 
 

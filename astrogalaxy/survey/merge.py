@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 import numpy as np
@@ -129,9 +130,18 @@ def neighbouring(caps: Sequence[tuple[NDArray[np.float64], float]]) -> list[tupl
         return []
     centres, radii = np.array([caps[i][0] for i in index]), np.array([caps[i][1] for i in index])
     same = _chord(SAME_ARCSEC)
-    pairs = cKDTree(centres).query_pairs(2 * radii.max() + same, output_type="ndarray")
+    pairs = _within_reach(centres, 2 * radii + same)
     near = np.linalg.norm(centres[pairs[:, 0]] - centres[pairs[:, 1]], axis=1) <= radii[pairs].sum(axis=1) + same
-    return sorted((int(index[a]), int(index[b])) for a, b in pairs[near])
+    return sorted((int(index[a]), int(index[b])) for a, b in np.sort(pairs[near], axis=1))
+
+
+def _within_reach(points: NDArray[np.float64], reach: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Pairs of points within the larger of their reaches, each found by that one: one far reach is not that of all."""
+    found = cKDTree(points).query_ball_point(points, reach)
+    first = np.repeat(np.arange(len(points)), [len(others) for others in found])
+    second = np.fromiter(chain.from_iterable(found), np.intp, len(first))
+    rank = np.argsort(np.argsort(-reach, kind="stable"))
+    return np.column_stack([first, second])[rank[first] < rank[second]]
 
 
 def rank_between(first: Claim, second: Claim) -> tuple[Bools, Bools]:

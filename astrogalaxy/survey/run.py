@@ -21,7 +21,7 @@ from astrogalaxy.formats import FORMATS, format_of
 from astrogalaxy.images.fields import find_fields
 from astrogalaxy.models import Weights
 from astrogalaxy.progress import Progress, in_notebook, progress_bar
-from astrogalaxy.survey.cluster import Crew, hired, worker_memory
+from astrogalaxy.survey.cluster import Crew, check_client, hired, worker_memory
 from astrogalaxy.survey.failures import Failure, write_failures
 from astrogalaxy.survey.finish import Finisher
 from astrogalaxy.survey.notebook import summary_html
@@ -201,6 +201,7 @@ def execute(
     started = datetime.now(UTC)
     if not isinstance(config, SurveyConfig):
         config = SurveyConfig.read(config)
+    check_client(client)
     weights = open_inputs(config, here=client is None)
     directory = RunDirectory(Path(config.output.directory), config.name)
     with directory.locked(), _logged(directory.log):
@@ -242,7 +243,11 @@ def _execute(
             with watch("merge"):
                 finisher.take(outcome)
 
-        crew = _work(plan, config, directory, client, take)
+        def tell(what: str) -> None:
+            """Say what happens while no tile comes."""
+            progress(len(outcomes), plan.n_tiles, what)
+
+        crew = _work(plan, config, directory, client, take, tell)
         found = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures), *finisher.failures]
         failures = list(dict.fromkeys(found))
         record = run_record(config, weights, plan, outcomes, failures, finisher.measured, crew, started)
@@ -300,6 +305,7 @@ def _work(
     directory: RunDirectory,
     client: Client | None,
     take: Callable[[TileOutcome], None],
+    tell: Callable[[str], None],
 ) -> Crew | None:
     """Do the tiles that no earlier run has done; ``take`` is called with each outcome as it comes, theirs first."""
     todo = []
@@ -323,7 +329,7 @@ def _work(
             )
             for field_plan, tile in todo
         ]  # fmt: skip
-        for outcome in work_through(crew, tasks):
+        for outcome in work_through(crew, tasks, tell):
             _log_outcome(outcome)
             take(outcome)
     forget_fields()
@@ -397,18 +403,28 @@ def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan:
 
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Write what the package logs to the run's own log file."""
+    """Write what the package logs to the run's own log file; who listens else hears no more of it than before."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_LOG_FORMAT))
     package = logging.getLogger("astrogalaxy")
-    level = package.level
+    level, wanted = package.level, package.getEffectiveLevel()
+
+    def asked_for(record: logging.LogRecord) -> bool:
+        """Whether the record would have come without the log file."""
+        return record.levelno >= wanted or not record.name.startswith("astrogalaxy")
+
+    listeners = [*package.handlers, *logging.getLogger().handlers]
+    for listener in listeners:
+        listener.addFilter(asked_for)
     package.addHandler(handler)
-    package.setLevel(min(level or logging.INFO, logging.INFO))
+    package.setLevel(min(wanted, logging.INFO))
     try:
         yield
     finally:
         package.removeHandler(handler)
         package.setLevel(level)
+        for listener in listeners:
+            listener.removeFilter(asked_for)
         handler.close()
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from astrogalaxy.errors import RunError
 from astrogalaxy.survey.failures import Failure
@@ -17,22 +19,143 @@ if TYPE_CHECKING:
 
     from astrogalaxy.survey.cluster import Crew
 
-__all__ = ["work_through"]
+__all__ = ["in_turn", "work_through"]
 
 logger = logging.getLogger(__name__)
 
 # A tile, or a field's tiles whose sky has to be measured before.
 Job = TileTask | list[TileTask]
+J = TypeVar("J")
+T = TypeVar("T")
 
 # How often a task whose worker died is tried on another.
 _RETRIES = 2
+# Seconds without an answer after which the workers are looked for.
+_LOOK = 5.0
+# Seconds without any worker after which a line of the log says so; the next one comes after twice as many.
+_SAY = 10.0
+# How long there may be no worker, where Dask's own key does not say it: jobs may wait in a queue.
+_PATIENCE = "1 hour"
+_PATIENCE_KEY = "distributed.scheduler.no-workers-timeout"
+_GO_ON = "what is finished is kept, and the same command does the rest"
 
 
-def work_through(crew: Crew, tasks: Sequence[TileTask]) -> Iterator[TileOutcome]:
-    """Do tasks on the crew's workers and yield outcomes as they come.
+def in_turn(
+    crew: Crew, waiting: deque[J], send: Callable[[J], Future], tell: Callable[[str], None]
+) -> Iterator[tuple[J, Any]]:
+    """Do jobs on the crew's workers and yield them with their answers as these come.
 
-    A field of several tiles has its sky measured first, once for all of them. No more than two
-    tasks per worker are in flight, so that thousands of fields never make one giant graph.
+    No more than two tasks per worker are in flight, so that thousands of fields never make one giant graph.
+
+    Parameters
+    ----------
+    crew : Crew
+        The workers.
+    waiting : deque
+        The jobs. More may be put to them between two answers.
+    send : callable
+        Gives a job to the crew's client.
+    tell : callable
+        Called with what happens while no worker is connected.
+
+    Yields
+    ------
+    job, answer
+        An exception is the answer of a task that raised one, or whose worker died three times over.
+
+    Raises
+    ------
+    RunError
+        If the scheduler vanishes, no worker has been connected for long, or one that came has another astrogalaxy.
+    """
+    running: dict[Future, J] = {}
+    done: SimpleQueue[Future] = SimpleQueue()
+    watch = _Watch(crew, tell)
+
+    def fill() -> None:
+        """Send work as long as there is room for it."""
+        room = crew.in_flight() if waiting else 0
+        while waiting and len(running) < room:
+            job = waiting.popleft()
+            future = send(job)
+            running[future] = job
+            future.add_done_callback(done.put)
+
+    fill()
+    while running:
+        future = watch.until(lambda: done.get(timeout=_LOOK))
+        # what a worker has done is lost with it, and done again, as long as it has not been fetched
+        answer = watch.until(lambda future=future: _fetched(future))
+        yield running.pop(future), answer
+        future.release()
+        fill()
+
+
+def _fetched(future: Future) -> Any:
+    if future.status in ("error", "cancelled"):
+        return future.exception()
+    try:
+        return future.result(timeout=_LOOK)
+    except TimeoutError:
+        raise Empty from None
+    except Exception as error:  # noqa: BLE001 (whatever the task has raised is its answer)
+        return error
+
+
+class _Watch:
+    """Looks for the scheduler and the workers while there is no answer."""
+
+    def __init__(self, crew: Crew, tell: Callable[[str], None]) -> None:
+        self._crew, self._tell = crew, tell
+        self._alone_since: float | None = None
+        self._silent = _SAY
+
+    def until(self, come: Callable[[], T]) -> T:
+        """What comes in the end; ``come`` raises `queue.Empty` where nothing has come for a while."""
+        while True:
+            try:
+                answer = come()
+            except Empty:
+                self._check_scheduler()
+                self._look_for_workers()
+            else:
+                self._check_scheduler()
+                self._alone_since = None
+                return answer
+
+    def _check_scheduler(self) -> None:
+        if self._crew.client.status != "running":
+            msg = f"the Dask scheduler is gone; {_GO_ON}"
+            raise RunError(msg)
+
+    def _look_for_workers(self) -> None:
+        if self._crew.there() != {}:
+            self._alone_since = None
+            return
+        now = monotonic()
+        if self._alone_since is None:
+            self._alone_since, self._silent = now, _SAY
+        seconds = now - self._alone_since
+        self._tell(f"waiting for a worker ({seconds:.0f} s)")
+        if seconds >= self._silent:
+            self._silent *= 2
+            logger.warning("no Dask worker has been connected for %.0f s; waiting for one", seconds)
+        if seconds >= _patience():
+            msg = f"no Dask worker has been connected for {seconds:.0f} s, see the workers' logs; {_GO_ON}"
+            raise RunError(msg)
+
+
+def _patience() -> float:
+    import dask
+    from dask.utils import parse_timedelta
+
+    return float(parse_timedelta(dask.config.get(_PATIENCE_KEY, None) or _PATIENCE))
+
+
+def work_through(crew: Crew, tasks: Sequence[TileTask], tell: Callable[[str], None]) -> Iterator[TileOutcome]:
+    """Do tasks on the crew's workers and yield outcomes as they come; see `in_turn`.
+
+    A field of several tiles has its sky measured first, once for all of them.
 
     Parameters
     ----------
@@ -40,49 +163,29 @@ def work_through(crew: Crew, tasks: Sequence[TileTask]) -> Iterator[TileOutcome]
         The workers.
     tasks : sequence of TileTask
         Tiles of one field next to each other.
+    tell : callable
+        Called with what happens while no worker is connected.
 
     Yields
     ------
     TileOutcome
         One per task. A task whose worker died three times over comes out as failed.
-
-    Raises
-    ------
-    RunError
-        If the scheduler vanishes.
     """
-    from distributed import as_completed
-
     waiting: deque[Job] = deque(_jobs(tasks))
-    running: dict[Future, Job] = {}
-    stream = as_completed()
 
-    def fill() -> None:
-        """Send work as long as there is room for it."""
-        room = crew.in_flight() if waiting else 0
-        while waiting and len(running) < room:
-            job = waiting.popleft()
-            function = process_tile if isinstance(job, TileTask) else measure_sky
-            first = job if isinstance(job, TileTask) else job[0]
-            future = crew.client.submit(function, first, pure=False, retries=_RETRIES)
-            running[future] = job
-            stream.add(future)
+    def send(job: Job) -> Future:
+        """Give a tile, or the sky of a field, to a worker."""
+        function, first = (process_tile, job) if isinstance(job, TileTask) else (measure_sky, job[0])
+        return crew.client.submit(function, first, pure=False, retries=_RETRIES)
 
-    fill()
-    for future in stream:
-        if crew.client.status != "running":
-            msg = "the Dask scheduler is gone; finished tiles are kept, and the same command does the rest"
-            raise RunError(msg)
-        job = running.pop(future)
+    for job, answer in in_turn(crew, waiting, send, tell):
         if isinstance(job, TileTask):
-            yield _outcome(future, job)
+            yield answer if isinstance(answer, TileOutcome) else _lost(answer, job)
         else:
-            if future.status != "finished":
-                logger.warning("%s: sky not measured ahead: %s", job[0].folder, future.exception())
+            if answer is not None:
+                logger.warning("%s: sky not measured ahead: %s", job[0].folder, answer)
             # the field's tiles go first: its pixels are still at hand
             waiting.extendleft(reversed(job))
-        future.release()
-        fill()
 
 
 def _jobs(tasks: Sequence[TileTask]) -> Iterator[Job]:
@@ -92,9 +195,7 @@ def _jobs(tasks: Sequence[TileTask]) -> Iterator[Job]:
         yield tiles[0] if tiles[0].alone else tiles
 
 
-def _outcome(future: Future, task: TileTask) -> TileOutcome:
-    if future.status == "finished":
-        return future.result()  # type: ignore[no-any-return]
-    reason = f"its worker was lost ({type(future.exception()).__name__}); run again to do just this tile"
+def _lost(error: Exception, task: TileTask) -> TileOutcome:
+    reason = f"its worker was lost ({type(error).__name__}); run again to do just this tile"
     failure = Failure(task.field.name or "field", "tile", reason, tile=task.tile.name)
     return TileOutcome(failure.field, task.tile.name, task.key, "failed", failures=[failure])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.files import atomic_path
 
-__all__ = ["peek_shard", "read_shard", "shard_path", "write_shard"]
+__all__ = ["catalog_of", "peek_shard", "read_shard", "shard_path", "words_of", "write_shard"]
 
 
 def shard_path(folder: Path, name: str) -> Path:
@@ -37,8 +39,7 @@ def write_shard(path: Path, catalog: SourceCatalog) -> None:
     RunError
         If the folder or the disk does not take the file.
     """
-    words = {name: getattr(catalog, name) for name in ("bands", "calibrated", "classes", "apertures")}
-    note = {"n": len(catalog), "meta": dict(catalog.meta), "columns": words}
+    note = {"n": len(catalog), "meta": dict(catalog.meta), "columns": words_of(catalog)}
     with atomic_path(path) as temporary:
         np.savez(temporary, note=np.array(json.dumps(note)), rows=catalog.as_array())
 
@@ -53,8 +54,20 @@ def read_shard(path: Path) -> SourceCatalog:
     """
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         note, rows = json.loads(str(stored["note"])), stored["rows"]
-    columns = {name: np.ascontiguousarray(rows[name]) for name in rows.dtype.names}
-    return SourceCatalog.from_columns(columns, **note["columns"], meta=note["meta"])
+    return catalog_of(rows, note["columns"], meta=note["meta"])
+
+
+def words_of(catalog: SourceCatalog) -> dict[str, Any]:
+    """The few words from which the registry tells what a catalogue's columns are."""
+    return {name: getattr(catalog, name) for name in ("bands", "calibrated", "classes", "apertures")}
+
+
+def catalog_of(
+    rows: NDArray[np.void], words: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None
+) -> SourceCatalog:
+    """The catalogue of rows (``catalog.as_array()``), by its `words_of`; a copy."""
+    columns = {name: np.ascontiguousarray(rows[name]) for name in rows.dtype.names or ()}
+    return SourceCatalog.from_columns(columns, **words, meta=meta)
 
 
 def peek_shard(path: Path) -> tuple[int, dict[str, Any]]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, count_flags
 from astrogalaxy.survey.merge import Claim, best_claims, neighbouring, rank_between
-from astrogalaxy.survey.shards import read_shard, shard_path, write_shard
+from astrogalaxy.survey.shards import catalog_of, read_shard, shard_path, words_of, write_shard
 
 __all__ = ["Shelf", "Tally"]
 
@@ -137,11 +137,13 @@ class Tally:
     """
 
     def __init__(self, n: int) -> None:
-        self.step = max(-(-n // _MOST_SAMPLED), 1)
+        self._n, self.step = n, max(-(-n // _MOST_SAMPLED), 1)
         self._seen = 0
         self._classes = dict.fromkeys(("star", "galaxy", "unsure"), 0)
         self._flags: dict[str, int] = {}
-        self._sampled: list[SourceCatalog] = []
+        self._words: dict[str, Any] = {}
+        # rows of all chunks in one: a table for each would take more than its few rows
+        self._rows: NDArray[np.void] | None = None
 
     def watch(self, chunks: Iterator[SourceCatalog]) -> Iterator[SourceCatalog]:
         """Let chunks pass, and count them."""
@@ -151,9 +153,24 @@ class Tally:
                 self._classes[name] += int((kind == name).sum())
             for name, number in count_flags(chunk["flags"]).items():
                 self._flags[name] = self._flags.get(name, 0) + int(number)
-            self._sampled.append(chunk[-self._seen % self.step :: self.step])
+            self._keep(chunk[-self._seen % self.step :: self.step].as_array())
+            self._words = self._words or words_of(chunk)
             self._seen += len(chunk)
             yield chunk
+
+    def _keep(self, rows: NDArray[np.void]) -> None:
+        """Copy rows to the sample, whose texts become as wide as theirs."""
+        if self._rows is None:
+            self._rows = np.empty(self._upto(self._n), rows.dtype)
+        wider = np.result_type(self._rows, rows)
+        if wider != self._rows.dtype:
+            self._rows = self._rows.astype(wider)
+        start = self._upto(self._seen)
+        self._rows[start : start + len(rows)] = rows
+
+    def _upto(self, n: int) -> int:
+        """Rows of the sample among the first n."""
+        return -(-n // self.step)
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -165,5 +182,6 @@ class Tally:
     @property
     def sample(self) -> SourceCatalog:
         """Rows at even steps, all of them where they are not many."""
-        self._sampled = [SourceCatalog.stack(self._sampled)]
-        return self._sampled[0]
+        if self._rows is None:
+            return SourceCatalog()
+        return catalog_of(self._rows[: self._upto(self._seen)], self._words)

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,11 @@ from astrogalaxy.formats import FORMATS
 
 __all__ = ["RunDirectory", "safe_name"]
 
+logger = logging.getLogger(__name__)
+
+# What a lock says that another process holds, and a file system that has none.
+_TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
 # What a disk says that takes no more, whatever the file.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
@@ -117,12 +123,7 @@ class RunDirectory:
         except OSError as error:
             raise self._unwritable(error.errno) from None
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(handle)
-            msg = f"{self.path}: another run is at work in this directory; wait for it or set output.directory"
-            raise RunError(msg) from None
-        try:
+            self._claim(handle)
             yield
         except OSError as error:
             if error.errno not in _FULL:
@@ -132,6 +133,18 @@ class RunDirectory:
             raise RunError(msg) from error
         finally:
             os.close(handle)
+
+    def _claim(self, handle: int) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                msg = f"{self.path}: another run is at work in this directory; wait for it or set output.directory"
+                raise RunError(msg) from None
+            if error.errno not in _NO_LOCKS:
+                raise self._unwritable(error.errno) from None
+            msg = "%s: its file system has no locks (%s): no second run in this directory would be noticed"
+            logger.warning(msg, self.path, error.strerror)
 
     def write_json(self, record: Mapping[str, Any]) -> None:
         """Write ``run.json`` atomically."""

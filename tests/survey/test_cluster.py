@@ -11,21 +11,25 @@ import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 from astropy.io import fits
-from distributed import Client
+from distributed import Client, LocalCluster
 
+import astrogalaxy
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config.survey import ComputeSection
 from astrogalaxy.errors import ConfigError, RunError, WeightsError
 from astrogalaxy.simulation import PROFILES, simulate_scene
 from astrogalaxy.survey import execute
-from astrogalaxy.survey.cluster import Crew, hired
+from astrogalaxy.survey.cluster import Crew, _interrupts_wait, _network, hired
+from astrogalaxy.survey.scheduling import in_turn
 
 PATIENCE = 120.0
 
@@ -72,15 +76,25 @@ def wait_for(true: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def process(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+def process(*command: str, path: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
     started = subprocess.Popen(
-        [sys.executable, "-m", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, "-m", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=None if path is None else {**os.environ, "PYTHONPATH": str(path)},
     )
     try:
         yield started
     finally:
         os.killpg(started.pid, signal.SIGKILL) if started.poll() is None else None
         started.wait()
+
+
+def worker(address: str, *, path: Path | None = None) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """A worker process, with another folder of packages if one is given."""
+    options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "60")
+    return process("distributed.cli.dask_worker", address, *options, path=path)
 
 
 @contextmanager
@@ -94,13 +108,11 @@ def cluster(workers: int) -> Iterator[tuple[str, subprocess.Popen[bytes], list[s
         boss = stack.enter_context(
             process("distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
         )
-        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "60")
-        hands = [stack.enter_context(process("distributed.cli.dask_worker", address, *options)) for _ in range(workers)]
-        from distributed import Client
-
+        hands = [stack.enter_context(worker(address)) for _ in range(workers)]
         wait_for(lambda: answers(port), "the scheduler")
-        with Client(address, timeout=PATIENCE) as client:
-            client.wait_for_workers(workers, timeout=PATIENCE)
+        if workers:
+            with Client(address, timeout=PATIENCE) as client:
+                client.wait_for_workers(workers, timeout=PATIENCE)
         yield address, boss, hands
 
 
@@ -132,7 +144,7 @@ def test_a_scheduler_that_vanishes_leaves_what_was_done(
             if done >= 2 and boss.poll() is None:
                 boss.kill()
 
-        with pytest.raises(RunError, match="the Dask scheduler is gone; finished tiles are kept"):
+        with pytest.raises(RunError, match="the Dask scheduler is gone; what is finished is kept"):
             execute(survey_in(tmp_path, images, f"{{scheduler: '{address}'}}"), progress=kill)
     summary = execute(survey_in(tmp_path, images, "{workers: 1}"))
     assert summary.tiles["kept"] >= 2
@@ -261,3 +273,164 @@ def test_what_closing_workers_complain_of_is_a_line_of_the_log(
     assert told == ["before", "after"]
     assert "while the workers were closed: Failed to communicate with scheduler during heartbeat." in caplog.text
     assert levels == ({logging.CRITICAL} if workers > 1 else set())
+
+
+def package_in(folder: Path, **changed: str) -> Path:
+    """A copy of the package's sources for a worker, with text put at the end of some of its modules."""
+    here = Path(astrogalaxy.__file__).parent
+    shutil.copytree(here, folder / "astrogalaxy", ignore=shutil.ignore_patterns("*.safetensors", "__pycache__"))
+    for name, text in changed.items():
+        path = folder / "astrogalaxy" / f"{name}.py"
+        path.write_text(path.read_text() + text)
+    return folder
+
+
+def test_workers_have_the_astrogalaxy_of_this_process(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a worker has is known by its sources: none, others of the same version, or the same in another place."""
+    none, others, same = (tmp_path / name for name in ("none", "others", "same"))
+    (none / "astrogalaxy").mkdir(parents=True)
+    (none / "astrogalaxy" / "__init__.py").write_text("raise ModuleNotFoundError('no astrogalaxy here')")
+    package_in(others, formats="\n")
+    package_in(same)
+    said = {
+        none: r"the Dask worker tcp://\S+ cannot work with astrogalaxy \S+ of this process .*no astrogalaxy here",
+        others: r"the Dask worker tcp://\S+ has other sources of astrogalaxy \S+ than this process",
+    }
+    monkeypatch.chdir(tmp_path)
+    with cluster(0) as (address, _, _), Client(address, timeout=PATIENCE) as client:
+        compute = ComputeSection(scheduler=address, device="cpu")
+        for folder, message in said.items():
+            with worker(address, path=folder):
+                client.wait_for_workers(1, timeout=PATIENCE)
+                with pytest.raises(RunError, match=message), hired(compute, tasks=1):
+                    pass
+            wait_for(lambda: not client.nthreads(), "the worker to be gone")
+        with worker(address, path=same):
+            client.wait_for_workers(1, timeout=PATIENCE)
+            with hired(compute, tasks=1) as crew:
+                assert crew.networks == "cpu (onnxruntime, float32)"
+                # one that comes while the crew is at work is asked, too
+                with worker(address, path=others):
+                    client.wait_for_workers(2, timeout=PATIENCE)
+                    with pytest.raises(RunError, match="has other sources of"):
+                        crew.in_flight()
+
+
+def test_another_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astrogalaxy.survey.cluster._astrogalaxy", lambda: ("astrogalaxy 2", "ab"))
+    assert _network("tcp://a:1", ("cpu", "astrogalaxy 1", "ab")) == "cpu", "the sources tell, whatever is installed"
+    with pytest.raises(RunError, match="tcp://a:1 has astrogalaxy 1, and this process astrogalaxy 2; install the same"):
+        _network("tcp://a:1", ("cpu", "astrogalaxy 1", "cd"))
+    with pytest.raises(RunError, match="has astrogalaxy 1"):
+        _network("tcp://a:1", ("cpu", "astrogalaxy 1", ""))
+    assert _network("tcp://a:1", ("cpu", "astrogalaxy 2", "")) == "cpu", "a frozen program has no sources"
+    assert _network("tcp://a:1", OSError("gone")) is None
+
+
+@pytest.fixture
+def in_process() -> Iterator[LocalCluster]:
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as here:
+        yield here
+
+
+def test_without_any_worker_the_run_says_so_and_ends(
+    in_process: LocalCluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    for name, seconds in (("_LOOK", 0.05), ("_SAY", 0.1)):
+        monkeypatch.setattr(f"astrogalaxy.survey.scheduling.{name}", seconds)
+    with Client(in_process) as client, dask.config.set({"distributed.scheduler.no-workers-timeout": "1.5 s"}):
+        answers = in_turn(Crew(client, 1, 1), deque([1, 2, 3]), lambda n: client.submit(abs, -n), told.append)
+        assert next(answers) == (1, 1)
+        assert not told
+        in_process.scale(0)
+        wait_for(lambda: not client.nthreads(), "the worker to be gone")
+        with pytest.raises(RunError, match=r"no Dask worker has been connected for \d+ s.*what is finished is kept"):
+            list(answers)
+    assert told[0] == "waiting for a worker (0 s)"
+    assert len(told) > 5
+    lines = [r for r in caplog.records if "no Dask worker has been connected" in r.getMessage()]
+    assert 2 <= len(lines) <= 5, "now and then"
+
+
+def test_a_worker_that_comes_back_in_time_does_the_rest(
+    in_process: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astrogalaxy.survey.scheduling._LOOK", 0.05)
+
+    def restart(_what: str) -> None:
+        in_process.scale(1)
+
+    with Client(in_process) as client:
+        answers = in_turn(Crew(client, 1, 1), deque([1, 2, 3]), lambda n: client.submit(abs, -n), restart)
+        next(answers)
+        in_process.scale(0)
+        wait_for(lambda: not client.nthreads(), "the worker to be gone")
+        assert [answer for _, answer in answers] == [2, 3]
+
+
+def test_errors_are_answers(in_process: LocalCluster) -> None:
+    def fail(error: Exception) -> None:
+        raise error
+
+    with Client(in_process) as client:
+        jobs = deque([ValueError("a"), TimeoutError("b")])
+        answers = list(in_turn(Crew(client, 1, 1), jobs, lambda error: client.submit(fail, error), lambda _: None))
+    assert sorted((type(job), str(answer)) == (type(answer), str(job)) for job, answer in answers) == [True, True]
+
+
+def test_what_is_no_client_is_refused(
+    images: Path, tmp_path: Path, in_process: LocalCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(client: object, message: str) -> None:
+        with pytest.raises(ConfigError, match=message):
+            execute(survey_in(tmp_path, images, "{workers: 1}"), client=client)
+
+    refused("tcp://127.0.0.1:8786", "client: is str, not a distributed.Client; compute.scheduler takes an address")
+    with Client(in_process) as client, monkeypatch.context() as patch:
+        patch.setattr(Client, "asynchronous", True)
+        refused(client, "client: is asynchronous")
+    refused(client, "client: is closed; give one that is connected")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_interrupts_wait_until_workers_have_started(sign: signal.Signals) -> None:
+    class Heard(Exception):
+        pass
+
+    def hear(*_: object) -> None:
+        raise Heard
+
+    before, steps = signal.signal(sign, hear), []
+    try:
+        with pytest.raises(Heard), _interrupts_wait():
+            os.kill(os.getpid(), sign)
+            steps.append("went on")
+        assert steps == ["went on"]
+        assert signal.getsignal(sign) is hear
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    finally:
+        signal.signal(sign, before)
+
+
+def test_processes_that_are_started_do_not_hear_ctrl_c() -> None:
+    with _interrupts_wait():
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    child.send_signal(signal.SIGINT)
+    child.communicate(b"\n", timeout=PATIENCE)
+    assert child.returncode == 0
+
+
+def test_workers_that_do_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise RuntimeError("Cluster failed to start: Nanny failed to start.")
+
+    monkeypatch.setattr("distributed.LocalCluster", fail)
+    with (
+        pytest.raises(RunError, match=r"the workers did not start \(Cluster failed to start: Nanny failed to start"),
+        hired(ComputeSection(workers=2, device="cpu"), tasks=2),
+    ):
+        pass

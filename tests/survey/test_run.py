@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -418,3 +419,26 @@ def test_check_and_run_refuse_a_directory_alike(survey: Path) -> None:
     free = RunDirectory(survey.parent / "not" / "yet", "pair")
     free.check()
     assert not free.path.parent.exists()
+
+
+def test_handlers_of_the_user_hear_what_they_are_to_hear(survey: Path) -> None:
+    """The level that is set for the package holds for them, and run.log has everything."""
+    package, root, told = logging.getLogger("astrogalaxy"), logging.getLogger(), []
+    listener = logging.Handler()
+    listener.emit = lambda record: told.append((record.name, record.levelname))
+    level = package.level
+    package.setLevel(logging.WARNING)
+    root.addHandler(listener)
+    try:
+        execute(survey, progress=lambda *_: logging.getLogger("theirs").warning("their own"))
+        assert package.level == logging.WARNING
+        assert {name for name, _ in told} >= {"theirs"}
+        assert not [name for name, _ in told if name.startswith("astrogalaxy")]
+        package.setLevel(logging.INFO)
+        execute(survey)
+    finally:
+        root.removeHandler(listener)
+        package.setLevel(level)
+    assert ("astrogalaxy.survey.run", "INFO") in told
+    assert not listener.filters
+    assert "INFO astrogalaxy.survey.run: run pair in" in (survey.parent / "out" / "run.log").read_text()

@@ -1,0 +1,49 @@
+"""Tests of astrogalaxy.survey.merge that need no images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from astrogalaxy.survey.merge import SAME_ARCSEC, _within_reach, neighbouring
+
+Cap = tuple[np.ndarray, float]
+
+
+def caps_of(rng: np.random.Generator, radii: np.ndarray) -> list[Cap]:
+    """Fields strewn over some 10 square degrees; radii in degrees."""
+    ra, dec = np.radians(rng.uniform(-1.6, 1.6, (2, len(radii))))
+    centres = np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    return [(centre, float(radius)) for centre, radius in zip(centres, np.radians(radii), strict=True)]
+
+
+def test_neighbours_are_those_of_all_pairs() -> None:
+    rng = np.random.default_rng(3)
+    caps = caps_of(rng, np.where(rng.random(60) < 0.2, 0.5, rng.uniform(0.01, 0.1, 60)))
+    caps[7] = np.full(3, np.nan), np.nan
+    same = np.radians(SAME_ARCSEC / 3600)
+    expected = [
+        (i, j)
+        for i in range(60)
+        for j in range(i + 1, 60)
+        if np.linalg.norm(caps[i][0] - caps[j][0]) <= caps[i][1] + caps[j][1] + same
+    ]
+    assert 20 < len(expected) < 1000
+    assert neighbouring(caps) == expected
+
+
+@pytest.mark.parametrize("large", [[], [0], [0, 1500]])
+def test_one_large_field_does_not_make_neighbours_of_the_others(large: list[int]) -> None:
+    radii = np.full(2000, 0.005)
+    radii[large] = 0.7
+    centres, sizes = zip(*caps_of(np.random.default_rng(1), radii), strict=True)
+    pairs = _within_reach(np.array(centres), 2 * np.array(sizes))
+    # a large field may be beside each of the others, and these are beside few
+    assert len(pairs) < 200 + 2000 * len(large)
+    assert not len(large) or len(pairs) > 500
+
+
+def test_few_fields_have_no_neighbours() -> None:
+    nowhere = np.full(3, np.nan), np.nan
+    assert neighbouring([]) == []
+    assert neighbouring([nowhere, (np.array([1.0, 0.0, 0.0]), 0.1), nowhere]) == []

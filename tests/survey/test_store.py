@@ -1,0 +1,52 @@
+"""Tests of astrogalaxy.survey.store."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from astrogalaxy.errors import RunError
+from astrogalaxy.survey.store import RunDirectory
+
+
+def failing(number: int) -> object:
+    def flock(handle: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return flock
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_is_told_and_used(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("fcntl.flock", failing(number))
+    with caplog.at_level(logging.WARNING, "astrogalaxy"), RunDirectory(tmp_path, "pair").locked():
+        (tmp_path / "there").touch()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"{tmp_path}: its file system has no locks ({os.strerror(number)})")
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [(errno.EWOULDBLOCK, "another run is at work"), (errno.EACCES, "another run is at work"), (errno.EIO, "cannot be")],
+)
+def test_what_a_lock_says_else_ends_the_run(
+    number: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fcntl.flock", failing(number))
+    with pytest.raises(RunError, match=message), RunDirectory(tmp_path, "pair").locked():
+        pass
+    if Path("/proc/self/fd").is_dir():
+        assert not [name for name in os.listdir("/proc/self/fd") if _leads_to(name, tmp_path / ".lock")]
+
+
+def _leads_to(descriptor: str, path: Path) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}") == str(path)
+    except OSError:
+        return False
