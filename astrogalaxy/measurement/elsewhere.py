@@ -92,7 +92,7 @@ def _homes(image: Image, canvas: Canvas, start: Start, guess: Places) -> tuple[n
     radius = _APERTURE * start.sigma
     x0, y0 = canvas.origin
     light, error = circle_sums(canvas.data, canvas.noise, start.x - x0, start.y - y0, radius)
-    least, home = np.maximum(_SEEN, _CLEARER * light / error), Given.nothing(len(light)).home
+    least, home = np.maximum(_SEEN, _CLEARER * light / error), np.full(len(light), "", dtype=object)
     faint = np.flatnonzero(light < _CLEAR * error)
     best = least.copy()
     for name, band in image.bands.items():

@@ -1,4 +1,4 @@
-"""Where the sources are and what shape they have, on the reference band."""
+"""Where the sources are and what shape they have, on one band."""
 
 from __future__ import annotations
 

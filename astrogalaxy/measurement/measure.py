@@ -48,7 +48,8 @@ def measure(
 ) -> dict[str, np.ndarray]:
     """Positions, fluxes in every band, shapes and flags of sources.
 
-    Centres and shapes come from adaptive moments on the reference band. Light is summed in
+    Centres and shapes come from adaptive moments on the reference band, or, where that hardly
+    shows a source, on the one that shows it best. Light is summed in
     every band on the band's own pixels, in the same apertures on the sky: an ellipse of
     Kron's size for the total, circles for ``flux_aper``. Neighbours are modelled and taken
     away first, and so is the sky that the mesh has left around each source. What a source's
