@@ -147,3 +147,15 @@ def test_tiles_change_nothing() -> None:
     assert inside.sum() >= 4
     for name in ("x", "y", "a", "flux_z", "flux_r", "flags"):
         np.testing.assert_allclose(part[name][inside], whole[name][inside], rtol=1e-4, atol=1e-4, err_msg=name)
+
+
+def test_where_the_other_band_has_no_data() -> None:
+    image, x, _, sources = _dropouts(0.03)
+    dark = np.arange(SHAPE[1]) > 150
+    image.bands["z"].bad = np.broadcast_to(dark, SHAPE)
+    both, alone = measure(image, sources), measure(KnownImage({"r": image.bands["r"]}), sources)
+    lost = x > 165
+    assert has_flags(both["flags"], "missing_band")[lost].all()
+    for name in ("x", "y", "a", "flux_r"):
+        np.testing.assert_allclose(both[name][lost], alone[name][lost], rtol=0.01, err_msg=name)
+    assert np.median(np.abs(both["x"] - x)[x < 140]) < 0.1
