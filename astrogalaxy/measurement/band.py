@@ -75,6 +75,8 @@ class BandLight:
         Light of modelled neighbours within the total aperture, which is not in `total`.
     half_light : ndarray of float64, shape (n,)
         Radius with half of the light, pixels; NaN where not asked for.
+    size : ndarray of float64, shape (n,)
+        Rms size of the shape, pixels.
     spread, spread_err : ndarray of float64, shape (n,)
         See `~astrogalaxy.measurement.spread.spread_in_band`.
     missing, edge, masked, saturated : ndarray of bool, shape (n,)
@@ -87,6 +89,7 @@ class BandLight:
     circles_err: np.ndarray
     others: np.ndarray
     half_light: np.ndarray
+    size: np.ndarray
     spread: np.ndarray
     spread_err: np.ndarray
     missing: np.ndarray
@@ -97,7 +100,7 @@ class BandLight:
     @classmethod
     def empty(cls, n: int, k: int) -> BandLight:
         """Nothing measured of n sources in k circles: NaN, and missing."""
-        shapes = [n, n, (n, k), (n, k), n, n, n, n]
+        shapes = [n, n, (n, k), (n, k), n, n, n, n, n]
         return cls(
             *(np.full(shape, np.nan) for shape in shapes),
             np.ones(n, dtype=bool),
@@ -108,6 +111,10 @@ class BandLight:
         """Overwrite some of the values of some of the sources."""
         for name, value in values.items():
             getattr(self, name)[index] = value
+
+    def take(self, index: np.ndarray) -> BandLight:
+        """Copy of some of the sources."""
+        return BandLight(*(part[index] for part in vars(self).values()))
 
     def put_all(self, index: np.ndarray, other: BandLight) -> None:
         """Overwrite all values of some of the sources."""
@@ -178,7 +185,7 @@ def _measure_shapes(scene: Scene) -> None:
 
 
 def measure_light(
-    canvas: Canvas, footprint: Footprint, scene: Scene, index: np.ndarray, *, sizes: bool = False
+    canvas: Canvas, footprint: Footprint, scene: Scene, index: np.ndarray, *, sizes: np.ndarray
 ) -> BandLight:
     """Aperture sums of all sources in one band.
 
@@ -192,8 +199,8 @@ def measure_light(
         Models of the sources in `index`, settled on this canvas.
     index : ndarray of int
         Sources that are measured with their neighbours taken away; the rest is measured as it is.
-    sizes : bool, optional
-        Find the half-light radii too.
+    sizes : ndarray of bool, shape (n,)
+        Whose half-light radii are found, too.
 
     Returns
     -------
@@ -203,6 +210,7 @@ def measure_light(
     result = BandLight.empty(n, footprint.circles.shape[1])
     result.missing[:] = False
     result.others[:] = 0.0
+    result.size[:] = np.sqrt(footprint.shapes.area)
     result.edge[:] = _crosses_edge(canvas, footprint)
     alone = np.ones(n, dtype=bool)
     alone[index] = False
@@ -255,7 +263,7 @@ def _sum(
     y: np.ndarray,
     gain: float | None,
     *,
-    sizes: bool,
+    sizes: np.ndarray,
 ) -> None:
     """All sums of some sources, whose centres on the pixels given are x, y."""
     axes = tuple(part[index] for part in footprint.shapes.axes())
@@ -263,8 +271,10 @@ def _sum(
     share = footprint.share[index]
     total, total_err = ellipse_sums(data, noise, x, y, axes, radius, gain=gain)
     result.put(index, total=total / share, total_err=total_err / share)
-    if sizes:
-        result.put(index, half_light=half_light_radius(data, x, y, _HALF_LIGHT_PART * radius * axes[0], total / share))
+    wanted = np.flatnonzero(sizes[index])
+    if len(wanted):
+        largest, light = (_HALF_LIGHT_PART * radius * axes[0])[wanted], (total / share)[wanted]
+        result.put(index[wanted], half_light=half_light_radius(data, x[wanted], y[wanted], largest, light))
     for number, circle in enumerate(footprint.circles[index].T):
         known = np.isfinite(circle)
         if known.any():
@@ -281,7 +291,7 @@ def _sum_scene(
     members: np.ndarray,
     own: np.ndarray,
     *,
-    sizes: bool,
+    sizes: np.ndarray,
 ) -> None:
     """Sums on stamps from which all neighbours were taken, and what the apertures meet there."""
     canvas, tall = scene.canvas, (-1, stamps.size)

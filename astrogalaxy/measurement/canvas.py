@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.stamps import nearest_pixel
 
 __all__ = ["Canvas", "touched"]
@@ -50,6 +51,12 @@ class Canvas:
     def whole(self) -> tuple[int, int]:
         """Shape of the whole image, of which the canvas may be a part."""
         return self.shape if self.full is None else self.full
+
+    @property
+    def section(self) -> Section:
+        """Which part of the whole image the canvas is."""
+        (x0, y0), (ny, nx) = self.origin, self.shape
+        return Section(x0, x0 + nx, y0, y0 + ny)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Where the sources are and what shape they have, on the reference band."""
+"""Where the sources are and what shape they have, on one band."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from astrogalaxy.measurement.scene import Scene
 from astrogalaxy.measurement.stamps import Stamps, batches, nearest_pixel
 from astrogalaxy.measurement.starlight import Starlight
 
-__all__ = ["Located", "Start", "locate", "stacked"]
+__all__ = ["Given", "Located", "Start", "locate", "stacked"]
 
 # Half a box's side in rms sizes of the light, for boxes of 4.4 half-light radii.
 _BOX_SIGMAS = 2.6
@@ -30,6 +30,57 @@ _WIDE_KRON = 1.7
 _ROUNDS = 6
 # Signal to noise of the core at which half of a measured elongation is believed.
 _ROUND_SNR = 5.0
+
+
+@dataclass
+class Given:
+    """What is known of n sources, or of some, from another band, in pixels and seeing of this one.
+
+    Attributes
+    ----------
+    home : ndarray of str, shape (n,)
+        Name of the band that has shown centre and shape; empty: none has, and the rest is not looked at.
+    covariance : ndarray, shape (3, n)
+        Shapes, which stay: xx, xy and yy.
+    apertures : KronApertures
+        Total apertures, which stay.
+    wing : ndarray, shape (n,)
+        Radius out to which the light is seen there; 0 where nothing is given.
+    bad_centroid : ndarray of bool, shape (n,)
+        Where the first guess had to stand there.
+    scatter : ndarray, shape (3, n)
+        Covariance of the centre from the noise there, on the sky: along east, mixed, and north, square arcsec.
+    """
+
+    home: np.ndarray
+    covariance: np.ndarray
+    apertures: KronApertures
+    wing: np.ndarray
+    bad_centroid: np.ndarray
+    scatter: np.ndarray
+
+    @classmethod
+    def nothing(cls, n: int) -> Given:
+        """Nothing known of n sources."""
+        home, nan = np.full(n, "", dtype=object), np.full((3, n), np.nan)
+        return cls(home, nan, KronApertures.empty(n), np.zeros(n), np.zeros(n, dtype=bool), nan.copy())
+
+    def take(self, index: np.ndarray) -> Given:
+        """Copy of some of the sources."""
+        parts = {name: part[..., index] for name, part in vars(self).items() if name != "apertures"}
+        return Given(apertures=self.apertures.take(index), **parts)
+
+    def put(self, index: np.ndarray, other: Given) -> None:
+        """Overwrite some of the sources."""
+        self.apertures.put(index, other.apertures)
+        for name, part in vars(self).items():
+            if name != "apertures":
+                part[..., index] = getattr(other, name)
+
+    @property
+    def known(self) -> np.ndarray:
+        """Which sources have a shape."""
+        return self.home != ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +97,8 @@ class Start:
         Edges of the box: a centroid outside is not believed.
     held : ndarray of bool, shape (n,)
         Whether the centre is given and stays.
+    given : Given
+        What another band has shown of the sources.
     """
 
     x: np.ndarray
@@ -56,11 +109,12 @@ class Start:
     y_min: np.ndarray
     y_max: np.ndarray
     held: np.ndarray
+    given: Given
 
     def shifted(self, dx: float, dy: float) -> Start:
         """Copy moved by whole or part pixels."""
         x, y = (self.x + dx, self.x_min + dx, self.x_max + dx), (self.y + dy, self.y_min + dy, self.y_max + dy)
-        return Start(x[0], y[0], self.half, x[1], x[2], y[1], y[2], self.held)
+        return replace(self, x=x[0], y=y[0], x_min=x[1], x_max=x[2], y_min=y[1], y_max=y[2])
 
     def centred(self, cores: np.ndarray) -> Start:
         """Copy with what is alone in the core of a saturated star in the middle of it.
@@ -74,6 +128,13 @@ class Start:
         x, y = self.x.copy(), self.y.copy()
         x[moved], y[moved] = cores[core[moved], 0], cores[core[moved], 1]
         return replace(self, x=x, y=y)
+
+    @property
+    def shapes(self) -> Shapes:
+        """Shapes to begin with: those that are given, and circles."""
+        result, known = Shapes.circles(self.x, self.y, self.sigma), self.given.known
+        result.values[2:5, known] = self.given.covariance[:, known]
+        return result
 
     @property
     def sigma(self) -> np.ndarray:
@@ -156,7 +217,7 @@ def locate(
     Located
     """
     n = len(start.x)
-    wing = _wings(canvas, start)
+    wing = np.maximum(_wings(canvas, start), start.given.wing)
     # A bright source is measured further out.
     reach = np.maximum(start.reach, np.minimum(wing, start.extent))
     reach = np.fmax(reach, circle + 1.0)
@@ -167,7 +228,7 @@ def locate(
 
     alone, modelled = np.flatnonzero(~crowded), np.flatnonzero(crowded)
 
-    shapes = Shapes.circles(start.x, start.y, start.sigma)
+    shapes = start.shapes
     bad_centroid, bad_shape = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     core = np.ceil(reach) + 2.0
     half = np.maximum(core, np.ceil(wing) + 2.0)
@@ -179,15 +240,16 @@ def locate(
     scene = Scene(canvas, shapes.take(modelled), half[modelled], core[modelled], beta, pairs)
     centre, shape = _locate_crowded(scene, start, modelled)
     bad_centroid[modelled], bad_shape[modelled] = centre, shape
-    bad_centroid &= ~start.held
+    bad_centroid = (bad_centroid & ~start.held) | start.given.bad_centroid
     shapes.put(modelled, scene.shapes)
-    shapes = _rounded(shapes, canvas.noise_at(shapes.x, shapes.y))
+    shapes = _rounded(shapes, canvas.noise_at(shapes.x, shapes.y), ~start.given.known)
     usual = np.full(n, USUAL_KRON)
     if stars is not None and stars.known:
         compact = stars.compactness(shapes.area)
         usual = compact * stars.kron + (1.0 - compact) * _WIDE_KRON
     apertures = _apertures(canvas, start, shapes, scene, alone, modelled, kron_factor, usual)
     half, core = _widths(canvas, shapes, apertures, circle)
+    half = np.maximum(half, start.given.wing)
     return Located(shapes, apertures, bad_centroid, bad_shape, modelled, half, core, pairs)
 
 
@@ -205,10 +267,10 @@ def _widths(
     return np.maximum(core, np.ceil(wing) + 2.0), core
 
 
-def _rounded(shapes: Shapes, noise: np.ndarray) -> Shapes:
-    """Shapes drawn towards circles of the same size by the noise, which makes everything look elongated."""
-    snr2 = np.maximum(shapes.core, 0.0) ** 2 / (4 * np.pi * np.maximum(shapes.area, 0.1) * noise**2)
-    trust = snr2 / (snr2 + _ROUND_SNR**2)
+def _rounded(shapes: Shapes, noise: np.ndarray, free: np.ndarray) -> Shapes:
+    """Shapes, but for those not free, drawn towards circles of the same size by the noise: it makes all look long."""
+    snr2 = shapes.clarity(noise) ** 2
+    trust = np.where(free, snr2 / (snr2 + _ROUND_SNR**2), 1.0)
     result = shapes.take(slice(None))
     mean = (shapes.xx + shapes.yy) / 2
     result.xx, result.yy = (mean + trust * (part - mean) for part in (shapes.xx, shapes.yy))
@@ -237,16 +299,18 @@ def _locate_alone(
 ) -> None:
     """Centroids and shapes of sources without neighbours, written into the arrays given."""
     need = np.ceil(1.5 * start.half) + 1.0
+    known, begin = start.given.known, start.shapes
     todo = alone
     for _ in range(3):
         for half, members in batches(need, todo):
             stamps = Stamps(start.x[members], start.y[members], half, canvas.shape)
             pixels = stamps.gather(canvas.data)
-            guess = Shapes.circles(start.x[members] - stamps.x0, start.y[members] - stamps.y0, start.sigma[members])
-            found = adapt(pixels, guess, largest=start.largest[members], fixed_centre=start.held[members])
+            guess = begin.take(members).shifted(-stamps.x0, -stamps.y0)
+            fixed = {"fixed_centre": start.held[members], "fixed_shape": known[members]}
+            found = adapt(pixels, guess, largest=start.largest[members], **fixed)
             moved = _moved(start, members, found.shifted(stamps.x0, stamps.y0))
             _again(pixels, guess, found, moved, start.largest[members], fixed_shape=False)
-            lost = _shapeless(found, start.largest[members])
+            lost = _shapeless(start, members, found)
             _again(pixels, guess, found, lost, start.largest[members], fixed_shape=True)
             bad_centroid[members], bad_shape[members] = moved | (lost & (found.core <= 0)), lost
             shapes.put(members, found.shifted(stamps.x0, stamps.y0))
@@ -276,17 +340,19 @@ def _again(
 
 
 def _moved(start: Start, members: np.ndarray, shapes: Shapes) -> np.ndarray:
-    """Centroids that ran away from where they started, or out of their box, or have no light."""
+    """Centroids that ran away from where they started, or out of their box, or have no light, but those given."""
     distance = np.hypot(shapes.x - start.x[members], shapes.y - start.y[members])
     inside = (shapes.x >= start.x_min[members]) & (shapes.x <= start.x_max[members])
     inside &= (shapes.y >= start.y_min[members]) & (shapes.y <= start.y_max[members])
-    return ~inside | (distance >= 0.999 * start.leash[members]) | (shapes.core <= 0)
+    moved = ~inside | (distance >= 0.999 * start.leash[members]) | (shapes.core <= 0)
+    return moved & ~start.given.known[members]
 
 
-def _shapeless(shapes: Shapes, largest: np.ndarray) -> np.ndarray:
-    """Shapes that hit the limits: the moments followed noise, or a glow wider than the source."""
+def _shapeless(start: Start, members: np.ndarray, shapes: Shapes) -> np.ndarray:
+    """Shapes that hit the limits, but those given: the moments followed noise, or a glow wider than the source."""
     a, _, _ = shapes.axes()
-    return (shapes.core <= 0) | (a >= 0.99 * largest)
+    lost = (shapes.core <= 0) | (a >= 0.99 * start.largest[members])
+    return lost & ~start.given.known[members]
 
 
 def _locate_crowded(scene: Scene, start: Start, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -304,8 +370,9 @@ def _locate_crowded(scene: Scene, start: Start, members: np.ndarray) -> tuple[np
             leash=start.leash[members],
             everywhere=number == 0,
             held=start.held[members],
+            kept=start.given.known[members],
         )
-    moved, lost = _moved(start, members, scene.shapes), _shapeless(scene.shapes, largest)
+    moved, lost = _moved(start, members, scene.shapes), _shapeless(start, members, scene.shapes)
     for which, names in ((moved, ("x", "y")), (lost, ("xx", "xy", "yy"))):
         for name in names:
             getattr(scene.shapes, name)[which] = getattr(first, name)[which]
@@ -333,6 +400,8 @@ def _apertures(
         settings = {"factor": factor, "usual": usual[index], "gain": canvas.gain}
         core, extent = shapes.core[index], start.extent[index]
         found = kron_apertures(data, x, y, axes, extent, room, core, noise[index], **settings)
+        known = start.given.known[index]
+        found.put(known, start.given.apertures.take(index[known]))
         result.put(index, found)
         return found
 

@@ -10,13 +10,15 @@ from astrogalaxy.catalog.columns import aperture_prefix
 from astrogalaxy.catalog.flags import flag_bits
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.images.tiling import Section
-from astrogalaxy.measurement.locate import Start
-from astrogalaxy.measurement.moments import centroid_covariance
+from astrogalaxy.measurement.band import BandLight
+from astrogalaxy.measurement.elsewhere import look_elsewhere
+from astrogalaxy.measurement.locate import Given, Start
 from astrogalaxy.measurement.photometry import ab_magnitude, nanojansky
+from astrogalaxy.measurement.places import Places, section_around
 from astrogalaxy.measurement.profiles import Moffat
 from astrogalaxy.measurement.psfstars import field_psfs
-from astrogalaxy.measurement.reference import Reference, light_in_band, read_reference
-from astrogalaxy.measurement.sky import determinant, ellipse_on_sky, transform
+from astrogalaxy.measurement.reference import Reference, light_in_band, locate_in_reference, read_canvas
+from astrogalaxy.measurement.sky import ellipse_on_sky
 from astrogalaxy.measurement.spread import combine_spreads
 from astrogalaxy.measurement.starlight import field_starlight
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from astrogalaxy.images import Band, Image
-    from astrogalaxy.measurement.band import BandLight
     from astrogalaxy.measurement.sources import Sources
 
 __all__ = ["measure"]
@@ -34,8 +35,6 @@ _USUAL_HALF_BOX = 5.0
 # Light of neighbours in the aperture, as a share of the source's own: taken out, and too much to be sure.
 _DEBLENDED = 0.01
 _BLENDED = 0.10
-# Error of any centroid, however bright the source, from the sampling by pixels.
-_PIXEL_ERROR = 0.002
 
 
 def measure(
@@ -49,7 +48,8 @@ def measure(
 ) -> dict[str, np.ndarray]:
     """Positions, fluxes in every band, shapes and flags of sources.
 
-    Centres and shapes come from adaptive moments on the reference band. Light is summed in
+    Centres and shapes come from adaptive moments on the reference band, or, where that hardly
+    shows a source, on the one that shows it best. Light is summed in
     every band on the band's own pixels, in the same apertures on the sky: an ellipse of
     Kron's size for the total, circles for ``flux_aper``. Neighbours are modelled and taken
     away first, and so is the sky that the mesh has left around each source. What a source's
@@ -122,15 +122,12 @@ def measure(
         return table
     stars = field_starlight(image)
     field_psfs(image)
-    reference = read_reference(
-        image.bands[image.reference],
-        _start(sources, index),
-        limits,
-        stars=stars[image.reference],
-        circles=diameters / 2,
-        kron_factor=kron_factor,
-        pixel_scale=pixel_scale,
-    )
+    start = _start(sources, index)
+    canvas = read_canvas(image.bands[image.reference], section_around(start.x, start.y, start.half, limits))
+    guess = Places.of(image.bands[image.reference], start.x, start.y, pixel_scale=pixel_scale)
+    settings = {"circles": diameters / 2, "kron_factor": kron_factor}
+    start = look_elsewhere(image, canvas, start, guess, stars, **settings)
+    reference = locate_in_reference(canvas, start, guess, stars[image.reference], **settings)
     light = {name: light_in_band(reference, band, stars[name]) for name, band in image.bands.items()}
     for name, values in _columns(image, reference, light).items():
         table[name][index] = values
@@ -181,34 +178,33 @@ def _start(sources: Sources, index: np.ndarray) -> Start:
     half = np.maximum(half, 2.0)
     x_min, x_max = np.where(usable, edges[0], x - half), np.where(usable, edges[1], x + half)
     y_min, y_max = np.where(usable, edges[2], y - half), np.where(usable, edges[3], y + half)
-    return Start(x, y, half, x_min, x_max, y_min, y_max, sources.held[index])
+    return Start(x, y, half, x_min, x_max, y_min, y_max, sources.held[index], Given.nothing(len(index)))
 
 
 def _columns(image: Image, reference: Reference, light: dict[str, BandLight]) -> dict[str, np.ndarray]:
     """The table of the measured sources."""
-    located = reference.located
-    in_reference = light[image.reference]
-    unseen = in_reference.missing | located.bad_centroid
-    table = {"x": reference.x, "y": reference.y, "ra": reference.ra, "dec": reference.dec}
-    table["ra_err"], table["dec_err"] = (np.where(unseen, np.nan, error) for error in _position_errors(reference))
+    places, at_home = reference.places, _at_home(reference, light)
+    unseen = at_home.missing | reference.located.bad_centroid
+    table = {name: getattr(places, name) for name in ("x", "y", "ra", "dec")}
+    for name, variance in (("ra_err", reference.scatter[0]), ("dec_err", reference.scatter[2])):
+        table[name] = np.where(unseen, np.nan, np.sqrt(variance))
     for name, band in image.bands.items():
         table.update(_fluxes(name, band, light[name], reference.share_error))
     table["snr"] = _signal_to_noise(light)
-    shapes = _shape_columns(reference, in_reference)
-    table.update({name: np.where(in_reference.missing, np.nan, values) for name, values in shapes.items()})
+    shapes = _shape_columns(reference, light[image.reference], at_home)
+    table.update({name: np.where(at_home.missing, np.nan, values) for name, values in shapes.items()})
     table["spread"], table["spread_err"] = combine_spreads((band.spread, band.spread_err) for band in light.values())
-    table["flags"] = _flags(image, reference, light)
+    table["flags"] = _flags(reference, light, at_home)
     return table
 
 
-def _position_errors(reference: Reference) -> tuple[np.ndarray, np.ndarray]:
-    """1 sigma along right ascension and declination, arcsec."""
-    canvas, shapes = reference.canvas, reference.located.shapes
-    covariance = centroid_covariance(shapes, canvas.noise_at(shapes.x, shapes.y), canvas.gain)
-    finite = np.isfinite(covariance[0])
-    xx, xy, yy = (np.where(finite, part, np.nan) for part in covariance)
-    east, _, north = transform(reference.jacobian, xx + _PIXEL_ERROR**2, xy, yy + _PIXEL_ERROR**2)
-    return np.sqrt(east), np.sqrt(north)
+def _at_home(reference: Reference, light: dict[str, BandLight]) -> BandLight:
+    """Light of each source in the band that has shown its centre and shape."""
+    result = BandLight.empty(len(reference.home), len(reference.circles) + 1)
+    for name, band in light.items():
+        index = np.flatnonzero(reference.home == name)
+        result.put_all(index, band.take(index))
+    return result
 
 
 def _fluxes(name: str, band: Band, light: BandLight, share_error: np.ndarray) -> dict[str, np.ndarray]:
@@ -236,27 +232,25 @@ def _signal_to_noise(light: dict[str, BandLight]) -> np.ndarray:
     return np.where(np.isfinite(ratios).any(axis=0), combined, np.nan)
 
 
-def _shape_columns(reference: Reference, light: BandLight) -> dict[str, np.ndarray]:
+def _shape_columns(reference: Reference, light: BandLight, at_home: BandLight) -> dict[str, np.ndarray]:
     """Lengths and angles on the sky."""
     located = reference.located
     a, b, theta = ellipse_on_sky(*reference.sky_covariance)
     major, minor, _ = located.shapes.axes()
-    scale = np.sqrt(np.abs(determinant(reference.jacobian)))
     return {
         "a": a,
         "b": b,
         "theta": theta if reference.band.wcs is not None else np.full(len(a), np.nan),
         "ellipticity": 1.0 - np.where(np.isfinite(a), b, minor) / np.where(np.isfinite(a), a, major),
-        "half_light_radius": light.half_light * scale,
+        # what another band has shown is carried over as the shape was
+        "half_light_radius": at_home.half_light * (light.size / at_home.size) * reference.places.scale,
         "fwhm": Moffat(located.apertures.beta).fwhm * np.sqrt(a * b),
     }
 
 
-def _flags(image: Image, reference: Reference, light: dict[str, BandLight]) -> np.ndarray:
+def _flags(reference: Reference, light: dict[str, BandLight], at_home: BandLight) -> np.ndarray:
     """The bit field."""
-    located = reference.located
-    others = light[image.reference].others
-    own = np.maximum(np.nan_to_num(light[image.reference].total), 0.0)
+    others, own = at_home.others, np.maximum(np.nan_to_num(at_home.total), 0.0)
     rules = {
         "edge": _any(band.edge for band in light.values()),
         "saturated": _any(band.saturated for band in light.values()),
@@ -264,9 +258,9 @@ def _flags(image: Image, reference: Reference, light: dict[str, BandLight]) -> n
         "blended": others > _BLENDED * own,
         "missing_band": _any(band.missing for band in light.values()),
         "deblended": others > _DEBLENDED * own,
-        "bad_centroid": located.bad_centroid | light[image.reference].missing,
+        "bad_centroid": reference.located.bad_centroid | at_home.missing,
     }
-    flags = np.zeros(len(reference.x), dtype=np.int32)
+    flags = np.zeros(len(reference.home), dtype=np.int32)
     for name, rule in rules.items():
         flags |= np.where(rule, flag_bits(name), 0).astype(np.int32)
     return flags

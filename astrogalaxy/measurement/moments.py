@@ -97,6 +97,10 @@ class Shapes:
         """Product of the semi-axes, square pixels: the root of the covariance's determinant."""
         return np.sqrt(np.maximum(self.xx * self.yy - self.xy**2, 0.0))
 
+    def clarity(self, noise: np.ndarray) -> np.ndarray:
+        """Core light over its error, 0 where it is not positive, for a sky noise per pixel of `noise`."""
+        return np.maximum(self.core, 0.0) / (noise * np.sqrt(4 * np.pi * np.maximum(self.area, 0.1)))
+
     def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Semi-axes a >= b (pixels) and angle of a from the x axis towards y (radians, -pi/2 to pi/2)."""
         mean, half = (self.xx + self.yy) / 2, (self.xx - self.yy) / 2
@@ -125,7 +129,7 @@ def adapt(
     *,
     iterations: int = 25,
     fixed_centre: bool | np.ndarray = False,
-    fixed_shape: bool = False,
+    fixed_shape: bool | np.ndarray = False,
     smallest: float = 0.4,
     largest: np.ndarray | float = np.inf,
 ) -> Shapes:
@@ -139,10 +143,8 @@ def adapt(
         Where to begin; centres in pixels of the stamp. Not changed.
     iterations : int, optional
         At most so many.
-    fixed_centre : bool or ndarray of bool, shape (n,), optional
-        Keep the centre, of all sources or of some, and let only the rest move.
-    fixed_shape : bool, optional
-        Keep the covariance.
+    fixed_centre, fixed_shape : bool or ndarray of bool, shape (n,), optional
+        Keep the centre, or the covariance, of all sources or of some, and let only the rest move.
     smallest, largest : float or ndarray of shape (n,), optional
         Limits of the semi-axes, pixels.
 
@@ -154,12 +156,12 @@ def adapt(
     result = start.take(slice(None))
     n = len(result)
     least, most = (np.broadcast_to(np.asarray(limit, dtype=float), n) for limit in (smallest, largest))
-    free = ~np.broadcast_to(np.asarray(fixed_centre, dtype=bool), n)
+    held, kept = (np.broadcast_to(np.asarray(fixed, dtype=bool), n) for fixed in (fixed_centre, fixed_shape))
     step = max(1, _CHUNK_PIXELS // stamps[0].size) if n else 1
     for begin in range(0, n, step):
         part = slice(begin, begin + step)
         chunk = _Chunk(stamps[part], result.values[:, part], result.settled[part], least[part], most[part])
-        chunk.run(iterations, free[part], fixed_shape=fixed_shape)
+        chunk.run(iterations, held[part], kept[part])
     return result
 
 
@@ -175,16 +177,15 @@ class _Chunk:
         self.steps = np.arange(stamps.shape[1], dtype=np.float32) - np.float32(self.middle)
         self.powers = np.stack([np.ones_like(self.steps), self.steps, self.steps**2], axis=1)
 
-    def run(self, iterations: int, free: np.ndarray, *, fixed_shape: bool) -> None:
-        """Iterate until all sources are at rest; the centres of some are free to move."""
+    def run(self, iterations: int, held: np.ndarray, kept: np.ndarray) -> None:
+        """Iterate until all sources are at rest; some centres are held, and some shapes kept."""
         active = np.arange(len(self.stamps))
         stamps = self.stamps
         for number in range(iterations):
             now = self.values[:, active]
             core, centre, shape = self._aims(stamps, now)
-            centre[:, ~free[active]] = now[:2, ~free[active]]
-            if fixed_shape:
-                shape = now[2:5]
+            for aim, old, fixed in ((centre, now[:2], held[active]), (shape, now[2:5], kept[active])):
+                aim[:, fixed] = old[:, fixed]
             lit = core > 0
             shift = np.hypot(*(centre - now[:2]))
             change = np.abs(shape - now[2:5]).sum(axis=0) / (now[2] + now[4])
@@ -196,7 +197,7 @@ class _Chunk:
             if not going.all():
                 active, now, centre, shape = active[going], now[:, going], centre[:, going], shape[:, going]
                 stamps = self.stamps[active]
-            self._move(active, now, centre, None if fixed_shape else shape)
+            self._move(active, now, centre, shape, ~kept[active])
 
     def _aims(self, stamps: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Core light, and the centre and covariance that it asks for if the source is Gaussian."""
@@ -224,12 +225,12 @@ class _Chunk:
         rows = weight.reshape(-1, weight.shape[2]) @ self.powers
         return np.matmul(self.powers.T, rows.reshape(*weight.shape[:2], 3)).astype(np.float64)
 
-    def _move(self, active: np.ndarray, now: np.ndarray, centre: np.ndarray, shape: np.ndarray | None) -> None:
-        """One step of the active sources towards what their light asks for; None leaves their shapes."""
+    def _move(
+        self, active: np.ndarray, now: np.ndarray, centre: np.ndarray, shape: np.ndarray, loose: np.ndarray
+    ) -> None:
+        """One step of the active sources towards what their light asks for; only loose shapes change."""
         self.values[:2, active] = now[:2] + np.clip(centre - now[:2], -_LARGEST_STEP, _LARGEST_STEP)
-        if shape is None:
-            return
-        old = now[2:5]
+        active, old, shape = active[loose], now[2:5, loose], shape[:, loose]
         new = old + _RELAX * (shape - old)
         size = np.sqrt(np.sqrt(np.maximum(old[0] * old[2] - old[1] ** 2, 0.0)))
         # A step changes the size by a factor of two at most.

@@ -86,6 +86,10 @@ class KronApertures:
         """Apertures to be filled in."""
         return cls(*(np.zeros(n) for _ in fields(cls)))
 
+    def take(self, index: np.ndarray) -> Self:
+        """Copy of some of the sources."""
+        return type(self)(*(getattr(self, field.name)[index] for field in fields(self)))
+
     def put(self, index: np.ndarray, other: KronApertures) -> None:
         """Overwrite some of the sources."""
         for field in fields(self):

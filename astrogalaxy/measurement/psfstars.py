@@ -47,7 +47,7 @@ def field_psfs(image: Image) -> dict[str, Psf]:
     """Point spreads of the bands of a field; measured once, and kept with the bands.
 
     They are properties of the whole field, so that its tiles agree. The clear stars of the
-    reference band are looked at in all bands.
+    reference band are looked at in all bands; where it has fewer than four, each band's own.
 
     Parameters
     ----------
@@ -67,7 +67,8 @@ def field_psfs(image: Image) -> dict[str, Psf]:
     reference = image.bands[image.reference]
     for band in image.bands.values():
         if band.psf is None:
-            band.psf = measure_psf(band, star_places(reference, band), reference.seeing * _scale(reference, band))
+            seeing = reference.seeing * _scale(reference, band)
+            band.psf = measure_psf(band, star_places(reference, band), seeing if np.isfinite(seeing) else band.seeing)
     return {name: band.psf for name, band in image.bands.items()}
 
 

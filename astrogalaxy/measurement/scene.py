@@ -253,6 +253,7 @@ class Scene:
         iterations: int = 4,
         everywhere: bool = False,
         held: np.ndarray | None = None,
+        kept: np.ndarray | bool = False,
     ) -> None:
         """One round on centres, shapes and light.
 
@@ -272,13 +273,17 @@ class Scene:
             Take all sources; see `update`.
         held : ndarray of bool, shape (n,), optional
             Sources whose centre stays.
+        kept : bool or ndarray of bool, shape (n,), optional
+            Sources whose shape stays.
         """
         fixed = np.full(len(self.shapes), leash is None) if held is None else held
+        stiff = np.broadcast_to(kept, len(self.shapes))
 
         def change(alone: np.ndarray, stamps: Stamps, members: np.ndarray) -> None:
             """Give sources new shapes, within their limits."""
             now = self.shapes.take(members).shifted(-stamps.x0, -stamps.y0)
-            now = adapt(alone, now, iterations=iterations, fixed_centre=fixed[members], largest=largest[members])
+            settings = {"fixed_centre": fixed[members], "fixed_shape": stiff[members], "largest": largest[members]}
+            now = adapt(alone, now, iterations=iterations, **settings)
             now = now.shifted(stamps.x0, stamps.y0)
             first = origin.take(members)
             if leash is not None:

@@ -60,7 +60,7 @@ class Starlight:
 def field_starlight(image: Image) -> dict[str, Starlight]:
     """Light of the stars of the whole field, by band; measured once, and kept with the bands.
 
-    The clear stars of the reference band are looked at in all bands.
+    The clear stars of the reference band are looked at in all bands; where it has fewer than four, each band's own.
 
     Parameters
     ----------
@@ -82,9 +82,11 @@ def field_starlight(image: Image) -> dict[str, Starlight]:
 
 
 def star_places(reference: Band, band: Band) -> np.ndarray:
-    """Pixels of the reference's clear stars in a band, (n, 2)."""
+    """Pixels of the reference's clear stars in a band, (n, 2); of its own, where the reference has hardly any."""
     stars = reference.stars
-    if band is reference or not len(stars):
+    if len(stars) < _LEAST:
+        return band.stars
+    if band is reference:
         return stars
     if reference.wcs is None or band.wcs is None:
         return stars if band.shape == reference.shape else stars[:0]

@@ -55,3 +55,11 @@ def test_too_few_stars_are_no_ruler(rng: np.random.Generator) -> None:
     table = measure(image, Sources.around([40.0], [40.0], side=12), pixel_scale=0.4)
     assert np.isfinite(table["flux_r"]).all()
     assert np.isnan(table["flux_apcor_r"]).all()
+
+
+def test_where_the_reference_shows_no_stars_each_band_has_its_own(rng: np.random.Generator) -> None:
+    image, places = _image(rng, fwhm={"r": 3.6, "z": 3.0})
+    image.bands["r"].stars, image.bands["z"].stars = places[:0], places
+    stars = field_starlight(image)
+    assert not stars["r"].known
+    assert stars["z"].sigma * float(Moffat(3.0).fwhm) == pytest.approx(3.0, rel=0.05)
