@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig
@@ -33,7 +34,7 @@ from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.shelf import Shelf, Tally
 from astrogalaxy.survey.stages import Stopwatch
 from astrogalaxy.survey.store import RunDirectory
-from astrogalaxy.survey.tasks import TileOutcome, TileTask, forget_fields, kept_tile
+from astrogalaxy.survey.tasks import TileOutcome, TileTask, can_be_read, forget_fields, kept_tile
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -221,10 +222,11 @@ def _execute(
     started: datetime,
 ) -> RunSummary:
     watch, begin = Stopwatch(), perf_counter()
+    before = directory.read_json()
     not_fetched = _fetch(config, progress)
     progress(0, 0, "reading headers")
     with watch("plan"):
-        plan = make_plan(config, weights, memory=worker_memory(config.compute), known_hashes=known_hashes(directory))
+        plan = make_plan(config, weights, memory=worker_memory(config.compute), known_hashes=known_hashes(before))
     for failure in plan.failures:
         logger.warning("%s", failure)
     if plan.n_positions is not None:
@@ -243,7 +245,11 @@ def _execute(
                 finisher.take(outcome)
 
         crew = _work(plan, config, directory, client, take)
-        found = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures), *finisher.failures]
+        changed = [failure for field_plan in plan.fields for failure in field_plan.changed()]
+        for failure in changed:
+            logger.warning("%s", failure)
+        of_tiles = [failure for outcome in outcomes for failure in outcome.failures]
+        found = [*not_fetched, *plan.failures, *of_tiles, *finisher.failures, *changed]
         failures = list(dict.fromkeys(found))
         record = run_record(config, weights, plan, outcomes, failures, finisher.measured, crew, started)
         files: list[Path] = []
@@ -304,9 +310,11 @@ def _work(
     """Do the tiles that no earlier run has done; ``take`` is called with each outcome as it comes, theirs first."""
     todo = []
     for field_plan in plan.fields:
+        # one damaged file is tried once, however many tiles lack it
+        readable = cache(partial(can_be_read, field_plan.field, config))
         for tile in field_plan.tiles:
             folder, key = directory.shards(field_plan.name), field_plan.keys[tile.name]
-            kept = kept_tile(field_plan.name, tile, key, folder, field_plan.bands)
+            kept = kept_tile(field_plan.name, tile, key, folder, field_plan.bands, readable)
             if kept is None:
                 todo.append((field_plan, tile))
             else:
@@ -314,12 +322,14 @@ def _work(
     logger.info("%d tiles, %d of them done by an earlier run", plan.n_tiles, plan.n_tiles - len(todo))
     if not todo:
         return None
+    name = uuid4().hex
     with hired(config.compute, tasks=len(todo), client=client) as crew:
         tasks = [
             TileTask(
                 field_plan.field, tile, field_plan.keys[tile.name], field_plan.key, config,
                 directory.shards(field_plan.name), crew.threads, len(field_plan.tiles) == 1,
                 None if field_plan.positions is None else field_plan.positions.within(tile.outer),
+                name,
             )
             for field_plan, tile in todo
         ]  # fmt: skip
