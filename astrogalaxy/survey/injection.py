@@ -29,6 +29,7 @@ from astrogalaxy.models import load_weights
 from astrogalaxy.progress import Progress
 from astrogalaxy.survey.cluster import Crew, hired, worker_memory
 from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.leftovers import Earlier
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.opening import open_inputs
 from astrogalaxy.survey.plan import hashes, hashing, tiles_of
@@ -179,8 +180,9 @@ def inject_survey(
         config = SurveyConfig.read(config)
     _check(config, rounds, density, magnitudes, like, seeing)
     open_inputs(config, here=client is None)
-    fields = _chosen(find_fields(config.images), field_name, n_fields, seed)
     directory = RunDirectory(Path(config.output.directory), config.name)
+    found = find_fields(config.images, without=Earlier.of(directory).files)
+    fields = _chosen(found, field_name, n_fields, seed)
     with directory.locked():
         tell = progress or _silent
         folder = directory.path / "injection"

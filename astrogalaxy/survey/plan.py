@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ from astrogalaxy.images.fields import Field, find_fields, missing_maps, open_fie
 from astrogalaxy.images.grids import check_overlap
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.opening import check_targets
 from astrogalaxy.survey.positions import Positions, place, read_sky
 
 __all__ = [
@@ -167,6 +168,7 @@ def make_plan(
     *,
     memory: float,
     known_hashes: Mapping[str, Content] | None = None,
+    own: Collection[Path] = (),
 ) -> Plan:
     """Open every header and cut every field into tiles; no pixels are read.
 
@@ -180,6 +182,8 @@ def make_plan(
         Bytes that a worker may use.
     known_hashes : mapping, optional
         By path, from an earlier run; files that have not changed since are not read again.
+    own : collection of Path, optional
+        What earlier runs wrote: no images, though they may be called like these.
 
     Returns
     -------
@@ -191,10 +195,12 @@ def make_plan(
     ImageError
         If no file matches.
     ConfigError
-        If the table of given positions is wrong, or none of them lies on any field.
+        If the table of given positions is wrong, none of them lies on any field, or the run would write over what it
+        reads.
     """
     sky = None if config.detection.positions is None else read_sky(config.detection.positions)
-    found = find_fields(config.images)
+    found = find_fields(config.images, without=own)
+    check_targets(config, (path for one in found for path in one.files))
     settings = {
         "format": _SHARD_FORMAT, "code": version("astrogalaxy"), "config": config.science_digest(),
         "weights": weights.card.model_dump(mode="json", include=_SERVED),

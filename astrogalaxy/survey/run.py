@@ -25,8 +25,9 @@ from astrogalaxy.progress import Progress, in_notebook, progress_bar
 from astrogalaxy.survey.cluster import Crew, hired, worker_memory
 from astrogalaxy.survey.failures import Failure, write_failures
 from astrogalaxy.survey.finish import Finisher
+from astrogalaxy.survey.leftovers import Earlier, forget_changed, forget_removed, listing
 from astrogalaxy.survey.notebook import summary_html
-from astrogalaxy.survey.opening import open_inputs, remarks
+from astrogalaxy.survey.opening import check_targets, named_files, open_inputs, remarks
 from astrogalaxy.survey.plan import Plan, make_plan
 from astrogalaxy.survey.products import write_products
 from astrogalaxy.survey.record import catalog_meta, known_hashes, run_record
@@ -203,6 +204,7 @@ def execute(
     if not isinstance(config, SurveyConfig):
         config = SurveyConfig.read(config)
     weights = open_inputs(config, here=client is None)
+    check_targets(config)
     directory = RunDirectory(Path(config.output.directory), config.name)
     with directory.locked(), _logged(directory.log):
         logger.info("run %s in %s", config.name, directory.path)
@@ -222,17 +224,20 @@ def _execute(
     started: datetime,
 ) -> RunSummary:
     watch, begin = Stopwatch(), perf_counter()
-    before = directory.read_json()
+    earlier = Earlier.of(directory)
     not_fetched = _fetch(config, progress)
     progress(0, 0, "reading headers")
     with watch("plan"):
-        plan = make_plan(config, weights, memory=worker_memory(config.compute), known_hashes=known_hashes(before))
+        plan = make_plan(
+            config, weights, memory=worker_memory(config.compute),
+            known_hashes=known_hashes(earlier.record), own=earlier.files,
+        )  # fmt: skip
     for failure in plan.failures:
         logger.warning("%s", failure)
     if plan.n_positions is not None:
         off = plan.n_positions - plan.n_placed
         logger.info("%d positions given, %d of them off every image", plan.n_positions, off)
-    directory.write_text(directory.path / "survey.yml", config.to_yaml())
+    directory.write_settings(config.to_yaml())
     with Shelf(directory.waiting, given=plan.n_positions is not None) as shelf:
         finisher = Finisher(shelf, plan, directory, weights.card, config)
         outcomes: list[TileOutcome] = []
@@ -245,9 +250,7 @@ def _execute(
                 finisher.take(outcome)
 
         crew = _work(plan, config, directory, client, take)
-        changed = [failure for field_plan in plan.fields for failure in field_plan.changed()]
-        for failure in changed:
-            logger.warning("%s", failure)
+        changed = _changed(plan)
         of_tiles = [failure for outcome in outcomes for failure in outcome.failures]
         found = [*not_fetched, *plan.failures, *of_tiles, *finisher.failures, *changed]
         failures = list(dict.fromkeys(found))
@@ -266,11 +269,26 @@ def _execute(
             record["counts"] = {**tally.counts, "duplicates": duplicates, **_position_counts(plan)}
     tiles = {status: sum(o.status == status for o in outcomes) for status in ("done", "kept", "failed")}
     summary = RunSummary(directory.path, files, record["counts"], failures, tiles, perf_counter() - begin)
-    _finish(directory, record, summary, plan, tally, watch, progress)
+    written = _write_words(directory, record, summary, plan, tally, watch, progress)
+    record["files"] = listing([*files, directory.settings, *written])
+    record["earlier_files"] = listing(earlier.remove(record, named_files(config)))
+    directory.write_json(record)  # the last, as the sign that all is written
+    forget_changed(directory, plan, changed)
+    # another survey may have tiles here, and a field of this one may be away only for now
+    if summary.exit_code == 0 and earlier.record.get("name") == config.name:
+        forget_removed(directory, plan)
     if tally is not None and not config.output.keep_tiles:
-        shutil.rmtree(directory.path / "tiles", ignore_errors=True)
+        shutil.rmtree(directory.tiles, ignore_errors=True)
     logger.info("finished in %.1f s, exit code %d", summary.seconds, summary.exit_code)
     return summary
+
+
+def _changed(plan: Plan) -> list[Failure]:
+    """What has changed since the plan was made."""
+    changed = [failure for field_plan in plan.fields for failure in field_plan.changed()]
+    for failure in changed:
+        logger.warning("%s", failure)
+    return changed
 
 
 def _position_counts(plan: Plan) -> dict[str, int]:
@@ -348,7 +366,7 @@ def _log_outcome(outcome: TileOutcome) -> None:
         logger.warning("%s", failure)
 
 
-def _finish(
+def _write_words(
     directory: RunDirectory,
     record: dict[str, Any],
     summary: RunSummary,
@@ -356,18 +374,20 @@ def _finish(
     tally: Tally | None,
     watch: Stopwatch,
     progress: Progress,
-) -> None:
-    """Report, failures and record; the record last, as the sign that all is written."""
+) -> list[Path]:
+    """Write report and failures, and note in the record how it ended; give what was written."""
     words = {0: "complete", 1: "failed", 3: "partial"}
     record["seconds"].update(watch.seconds)
     record["wall_seconds"] = summary.seconds
     record["status"] = words[summary.exit_code]
     record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+    written = [directory.failures]
     if tally is not None:
         progress(plan.n_tiles, plan.n_tiles, "writing the report")
         try:
             with watch("report"):
                 _report(directory, record, tally, plan)
+            written.append(directory.report)
         except AstrogalaxyError as error:
             failure = Failure("(report)", "report", f"no report: {error}")
             logger.warning("%s", failure)
@@ -376,7 +396,7 @@ def _finish(
             record["status"] = words[summary.exit_code]
         record["seconds"].update(watch.seconds)
     write_failures(directory.failures, summary.failures)
-    directory.write_json(record)
+    return written
 
 
 def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan: Plan) -> None:

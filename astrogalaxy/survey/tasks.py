@@ -83,7 +83,7 @@ class TileTask:
     @property
     def sky(self) -> Path:
         """Where the sky of the whole field goes; by content, so that a changed input cannot find the old one."""
-        return self.folder / f"sky-{self.field_key[:16]}.npz"
+        return sky_path(self.folder, self.field_key)
 
     @property
     def preview(self) -> Path:
@@ -94,6 +94,11 @@ class TileTask:
     def gallery(self) -> Path:
         """Where the pictures of the tile's classified galaxies go."""
         return self.folder / f"{self.tile.name}.gallery.npz"
+
+
+def sky_path(folder: Path, field_key: str) -> Path:
+    """Where the sky of a whole field lies in the field's folder."""
+    return folder / f"sky-{field_key[:16]}.npz"
 
 
 @dataclass(frozen=True)
