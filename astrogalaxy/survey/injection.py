@@ -254,7 +254,7 @@ def _with_keys(fields: Sequence[Field], template: _Job, folder: Path) -> list[_J
         "code": version("astrogalaxy"), "config": template.config.science_digest(),
         "weights": load_weights(template.config.detection.model).card.model_dump(mode="json"),
         "density": template.density, "magnitudes": template.magnitudes, "like": dict(template.like or {}),
-        "seeing": template.seeing, "seed": template.seed,
+        "seeing": template.seeing, "seed": template.seed, "field_prior": template.config.detection.field_prior,
     }  # fmt: skip
     jobs = []
     for one in fields:

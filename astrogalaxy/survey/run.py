@@ -355,6 +355,9 @@ def _work(
             _log_outcome(outcome)
             take(outcome)
     forget_fields()
+    if not directory.log.exists():
+        msg = f"{directory.path}: was removed while the run was at work; run again"
+        raise RunError(msg)
     return crew
 
 

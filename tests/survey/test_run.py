@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -150,6 +151,14 @@ def test_changed_setting_redoes_all(survey: Path) -> None:
     execute(survey)
     change(survey, "compute:", "measurement: {apertures: 2 arcsec}\ncompute:")
     assert execute(survey).tiles == {"done": 2, "kept": 0, "failed": 0}
+
+
+def test_how_fields_are_finished_redoes_no_tile(survey: Path) -> None:
+    first = execute(survey).catalog
+    survey.write_text(f"{survey.read_text()}detection: {{field_prior: false}}\n")
+    again = execute(survey)
+    assert again.tiles == {"done": 0, "kept": 2, "failed": 0}
+    assert not np.array_equal(first["p_galaxy"], again.catalog["p_galaxy"], equal_nan=True)
 
 
 def test_damaged_shard_is_made_again(survey: Path) -> None:
@@ -361,6 +370,19 @@ def test_no_files_at_all(survey: Path) -> None:
     change(survey, "{field}-{band}.fits", "nowhere-{field}-{band}.fits")
     with pytest.raises(ImageError, match="no image matches"):
         execute(survey)
+
+
+def test_a_directory_that_is_removed_under_a_run_is_named(survey: Path) -> None:
+    out = survey.parent / "out"
+
+    def remove(done: int, _total: int, _what: str) -> None:
+        """Remove the run directory after the first tile."""
+        if done == 1:
+            shutil.rmtree(out)
+
+    with pytest.raises(RunError, match=f"^{out}: was removed while the run was at work; run again$"):
+        execute(survey, progress=remove)
+    assert execute(survey).exit_code == 0
 
 
 def test_typo_is_one_clear_line(survey: Path) -> None:
