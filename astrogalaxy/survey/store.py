@@ -105,10 +105,13 @@ class RunDirectory:
 
     def has_foreign_settings(self) -> bool:
         """Whether a survey.yml lies here that no run has written."""
-        try:
-            return not self.settings.read_text(encoding="utf-8", errors="replace").startswith(_FROZEN)
-        except FileNotFoundError:
+        if not os.path.isfile(self.settings):
             return False
+        try:
+            with self.settings.open("rb") as file:
+                return file.read(len(_FROZEN)) != _FROZEN.encode()
+        except OSError:  # what may not be looked at is not to be replaced either
+            return True
 
     def write_settings(self, text: str) -> None:
         """Write ``survey.yml`` atomically, with a comment by which the next run knows it as a run's."""
