@@ -71,7 +71,7 @@ class Earlier:
         record : mapping
             Of the run, with the ``files`` that it wrote.
         keep : iterable of Path
-            What the run reads.
+            What the run reads, and what it would have written: a full disk must not cost what was there.
 
         Returns
         -------
@@ -80,9 +80,9 @@ class Earlier:
         """
         spared = {entry["name"] for entry in record["files"]}
         old = [path for path in self.files if path.name not in spared and path.exists()]
-        read = {path.resolve() for path in keep}
+        kept = {path.resolve() for path in keep}
         replaced = bool(record["counts"]) and self.record.get("name") == record["name"]
-        left = [path for path in old if not replaced or path.is_dir() or path.resolve() in read]
+        left = [path for path in old if not replaced or path.is_dir() or path.resolve() in kept]
         for path in old:
             if path in left:
                 logger.warning(

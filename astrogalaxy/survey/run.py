@@ -251,8 +251,7 @@ def _execute(
 
         crew = _work(plan, config, directory, client, take)
         changed = _changed(plan)
-        of_tiles = [failure for outcome in outcomes for failure in outcome.failures]
-        found = [*not_fetched, *plan.failures, *of_tiles, *finisher.failures, *changed]
+        found = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures), *finisher.failures, *changed]
         failures = list(dict.fromkeys(found))
         record = run_record(config, weights, plan, outcomes, failures, finisher.measured, crew, started)
         files: list[Path] = []
@@ -271,7 +270,8 @@ def _execute(
     summary = RunSummary(directory.path, files, record["counts"], failures, tiles, perf_counter() - begin)
     written = _write_words(directory, record, summary, plan, tally, watch, progress)
     record["files"] = listing([*files, directory.settings, *written])
-    record["earlier_files"] = listing(earlier.remove(record, named_files(config)))
+    keep = [*named_files(config), *directory.targets(config.output.formats)]
+    record["earlier_files"] = listing(earlier.remove(record, keep))
     directory.write_json(record)  # the last, as the sign that all is written
     forget_changed(directory, plan, changed)
     # another survey may have tiles here, and a field of this one may be away only for now
