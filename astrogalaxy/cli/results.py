@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from astrogalaxy.cli.common import PARTLY, LogFile, Verbose, argument, check_target, short
+from astrogalaxy.cli.common import PARTLY, LogFile, Verbose, argument, check_target, short, warn
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.formats import FORMATS, format_of
 
@@ -45,6 +45,8 @@ def view(
         check_target(regions, option="--regions", force=force)
     with argument():
         found = find_results(results)
+    if found.status not in {"", "complete"}:
+        warn(f"{results}: the run is {found.status}; its failures.ecsv says what could not be done")
     if regions is not None:
         number = found.write_regions(regions, overwrite=force)
         typer.echo(f"wrote {number} regions to {short(regions)}")

@@ -87,7 +87,8 @@ def check(
     """Open every input and print the plan; run nothing."""
     from astrogalaxy.config import SurveyConfig
     from astrogalaxy.survey.cluster import worker_memory
-    from astrogalaxy.survey.opening import open_inputs, remarks
+    from astrogalaxy.survey.leftovers import Earlier
+    from astrogalaxy.survey.opening import check_targets, open_inputs, remarks
     from astrogalaxy.survey.plan import make_plan
     from astrogalaxy.survey.store import RunDirectory
 
@@ -95,8 +96,11 @@ def check(
     weights = open_inputs(config)
     for remark in remarks(config):
         warn(remark)
-    RunDirectory(Path(config.output.directory), config.name).check()
-    plan = make_plan(config, weights, memory=worker_memory(config.compute))
+    check_targets(config)
+    directory = RunDirectory(Path(config.output.directory), config.name)
+    directory.check()
+    own = Earlier.of(directory).files
+    plan = make_plan(config, weights, memory=worker_memory(config.compute), own=own)
     _print_plan(plan, config, f"{weights.card.name} {weights.card.version}")
     for failure in plan.failures:
         typer.secho(f"problem: {failure}", fg="red", err=True)

@@ -115,7 +115,10 @@ class File(Section):
         return self._origin.error(loc, reason)
 
     def to_yaml(self) -> str:
-        """YAML text of every key, with absolute paths: it reads back equal to this, from any folder."""
+        """YAML text of every key, with absolute paths: it reads back equal to this, from any folder.
+
+        Not so where a folder is itself called with ``$`` or braces: they are read as variables and placeholders.
+        """
         return dump_yaml(self.model_dump(mode="json"))
 
     def digest(self) -> str:

@@ -209,15 +209,16 @@ class SurveyConfig(File):
         return self
 
     def science_digest(self) -> str:
-        """SHA-256 (hex) of the settings that a catalogue's rows depend on, for content keys.
+        """SHA-256 (hex) of the settings that a tile's rows depend on, for content keys.
 
-        Left out are ``name``, ``compute`` but for the precision, ``output``, ``astrometry`` (tiles do not know of it),
-        and where files lie or come from: of masks, weights and models only the file names count, of ``images.path``
-        nothing. A content key must add the content of the files.
+        Left out are ``name``, ``compute`` but for the precision, ``output``, ``astrometry`` and
+        ``detection.field_prior`` (tiles do not know of them), and where files lie or come from: of masks, weights and
+        models only the file names count, of ``images.path`` nothing. A content key must add the content of the files.
         """
         data = self.model_dump(
             mode="json",
-            exclude=dict.fromkeys(("name", "compute", "output", "astrometry"), True) | {"images": {"path", "archive"}},
+            exclude=dict.fromkeys(("name", "compute", "output", "astrometry"), True)
+            | {"images": {"path", "archive"}, "detection": {"field_prior"}},
         )
         for section, key in (
             ("images", "mask"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -40,16 +41,23 @@ class Field:
     @property
     def files(self) -> list[Path]:
         """Every file of the field, images first."""
-        return [*self.paths.values(), *self.masks.values(), *self.weights.values()]
+        return [path for by_band in self.roles.values() for path in by_band.values()]
+
+    @property
+    def roles(self) -> dict[str, dict[str, Path]]:
+        """Its files by what they are for, and by band."""
+        return {"paths": self.paths, "masks": self.masks, "weights": self.weights}
 
 
-def find_fields(images: ImagesSection) -> list[Field]:
+def find_fields(images: ImagesSection, *, without: Collection[Path] = ()) -> list[Field]:
     """List the fields that a survey's patterns match on disk, sorted by name.
 
     Parameters
     ----------
     images : ImagesSection
         The ``images`` section of a survey.yml.
+    without : collection of Path, optional
+        Files that are no images whatever their names, such as a run's own catalogues.
 
     Returns
     -------
@@ -61,14 +69,15 @@ def find_fields(images: ImagesSection) -> list[Field]:
     ImageError
         If no file matches, or one field of a band matches several files.
     """
-    by_band = {band: _matches(images.patterns(band), band) for band in images.bands}
+    left_out = {os.path.realpath(path) for path in without}
+    by_band = {band: _matches(images.patterns(band), band, left_out) for band in images.bands}
     names = sorted(set().union(*by_band.values()))
     if not names:
         tried = images.patterns(images.bands[0])[0]
         fetch = "; 'astrogalaxy fetch' with this survey.yml brings them" if images.archive else ""
         msg = f"no image matches images.path, for instance {tried}{fetch}"
         raise ImageError(msg)
-    masks, weights = (_maps(images, kind) for kind in ("mask", "weight"))
+    masks, weights = (_maps(images, kind, left_out) for kind in ("mask", "weight"))
     return [Field(name, _of(by_band, name), _of(masks, name), _of(weights, name)) for name in names]
 
 
@@ -116,9 +125,11 @@ def open_field(field_: Field, images: ImagesSection, *, bands: Iterable[str] | N
     )  # fmt: skip
 
 
-def _maps(images: ImagesSection, kind: Literal["mask", "weight"]) -> dict[str, dict[str, Path]]:
+def _maps(
+    images: ImagesSection, kind: Literal["mask", "weight"], left_out: Collection[str]
+) -> dict[str, dict[str, Path]]:
     """Files of one kind by band and field; some, where any are asked for."""
-    found = {band: _matches(images.patterns(band, kind=kind), band) for band in images.bands}
+    found = {band: _matches(images.patterns(band, kind=kind), band, left_out) for band in images.bands}
     tried = [pattern for band in images.bands for pattern in images.patterns(band, kind=kind)]
     if tried and not any(found.values()):
         msg = f"no file matches images.{kind}, for instance {tried[0]}"
@@ -135,14 +146,14 @@ def _of(by_band: dict[str, dict[str, Path]], name: str) -> dict[str, Path]:
     }
 
 
-def _matches(patterns: tuple[str, ...], band: str) -> dict[str, Path]:
+def _matches(patterns: tuple[str, ...], band: str, left_out: Collection[str]) -> dict[str, Path]:
     """Files of a band, by the field's name."""
     found: dict[str, Path] = {}
     for pattern in patterns:
         expression = _expression(pattern)
         for text in sorted(glob.glob(pattern.replace("{field}", "*"), recursive=True)):
             match = expression.fullmatch(text)
-            if match is None:
+            if match is None or (left_out and os.path.realpath(text) in left_out):
                 continue
             name = match.groupdict().get("field") or ""
             if name in found and found[name] != Path(text):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astrogalaxy.images.emptyapertures import noise_factor
 from astrogalaxy.images.tiling import Section
-from astrogalaxy.measurement.emptyapertures import noise_factor
 from astrogalaxy.measurement.locate import Given, Located, Start
 from astrogalaxy.measurement.neighbours import neighbours
 from astrogalaxy.measurement.photometry import circle_sums

@@ -75,7 +75,7 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
             pixels += n
             memory = max(memory, tile_memory(tile.outer.shape, bands))
             # Whether the shard is of this content is only known when it is read; its name is a good guess.
-            if not shard_path(directory.path / "tiles" / safe_name(field.name), tile.name).is_file():
+            if not shard_path(directory.tiles / safe_name(field.name), tile.name).is_file():
                 todo += n
                 tiles_left += 1
     rate, measured = _rate(directory)

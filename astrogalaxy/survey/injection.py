@@ -29,9 +29,10 @@ from astrogalaxy.models import load_weights
 from astrogalaxy.progress import Progress
 from astrogalaxy.survey.cluster import Crew, check_client, hired, worker_memory
 from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.leftovers import Earlier
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.opening import open_inputs
-from astrogalaxy.survey.plan import hashing, tiles_of
+from astrogalaxy.survey.plan import hashes, hashing, tiles_of
 from astrogalaxy.survey.report.injection import write_injection_report
 from astrogalaxy.survey.rounds import read_round, write_round
 from astrogalaxy.survey.scheduling import in_turn
@@ -181,8 +182,9 @@ def inject_survey(
     _check(config, rounds, density, magnitudes, like, seeing)
     check_client(client)
     open_inputs(config, here=client is None)
-    fields = _chosen(find_fields(config.images), field_name, n_fields, seed)
     directory = RunDirectory(Path(config.output.directory), config.name)
+    found = find_fields(config.images, without=Earlier.of(directory).files)
+    fields = _chosen(found, field_name, n_fields, seed)
     with directory.locked():
         tell = progress or _silent
         folder = directory.path / "injection"
@@ -249,17 +251,17 @@ def _chosen(fields: Sequence[Field], name: str | None, n: int | None, seed: int)
 def _with_keys(fields: Sequence[Field], template: _Job, folder: Path) -> list[_Job]:
     """A job for each field, with the key of its content: a round is kept as long as nothing of it changes."""
     with hashing([path for one in fields for path in one.files], {}) as digest:
-        inputs = [[digest(path) or "" for path in one.files] for one in fields]
+        contents = {path: content for one in fields for path in one.files if (content := digest(path))}
     settings = {
         "code": version("astrogalaxy"), "config": template.config.science_digest(),
         "weights": load_weights(template.config.detection.model).card.model_dump(mode="json"),
         "density": template.density, "magnitudes": template.magnitudes, "like": dict(template.like or {}),
-        "seeing": template.seeing, "seed": template.seed,
+        "seeing": template.seeing, "seed": template.seed, "field_prior": template.config.detection.field_prior,
     }  # fmt: skip
     jobs = []
-    for one, hashes in zip(fields, inputs, strict=True):
+    for one in fields:
         job = replace(template, field=one)
-        content = {**settings, "inputs": hashes, "field": job.name}
+        content = {**settings, "inputs": hashes(one, contents), "field": job.name}
         jobs.append(replace(job, folder=folder / (safe_name(job.name)), key=sha256(content)))
     return jobs
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,8 +13,9 @@ from astrogalaxy.errors import ConfigError, WeightsError
 from astrogalaxy.images.wavelengths import order_problem
 from astrogalaxy.measurement.astrometry import GAIA, read_positions
 from astrogalaxy.models import Weights, load_classifier, load_weights
+from astrogalaxy.survey.store import RunDirectory
 
-__all__ = ["open_inputs", "remarks"]
+__all__ = ["check_targets", "named_files", "open_inputs", "remarks"]
 
 T = TypeVar("T")
 
@@ -49,6 +51,52 @@ def open_inputs(config: SurveyConfig, *, here: bool = True) -> Weights:
     if here and config.compute.scheduler is None and config.compute.device != "auto":
         _opened(lambda device: choose_placement(device, config.compute.precision), config, "compute", "device")
     return weights
+
+
+def check_targets(config: SurveyConfig, images: Iterable[Path] = ()) -> None:
+    """See that a run replaces nothing that it reads, and no survey.yml but that of a run.
+
+    Parameters
+    ----------
+    config : SurveyConfig
+        The survey.
+    images : iterable of Path, optional
+        Its images, masks and weight maps, besides the weights and tables that it names.
+
+    Raises
+    ------
+    ConfigError
+        If the run would write over a file; it names both.
+    """
+    directory = RunDirectory(Path(config.output.directory), config.name)
+    elsewhere = "set output.directory to another folder"
+    if directory.has_foreign_settings():
+        reason = f"the run would write its settings over {directory.settings}, which is not of a run; {elsewhere}"
+        raise config.wrong("output", "directory", reason=reason)
+    targets = {os.path.realpath(path): path for path in directory.targets(config.output.formats)}
+    places = {place: path for path in targets.values() if (place := _place(path)) is not None}
+    for file in (*named_files(config), *images):
+        real = Path(os.path.realpath(file))
+        around = (targets.get(str(part)) for part in (real, *real.parents))
+        target = next((path for path in around if path is not None), places.get(_place(file)))
+        if target is not None:
+            reason = f"the run would write {target} over what it reads, {file}; {elsewhere}"
+            raise config.wrong("output", "directory", reason=reason)
+
+
+def named_files(config: SurveyConfig) -> list[Path]:
+    """The weights and tables that a survey names by their paths."""
+    named = (config.detection.model, config.morphology.model, config.detection.positions, config.astrometry.check)
+    return [Path(name) for name in named if name is not None and os.path.isabs(name)]
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """What tells that two names are of one file, where a file system takes capitals and small letters for the same."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def remarks(config: SurveyConfig) -> list[str]:

@@ -4,29 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from astropy.coordinates import SkyCoord
 
 from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.errors import ConfigError, ImageError
-from astrogalaxy.images import Image, Tile, plan_tiles
+from astrogalaxy.images import Band, Image, Tile, plan_tiles
 from astrogalaxy.images.fields import Field, find_fields, missing_maps, open_field
 from astrogalaxy.images.grids import check_overlap
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.opening import check_targets
 from astrogalaxy.survey.positions import Positions, place, read_sky
 
-__all__ = ["FieldPlan", "Plan", "hashing", "make_plan", "open_bands", "tile_memory", "tiles_of"]
+__all__ = [
+    "Content",
+    "FieldPlan",
+    "Plan",
+    "hashes",
+    "hashing",
+    "make_plan",
+    "open_band",
+    "open_bands",
+    "tile_memory",
+    "tiles_of",
+]
 
 # Version of what a shard holds: a change here makes every earlier shard stale.
-_SHARD_FORMAT = 4
+_SHARD_FORMAT = 5
 # What a tile depends on of the cards of the weights; the rest of a card are words and measurements.
 _SERVED = {
     "sha256", "levels", "zoom", "inputs", "seeing_input", "one_cell", "pixel_scale", "seeing", "calibration",
@@ -40,6 +53,30 @@ _SMALLEST_TILE, _LARGEST_TILE = 512, 4096
 _HASHING_THREADS = 4
 # Wider than the network sees and than all but the largest galaxies; their light is not cut.
 _OVERLAP = 128
+
+
+class Content(NamedTuple):
+    """What is in a file, and what tells without reading it that it is still the same.
+
+    Attributes
+    ----------
+    bytes, mtime_ns : int
+        Size and time of the last change, from before it was read: a change in the meantime shows, too.
+    sha256 : str
+        Of what was read.
+    """
+
+    bytes: int
+    mtime_ns: int
+    sha256: str
+
+    def is_still_in(self, path: Path) -> bool:
+        """Whether the file has not been written to since; true of one that is gone."""
+        try:
+            status = path.stat()
+        except OSError:
+            return True
+        return (status.st_size, status.st_mtime_ns) == (self.bytes, self.mtime_ns)
 
 
 @dataclass(frozen=True)
@@ -60,8 +97,8 @@ class FieldPlan:
         The work.
     keys : dict of str to str
         Content key of each tile, by the tile's name.
-    inputs : dict of Path to str
-        SHA-256 of every file.
+    inputs : dict of Path to Content
+        What was in every file that could be read.
     positions : Positions or None
         Given positions on the field; None where the network finds the sources.
     """
@@ -72,7 +109,7 @@ class FieldPlan:
     pixel_scale: float = float("nan")
     tiles: list[Tile] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
-    inputs: dict[Path, str] = field(default_factory=dict)
+    inputs: dict[Path, Content] = field(default_factory=dict)
     positions: Positions | None = None
 
     @property
@@ -84,6 +121,15 @@ class FieldPlan:
     def name(self) -> str:
         """Name of the field; ``field`` for a survey of one."""
         return self.field.name or "field"
+
+    def changed(self) -> list[Failure]:
+        """Files that were replaced or written to after they were hashed: nobody knows what tiles have seen of them."""
+        return [
+            Failure(self.name, "read", f"{path}: changed while the run was at work; run again", band=band)
+            for by_band in self.field.roles.values()
+            for band, path in by_band.items()
+            if path in self.inputs and not self.inputs[path].is_still_in(path)
+        ]
 
 
 @dataclass(frozen=True)
@@ -121,7 +167,8 @@ def make_plan(
     weights: Weights,
     *,
     memory: float,
-    known_hashes: Mapping[str, tuple[int, int, str]] | None = None,
+    known_hashes: Mapping[str, Content] | None = None,
+    own: Collection[Path] = (),
 ) -> Plan:
     """Open every header and cut every field into tiles; no pixels are read.
 
@@ -134,8 +181,9 @@ def make_plan(
     memory : float
         Bytes that a worker may use.
     known_hashes : mapping, optional
-        ``{path: (size, mtime_ns, sha256)}`` of an earlier run; files that have not changed
-        since are not read again.
+        By path, from an earlier run; files that have not changed since are not read again.
+    own : collection of Path, optional
+        What earlier runs wrote: no images, though they may be called like these.
 
     Returns
     -------
@@ -147,10 +195,12 @@ def make_plan(
     ImageError
         If no file matches.
     ConfigError
-        If the table of given positions is wrong, or none of them lies on any field.
+        If the table of given positions is wrong, none of them lies on any field, or the run would write over what it
+        reads.
     """
     sky = None if config.detection.positions is None else read_sky(config.detection.positions)
-    found = find_fields(config.images)
+    found = find_fields(config.images, without=own)
+    check_targets(config, (path for one in found for path in one.files))
     settings = {
         "format": _SHARD_FORMAT, "code": version("astrogalaxy"), "config": config.science_digest(),
         "weights": weights.card.model_dump(mode="json", include=_SERVED),
@@ -173,7 +223,7 @@ def _plan_field(
     field_: Field,
     config: SurveyConfig,
     memory: float,
-    digest: Callable[[Path], str | None],
+    digest: Callable[[Path], Content | None],
     settings: Mapping[str, object],
     failures: list[Failure],
     sky: SkyCoord | None,
@@ -190,11 +240,19 @@ def _plan_field(
     given = None if sky is None else place(image, sky)
     scale = float(image.pixel_scale)
     plan = FieldPlan(field_, tuple(image.bands), image.shape, scale, tiles, inputs=inputs, positions=given)
-    content = {**settings, "inputs": [inputs.get(p, "") for p in field_.files], "field": plan.name}
+    content = {**settings, "inputs": hashes(field_, inputs), "field": plan.name}
     for tile in tiles:
         own = {} if given is None else {"positions": given.within(tile.outer).digest()}
         plan.keys[tile.name] = _digest({**content, **own, "core": tile.core, "outer": tile.outer})
     return plan
+
+
+def hashes(field_: Field, contents: Mapping[Path, Content]) -> dict[str, dict[str, str]]:
+    """SHA-256 of a field's files by what they are for and by band; empty where one cannot be read."""
+    return {
+        role: {band: contents[path].sha256 if path in contents else "" for band, path in by_band.items()}
+        for role, by_band in field_.roles.items()
+    }
 
 
 def tiles_of(image: Image, config: SurveyConfig, *, memory: float) -> list[Tile]:
@@ -217,7 +275,7 @@ def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[
     bands = {}
     for band in config.images.bands:
         try:
-            bands[band] = _open_band(field_, band, config)
+            bands[band] = open_band(field_, band, config)
         except ImageError as error:
             failures.append(Failure(name, "open", str(error), band=band))
     if reference not in bands:
@@ -233,7 +291,14 @@ def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[
     return Image(bands, reference=reference, name=name), failures
 
 
-def _open_band(field_: Field, band: str, config: SurveyConfig) -> object:
+def open_band(field_: Field, band: str, config: SurveyConfig) -> Band:
+    """Open one band of a field.
+
+    Raises
+    ------
+    ImageError
+        If it has no file, or one that is refused.
+    """
     if band not in field_.paths:
         tried = config.images.patterns(band)[0].replace("{field}", field_.name)
         msg = f"no file matches {tried}"
@@ -268,7 +333,7 @@ def _overlap(config: SurveyConfig, pixel_scale: float) -> int:
 
 
 @contextmanager
-def hashing(paths: Sequence[Path], known: Mapping[str, tuple[int, int, str]]) -> Iterator[Callable[[Path], str | None]]:
+def hashing(paths: Sequence[Path], known: Mapping[str, Content]) -> Iterator[Callable[[Path], Content | None]]:
     """Hash files on threads while the block goes on.
 
     Parameters
@@ -276,12 +341,12 @@ def hashing(paths: Sequence[Path], known: Mapping[str, tuple[int, int, str]]) ->
     paths : sequence of Path
         The files.
     known : mapping
-        ``{path: (size, mtime_ns, sha256)}`` of files that need not be read if they have not changed since.
+        By path, of files that need not be read if they have not changed since.
 
     Yields
     ------
     callable
-        Waits for the SHA-256 of one of the files; None where it cannot be read.
+        Waits for the content of one of the files; None where it cannot be read.
     """
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
         running = {path: pool.submit(_hash, path, known.get(str(path))) for path in paths}
@@ -291,13 +356,14 @@ def hashing(paths: Sequence[Path], known: Mapping[str, tuple[int, int, str]]) ->
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _hash(path: Path, known: tuple[int, int, str] | None) -> str | None:
+def _hash(path: Path, known: Content | None) -> Content | None:
     try:
         status = path.stat()
         if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
-            return known[2]
+            return known
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return Content(status.st_size, status.st_mtime_ns, sha256)
     except OSError:
         return None
 

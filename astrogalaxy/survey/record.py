@@ -17,8 +17,7 @@ from astrogalaxy.config import SurveyConfig
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.cluster import Crew
 from astrogalaxy.survey.failures import Failure
-from astrogalaxy.survey.plan import FieldPlan, Plan
-from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.plan import Content, FieldPlan, Plan
 from astrogalaxy.survey.tasks import TileOutcome
 
 __all__ = ["catalog_meta", "known_hashes", "run_record"]
@@ -112,17 +111,18 @@ def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileO
         "bands": [b for b in plan.bands if b not in lost],
         "shape": list(plan.shape) if plan.tiles else None,
         "pixel_scale": plan.pixel_scale if math.isfinite(plan.pixel_scale) else None,
-        "inputs": {band: _input_record(path, plan) for band, path in plan.field.paths.items()},
+        "inputs": _inputs_record(plan.field.paths, plan),
+        "masks": _inputs_record(plan.field.masks, plan),
+        "weights": _inputs_record(plan.field.weights, plan),
     }
 
 
-def _input_record(path: Path, plan: FieldPlan) -> dict[str, Any]:
-    entry: dict[str, Any] = {"path": str(path), "sha256": plan.inputs.get(path, "")}
-    try:
-        status = path.stat()
-    except OSError:  # it went away while the run was at work
-        return entry
-    return {**entry, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+def _inputs_record(paths: Mapping[str, Path], plan: FieldPlan) -> dict[str, Any]:
+    """What was in the files when they were hashed, not what may have come into them since."""
+    return {
+        band: {"path": str(path), **(plan.inputs[path]._asdict() if path in plan.inputs else {"sha256": ""})}
+        for band, path in paths.items()
+    }
 
 
 def _tile_record(outcome: TileOutcome) -> dict[str, Any]:
@@ -132,14 +132,17 @@ def _tile_record(outcome: TileOutcome) -> dict[str, Any]:
     return record
 
 
-def known_hashes(directory: RunDirectory) -> dict[str, tuple[int, int, str]]:
-    """Hashes of inputs from an earlier run, with what tells that a file is still the same."""
-    known = {}
-    for field_record in directory.read_json().get("fields", []):
-        for entry in field_record.get("inputs", {}).values():
-            if entry.get("sha256") and "mtime_ns" in entry:
-                known[entry["path"]] = (entry["bytes"], entry["mtime_ns"], entry["sha256"])
-    return known
+def known_hashes(record: Mapping[str, Any]) -> dict[str, Content]:
+    """Hashes of inputs from the record of an earlier run, with what tells that a file is still the same."""
+    if "files" not in record:
+        return {}  # the first records joined a file's hash with its size and time at the end of the run
+    return {
+        entry["path"]: Content(entry["bytes"], entry["mtime_ns"], entry["sha256"])
+        for field_record in record.get("fields", [])
+        for role in ("inputs", "masks", "weights")
+        for entry in field_record.get(role, {}).values()
+        if entry.get("sha256") and "mtime_ns" in entry
+    }
 
 
 def catalog_meta(config: SurveyConfig, weights: Weights, record: Mapping[str, Any]) -> dict[str, Any]:

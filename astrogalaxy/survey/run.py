@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig
@@ -24,8 +25,9 @@ from astrogalaxy.progress import Progress, in_notebook, progress_bar
 from astrogalaxy.survey.cluster import Crew, check_client, hired, worker_memory
 from astrogalaxy.survey.failures import Failure, write_failures
 from astrogalaxy.survey.finish import Finisher
+from astrogalaxy.survey.leftovers import Earlier, forget_changed, forget_removed, listing
 from astrogalaxy.survey.notebook import summary_html
-from astrogalaxy.survey.opening import open_inputs, remarks
+from astrogalaxy.survey.opening import check_targets, named_files, open_inputs, remarks
 from astrogalaxy.survey.plan import Plan, make_plan
 from astrogalaxy.survey.products import write_products
 from astrogalaxy.survey.record import catalog_meta, known_hashes, run_record
@@ -33,7 +35,7 @@ from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.shelf import Shelf, Tally
 from astrogalaxy.survey.stages import Stopwatch
 from astrogalaxy.survey.store import RunDirectory
-from astrogalaxy.survey.tasks import TileOutcome, TileTask, forget_fields, kept_tile
+from astrogalaxy.survey.tasks import TileOutcome, TileTask, can_be_read, forget_fields, kept_tile
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -203,6 +205,7 @@ def execute(
         config = SurveyConfig.read(config)
     check_client(client)
     weights = open_inputs(config, here=client is None)
+    check_targets(config)
     directory = RunDirectory(Path(config.output.directory), config.name)
     with directory.locked(), _logged(directory.log):
         logger.info("run %s in %s", config.name, directory.path)
@@ -222,16 +225,20 @@ def _execute(
     started: datetime,
 ) -> RunSummary:
     watch, begin = Stopwatch(), perf_counter()
+    earlier = Earlier.of(directory)
     not_fetched = _fetch(config, progress)
     progress(0, 0, "reading headers")
     with watch("plan"):
-        plan = make_plan(config, weights, memory=worker_memory(config.compute), known_hashes=known_hashes(directory))
+        plan = make_plan(
+            config, weights, memory=worker_memory(config.compute),
+            known_hashes=known_hashes(earlier.record), own=earlier.files,
+        )  # fmt: skip
     for failure in plan.failures:
         logger.warning("%s", failure)
     if plan.n_positions is not None:
         off = plan.n_positions - plan.n_placed
         logger.info("%d positions given, %d of them off every image", plan.n_positions, off)
-    directory.write_text(directory.path / "survey.yml", config.to_yaml())
+    directory.write_settings(config.to_yaml())
     with Shelf(directory.waiting, given=plan.n_positions is not None) as shelf:
         finisher = Finisher(shelf, plan, directory, weights.card, config)
         outcomes: list[TileOutcome] = []
@@ -248,7 +255,8 @@ def _execute(
             progress(len(outcomes), plan.n_tiles, what)
 
         crew = _work(plan, config, directory, client, take, tell)
-        found = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures), *finisher.failures]
+        changed = _changed(plan)
+        found = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures), *finisher.failures, *changed]
         failures = list(dict.fromkeys(found))
         record = run_record(config, weights, plan, outcomes, failures, finisher.measured, crew, started)
         files: list[Path] = []
@@ -265,11 +273,27 @@ def _execute(
             record["counts"] = {**tally.counts, "duplicates": duplicates, **_position_counts(plan)}
     tiles = {status: sum(o.status == status for o in outcomes) for status in ("done", "kept", "failed")}
     summary = RunSummary(directory.path, files, record["counts"], failures, tiles, perf_counter() - begin)
-    _finish(directory, record, summary, plan, tally, watch, progress)
+    written = _write_words(directory, record, summary, plan, tally, watch, progress)
+    record["files"] = listing([*files, directory.settings, *written])
+    keep = [*named_files(config), *directory.targets(config.output.formats)]
+    record["earlier_files"] = listing(earlier.remove(record, keep))
+    directory.write_json(record)  # the last, as the sign that all is written
+    forget_changed(directory, plan, changed)
+    # another survey may have tiles here, and a field of this one may be away only for now
+    if summary.exit_code == 0 and earlier.record.get("name") == config.name:
+        forget_removed(directory, plan)
     if tally is not None and not config.output.keep_tiles:
-        shutil.rmtree(directory.path / "tiles", ignore_errors=True)
+        shutil.rmtree(directory.tiles, ignore_errors=True)
     logger.info("finished in %.1f s, exit code %d", summary.seconds, summary.exit_code)
     return summary
+
+
+def _changed(plan: Plan) -> list[Failure]:
+    """What has changed since the plan was made."""
+    changed = [failure for field_plan in plan.fields for failure in field_plan.changed()]
+    for failure in changed:
+        logger.warning("%s", failure)
+    return changed
 
 
 def _position_counts(plan: Plan) -> dict[str, int]:
@@ -310,9 +334,11 @@ def _work(
     """Do the tiles that no earlier run has done; ``take`` is called with each outcome as it comes, theirs first."""
     todo = []
     for field_plan in plan.fields:
+        # one damaged file is tried once, however many tiles lack it
+        readable = cache(partial(can_be_read, field_plan.field, config))
         for tile in field_plan.tiles:
             folder, key = directory.shards(field_plan.name), field_plan.keys[tile.name]
-            kept = kept_tile(field_plan.name, tile, key, folder, field_plan.bands)
+            kept = kept_tile(field_plan.name, tile, key, folder, field_plan.bands, readable)
             if kept is None:
                 todo.append((field_plan, tile))
             else:
@@ -320,12 +346,14 @@ def _work(
     logger.info("%d tiles, %d of them done by an earlier run", plan.n_tiles, plan.n_tiles - len(todo))
     if not todo:
         return None
+    name = uuid4().hex
     with hired(config.compute, tasks=len(todo), client=client) as crew:
         tasks = [
             TileTask(
                 field_plan.field, tile, field_plan.keys[tile.name], field_plan.key, config,
                 directory.shards(field_plan.name), crew.threads, len(field_plan.tiles) == 1,
                 None if field_plan.positions is None else field_plan.positions.within(tile.outer),
+                name,
             )
             for field_plan, tile in todo
         ]  # fmt: skip
@@ -333,6 +361,9 @@ def _work(
             _log_outcome(outcome)
             take(outcome)
     forget_fields()
+    if not directory.log.exists():
+        msg = f"{directory.path}: was removed while the run was at work; run again"
+        raise RunError(msg)
     return crew
 
 
@@ -344,7 +375,7 @@ def _log_outcome(outcome: TileOutcome) -> None:
         logger.warning("%s", failure)
 
 
-def _finish(
+def _write_words(
     directory: RunDirectory,
     record: dict[str, Any],
     summary: RunSummary,
@@ -352,18 +383,20 @@ def _finish(
     tally: Tally | None,
     watch: Stopwatch,
     progress: Progress,
-) -> None:
-    """Report, failures and record; the record last, as the sign that all is written."""
+) -> list[Path]:
+    """Write report and failures, and note in the record how it ended; give what was written."""
     words = {0: "complete", 1: "failed", 3: "partial"}
     record["seconds"].update(watch.seconds)
     record["wall_seconds"] = summary.seconds
     record["status"] = words[summary.exit_code]
     record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
+    written = [directory.failures]
     if tally is not None:
         progress(plan.n_tiles, plan.n_tiles, "writing the report")
         try:
             with watch("report"):
                 _report(directory, record, tally, plan)
+            written.append(directory.report)
         except AstrogalaxyError as error:
             failure = Failure("(report)", "report", f"no report: {error}")
             logger.warning("%s", failure)
@@ -372,7 +405,7 @@ def _finish(
             record["status"] = words[summary.exit_code]
         record["seconds"].update(watch.seconds)
     write_failures(directory.failures, summary.failures)
-    directory.write_json(record)
+    return written
 
 
 def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan: Plan) -> None:

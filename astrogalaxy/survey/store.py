@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,9 @@ _TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
 # What a disk says that takes no more, whatever the file.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+
+# So a survey.yml begins that may be replaced.
+_FROZEN = "# The settings of a run, every key written out; written anew by each run into this folder.\n"
 
 
 def safe_name(field: str) -> str:
@@ -75,6 +78,16 @@ class RunDirectory:
         return self.path / "failures.ecsv"
 
     @property
+    def settings(self) -> Path:
+        """The settings of the run, every key written out."""
+        return self.path / "survey.yml"
+
+    @property
+    def tiles(self) -> Path:
+        """Folder of the shards of all fields."""
+        return self.path / "tiles"
+
+    @property
     def waiting(self) -> Path:
         """Where finished fields wait for each other."""
         return self.path / ".fields"
@@ -85,9 +98,30 @@ class RunDirectory:
 
     def shards(self, field: str) -> Path:
         """Folder of a field's shards; made when asked for."""
-        folder = self.path / "tiles" / safe_name(field)
+        folder = self.tiles / safe_name(field)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def targets(self, formats: Iterable[str]) -> list[Path]:
+        """Every file that a run with these formats replaces, and every folder that it empties."""
+        catalogs = [self.catalog(name) for name in formats]
+        return [
+            *catalogs, self.report, self.settings, self.record, self.failures, self.log, self.tiles, self.waiting,
+        ]  # fmt: skip
+
+    def has_foreign_settings(self) -> bool:
+        """Whether a survey.yml lies here that no run has written."""
+        if not os.path.isfile(self.settings):
+            return False
+        try:
+            with self.settings.open("rb") as file:
+                return file.read(len(_FROZEN)) != _FROZEN.encode()
+        except OSError:  # what may not be looked at is not to be replaced either
+            return True
+
+    def write_settings(self, text: str) -> None:
+        """Write ``survey.yml`` atomically, with a comment by which the next run knows it as a run's."""
+        self.write_text(self.settings, _FROZEN + text)
 
     def check(self) -> None:
         """Say what `locked` would say of a directory that cannot be made or written to; nothing is made.

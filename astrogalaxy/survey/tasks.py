@@ -6,7 +6,7 @@ import json
 import logging
 import warnings
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -23,13 +23,13 @@ from astrogalaxy.images.fields import Field
 from astrogalaxy.measurement import field_conditions, restore_conditions
 from astrogalaxy.morphology import open_classifier
 from astrogalaxy.survey.failures import Failure
-from astrogalaxy.survey.plan import open_bands
+from astrogalaxy.survey.plan import open_band, open_bands
 from astrogalaxy.survey.positions import Positions
 from astrogalaxy.survey.preview import make_preview, preview_step
 from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
 from astrogalaxy.survey.stages import Stopwatch, TileResult, extract
 
-__all__ = ["TileOutcome", "TileTask", "find_in_tile", "measure_sky", "process_tile", "read_field"]
+__all__ = ["TileOutcome", "TileTask", "can_be_read", "find_in_tile", "measure_sky", "process_tile", "read_field"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +60,8 @@ class TileTask:
         Whether the field is a single tile: its sky is then measured on the way.
     positions : Positions, optional
         Given positions on the tile.
+    run : str
+        Names the run: what a worker keeps open in memory, it keeps for one.
     """
 
     field: Field
@@ -71,6 +73,7 @@ class TileTask:
     threads: int
     alone: bool
     positions: Positions | None = None
+    run: str = ""
 
     @property
     def shard(self) -> Path:
@@ -80,7 +83,7 @@ class TileTask:
     @property
     def sky(self) -> Path:
         """Where the sky of the whole field goes; by content, so that a changed input cannot find the old one."""
-        return self.folder / f"sky-{self.field_key[:16]}.npz"
+        return sky_path(self.folder, self.field_key)
 
     @property
     def preview(self) -> Path:
@@ -91,6 +94,11 @@ class TileTask:
     def gallery(self) -> Path:
         """Where the pictures of the tile's classified galaxies go."""
         return self.folder / f"{self.tile.name}.gallery.npz"
+
+
+def sky_path(folder: Path, field_key: str) -> Path:
+    """Where the sky of a whole field lies in the field's folder."""
+    return folder / f"sky-{field_key[:16]}.npz"
 
 
 @dataclass(frozen=True)
@@ -257,8 +265,9 @@ def _arcsec(config: SurveyConfig, pixel_scale: float) -> list[float]:
 
 def _open(task: TileTask) -> tuple[Image | None, list[Failure]]:
     """The field with its sky measured; bands whose pixels cannot be read are left out."""
-    # content alone does not do: equal files of another place may be gone from theirs
-    key = (task.field_key, *map(str, task.field.files))
+    # content alone does not do: equal files of another place may be gone from theirs, and what an earlier run could
+    # not read may have come back
+    key = (task.run, task.field_key, *map(str, task.field.files))
     if key not in _OPEN:
         while len(_OPEN) >= _KEEP_OPEN:
             _OPEN.popitem(last=False)
@@ -338,11 +347,31 @@ def tile_catalog(path: Path, key: str) -> SourceCatalog | None:
     return catalog if catalog.meta.get("TILEKEY") == key else None
 
 
-def kept_tile(field: str, tile: Tile, key: str, folder: Path, bands: Collection[str]) -> TileOutcome | None:
+def can_be_read(field_: Field, config: SurveyConfig, band: str) -> bool:
+    """Whether the pixels of a band can be read now, by trying; false only of damage that a worker would find, too."""
+    try:
+        with _quiet():
+            open_band(field_, band, config).mesh  # noqa: B018 (reads the pixels: damage shows here)
+    except ImageError:
+        return False
+    except Exception as error:  # noqa: BLE001 (what it is, the tile will say)
+        logger.warning("field %s, band %s: %s", field_.name or "field", band, error)
+    return True
+
+
+def kept_tile(
+    field: str,
+    tile: Tile,
+    key: str,
+    folder: Path,
+    bands: Collection[str],
+    readable: Callable[[str], bool] = lambda _band: False,
+) -> TileOutcome | None:
     """Outcome of a tile that an earlier run has done, by the note of its shard; None if it has not.
 
     What could not be opened then, the plan has tried again: what it says of that now is what holds, and a tile that
-    lacks one of the ``bands`` that can be opened is done again.
+    lacks one of the ``bands`` that can be opened is done again. So is one that lacks a band whose pixels could not be
+    read then, and are ``readable`` now.
     """
     path = shard_path(folder, tile.name)
     if not path.is_file():
@@ -354,8 +383,8 @@ def kept_tile(field: str, tile: Tile, key: str, folder: Path, bands: Collection[
     except Exception:  # noqa: BLE001 (whatever is wrong with it, it must be made again)
         logger.warning("%s: not a readable shard; the tile is done again", path)
         return None
-    unopened = {failure.band for failure in failures if failure.stage == "open"}
-    if meta.get("TILEKEY") != key or unopened & set(bands):
+    unopened, unread = ({failure.band for failure in failures if failure.stage == stage} for stage in ("open", "read"))
+    if meta.get("TILEKEY") != key or unopened & set(bands) or any(map(readable, unread & set(bands))):
         return None
     failures = [failure for failure in failures if failure.stage != "open"]
     ny, nx = tile.core.shape

@@ -28,10 +28,13 @@ class Results:
         The run's report.
     catalogs : dict of str to Path
         The catalogue's files by format.
+    status : str
+        How the run ended: ``complete``, ``partial`` or ``failed``; empty where that is not known.
     """
 
     report: Path | None
     catalogs: dict[str, Path]
+    status: str = ""
 
     def read(self) -> SourceCatalog:
         """Read the catalogue.
@@ -114,14 +117,20 @@ def find_results(path: str | os.PathLike[str]) -> Results:
 
 def _of_run(path: Path) -> Results:
     try:
-        name = str(json.loads((path / "run.json").read_text(encoding="utf-8"))["name"])
+        record = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        directory = RunDirectory(path, str(record["name"]))
+        # what else lies there is of an earlier run; records of the first runs do not say
+        written = {entry["name"] for entry in record["files"]} if "files" in record else None
     except (OSError, ValueError, LookupError, TypeError) as error:
         msg = f"{path}: not a run directory, it has no run.json that can be read; is the run finished?"
         raise RunError(msg) from error
-    directory = RunDirectory(path, name)
-    files = {form: directory.catalog(form) for form in FORMATS}
-    report = directory.report
-    return Results(report if report.is_file() else None, {form: file for form, file in files.items() if file.exists()})
+
+    def is_there(file: Path) -> bool:
+        return file.exists() and (written is None or file.name in written)
+
+    catalogs = {form: file for form in FORMATS if is_there(file := directory.catalog(form))}
+    report = directory.report if is_there(directory.report) else None
+    return Results(report, catalogs, str(record.get("status", "")))
 
 
 def open_in_browser(path: Path) -> bool:

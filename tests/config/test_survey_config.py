@@ -83,6 +83,7 @@ def test_science_digest_is_of_what_changes_the_catalogue() -> None:
         variant(images={"mask": "moved/m.fits", "reference": "r"}),
         variant(images={"mask": "m.fits"}, compute={"workers": 3}, output={"directory": "x", "formats": ["fits"]}),
         variant(images={"mask": "m.fits"}, compute={"device": "openvino", "precision": "float32"}),
+        variant(images={"mask": "m.fits"}, detection={"field_prior": False}),
     ]
     other = [
         variant(),

@@ -72,6 +72,13 @@ def test_fields_are_named_by_the_placeholder_and_sorted(tmp_path, files, section
     assert names(fields[1].paths, tmp_path) == {band: f"frame-{band}-003918-3.fits.bz2" for band in BANDS}
 
 
+def test_files_that_are_left_out_are_no_fields_under_any_of_their_names(tmp_path, files, section):
+    files("m31.fits", "m33.fits", "link/x")
+    (tmp_path / "again.fits").symlink_to("m31.fits")
+    fields = find_fields(section("{field}.fits", bands=["r"]), without=[tmp_path / "link" / ".." / "m31.fits"])
+    assert [field.name for field in fields] == ["m33"]
+
+
 def test_field_that_lacks_a_band_is_kept_without_it(files, section):
     files("a-g.fits", "a-r.fits", "b-r.fits")
     fields = find_fields(section("{field}-{band}.fits"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import logging
 import os
-from dataclasses import replace
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +25,10 @@ from astrogalaxy.images.sky import shifted
 from astrogalaxy.measurement import astrometry
 from astrogalaxy.models import bundled, load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
-from astrogalaxy.survey import execute, run
+from astrogalaxy.survey import Failure, execute, run
 from astrogalaxy.survey.opening import open_inputs, remarks
 from astrogalaxy.survey.plan import make_plan
-from astrogalaxy.survey.shards import peek_shard, shard_path
+from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
 from astrogalaxy.survey.store import RunDirectory
 from astrogalaxy.survey.tasks import kept_tile
 
@@ -151,6 +154,14 @@ def test_changed_setting_redoes_all(survey: Path) -> None:
     assert execute(survey).tiles == {"done": 2, "kept": 0, "failed": 0}
 
 
+def test_how_fields_are_finished_redoes_no_tile(survey: Path) -> None:
+    first = execute(survey).catalog
+    survey.write_text(f"{survey.read_text()}detection: {{field_prior: false}}\n")
+    again = execute(survey)
+    assert again.tiles == {"done": 0, "kept": 2, "failed": 0}
+    assert not np.array_equal(first["p_galaxy"], again.catalog["p_galaxy"], equal_nan=True)
+
+
 def test_damaged_shard_is_made_again(survey: Path) -> None:
     execute(survey)
     shard = next((survey.parent / "out/tiles/north").glob("*.rows.npz"))
@@ -227,6 +238,73 @@ def test_truncated_bzip2_is_found_when_its_pixels_are_read(survey: Path) -> None
     assert again.failures == summary.failures
 
 
+def test_a_band_that_could_not_be_read_for_a_while_is_read_by_the_next_run(survey: Path) -> None:
+    path = survey.parent / "south-i.fits"
+    packed = gzip.compress(path.read_bytes(), mtime=0)
+    path.unlink()
+    path = survey.parent / "south-i.fits.gz"
+    path.write_bytes(packed)
+    change(survey, "{field}-{band}.fits", "{field}-{band}.fits*")
+
+    def cut_off(done: int, _total: int, what: str) -> None:
+        """Truncate the file after it was hashed."""
+        if done == 1 and what == "north":
+            path.write_bytes(packed[: len(packed) // 2])
+
+    first = execute(survey, progress=cut_off)
+    assert {(f.field, f.band, f.stage) for f in first.failures} == {("south", "i", "read")}
+    path.write_bytes(packed)
+    again = execute(survey)
+    assert again.tiles == {"done": 1, "kept": 1, "failed": 0}
+    assert again.failures == []
+    assert np.isfinite(again.catalog["flux_i"][again.catalog["field"] == "south"]).any()
+
+
+def test_a_tile_is_done_again_where_a_band_can_be_read_after_all(survey: Path) -> None:
+    execute(survey)
+    shards = survey.parent / "out/tiles/north"
+    (shard,) = shards.glob("*.rows.npz")
+    catalog = read_shard(shard)
+    catalog.meta["TILEFAIL"] = json.dumps([asdict(Failure("north", "read", "north-i.fits: input/output error", "i"))])
+    write_shard(shard, catalog)
+    again = execute(survey)
+    assert again.tiles == {"done": 1, "kept": 1, "failed": 0}
+    assert again.failures == []
+
+
+def test_an_input_that_changes_during_a_run_is_told_and_done_again(survey: Path) -> None:
+    path = survey.parent / "north-r.fits"
+    hashed = hashlib.sha256(path.read_bytes()).hexdigest()
+
+    def deliver_again(done: int, _total: int, what: str) -> None:
+        """Replace an image of the field that is just finished."""
+        if done == 1 and what == "north":
+            with fits.open(path, mode="update") as hdus:
+                hdus[0].data *= 2
+
+    changed = execute(survey, progress=deliver_again)
+    assert changed.exit_code == 3
+    (failure,) = changed.failures
+    assert (failure.field, failure.band) == ("north", "r")
+    assert "north-r.fits: changed while the run was at work; run again" in str(failure)
+    entry = json.loads((survey.parent / "out/run.json").read_text())["fields"][0]["inputs"]["r"]
+    assert entry["sha256"] == hashed and entry["mtime_ns"] != path.stat().st_mtime_ns
+    again = execute(survey)
+    assert again.failures == [] and again.tiles == {"done": 1, "kept": 1, "failed": 0}
+    entry = json.loads((survey.parent / "out/run.json").read_text())["fields"][0]["inputs"]["r"]
+    assert entry["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_mask_that_is_of_another_band_now_redoes_its_field(survey: Path) -> None:
+    bad = np.zeros(fits.getdata(survey.parent / "north-g.fits").shape, dtype=np.uint8)
+    bad[40:80, 40:80] = 1
+    fits.writeto(survey.parent / "north-g.mask.fits", bad)
+    change(survey, "images:\n", 'images:\n  mask: "{field}-{band}.mask.fits"\n')
+    execute(survey)
+    (survey.parent / "north-g.mask.fits").rename(survey.parent / "north-r.mask.fits")
+    assert execute(survey).tiles == {"done": 1, "kept": 1, "failed": 0}
+
+
 @pytest.mark.parametrize("value", [0.0, np.nan])
 def test_empty_frame_is_refused(survey: Path, value: float) -> None:
     with fits.open(survey.parent / "north-i.fits", mode="update") as hdus:
@@ -293,6 +371,19 @@ def test_no_files_at_all(survey: Path) -> None:
     change(survey, "{field}-{band}.fits", "nowhere-{field}-{band}.fits")
     with pytest.raises(ImageError, match="no image matches"):
         execute(survey)
+
+
+def test_a_directory_that_is_removed_under_a_run_is_named(survey: Path) -> None:
+    out = survey.parent / "out"
+
+    def remove(done: int, _total: int, _what: str) -> None:
+        """Remove the run directory after the first tile."""
+        if done == 1:
+            shutil.rmtree(out)
+
+    with pytest.raises(RunError, match=f"^{out}: was removed while the run was at work; run again$"):
+        execute(survey, progress=remove)
+    assert execute(survey).exit_code == 0
 
 
 def test_typo_is_one_clear_line(survey: Path) -> None:

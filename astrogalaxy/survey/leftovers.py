@@ -1,0 +1,121 @@
+"""Whose a file of the run directory is: what runs have written there, and what of it is of an earlier one."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.plan import Plan
+from astrogalaxy.survey.store import RunDirectory, safe_name
+from astrogalaxy.survey.tasks import sky_path
+
+__all__ = ["Earlier", "forget_changed", "forget_removed", "listing"]
+
+logger = logging.getLogger(__name__)
+
+# What tiles leave in the folder of their field.
+_OF_TILES = re.compile(r"(?P<tile>x\d+y\d+)\.(rows|preview|gallery)\.npz|sky-[0-9a-f]{16}\.npz")
+
+
+def listing(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """Entries of ``run.json`` for what was written: the names, and what tells that nobody has changed it since."""
+    return [entry for path in paths if (entry := _entry(path)) is not None]
+
+
+def _entry(path: Path) -> dict[str, Any] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return {"name": path.name, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What earlier runs have left in a run directory; look at it before anything is written.
+
+    Attributes
+    ----------
+    record : dict
+        The ``run.json`` of the last; empty if there is none.
+    files : list of Path
+        What they wrote beside it, and nobody has changed since: a file that somebody has put in the place of one of
+        them is that person's.
+    """
+
+    record: dict[str, Any]
+    files: list[Path]
+
+    @classmethod
+    def of(cls, directory: RunDirectory) -> Self:
+        """Look at a directory."""
+        record = directory.read_json()
+        entries = [entry for key in ("files", "earlier_files") for entry in record.get(key, [])]
+        # whatever a record says, nothing outside the directory is a run's
+        paths = [(directory.path / Path(str(entry.get("name"))).name, entry) for entry in entries]
+        return cls(record, [path for path, entry in paths if _entry(path) == entry])
+
+    def remove(self, record: Mapping[str, Any], keep: Iterable[Path]) -> list[Path]:
+        """Remove what a run of the same name has not written again, so that nothing old passes for new.
+
+        Nothing is removed by a run without a catalogue, nor catalogues of another name, nor whole folders: of these
+        the log says that they are of an earlier run.
+
+        Parameters
+        ----------
+        record : mapping
+            Of the run, with the ``files`` that it wrote.
+        keep : iterable of Path
+            What the run reads, and what it would have written: a full disk must not cost what was there.
+
+        Returns
+        -------
+        list of Path
+            What is left of earlier runs.
+        """
+        spared = {entry["name"] for entry in record["files"]}
+        old = [path for path in self.files if path.name not in spared and path.exists()]
+        kept = {path.resolve() for path in keep}
+        replaced = bool(record["counts"]) and self.record.get("name") == record["name"]
+        left = [path for path in old if not replaced or path.is_dir() or path.resolve() in kept]
+        for path in old:
+            if path in left:
+                logger.warning(
+                    "%s: of an earlier run, this one has not written it; remove it if you need it no more", path
+                )
+            else:
+                path.unlink()
+                logger.info("removed %s of an earlier run", path)
+        return left
+
+
+def forget_changed(directory: RunDirectory, plan: Plan, changed: Iterable[Failure]) -> None:
+    """Remove the tiles of fields whose inputs changed under them: what they were made of is not what their keys say."""
+    names = {failure.field for failure in changed}
+    for field in plan.fields:
+        if field.name in names:
+            _forget(directory.shards(field.name), [])
+
+
+def forget_removed(directory: RunDirectory, plan: Plan) -> None:
+    """Remove what earlier runs kept of fields that are no more, and of tiles of other sizes."""
+    fields = {safe_name(field.name): field for field in plan.fields}
+    for folder in directory.tiles.glob("*/"):
+        field = fields.get(folder.name)
+        _forget(folder, [] if field is None else [sky_path(folder, field.key).name, *field.keys])
+
+
+def _forget(folder: Path, keep: Sequence[str]) -> None:
+    """Remove what tiles have left in a folder, but for the tiles and files to keep; and the folder, if it is empty."""
+    kept = set(keep)
+    for path in folder.iterdir():
+        ours = _OF_TILES.fullmatch(path.name)
+        if ours is not None and not {path.name, ours["tile"]} & kept:
+            path.unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
