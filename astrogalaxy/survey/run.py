@@ -229,15 +229,7 @@ def _execute(
     not_fetched = _fetch(config, progress)
     progress(0, 0, "reading headers")
     with watch("plan"):
-        plan = make_plan(
-            config, weights, memory=worker_memory(config.compute),
-            known_hashes=known_hashes(earlier.record), own=earlier.files,
-        )  # fmt: skip
-    for failure in plan.failures:
-        logger.warning("%s", failure)
-    if plan.n_positions is not None:
-        off = plan.n_positions - plan.n_placed
-        logger.info("%d positions given, %d of them off every image", plan.n_positions, off)
+        plan = _plan(config, weights, earlier)
     directory.write_settings(config.to_yaml())
     with Shelf(directory.waiting, given=plan.n_positions is not None) as shelf:
         finisher = Finisher(shelf, plan, directory, weights.card, config)
@@ -275,9 +267,7 @@ def _execute(
     summary = RunSummary(directory.path, files, record["counts"], failures, tiles, perf_counter() - begin)
     written = _write_words(directory, record, summary, plan, tally, watch, progress)
     record["files"] = listing([*files, directory.settings, *written])
-    keep = [*named_files(config), *directory.targets(config.output.formats)]
-    record["earlier_files"] = listing(earlier.remove(record, keep))
-    directory.write_json(record)  # the last, as the sign that all is written
+    _tidy(config, directory, earlier, record)
     forget_changed(directory, plan, changed)
     # another survey may have tiles here, and a field of this one may be away only for now
     if summary.exit_code == 0 and earlier.record.get("name") == config.name:
@@ -286,6 +276,27 @@ def _execute(
         shutil.rmtree(directory.tiles, ignore_errors=True)
     logger.info("finished in %.1f s, exit code %d", summary.seconds, summary.exit_code)
     return summary
+
+
+def _plan(config: SurveyConfig, weights: Weights, earlier: Earlier) -> Plan:
+    """What there is to do; what cannot be done is told."""
+    plan = make_plan(
+        config, weights, memory=worker_memory(config.compute),
+        known_hashes=known_hashes(earlier.record), own=earlier.files,
+    )  # fmt: skip
+    for failure in plan.failures:
+        logger.warning("%s", failure)
+    if plan.n_positions is not None:
+        off = plan.n_positions - plan.n_placed
+        logger.info("%d positions given, %d of them off every image", plan.n_positions, off)
+    return plan
+
+
+def _tidy(config: SurveyConfig, directory: RunDirectory, earlier: Earlier, record: dict[str, Any]) -> None:
+    """Remove what an earlier run wrote and this one did not, and write the record: the sign that all is there."""
+    keep = [*named_files(config), *directory.targets(config.output.formats)]
+    record["earlier_files"] = listing(earlier.remove(record, keep))
+    directory.write_json(record)
 
 
 def _changed(plan: Plan) -> list[Failure]:
