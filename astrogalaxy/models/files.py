@@ -164,6 +164,13 @@ class WeightFile(NamedTuple):
     written: int
     size: int
 
+    def is_still_there(self) -> bool:
+        """Whether nobody has removed it, or written to its path, since it was looked at."""
+        try:
+            return self == file_of(self.path)
+        except (WeightsError, OSError):
+            return False
+
 
 def file_of(name: str | Path) -> WeightFile:
     """Find weights by name or path; what is kept of them is kept under this.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from astrogalaxy.files import remove_unfinished
 from astrogalaxy.formats import FORMATS, format_of
 from astrogalaxy.images.fields import find_fields
 from astrogalaxy.models import Weights
+from astrogalaxy.models.files import WeightFile, file_of
 from astrogalaxy.progress import Progress, in_notebook, progress_bar
 from astrogalaxy.survey.cluster import Crew, check_client, hired, worker_memory
 from astrogalaxy.survey.failures import Failure, write_failures
@@ -225,6 +226,7 @@ def _execute(
     started: datetime,
 ) -> RunSummary:
     watch, begin = Stopwatch(), perf_counter()
+    models = [file_of(name) for name in (config.detection.model, config.morphology.model) if name]
     earlier = Earlier.of(directory)
     not_fetched = _fetch(config, progress)
     progress(0, 0, "reading headers")
@@ -247,7 +249,7 @@ def _execute(
             progress(len(outcomes), plan.n_tiles, what)
 
         crew = _work(plan, config, directory, client, take, tell)
-        changed = _changed(plan)
+        changed = _changed(plan, models)
         found = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures), *finisher.failures, *changed]
         failures = list(dict.fromkeys(found))
         record = run_record(config, weights, plan, outcomes, failures, finisher.measured, crew, started)
@@ -299,9 +301,15 @@ def _tidy(config: SurveyConfig, directory: RunDirectory, earlier: Earlier, recor
     directory.write_json(record)
 
 
-def _changed(plan: Plan) -> list[Failure]:
-    """What has changed since the plan was made."""
+def _changed(plan: Plan, models: Sequence[WeightFile]) -> list[Failure]:
+    """What has changed since the plan was made: inputs of fields, and weights, which are inputs of all."""
     changed = [failure for field_plan in plan.fields for failure in field_plan.changed()]
+    changed += [
+        Failure(field_plan.name, "read", f"{file.path}: changed while the run was at work; run again")
+        for file in models
+        if not file.is_still_there()
+        for field_plan in plan.fields
+    ]
     for failure in changed:
         logger.warning("%s", failure)
     return changed

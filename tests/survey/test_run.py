@@ -295,6 +295,23 @@ def test_an_input_that_changes_during_a_run_is_told_and_done_again(survey: Path)
     assert entry["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def test_weights_that_change_during_a_run_are_told_and_all_is_done_again(survey: Path) -> None:
+    weights = survey.parent / "mine.safetensors"
+    shutil.copy(bundled()["astroyolo-nano"], weights)
+    change(survey, "compute:", f"detection: {{model: {weights}}}\ncompute:")
+
+    def train_again(done: int, _total: int, _what: str) -> None:
+        """Write the same path anew."""
+        if done == 1:
+            shutil.copy(bundled()["astroyolo-nano"], weights)
+
+    changed = execute(survey, progress=train_again)
+    assert changed.exit_code == 3
+    assert {failure.field for failure in changed.failures} == {"north", "south"}
+    assert "mine.safetensors: changed while the run was at work; run again" in str(changed.failures[0])
+    assert execute(survey).tiles == {"done": 2, "kept": 0, "failed": 0}
+
+
 def test_a_mask_that_is_of_another_band_now_redoes_its_field(survey: Path) -> None:
     bad = np.zeros(fits.getdata(survey.parent / "north-g.fits").shape, dtype=np.uint8)
     bad[40:80, 40:80] = 1
