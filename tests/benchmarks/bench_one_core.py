@@ -2,7 +2,8 @@
 
 Real SDSS fields, unpacked, in g, r and i; the median of all fields. ``ag.detect`` reads, measures the sky, aligns, detects, measures
 and classifies. SEP (sky, detection on the sum of the bands, Kron and circular apertures and half-light radii in each band) and
-photutils (sky, segmentation with deblending, a catalogue in each band) are given aligned bands in memory.
+photutils (sky, segmentation with deblending, for which it wants scikit-image, and a catalogue in each band) are given aligned bands in
+memory.
 
     python tests/benchmarks one-core --data DATA
 """
