@@ -19,7 +19,7 @@ from astrogalaxy.datasets.pictures import PictureFiles
 from astrogalaxy.errors import ConfigError, ImageError, RunError
 from astrogalaxy.evaluation.classifiers import evaluate_classifier
 from astrogalaxy.models import load_classifier
-from astrogalaxy.morphology import FIELD_OF_VIEW, Classifier
+from astrogalaxy.morphology import Classifier
 from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_of
 from astrogalaxy.training.classifier.augment import augment, mix
@@ -160,21 +160,6 @@ def test_kept_pictures_are_those_of_the_files(make_classifier: Make, kinds: Path
     assert after.pictures[23].min() == 255
     (kinds / "dark" / "3.png").write_bytes(b"damaged")
     assert len(open_bank(recipe).pictures) == 29
-
-
-def test_the_width_of_cutouts_of_ones_own_is_measured(make_classifier: Make, kinds: Path) -> None:
-    away = np.hypot(*(np.mgrid[:128, :128] - 63.5))
-    frames = []
-    for size in (6, 12):
-        picture = Picture.fromarray(np.dstack([(200 * np.exp(-away / size)).astype(np.uint8)] * 3))
-        for path in kinds.glob("*/*.png"):
-            picture.save(path)
-        frames.append(open_bank(_of_folder(make_classifier, kinds)).frame)
-    assert frames[0] / frames[1] == pytest.approx(2, rel=0.1)
-
-
-def test_cutouts_that_show_no_galaxy_are_taken_to_be_as_wide_as_galaxy_zoos(make_classifier: Make, kinds: Path) -> None:
-    assert open_bank(_of_folder(make_classifier, kinds)).frame == FIELD_OF_VIEW
 
 
 def test_what_could_not_be_read_once_is_read_when_it_can_be(

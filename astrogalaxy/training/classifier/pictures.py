@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,16 +27,12 @@ from astrogalaxy.datasets.splits import PARTS, Part, part_of, read_split
 from astrogalaxy.datasets.votes import read_votes
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.files import atomic_path
-from astrogalaxy.morphology.framing import measured_frame
-from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, resized
+from astrogalaxy.morphology.pictures import resized
 from astrogalaxy.training.classifier.parts import PartCounts, copies_of_training
 
 __all__ = ["EpochSampler", "PictureBank", "PictureSet", "choose_data", "inputs_of", "open_bank", "read_cutouts"]
 
 logger = logging.getLogger(__name__)
-
-# Sets whose cutouts are FIELD_OF_VIEW half-light radii wide; of others so many tell how wide they look.
-_CUT_BY_RADIUS, _MEASURED = ("galaxyzoo", "catalog"), 200
 
 _WHERE = {
     "galaxy10": galaxy10.WHERE,
@@ -118,8 +114,6 @@ class PictureBank:
         What is told apart.
     source : str
         What it is.
-    frame : float
-        How wide its cutouts are, in half-light radii of their galaxies.
     """
 
     pictures: NDArray[np.uint8]
@@ -128,7 +122,6 @@ class PictureBank:
     parts: NDArray[np.str_]
     classes: tuple[str, ...]
     source: str
-    frame: float
 
     def rows(self, part: Part) -> NDArray[np.intp]:
         """Indices of a part."""
@@ -163,11 +156,10 @@ def open_bank(recipe: ClassifierRecipe, *, progress: Callable[[int, int], None] 
     made_with["files"] = [_stamp(path) for path in cutouts.files]
     folder = Path(recipe.output.directory) / "pictures" / sha256(made_with)[:12]
     index = folder / "index.json"
-    kept = _kept(index)
-    if not len(kept.rows) or _more_can_be_read(cutouts, kept.rows):
+    rows, digests = _kept(index)
+    if not len(rows) or _more_can_be_read(cutouts, rows):
         _make(cutouts, folder, side=side, centre=section.centre, progress=progress)
-        kept = _kept(index)
-    rows = kept.rows
+        rows, digests = _kept(index)
     bank = PictureBank(
         np.load(folder / "pictures.npy", mmap_mode="r")[: len(rows)],
         cutouts.shares[rows],
@@ -175,13 +167,12 @@ def open_bank(recipe: ClassifierRecipe, *, progress: Callable[[int, int], None] 
         _parts(section, cutouts, rows),
         cutouts.classes,
         cutouts.source,
-        FIELD_OF_VIEW if section.format in _CUT_BY_RADIUS or not np.isfinite(kept.frame) else kept.frame,
     )
     for part in PARTS:
         if not (bank.parts == part).any():
             msg = f"{recipe.name}: data: no cutout is in the part {part}; check data.split, or give more cutouts"
             raise ConfigError(msg)
-    _tell_parts(recipe, bank, kept.digests)
+    _tell_parts(recipe, bank, digests)
     return bank
 
 
@@ -205,19 +196,10 @@ def _stamp(path: Path) -> tuple[str, int, int]:
     return str(path), there.st_size, there.st_mtime_ns
 
 
-class _Kept(NamedTuple):
-    """What an earlier call left: which cutouts it could read, hashes of their pictures, and how wide they look."""
-
-    rows: NDArray[np.intp]
-    digests: NDArray[np.str_]
-    frame: float
-
-
-def _kept(index: Path) -> _Kept:
-    """What an earlier call left; no rows where there was none."""
-    kept = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
-    rows, digests = np.array(kept.get("rows", []), dtype=np.intp), np.array(kept.get("digests", []), dtype=str)
-    return _Kept(rows, digests, float(kept.get("frame", "nan")))
+def _kept(index: Path) -> tuple[NDArray[np.intp], NDArray[np.str_]]:
+    """Which cutouts an earlier call could read, and hashes of their pictures; none where there was no such call."""
+    kept = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {"rows": [], "digests": []}
+    return np.array(kept["rows"], dtype=np.intp), np.array(kept["digests"], dtype=str)
 
 
 def _more_can_be_read(cutouts: LabelledCutouts, rows: NDArray[np.intp]) -> bool:
@@ -239,16 +221,12 @@ def _make(
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[int] = []
     digests: list[str] = []
-    frames: list[float] = []
     # made for all; the last ones stay empty where some cannot be read
     with atomic_path(folder / "pictures.npy") as path:
         pictures = np.lib.format.open_memmap(path, "w+", np.uint8, (len(cutouts), side, side, 3))
         for index in range(len(cutouts)):
             try:
-                cutout = cutouts.read(index)
-                picture = resized(cutout, side, centre=centre)
-                if index % (len(cutouts) // _MEASURED + 1) == 0:
-                    frames.append(measured_frame(cutout))
+                picture = resized(cutouts.read(index), side, centre=centre)
                 pictures[len(rows)] = picture
                 rows.append(index)
                 digests.append(hashlib.sha256(picture.tobytes()).hexdigest()[:16])
@@ -261,9 +239,7 @@ def _make(
         msg = f"data.path: none of {len(cutouts)} cutouts can be read"
         raise ConfigError(msg)
     with atomic_path(folder / "index.json") as path:
-        seen = [frame for frame in frames if np.isfinite(frame)]
-        kept = {"rows": rows, "digests": digests, "frame": str(np.median(seen)) if seen else "nan"}
-        path.write_text(json.dumps(kept), encoding="utf-8")
+        path.write_text(json.dumps({"rows": rows, "digests": digests}), encoding="utf-8")
 
 
 def _parts(section: CutoutsSection, cutouts: LabelledCutouts, rows: NDArray[np.intp]) -> NDArray[np.str_]:
