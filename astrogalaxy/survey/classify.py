@@ -108,8 +108,9 @@ def _check_frames(frames: NDArray[np.float64], card: ClassifierCard) -> None:
     seen = float(np.median(frames[np.isfinite(frames)])) if np.isfinite(frames).any() else wanted
     if not _NARROW * wanted < seen < _WIDE * wanted:
         logger.warning(
-            "the cutouts look about %.0f half-light radii of their galaxies wide; %s learned from %.1f, and cannot be "
-            "trusted at other scales: cut them anew, or have them scaled with frame measured",
+            "the cutouts look about %.0f half-light radii of their galaxies wide (less than they are, where neighbours "
+            "touch them); %s learned from %.1f, and is often wrong at other scales: if so, cut them anew, or have them "
+            "scaled with frame measured",
             seen, card.name, wanted,
         )  # fmt: skip
 

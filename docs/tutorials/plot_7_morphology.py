@@ -90,6 +90,9 @@ for panel, number in zip(panels.flat, surest, strict=False):
     panel.set_title(f"{classes['class'][number]} {best[number]:.2f}", fontsize=8)
 
 # %%
+# The log warns that the cutouts look narrow. In this crowd of galaxies they do, since neighbours touch them; they were cut to the right
+# width, so the warning is none here.
+#
 # The probabilities are calibrated and add up to one: a low one says that the picture fits several classes. Simulated galaxies have no
 # spiral arms, and the classifier learned from real ones; take this page for the way, not for a test.
 #
