@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 # Cells below this logit are never sources, whatever their light.
 _CANDIDATE_LOGIT = -3.0
-# Least significance of a source where all noise is correlated. In independent noise 97 in 100 sources have more.
+# Least significance of a source where all noise is correlated. In independent noise nearly all have more.
 _CORRELATED = 4.0
 # Of a Gaussian over its rms size.
 _FWHM = 2.355

@@ -39,9 +39,8 @@ _NO_DATA = 1e29
 # A weight map whose noise is so many times that of the pixels, or so many times less, is something else. Up to the
 # second number it is taken at its word: crowds and what the noise is measured with make that much.
 _OTHER_NOISE, _SAME_NOISE = 10.0, 1.15
-# A section of up to this many pixels is kept until another is read: one thing after the other looks at a tile. One that
-# is more than this share of a band is nearly all of it.
-_KEPT, _NEARLY = 2048**2, 0.8
+# A section of up to this many pixels is kept until another is read: one thing after the other looks at a tile.
+_KEPT = 2048**2
 
 
 @dataclass(frozen=True)
@@ -338,12 +337,11 @@ class Band:
     def rounded(self, section: Section) -> Section:
         """The section, or all of a small band where that is little more: what looks at nearly all has it at hand."""
         whole = Section.whole(self.shape)
-        size, most = (part.shape[0] * part.shape[1] for part in (section, whole))
-        return whole if most <= _KEPT and size > _NEARLY * most else section
+        return section.rounded(whole) if whole.size <= _KEPT else section
 
     def keep(self, section: Section) -> None:
         """Read a section ahead, if it is small enough to be kept, for what will ask for parts of it."""
-        if 0 < section.shape[0] * section.shape[1] <= _KEPT:
+        if 0 < section.size <= _KEPT:
             self.pixels(self.rounded(section))
 
     def _prepared(self, section: Section) -> Pixels:

@@ -17,6 +17,8 @@ __all__ = ["Section", "Tile", "plan_tiles"]
 _STRETCH = 0.25
 # How far from its middle measurement looks for the light of a source, in sides of its box.
 _LIGHT_REACH = 1.5
+# A section that is more than this share of another is nearly all of it.
+_NEARLY = 0.8
 
 
 class Section(NamedTuple):
@@ -49,6 +51,11 @@ class Section(NamedTuple):
         return max(self.y1 - self.y0, 0), max(self.x1 - self.x0, 0)
 
     @property
+    def size(self) -> int:
+        """How many pixels it has."""
+        return self.shape[0] * self.shape[1]
+
+    @property
     def slices(self) -> tuple[slice, slice]:
         """Slices (y, x) that cut this section out of the whole array."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
@@ -62,6 +69,10 @@ class Section(NamedTuple):
     def grow(self, n: int) -> Section:
         """Return this section with `n` pixels more on every side (not clipped)."""
         return Section(self.x0 - n, self.x1 + n, self.y0 - n, self.y1 + n)
+
+    def rounded(self, limits: Section) -> Section:
+        """Return this section, or the one that it lies in where it is nearly all of that."""
+        return limits if self.size > _NEARLY * limits.size else self
 
     def holds(self, other: Section) -> bool:
         """Tell whether another section lies within this one."""

@@ -23,8 +23,6 @@ Covariance = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 # Pixels read around the sources beyond their boxes, for the wings and apertures.
 _MARGIN = 48
-# What is read is rounded up to all that may be, from this share of it on.
-_NEARLY = 0.8
 # Smallest semi-axis of an aperture's shape in a band of coarser pixels.
 _SMALLEST = 0.3
 # Variance that no source falls below, in units of that of its band's stars.
@@ -155,7 +153,5 @@ def section_around(
     low = np.floor(np.min([x - reach, y - reach], axis=1)).astype(int)
     high = np.ceil(np.max([x + reach, y + reach], axis=1)).astype(int) + 1
     x0, y0 = max(int(low[0]), limits.x0), max(int(low[1]), limits.y0)
-    found = Section(x0, min(int(high[0]), limits.x1), y0, min(int(high[1]), limits.y1))
-    size, most = (shape[0] * shape[1] for shape in (found.shape, limits.shape))
     # all of a section is at hand where another stage has read it
-    return limits if size > _NEARLY * most else found
+    return Section(x0, min(int(high[0]), limits.x1), y0, min(int(high[1]), limits.y1)).rounded(limits)

@@ -71,7 +71,7 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
     for field in plan.fields:
         bands = len(field.bands)
         for tile in field.tiles:
-            n = tile.core.shape[0] * tile.core.shape[1] * bands
+            n = tile.core.size * bands
             pixels += n
             memory = max(memory, tile_memory(tile.outer.shape, bands))
             # Whether the shard is of this content is only known when it is read; its name is a good guess.

@@ -126,6 +126,7 @@ def _of_run(path: Path) -> Results:
         raise RunError(msg) from error
 
     def is_there(file: Path) -> bool:
+        """Whether a file is there, and of the last run."""
         return file.exists() and (written is None or file.name in written)
 
     catalogs = {form: file for form in FORMATS if is_there(file := directory.catalog(form))}

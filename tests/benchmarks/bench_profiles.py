@@ -3,7 +3,7 @@
 Galaxies of one Sersic profile and size in a field of their own, far from each other, on even sky with the seeing of SDSS; measured at
 their true places in the boxes that the detector is trained to give. Light is the median of measured over true, all of it, however far
 out, with its standard error; pull is the median of measured less true over the error given. SEP's is Kron's (factor 2.5, least
-radius 3.5) on the same pixels at the same places.
+radius 3.5) on the same pixels, of what it finds nearest to each place.
 
     python tests/benchmarks/bench_profiles.py
 """
