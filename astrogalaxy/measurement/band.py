@@ -63,7 +63,7 @@ class Footprint:
 
 @dataclass
 class BandLight:
-    """Light of n sources in one band, in units of its image.
+    """Light of n sources in one band, in units of its pixels.
 
     Attributes
     ----------

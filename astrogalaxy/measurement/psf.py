@@ -86,7 +86,7 @@ class Widths:
     Attributes
     ----------
     flux : ndarray, shape (n,)
-        Light of the fit, image units.
+        Light of the fit, units of the pixels.
     spread, error : ndarray, shape (n,)
         Share of the light in a disk as large as the point spread: 0 for a point, and about 1 for a
         galaxy as wide as that disk; more for wider ones. NaN where nothing could be fitted.
@@ -116,7 +116,7 @@ class Psf:
     n_stars : int
         Stars that it was learnt from.
     bright : float
-        Light that a quarter of them exceed, image units.
+        Light that a quarter of them exceed, units of the pixels.
     floor : float
         By how much the spreads of these stars differ beyond their noise.
 

@@ -179,7 +179,7 @@ def light_in_band(reference: Reference, band: Band, stars: Starlight) -> BandLig
     Returns
     -------
     BandLight
-        In units of the band's image.
+        In units of the band's pixels (`Band.unit`).
 
     Raises
     ------
