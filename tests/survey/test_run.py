@@ -9,6 +9,7 @@ import logging
 import os
 import shutil
 from dataclasses import asdict, replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from astrogalaxy.measurement import astrometry
 from astrogalaxy.models import bundled, load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
 from astrogalaxy.survey import Failure, execute, run
+from astrogalaxy.survey.cluster import hired
 from astrogalaxy.survey.opening import open_inputs, remarks
 from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
@@ -238,7 +240,9 @@ def test_truncated_bzip2_is_found_when_its_pixels_are_read(survey: Path) -> None
     assert again.failures == summary.failures
 
 
-def test_a_band_that_could_not_be_read_for_a_while_is_read_by_the_next_run(survey: Path) -> None:
+def test_a_band_that_could_not_be_read_for_a_while_is_read_by_the_next_run(
+    survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = survey.parent / "south-i.fits"
     packed = gzip.compress(path.read_bytes(), mtime=0)
     path.unlink()
@@ -246,12 +250,14 @@ def test_a_band_that_could_not_be_read_for_a_while_is_read_by_the_next_run(surve
     path.write_bytes(packed)
     change(survey, "{field}-{band}.fits", "{field}-{band}.fits*")
 
-    def cut_off(done: int, _total: int, what: str) -> None:
-        """Truncate the file after it was hashed."""
-        if done == 1 and what == "north":
-            path.write_bytes(packed[: len(packed) // 2])
+    def cut_off(*args, **settings):
+        """Truncate the file after it was hashed, before any tile is worked on."""
+        path.write_bytes(packed[: len(packed) // 2])
+        return hired(*args, **settings)
 
-    first = execute(survey, progress=cut_off)
+    with monkeypatch.context() as patched:
+        patched.setattr(import_module("astrogalaxy.survey.run"), "hired", cut_off)
+        first = execute(survey)
     assert {(f.field, f.band, f.stage) for f in first.failures} == {("south", "i", "read")}
     path.write_bytes(packed)
     again = execute(survey)
