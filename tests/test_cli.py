@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from astrogalaxy.cli import app
-from astrogalaxy.errors import ConfigError, WeightsError
+from astrogalaxy.errors import AstrogalaxyError, ConfigError, WeightsError
 from astrogalaxy.models import bundled
 
 VERBS = ["run", "check", "init", "simulate", "train", "evaluate", "weights"]
@@ -156,6 +156,25 @@ def test_damaged_weights_are_said_to_be_damaged(verb: str, tmp_path: Path) -> No
     assert isinstance(ran.exception, WeightsError)
     assert "do not match the card's SHA-256" in str(ran.exception)
     assert not ran.output
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "extra"),
+    [
+        ("simulate sdss --size 32", "galsim", "train"),
+        ("train recipe.yml", "lightning", "train"),
+        ("evaluate --inject survey.yml", "galsim", "train"),
+        ("explain galaxy.jpg --model galaxyzoo-fine", "captum", "train"),
+    ],
+)
+def test_a_verb_without_its_extra_names_it(
+    command: str, module: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    error = CliRunner().invoke(app, command.split()).exception
+    assert isinstance(error, AstrogalaxyError)
+    assert f"needs {module}, which is not installed: pip install 'astrogalaxy[{extra}]'" in str(error)
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from astrogalaxy.cli.common import check_free, make_folder
+from astrogalaxy.cli.common import check_free, make_folder, need
 from astrogalaxy.errors import ConfigError
 
 __all__ = ["simulate"]
@@ -24,6 +24,7 @@ def simulate(
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
 ) -> None:
     """Simulate a field: FITS images of each band, the truth, and a survey.yml to run."""
+    need("galsim", "train")
     from astrogalaxy.simulation import PROFILES, simulate_scene
     from astrogalaxy.simulation.write import scene_files, write_scene
 
