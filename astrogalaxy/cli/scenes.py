@@ -14,7 +14,7 @@ __all__ = ["simulate"]
 
 
 def simulate(
-    survey: Annotated[str, typer.Argument(help="Survey to imitate: sdss, decam, hsc or panstarrs.")],
+    survey: Annotated[str, typer.Argument(metavar="SURVEY", help="Survey to imitate: sdss, decam, hsc or panstarrs.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("scene"),
     size: Annotated[int, typer.Option(min=32, help="Side in pixels.")] = 1024,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same scene.")] = 0,

@@ -161,13 +161,9 @@ def _value(value: Any) -> str:
 
 def commands() -> str:
     """The command line: what --help prints, for every command."""
-    try:
-        from astrogalaxy.cli import app
-    except ModuleNotFoundError as error:
-        if error.name != "astrogalaxy.cli":
-            raise
-        return "This build has no command line.\n"
     from typer.main import get_command
+
+    from astrogalaxy.cli import app
 
     return "\n".join(_command(*entry) for entry in _walk(get_command(app), "astrogalaxy", None))
 
