@@ -12,7 +12,8 @@ from astrogalaxy.cli import app
 from astrogalaxy.config import RecipeConfig
 from astrogalaxy.errors import AstrogalaxyError, ConfigError, RunError
 from astrogalaxy.evaluation import recipes
-from astrogalaxy.evaluation.boxes import Interval, MeanPrecision
+from astrogalaxy.evaluation.boxes import MeanPrecision
+from astrogalaxy.evaluation.intervals import Interval
 from astrogalaxy.evaluation.recipes import RecipeScore
 
 RECIPE = """\

@@ -72,7 +72,7 @@ def comparison(scores: Sequence[RecipeScore]) -> Table:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.boxes import Interval
+    >>> from astrogalaxy.evaluation.intervals import Interval
     >>> from astrogalaxy.evaluation.comparison import comparison
     >>> from astrogalaxy.evaluation.recipes import RecipeScore
     >>> right = Interval(0.83, 0.80, 0.86)
@@ -117,7 +117,7 @@ def printed(table: Table) -> list[str]:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.boxes import Interval
+    >>> from astrogalaxy.evaluation.intervals import Interval
     >>> from astrogalaxy.evaluation.comparison import comparison, printed
     >>> from astrogalaxy.evaluation.recipes import RecipeScore
     >>> right = Interval(0.83, 0.80, 0.86)

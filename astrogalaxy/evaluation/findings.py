@@ -8,9 +8,8 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from astrogalaxy.evaluation.boxes import Interval
-from astrogalaxy.evaluation.classification import percentile_interval
 from astrogalaxy.evaluation.classifiers import ClassifierScore
+from astrogalaxy.evaluation.intervals import Interval, percentile_interval
 from astrogalaxy.evaluation.published import PUBLISHED, Published
 from astrogalaxy.morphology.pretrained import RANDOM
 
@@ -173,7 +172,7 @@ class Check:
     --------
     Made by `check_findings`.
 
-    >>> from astrogalaxy.evaluation.boxes import Interval
+    >>> from astrogalaxy.evaluation.intervals import Interval
     >>> from astrogalaxy.evaluation.findings import Check
     >>> gain = Interval(0.06, 0.03, 0.09)
     >>> check = Check("CBAM helps.", "Yan (2023)", "with", "none", (0.80, 0.74), gain, None, True, 164, "undecided")
@@ -327,7 +326,7 @@ def printed_findings(checks: Sequence[Check]) -> list[str]:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.boxes import Interval
+    >>> from astrogalaxy.evaluation.intervals import Interval
     >>> from astrogalaxy.evaluation.findings import Check, printed_findings
     >>> check = Check(
     ...     "CBAM helps.", "Yan (2023)", "with", "none", (0.8, 0.74), Interval(0.06, 0.03, 0.09), None, True, 164,

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.detection.decode import Boxes
 from astrogalaxy.detection.nms import suppress
-from astrogalaxy.evaluation.boxes import Interval
-from astrogalaxy.evaluation.intervals import wilson
+from astrogalaxy.evaluation.intervals import Interval, wilson
 
 __all__ = ["drop_smaller", "share_right", "the_galaxy"]
 

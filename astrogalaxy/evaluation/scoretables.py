@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
-from astrogalaxy.evaluation.boxes import Interval
+from astrogalaxy.evaluation.intervals import Interval
 from astrogalaxy.evaluation.published import PUBLISHED
 from astrogalaxy.files import atomic_path
 

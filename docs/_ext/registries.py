@@ -379,7 +379,7 @@ def _called(tools: list[str], header: dict[str, str]) -> list[str]:
 
 def _estimate(value: float, bounds: list[float]) -> str:
     """Per cent with the ends of its interval, the first two of the bounds."""
-    from astrogalaxy.evaluation.boxes import Interval
+    from astrogalaxy.evaluation.intervals import Interval
 
     return interval(Interval(value, *bounds[:2]))
 

@@ -15,8 +15,9 @@ from astrogalaxy.config import RecipeConfig
 from astrogalaxy.devices import Placement
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation import recipes as module
-from astrogalaxy.evaluation.boxes import Interval, MeanPrecision
+from astrogalaxy.evaluation.boxes import MeanPrecision
 from astrogalaxy.evaluation.comparison import comparison, printed, read_scores, write_scores
+from astrogalaxy.evaluation.intervals import Interval
 from astrogalaxy.evaluation.published import PUBLISHED
 from astrogalaxy.evaluation.recipes import RecipeScore, evaluate_recipe
 from astrogalaxy.models import Architecture
