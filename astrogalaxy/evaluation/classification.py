@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from astrogalaxy.evaluation.calibration import Reliability, expected_calibration_error, reliability
 from astrogalaxy.evaluation.intervals import Interval, percentile_interval
+from astrogalaxy.evaluation.reliability import Reliability, expected_calibration_error, reliability
 
 __all__ = ["ClassScore", "Classification", "confusion", "roc_auc", "roc_curve", "score_classes"]
 
@@ -69,7 +69,7 @@ class Classification:
     confusion : tuple of tuple of int
         Rows: what it is; columns: what was said.
     reliability : tuple
-        See `~astrogalaxy.evaluation.calibration.reliability`.
+        See `~astrogalaxy.evaluation.reliability.reliability`.
     n : int
         Images.
 
