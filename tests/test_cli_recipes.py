@@ -11,10 +11,10 @@ from typer.testing import CliRunner, Result
 from astrogalaxy.cli import app
 from astrogalaxy.config import RecipeConfig
 from astrogalaxy.errors import AstrogalaxyError, ConfigError, RunError
-from astrogalaxy.evaluation import recipes
 from astrogalaxy.evaluation.boxes import MeanPrecision
 from astrogalaxy.evaluation.intervals import Interval
-from astrogalaxy.evaluation.recipes import RecipeScore
+from astrogalaxy.training.scores import recipes
+from astrogalaxy.training.scores.recipes import RecipeScore
 
 RECIPE = """\
 name: {name}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from astrogalaxy.catalog import SourceCatalog
     from astrogalaxy.config import ClassifierRecipe, RecipeConfig
-    from astrogalaxy.evaluation.recipes import RecipeScore
+    from astrogalaxy.training.scores.recipes import RecipeScore
 
 __all__ = ["evaluate"]
 
@@ -148,7 +148,7 @@ def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:
         _evaluate_classifiers(classifiers, quiet=quiet)
     need("faster_coco_eval", "train")
     from astrogalaxy.errors import RunError
-    from astrogalaxy.evaluation.comparison import comparison, printed, write_scores
+    from astrogalaxy.training.scores.comparison import comparison, printed, write_scores
 
     scores, files, missing = [], [], 0
     for recipe in detectors:
@@ -173,15 +173,15 @@ def _evaluate_classifiers(recipes: Sequence[ClassifierRecipe], *, quiet: bool) -
     """Measure what recipes of ``task: morphology`` have trained, print it beside the papers' numbers, and end."""
     need("timm", "train")
     from astrogalaxy.errors import RunError, WeightsError
-    from astrogalaxy.evaluation.classifier_tables import (
+    from astrogalaxy.survey.report.classifiers import write_classifier_report
+    from astrogalaxy.training.scores.classifier_tables import (
         classifier_comparison,
         printed_classes,
         printed_comparison,
         write_classifier_scores,
     )
-    from astrogalaxy.evaluation.classifiers import evaluate_classifier
-    from astrogalaxy.evaluation.findings import check_findings, printed_findings
-    from astrogalaxy.survey.report.classifiers import write_classifier_report
+    from astrogalaxy.training.scores.classifiers import evaluate_classifier
+    from astrogalaxy.training.scores.findings import check_findings, printed_findings
 
     scores, files, missing = [], [], 0
     for recipe in recipes:
@@ -215,7 +215,7 @@ def _evaluate_classifiers(recipes: Sequence[ClassifierRecipe], *, quiet: bool) -
 
 
 def _recipe_score(recipe: RecipeConfig, *, quiet: bool) -> RecipeScore:
-    from astrogalaxy.evaluation.recipes import evaluate_recipe
+    from astrogalaxy.training.scores.recipes import evaluate_recipe
 
     with progress_bar(quiet=quiet, unit="test fields") as progress:
         made = None if progress is None else lambda done, total: progress(done, total, recipe.name)
