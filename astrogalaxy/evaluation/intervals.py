@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CONFIDENCE", "Interval", "percentile_interval", "wilson"]
+__all__ = ["CONFIDENCE", "Interval", "percentile_interval", "share_right", "wilson"]
 
 #: Intervals are those of one standard deviation.
 CONFIDENCE = 0.6827
@@ -67,6 +67,31 @@ def wilson(k: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.
             interval="wilson",
         )
     return low, high
+
+
+def share_right(right: NDArray[np.bool_]) -> Interval:
+    """Share of answers that are right, with Wilson's interval.
+
+    Parameters
+    ----------
+    right : ndarray
+        ``(n,)`` bool.
+
+    Returns
+    -------
+    Interval
+        Of one standard deviation; NaN without an answer.
+
+    Examples
+    --------
+    >>> share = share_right(np.array([True, True, False]))
+    >>> round(share.value, 3), share.low < share.value < share.high
+    (0.667, True)
+    """
+    if not len(right):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    low, high = wilson(right.sum(), len(right))
+    return Interval(float(right.mean()), float(low), float(high))
 
 
 def percentile_interval(value: float, resampled: ArrayLike) -> Interval:

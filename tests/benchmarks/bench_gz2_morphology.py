@@ -26,7 +26,7 @@ from astrogalaxy.detection.aligned import card_input
 from astrogalaxy.detection.decode import decode
 from astrogalaxy.detection.inputs import UNKNOWN_SEEING
 from astrogalaxy.detection.significance import significance
-from astrogalaxy.evaluation.morphology import the_galaxy
+from astrogalaxy.detection.single import the_galaxy
 from astrogalaxy.evaluation.reliability import expected_calibration_error
 from astrogalaxy.training.galaxies import GalaxyBank
 

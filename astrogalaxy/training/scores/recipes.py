@@ -16,11 +16,11 @@ from astrogalaxy.config import RecipeConfig
 from astrogalaxy.detection import Runtime
 from astrogalaxy.detection.decode import Boxes, decode
 from astrogalaxy.detection.inputs import network_input
+from astrogalaxy.detection.single import the_galaxy
 from astrogalaxy.devices import Device
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation.boxes import FoundBoxes, MeanPrecision, TrueBoxes, mean_average_precision
-from astrogalaxy.evaluation.intervals import Interval
-from astrogalaxy.evaluation.morphology import share_right, the_galaxy
+from astrogalaxy.evaluation.intervals import Interval, share_right
 from astrogalaxy.models import load_weights
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.galaxies import GalaxyBank
@@ -67,7 +67,7 @@ class RecipeScore:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.intervals import Interval
+    >>> from astrogalaxy.evaluation.intervals import Interval, share_right
     >>> from astrogalaxy.training.scores.recipes import RecipeScore
     >>> right = Interval(0.83, 0.80, 0.86)
     >>> score = RecipeScore("mine", None, "nano", "abc", None, right, right, 0, 70, 122, 12.3, "cpu")
