@@ -38,3 +38,10 @@ def test_imports_only_run_down_the_list() -> None:
         if mine in PLACE and mine != room and PLACE[mine] >= PLACE[room]
     ]
     assert wrong == []
+
+
+def test_type_checkers_see_what_is_loaded_on_first_use() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    seen = {name.name: node.module for node in imports for name in node.names if "astrogalaxy." in str(node.module)}
+    assert seen == astrogalaxy._EXPORTS
