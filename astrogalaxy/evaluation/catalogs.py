@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.evaluation.intervals import CONFIDENCE, wilson
 from astrogalaxy.evaluation.matching import Match, match_positions, match_sky, precision_recall
-from astrogalaxy.evaluation.truth import read_truth
 
-__all__ = ["CatalogScore", "Estimate", "evaluate_catalog", "read_truth"]
+__all__ = ["CatalogScore", "Estimate", "evaluate_catalog"]
 
 # How far a match may be, where nothing else is asked for.
 _PIXELS, _ARCSEC = 3.0, 1.0
@@ -25,7 +24,22 @@ Region = tuple[float, float, float, float]
 
 
 class Estimate(NamedTuple):
-    """A number, its 68 % interval, and how many sources it rests on; NaN where there are none."""
+    """A number, its 68 % interval, and how many sources it rests on; NaN where there are none.
+
+    Attributes
+    ----------
+    value, low, high : float
+        The number, and the lower and upper end.
+    n : int
+        Sources.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.catalogs import Estimate
+    >>> completeness = Estimate(0.75, 0.52, 0.89, 4)
+    >>> f"{completeness.value:.0%} of {completeness.n} sources"
+    '75% of 4 sources'
+    """
 
     value: float
     low: float
@@ -62,6 +76,15 @@ class CatalogScore:
     bins : Table or None
         Completeness by magnitude: ``mag_low``, ``mag_high``, ``n_truth``, ``n_found``,
         ``completeness``, ``low``, ``high``; None where the truth has no magnitudes.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.evaluation.catalogs import evaluate_catalog
+    >>> truth = Table({"x": [10.0, 20.0], "y": [5.0, 5.0], "mag": [18.2, 21.4]})
+    >>> score = evaluate_catalog(Table({"x": [10.4], "y": [5.0], "det_score": [0.9]}), truth)
+    >>> score.n_matched, score.unit, score.bins["completeness"].tolist()
+    (1, 'pix', [1.0, 0.0])
     """
 
     n_found: int
