@@ -7,13 +7,21 @@ and never pulls in torch or dask.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what editors and type checkers see
+    from astrogalaxy.catalog import SourceCatalog
+    from astrogalaxy.config import SurveyConfig
+    from astrogalaxy.images import Image
+    from astrogalaxy.survey import detect, run
+
+    __version__: str
 
 _EXPORTS = {
     "Image": "astrogalaxy.images",
     "SourceCatalog": "astrogalaxy.catalog",
     "SurveyConfig": "astrogalaxy.config",
-    "detect": "astrogalaxy.survey.stages",
+    "detect": "astrogalaxy.survey",
     "run": "astrogalaxy.survey",
 }
 

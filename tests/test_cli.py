@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from astrogalaxy.cli import app
-from astrogalaxy.errors import ConfigError, WeightsError
+from astrogalaxy.cli import app, weights
+from astrogalaxy.errors import AstrogalaxyError, ConfigError, WeightsError
 from astrogalaxy.models import bundled
 
-VERBS = ["run", "check", "init", "simulate", "train", "evaluate", "weights"]
+VERBS = [str(command.name or command.callback.__name__) for command in app.registered_commands]
+VERBS += [f"weights {command.name}" for command in weights.app.registered_commands]
 
 
 def astrogalaxy(*args: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -158,11 +159,30 @@ def test_damaged_weights_are_said_to_be_damaged(verb: str, tmp_path: Path) -> No
     assert not ran.output
 
 
+@pytest.mark.parametrize(
+    ("command", "module", "extra"),
+    [
+        ("simulate sdss --size 32", "galsim", "train"),
+        ("train recipe.yml", "lightning", "train"),
+        ("evaluate --inject survey.yml", "galsim", "train"),
+        ("explain galaxy.jpg --model galaxyzoo-fine", "captum", "train"),
+    ],
+)
+def test_a_verb_without_its_extra_names_it(
+    command: str, module: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    error = CliRunner().invoke(app, command.split()).exception
+    assert isinstance(error, AstrogalaxyError)
+    assert f"needs {module}, which is not installed: pip install 'astrogalaxy[{extra}]'" in str(error)
+
+
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_has_help_with_an_example(verb: str) -> None:
-    shown = CliRunner().invoke(app, [verb, "--help"])
+    shown = CliRunner().invoke(app, [*verb.split(), "--help"])
     assert shown.exit_code == 0
-    assert verb == "weights" or "Example: astrogalaxy " + verb in shown.output
+    assert f"Example: astrogalaxy {verb}" in shown.output
 
 
 def test_import_and_help_stay_light() -> None:

@@ -10,10 +10,11 @@ from typer.testing import CliRunner, Result
 
 from astrogalaxy.cli import app
 from astrogalaxy.config import RecipeConfig
-from astrogalaxy.errors import AstrogalaxyError, ConfigError, RunError
-from astrogalaxy.evaluation import recipes
-from astrogalaxy.evaluation.boxes import Interval, MeanPrecision
-from astrogalaxy.evaluation.recipes import RecipeScore
+from astrogalaxy.errors import AstrogalaxyError, ConfigError, RunError, WeightsError
+from astrogalaxy.evaluation.boxes import MeanPrecision
+from astrogalaxy.evaluation.intervals import Interval
+from astrogalaxy.training.scores import recipes
+from astrogalaxy.training.scores.recipes import RecipeScore
 
 RECIPE = """\
 name: {name}
@@ -25,10 +26,10 @@ output: {{directory: runs}}
 
 @pytest.fixture
 def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
-    """Two recipes, of which the first is trained."""
+    """Three recipes, of which the first is trained, and the last has damaged weights."""
     (tmp_path / "runs" / "unfrozen").mkdir(parents=True)
     found = {}
-    for name in ("unfrozen", "naive"):
+    for name in ("unfrozen", "naive", "frozen"):
         found[name] = tmp_path / f"{name}.yml"
         found[name].write_text(RECIPE.format(name=name))
 
@@ -36,6 +37,9 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
         if recipe.name == "naive":
             msg = "naive: not trained yet"
             raise RunError(msg)
+        if recipe.name == "frozen":
+            msg = "frozen: damaged"
+            raise WeightsError(msg)
         precision = MeanPrecision(*[Interval(0.671, 0.66, 0.68)] * 4)
         return RecipeScore(recipe.name, recipe.published, "nano", "abc", precision, None, None, 50, 0, 0, 9.9, "cpu")
 
@@ -62,6 +66,7 @@ def test_several_recipes_some_of_which_are_not_trained(paths: dict[str, Path], t
     ran = _evaluate(*paths.values())
     assert ran.exit_code == 3
     assert "naive: not trained yet" in ran.output
+    assert "frozen: damaged" in ran.output
     assert "67.1" in ran.output
     assert _evaluate(paths["naive"]).exit_code == 1
     again = _evaluate(paths["unfrozen"], paths["unfrozen"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from astropy import units as u
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from numpy.typing import NDArray
 
-    WithPositions = Table | pd.DataFrame | SkyCoord
+    WithPositions: TypeAlias = Table | pd.DataFrame | SkyCoord
 
 __all__ = ["CrossMatch", "closest_first", "crossmatch", "sky_positions"]
 

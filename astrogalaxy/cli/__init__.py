@@ -30,9 +30,7 @@ app.command(epilog="Example: astrogalaxy train pipelines/recipes/astroyolo-nano-
 app.command(epilog="Example: astrogalaxy evaluate out/survey.fits truth.csv --radius 3")(evaluation.evaluate)
 app.command(epilog="Example: astrogalaxy view quickstart-out --regions sources.reg")(results.view)
 app.command(epilog="Example: astrogalaxy classify galaxy.jpg -o galaxies.csv")(cutouts.classify)
-app.command(epilog="Example: astrogalaxy explain galaxy.jpg --model runs/my-classifier/my-classifier.safetensors")(
-    cutouts.explain
-)
+app.command(epilog="Example: astrogalaxy explain galaxy.jpg --model galaxyzoo-fine")(cutouts.explain)
 app.add_typer(weights.app, name="weights")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -21,16 +21,19 @@ from astrogalaxy.cli.common import (
     short,
     warn,
 )
-from astrogalaxy.errors import AstrogalaxyError, ConfigError
+from astrogalaxy.errors import AstrogalaxyError, ConfigError, RunError, WeightsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from astrogalaxy.catalog import SourceCatalog
     from astrogalaxy.config import ClassifierRecipe, RecipeConfig
-    from astrogalaxy.evaluation.recipes import RecipeScore
+    from astrogalaxy.training.scores.recipes import RecipeScore
 
 __all__ = ["evaluate"]
+
+Recipe = TypeVar("Recipe", bound="RecipeConfig | ClassifierRecipe")
+Score = TypeVar("Score")
 
 
 def evaluate(
@@ -100,7 +103,8 @@ def evaluate(
         raise ConfigError(msg)
     catalog, truth = what
     from astrogalaxy.catalog import CatalogError
-    from astrogalaxy.evaluation.catalogs import evaluate_catalog, read_truth
+    from astrogalaxy.evaluation.catalogs import evaluate_catalog
+    from astrogalaxy.evaluation.truth import read_truth
 
     labels = read_truth(truth, split=split, part=part)
     with argument():
@@ -147,79 +151,80 @@ def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:
     if classifiers:
         _evaluate_classifiers(classifiers, quiet=quiet)
     need("faster_coco_eval", "train")
-    from astrogalaxy.errors import RunError
-    from astrogalaxy.evaluation.comparison import comparison, printed, write_scores
+    from astrogalaxy.training.scores.comparison import comparison, printed, write_scores
+    from astrogalaxy.training.scores.recipes import evaluate_recipe
 
-    scores, files, missing = [], [], 0
-    for recipe in detectors:
-        try:
-            scores.append(_recipe_score(recipe, quiet=quiet))
-        except RunError as error:
-            typer.secho(f"error: {error}", fg="red", err=True)
-            missing += 1
-            continue
-        files += write_scores(scores[-1:], Path(recipe.output.directory) / recipe.name)
-    if not scores:
-        raise typer.Exit(FAILED)
-    if len(scores) > 1:
-        files = write_scores(scores, Path(recipe.output.directory))
+    def score(recipe: RecipeConfig) -> RecipeScore:
+        """Measure one recipe."""
+        with progress_bar(quiet=quiet, unit="test fields") as progress:
+            made = None if progress is None else lambda done, total: progress(done, total, recipe.name)
+            return evaluate_recipe(recipe, workers=os.cpu_count() or 1, progress=made)
+
+    scores, files, missing = _scored(detectors, score, write_scores)
     typer.echo("\n".join(printed(comparison(scores))))
-    for path in files:
-        typer.echo(f"  {short(path)}")
-    raise typer.Exit(PARTLY if missing else 0)
+    _end(files, missing)
 
 
 def _evaluate_classifiers(recipes: Sequence[ClassifierRecipe], *, quiet: bool) -> NoReturn:
     """Measure what recipes of ``task: morphology`` have trained, print it beside the papers' numbers, and end."""
     need("timm", "train")
-    from astrogalaxy.errors import RunError, WeightsError
-    from astrogalaxy.evaluation.classifier_tables import (
+    from astrogalaxy.survey.report.classifiers import write_classifier_report
+    from astrogalaxy.training.scores.classifier_tables import (
         classifier_comparison,
         printed_classes,
         printed_comparison,
         write_classifier_scores,
     )
-    from astrogalaxy.evaluation.classifiers import evaluate_classifier
-    from astrogalaxy.evaluation.findings import check_findings, printed_findings
-    from astrogalaxy.survey.report.classifiers import write_classifier_report
+    from astrogalaxy.training.scores.classifiers import ClassifierScore, evaluate_classifier
+    from astrogalaxy.training.scores.findings import check_findings, printed_findings
 
-    scores, files, missing = [], [], 0
-    for recipe in recipes:
-        try:
-            with progress_bar(quiet=quiet, unit="pictures") as progress:
-                made = None if progress is None else lambda d, n, r=recipe: progress(d, n, r.name)  # type: ignore[misc]
-                scores.append(evaluate_classifier(recipe, progress=made))
-        except (RunError, WeightsError) as error:
-            typer.secho(f"error: {error}", fg="red", err=True)
-            missing += 1
-            continue
-        folder = Path(recipe.output.directory) / recipe.name
-        files += write_classifier_scores(scores[-1:], folder)
-        write_classifier_report(folder / "evaluation.html", scores[-1:])
-        files.append(folder / "evaluation.html")
-    if not scores:
-        raise typer.Exit(FAILED)
-    if len(scores) > 1:
-        folder = Path(recipes[0].output.directory)
+    def score(recipe: ClassifierRecipe) -> ClassifierScore:
+        """Measure one recipe."""
+        with progress_bar(quiet=quiet, unit="pictures") as progress:
+            made = None if progress is None else lambda done, total: progress(done, total, recipe.name)
+            return evaluate_classifier(recipe, progress=made)
+
+    def write(scores: Sequence[ClassifierScore], folder: Path) -> list[Path]:
+        """Write tables and a report."""
         files = [*write_classifier_scores(scores, folder), folder / "evaluation.html"]
         write_classifier_report(files[-1], scores)
-    else:
+        return files
+
+    scores, files, missing = _scored(recipes, score, write)
+    if len(scores) == 1:
         typer.echo("\n".join(printed_classes(scores[0].test)) + "\n")
     typer.echo("\n".join(printed_comparison(classifier_comparison(scores))))
     findings = printed_findings(check_findings(scores))
     if findings:
         typer.echo("\n".join(["", "The papers' findings, as differences of accuracies in points", *findings, ""]))
+    _end(files, missing)
+
+
+def _scored(
+    recipes: Sequence[Recipe], score: Callable[[Recipe], Score], write: Callable[[Sequence[Score], Path], list[Path]]
+) -> tuple[list[Score], list[Path], int]:
+    """Scores of the recipes that are trained, the files of them (of all together, if several), and how many are not."""
+    scores: list[Score] = []
+    files: list[Path] = []
+    for recipe in recipes:
+        try:
+            scores.append(score(recipe))
+        except (RunError, WeightsError) as error:
+            typer.secho(f"error: {error}", fg="red", err=True)
+            continue
+        files += write(scores[-1:], Path(recipe.output.directory) / recipe.name)
+    if not scores:
+        raise typer.Exit(FAILED)
+    if len(scores) > 1:
+        files = write(scores, Path(recipes[0].output.directory))
+    return scores, files, len(recipes) - len(scores)
+
+
+def _end(files: Sequence[Path], missing: int) -> NoReturn:
+    """Say what was written, and end."""
     for path in files:
         typer.echo(f"  {short(path)}")
     raise typer.Exit(PARTLY if missing else 0)
-
-
-def _recipe_score(recipe: RecipeConfig, *, quiet: bool) -> RecipeScore:
-    from astrogalaxy.evaluation.recipes import evaluate_recipe
-
-    with progress_bar(quiet=quiet, unit="test fields") as progress:
-        made = None if progress is None else lambda done, total: progress(done, total, recipe.name)
-        return evaluate_recipe(recipe, workers=os.cpu_count() or 1, progress=made)
 
 
 def _inject(survey: Path, *, quiet: bool, **options: Any) -> NoReturn:

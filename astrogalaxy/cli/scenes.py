@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from astrogalaxy.cli.common import check_free, make_folder
+from astrogalaxy.cli.common import check_free, make_folder, need
 from astrogalaxy.errors import ConfigError
 
 __all__ = ["simulate"]
 
 
 def simulate(
-    survey: Annotated[str, typer.Argument(help="Survey to imitate: sdss, decam, hsc or panstarrs.")],
+    survey: Annotated[str, typer.Argument(metavar="SURVEY", help="Survey to imitate: sdss, decam, hsc or panstarrs.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write to.")] = Path("scene"),
     size: Annotated[int, typer.Option(min=32, help="Side in pixels.")] = 1024,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same scene.")] = 0,
@@ -24,6 +24,7 @@ def simulate(
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing files.")] = False,
 ) -> None:
     """Simulate a field: FITS images of each band, the truth, and a survey.yml to run."""
+    need("galsim", "train")
     from astrogalaxy.simulation import PROFILES, simulate_scene
     from astrogalaxy.simulation.write import scene_files, write_scene
 

@@ -147,7 +147,9 @@ def _duration(seconds: float) -> str:
 
 
 def init(
-    pipeline: Annotated[str | None, typer.Argument(help="A ready pipeline to start from, such as sdss.")] = None,
+    pipeline: Annotated[
+        str | None, typer.Argument(metavar="PIPELINE", help="A ready pipeline to start from, such as sdss.")
+    ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("survey.yml"),
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing file.")] = False,
 ) -> None:

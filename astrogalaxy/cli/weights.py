@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+Name = Annotated[str, typer.Argument(metavar="WEIGHTS", help="Name or path.")]
+
 app = typer.Typer(help="Weight files: what there is, and what they are good for.", no_args_is_help=True)
 
 
-@app.command("list")
+@app.command("list", epilog="Example: astrogalaxy weights list")
 def weights_list() -> None:
     """List the weights that come with astrogalaxy."""
     from astrogalaxy.models import bundled, card_of
@@ -31,7 +33,7 @@ def weights_list() -> None:
 
 
 @app.command("show", epilog="Example: astrogalaxy weights show default")
-def weights_show(name: Annotated[str, typer.Argument(help="Name or path.")] = "default") -> None:
+def weights_show(name: Name = "default") -> None:
     """Print a weight card."""
     weights = _named(name).verified()
     megabytes = weights.path.stat().st_size / 1e6
@@ -75,7 +77,7 @@ def _short(value: Any) -> str:
 
 
 @app.command("verify", epilog="Example: astrogalaxy weights verify default")
-def weights_verify(name: Annotated[str, typer.Argument(help="Name or path.")] = "default") -> None:
+def weights_verify(name: Name = "default") -> None:
     """Check a weight file against the hash in its card."""
     weights = _named(name)
     typer.echo(f"{weights.path}: {len(weights.tensors)} tensors match SHA-256 {weights.card.sha256}")

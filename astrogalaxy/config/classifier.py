@@ -167,13 +167,8 @@ class LearningSection(Section):
     patience: int | None = Field(None, ge=1, le=10**6, description="Epochs without a better one; null: all are done.")
     patience_from: int = Field(0, ge=0, le=10**6, description="Epoch from which patience counts.")
     restore_best: bool = Field(True, description="Keep the weights of the best epoch; false: of the last.")
-    precision: Literal["32", "bf16"] = Field("32", description="Number format of the forward pass.")
+    precision: values.TrainingPrecision = Field("32", description="Number format of the forward pass.")
     workers: int = Field(0, ge=0, le=1024, description="Processes that prepare images; 0: none.")
-
-    @field_validator("precision", mode="before")
-    @classmethod
-    def _precision_as_text(cls, value: Any) -> Any:
-        return "32" if value == 32 and isinstance(value, int) else value
 
 
 class TestSection(Section):

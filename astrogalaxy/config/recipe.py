@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from astrogalaxy.config import paths, values
 from astrogalaxy.config.checking import Origin
@@ -258,7 +258,7 @@ class TrainingSection(Section):
     learning_rate: float = Field(1e-3, gt=0, le=10, description="Highest learning rate.")
     weight_decay: float = Field(0.05, ge=0, le=10, description="Weight decay (AdamW).")
     warmup: int = Field(1000, ge=0, le=10**9, description="Steps over which the learning rate rises.")
-    precision: Literal["32", "bf16"] = Field("32", description="Number format of the forward pass.")
+    precision: values.TrainingPrecision = Field("32", description="Number format of the forward pass.")
     workers: int = Field(2, ge=0, le=1024, description="Processes that prepare the data; 0: none.")
     validate_every: int = Field(1000, ge=1, le=10**9, description="Steps between two validations.")
     patience: int | None = Field(
@@ -287,11 +287,6 @@ class TrainingSection(Section):
     schedule: ScheduleSection | None = Field(
         None, description="What is learned when. null: all heads from all fields, all the time."
     )
-
-    @field_validator("precision", mode="before")
-    @classmethod
-    def _precision_as_text(cls, value: Any) -> Any:
-        return "32" if value == 32 and isinstance(value, int) else value
 
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:

@@ -39,6 +39,7 @@ __all__ = [
     "Size",
     "Threshold",
     "TileSize",
+    "TrainingPrecision",
     "Weights",
     "Workers",
     "Zoom",
@@ -184,6 +185,11 @@ def _weights(value: Any) -> dict[str, float]:
     return weights
 
 
+def _bits(value: Any) -> Any:
+    """A number format, which is text though 32 is written as a number."""
+    return "32" if value == 32 and isinstance(value, int) else value
+
+
 def _levels(value: Any) -> tuple[int, ...]:
     steps = tuple(value) if isinstance(value, (list, tuple)) else ()
     if not steps or steps != tuple(
@@ -317,6 +323,7 @@ Heads = Annotated[
 Hdu = Annotated[Any, PlainValidator(_hdu), Kind("auto | name | whole number")]
 PerBand = Annotated[Any, PlainValidator(_per_band), Kind("number | {band: number} | header keyword | null")]
 Weights = Annotated[dict[str, float], BeforeValidator(_weights), Kind("{name: number}")]
+TrainingPrecision = Annotated[Literal["32", "bf16"], BeforeValidator(_bits)]
 Levels = Annotated[tuple[int, ...], BeforeValidator(_levels), Kind("list of whole numbers")]
 Zoom = Annotated[float, BeforeValidator(_zoom), Kind("1 | 1.5 | 2")]
 Threshold = Annotated[Any, PlainValidator(_threshold), Kind("default | number from 0 to 1")]

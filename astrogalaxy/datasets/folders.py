@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from astropy.io.registry import IORegistryError
 from astropy.table import Table
 from numpy.typing import NDArray
 
@@ -21,6 +20,7 @@ from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Image, Section
 from astrogalaxy.images.fields import Field, find_fields, open_field
 from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, SIDES, colour_picture, cut
+from astrogalaxy.tables import numbers_of, read_table
 
 __all__ = ["read_catalog", "read_folders"]
 
@@ -156,7 +156,7 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
     (('disk', 'smooth'), [0, 1], (256, 256, 3))
     """
     config = SurveyConfig.read(survey)
-    table = _read_table(Path(path))
+    table = read_table(path, error=ImageError)
     missing = {"x", "y"} - set(table.colnames)
     if missing:
         msg = f"{path}: no column {min(missing)}"
@@ -185,21 +185,6 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
         f"{len(labels)} cutouts of the catalogue {Path(path).name}",
         files=[Path(path), Path(survey), *(file for name in sorted(set(where)) for file in fields[name].files)],
     )
-
-
-def _read_table(path: Path) -> Table:
-    """A table of any format, or an error of one line."""
-    options = {"format": "ascii.csv"} if path.name.lower().endswith((".csv", ".csv.gz")) else {}
-    try:
-        table = Table.read(path, **options)
-    except IORegistryError as error:
-        msg = f"{path}: not known as a table by its name or content; give CSV, ECSV, FITS or VOTable"
-        raise ImageError(msg) from error
-    except Exception as error:  # astropy's readers raise many kinds
-        msg = f"{path}: cannot be read as a table: {' '.join(str(error).split())[:200] or type(error).__name__}"
-        raise ImageError(msg) from error
-    table.convert_bytestring_to_unicode()
-    return table
 
 
 def _texts(table: Table, column: str) -> list[str]:
@@ -233,7 +218,7 @@ def _numbers(table: Table, name: str, path: str | Path) -> NDArray[np.float64]:
     if name not in table.colnames:
         return np.full(len(table), np.nan)
     try:
-        return np.asarray(np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan), dtype=float)
+        return numbers_of(table, name)
     except (TypeError, ValueError) as error:
         msg = f"{path}: column {name!r} must hold numbers: {error}"
         raise ImageError(msg) from error

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.datasets.pictures import read_rgb
 from astrogalaxy.errors import ImageError
+from astrogalaxy.tables import read_table
 
 __all__ = [
     "GalaxyCutout",
@@ -213,7 +214,7 @@ def _votes(folder: str | Path, what: str) -> tuple[Path, Table]:
     if not path.is_file():
         msg = f"{path}: no such file; expected the {what} vote table there"
         raise ImageError(msg)
-    return path, Table.read(path, format="ascii.csv")
+    return path, read_table(path, error=ImageError)
 
 
 def cutout_light(path: str | Path, *, shrink: float = 1.0) -> NDArray[np.float32]:

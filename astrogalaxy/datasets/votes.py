@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from astrogalaxy.datasets.cutouts import LabelledCutouts
 from astrogalaxy.datasets.pictures import PICTURES, PictureFiles
 from astrogalaxy.errors import ImageError
+from astrogalaxy.tables import numbers_of, read_table
 
 __all__ = ["FINE", "GALAXY10", "SCHEMES", "Scheme", "read_votes", "vote_shares"]
 
@@ -114,7 +115,7 @@ def read_votes(folder: str | Path, *, classes: Scheme = "fine", soft: bool = Tru
     if not path.is_file():
         msg = f"{path}: no such file; expected the vote table of Galaxy Zoo 2 or Galaxy Zoo DECaLS there"
         raise ImageError(msg)
-    table = Table.read(path, format="ascii.csv")
+    table = read_table(path, error=ImageError)
     decals = any(re.match(r"smooth-or-featured", name) for name in table.colnames)
     if classes == "labels":
         names, shares = _labels(table, path)
@@ -215,7 +216,7 @@ def _answers(table: Table, *, needed: tuple[str, ...], source: str) -> dict[str,
         if not columns and answer not in {"weak_bar", "odd"}:
             msg = f"{source}: no column with the votes for {answer.replace('_', ' ')} ({_GZ2.get(answer, '')}{_SUFFIX})"
             raise ImageError(msg)
-        values = [np.ma.filled(np.ma.asarray(table[c], dtype=float), np.nan) for c in columns]
+        values = [numbers_of(table, column) for column in columns]
         votes[answer] = np.asarray(np.sum(values, axis=0) if values else np.zeros(len(table)), float)
     return votes
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from astrogalaxy.evaluation.intervals import CONFIDENCE
+from astrogalaxy.evaluation.intervals import Interval, percentile_interval
 
-__all__ = ["CLASSES", "FoundBoxes", "Interval", "MeanPrecision", "TrueBoxes", "mean_average_precision"]
+__all__ = ["CLASSES", "FoundBoxes", "MeanPrecision", "TrueBoxes", "mean_average_precision"]
 
 #: The classes, as the star/galaxy head numbers them.
 CLASSES = ("star", "galaxy")
@@ -76,28 +76,6 @@ class TrueBoxes:
     boxes: Floats
     galaxy: NDArray[np.bool_]
     ignore: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A measured value between the ends of its interval of one standard deviation; NaN where nothing was measured.
-
-    Attributes
-    ----------
-    value, low, high : float
-        The value, and the lower and upper end.
-
-    Examples
-    --------
-    >>> from astrogalaxy.evaluation.boxes import Interval
-    >>> share = Interval(0.75, 0.52, 0.89)
-    >>> f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
-    '75% [52%, 89%]'
-    """
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -171,15 +149,12 @@ def mean_average_precision(
         "star": (slice(_PAPER), slice(0, 1)),
         "galaxy": (slice(_PAPER), slice(1, 2)),
     }
-    return MeanPrecision(**{name: _interval(whole[view], [d[view] for d in drawn]) for name, view in views.items()})
-
-
-def _interval(whole: Floats, drawn: Sequence[Floats]) -> Interval:
-    values = np.array([_mean(d) for d in drawn])
-    known = values[np.isfinite(values)]
-    ends = 50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)
-    low, high = np.percentile(known, ends) if len(known) else (np.nan, np.nan)
-    return Interval(_mean(whole), float(low), float(high))
+    return MeanPrecision(
+        **{
+            name: percentile_interval(_mean(whole[view]), [_mean(d[view]) for d in drawn])
+            for name, view in views.items()
+        }
+    )
 
 
 def _mean(precision: Floats) -> float:

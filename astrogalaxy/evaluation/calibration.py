@@ -19,6 +19,7 @@ from astrogalaxy.detection.decode import Boxes, decode
 from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.evaluation.matching import Curve, Match, match_positions, precision_recall
+from astrogalaxy.evaluation.reliability import Reliability, expected_calibration_error, reliability
 from astrogalaxy.images import Image
 from astrogalaxy.measurement import Sources, measure
 from astrogalaxy.measurement.stargalaxy import ClassEvidence, class_evidence, field_evidence, galaxy_probability
@@ -26,12 +27,9 @@ from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, IN_FIELD, Calibratio
 
 __all__ = [
     "CalibrationResult",
-    "Reliability",
     "calibrate",
-    "expected_calibration_error",
     "fit_platt",
     "fit_prior",
-    "reliability",
 ]
 
 logger = logging.getLogger(__name__)
@@ -56,8 +54,6 @@ _LEAST_SOURCES = 10
 _LEAST_SLOPE = 1e-3
 
 Floats = NDArray[np.floating]
-#: Of each bin: mean probability, share that came true, number of sources.
-Reliability = tuple[tuple[float, float, int], ...]
 Labelled = tuple[NDArray[np.float32], NDArray[np.void], float]
 LabelledImage = tuple[Image, NDArray[np.void]]
 
@@ -75,7 +71,7 @@ class CalibrationResult:
     metrics : dict of str to float
         For the weight card; empty where there were no scenes.
     reliability : dict of str to tuple
-        By head; see `reliability`.
+        By head; see `~astrogalaxy.evaluation.reliability.reliability`.
 
     Examples
     --------
@@ -397,84 +393,6 @@ def _field_rows(scored: _Scored, found: ClassEvidence, calibration: Mapping[str,
 def _share(n: int) -> Floats:
     """Weights of the sources of a scene that has so many."""
     return np.full(n, 1 / max(n, _LEAST_SOURCES))
-
-
-def expected_calibration_error(
-    probability: Floats, target: Floats, weight: Floats | None = None, *, bins: int = 10
-) -> float:
-    """Mean distance between what was said and what came true, over bins of equal weight.
-
-    Parameters
-    ----------
-    probability, target : ndarray
-        ``(n,)``; targets 0, 1 or a fraction.
-    weight : ndarray, optional
-        ``(n,)`` how much each counts; all the same by default.
-    bins : int
-        Number of bins.
-
-    Returns
-    -------
-    float
-        0 where nothing was said.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> expected_calibration_error(np.full(4, 0.75), np.array([1.0, 1.0, 1.0, 0.0]), bins=1)
-    0.0
-    """
-    if not len(probability):
-        return 0.0
-    share = np.ones(len(probability)) if weight is None else weight
-    distances = [
-        share[part].sum() * abs(np.average(probability[part] - target[part], weights=share[part]))
-        for part in _bins(probability, share, bins)
-    ]
-    return float(sum(distances) / share.sum())
-
-
-def reliability(probability: Floats, target: Floats, weight: Floats | None = None, *, bins: int = 10) -> Reliability:
-    """What was said against what came true, in bins of equal weight.
-
-    Parameters
-    ----------
-    probability, target : ndarray
-        ``(n,)``; targets 0, 1 or a fraction.
-    weight : ndarray, optional
-        ``(n,)`` how much each counts; all the same by default.
-    bins : int
-        Number of bins; empty ones are left out.
-
-    Returns
-    -------
-    tuple of (float, float, int)
-        Mean probability, mean target and count of each bin, least probable first.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> reliability(np.array([0.2, 0.4, 0.9]), np.array([0.0, 1.0, 1.0]), bins=3)
-    ((0.2, 0.0, 1), (0.4, 1.0, 1), (0.9, 1.0, 1))
-    """
-    share = np.ones(len(probability)) if weight is None else weight
-    return tuple(
-        (
-            float(np.average(probability[part], weights=share[part])),
-            float(np.average(target[part], weights=share[part])),
-            len(part),
-        )
-        for part in _bins(probability, share, bins)
-    )
-
-
-def _bins(probability: Floats, share: Floats, bins: int) -> list[NDArray[np.intp]]:
-    """Sources in order of their probability, in bins of equal weight; none is empty."""
-    order = np.argsort(probability, kind="stable")
-    # by the middle of each source's own share
-    place = (np.cumsum(share[order]) - share[order] / 2) / max(float(share.sum()), 1e-30)
-    edges = np.searchsorted(place, np.arange(1, bins) / bins)
-    return [part for part in np.split(order, edges) if len(part)]
 
 
 def _rounded(curve: Reliability) -> Reliability:

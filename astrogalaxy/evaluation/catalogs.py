@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.evaluation.intervals import CONFIDENCE, wilson
 from astrogalaxy.evaluation.matching import Match, match_positions, match_sky, precision_recall
-from astrogalaxy.evaluation.truth import read_truth
+from astrogalaxy.tables import numbers_of
 
-__all__ = ["CatalogScore", "Estimate", "evaluate_catalog", "read_truth"]
+__all__ = ["CatalogScore", "Estimate", "evaluate_catalog"]
 
 # How far a match may be, where nothing else is asked for.
 _PIXELS, _ARCSEC = 3.0, 1.0
@@ -25,7 +25,22 @@ Region = tuple[float, float, float, float]
 
 
 class Estimate(NamedTuple):
-    """A number, its 68 % interval, and how many sources it rests on; NaN where there are none."""
+    """A number, its 68 % interval, and how many sources it rests on; NaN where there are none.
+
+    Attributes
+    ----------
+    value, low, high : float
+        The number, and the lower and upper end.
+    n : int
+        Sources.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.catalogs import Estimate
+    >>> completeness = Estimate(0.75, 0.52, 0.89, 4)
+    >>> f"{completeness.value:.0%} of {completeness.n} sources"
+    '75% of 4 sources'
+    """
 
     value: float
     low: float
@@ -62,6 +77,15 @@ class CatalogScore:
     bins : Table or None
         Completeness by magnitude: ``mag_low``, ``mag_high``, ``n_truth``, ``n_found``,
         ``completeness``, ``low``, ``high``; None where the truth has no magnitudes.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from astrogalaxy.evaluation.catalogs import evaluate_catalog
+    >>> truth = Table({"x": [10.0, 20.0], "y": [5.0, 5.0], "mag": [18.2, 21.4]})
+    >>> score = evaluate_catalog(Table({"x": [10.4], "y": [5.0], "det_score": [0.9]}), truth)
+    >>> score.n_matched, score.unit, score.bins["completeness"].tolist()
+    (1, 'pix', [1.0, 0.0])
     """
 
     n_found: int
@@ -176,7 +200,7 @@ def evaluate_catalog(
     _check_placed(catalog, truth, asked, sky=sky)
     near, covered = _inside(catalog, truth, region, sky=sky)
     asked = asked & covered
-    scores = _floats(catalog, score) if score in catalog.colnames else np.full(len(catalog), np.nan)
+    scores = numbers_of(catalog, score) if score in catalog.colnames else np.full(len(catalog), np.nan)
     match = _match(catalog, scores, truth[asked], reach, sky=sky)
     if region == "truth" and not (near | match.matched).any():
         _check_shared(catalog, truth, sky=sky)
@@ -238,10 +262,6 @@ def _column(table: Table, name: str, what: str) -> Any:
     return table[name]
 
 
-def _floats(table: Table, name: str) -> Floats:
-    return np.asarray(np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan))
-
-
 def _of_field(catalog: Table, field: str) -> Table:
     """The catalogue's rows of one field."""
     fields = np.asarray(_column(catalog, "field", "the catalogue")).astype(str)
@@ -285,7 +305,7 @@ def _on_the_sky(catalog: Table, truth: Table, radius_arcsec: float | None) -> bo
 
 
 def _match(catalog: Table, scores: Floats, truth: Table, radius: float, *, sky: bool) -> Match:
-    found, true = ([_floats(t, name) for name in _axes(sky=sky)] for t in (catalog, truth))
+    found, true = ([numbers_of(t, name) for name in _axes(sky=sky)] for t in (catalog, truth))
     if sky:
         return match_sky(*found, scores, *true, radius=radius)
     return match_positions(*found, scores, *true, radius=radius)
@@ -298,7 +318,7 @@ def _axes(*, sky: bool) -> tuple[str, str]:
 def _check_placed(catalog: Table, truth: Table, asked: Bools, *, sky: bool) -> None:
     """Refuse true sources that are nowhere, and a catalogue that is: they could only be missed."""
     axes = _axes(sky=sky)
-    found, true = (np.isfinite([_floats(table, name) for name in axes]).all(axis=0) for table in (catalog, truth))
+    found, true = (np.isfinite([numbers_of(table, name) for name in axes]).all(axis=0) for table in (catalog, truth))
     if len(catalog) and not found.any():
         msg = f"no source of the catalogue has {' and '.join(axes)}{': its images have no WCS' if sky else ''}"
         raise CatalogError(msg)
@@ -313,7 +333,7 @@ def _check_placed(catalog: Table, truth: Table, asked: Bools, *, sky: bool) -> N
 
 def _floats_of(table: Table, name: str, what: str) -> Floats:
     _column(table, name, what)
-    return _floats(table, name)
+    return numbers_of(table, name)
 
 
 def _inside(
@@ -368,7 +388,7 @@ def _check_shared(catalog: Table, truth: Table, *, sky: bool) -> None:
 
 def _first_place(table: Table, axes: tuple[str, str]) -> str:
     """Where the first source with a position is."""
-    places = np.transpose([_floats(table, name) for name in axes])
+    places = np.transpose([numbers_of(table, name) for name in axes])
     place = places[np.isfinite(places).all(axis=1)][0]
     return ", ".join(f"{name} {value:.7g}" for name, value in zip(axes, place, strict=True))
 
@@ -411,7 +431,7 @@ def _accuracy(catalog: Table, truth: Table, match: Match) -> Estimate:
     """Stars and galaxies told apart, of those matched whose class is known."""
     if "p_galaxy" not in catalog.colnames or "class" not in truth.colnames:
         return _share(0, 0)
-    p = _floats(catalog, "p_galaxy")[match.matched]
+    p = numbers_of(catalog, "p_galaxy")[match.matched]
     label = np.asarray(truth["class"]).astype(str)[match.truth[match.matched]]
     known = np.isin(label, ("star", "galaxy")) & np.isfinite(p)
     right = (p > 0.5) == (label == "galaxy")

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from astrogalaxy.evaluation.boxes import Interval
-from astrogalaxy.evaluation.calibration import Reliability, expected_calibration_error, reliability
-from astrogalaxy.evaluation.intervals import CONFIDENCE
+from astrogalaxy.evaluation.intervals import Interval, percentile_interval
+from astrogalaxy.evaluation.reliability import Reliability, expected_calibration_error, reliability
 
-__all__ = ["ClassScore", "Classification", "confusion", "percentile_interval", "roc_auc", "roc_curve", "score_classes"]
+__all__ = ["ClassScore", "Classification", "confusion", "roc_auc", "roc_curve", "score_classes"]
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -70,7 +69,7 @@ class Classification:
     confusion : tuple of tuple of int
         Rows: what it is; columns: what was said.
     reliability : tuple
-        See `~astrogalaxy.evaluation.calibration.reliability`.
+        See `~astrogalaxy.evaluation.reliability.reliability`.
     n : int
         Images.
 
@@ -228,33 +227,6 @@ def score_classes(
         reliability=reliability(sure, right),
         n=len(truth),
     )
-
-
-def percentile_interval(value: float, resampled: ArrayLike) -> Interval:
-    """Interval of a value from resamplings: 68 % of them lie in it.
-
-    Parameters
-    ----------
-    value : float
-        What was measured.
-    resampled : array-like
-        The same in each resampling; NaN is left out.
-
-    Returns
-    -------
-    Interval
-        Its ends are NaN where there are no resamplings.
-
-    Examples
-    --------
-    >>> percentile_interval(0.5, np.linspace(0, 1, 1001))
-    Interval(value=0.5, low=0.15865, high=0.84135)
-    """
-    resampled = np.asarray(resampled, float)
-    if not np.isfinite(resampled).any():
-        return Interval(value, float("nan"), float("nan"))
-    low, high = np.nanquantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(value, float(low), float(high))
 
 
 def _perfect(sure: Floats, resamplings: int, rng: np.random.Generator) -> Interval:

@@ -1,14 +1,38 @@
-"""Intervals of shares: how far a count of so few may be from the truth."""
+"""Measured values with their intervals: how far what so few say may be from the truth."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CONFIDENCE", "wilson"]
+__all__ = ["CONFIDENCE", "Interval", "percentile_interval", "share_right", "wilson"]
 
 #: Intervals are those of one standard deviation.
 CONFIDENCE = 0.6827
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A measured value between the ends of its interval of one standard deviation; NaN where nothing was measured.
+
+    Attributes
+    ----------
+    value, low, high : float
+        The value, and the lower and upper end.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.intervals import Interval
+    >>> share = Interval(0.75, 0.52, 0.89)
+    >>> f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
+    '75% [52%, 89%]'
+    """
+
+    value: float
+    low: float
+    high: float
 
 
 def wilson(k: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -43,3 +67,55 @@ def wilson(k: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.
             interval="wilson",
         )
     return low, high
+
+
+def share_right(right: NDArray[np.bool_]) -> Interval:
+    """Share of answers that are right, with Wilson's interval.
+
+    Parameters
+    ----------
+    right : ndarray
+        ``(n,)`` bool.
+
+    Returns
+    -------
+    Interval
+        Of one standard deviation; NaN without an answer.
+
+    Examples
+    --------
+    >>> share = share_right(np.array([True, True, False]))
+    >>> round(share.value, 3), share.low < share.value < share.high
+    (0.667, True)
+    """
+    if not len(right):
+        return Interval(float("nan"), float("nan"), float("nan"))
+    low, high = wilson(right.sum(), len(right))
+    return Interval(float(right.mean()), float(low), float(high))
+
+
+def percentile_interval(value: float, resampled: ArrayLike) -> Interval:
+    """Interval of a value from resamplings: 68 % of them lie in it.
+
+    Parameters
+    ----------
+    value : float
+        What was measured.
+    resampled : array-like
+        The same in each resampling; NaN is left out.
+
+    Returns
+    -------
+    Interval
+        Its ends are NaN where there are no resamplings.
+
+    Examples
+    --------
+    >>> percentile_interval(0.5, np.linspace(0, 1, 1001))
+    Interval(value=0.5, low=0.15865, high=0.84135)
+    """
+    resampled = np.asarray(resampled, float)
+    if not np.isfinite(resampled).any():
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.nanquantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(value, float(low), float(high))

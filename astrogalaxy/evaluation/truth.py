@@ -9,6 +9,7 @@ from astropy.table import Column, Table
 from astropy.units import UnitBase
 
 from astrogalaxy.errors import ConfigError
+from astrogalaxy.tables import numbers_of, read_table
 
 __all__ = ["read_truth"]
 
@@ -60,7 +61,7 @@ def read_truth(
     >>> read_truth(path)["ra", "dec", "class"][0].as_void().tolist()
     (150.1, 2.2, 'star')
     """
-    table = _read(Path(path))
+    table = read_table(path)
     for name in table.colnames:
         if name.lower() in _KNOWN and name.lower() not in table.colnames:
             table.rename_column(name, name.lower())
@@ -95,23 +96,6 @@ def _check_classes(table: Table, path: str | Path) -> None:
         raise ConfigError(msg)
 
 
-def _read(path: Path) -> Table:
-    """Read a table of any format, strings as strings."""
-    if not path.is_file():
-        msg = f"{path}: {'a folder; give the file of a table' if path.is_dir() else 'no such file'}"
-        raise ConfigError(msg)
-    is_csv = path.name.lower().endswith((".csv", ".csv.gz"))
-    options = {"format": "ascii.csv", "comment": "#"} if is_csv else {}
-    try:
-        table = Table.read(path, **options)
-    except Exception as error:  # every reader has its own kinds of errors
-        reason = " ".join(str(error).split())[:200]
-        msg = f"{path}: cannot be read as a table: {reason or type(error).__name__}"
-        raise ConfigError(msg) from error
-    table.convert_bytestring_to_unicode()
-    return table
-
-
 def _some(table: Table) -> str:
     return " ".join(", ".join(table.colnames[:8]).split()) or "none"
 
@@ -120,7 +104,7 @@ def _numbers(table: Table, name: str, path: str | Path) -> np.ndarray:
     """Positions as plain float64, NaN where masked; angles in degrees."""
     column = table[name]
     try:
-        values = np.asarray(np.ma.filled(np.ma.asarray(column, dtype=float), np.nan), dtype=float)
+        values = numbers_of(table, name)
     except (TypeError, ValueError) as error:
         row = _first_without_number(column)
         text = " ".join(str(column[row]).split())[:60]
@@ -164,7 +148,7 @@ def _on_the_sphere(dec: np.ndarray, path: str | Path) -> np.ndarray:
 
 def _rows(split: Path, part: str, n_rows: int, path: str | Path) -> np.ndarray:
     """Rows of a part."""
-    table = _read(split)
+    table = read_table(split)
     missing = {"row", "part"} - set(table.colnames)
     if missing:
         msg = f"{split}: no column {min(missing)!r}; a split has row and part"

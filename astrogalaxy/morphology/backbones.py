@@ -14,7 +14,6 @@ __all__ = [
     "average_pool_cnn",
     "efficientnetv2_s",
     "feature_layers",
-    "last_map",
     "reinitialise",
     "vgg11_32",
 ]
@@ -207,12 +206,6 @@ def feature_layers(backbone: nn.Module) -> list[nn.Module]:
             return [*part]
     stages = [module for name, module in backbone.named_children() if name.startswith("layer")]
     return stages or [*backbone.children()]
-
-
-def last_map(backbone: nn.Module) -> nn.Module:
-    """The last layer of a backbone that gives a map of features, for Grad-CAM."""
-    layers = [m for m in feature_layers(backbone) if any(True for _ in m.parameters())]
-    return layers[-1]
 
 
 def reinitialise(module: nn.Module) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 
 from astrogalaxy.devices import Device, Placement, Precision, choose_placement
 from astrogalaxy.models import ClassifierCard, Weights, load_classifier
@@ -107,9 +108,7 @@ def probabilities(logits: NDArray[np.floating], temperature: float = 1.0) -> NDA
     >>> probabilities(np.array([[0.0, np.log(3)]])).round(2)
     array([[0.25, 0.75]])
     """
-    scaled = np.asarray(logits, float) / temperature
-    scaled = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    return np.asarray(scaled / scaled.sum(axis=-1, keepdims=True))
+    return np.asarray(softmax(np.asarray(logits, float) / temperature, axis=-1))
 
 
 def open_classifier(

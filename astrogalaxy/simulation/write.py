@@ -42,6 +42,12 @@ def scene_files(bands: Sequence[str], folder: str | Path, *, name: str) -> list[
     -------
     list of Path
         An image per band, the truth, and the survey.yml.
+
+    Examples
+    --------
+    >>> from astrogalaxy.simulation.write import scene_files
+    >>> [path.name for path in scene_files(["g", "r"], "scene", name="mine")]
+    ['mine-g.fits', 'mine-r.fits', 'mine-truth.ecsv', 'mine.yml']
     """
     endings = [*(f"-{band}.fits" for band in bands), "-truth.ecsv", ".yml"]
     return [Path(folder) / f"{name}{ending}" for ending in endings]
@@ -65,6 +71,15 @@ def write_scene(scene: Scene, folder: str | Path, *, name: str, compress: bool =
     -------
     list of Path
         The files.
+
+    Examples
+    --------
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> from astrogalaxy.simulation.write import write_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=64, seed=1)
+    >>> *images, truth, survey = write_scene(scene, "scene", name="mine")
+    >>> len(images), truth.name, survey.name
+    (3, 'mine-truth.ecsv', 'mine.yml')
     """
     Path(folder).mkdir(parents=True, exist_ok=True)
     files = scene_files(tuple(scene.images), folder, name=name)

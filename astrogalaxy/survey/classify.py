@@ -19,8 +19,8 @@ from astrogalaxy.detection.aligned import card_input
 from astrogalaxy.detection.decode import decode
 from astrogalaxy.detection.inputs import UNKNOWN_SEEING
 from astrogalaxy.detection.significance import significance
+from astrogalaxy.detection.single import the_galaxy
 from astrogalaxy.errors import AstrogalaxyError
-from astrogalaxy.evaluation.morphology import the_galaxy
 from astrogalaxy.models import ClassifierCard
 from astrogalaxy.morphology import Classifier
 from astrogalaxy.morphology.framing import measured_frame

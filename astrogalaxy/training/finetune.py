@@ -83,6 +83,17 @@ def fine_tune_recipe(
         none is a star or a galaxy.
     ImageError
         If the field's images cannot be read.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import SurveyConfig
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> from astrogalaxy.simulation.write import write_scene
+    >>> from astrogalaxy.training.finetune import fine_tune_recipe
+    >>> *_, truth, survey = write_scene(simulate_scene(PROFILES["sdss"], size=256, seed=2), "scene", name="mine")
+    >>> recipe = fine_tune_recipe(SurveyConfig.read(survey), truth, steps=100)
+    >>> recipe.name, recipe.model.start, recipe.training.steps
+    ('mine-tuned', 'default', 100)
     """
     found = _field(survey, field)
     image = open_field(found, survey.images)

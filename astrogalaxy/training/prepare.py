@@ -7,10 +7,9 @@ interrupted preparation goes on where it stopped and a repeated one changes noth
 from __future__ import annotations
 
 import logging
-import multiprocessing
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +30,7 @@ from astrogalaxy.simulation.profiles import SurveyProfile
 from astrogalaxy.training.examples import example_from_scene, scene_image, truth_sources
 from astrogalaxy.training.fields import injected_example, labelled_example
 from astrogalaxy.training.labels import label_bounds, parted, read_labels
+from astrogalaxy.training.parallel import in_processes
 from astrogalaxy.training.stamps import paste_galaxies
 
 __all__ = ["Prepared", "plan_examples", "prepare", "unseen_images"]
@@ -181,7 +181,7 @@ def prepare(
     _forget_others(recipe, folder)
     todo = [item for item in plan if not (folder / f"{item.name}.npy").exists()]
     logger.info("%d examples, %d to be made", len(plan), len(todo))
-    for done, _ in enumerate(_in_processes(recipe, folder, todo, workers), start=1):
+    for done, _ in enumerate(in_processes(partial(_make, recipe, folder), todo, workers), start=1):
         if progress:
             progress(len(plan) - len(todo) + done, len(plan))
     return plan
@@ -205,28 +205,6 @@ def _forget_others(recipe: RecipeConfig, folder: Path) -> None:
             path.unlink()
     with atomic_path(record) as path:
         path.write_text(made_with, encoding="ascii")
-
-
-def _in_processes(recipe: RecipeConfig, folder: Path, todo: list[Prepared], workers: int) -> Iterator[None]:
-    if min(workers, len(todo)) <= 1:
-        for item in todo:
-            yield _make(recipe, folder, item)
-        return
-    # spawned, not forked: torch may already be at work in this process
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
-    try:
-        for future in as_completed([pool.submit(_make, recipe, folder, item) for item in todo]):
-            yield future.result()
-    finally:
-        # after an error or Ctrl-C what has not begun is not begun
-        pool.shutdown(cancel_futures=True)
-
-
-def _one_thread() -> None:
-    import galsim
-
-    galsim.set_omp_threads(1)
 
 
 def _make(recipe: RecipeConfig, folder: Path, item: Prepared) -> None:

@@ -84,6 +84,11 @@ class Schedule:
         phases = [Phase(p.data, p.heads, -(-p.samples // batch), p.freeze, p.rate) for p in given.phases]
         return cls(phases, repeat=given.repeat)
 
+    @classmethod
+    def in_turn(cls, recipe: RecipeConfig) -> Self:
+        """Batches of all sets of a recipe, one after the other."""
+        return cls([Phase(name) for name in recipe.data.sets])
+
     def at(self, step: int) -> Phase:
         """The phase of a step, which counts from 0."""
         length = sum(phase.steps for phase in self.phases)

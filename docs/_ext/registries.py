@@ -161,13 +161,9 @@ def _value(value: Any) -> str:
 
 def commands() -> str:
     """The command line: what --help prints, for every command."""
-    try:
-        from astrogalaxy.cli import app
-    except ModuleNotFoundError as error:
-        if error.name != "astrogalaxy.cli":
-            raise
-        return "This build has no command line.\n"
     from typer.main import get_command
+
+    from astrogalaxy.cli import app
 
     return "\n".join(_command(*entry) for entry in _walk(get_command(app), "astrogalaxy", None))
 
@@ -189,8 +185,8 @@ def _command(path: str, text: str) -> str:
 
 def astroyolo_paper() -> str:
     """The table of the AstroYOLO paper with the numbers of its recipes, as they were measured last."""
-    from astrogalaxy.evaluation.comparison import read_scores
-    from astrogalaxy.evaluation.published import PUBLISHED
+    from astrogalaxy.training.scores.comparison import read_scores
+    from astrogalaxy.training.scores.published import PUBLISHED
 
     measured = {score.published: score for score in (read_scores(MEASURED) if MEASURED.is_file() else [])}
     rows = []
@@ -216,8 +212,8 @@ def astroyolo_paper() -> str:
 
 def morphology_papers() -> str:
     """The tables of the four morphology papers with the numbers of their recipes, as they were measured last."""
-    from astrogalaxy.evaluation.classifier_tables import read_classifier_scores
-    from astrogalaxy.evaluation.published import PUBLISHED
+    from astrogalaxy.training.scores.classifier_tables import read_classifier_scores
+    from astrogalaxy.training.scores.published import PUBLISHED
 
     found = read_classifier_scores(MORPHOLOGY) if MORPHOLOGY.is_file() else []
     measured = {score.published: score for score in found}
@@ -242,7 +238,7 @@ def morphology_papers() -> str:
 
 def galaxyzoo_classifiers() -> str:
     """How good the classifiers of Galaxy Zoo 2's votes are, as they were measured last: clear galaxies, and all."""
-    from astrogalaxy.evaluation.classifier_tables import read_classifier_scores
+    from astrogalaxy.training.scores.classifier_tables import read_classifier_scores
 
     rows = []
     for score in read_classifier_scores(MORPHOLOGY) if MORPHOLOGY.is_file() else []:
@@ -257,8 +253,8 @@ def galaxyzoo_classifiers() -> str:
 
 def morphology_findings() -> str:
     """The findings of the four morphology papers, with what our trainings say of each, as they were measured last."""
-    from astrogalaxy.evaluation.classifier_tables import read_classifier_scores
-    from astrogalaxy.evaluation.findings import FINDINGS, check_findings, published_difference
+    from astrogalaxy.training.scores.classifier_tables import read_classifier_scores
+    from astrogalaxy.training.scores.findings import FINDINGS, check_findings, published_difference
 
     checks = check_findings(read_classifier_scores(MORPHOLOGY) if MORPHOLOGY.is_file() else [])
     found = {(check.statement, check.first, check.second): check for check in checks}
@@ -383,7 +379,7 @@ def _called(tools: list[str], header: dict[str, str]) -> list[str]:
 
 def _estimate(value: float, bounds: list[float]) -> str:
     """Per cent with the ends of its interval, the first two of the bounds."""
-    from astrogalaxy.evaluation.boxes import Interval
+    from astrogalaxy.evaluation.intervals import Interval
 
     return interval(Interval(value, *bounds[:2]))
 

@@ -194,7 +194,7 @@ print(trained.weights.path.name)
 # %%
 # The validation part chose the best epoch and calibrated the probabilities, so the third part measures; from the command line that
 # is ``astrogalaxy evaluate recipe.yml``. Of so few cutouts the interval is wide.
-from astrogalaxy.evaluation.classifiers import evaluate_classifier
+from astrogalaxy.training.scores.classifiers import evaluate_classifier
 
 test = evaluate_classifier(recipe).test
 accuracy = test.accuracy

@@ -26,8 +26,8 @@ from astrogalaxy.detection.aligned import card_input
 from astrogalaxy.detection.decode import decode
 from astrogalaxy.detection.inputs import UNKNOWN_SEEING
 from astrogalaxy.detection.significance import significance
-from astrogalaxy.evaluation.calibration import expected_calibration_error
-from astrogalaxy.evaluation.morphology import the_galaxy
+from astrogalaxy.detection.single import the_galaxy
+from astrogalaxy.evaluation.reliability import expected_calibration_error
 from astrogalaxy.training.galaxies import GalaxyBank
 
 SIDES, CENTRE, CLEAR = (48, 64, 96, 128), 0.5, 0.8

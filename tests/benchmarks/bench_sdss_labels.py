@@ -37,8 +37,8 @@ from scipy.sparse.csgraph import connected_components
 import astrogalaxy as ag
 from astrogalaxy.detection import find, open_runtime
 from astrogalaxy.detection.significance import significance
-from astrogalaxy.evaluation.calibration import expected_calibration_error
 from astrogalaxy.evaluation.matching import Curve, Match, match_positions, precision_recall
+from astrogalaxy.evaluation.reliability import expected_calibration_error
 
 FIELD = "003918-3-0213"
 RADIUS = 3.0

@@ -13,7 +13,8 @@ from scipy.special import expit
 
 from astrogalaxy.detection.inputs import network_input
 from astrogalaxy.evaluation import calibration as module
-from astrogalaxy.evaluation.calibration import calibrate, expected_calibration_error, fit_platt, fit_prior, reliability
+from astrogalaxy.evaluation.calibration import calibrate, fit_platt, fit_prior
+from astrogalaxy.evaluation.reliability import expected_calibration_error, reliability
 from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, IN_FIELD, Calibration, WeightCard, Weights
 from astrogalaxy.training.examples import sources_array
 

@@ -9,7 +9,8 @@ from astropy.table import Table
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.catalog.errors import CatalogError
-from astrogalaxy.evaluation.catalogs import evaluate_catalog, read_truth
+from astrogalaxy.evaluation.catalogs import evaluate_catalog
+from astrogalaxy.evaluation.truth import read_truth
 
 NAN = float("nan")
 

@@ -103,7 +103,7 @@ def test_what_is_no_truth(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"e\.ecsv: column 'ra' is in mag, which is no unit of an angle"):
         read_truth(tmp_path / "e.ecsv")
     (tmp_path / "c.fits").write_bytes(b"not a table")
-    with pytest.raises(ConfigError, match=r"c\.fits: cannot be read as a table: ."):
+    with pytest.raises(ConfigError, match=r"c\.fits: not known as a table by its name or content; give CSV"):
         read_truth(tmp_path / "c.fits")
 
 

@@ -10,17 +10,17 @@ import pytest
 
 from astrogalaxy.config import ClassifierRecipe, pipelines_folder, read_recipe
 from astrogalaxy.errors import RunError
-from astrogalaxy.evaluation.classifier_tables import (
+from astrogalaxy.survey.report.classifiers import write_classifier_report
+from astrogalaxy.training.classifier.train import train_classifier
+from astrogalaxy.training.scores.classifier_tables import (
     classifier_comparison,
     printed_comparison,
     read_classifier_scores,
     write_classifier_scores,
 )
-from astrogalaxy.evaluation.classifiers import ClassifierScore, evaluate_classifier
-from astrogalaxy.evaluation.findings import FINDINGS, check_findings
-from astrogalaxy.evaluation.published import PUBLISHED
-from astrogalaxy.survey.report.classifiers import write_classifier_report
-from astrogalaxy.training.classifier.train import train_classifier
+from astrogalaxy.training.scores.classifiers import ClassifierScore, evaluate_classifier
+from astrogalaxy.training.scores.findings import FINDINGS, check_findings
+from astrogalaxy.training.scores.published import PUBLISHED
 
 FOLDER = pipelines_folder() / "recipes"
 NAMES = sorted(p.stem for p in FOLDER.glob("*.yml") if "task: morphology" in p.read_text(encoding="utf-8"))

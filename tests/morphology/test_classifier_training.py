@@ -17,7 +17,6 @@ from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.config.classifier import AugmentationSection
 from astrogalaxy.datasets.pictures import PictureFiles
 from astrogalaxy.errors import ConfigError, ImageError, RunError
-from astrogalaxy.evaluation.classifiers import evaluate_classifier
 from astrogalaxy.models import load_classifier
 from astrogalaxy.morphology import Classifier
 from astrogalaxy.morphology.classifier import probabilities
@@ -27,6 +26,7 @@ from astrogalaxy.training.classifier.finish import fit_temperature, logits_of
 from astrogalaxy.training.classifier.module import class_loss, distillation_loss, learning_rate
 from astrogalaxy.training.classifier.pictures import EpochSampler, open_bank
 from astrogalaxy.training.classifier.train import train_classifier
+from astrogalaxy.training.scores.classifiers import evaluate_classifier
 
 Make = Callable[..., ClassifierRecipe]
 

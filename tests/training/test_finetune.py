@@ -18,12 +18,15 @@ from astrogalaxy.detection.export import network_tensors
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.images.band import Band
 from astrogalaxy.models import load_weights
+from astrogalaxy.training import finish as finishing
 from astrogalaxy.training import train as module
 from astrogalaxy.training.cards import draft_card
+from astrogalaxy.training.examples import Example
 from astrogalaxy.training.finetune import fine_tune_recipe
+from astrogalaxy.training.finish import Trained
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.prepare import plan_examples, prepare
-from astrogalaxy.training.train import Trained, train
+from astrogalaxy.training.train import train
 
 Make = Callable[..., RecipeConfig]
 SHAPE = (128, 160)
@@ -90,7 +93,7 @@ def test_what_is_held_out_is_not_trained_on(survey: SurveyConfig, tmp_path: Path
     recipe = fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="a")
     alone = recipe.model_copy(update={"data": recipe.data.model_copy(update={"sky": (), "simulation": None})})
     prepare(alone, tmp_path / "examples", workers=0)
-    trained, held = (module.Example.load(tmp_path / "examples" / f"{kind}-0.npy") for kind in ("labels", "held"))
+    trained, held = (Example.load(tmp_path / "examples" / f"{kind}-0.npy") for kind in ("labels", "held"))
     # the labels' rows are 12 to 108, give or take three
     assert held.snr.shape[1] == pytest.approx(25, abs=3)
     assert trained.snr.shape[1] == pytest.approx(55, abs=4), "less a gap between the two"
@@ -237,7 +240,7 @@ def test_the_start_stays_where_no_step_is_better(
 def test_a_short_tuning_is_no_worse_than_its_start(
     survey: SurveyConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "network_graph", lambda _network: load_weights("default").graph)
+    monkeypatch.setattr(finishing, "network_graph", lambda _network: load_weights("default").graph)
     monkeypatch.setattr(module, "_VALIDATION_BATCHES", 2)
     recipe = fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="a", steps=3, directory=tmp_path / "runs")
     scenes = recipe.data.simulation.model_copy(update={"scenes": 2, "validation": 2, "size": 128})

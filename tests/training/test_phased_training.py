@@ -18,9 +18,10 @@ from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.models import Architecture, load_weights
 from astrogalaxy.training import train as module
 from astrogalaxy.training.crops import Batch
+from astrogalaxy.training.finish import Trained
 from astrogalaxy.training.module import AstroYoloTrainer, learn
 from astrogalaxy.training.schedule import Phase
-from astrogalaxy.training.train import Trained, refresh_normalisation, train
+from astrogalaxy.training.train import refresh_normalisation, train
 
 Make = Callable[..., RecipeConfig]
 PARTS = ("neck", "detection", "stargalaxy", "morphology")

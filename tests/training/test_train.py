@@ -19,10 +19,12 @@ from astrogalaxy.detection.export import network_tensors
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.images import Image
 from astrogalaxy.models import HEADS, JOINED, Architecture, Weights, load_weights
+from astrogalaxy.training import finish as finishing
 from astrogalaxy.training import train as module
 from astrogalaxy.training.crops import CropStream
+from astrogalaxy.training.finish import Trained, recalibrate
 from astrogalaxy.training.module import AstroYoloTrainer
-from astrogalaxy.training.train import Trained, recalibrate, train
+from astrogalaxy.training.train import train
 
 Make = Callable[..., RecipeConfig]
 
@@ -177,7 +179,7 @@ def test_labels_alone_are_enough(
     (tmp_path / "t.csv").write_text("x,y,class\n30,20,star\n50,40,galaxy\n")
     images = {"path": "f-{band}.fits", "bands": ["r"]}
     data = {"labels": [{"images": images, "truth": "t.csv", "region": [0, 90, 0, 80]}]}
-    monkeypatch.setattr(module, "network_graph", lambda _network: b"none")
+    monkeypatch.setattr(finishing, "network_graph", lambda _network: b"none")
     trained = train(make_recipe(data=data, steps=2, validate_every=2, crop=32))
     assert trained.metrics == {}
     assert trained.weights.card.threshold == 0.5
@@ -192,8 +194,8 @@ def test_an_interruption_leaves_no_weights_that_are_not_calibrated(
         assert len(scenes) == 2
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "network_graph", lambda _network: b"none")
-    monkeypatch.setattr(module, "calibrate", interrupted)
+    monkeypatch.setattr(finishing, "network_graph", lambda _network: b"none")
+    monkeypatch.setattr(finishing, "calibrate", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(make_recipe(steps=2, validate_every=2))
     assert not (tmp_path / "runs" / "tiny" / "tiny.safetensors").exists()

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from astrogalaxy.evaluation.classification import roc_curve
-from astrogalaxy.evaluation.classifier_tables import classifier_comparison
-from astrogalaxy.evaluation.classifiers import ClassifierScore
-from astrogalaxy.evaluation.findings import Check, check_findings
-from astrogalaxy.evaluation.published import PUBLISHED
 from astrogalaxy.files import atomic_path
 from astrogalaxy.survey.report.style import MUTED, Chart, chart, new_axes
 from astrogalaxy.survey.report.text import NOTHING
 from astrogalaxy.survey.report.write import render_page
+from astrogalaxy.training.scores.classifier_tables import classifier_comparison
+from astrogalaxy.training.scores.classifiers import ClassifierScore
+from astrogalaxy.training.scores.findings import Check, check_findings
+from astrogalaxy.training.scores.published import PUBLISHED
 
 __all__ = ["write_classifier_report"]
 

@@ -70,7 +70,6 @@ def tune_without_labels(
     *,
     prepare: Callable[[Tensor], Tensor],
     seed: int,
-    progress: Callable[[int, int], None] | None = None,
 ) -> list[float]:
     """Tune a network's transformer in place.
 
@@ -86,8 +85,6 @@ def tune_without_labels(
         From images to network input.
     seed : int
         Of views and projections.
-    progress : callable, optional
-        Called with (epochs done, all).
 
     Returns
     -------
@@ -128,8 +125,6 @@ def tune_without_labels(
             values.append(float(loss.detach()))
         losses.append(sum(values) / max(len(values), 1))
         logger.info("self-supervised epoch %d of %d: loss %.4f", epoch + 1, settings.epochs, losses[-1])
-        if progress:
-            progress(epoch + 1, settings.epochs)
     network.backbone = merge_lora(average).eval()
     return losses
 

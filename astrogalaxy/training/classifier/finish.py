@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from astrogalaxy.config import ClassifierRecipe
-from astrogalaxy.evaluation.calibration import expected_calibration_error, reliability
+from astrogalaxy.evaluation.reliability import expected_calibration_error, reliability
 from astrogalaxy.models import ClassifierCard, Weights, save_weights
 from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_graph, network_tensors

@@ -1,4 +1,4 @@
-"""Tests of astrogalaxy.evaluation.recipes and comparison, with a network that knows the answers."""
+"""Tests of astrogalaxy.training.scores.recipes and comparison, with a network that knows the answers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from astropy.table import Table
 from astrogalaxy.config import RecipeConfig
 from astrogalaxy.devices import Placement
 from astrogalaxy.errors import ConfigError, RunError
-from astrogalaxy.evaluation import recipes as module
-from astrogalaxy.evaluation.boxes import Interval, MeanPrecision
-from astrogalaxy.evaluation.comparison import comparison, printed, read_scores, write_scores
-from astrogalaxy.evaluation.published import PUBLISHED
-from astrogalaxy.evaluation.recipes import RecipeScore, evaluate_recipe
+from astrogalaxy.evaluation.boxes import MeanPrecision
+from astrogalaxy.evaluation.intervals import Interval
 from astrogalaxy.models import Architecture
 from astrogalaxy.training.examples import Example, sources_array
 from astrogalaxy.training.galaxies import GalaxyBank
+from astrogalaxy.training.scores import recipes as module
+from astrogalaxy.training.scores.comparison import comparison, printed, read_scores, write_scores
+from astrogalaxy.training.scores.published import PUBLISHED
+from astrogalaxy.training.scores.recipes import RecipeScore, evaluate_recipe
 from astrogalaxy.training.sets import LabelledSets
 
 LEVELS = (8, 16, 32)

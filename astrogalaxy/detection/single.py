@@ -1,4 +1,4 @@
-"""Smooth or disk, on images of single galaxies."""
+"""The one galaxy that an image shows, among all boxes that the network says."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from numpy.typing import NDArray
 
 from astrogalaxy.detection.decode import Boxes
 from astrogalaxy.detection.nms import suppress
-from astrogalaxy.evaluation.boxes import Interval
-from astrogalaxy.evaluation.intervals import wilson
 
-__all__ = ["drop_smaller", "share_right", "the_galaxy"]
+__all__ = ["drop_smaller", "the_galaxy"]
 
 # As published: of two boxes that overlap by more than this the smaller goes.
 _SAME = 0.9
@@ -67,7 +65,7 @@ def the_galaxy(boxes: Boxes, shape: tuple[int, int]) -> int | None:
     --------
     >>> import numpy as np
     >>> from astrogalaxy.detection.decode import Boxes
-    >>> from astrogalaxy.evaluation.morphology import the_galaxy
+    >>> from astrogalaxy.detection.single import the_galaxy
     >>> x, y, side = np.array([10.0, 32.0]), np.array([12.0, 31.0]), np.array([6.0, 20.0])
     >>> sure = np.array([3.0, 1.0])
     >>> the_galaxy(Boxes(x, y, side, side, sure, sure, sure), (64, 64))
@@ -83,28 +81,3 @@ def the_galaxy(boxes: Boxes, shape: tuple[int, int]) -> int | None:
     holds = (np.abs(sides[left, :2] - middle) <= sides[left, 2:] / 2).all(axis=1)
     candidates = left[holds] if holds.any() else left
     return int(candidates[np.argmax(boxes.source[candidates])])
-
-
-def share_right(right: NDArray[np.bool_]) -> Interval:
-    """Share of galaxies whose class is right, with Wilson's interval.
-
-    Parameters
-    ----------
-    right : ndarray
-        ``(n,)`` bool.
-
-    Returns
-    -------
-    Interval
-        Of one standard deviation; NaN without a galaxy.
-
-    Examples
-    --------
-    >>> share = share_right(np.array([True, True, False]))
-    >>> round(share.value, 3), share.low < share.value < share.high
-    (0.667, True)
-    """
-    if not len(right):
-        return Interval(float("nan"), float("nan"), float("nan"))
-    low, high = wilson(right.sum(), len(right))
-    return Interval(float(right.mean()), float(low), float(high))

@@ -11,9 +11,9 @@ import numpy as np
 from astropy.table import Row, Table
 
 from astrogalaxy.evaluation.boxes import MeanPrecision
-from astrogalaxy.evaluation.published import PUBLISHED
-from astrogalaxy.evaluation.recipes import RecipeScore
-from astrogalaxy.evaluation.scoretables import (
+from astrogalaxy.training.scores.published import PUBLISHED
+from astrogalaxy.training.scores.recipes import RecipeScore
+from astrogalaxy.training.scores.scoretables import (
     by_paper,
     interval_of,
     paper_of,
@@ -72,9 +72,9 @@ def comparison(scores: Sequence[RecipeScore]) -> Table:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.boxes import Interval
-    >>> from astrogalaxy.evaluation.comparison import comparison
-    >>> from astrogalaxy.evaluation.recipes import RecipeScore
+    >>> from astrogalaxy.evaluation.intervals import Interval
+    >>> from astrogalaxy.training.scores.comparison import comparison
+    >>> from astrogalaxy.training.scores.recipes import RecipeScore
     >>> right = Interval(0.83, 0.80, 0.86)
     >>> score = RecipeScore("mine", None, "nano", "abc", None, right, right, 0, 70, 122, 12.3, "cpu")
     >>> comparison([score])["recipe", "accuracy"].pformat(show_unit=False)[-1].split()
@@ -117,9 +117,9 @@ def printed(table: Table) -> list[str]:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.boxes import Interval
-    >>> from astrogalaxy.evaluation.comparison import comparison, printed
-    >>> from astrogalaxy.evaluation.recipes import RecipeScore
+    >>> from astrogalaxy.evaluation.intervals import Interval
+    >>> from astrogalaxy.training.scores.comparison import comparison, printed
+    >>> from astrogalaxy.training.scores.recipes import RecipeScore
     >>> right = Interval(0.83, 0.80, 0.86)
     >>> score = RecipeScore("mine", None, "nano", "abc", None, right, right, 0, 70, 122, 12.3, "cpu")
     >>> "83.0 [80.0, 86.0]" in printed(comparison([score]))[-1]
@@ -175,8 +175,8 @@ def write_scores(scores: Sequence[RecipeScore], folder: str | Path) -> list[Path
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.comparison import write_scores
-    >>> from astrogalaxy.evaluation.recipes import RecipeScore
+    >>> from astrogalaxy.training.scores.comparison import write_scores
+    >>> from astrogalaxy.training.scores.recipes import RecipeScore
     >>> score = RecipeScore("mine", None, "nano", "abc", None, None, None, 0, 0, 0, 12.3, "cpu")
     >>> [path.name for path in write_scores([score], ".")]
     ['evaluation.json', 'evaluation.ecsv']
@@ -200,8 +200,8 @@ def read_scores(path: str | Path) -> list[RecipeScore]:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.comparison import read_scores, write_scores
-    >>> from astrogalaxy.evaluation.recipes import RecipeScore
+    >>> from astrogalaxy.training.scores.comparison import read_scores, write_scores
+    >>> from astrogalaxy.training.scores.recipes import RecipeScore
     >>> score = RecipeScore("mine", None, "nano", "abc", None, None, None, 0, 0, 0, 12.3, "cpu")
     >>> files = write_scores([score], ".")
     >>> read_scores(files[0]) == [score]

@@ -32,7 +32,7 @@ class Published:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.published import PUBLISHED
+    >>> from astrogalaxy.training.scores.published import PUBLISHED
     >>> PUBLISHED["astroyolo-unfrozen"].map_50_90, PUBLISHED["astroyolo-unfrozen"].accuracy
     (0.656, 0.772)
     """

@@ -16,13 +16,13 @@ from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.config.file import sha256
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation.classification import Classification, score_classes
-from astrogalaxy.evaluation.published import PUBLISHED
 from astrogalaxy.models import ClassifierCard, Weights, load_classifier
 from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_of, spec_of
 from astrogalaxy.morphology.network import GalaxyNetwork, make_backbone
 from astrogalaxy.training.classifier.finish import logits_of
 from astrogalaxy.training.classifier.pictures import choose_data, inputs_of, open_bank
+from astrogalaxy.training.scores.published import PUBLISHED
 
 __all__ = ["ClassifierScore", "Curve", "evaluate_classifier", "floating_point_operations", "seed_path"]
 
@@ -45,7 +45,7 @@ class ClassifierScore:
     name : str
         The recipe's.
     published : str or None
-        Key of `~astrogalaxy.evaluation.published.PUBLISHED`.
+        Key of `~astrogalaxy.training.scores.published.PUBLISHED`.
     architecture : str
         Of the network.
     data : str
@@ -87,7 +87,7 @@ class ClassifierScore:
     --------
     >>> import numpy as np
     >>> from astrogalaxy.evaluation.classification import score_classes
-    >>> from astrogalaxy.evaluation.classifiers import ClassifierScore
+    >>> from astrogalaxy.training.scores.classifiers import ClassifierScore
     >>> said = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
     >>> test = score_classes(said, np.array([0, 1, 1]), ["smooth", "disk"], resamplings=0)
     >>> score = ClassifierScore(
@@ -148,7 +148,7 @@ def seed_path(recipe: ClassifierRecipe, seed: int) -> Path:
     Examples
     --------
     >>> from astrogalaxy.config import ClassifierRecipe
-    >>> from astrogalaxy.evaluation.classifiers import seed_path
+    >>> from astrogalaxy.training.scores.classifiers import seed_path
     >>> recipe = ClassifierRecipe.from_dict(
     ...     {"name": "mine", "task": "morphology", "data": [{"format": "galaxyzoo", "path": "gz2"}]}
     ... )
@@ -187,7 +187,7 @@ def evaluate_classifier(
     >>> from pathlib import Path
     >>> from PIL import Image as Picture
     >>> from astrogalaxy.config import ClassifierRecipe
-    >>> from astrogalaxy.evaluation.classifiers import evaluate_classifier
+    >>> from astrogalaxy.training.scores.classifiers import evaluate_classifier
     >>> from astrogalaxy.training.classifier.train import train_classifier
     >>> for colour in ("red", "blue"):
     ...     Path("galaxies", colour).mkdir(parents=True)
@@ -284,7 +284,7 @@ def floating_point_operations(card: ClassifierCard) -> int:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.classifiers import floating_point_operations
+    >>> from astrogalaxy.training.scores.classifiers import floating_point_operations
     >>> from astrogalaxy.models import load_classifier
     >>> floating_point_operations(load_classifier("galaxyzoo-fine").card) > 10**6
     True

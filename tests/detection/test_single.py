@@ -1,12 +1,11 @@
-"""Tests of astrogalaxy.evaluation.morphology."""
+"""Tests of astrogalaxy.detection.single."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from astrogalaxy.detection.decode import Boxes
-from astrogalaxy.evaluation.morphology import drop_smaller, share_right, the_galaxy
+from astrogalaxy.detection.single import drop_smaller, the_galaxy
 
 
 def _boxes(*rows: tuple[float, float, float, float, float]) -> Boxes:
@@ -35,10 +34,3 @@ def test_a_star_and_a_galaxy_in_one_place_are_the_larger_of_them() -> None:
     assert the_galaxy(_boxes(star, galaxy), (100, 100)) == 1
     unlike = (50, 50, 60, 2.0, 1.0)
     assert the_galaxy(_boxes(star, unlike), (100, 100)) == 0, "these are two sources, and the surer is taken"
-
-
-def test_share_and_interval() -> None:
-    share = share_right(np.arange(100) < 90)
-    assert share.value == 0.9
-    assert (share.low, share.high) == pytest.approx((0.866, 0.926), abs=0.002)
-    assert np.isnan(share_right(np.zeros(0, bool)).value)

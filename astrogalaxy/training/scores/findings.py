@@ -8,11 +8,10 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from astrogalaxy.evaluation.boxes import Interval
-from astrogalaxy.evaluation.classification import percentile_interval
-from astrogalaxy.evaluation.classifiers import ClassifierScore
-from astrogalaxy.evaluation.published import PUBLISHED, Published
+from astrogalaxy.evaluation.intervals import Interval, percentile_interval
 from astrogalaxy.morphology.pretrained import RANDOM
+from astrogalaxy.training.scores.classifiers import ClassifierScore
+from astrogalaxy.training.scores.published import PUBLISHED, Published
 
 __all__ = [
     "CHANCE",
@@ -56,7 +55,7 @@ class Finding:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.findings import FINDINGS
+    >>> from astrogalaxy.training.scores.findings import FINDINGS
     >>> FINDINGS[-3].statement, FINDINGS[-3].pairs
     ('Distillation lifts the student.', (('astrovision-distilled', 'astrovision-mobilenetv3'),))
     """
@@ -67,7 +66,7 @@ class Finding:
 
     @property
     def paper(self) -> str:
-        """The paper, as `~astrogalaxy.evaluation.published.PUBLISHED` has it."""
+        """The paper, as `~astrogalaxy.training.scores.published.PUBLISHED` has it."""
         return next(PUBLISHED[name].paper for pair in self.pairs for name in pair if name in PUBLISHED)
 
 
@@ -173,8 +172,8 @@ class Check:
     --------
     Made by `check_findings`.
 
-    >>> from astrogalaxy.evaluation.boxes import Interval
-    >>> from astrogalaxy.evaluation.findings import Check
+    >>> from astrogalaxy.evaluation.intervals import Interval
+    >>> from astrogalaxy.training.scores.findings import Check
     >>> gain = Interval(0.06, 0.03, 0.09)
     >>> check = Check("CBAM helps.", "Yan (2023)", "with", "none", (0.80, 0.74), gain, None, True, 164, "undecided")
     >>> check.difference.value
@@ -214,8 +213,8 @@ def check_findings(scores: Sequence[ClassifierScore], *, resamplings: int = 2000
     --------
     >>> import numpy as np
     >>> from astrogalaxy.evaluation.classification import score_classes
-    >>> from astrogalaxy.evaluation.classifiers import ClassifierScore
-    >>> from astrogalaxy.evaluation.findings import check_findings
+    >>> from astrogalaxy.training.scores.classifiers import ClassifierScore
+    >>> from astrogalaxy.training.scores.findings import check_findings
     >>> def score(name, right):
     ...     truth, answers = np.arange(len(right)) % 2, np.array([bit == "1" for bit in right])
     ...     said = np.where((truth[:, None] == np.arange(2)) == answers[:, None], 0.9, 0.1)
@@ -289,7 +288,8 @@ def published_difference(first: str, second: str) -> float | None:
     Parameters
     ----------
     first, second : str
-        Keys of `~astrogalaxy.evaluation.published.PUBLISHED`, which are the recipes' names; second may be `CHANCE`.
+        Keys of `~astrogalaxy.training.scores.published.PUBLISHED`, which are the recipes' names; second may be
+        `CHANCE`.
 
     Returns
     -------
@@ -298,7 +298,7 @@ def published_difference(first: str, second: str) -> float | None:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.findings import published_difference
+    >>> from astrogalaxy.training.scores.findings import published_difference
     >>> round(published_difference("astrovision-distilled", "astrovision-mobilenetv3"), 2)
     0.11
     >>> published_difference("cbam-efficientnetv2s", "cbam-resnet50") is None  # of validation, of training images
@@ -327,8 +327,8 @@ def printed_findings(checks: Sequence[Check]) -> list[str]:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.boxes import Interval
-    >>> from astrogalaxy.evaluation.findings import Check, printed_findings
+    >>> from astrogalaxy.evaluation.intervals import Interval
+    >>> from astrogalaxy.training.scores.findings import Check, printed_findings
     >>> check = Check(
     ...     "CBAM helps.", "Yan (2023)", "with", "none", (0.8, 0.74), Interval(0.06, 0.03, 0.09), None, True, 164,
     ...     "undecided",

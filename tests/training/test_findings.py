@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 from astrogalaxy.cli import app
 from astrogalaxy.config import ClassifierRecipe, pipelines_folder
 from astrogalaxy.errors import RunError, WeightsError
-from astrogalaxy.evaluation import classifiers
 from astrogalaxy.evaluation.classification import score_classes
-from astrogalaxy.evaluation.classifier_tables import read_classifier_scores, write_classifier_scores
-from astrogalaxy.evaluation.classifiers import ClassifierScore
-from astrogalaxy.evaluation.findings import (
+from astrogalaxy.morphology.pretrained import RANDOM
+from astrogalaxy.survey.report.classifiers import write_classifier_report
+from astrogalaxy.training.scores import classifiers
+from astrogalaxy.training.scores.classifier_tables import read_classifier_scores, write_classifier_scores
+from astrogalaxy.training.scores.classifiers import ClassifierScore
+from astrogalaxy.training.scores.findings import (
     CHANCE,
     FINDINGS,
     PRETRAINED,
@@ -25,9 +27,7 @@ from astrogalaxy.evaluation.findings import (
     printed_findings,
     published_difference,
 )
-from astrogalaxy.evaluation.published import PUBLISHED
-from astrogalaxy.morphology.pretrained import RANDOM
-from astrogalaxy.survey.report.classifiers import write_classifier_report
+from astrogalaxy.training.scores.published import PUBLISHED
 
 Make = Callable[..., ClassifierScore]
 STUDENT, BASELINE = "astrovision-distilled", "astrovision-mobilenetv3"

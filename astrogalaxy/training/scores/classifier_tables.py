@@ -12,10 +12,10 @@ import numpy as np
 from astropy.table import Table
 
 from astrogalaxy.evaluation.classification import Classification, ClassScore
-from astrogalaxy.evaluation.classifiers import ClassifierScore
-from astrogalaxy.evaluation.findings import check_findings
-from astrogalaxy.evaluation.published import PUBLISHED
-from astrogalaxy.evaluation.scoretables import (
+from astrogalaxy.training.scores.classifiers import ClassifierScore
+from astrogalaxy.training.scores.findings import check_findings
+from astrogalaxy.training.scores.published import PUBLISHED
+from astrogalaxy.training.scores.scoretables import (
     by_paper,
     interval_of,
     paper_of,
@@ -82,7 +82,7 @@ def classifier_comparison(scores: Sequence[ClassifierScore]) -> Table:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.classifier_tables import classifier_comparison
+    >>> from astrogalaxy.training.scores.classifier_tables import classifier_comparison
     >>> table = classifier_comparison([])  # see ClassifierScore for what goes in
     >>> len(table), {"accuracy", "accuracy_paper"} <= set(table.colnames)
     (0, True)
@@ -126,7 +126,7 @@ def printed_comparison(table: Table) -> list[str]:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.classifier_tables import classifier_comparison, printed_comparison
+    >>> from astrogalaxy.training.scores.classifier_tables import classifier_comparison, printed_comparison
     >>> print(printed_comparison(classifier_comparison([]))[0][:13])
     method recipe
     """
@@ -167,7 +167,7 @@ def printed_classes(test: Classification) -> list[str]:
     --------
     >>> import numpy as np
     >>> from astrogalaxy.evaluation.classification import score_classes
-    >>> from astrogalaxy.evaluation.classifier_tables import printed_classes
+    >>> from astrogalaxy.training.scores.classifier_tables import printed_classes
     >>> said = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
     >>> test = score_classes(said, np.array([0, 1, 1]), ["smooth", "disk"], resamplings=0)
     >>> print(printed_classes(test)[-1].rstrip())
@@ -203,7 +203,7 @@ def write_classifier_scores(scores: Sequence[ClassifierScore], folder: str | Pat
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.classifier_tables import write_classifier_scores
+    >>> from astrogalaxy.training.scores.classifier_tables import write_classifier_scores
     >>> [path.name for path in write_classifier_scores([], ".")]
     ['evaluation.json', 'evaluation.ecsv']
     """
@@ -233,7 +233,7 @@ def read_classifier_scores(path: str | Path) -> list[ClassifierScore]:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.classifier_tables import read_classifier_scores, write_classifier_scores
+    >>> from astrogalaxy.training.scores.classifier_tables import read_classifier_scores, write_classifier_scores
     >>> files = write_classifier_scores([], ".")
     >>> read_classifier_scores(files[0])
     []

@@ -13,9 +13,9 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from astropy.table import MaskedColumn, Table
 
-from astrogalaxy.evaluation.boxes import Interval
-from astrogalaxy.evaluation.published import PUBLISHED
+from astrogalaxy.evaluation.intervals import Interval
 from astrogalaxy.files import atomic_path
+from astrogalaxy.training.scores.published import PUBLISHED
 
 __all__ = ["by_paper", "interval_of", "paper_of", "read_records", "table_of", "write_evaluation"]
 
@@ -27,7 +27,7 @@ class Scored(Protocol):
 
     @property
     def published(self) -> str | None:
-        """Key of the row in `~astrogalaxy.evaluation.published.PUBLISHED`."""
+        """Key of the row in `~astrogalaxy.training.scores.published.PUBLISHED`."""
         ...
 
 

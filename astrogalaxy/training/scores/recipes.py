@@ -16,14 +16,15 @@ from astrogalaxy.config import RecipeConfig
 from astrogalaxy.detection import Runtime
 from astrogalaxy.detection.decode import Boxes, decode
 from astrogalaxy.detection.inputs import network_input
+from astrogalaxy.detection.single import the_galaxy
 from astrogalaxy.devices import Device
 from astrogalaxy.errors import ConfigError, RunError
-from astrogalaxy.evaluation.boxes import FoundBoxes, Interval, MeanPrecision, TrueBoxes, mean_average_precision
-from astrogalaxy.evaluation.morphology import share_right, the_galaxy
-from astrogalaxy.evaluation.published import PUBLISHED
+from astrogalaxy.evaluation.boxes import FoundBoxes, MeanPrecision, TrueBoxes, mean_average_precision
+from astrogalaxy.evaluation.intervals import Interval, share_right
 from astrogalaxy.models import load_weights
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.galaxies import GalaxyBank
+from astrogalaxy.training.scores.published import PUBLISHED
 from astrogalaxy.training.sets import prepare_sets
 
 __all__ = ["RecipeScore", "evaluate_recipe"]
@@ -46,7 +47,7 @@ class RecipeScore:
     name : str
         The recipe's.
     published : str or None
-        Key of `~astrogalaxy.evaluation.published.PUBLISHED`.
+        Key of `~astrogalaxy.training.scores.published.PUBLISHED`.
     size : str
         Of the network.
     weights : str
@@ -66,8 +67,8 @@ class RecipeScore:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.boxes import Interval
-    >>> from astrogalaxy.evaluation.recipes import RecipeScore
+    >>> from astrogalaxy.evaluation.intervals import Interval, share_right
+    >>> from astrogalaxy.training.scores.recipes import RecipeScore
     >>> right = Interval(0.83, 0.80, 0.86)
     >>> score = RecipeScore("mine", None, "nano", "abc", None, right, right, 0, 70, 122, 12.3, "cpu")
     >>> f"{score.name}: {score.accuracy.value:.0%} of {score.n_clear} galaxies"
@@ -120,7 +121,7 @@ def evaluate_recipe(
     --------
     >>> from pathlib import Path
     >>> from astrogalaxy.config import RecipeConfig
-    >>> from astrogalaxy.evaluation.recipes import evaluate_recipe
+    >>> from astrogalaxy.training.scores.recipes import evaluate_recipe
     >>> from astrogalaxy.models import load_weights, save_weights
     >>> recipe = RecipeConfig.from_dict({"name": "mine", "data": {"phosim": {"size": 64, "test": 1}}})
     >>> folder = Path(recipe.output.directory, "mine")

@@ -1,0 +1,92 @@
+"""Tables that users give: read in whatever format they are, and numbers out of their columns."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from astropy.io.registry import IORegistryError
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from astrogalaxy.errors import AstrogalaxyError, ConfigError
+
+__all__ = ["numbers_of", "read_table"]
+
+
+def read_table(path: str | os.PathLike[str], *, error: type[AstrogalaxyError] = ConfigError) -> Table:
+    r"""Read a table of any format that astropy knows.
+
+    Parameters
+    ----------
+    path : path-like
+        CSV (lines that begin with # are comments), ECSV, FITS, VOTable or another.
+    error : type, optional
+        Kind of the error where it cannot be read.
+
+    Returns
+    -------
+    Table
+        Its texts are str, not bytes.
+
+    Raises
+    ------
+    AstrogalaxyError
+        Of the kind asked for: one line that names the file and what is wrong.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.tables import read_table
+    >>> _ = Path("labels.csv").write_text("# by hand\nx,y,class\n10,20,star\n", encoding="utf-8")
+    >>> read_table("labels.csv")["class"].tolist()
+    ['star']
+    """
+    path = Path(path)
+    if not path.is_file():
+        msg = f"{path}: {'a folder; give the file of a table' if path.is_dir() else 'no such file'}"
+        raise error(msg)
+    is_csv = path.name.lower().endswith((".csv", ".csv.gz"))
+    options = {"format": "ascii.csv", "comment": "#"} if is_csv else {}
+    try:
+        table = Table.read(path, **options)
+    except IORegistryError as problem:
+        msg = f"{path}: not known as a table by its name or content; give CSV, ECSV, FITS or VOTable"
+        raise error(msg) from problem
+    except Exception as problem:  # every one of astropy's readers has its own kinds of errors
+        reason = " ".join(str(problem).split())[:200]
+        msg = f"{path}: cannot be read as a table: {reason or type(problem).__name__}"
+        raise error(msg) from problem
+    table.convert_bytestring_to_unicode()
+    return table
+
+
+def numbers_of(table: Table, name: str) -> NDArray[np.float64]:
+    """Numbers of a column, NaN where they are masked.
+
+    Parameters
+    ----------
+    table : Table
+        Any table.
+    name : str
+        One of its columns.
+
+    Returns
+    -------
+    ndarray of float64
+        ``(n,)``, without a unit.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the column holds something else.
+
+    Examples
+    --------
+    >>> from astropy.table import MaskedColumn, Table
+    >>> from astrogalaxy.tables import numbers_of
+    >>> numbers_of(Table({"mag": MaskedColumn([21, 22], mask=[False, True])}), "mag")
+    array([21., nan])
+    """
+    return np.asarray(np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan), dtype=float)

@@ -1,0 +1,47 @@
+"""The rooms of the package are those of docs/development/house.rst, and imports only run down that list."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import astrogalaxy
+
+PACKAGE = Path(astrogalaxy.__file__).parent
+PAGE = Path(__file__).parents[1] / "docs" / "development" / "house.rst"
+ROWS = re.findall(r"^   \* - (``.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+#: Place of each room in the list, the top one first.
+PLACE = {name: place for place, row in enumerate(ROWS) for name in re.findall(r"``(\w+)(?:/|\.py)``", row)}
+
+
+def _imports() -> Iterator[tuple[Path, str]]:
+    """Every module below a room with each of the package's rooms that it imports from, wherever it does."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("astrogalaxy."):
+                yield path.relative_to(PACKAGE), str(node.module).split(".")[1]
+
+
+def test_every_room_is_in_the_list() -> None:
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
+    assert packages | modules == PLACE.keys()
+
+
+def test_imports_only_run_down_the_list() -> None:
+    rooms = [(path, path.parts[0].removesuffix(".py"), room) for path, room in _imports()]
+    wrong = [
+        f"{path} imports from {room}"
+        for path, mine, room in rooms
+        if mine in PLACE and mine != room and PLACE[mine] >= PLACE[room]
+    ]
+    assert wrong == []
+
+
+def test_type_checkers_see_what_is_loaded_on_first_use() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    seen = {name.name: node.module for node in imports for name in node.names if "astrogalaxy." in str(node.module)}
+    assert seen == astrogalaxy._EXPORTS

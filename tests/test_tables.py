@@ -1,0 +1,53 @@
+"""Tests of astrogalaxy.tables, and of readers of data sets that use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from astropy.table import Table
+
+from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo
+from astrogalaxy.datasets.votes import read_votes
+from astrogalaxy.errors import ConfigError, ImageError
+from astrogalaxy.tables import numbers_of, read_table
+
+DAMAGED = [b"iauname,x\nJ1,2,3,4\n", b"\x00\x01\xff\xfe" * 50]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_table_is_an_error_of_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    for kind in (ConfigError, ImageError):
+        with pytest.raises(kind, match=r"t\.csv: cannot be read as a table: .") as error:
+            read_table(path, error=kind)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+@pytest.mark.parametrize("read", [read_galaxy_zoo, read_votes])
+def test_damaged_votes_are_an_error_of_one_line(tmp_path: Path, read: Callable[[Path], object], content: bytes) -> None:
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(ImageError, match=r"labels\.csv: cannot be read as a table: ."):
+        read(tmp_path)
+
+
+def test_what_is_no_file_and_what_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.csv: no such file"):
+        read_table(tmp_path / "none.csv")
+    with pytest.raises(ConfigError, match="a folder; give the file of a table"):
+        read_table(tmp_path)
+    (tmp_path / "t.txt").write_text("x,y\n1,2\n")
+    with pytest.raises(ConfigError, match=r"t\.txt: not known as a table .*; give CSV"):
+        read_table(tmp_path / "t.txt")
+
+
+def test_texts_are_read_as_str_and_masked_numbers_are_nan(tmp_path: Path) -> None:
+    Table({"name": ["a"], "x": [1.5]}).write(tmp_path / "t.fits")
+    table = read_table(tmp_path / "t.fits")
+    assert table["name"].dtype.kind == "U"
+    assert numbers_of(table, "x").tolist() == [1.5]
+    with pytest.raises(ValueError, match="could not convert"):
+        numbers_of(table, "name")
