@@ -51,6 +51,7 @@ def read_table(path: str | os.PathLike[str], *, error: type[AstrogalaxyError] = 
     options = {"format": "ascii.csv", "comment": "#"} if is_csv else {}
     try:
         table = Table.read(path, **options)
+        table.convert_bytestring_to_unicode()
     except IORegistryError as problem:
         msg = f"{path}: not known as a table by its name or content; give CSV, ECSV, FITS or VOTable"
         raise error(msg) from problem
@@ -58,7 +59,6 @@ def read_table(path: str | os.PathLike[str], *, error: type[AstrogalaxyError] = 
         reason = " ".join(str(problem).split())[:200]
         msg = f"{path}: cannot be read as a table: {reason or type(problem).__name__}"
         raise error(msg) from problem
-    table.convert_bytestring_to_unicode()
     return table
 
 

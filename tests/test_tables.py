@@ -51,3 +51,9 @@ def test_texts_are_read_as_str_and_masked_numbers_are_nan(tmp_path: Path) -> Non
     assert numbers_of(table, "x").tolist() == [1.5]
     with pytest.raises(ValueError, match="could not convert"):
         numbers_of(table, "name")
+
+
+def test_texts_that_are_not_utf8_are_an_error_of_one_line(tmp_path: Path) -> None:
+    Table({"class": [b"\xe9toile"]}).write(tmp_path / "t.fits")
+    with pytest.raises(ConfigError, match=r"t\.fits: cannot be read as a table: .*codec"):
+        read_table(tmp_path / "t.fits")
