@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from astrogalaxy.catalog._extras import need
 from astrogalaxy.catalog._target import open_target
+from astrogalaxy.catalog.directions import directions
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.fits import add_provenance
 
@@ -72,9 +73,7 @@ def covered_area(polygons: Iterable[ArrayLike]) -> MOC:
 
 def _extent(polygon: np.ndarray) -> float:
     """Degrees from one end of a polygon to the other."""
-    ra, dec = np.radians(polygon).T
-    points = np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
-    return float(np.degrees(np.linalg.norm(np.ptp(points, axis=0))))
+    return float(np.degrees(np.linalg.norm(np.ptp(directions(*polygon.T), axis=0))))
 
 
 def write_moc(

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
+from astrogalaxy.catalog.directions import directions
+
 __all__ = ["Curve", "Match", "match_positions", "match_sky", "precision_recall"]
 
 
@@ -133,15 +135,9 @@ def match_sky(
     array([0.36])
     """
     chord = 2 * np.sin(np.radians(radius / 3600) / 2)
-    match = _match(_directions(ra, dec), np.asarray(score, float), _directions(true_ra, true_dec), chord)
+    match = _match(directions(ra, dec), np.asarray(score, float), directions(true_ra, true_dec), chord)
     distance = np.degrees(2 * np.arcsin(match.distance / 2)) * 3600
     return Match(match.truth, distance, match.n_truth)
-
-
-def _directions(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
-    """Unit vectors ``(n, 3)``: distances between them know no poles and no ra = 0."""
-    ra, dec = np.radians(np.asarray(ra, float)), np.radians(np.asarray(dec, float))
-    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
 
 
 def _match(found: NDArray[np.float64], score: NDArray[np.float64], true: NDArray[np.float64], radius: float) -> Match:

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.catalog.columns import INPUT_ROW
+from astrogalaxy.catalog.directions import directions
 from astrogalaxy.images import Tile
 
 __all__ = ["Claim", "TileCatalog", "best_claims", "merge_tiles", "neighbouring", "rank_between"]
@@ -98,13 +99,11 @@ class Claim:
     @classmethod
     def of(cls, catalog: SourceCatalog) -> Self:
         """That of a field's catalogue."""
-        ra, dec = np.radians(np.asarray(catalog["ra"], float)), np.radians(np.asarray(catalog["dec"], float))
-        points = np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
         given = INPUT_ROW in catalog.colnames
         errors = [np.asarray(catalog[f"flux_aper_{band}_err"], dtype=float) for band in catalog.bands]
         unknown = ~np.isfinite(errors)
         return cls(
-            points,
+            directions(catalog["ra"], catalog["dec"]),
             has_flags(catalog["flags"], "edge"),
             np.nan_to_num(np.asarray(catalog["snr"], float)),
             np.asarray(catalog[INPUT_ROW], np.int64) if given else np.full(len(catalog), -1),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.catalog.directions import directions
 from astrogalaxy.survey.report.numbers import values
 
 __all__ = ["Frame", "Orientation", "mark_paths", "orientation"]
@@ -68,8 +69,8 @@ def orientation(catalog: SourceCatalog) -> Orientation | None:
     known = np.isfinite(x + y + ra + dec)
     if np.count_nonzero(known) < _FEWEST:
         return None
-    x, y, ra, dec = x[known], y[known], np.radians(ra[known]), np.radians(dec[known])
-    east, north = _tangent_plane(ra, dec)
+    x, y = x[known], y[known]
+    east, north = _tangent_plane(ra[known], dec[known])
     design = np.column_stack([x - x.mean(), y - y.mean(), np.ones(len(x))])
     fit, _, rank, _ = np.linalg.lstsq(design, np.column_stack([east, north]), rcond=1e-9)
     if rank < 3:
@@ -84,7 +85,7 @@ def orientation(catalog: SourceCatalog) -> Orientation | None:
 
 def _tangent_plane(ra: Floats, dec: Floats) -> tuple[Floats, Floats]:
     """Arcsec to the east and to the north of the middle, in the plane that touches the sky there."""
-    vectors = np.array([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    vectors = directions(ra, dec).T
     middle = vectors.mean(axis=1)
     middle /= np.linalg.norm(middle)
     along = np.hypot(middle[0], middle[1])

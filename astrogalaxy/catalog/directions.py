@@ -1,0 +1,31 @@
+"""Places on the sky as unit vectors: what lies between them knows no poles and no right ascension 0."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["directions"]
+
+
+def directions(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
+    """Unit vectors of places on the sky.
+
+    Parameters
+    ----------
+    ra, dec : array_like, shape (n,)
+        Degrees.
+
+    Returns
+    -------
+    ndarray, shape (n, 3)
+        NaN where the place is.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog.directions import directions
+    >>> directions([0.0, 90.0], [0.0, 0.0]).round(6).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    ra, dec = np.radians(np.asarray(ra, float)), np.radians(np.asarray(dec, float))
+    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
