@@ -120,7 +120,8 @@ class ImagesSection(Section):
     def _bands_name_columns(cls, bands: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [band for band in bands if not re.fullmatch(r"[A-Za-z0-9_]{1,32}", band)]
         if wrong:
-            raise ValueError(f"{show(wrong[0])} cannot end a column's name; use letters, digits and _")
+            hint = "use letters, digits and _ (files of other names are given by band, as path: {band: pattern})"
+            raise ValueError(f"{show(wrong[0])} cannot end a column's name; {hint}")
         if len(bands) > 64:
             raise ValueError(f"has {len(bands)} bands; at most 64 are read")
         owners: dict[str, str] = {}

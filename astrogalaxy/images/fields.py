@@ -116,7 +116,9 @@ def unread_parts(field_: Field, images: ImagesSection, band: str) -> list[str]:
     if not other:
         return []
     said = f"{plane.origin}: is read alone, though extension {other} of the file shows another part of the sky"
-    return [f"{said}; set images.hdu to '*' for each to be a field, or to the name of the one that is meant"]
+    name = str(plane.header.get("EXTNAME", "")).strip()
+    each = f"{name}*" if name and other.endswith(f" {name}") else "*"
+    return [f"{said}; set images.hdu to {each!r} for each to be a field, or to the name of the one that is meant"]
 
 
 def open_field(field_: Field, images: ImagesSection, *, bands: Iterable[str] | None = None) -> Image:

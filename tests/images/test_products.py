@@ -75,7 +75,7 @@ def test_other_detectors_of_a_file_are_not_passed_over_in_silence(camera: Path) 
     (field,) = find_fields(images)
     (said,) = unread_parts(field, images, "r")
     assert "a-ooi.fits[1]: is read alone, though extension 2 S30 of the file shows another part of the sky" in said
-    assert "images.hdu" in said
+    assert "set images.hdu to '*' for each" in said
     named = images_of(camera, path="{field}-ooi.fits", hdu="S30")
     assert unread_parts(field, named, "r") == []
 
@@ -118,6 +118,9 @@ def test_extensions_of_one_name_are_told_by_their_version(tmp_path: Path, sky: A
     write(tmp_path / "a_flc.fits", *parts)
     second = find_plane(tmp_path / "a_flc.fits", hdu="SCI,2")
     assert second.index == 3
+    alone = images_of(tmp_path, path="{field}_flc.fits")
+    (said,) = unread_parts(find_fields(alone)[0], alone, "r")
+    assert "set images.hdu to 'SCI*' for each" in said
     images = images_of(
         tmp_path, path="{field}_flc.fits", hdu="SCI*", mask="{field}_flc.fits", mask_hdu="DQ*", mask_bits=[2]
     )
