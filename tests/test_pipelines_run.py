@@ -54,9 +54,11 @@ def legacy(folder: Path) -> None:
 def panstarrs(folder: Path) -> None:
     for band in "gri":
         data, header = sky(band)
-        header["MAGZERO"] = 25 + 2.5 * np.log10(700)
+        header.update(EXPTIME=700.0, BOFFSET=1.5, BSOFTEN=120.0)
+        flux = data * 10 ** (0.4 * (25 + 2.5 * np.log10(700) - 22.5))
+        values = np.arcsinh((flux - 1.5) / 240) * 2.5 / np.log(10)
         name = f"rings.v3.skycell.1784.059.stk.{band}.unconv.fits"
-        fits.writeto(folder / name, data * 10 ** (0.4 * (header["MAGZERO"] - 22.5)), header)
+        fits.CompImageHDU(values.astype("f4"), header, quantize_level=-1e-4).writeto(folder / name)
 
 
 def hsc(folder: Path) -> None:

@@ -40,7 +40,9 @@ class ArchiveSection(Section):
 class ImagesSection(Section):
     """``images``: which files to read, and what their numbers mean."""
 
-    _BY_BAND: ClassVar = ("path", "zeropoint", "gain", "saturation", "mask", "weight")
+    _BY_BAND: ClassVar = (
+        "path", "hdu", "plane", "zeropoint", "gain", "saturation", "mask", "mask_hdu", "weight", "weight_hdu",
+    )  # fmt: skip
 
     path: paths.Patterns = Field(
         description="Image files. {band} and {field} are placeholders, * stands for anything; relative to "
@@ -60,17 +62,25 @@ class ImagesSection(Section):
     )
     hdu: values.Hdu = Field(
         "auto",
-        description="Extension with the image: its name, its number (0 is the first), or auto: the first image.",
+        description="Extension with the image: its name (SCI, or SCI,2 where there are several), its number (0 is "
+        "the first), or auto: the first image. A name with * is every extension that is called so, each a field of its "
+        "own, such as the detectors of a camera.",
     )
-    zeropoint: values.PerBand = Field(
+    plane: values.Planes = Field(
         None,
-        description="AB magnitude of one image unit: a number, {band: number}, or a header keyword. null: "
-        "fluxes stay in image units, without magnitudes.",
+        description="Plane of a cube of images, from 0, such as {r: 0, g: 1, b: 2} of a colour camera. null: the image "
+        "is no cube.",
+    )
+    zeropoint: values.ZeroPoint = Field(
+        None,
+        description="AB magnitude of one image unit: a number, {band: number}, a header keyword, a sum of keywords and "
+        "numbers such as MAGZPT + 2.5*log10(EXPTIME), or auto: what the header says of the unit (BUNIT such as nJy or "
+        "MJy/sr, PHOTFLAM and PHOTPLAM). null: fluxes stay in image units, without magnitudes.",
     )
     gain: values.PerBand = Field(
         None,
         description="Electrons per image unit, for the photon noise of sources: a number, {band: number}, "
-        "or a header keyword. null: errors hold the noise of the sky only.",
+        "a header keyword, or a sum as in zeropoint. null: errors hold the noise of the sky only.",
     )
     saturation: values.PerBand = Field(
         None,
@@ -80,12 +90,24 @@ class ImagesSection(Section):
     mask: paths.OptionalPatterns = Field(
         None,
         description="Mask files, with the placeholders of path; pixels that are not 0 are bad. Without "
-        "{band}, one mask serves all bands.",
+        "{band}, one mask serves all bands. May be the images' own files, with mask_hdu.",
+    )
+    mask_hdu: values.Hdu = Field("auto", description="Extension with the mask, as hdu.")
+    mask_bits: values.Bits = Field(
+        None,
+        description="Bits of the mask that make a pixel bad: numbers from 0 (bit 3 is the value 8), or the names of "
+        "mask planes whose numbers the mask's header gives (MP_BAD). null: all of them.",
     )
     weight: paths.OptionalPatterns = Field(
         None,
-        description="Weight files, with the placeholders of path: inverse variance in image units; 0 is "
-        "bad. null: the noise is measured in the images.",
+        description="Weight files, with the placeholders of path: inverse variance in image units, or what "
+        "weight_type says. May be the images' own files, with weight_hdu. null: the noise is measured in the images.",
+    )
+    weight_hdu: values.Hdu = Field("auto", description="Extension with the weights, as hdu.")
+    weight_type: Literal["inverse_variance", "relative", "variance", "rms"] = Field(
+        "inverse_variance",
+        description="What the weight files hold, in image units. relative: something proportional to the inverse "
+        "variance, such as exposure times and confidence maps; the images say how much it is.",
     )
     archive: ArchiveSection | None = Field(
         None,
@@ -98,7 +120,8 @@ class ImagesSection(Section):
     def _bands_name_columns(cls, bands: tuple[str, ...]) -> tuple[str, ...]:
         wrong = [band for band in bands if not re.fullmatch(r"[A-Za-z0-9_]{1,32}", band)]
         if wrong:
-            raise ValueError(f"{show(wrong[0])} cannot end a column's name; use letters, digits and _")
+            hint = "use letters, digits and _ (files of other names are given by band, as path: {band: pattern})"
+            raise ValueError(f"{show(wrong[0])} cannot end a column's name; {hint}")
         if len(bands) > 64:
             raise ValueError(f"has {len(bands)} bands; at most 64 are read")
         owners: dict[str, str] = {}
@@ -148,7 +171,8 @@ class ImagesSection(Section):
 
     def _pattern_problems(self) -> Iterator[tuple[str, str]]:
         paths = [text for band in self.bands for text in self.patterns(band, filled=False)]
-        if not isinstance(self.path, dict) and len(self.bands) > 1 and not all("{band}" in p for p in paths):
+        one_file = isinstance(self.hdu, dict) or isinstance(self.plane, dict)
+        if not (one_file or isinstance(self.path, dict) or len(self.bands) == 1 or all("{band}" in p for p in paths)):
             yield "path", "must hold {band}, since there are several bands; or give {band: pattern}"
         if len({"{field}" in text for text in paths}) > 1:
             yield "path", "must hold {field} in every pattern, or in none"

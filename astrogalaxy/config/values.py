@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer, PlainValidator
 
+from astrogalaxy.config.arithmetic import is_sum
 from astrogalaxy.config.problems import fail, show
 from astrogalaxy.errors import ConfigError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Bands",
+    "Bits",
     "FileName",
     "Formats",
     "Hdu",
@@ -35,6 +37,7 @@ __all__ = [
     "Levels",
     "NameList",
     "PerBand",
+    "Planes",
     "Scheduler",
     "Size",
     "Threshold",
@@ -42,6 +45,7 @@ __all__ = [
     "TrainingPrecision",
     "Weights",
     "Workers",
+    "ZeroPoint",
     "Zoom",
     "as_tuple",
     "checked_name",
@@ -139,12 +143,35 @@ def _tile_size(value: Any) -> int | str:
     return size
 
 
-def _hdu(value: Any) -> int | str:
+def _hdu(value: Any) -> int | str | dict[str, int | str]:
+    if isinstance(value, Mapping):
+        return {checked_text(band, "text"): _one_hdu(hdu) for band, hdu in value.items()}
+    return _one_hdu(value)
+
+
+def _one_hdu(value: Any) -> int | str:
     if isinstance(value, str):
         return checked_text(value, "an extension's name")
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10_000:
         raise ValueError(f"must be auto, an extension's name, or its number from 0, not {show(value)}")
     return value
+
+
+def _bits(value: Any) -> tuple[int | str, ...] | None:
+    """Bits of a mask: numbers, or names that its header explains."""
+    if value is None:
+        return None
+    given = value if isinstance(value, (list, tuple)) else [value]
+    wanted = "must be a list of bits, numbers from 0 or the names of mask planes, such as [0, 8] or [BAD, SAT]"
+    for bit in given:
+        if isinstance(bit, int) and not isinstance(bit, bool) and bit > 62 and bit.bit_count() == 1:
+            raise ValueError(f"counts bits from 0: the value {bit} is bit {bit.bit_length() - 1}")
+        named = isinstance(bit, str) and re.fullmatch(r"[A-Za-z]\w{0,67}", bit)
+        if not named and (isinstance(bit, bool) or not isinstance(bit, int) or not 0 <= bit <= 62):
+            raise ValueError(f"{wanted}, not {show(bit)}")
+    if not given:
+        raise ValueError(f"{wanted}, not an empty list")
+    return tuple(given)
 
 
 def _scheduler(value: Any) -> str | None:
@@ -159,11 +186,24 @@ def _per_band(value: Any) -> float | str | dict[str, float] | None:
         return number
     if isinstance(value, Mapping):
         return _band_numbers(value, "a number")
-    wrong = f"must be a number, {{band: number}}, a header keyword, or null, not {show(value)}"
+    wrong = f"must be a number, {{band: number}}, a header keyword or a sum of these, or null, not {show(value)}"
     if not isinstance(value, str) or value.lower() in {"auto", "default", "none"}:
         raise ValueError(wrong)
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_. -]{0,67}", value):
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_. -]{0,67}", value) and not (len(value) <= 200 and is_sum(value)):
         raise ValueError(wrong + ("; numbers have no quotes" if re.match(r"\s*[-+.\d]", value) else ""))
+    return value
+
+
+def _zeropoint(value: Any) -> float | str | dict[str, float] | None:
+    return value if isinstance(value, str) and value == "auto" else _per_band(value)
+
+
+def _planes(value: Any) -> Any:
+    """The number of a plane, or one for each band."""
+    if isinstance(value, Mapping):
+        return {checked_text(band, "text"): _planes(-1 if plane is None else plane) for band, plane in value.items()}
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10_000):
+        raise ValueError(f"must be a plane's number from 0, {{band: number}}, or null, not {show(value)}")
     return value
 
 
@@ -320,8 +360,11 @@ NameList = Annotated[tuple[str, ...], BeforeValidator(_name_list), Kind("list of
 Heads = Annotated[
     tuple[Literal["detection", "stargalaxy", "morphology"], ...], Kind("list of detection | stargalaxy | morphology")
 ]
-Hdu = Annotated[Any, PlainValidator(_hdu), Kind("auto | name | whole number")]
+Hdu = Annotated[Any, PlainValidator(_hdu), Kind("auto | name | whole number | {band: one of these}")]
+Bits = Annotated[Any, PlainValidator(_bits), Kind("list of bits | null")]
 PerBand = Annotated[Any, PlainValidator(_per_band), Kind("number | {band: number} | header keyword | null")]
+ZeroPoint = Annotated[Any, PlainValidator(_zeropoint), Kind("number | {band: number} | header keyword | auto | null")]
+Planes = Annotated[Any, PlainValidator(_planes), Kind("whole number | {band: whole number} | null")]
 Weights = Annotated[dict[str, float], BeforeValidator(_weights), Kind("{name: number}")]
 TrainingPrecision = Annotated[Literal["32", "bf16"], BeforeValidator(_bits)]
 Levels = Annotated[tuple[int, ...], BeforeValidator(_levels), Kind("list of whole numbers")]

@@ -10,13 +10,14 @@ import numpy as np
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.background import Mesh, make_mesh
-from astrogalaxy.images.fitsfile import to_float32
+from astrogalaxy.images.fitsfile import FitsPlane, to_float32
 from astrogalaxy.images.inputs import AlteredPlane
 from astrogalaxy.images.seeing import find_stars
-from astrogalaxy.images.sky import shifted
+from astrogalaxy.images.sky import is_off, shifted
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.images.units import pixel_unit
-from astrogalaxy.images.weights import WeightSample, usable
+from astrogalaxy.images.weights import WEIGHT_TYPES, WeightSample, as_inverse_variance, usable
+from astrogalaxy.images.zeropoint import zeropoint_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +40,12 @@ _NO_DATA = 1e29
 # A weight map whose noise is so many times that of the pixels, or so many times less, is something else. Up to the
 # second number it is taken at its word: crowds and what the noise is measured with make that much.
 _OTHER_NOISE, _SAME_NOISE = 10.0, 1.15
+_WANTED = {
+    "inverse_variance": "inverse variances, in image units to the power -2",
+    "relative": "something proportional to inverse variances",
+    "variance": "variances, in image units to the power 2",
+    "rms": "noise (rms), in image units",
+}
 # A section of up to this many pixels is kept until another is read: one thing after the other looks at a tile.
 _KEPT = 2048**2
 
@@ -108,6 +115,8 @@ class Band:
     weight : Plane, optional
         Map of the same shape: inverse variance, image units to the power -2; zero,
         negative and NaN are bad.
+    weight_type : {"inverse_variance", "relative", "variance", "rms"}, optional
+        What the map holds instead.
     zeropoint : float, optional
         AB magnitude of one image unit; None if the band is not calibrated.
     gain : float, optional
@@ -141,6 +150,7 @@ class Band:
         *,
         masks: tuple[Plane, ...] = (),
         weight: Plane | None = None,
+        weight_type: str = "inverse_variance",
         zeropoint: float | None = None,
         gain: float | None = None,
         saturation: float | None = None,
@@ -151,7 +161,7 @@ class Band:
         self.zeropoint = zeropoint
         self.saturation = saturation
         self.box = box
-        self._plane, self._masks, self._weight = plane, masks, weight
+        self._plane, self._masks, self._weight, self._weight_type = plane, masks, weight, weight_type
         self._gain, self._unit = gain, (None if unit is None else float(unit))
         self._mesh: Mesh | None = None
         self._kept: Pixels | None = None
@@ -164,10 +174,9 @@ class Band:
         self.noise_factor: float | None = None
         #: Point spread that measurement has learnt from them, likewise.
         self.psf: Any = None
-        for label, extra in [("mask", mask) for mask in masks] + [("weight map", weight)]:
-            if extra is not None and extra.shape != plane.shape:
-                msg = f"{extra.origin}: this {label} has shape {extra.shape}"
-                raise ImageError(f"{msg}, but {plane.origin} has {plane.shape}")
+        for key, extra in [("mask", mask) for mask in masks] + [("weight", weight)]:
+            if extra is not None:
+                _check_map(key, extra, plane)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": None}
@@ -209,6 +218,11 @@ class Band:
     def origin(self) -> str:
         """Path of the file, or a description, for messages."""
         return self._plane.origin
+
+    @property
+    def header_zeropoint(self) -> float | None:
+        """Zero point by the unit in its header, None where that does not tell (`zeropoint_of`)."""
+        return zeropoint_of(self._plane)
 
     @property
     def unit(self) -> float:
@@ -260,7 +274,7 @@ class Band:
             return make_mesh(lambda part: self._read(part)[:2], self.shape, box=self.box, origin=self.origin)
         sample = WeightSample(self._read)
         mesh = make_mesh(sample.read, self.shape, box=self.box, origin=self.origin)
-        return replace(mesh, weight_factor=self._weight_factor(self.unit * sample.ratio(mesh)))
+        return replace(mesh, weight_factor=self._weight_factor(*sample.ratio(mesh)))
 
     @property
     def seeing(self) -> float:
@@ -377,7 +391,8 @@ class Band:
         """
         band = Band(
             self.name, AlteredPlane(self._plane, alter, self.mesh.blank), masks=self._masks, weight=self._weight,
-            zeropoint=self.zeropoint, gain=self._gain, saturation=self.saturation, box=self.box, unit=self.unit,
+            weight_type=self._weight_type, zeropoint=self.zeropoint, gain=self._gain, saturation=self.saturation,
+            box=self.box, unit=self.unit,
         )  # fmt: skip
         band.shift = self.shift
         return band
@@ -390,18 +405,23 @@ class Band:
             bad |= mask.read(section) != 0
         if self._weight is None:
             return data, bad, None
-        weight = self._weight.read(section, unit=self.unit**-2)
+        weight = self._weight.read(section, unit=self.unit ** WEIGHT_TYPES[self._weight_type])
+        weight = as_inverse_variance(weight, self._weight_type)
         return data, bad | ~usable(weight), weight
 
-    def _weight_factor(self, ratio: float) -> float:
+    def _weight_factor(self, ratio: float, turned: bool) -> float:
         """What brings a map to the noise of the pixels: relative weights are common, and errors must not be."""
+        ratio *= self.unit
+        wanted = f"it must hold {_WANTED[self._weight_type]}; images.weight_type says what else a map may hold"
+        if turned:
+            msg = f"{self._weight.origin}: this weight map has less noise where the pixels of {self.origin} have more"
+            raise ImageError(f"{msg}; {wanted}")
         if np.isnan(ratio) or 1 / _SAME_NOISE < ratio < _SAME_NOISE:
             return 1.0
         text = f"{self._weight.origin}: the noise of this weight map is {ratio:.2g} times that of the pixels of"
         text = f"{text} {self.origin}"
-        if not 1 / _OTHER_NOISE < ratio < _OTHER_NOISE:
-            msg = f"{text}; it must hold inverse variances, in image units to the power -2"
-            raise ImageError(msg)
+        if self._weight_type != "relative" and not 1 / _OTHER_NOISE < ratio < _OTHER_NOISE:
+            raise ImageError(f"{text}; {wanted}")
         logger.warning("%s; it is divided by that", text)
         return 1 / ratio
 
@@ -413,6 +433,20 @@ class Band:
             msg = f"{self.origin}: {section} does not lie within its {self.shape[1]} x {self.shape[0]} pixels"
             raise ImageError(msg)
         return section
+
+
+def _check_map(key: str, extra: Plane, plane: Plane) -> None:
+    """Refuse a map that is not one of the image: of another size or place, or the image itself."""
+    label = f"{extra.origin}: this {'weight map' if key == 'weight' else key}"
+    if extra.shape != plane.shape:
+        msg = f"{label} has shape {extra.shape}, but {plane.origin} has {plane.shape}"
+        raise ImageError(msg)
+    if isinstance(extra, FitsPlane) and isinstance(plane, FitsPlane) and extra.place == plane.place:
+        msg = f"{label} is the image itself; name the map's extension as images.{key}_hdu"
+        raise ImageError(msg)
+    if extra.wcs is not None and plane.wcs is not None and is_off(extra.wcs, extra.shape, plane.wcs, plane.shape):
+        msg = f"{label} shows another part of the sky than {plane.origin}; its extension is named by images.{key}_hdu"
+        raise ImageError(msg)
 
 
 def _starts(size: int) -> list[int]:

@@ -6,17 +6,19 @@ import glob
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.extensions import elsewhere, is_pattern, list_hdus
+from astrogalaxy.images.fitsfile import find_plane
 from astrogalaxy.images.image import Image
 
 if TYPE_CHECKING:
     from astrogalaxy.config.images import ImagesSection
 
-__all__ = ["Field", "find_fields", "missing_maps", "open_field"]
+__all__ = ["Field", "find_fields", "missing_maps", "open_field", "unread_parts"]
 
 Kind = Literal["path", "mask", "weight"]
 
@@ -28,15 +30,26 @@ class Field:
     Attributes
     ----------
     name : str
-        What ``{field}`` stands for; empty where the pattern has no such placeholder.
+        What ``{field}`` stands for, and the extension's name where several are fields; empty where there is neither.
     paths, masks, weights : dict of str to Path
         Per band. A band without a file is missing from ``paths``.
+    extension : str
+        Name of the extension that is a field of its own, with which ``name`` ends; else empty.
+    hdus : dict of str to dict
+        Its HDUs by the roles of files and by band, where they are not those of the survey's settings.
     """
 
     name: str
     paths: dict[str, Path]
     masks: dict[str, Path] = field(default_factory=dict)
     weights: dict[str, Path] = field(default_factory=dict)
+    extension: str = ""
+    hdus: dict[str, dict[str, int | str]] = field(default_factory=dict)
+
+    @property
+    def stem(self) -> str:
+        """What ``{field}`` stands for: the name without that of the extension."""
+        return self.name.removesuffix(self.extension).removesuffix("-") if self.extension else self.name
 
     @property
     def files(self) -> list[Path]:
@@ -78,7 +91,8 @@ def find_fields(images: ImagesSection, *, without: Collection[Path] = ()) -> lis
         msg = f"no image matches images.path, for instance {tried}{fetch}"
         raise ImageError(msg)
     masks, weights = (_maps(images, kind, left_out) for kind in ("mask", "weight"))
-    return [Field(name, _of(by_band, name), _of(masks, name), _of(weights, name)) for name in names]
+    found = [Field(name, _of(by_band, name), _of(masks, name), _of(weights, name)) for name in names]
+    return [part for whole in found for part in _parts(whole, images)]
 
 
 def missing_maps(field_: Field, images: ImagesSection, band: str) -> list[str]:
@@ -87,9 +101,24 @@ def missing_maps(field_: Field, images: ImagesSection, band: str) -> list[str]:
     for kind, files in (("mask", field_.masks), ("weight", field_.weights)):
         tried = images.patterns(band, kind=kind)  # type: ignore[arg-type]
         if tried and band not in files:
-            missing = tried[0].replace("{field}", field_.name)
+            missing = tried[0].replace("{field}", field_.stem)
             said.append(f"{field_.paths[band]}: used without a {kind}; no file matches {missing}")
     return said
+
+
+def unread_parts(field_: Field, images: ImagesSection, band: str) -> list[str]:
+    """Say that a band's file shows other parts of the sky in extensions that nobody has asked for."""
+    hdu = images.hdu.get(band) if isinstance(images.hdu, Mapping) else images.hdu
+    if hdu != "auto" or images.plane is not None:
+        return []
+    plane = find_plane(field_.paths[band])
+    other = elsewhere(plane)
+    if not other:
+        return []
+    said = f"{plane.origin}: is read alone, though extension {other} of the file shows another part of the sky"
+    name = str(plane.header.get("EXTNAME", "")).strip()
+    each = f"{name}*" if name and other.endswith(f" {name}") else "*"
+    return [f"{said}; set images.hdu to {each!r} for each to be a field, or to the name of the one that is meant"]
 
 
 def open_field(field_: Field, images: ImagesSection, *, bands: Iterable[str] | None = None) -> Image:
@@ -115,14 +144,77 @@ def open_field(field_: Field, images: ImagesSection, *, bands: Iterable[str] | N
         """A setting by band without the bands that are not wanted."""
         return {b: v for b, v in value.items() if b in wanted} if isinstance(value, Mapping) else value
 
+    def hdus(role: str, setting: Any) -> dict[str, int | str]:
+        """Extensions by band."""
+        own = field_.hdus.get(role, {})
+        return {b: own.get(b, setting.get(b, "auto") if isinstance(setting, Mapping) else setting) for b in wanted}
+
     return Image.read(
-        {band: field_.paths[band] for band in wanted}, reference=images.reference, hdu=images.hdu,
+        {band: field_.paths[band] for band in wanted}, reference=images.reference,
+        hdu=hdus("paths", images.hdu), plane=of_wanted(images.plane),
+        mask_hdu=hdus("masks", images.mask_hdu), mask_bits=images.mask_bits,
+        weight_hdu=hdus("weights", images.weight_hdu), weight_type=images.weight_type,
         zeropoint=of_wanted(images.zeropoint), gain=of_wanted(images.gain),
         saturation=of_wanted(images.saturation),
         mask={b: p for b, p in field_.masks.items() if b in wanted} or None,
         weight={b: p for b, p in field_.weights.items() if b in wanted} or None,
         name=field_.name,
     )  # fmt: skip
+
+
+def _parts(whole: Field, images: ImagesSection) -> list[Field]:
+    """Every extension that ``images.hdu`` matches as a field of its own, where it is a pattern."""
+    patterns = {band: images.hdu.get(band) if isinstance(images.hdu, Mapping) else images.hdu for band in whole.paths}
+    patterns = {band: pattern for band, pattern in patterns.items() if is_pattern(pattern)}
+    if not patterns:
+        return [whole]
+    paths = {band: _listed(whole.paths[band], pattern, images, band) for band, pattern in patterns.items()}
+    # what cannot be read or has none will be said when it is opened
+    names = list(dict.fromkeys(name for listed in paths.values() for name in listed))
+    if not names:
+        return [whole]
+    maps = {
+        role: {band: _maps_of(files[band], setting, band, patterns, paths[band]) for band in paths if band in files}
+        for role, files, setting in (
+            ("masks", whole.masks, images.mask_hdu),
+            ("weights", whole.weights, images.weight_hdu),
+        )
+    }
+    # one that is not there is asked for by its name, and the error gives it
+    roles = {
+        "paths": {band: {name: listed.get(name, name) for name in names} for band, listed in paths.items()},
+        **maps,
+    }
+    return [
+        replace(
+            whole,
+            name=f"{whole.name}-{name}" if whole.name else name,
+            extension=name,
+            hdus={role: {b: of[name] for b, of in by_band.items() if name in of} for role, by_band in roles.items()},
+        )
+        for name in names
+    ]
+
+
+def _listed(path: Path, pattern: str, images: ImagesSection | None, band: str) -> dict[str, int]:
+    layer = None if images is None else images.plane
+    try:
+        return list_hdus(path, pattern, layer=layer.get(band) if isinstance(layer, Mapping) else layer)
+    except ImageError:
+        return {}
+
+
+def _maps_of(
+    path: Path, setting: Any, band: str, patterns: Mapping[str, str], images: Mapping[str, int]
+) -> dict[str, int | str]:
+    """Extension of a map for each of the image: that of the same name, or by their order where it has a pattern too."""
+    wanted = setting.get(band, "auto") if isinstance(setting, Mapping) else setting
+    if is_pattern(wanted):
+        return dict(zip(images, _listed(path, wanted, None, band).values(), strict=False))
+    if wanted != "auto":
+        return {}
+    listed = _listed(path, patterns[band], None, band)
+    return {name: listed.get(name, name) for name in images}
 
 
 def _maps(

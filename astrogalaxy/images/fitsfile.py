@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import logging
 import lzma
 import shutil
@@ -21,6 +19,7 @@ import numpy as np
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.extensions import OPENERS, choose_hdu, image_shape, missing, one_line, packing_of, readable
 from astrogalaxy.images.fitscheck import (
     FITS_BLOCK,
     PIXEL_TYPES,
@@ -28,24 +27,20 @@ from astrogalaxy.images.fitscheck import (
     check_size,
     check_tiles,
     truncated,
-    walk_hdus,
 )
 from astrogalaxy.images.quiet import quiet
 from astrogalaxy.images.sky import read_wcs
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from astropy.wcs import WCS
     from numpy.typing import NDArray
 
-__all__ = ["FitsPlane", "choose_hdu", "find_plane", "to_float32", "wcs_of"]
+__all__ = ["FitsPlane", "find_plane", "has_bits", "to_float32", "wcs_of"]
 
 logger = logging.getLogger(__name__)
-
-_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
-_OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 
 # A compressed file has to be unpacked whole. Up to this size it is kept in memory as
 # float32, beyond it is unpacked to a temporary file so that memory stays bounded.
@@ -84,6 +79,10 @@ class FitsPlane:
         BSCALE, BZERO and BLANK.
     bitpix : int
         BITPIX of the pixels as stored.
+    bits : int
+        If not 0, pixels are 1 where they have any of these bits, and else 0: float32 would not keep all of them apart.
+    layer : int or None
+        Plane of a cube, from 0; None for an image that is no cube.
     """
 
     path: Path
@@ -97,11 +96,18 @@ class FitsPlane:
     offset: int
     scaling: tuple[float, float, int | None]
     bitpix: int
+    bits: int = 0
+    layer: int | None = None
     # Pixels of a compressed file once decoded; never pickled.
     _kept: list[NDArray[Any]] = field(default_factory=list, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": []}
+
+    @property
+    def place(self) -> tuple[Path, int, int | None]:
+        """File, HDU and plane: what tells one image from another."""
+        return self.path, self.index, self.layer
 
     @property
     def origin(self) -> str:
@@ -126,17 +132,17 @@ class FitsPlane:
         except (ImageError, MemoryError):
             raise
         except FileNotFoundError as error:
-            raise ImageError(_missing(self.path)) from error
+            raise ImageError(missing(self.path)) from error
         except Exception as error:
             # Decompressors raise errors of many unrelated kinds on damaged files.
             msg = f"{self.origin}: its pixels cannot be read, the file is damaged"
-            raise ImageError(f"{msg} ({type(error).__name__}: {_one_line(error)})") from error
+            raise ImageError(f"{msg} ({type(error).__name__}: {one_line(error)})") from error
 
     def _read(self, section: Section, unit: float) -> NDArray[np.float32]:
         whole_bytes = 4 * self.shape[0] * self.shape[1]
         if self.tiled and not self.packing and whole_bytes > _DECODE_WHOLE_BYTES:
             with quiet(), fits.open(self.path) as hdus:
-                return _by_strips(hdus[self.index], section, unit)
+                return self._by_strips(hdus[self.index], section, unit)
         if self.packing or self.tiled:
             pixels = self._unpacked()
             part = pixels[section.slices]
@@ -149,10 +155,14 @@ class FitsPlane:
         mapped = np.memmap(file, dtype=PIXEL_TYPES[self.bitpix], mode="r", offset=self.offset, shape=self.shape)
         return mapped.view(np.ndarray)
 
+    def _float32(self, values: Any, unit: float = 1.0) -> NDArray[np.float32]:
+        """Values as float32, or whether they have the bits that are asked for."""
+        return to_float32(has_bits(values, self.bits) if self.bits else values, unit)
+
     def _decode(self, raw: NDArray[Any], unit: float = 1.0) -> NDArray[np.float32]:
         scale, zero, blank = self.scaling
         if (scale, zero) == (1.0, 0.0) and blank is None:
-            return to_float32(raw, unit)
+            return self._float32(raw, unit)
         # 16-bit integers with an offset are exact in float32; the rest needs more digits.
         exact = self.bitpix in (8, 16) and scale == 1.0 and zero == int(zero) and abs(zero) < 2**23
         values = raw.astype(np.float32 if exact else np.float64)
@@ -160,13 +170,13 @@ class FitsPlane:
         values += zero
         if blank is not None:
             values[raw == blank] = np.nan
-        return to_float32(values, unit)
+        return self._float32(values, unit)
 
     def _unpacked(self) -> NDArray[Any]:
         """The whole image of a compressed file, unpacked once per process and file."""
         if not self._kept:
             stat = self.path.stat()
-            key = (str(self.path), self.index, stat.st_mtime_ns, stat.st_size)
+            key = (str(self.path), self.index, self.bits, self.layer, stat.st_mtime_ns, stat.st_size)
             self._kept[:] = [_RECENT.get(key, self._unpack)]
         return self._kept[0]
 
@@ -174,14 +184,14 @@ class FitsPlane:
         ny, nx = self.shape
         if not self.packing:
             with quiet(), fits.open(self.path) as hdus:
-                return to_float32(_plane_of(hdus[self.index].section, Section.whole(self.shape)))
+                return self._float32(self._part(hdus[self.index].section, Section.whole(self.shape)))
         large = 4 * ny * nx > _IN_MEMORY_BYTES
-        with _OPENERS[self.packing](self.path, "rb") as packed, _scratch(large) as unpacked:
+        with OPENERS[self.packing](self.path, "rb") as packed, _scratch(large) as unpacked:
             _copy_whole(packed, unpacked, self.origin)
             if self.tiled:
                 unpacked.seek(0)
                 with quiet(), fits.open(unpacked) as hdus:
-                    return to_float32(_plane_of(hdus[self.index].section, Section.whole(self.shape)))
+                    return self._float32(self._part(hdus[self.index].section, Section.whole(self.shape)))
             size = self.offset + abs(self.bitpix) // 8 * ny * nx
             if unpacked.seek(0, 2) < size:
                 raise ImageError(truncated(self.origin, unpacked.tell(), size))
@@ -191,6 +201,32 @@ class FitsPlane:
             pixels = self._decode(raw.reshape(self.shape))
             del raw
             return pixels
+
+    def _part(self, pixels: Any, section: Section) -> Any:
+        """Cut a section out of the image, which may have leading axes of length 1, or be a plane of a cube."""
+        leading = [0] * (len(pixels.shape) - 2)
+        if self.layer is not None:
+            leading[-1] = self.layer
+        return pixels[(*leading, *section.slices)]
+
+    def _by_strips(self, hdu: fits.CompImageHDU, section: Section, unit: float) -> NDArray[np.float32]:
+        """Decode a section of a tile-compressed image strip by strip.
+
+        Tiles are decoded whole, and most are rows of the whole image: all at once they would need many times the
+        memory of the section.
+        """
+        height, width = hdu.tile_shape[-2:]
+        across = (section.shape[1] // width + 2) * width
+        rows = max(_STRIP_PIXELS // (across * height), 1) * height
+        pixels = np.empty(section.shape, dtype=np.float32)
+        start = section.y0
+        while start < section.y1:
+            stop = min(start // height * height + rows, section.y1)
+            strip = self._part(hdu.section, section._replace(y0=start, y1=stop))
+            as_is = unit == 1.0 and not self.bits
+            pixels[start - section.y0 : stop - section.y0] = strip if as_is else self._float32(strip, unit)
+            start = stop
+        return pixels
 
 
 class _Recent:
@@ -224,7 +260,7 @@ class _Recent:
 _RECENT = _Recent(_RECENT_BYTES)
 
 
-def find_plane(path: str | Path, *, hdu: str | int = "auto") -> FitsPlane:
+def find_plane(path: str | Path, *, hdu: str | int = "auto", layer: int | None = None) -> FitsPlane:
     """Find the image in a FITS file; pixels are not read yet.
 
     Parameters
@@ -233,7 +269,11 @@ def find_plane(path: str | Path, *, hdu: str | int = "auto") -> FitsPlane:
         A FITS file: plain, gzip, bzip2 or xz (told by content, not by name).
     hdu : str or int, optional
         Number or name of the HDU, or 'auto': the first 2-D image, or, if there are
-        several, the first one with a celestial WCS. Leading axes of length 1 are dropped.
+        several, the first one with a celestial WCS. Leading axes of length 1 are dropped. A name with a
+        version (``SCI,2``) is one of several of this name, ``*`` and ``?`` in a name stand for
+        anything and for one letter.
+    layer : int, optional
+        Which plane of a cube of images, from 0; by default there must be no cube.
 
     Returns
     -------
@@ -246,32 +286,29 @@ def find_plane(path: str | Path, *, hdu: str | int = "auto") -> FitsPlane:
         If the file is missing, not FITS, truncated, or has no such image.
     """
     path = Path(path).expanduser()
-    try:
-        packing = _packing(path)
-        with quiet(str(path)), _OPENERS.get(packing, open)(path, "rb") as stream:
+    with readable(path):
+        packing = packing_of(path)
+        with quiet(str(path)), OPENERS.get(packing, open)(path, "rb") as stream:
             check_axes(stream, str(path))
             stream.seek(0)
-            plane = _first_of_packed(path, packing, stream) if packing and hdu in ("auto", 0) else None
+            first = packing and hdu in ("auto", 0) and layer is None
+            plane = _first_of_packed(path, packing, stream) if first else None
             if plane is not None:
                 return plane
             stream.seek(0)
             with fits.open(stream, memmap=False, lazy_load_hdus=True, ignore_missing_simple=False) as hdus:
                 ahead = None if packing else stream
-                return _plane(path, packing, hdus, choose_hdu(hdus, hdu, origin=str(path), ahead=ahead))
-    except FileNotFoundError as error:
-        raise ImageError(_missing(path)) from error
-    except (
-        OSError,
-        EOFError,
-        zlib.error,
-        lzma.LZMAError,
-        fits.VerifyError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ) as error:
-        msg = f"{path}: not a readable FITS file, or truncated ({_one_line(error)})"
-        raise ImageError(msg) from error
+                index = choose_hdu(hdus, hdu, origin=str(path), ahead=ahead, layer=layer)
+                return _plane(path, packing, hdus, index, layer)
+
+
+def has_bits(values: Any, bits: int) -> NDArray[np.bool_]:
+    """Where integers have any of some bits; what is no number has them."""
+    values = np.asarray(values)
+    if values.dtype.kind != "f":
+        return values.astype(np.int64) & bits != 0
+    finite = np.isfinite(values)
+    return ~finite | (np.where(finite, values, 0).astype(np.int64) & bits != 0)
 
 
 def to_float32(values: Any, unit: float = 1.0) -> NDArray[np.float32]:
@@ -281,72 +318,6 @@ def to_float32(values: Any, unit: float = 1.0) -> NDArray[np.float32]:
         values = np.asarray(values, dtype=np.float64) / unit
     with np.errstate(over="ignore", invalid="ignore"):
         return np.array(values, dtype=np.float32, order="C", copy=True)
-
-
-def _packing(path: Path) -> str:
-    if path.exists() and not path.is_file():
-        msg = f"{path}: not a readable FITS file but a folder or a device"
-        raise ImageError(msg)
-    with path.open("rb") as stream:
-        start = stream.read(6)
-    if not start:
-        msg = f"{path}: the file is empty"
-        raise ImageError(msg)
-    return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
-
-
-def choose_hdu(hdus: fits.HDUList, wanted: str | int, *, origin: str, ahead: IO[bytes] | None = None) -> int:
-    """Number of the HDU to read: `wanted`, or for 'auto' the first image, rather one with a WCS.
-
-    Parameters
-    ----------
-    hdus : astropy.io.fits.HDUList
-        HDUs, of a file or of the user.
-    wanted : str or int
-        Number or name of the HDU, or 'auto'.
-    origin : str
-        What to call them, for messages.
-    ahead : binary file, optional
-        Their file, where headers are looked at before astropy reads them.
-
-    Returns
-    -------
-    int
-        From 0.
-
-    Raises
-    ------
-    astrogalaxy.errors.ImageError
-        If there is no such HDU, or it is not a 2-D image; the message lists what there is.
-    """
-    if wanted != "auto":
-        if isinstance(wanted, str) and wanted.isdigit():
-            wanted = int(wanted)
-        try:
-            next((n for n, _ in enumerate(walk_hdus(hdus, origin, ahead)) if n == wanted), None)
-            index = hdus.index_of(wanted)
-            shape = _image_shape(hdus[index])
-        except (KeyError, IndexError) as error:
-            msg = f"{origin}: no HDU {wanted!r}; it has {_contents(walk_hdus(hdus, origin, ahead))}"
-            raise ImageError(msg) from error
-        if shape is None:
-            msg = (
-                f"{origin}: HDU {wanted!r} is not a 2-D image; the file has {_contents(walk_hdus(hdus, origin, ahead))}"
-            )
-            raise ImageError(msg)
-        return int(index) % len(hdus)
-    first = None
-    for index, hdu in enumerate(walk_hdus(hdus, origin, ahead)):
-        shape = _image_shape(hdu)
-        if shape is None:
-            continue
-        if "CTYPE1" in hdu.header and read_wcs(hdu.header, shape, origin=origin, hdus=hdus) is not None:
-            return index
-        first = index if first is None else first
-    if first is None:
-        msg = f"{origin}: no 2-D image with pixels; it has {_contents(walk_hdus(hdus, origin, ahead))}"
-        raise ImageError(msg)
-    return first
 
 
 def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane | None:
@@ -367,20 +338,24 @@ def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane |
     return FitsPlane(path, 0, shape, header, header, wcs, packing, False, stream.tell(), _scaling(header), bitpix)
 
 
-def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int) -> FitsPlane:
+def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int, layer: int | None) -> FitsPlane:
     """Describe the image in one HDU of an opened file."""
     hdu = hdus[index]
     header, primary = hdu.header.copy(), hdus[0].header.copy()
-    shape = _image_shape(hdu)
+    shape = image_shape(hdu, layer)
     offset, span = (hdu.fileinfo()[key] for key in ("datLoc", "datSpan"))
     tiled = isinstance(hdu, fits.CompImageHDU)
     bitpix = int(header["BITPIX"])
     if tiled:
         check_tiles(hdu, span, str(path))
+    if layer is not None and not tiled:
+        offset += layer * abs(bitpix) // 8 * shape[0] * shape[1]
     # Many writers leave out the padding behind the last pixels; no harm in that.
     check_size(path, packing, offset + (span - FITS_BLOCK + 1 if tiled else abs(bitpix) // 8 * shape[0] * shape[1]))
     wcs = wcs_of(header, shape, origin=str(path), hdus=hdus)
-    return FitsPlane(path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix)
+    return FitsPlane(
+        path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix, layer=layer
+    )
 
 
 def wcs_of(header: fits.Header, shape: tuple[int, int], *, origin: str, hdus: fits.HDUList) -> WCS | None:
@@ -419,57 +394,6 @@ def _scaling(header: fits.Header) -> tuple[float, float, int | None]:
     """BSCALE, BZERO and (for integers) BLANK, as long as astropy has not read the pixels."""
     blank = int(header["BLANK"]) if header["BITPIX"] > 0 and "BLANK" in header else None
     return float(header.get("BSCALE", 1)), float(header.get("BZERO", 0)), blank
-
-
-def _image_shape(hdu: Any) -> tuple[int, int] | None:
-    """Rows and columns of an image HDU; None if it is no image, or empty, or not 2-D."""
-    if not getattr(hdu, "is_image", False):
-        return None
-    shape = tuple(hdu.shape or ())
-    while len(shape) > 2 and shape[0] == 1:
-        shape = shape[1:]
-    if len(shape) != 2 or min(shape) < 1 or max(shape) < 2:
-        return None
-    return int(shape[0]), int(shape[1])
-
-
-def _by_strips(hdu: fits.CompImageHDU, section: Section, unit: float) -> NDArray[np.float32]:
-    """Decode a section of a tile-compressed image strip by strip.
-
-    Tiles are decoded whole, and most are rows of the whole image: all at once they would need many times the memory of
-    the section.
-    """
-    height, width = hdu.tile_shape[-2:]
-    across = (section.shape[1] // width + 2) * width
-    rows = max(_STRIP_PIXELS // (across * height), 1) * height
-    pixels = np.empty(section.shape, dtype=np.float32)
-    start = section.y0
-    while start < section.y1:
-        stop = min(start // height * height + rows, section.y1)
-        strip = _plane_of(hdu.section, section._replace(y0=start, y1=stop))
-        pixels[start - section.y0 : stop - section.y0] = strip if unit == 1.0 else to_float32(strip, unit)
-        start = stop
-    return pixels
-
-
-def _plane_of(pixels: Any, section: Section) -> Any:
-    """Cut a section out of an image that may have leading axes of length 1."""
-    leading = (0,) * (len(pixels.shape) - 2)
-    return pixels[(*leading, *section.slices)]
-
-
-def _contents(hdus: Iterable[Any]) -> str:
-    lines = [f"{i} {h.name or type(h).__name__} {getattr(h, 'shape', ()) or 'empty'}" for i, h in enumerate(hdus)]
-    return ", ".join(lines[:8]) + (", ..." if len(lines) > 8 else "")
-
-
-def _missing(path: Path) -> str:
-    return f"{path}: no such file"
-
-
-def _one_line(error: Exception) -> str:
-    # The first sentence: astropy goes on with advice about its own settings.
-    return " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__
 
 
 @contextmanager

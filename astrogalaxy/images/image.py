@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
 
+from astrogalaxy.config.arithmetic import evaluate, is_sum
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.align import Aligned, resample, significance
 from astrogalaxy.images.band import Band
 from astrogalaxy.images.emptyapertures import noise_factor
 from astrogalaxy.images.grids import GridMap, map_grid
-from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane
+from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane, linear_plane, with_bits
 from astrogalaxy.images.register import find_shifts
 from astrogalaxy.images.sky import pixel_scale
 from astrogalaxy.images.tiling import Section
+from astrogalaxy.images.zeropoint import unit_zeropoint, zeropoint_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -84,12 +86,17 @@ class Image:
         source: Any,
         *,
         reference: str | None = None,
-        hdu: str | int = "auto",
+        hdu: str | int | Mapping[str, str | int] = "auto",
+        plane: int | Mapping[str, int] | None = None,
         zeropoint: float | str | Mapping[str, Any] | None = None,
         gain: float | str | Mapping[str, Any] | None = None,
         saturation: float | str | Mapping[str, Any] | None = None,
         mask: Any = None,
+        mask_hdu: str | int | Mapping[str, str | int] = "auto",
+        mask_bits: Sequence[int | str] | None = None,
         weight: Any = None,
+        weight_hdu: str | int | Mapping[str, str | int] = "auto",
+        weight_type: str = "inverse_variance",
         name: str = "",
         box: int = 64,
     ) -> Self:
@@ -109,11 +116,14 @@ class Image:
             never modified. A single image becomes the band ``image``.
         reference : str, optional
             Band on whose grid sources are found; default the middle one.
-        hdu : str or int, optional
-            HDU of files: number, name, or 'auto' for the first 2-D image, rather one with
-            a celestial WCS.
+        hdu : str, int or mapping, optional
+            HDU of files: number, name (``SCI``, or ``SCI,2`` of several), or 'auto' for the first 2-D image, rather one
+            with a celestial WCS; or these by band.
+        plane : int or mapping, optional
+            Plane of cubes in files, from 0; or this by band.
         zeropoint : float, str or mapping, optional
-            AB magnitude of one image unit: a number, a header keyword, or these by band.
+            AB magnitude of one image unit: a number, a header keyword, 'auto' (what the header says of the unit, see
+            `~astrogalaxy.images.zeropoint.zeropoint_of`), or these by band.
             Without it, units such as nJy that come with an array decide; else the band is
             not calibrated.
         gain : float, str or mapping, optional
@@ -124,8 +134,16 @@ class Image:
             saturated without it.
         mask : image or mapping of str to image, optional
             Map of bad pixels by band, or one for all: non-zero is bad.
+        mask_hdu : str, int or mapping, optional
+            HDU of mask files, given as `hdu`.
+        mask_bits : sequence of int or str, optional
+            Bits of masks that count, from 0, or names of mask planes in the mask's header (MP_); all by default.
         weight : image or mapping of str to image, optional
             Map of inverse variances by band, or one for all: zero is bad.
+        weight_hdu : str, int or mapping, optional
+            HDU of weight files, given as `hdu`.
+        weight_type : {"inverse_variance", "relative", "variance", "rms"}, optional
+            What weight maps hold instead of inverse variances in image units.
         name : str, optional
             Name of the image.
         box : int, optional
@@ -152,12 +170,9 @@ class Image:
         """
         sources = dict(source) if isinstance(source, Mapping) else {"image": source}
         settings = {
-            "zeropoint": zeropoint,
-            "gain": gain,
-            "saturation": saturation,
-            "mask": mask,
-            "weight": weight,
-        }
+            "hdu": hdu, "plane": plane, "zeropoint": zeropoint, "gain": gain, "saturation": saturation,
+            "mask": mask, "mask_hdu": mask_hdu, "weight": weight, "weight_hdu": weight_hdu,
+        }  # fmt: skip
         for key, value in settings.items():
             unknown = set(value) - set(sources) if isinstance(value, Mapping) else ()
             if unknown:
@@ -166,7 +181,8 @@ class Image:
         bands = {}
         for band, what in sources.items():
             own = {key: value.get(band) if isinstance(value, Mapping) else value for key, value in settings.items()}
-            bands[band] = _make_band(band, what, hdu, box, **own)
+            layer = own.pop("plane")
+            bands[band] = _make_band(band, what, box, layer, mask_bits=mask_bits, weight_type=weight_type, **own)
         return cls(bands, reference=reference, name=name)
 
     def __repr__(self) -> str:
@@ -329,26 +345,38 @@ class Image:
 def _make_band(
     name: str,
     source: Any,
-    hdu: str | int,
     box: int,
+    layer: int | None,
     *,
+    hdu: str | int | None,
     zeropoint: Any,
     gain: Any,
     saturation: Any,
     mask: Any,
+    mask_hdu: str | int | None,
+    mask_bits: Sequence[int | str] | None,
     weight: Any,
+    weight_hdu: str | int | None,
+    weight_type: str,
 ) -> Band:
     """Open one band with its maps and settings."""
-    plane = as_plane(source, hdu=hdu, origin=f"band {name}")
-    masks = [] if mask is None else [as_plane(mask, origin=f"mask of band {name}")]
-    weights = None if weight is None else as_plane(weight, origin=f"weight map of band {name}")
-    if isinstance(plane, ArrayPlane):
-        if plane.mask is not None:
-            masks.append(as_plane(plane.mask, origin=f"mask of {plane.origin}"))
-        if plane.weight is not None and weights is None:
-            weights = as_plane(plane.weight, origin=f"uncertainty of {plane.origin}")
-        zeropoint = _unit_zeropoint(plane.unit) if zeropoint is None else zeropoint
-        gain = 1.0 if gain is None and str(plane.unit) == "electron" else gain
+    raw = as_plane(source, hdu="auto" if hdu is None else hdu, layer=layer, origin=f"band {name}")
+    plane = linear_plane(raw)
+    masks = []
+    if mask is not None:
+        read = as_plane(mask, hdu="auto" if mask_hdu is None else mask_hdu, origin=f"mask of band {name}")
+        masks.append(with_bits(read, mask_bits))
+    weights = None
+    if weight is not None:
+        read = as_plane(weight, hdu="auto" if weight_hdu is None else weight_hdu, origin=f"weight map of band {name}")
+        weights = linear_plane(read)
+    if isinstance(raw, ArrayPlane):
+        if raw.mask is not None:
+            masks.append(as_plane(raw.mask, origin=f"mask of {raw.origin}"))
+        if raw.weight is not None and weights is None:
+            weights = as_plane(raw.weight, origin=f"uncertainty of {raw.origin}")
+        zeropoint = unit_zeropoint(raw.unit) if zeropoint is None else zeropoint
+        gain = 1.0 if gain is None and str(raw.unit) == "electron" else gain
     if saturation is None:
         saturation = plane.keywords.get("SATURATE")
         saturation = saturation if isinstance(saturation, Real) and saturation > 0 else None
@@ -357,16 +385,41 @@ def _make_band(
         plane,
         masks=tuple(masks),
         weight=weights,
-        zeropoint=_number(zeropoint, "zeropoint", plane),
+        weight_type=weight_type,
+        zeropoint=_zeropoint(zeropoint, plane),
         gain=_number(gain, "gain", plane),
         saturation=_number(saturation, "saturation", plane),
         box=box,
     )
 
 
+def _zeropoint(value: Any, plane: Plane) -> float | None:
+    if value != "auto":
+        return _number(value, "zeropoint", plane)
+    told = zeropoint_of(plane)
+    if told is None:
+        unit = plane.keywords.get("BUNIT")
+        msg = f"{plane.origin}: zeropoint is auto, but the header does not tell what its unit (BUNIT {unit!r}) is in AB"
+        raise ImageError(f"{msg}; give a number or a keyword")
+    return told
+
+
+def _sum(text: str, setting: str, plane: Plane) -> float:
+    try:
+        return evaluate(text, plane.keywords)
+    except KeyError as error:
+        msg = f"{plane.origin}: the header has no keyword {error.args[0]!r}, given as {setting}: {text}"
+        raise ImageError(msg) from None
+    except (TypeError, ValueError, ArithmeticError):
+        msg = f"{plane.origin}: {setting}: {text} cannot be calculated from the header"
+        raise ImageError(msg) from None
+
+
 def _number(value: Any, setting: str, plane: Plane) -> float | None:
     """Value of a setting that is a number or a header keyword; all but zero points are more than 0."""
     what = setting
+    if isinstance(value, str) and value not in plane.keywords and is_sum(value):
+        what, value = f"{setting}, {value!r},", _sum(value, setting, plane)
     if isinstance(value, str):
         if value not in plane.keywords:
             msg = f"{plane.origin}: the header has no keyword {value!r}, given as {setting}"
@@ -389,12 +442,3 @@ def _number(value: Any, setting: str, plane: Plane) -> float | None:
         msg = f"{plane.origin}: {what} must be more than 0, not {value!r}"
         raise ImageError(msg)
     return number
-
-
-def _unit_zeropoint(unit: Any) -> float | None:
-    """AB magnitude of one image unit, from a unit of flux density; None for other units."""
-    from astropy import units as u
-
-    if unit is None or not unit.is_equivalent(u.Jy):
-        return None
-    return float((1 * unit).to_value(u.ABmag))

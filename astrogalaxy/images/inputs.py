@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.fitsfile import choose_hdu, find_plane, to_float32, wcs_of
+from astrogalaxy.images.extensions import choose_hdu
+from astrogalaxy.images.fitsfile import find_plane, has_bits, to_float32, wcs_of
 from astrogalaxy.images.sky import read_wcs, usable_wcs
 
 if TYPE_CHECKING:
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
     from astrogalaxy.images.tiling import Section
 
-__all__ = ["AlteredPlane", "ArrayPlane", "Plane", "as_plane"]
+__all__ = ["AlteredPlane", "ArrayPlane", "Plane", "as_plane", "from_asinh", "linear_plane", "with_bits"]
+
+_ASINH = {"BSOFTEN", "BOFFSET"}
 
 
 class Plane(Protocol):
@@ -69,6 +73,8 @@ class ArrayPlane:
         What came with the array: non-zero is bad; inverse variance.
     unit : astropy.units.UnitBase or None
         Unit of a pixel.
+    bits : int
+        If not 0, pixels are 1 where they have any of these bits, and else 0.
     """
 
     array: Any
@@ -79,6 +85,7 @@ class ArrayPlane:
     mask: Any = None
     weight: Any = None
     unit: Any = None
+    bits: int = 0
 
     @property
     def keywords(self) -> Mapping[str, Any]:
@@ -88,7 +95,8 @@ class ArrayPlane:
     def read(self, section: Section, *, unit: float = 1.0) -> NDArray[np.float32]:
         """Pixels of a section in so many image units, as a new native float32 array."""
         part = self.array[section.slices]
-        pixels = to_float32(np.ma.getdata(part) if isinstance(part, np.ma.MaskedArray) else part, unit)
+        values = np.ma.getdata(part) if isinstance(part, np.ma.MaskedArray) else part
+        pixels = to_float32(has_bits(values, self.bits) if self.bits else values, unit)
         if isinstance(part, np.ma.MaskedArray):
             pixels[np.ma.getmaskarray(part)] = np.nan
         return pixels
@@ -144,10 +152,27 @@ class AlteredPlane:
         if self.blank is not None:
             pixels[pixels == self.blank] = np.nan
         altered = self.alter(section, pixels)
-        return altered if unit == 1.0 else to_float32(altered, unit)
+        return altered if unit == 1.0 and altered.dtype == np.float32 else to_float32(altered, unit)
 
 
-def as_plane(source: Any, *, hdu: str | int = "auto", origin: str = "image") -> Plane:
+def linear_plane(plane: Plane) -> Plane:
+    """The same image linear in flux: stacks of Pan-STARRS are on an asinh scale, which their header tells.
+
+    Notes
+    -----
+    A value v is the flux BOFFSET + 2 BSOFTEN sinh(0.4 ln(10) v); see Waters et al. 2020, ApJS 251, 4.
+    """
+    if not _ASINH.issubset(plane.keywords):
+        return plane
+    return AlteredPlane(plane, partial(from_asinh, *(float(plane.keywords[key]) for key in ("BOFFSET", "BSOFTEN"))))
+
+
+def from_asinh(offset: float, softening: float, _section: Any, values: Any) -> Any:
+    """Fluxes of a Pan-STARRS stack."""
+    return offset + 2 * softening * np.sinh(0.4 * np.log(10) * values)
+
+
+def as_plane(source: Any, *, hdu: str | int = "auto", layer: int | None = None, origin: str = "image") -> Plane:
     """Turn whatever the user handed in into an image that is read by section.
 
     Parameters
@@ -157,6 +182,8 @@ def as_plane(source: Any, *, hdu: str | int = "auto", origin: str = "image") -> 
     hdu : str or int, optional
         HDU of files and HDU lists: number, name, or 'auto' (first 2-D image, rather one
         with a celestial WCS).
+    layer : int, optional
+        Plane of cubes in files.
     origin : str, optional
         What to call an image that has no file name.
 
@@ -171,10 +198,10 @@ def as_plane(source: Any, *, hdu: str | int = "auto", origin: str = "image") -> 
         If it is none of these, or not a 2-D image of numbers.
     """
     if isinstance(source, str | os.PathLike):
-        return find_plane(os.fspath(source), hdu=hdu)
+        return find_plane(os.fspath(source), hdu=hdu, layer=layer)
     if isinstance(source, tuple) and len(source) == 2:
         if isinstance(source[0], str | os.PathLike):
-            return find_plane(os.fspath(source[0]), hdu=source[1])
+            return find_plane(os.fspath(source[0]), hdu=source[1], layer=layer)
         return _from_array(source[0], source[1], origin)
     if isinstance(source, fits.HDUList):
         return _from_hdu(source[choose_hdu(source, hdu, origin=origin)], source, origin)
@@ -183,6 +210,27 @@ def as_plane(source: Any, *, hdu: str | int = "auto", origin: str = "image") -> 
     if hasattr(source, "uncertainty") and hasattr(source, "data"):
         return _from_nddata(source, origin)
     return _from_array(source, None, origin)
+
+
+def with_bits(plane: Plane, bits: Sequence[int | str] | None) -> Plane:
+    """The same mask, of which only some bits count; by number, or by the names that its header has for them (MP_).
+
+    Raises
+    ------
+    astrogalaxy.errors.ImageError
+        If the header has no such name.
+    """
+    if bits is None:
+        return plane
+    cards = {str(key).upper(): value for key, value in plane.keywords.items()}
+    planes = {key[3:]: value for key, value in cards.items() if key.startswith("MP_")}
+    unknown = [bit for bit in bits if isinstance(bit, str) and bit.upper() not in planes]
+    if unknown:
+        known = f"it has {', '.join(sorted(planes))}" if planes else "it names none (MP_...); give numbers"
+        msg = f"{plane.origin}: its header has no mask plane {unknown[0]!r}; {known}"
+        raise ImageError(msg)
+    numbers = {int(planes[bit.upper()]) if isinstance(bit, str) else bit for bit in bits}
+    return replace(plane, bits=sum(1 << number for number in numbers))  # type: ignore[type-var]
 
 
 def _from_array(array: Any, wcs: Any, origin: str, **extra: Any) -> ArrayPlane:

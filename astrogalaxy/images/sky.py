@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
-__all__ = ["map_pixels", "pixel_scale", "read_wcs", "shifted", "usable_wcs"]
+__all__ = ["is_off", "map_pixels", "pixel_scale", "read_wcs", "shifted", "usable_wcs"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +52,10 @@ def read_wcs(
     """
     try:
         with quiet():
-            wcs = WCS(_with_numbers(header), fobj=hdus)
+            # SIP of a cube, such as that of a colour camera, is an error unless the third axis is left out at once.
+            # Not `.celestial`, which would turn an image whose first axis is declination.
+            wcs = WCS(_with_numbers(header), fobj=hdus, naxis=[1, 2] if header.get("NAXIS", 0) > 2 else None)
             if wcs.naxis > 2:
-                # Not `.celestial`, which would turn an image whose first axis is declination.
                 wcs = wcs.sub([1, 2])
             if not wcs.has_celestial:
                 return None
@@ -113,6 +114,14 @@ def map_pixels(
         sky = source.pixel_to_world(x, y)
         x_new, y_new = target.world_to_pixel(sky)
     return np.asarray(x_new, dtype=float), np.asarray(y_new, dtype=float)
+
+
+def is_off(wcs: Any, shape: tuple[int, int], onto: Any, onto_shape: tuple[int, int]) -> bool:
+    """Whether the middle of one image lies outside another; false where the WCS cannot say."""
+    x, y = map_pixels(wcs, onto, np.array([(shape[1] - 1) / 2]), np.array([(shape[0] - 1) / 2]))
+    if not (np.isfinite(x[0]) and np.isfinite(y[0])):
+        return False
+    return not (-0.5 <= x[0] <= onto_shape[1] - 0.5 and -0.5 <= y[0] <= onto_shape[0] - 0.5)
 
 
 def shifted(wcs: WCS, dx: float, dy: float) -> WCS:

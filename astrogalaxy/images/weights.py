@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 
     Read = Callable[[Section], tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]]
 
-__all__ = ["WeightSample", "usable"]
+__all__ = ["WEIGHT_TYPES", "WeightSample", "as_inverse_variance", "usable"]
+
+WEIGHT_TYPES = {"inverse_variance": -2, "relative": -2, "variance": 2, "rms": 1}
+"""What maps of weights hold, and which power of the image unit that is."""
 
 # One pixel in so many rows and columns: some for each box of the mesh.
 _SPARSE = 16
+# Where the logarithm of the noise scatters by so much, a map that runs against it (correlation) is turned over.
+_VARIES, _TURNED = 0.1, -0.8
 
 
 class WeightSample:
@@ -43,15 +48,42 @@ class WeightSample:
             self._rows[section.y0 + y] = tuple(array[y, ::_SPARSE].copy() for array in arrays)
         return arrays[:2]
 
-    def ratio(self, mesh: Mesh) -> float:
-        """Noise of the weights in units of that of the mesh: the median of what was read; NaN where all is bad."""
-        ratios = [np.zeros(0)]
+    def ratio(self, mesh: Mesh) -> tuple[float, bool]:
+        """Noise of the weights in units of that of the mesh, and whether it is less where that is more.
+
+        The first is the median of what was read; NaN where all is bad.
+        """
+        noises = [np.zeros((2, 0))]
         for y, (data, bad, weight) in self._rows.items():
             good = ~bad if mesh.blank is None else ~bad & (data != mesh.blank)
             noise = mesh.noise(Section(0, mesh.shape[1], y, y + 1))[0, ::_SPARSE]
-            ratios.append(1 / np.sqrt(weight[good]) / noise[good])
-        known = np.concatenate(ratios)
-        return float(np.median(known)) if len(known) else float("nan")
+            noises.append(np.log([1 / np.sqrt(weight[good]), noise[good]]))
+        told, seen = np.concatenate(noises, axis=1)
+        if not len(seen):
+            return float("nan"), False
+        spread = told.std() * seen.std()
+        turned = seen.std() > _VARIES and spread > 0 and np.cov(told, seen, ddof=0)[0, 1] / spread < _TURNED
+        return float(np.exp(np.median(told - seen))), bool(turned)
+
+
+def as_inverse_variance(values: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
+    """Weights from the values of a map of one of `WEIGHT_TYPES`; what is not positive and finite has none.
+
+    Examples
+    --------
+    >>> as_inverse_variance(np.array([2.0, 0.0, np.inf, np.nan], dtype="float32"), "rms").tolist()
+    [0.25, 0.0, 0.0, 0.0]
+    """
+    if WEIGHT_TYPES[kind] < 0:
+        return values
+    good = usable(values)
+    with np.errstate(over="ignore", under="ignore"):
+        weight = np.divide(1, values, where=good, out=np.zeros_like(values))
+        if kind == "rms":
+            weight *= weight
+    # a noise that large, or none at all, is how these maps say that there is no data
+    weight[~(weight > np.finfo(weight.dtype).tiny)] = 0
+    return weight
 
 
 def usable(weight: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -45,6 +45,8 @@ class ClassEvidence:
         See `~astrogalaxy.measurement.spread.spread_evidence`.
     real : ndarray of bool
         Whether it is surely enough a source to be counted as one of the field's.
+    outside : ndarray of bool
+        Whether the field is outside of the range of the weights.
     """
 
     logit: Floats
@@ -52,6 +54,7 @@ class ClassEvidence:
     extent: Floats
     spread: Floats
     real: NDArray[np.bool_]
+    outside: NDArray[np.bool_]
 
 
 def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike], *, threshold: float = 0.0) -> ClassEvidence:
@@ -81,9 +84,10 @@ def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike], *, thr
     ruler = star_radius(radius[real], snr[real], 1 - p[real], flags[real])
     extent = relative_extent(radius, ruler, flags=flags)
     least = np.where(has_flags(flags, "saturated"), _SUREST_SATURATED, _SUREST)
-    least = np.where(has_flags(flags, "outside_weight"), _SUREST_OUTSIDE, least)
+    outside = has_flags(flags, "outside_weight")
+    least = np.where(outside, _SUREST_OUTSIDE, least)
     logit = _logit(np.clip(p, least, 1 - least))
-    return ClassEvidence(logit, np.nan_to_num(snr), extent, spread_evidence(spread, error), real)
+    return ClassEvidence(logit, np.nan_to_num(snr), extent, spread_evidence(spread, error), real, outside)
 
 
 def _logit(p: Floats) -> Floats:
@@ -128,7 +132,8 @@ def galaxy_probability(
 
     What is known of the source itself is weighed with what the field's clear sources are: where nearly all of them are
     stars a faint or blended source is more probably one, too. Where the weights are not calibrated for that, it is
-    left out.
+    left out, and so it is outside of the range of the weights: of the two classes only that which the network rather
+    says is ever clear there.
 
     Parameters
     ----------
@@ -144,7 +149,7 @@ def galaxy_probability(
     ndarray
         From 0 to 1, one for each source.
     """
-    if not field_prior or IN_FIELD not in calibration:
+    if not field_prior or IN_FIELD not in calibration or evidence.outside.all():
         return _by_itself(evidence, calibration)
     logit, mix = field_evidence(evidence, calibration)
     return calibration[IN_FIELD].probability(logit, evidence.snr, mix=mix)

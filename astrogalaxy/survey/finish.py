@@ -7,6 +7,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
+from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.models import WeightCard
 from astrogalaxy.survey.failures import Failure
@@ -19,9 +22,12 @@ from astrogalaxy.survey.stages import QUALITY, check_field, classify
 from astrogalaxy.survey.store import RunDirectory
 from astrogalaxy.survey.tasks import TileOutcome, tile_catalog
 
-__all__ = ["Finisher"]
+__all__ = ["Finisher", "masked_sources"]
 
 logger = logging.getLogger(__name__)
+
+# Where more than this share of bright sources (of so many at least) is masked, the mask is hardly one of bad pixels.
+_MOST_MASKED, _FEW = 0.5, 10
 
 
 class Finisher:
@@ -45,7 +51,8 @@ class Finisher:
     measured : dict
         What the stars of each finished field say of it, by its name.
     failures : list of Failure
-        Tiles that were done, but whose catalogue is damaged; fields whose positions could not be checked.
+        Tiles that were done, but whose catalogue is damaged; fields whose positions could not be checked, or
+        whose masks cover most sources.
     """
 
     def __init__(
@@ -97,6 +104,8 @@ class Finisher:
         measured["astrometry"] = check = check_field(catalog, self._config.astrometry)
         if check is not None and "error" in check:
             self._fail(Failure(field.name, "astrometry", check["error"]))
+        if self._config.images.mask is not None and (said := masked_sources(catalog)):
+            self._fail(Failure(field.name, "read", said))
         measured["shifts"] = dict(shifts)
         # the workers' own log may be on another machine
         for band, (dx, dy) in shifts.items():
@@ -107,3 +116,24 @@ class Finisher:
     def _fail(self, failure: Failure) -> None:
         self.failures.append(failure)
         logger.warning("%s", failure)
+
+
+def masked_sources(catalog: SourceCatalog) -> str:
+    """Say that a mask covers most of the bright sources of a field; nothing where it does not.
+
+    Parameters
+    ----------
+    catalog : SourceCatalog
+        Rows of a field, with flags and signal to noise.
+
+    Returns
+    -------
+    str
+        One sentence, or none.
+    """
+    bright = catalog["flags"][catalog["snr"] >= np.median(catalog["snr"])] if len(catalog) else []
+    masked = int(has_flags(bright, "masked").sum()) if len(bright) >= _FEW else 0
+    if masked <= _MOST_MASKED * len(bright):
+        return ""
+    said = f"of the brighter half of the sources, {masked} of {len(bright)} lie on pixels that images.mask calls bad"
+    return f"{said}; if it marks good ones, too, such as those of sources, give the bits that are bad: images.mask_bits"

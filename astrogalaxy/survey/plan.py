@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from astropy.coordinates import SkyCoord
 from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.images import Band, Image, Tile, plan_tiles
-from astrogalaxy.images.fields import Field, find_fields, missing_maps, open_field
+from astrogalaxy.images.fields import Field, find_fields, missing_maps, open_field, unread_parts
 from astrogalaxy.images.grids import check_overlap
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.failures import Failure
@@ -38,6 +39,8 @@ __all__ = [
     "tiles_of",
 ]
 
+logger = logging.getLogger(__name__)
+
 # Version of what a shard holds: a change here makes every earlier shard stale.
 _SHARD_FORMAT = 5
 # What a tile depends on of the cards of the weights; the rest of a card are words and measurements.
@@ -51,6 +54,8 @@ _BASE_BYTES = 450e6
 _BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 160, 40
 _SMALLEST_TILE, _LARGEST_TILE = 512, 4096
 _HASHING_THREADS = 4
+# Magnitudes by which a zero point may differ from that of the header's unit: calibrations are better than that.
+_OTHER_ZEROPOINT = 0.3
 # Wider than the network sees and than all but the largest galaxies; their light is not cut.
 _OVERLAP = 128
 
@@ -234,7 +239,8 @@ def _plan_field(
     if image is None:
         return FieldPlan(field_, inputs=inputs)
     for band in image.bands:
-        lacks = missing_maps(field_, config.images, band)
+        _compare_zeropoints(image.bands[band])
+        lacks = missing_maps(field_, config.images, band) + unread_parts(field_, config.images, band)
         failures.extend(Failure(image.name, "open", reason, band=band) for reason in lacks)
     tiles = tiles_of(image, config, memory=memory)
     given = None if sky is None else place(image, sky)
@@ -245,6 +251,16 @@ def _plan_field(
         own = {} if given is None else {"positions": given.within(tile.outer).digest()}
         plan.keys[tile.name] = _digest({**content, **own, "core": tile.core, "outer": tile.outer})
     return plan
+
+
+def _compare_zeropoints(band: Band) -> None:
+    """Warn where the zero point that is given is not that of the header's unit."""
+    given, told = band.zeropoint, band.header_zeropoint
+    if given is not None and told is not None and abs(given - told) > _OTHER_ZEROPOINT:
+        logger.warning(
+            "%s: images.zeropoint says %.2f, but the unit in its header is that of zero point %.2f (zeropoint: auto)",
+            band.origin, given, told,
+        )  # fmt: skip
 
 
 def hashes(field_: Field, contents: Mapping[Path, Content]) -> dict[str, dict[str, str]]:
@@ -300,7 +316,7 @@ def open_band(field_: Field, band: str, config: SurveyConfig) -> Band:
         If it has no file, or one that is refused.
     """
     if band not in field_.paths:
-        tried = config.images.patterns(band)[0].replace("{field}", field_.name)
+        tried = config.images.patterns(band)[0].replace("{field}", field_.stem)
         msg = f"no file matches {tried}"
         raise ImageError(msg)
     only = config.images.model_copy(update={"reference": band})

@@ -63,6 +63,19 @@ def test_outside_the_range_of_the_weights_what_was_measured_decides() -> None:
     assert (galaxies > 0.9).all() and (stars < 0.1).all()
 
 
+def test_outside_the_range_of_the_weights_a_field_has_no_mix() -> None:
+    """A network that calls galaxies stars there would make itself believe that there are none."""
+    calibration = JOINED | {IN_FIELD: Calibration(mix=1.0, offset=0.5)}
+    p = np.full(60, 0.1)
+    columns = {name: np.resize(values, 60) for name, values in field().items()}
+    columns["spread"] = np.where(np.arange(60) < 5, 0.3, 0.0)
+    for flag, alone in (("masked", False), ("outside_weight", True)):
+        columns["flags"] = np.full(60, flag_bits(flag), dtype=np.int32)
+        evidence = class_evidence(p, columns)
+        with_mix, without = (galaxy_probability(evidence, calibration, field_prior=prior) for prior in (True, False))
+        assert (np.abs(with_mix - without).max() < 1e-9) == alone
+
+
 def test_what_is_not_known_is_left_out() -> None:
     p = np.full(12, 0.1)
     p[0] = 0.4

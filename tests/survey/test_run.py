@@ -365,6 +365,38 @@ def test_a_band_without_the_mask_that_is_asked_for_is_used_and_told(survey: Path
     assert again.failures == summary.failures
 
 
+def test_detectors_of_one_file_are_told_and_may_be_fields(survey: Path, scenes: list) -> None:
+    for band in "gri":
+        parts = [fits.ImageHDU(scene.images[band], scene.wcs[band].to_header()) for scene in scenes]
+        for name, part in zip(("CCD1", "CCD2"), parts, strict=True):
+            part.name = name
+        fits.HDUList([fits.PrimaryHDU(), *parts]).writeto(survey.parent / f"exposure-{band}.fits")
+        for name in ("north", "south"):
+            (survey.parent / f"{name}-{band}.fits").unlink()
+    summary = execute(survey)
+    assert summary.exit_code == 3
+    assert len(summary.failures) == 3
+    assert "is read alone, though extension 2 CCD2 of the file shows another part" in summary.failures[0].reason
+    assert set(summary.catalog["field"]) == {"exposure"}
+    change(survey, "images:\n", 'images:\n  hdu: "CCD*"\n')
+    summary = execute(survey)
+    assert summary.exit_code == 0
+    assert set(summary.catalog["field"]) == {"exposure-CCD1", "exposure-CCD2"}
+    again = execute(survey)
+    assert again.tiles["kept"] == 2
+
+
+def test_a_zero_point_that_the_unit_denies_is_logged(survey: Path) -> None:
+    for band in "gri":
+        fits.setval(survey.parent / f"north-{band}.fits", "BUNIT", value="nanomaggy" if band == "g" else "nJy")
+    execute(survey)
+    said = [line for line in (survey.parent / "out" / "run.log").read_text().splitlines() if "zeropoint says" in line]
+    assert len(said) == 2
+    assert (
+        "north-r.fits: images.zeropoint says 22.50, but the unit in its header is that of zero point 31.40" in said[0]
+    )
+
+
 def test_no_wcs_is_refused(survey: Path) -> None:
     for band in ("g", "r"):
         data = fits.getdata(survey.parent / f"{'north' if band == 'g' else 'south'}-{band}.fits")

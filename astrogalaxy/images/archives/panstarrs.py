@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astrogalaxy.images.archives.archive import Archive, NoImageError, Remote, asked
+from astrogalaxy.images.inputs import from_asinh
 
 if TYPE_CHECKING:
     from astropy.io import fits
@@ -92,7 +93,7 @@ def linear(data: Any, header: Any) -> fits.PrimaryHDU:
 
     Notes
     -----
-    A value v is the flux BOFFSET + 2 BSOFTEN sinh(0.4 ln(10) v); see Waters et al. 2020, ApJS 251, 4.
+    See `~astrogalaxy.images.inputs.linear_plane`.
 
     Examples
     --------
@@ -106,7 +107,7 @@ def linear(data: Any, header: Any) -> fits.PrimaryHDU:
 
     header, data = header.copy(), np.asarray(data, dtype=float)
     if "BSOFTEN" in header:
-        data = header["BOFFSET"] + 2 * header["BSOFTEN"] * np.sinh(0.4 * np.log(10) * data)
+        data = from_asinh(header["BOFFSET"], header["BSOFTEN"], None, data)
     for axis in "12":
         for other in "12":
             if f"PC00{axis}00{other}" in header:

@@ -1,0 +1,251 @@
+"""Which extension of a FITS file holds an image."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import re
+import zlib
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from astropy.io import fits
+
+from astrogalaxy.errors import ImageError
+from astrogalaxy.images.fitscheck import check_axes, walk_hdus
+from astrogalaxy.images.quiet import quiet
+from astrogalaxy.images.sky import is_off, read_wcs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from astrogalaxy.images.fitsfile import FitsPlane
+
+__all__ = [
+    "OPENERS", "choose_hdu", "elsewhere", "image_shape", "is_pattern", "list_hdus", "missing", "one_line", "packing_of",
+    "readable",
+]  # fmt: skip
+
+OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+"""What unpacks a file, by how it is packed as a whole."""
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
+
+
+def is_pattern(hdu: Any) -> bool:
+    """Whether the name of an extension is a pattern of names."""
+    return isinstance(hdu, str) and re.search(r"[*?]", hdu) is not None
+
+
+def choose_hdu(
+    hdus: fits.HDUList, wanted: str | int, *, origin: str, ahead: IO[bytes] | None = None, layer: int | None = None
+) -> int:
+    """Number of the HDU to read: `wanted`, or for 'auto' the first image, rather one with a WCS.
+
+    Parameters
+    ----------
+    hdus : astropy.io.fits.HDUList
+        HDUs, of a file or of the user.
+    wanted : str or int
+        Number or name of the HDU, or 'auto'.
+    origin : str
+        What to call them, for messages.
+    ahead : binary file, optional
+        Their file, where headers are looked at before astropy reads them.
+    layer : int, optional
+        Plane of a cube that is wanted.
+
+    Returns
+    -------
+    int
+        From 0.
+
+    Raises
+    ------
+    astrogalaxy.errors.ImageError
+        If there is no such HDU, or it is not a 2-D image; the message lists what there is.
+    """
+    if wanted != "auto":
+        try:
+            index = _index_of(hdus, wanted, origin, ahead, layer)
+            shape = image_shape(hdus[index], layer)
+        except (KeyError, IndexError) as error:
+            msg = f"{origin}: no HDU {wanted!r}; it has {_contents(walk_hdus(hdus, origin, ahead))}"
+            raise ImageError(msg) from error
+        if shape is None:
+            contents = _contents(walk_hdus(hdus, origin, ahead))
+            msg = f"{origin}: HDU {wanted!r} is not a 2-D image; the file has {contents}{_of_cubes(hdus, layer)}"
+            raise ImageError(msg)
+        return int(index) % len(hdus)
+    first = None
+    for index, hdu in enumerate(walk_hdus(hdus, origin, ahead)):
+        shape = image_shape(hdu, layer)
+        if shape is None:
+            continue
+        if "CTYPE1" in hdu.header and read_wcs(hdu.header, shape, origin=origin, hdus=hdus) is not None:
+            return index
+        first = index if first is None else first
+    if first is None:
+        contents = _contents(walk_hdus(hdus, origin, ahead))
+        msg = f"{origin}: no 2-D image with pixels; it has {contents}{_of_cubes(hdus, layer)}"
+        raise ImageError(msg)
+    return first
+
+
+def list_hdus(path: str | Path, wanted: str, *, layer: int | None = None) -> dict[str, int]:
+    """Images of a file whose extension's name matches a pattern.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A FITS file.
+    wanted : str
+        Pattern of names, as in `find_plane`.
+    layer : int, optional
+        Plane of cubes.
+
+    Returns
+    -------
+    dict of str to int
+        Numbers of HDUs, in their order, by their names; by name and version where several have one name, and by number
+        where they have none.
+
+    Raises
+    ------
+    astrogalaxy.errors.ImageError
+        If the file cannot be read.
+    """
+    with _opened(Path(path).expanduser()) as (hdus, ahead):
+        found = [
+            (index, hdu)
+            for index, hdu in enumerate(walk_hdus(hdus, str(path), ahead))
+            if image_shape(hdu, layer) is not None and _is_called(hdu, wanted)
+        ]
+        names = [hdu.name for _, hdu in found]
+        return {
+            (f"{hdu.name}-{hdu.ver}" if names.count(hdu.name) > 1 else hdu.name) or str(index): index
+            for index, hdu in found
+        }
+
+
+def elsewhere(plane: FitsPlane) -> str:
+    """Name of an extension of the same file that shows another part of the sky; empty where there is none."""
+    if plane.wcs is None or (plane.packing and not plane.index):
+        # to look further than the first image of a compressed file would unpack all of it
+        return ""
+    with _opened(plane.path) as (hdus, ahead):
+        for index, hdu in enumerate(walk_hdus(hdus, str(plane.path), ahead)):
+            shape = image_shape(hdu)
+            if index == plane.index or shape is None or "CTYPE1" not in hdu.header:
+                continue
+            wcs = read_wcs(hdu.header, shape, origin=f"{plane.path}[{index}]", hdus=hdus)
+            if wcs is not None and is_off(wcs, shape, plane.wcs, plane.shape):
+                return f"{index} {hdu.name}".rstrip()
+    return ""
+
+
+def packing_of(path: Path) -> str:
+    """How a file is packed as a whole, by its first bytes: a key of `OPENERS`, or nothing."""
+    if path.exists() and not path.is_file():
+        msg = f"{path}: not a readable FITS file but a folder or a device"
+        raise ImageError(msg)
+    with path.open("rb") as stream:
+        start = stream.read(6)
+    if not start:
+        msg = f"{path}: the file is empty"
+        raise ImageError(msg)
+    return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Say of a file what is wrong with it, whatever library finds it out."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ImageError(missing(path)) from error
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+        fits.VerifyError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ) as error:
+        msg = f"{path}: not a readable FITS file, or truncated ({one_line(error)})"
+        raise ImageError(msg) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[fits.HDUList, IO[bytes] | None]]:
+    """All HDUs of a file, and the file to look ahead in where it is not packed."""
+    with readable(path):
+        packing = packing_of(path)
+        with quiet(str(path)), OPENERS.get(packing, open)(path, "rb") as stream:
+            check_axes(stream, str(path))
+            stream.seek(0)
+            with fits.open(stream, memmap=False, lazy_load_hdus=True, ignore_missing_simple=False) as hdus:
+                yield hdus, None if packing else stream
+
+
+def image_shape(hdu: Any, layer: int | None = None) -> tuple[int, int] | None:
+    """Rows and columns of an image HDU; None if it is no image, or empty, or not 2-D, or has no such plane."""
+    if not getattr(hdu, "is_image", False):
+        return None
+    shape = tuple(hdu.shape or ())
+    while len(shape) > 2 + (layer is not None) and shape[0] == 1:
+        shape = shape[1:]
+    if layer is not None:
+        shape = shape[1:] if len(shape) == 3 and layer < shape[0] else ()
+    if len(shape) != 2 or min(shape) < 1 or max(shape) < 2:
+        return None
+    return int(shape[0]), int(shape[1])
+
+
+def _contents(hdus: Iterable[Any]) -> str:
+    lines = [f"{i} {h.name or type(h).__name__} {getattr(h, 'shape', ()) or 'empty'}" for i, h in enumerate(hdus)]
+    return ", ".join(lines[:8]) + (", ..." if len(lines) > 8 else "")
+
+
+def _of_cubes(hdus: fits.HDUList, layer: int | None) -> str:
+    """What to do about images of three axes."""
+    if layer is not None:
+        return f", and plane {layer} of a cube is wanted"
+    if any(getattr(hdu, "is_image", False) and len(hdu.shape or ()) > 2 for hdu in hdus):
+        return "; images.plane names the plane of a cube"
+    return ""
+
+
+def _index_of(hdus: fits.HDUList, wanted: str | int, origin: str, ahead: IO[bytes] | None, layer: int | None) -> int:
+    """Number of the HDU of a number, a name, a name and version, or the first image of a pattern of names."""
+    if isinstance(wanted, str) and wanted.isdigit():
+        wanted = int(wanted)
+    walked = enumerate(walk_hdus(hdus, origin, ahead))
+    if isinstance(wanted, str) and is_pattern(wanted):
+        return next(
+            (n for n, hdu in walked if image_shape(hdu, layer) is not None and _is_called(hdu, wanted)), len(hdus)
+        )
+    next((n for n, _ in walked if n == wanted), None)
+    if isinstance(wanted, str) and (match := re.fullmatch(r"(.+?)\s*,\s*(\d+)", wanted)):
+        return int(hdus.index_of((match[1], int(match[2]))))
+    return int(hdus.index_of(wanted))
+
+
+def _is_called(hdu: Any, pattern: str) -> bool:
+    """Whether an HDU's name, or its name and version, match a pattern."""
+    return any(fnmatchcase(name, pattern.upper()) for name in (hdu.name.upper(), f"{hdu.name},{hdu.ver}".upper()))
+
+
+def missing(path: Path) -> str:
+    """What is said of a file that is not there."""
+    return f"{path}: no such file"
+
+
+def one_line(error: Exception) -> str:
+    """First sentence of an error: astropy goes on with advice about its own settings."""
+    return " ".join(str(error).split()).split(". ")[0].rstrip(".") or type(error).__name__

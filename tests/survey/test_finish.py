@@ -1,0 +1,29 @@
+"""What is said of a field when its tiles are joined."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from astrogalaxy.catalog import flag_bits
+from astrogalaxy.survey.finish import masked_sources
+
+
+@pytest.mark.parametrize(
+    ("number", "share", "told"), [(100, 0.9, True), (100, 0.3, False), (9, 1.0, False), (0, 0, False)]
+)
+def test_a_mask_of_sources_is_told(number: int, share: float, told: bool) -> None:
+    """Masks of some surveys mark what was detected: those sources are bright, and faint ones are not among them."""
+    snr = np.arange(number, dtype=float)
+    masked = (snr >= number / 2) & (snr < number * (1 + share) / 2)
+    said = masked_sources(Table({"snr": snr, "flags": np.where(masked, flag_bits("masked"), 0)}))
+    assert bool(said) == told
+    if told:
+        assert said.startswith("of the brighter half of the sources, 45 of 50 lie on pixels that images.mask calls bad")
+        assert said.endswith("images.mask_bits")
+
+
+def test_faint_masked_sources_are_no_sign() -> None:
+    snr = np.arange(100.0)
+    assert not masked_sources(Table({"snr": snr, "flags": np.where(snr < 50, flag_bits("masked"), 0)}))
