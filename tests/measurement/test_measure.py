@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from known_skies import SCALE, KnownBand, KnownImage, field_of, lattice, make_wcs, moffat
 
@@ -380,6 +381,20 @@ def test_settings_must_be_positive(name: str, value: float) -> None:
 def test_apertures_must_be_positive_numbers(value: object) -> None:
     with pytest.raises(ConfigError, match="apertures must be a positive number or a list of them, not"):
         measure(KnownImage.single(np.zeros((50, 50))), Sources.around([25.0], [25.0], side=10), apertures=value)
+
+
+@pytest.mark.parametrize("value", [3 * u.arcsec, 0.05 * u.arcmin, [3 * u.arcsec], [0.05 * u.arcmin]])
+def test_apertures_have_the_unit_that_they_are_given_in(value: object) -> None:
+    image = KnownImage.single(np.ones((50, 50)))
+    tables = [measure(image, Sources.around([25.0], [25.0], side=10), apertures=size) for size in (3.0, value)]
+    np.testing.assert_allclose(*(table["flux_aper_r"] for table in tables))
+
+
+def test_apertures_must_be_angles() -> None:
+    with pytest.raises(
+        ConfigError, match="apertures must be a positive number or a list of them, not <Quantity 3. pix>"
+    ):
+        measure(KnownImage.single(np.ones((50, 50))), Sources.around([25.0], [25.0], side=10), apertures=3 * u.pix)
 
 
 def test_noise_without_sources_is_harmless(rng: np.random.Generator) -> None:
