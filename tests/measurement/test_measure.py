@@ -208,6 +208,16 @@ def test_rounding_of_the_pixels_does_not_decide(crowd: tuple[np.ndarray, Sources
         assert np.nanmax(_differences(*tables, name, name)) < 0.05
 
 
+@pytest.mark.parametrize("distance", [17.0, 19.0, 21.0, 24.0])
+def test_an_aperture_wider_than_the_box_does_not_reach_a_neighbour(distance: float) -> None:
+    faint = moffat((96, 96), 40.0, 48.0, 300.0, fwhm=7.0)
+    data = faint + moffat((96, 96), 40.0 + distance, 48.0, 3000.0)
+    both = Sources.around([40.0, 40.0 + distance], [48.0, 48.0], side=9)
+    total = measure(KnownImage.single(data), both)["flux_r"][0]
+    alone = measure(KnownImage.single(faint), Sources.around([40.0], [48.0], side=9))["flux_r"][0]
+    assert total == pytest.approx(alone, rel=0.15)
+
+
 def test_faint_star_beside_a_bright_one() -> None:
     rng = np.random.default_rng(8)
     x, y = lattice(5, 80, rng)
