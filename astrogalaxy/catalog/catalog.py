@@ -258,7 +258,7 @@ class SourceCatalog(Table):
         return SkyCoord(np.asarray(ra) * u.deg, np.asarray(dec) * u.deg, frame="icrs")
 
     def sky_ellipses(self, scale: float = 1.0) -> list[SkyEllipticalAperture]:
-        """Shapes of the sources as apertures of photutils, to be drawn or summed over on any image with a WCS.
+        """Shapes of the sources as apertures of photutils, to be drawn or summed over on images with a WCS.
 
         Parameters
         ----------
@@ -274,6 +274,11 @@ class SourceCatalog(Table):
         ------
         CatalogError
             If a row has no position or no shape; leave such rows out.
+
+        Notes
+        -----
+        photutils counts position angles from north to the left of the image. On mirrored images, such as DECam's, what
+        it makes of these apertures is therefore mirrored: use regions there (``catalog.write("x.reg")``).
 
         Examples
         --------

@@ -234,7 +234,8 @@ def with_bits(plane: Plane, bits: Sequence[int | str] | None) -> Plane:
 
 
 def _from_array(array: Any, wcs: Any, origin: str, **extra: Any) -> ArrayPlane:
-    if not hasattr(array, "shape") or not hasattr(array, "__getitem__"):
+    # what has no dtype of numpy (lists, tensors, data frames) is not cut, or converted, as arrays are
+    if not isinstance(getattr(array, "dtype", None), np.dtype) or not hasattr(array, "__getitem__"):
         array = np.asarray(array)
     if hasattr(array, "unmasked") and hasattr(array, "mask"):  # astropy's Masked, of arrays and of quantities
         mask, array = np.asarray(array.mask), array.unmasked

@@ -11,7 +11,7 @@ from astrogalaxy.measurement.canvas import Canvas, touched
 from astrogalaxy.measurement.moments import Shapes, adapt
 from astrogalaxy.measurement.neighbours import neighbours
 from astrogalaxy.measurement.photometry import USUAL_KRON, KronApertures, kron_apertures
-from astrogalaxy.measurement.profiles import Moffat
+from astrogalaxy.measurement.profiles import KRON_LIMIT, Moffat
 from astrogalaxy.measurement.scene import Scene
 from astrogalaxy.measurement.stamps import Stamps, batches, nearest_pixel
 from astrogalaxy.measurement.starlight import Starlight
@@ -247,7 +247,8 @@ def locate(
     if stars is not None and stars.known:
         compact = stars.compactness(shapes.area)
         usual = compact * stars.kron + (1.0 - compact) * _WIDE_KRON
-    apertures = _apertures(canvas, start, shapes, scene, alone, modelled, kron_factor, usual)
+    room = np.maximum(reach, _room(start, shapes, alone, wing, kron_factor))
+    apertures = _apertures(canvas, start, shapes, scene, alone, modelled, kron_factor, usual, room)
     half, core = _widths(canvas, shapes, apertures, circle)
     half = np.maximum(half, start.given.wing)
     return Located(shapes, apertures, bad_centroid, bad_shape, modelled, half, core, pairs)
@@ -287,6 +288,16 @@ def _wings(canvas: Canvas, start: Start) -> np.ndarray:
     with np.errstate(divide="ignore"):
         level = np.where(peak > 0, _FELT_NOISE * noise / peak, np.inf) * profile.peak
     return start.sigma * np.clip(profile.radius_of(level), 1.0, _WING_SIGMAS)
+
+
+def _room(start: Start, shapes: Shapes, alone: np.ndarray, wing: np.ndarray, factor: float) -> np.ndarray:
+    """Radius within which no other source shines, pixels: shapes may reach further than boxes have promised."""
+    widest = np.zeros(len(shapes))
+    widest[alone] = max(factor / 2.0, 1.0) * np.maximum(KRON_LIMIT * shapes.axes()[0], start.extent)[alone]
+    i, j = neighbours(start.x, start.y, widest, wing)
+    room = np.full(len(shapes), np.inf)
+    np.minimum.at(room, i, np.hypot(start.x[i] - start.x[j], start.y[i] - start.y[j]) - wing[j])
+    return room
 
 
 def _locate_alone(
@@ -388,13 +399,16 @@ def _apertures(
     modelled: np.ndarray,
     factor: float,
     usual: np.ndarray,
+    room: np.ndarray,
 ) -> KronApertures:
     """Kron apertures of all sources; the models of crowded ones learn their exponent from them."""
     a, b, angle = shapes.axes()
     noise = canvas.noise_at(shapes.x, shapes.y)
     result = KronApertures.empty(len(shapes))
 
-    def measure(data: np.ndarray, x: np.ndarray, y: np.ndarray, index: np.ndarray, room: float) -> KronApertures:
+    def measure(
+        data: np.ndarray, x: np.ndarray, y: np.ndarray, index: np.ndarray, room: np.ndarray | float
+    ) -> KronApertures:
         """Measure some of the sources, and put them in."""
         axes = a[index], b[index], angle[index]
         settings = {"factor": factor, "usual": usual[index], "gain": canvas.gain}
@@ -406,7 +420,7 @@ def _apertures(
         return found
 
     if len(alone):
-        measure(canvas.data, shapes.x[alone], shapes.y[alone], alone, np.inf)
+        measure(canvas.data, shapes.x[alone], shapes.y[alone], alone, room[alone])
 
     def change(pixels: np.ndarray, stamps: Stamps, members: np.ndarray) -> None:
         """Give sources of the scene the exponent that their apertures say."""

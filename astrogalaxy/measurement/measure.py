@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy import units as u
 
 from astrogalaxy.catalog.columns import aperture_prefix
 from astrogalaxy.catalog.flags import flag_bits
@@ -42,7 +43,7 @@ def measure(
     sources: Sources,
     *,
     section: Section | None = None,
-    apertures: float | Sequence[float] = 3.0,
+    apertures: float | u.Quantity | Sequence[float | u.Quantity] = 3.0,
     kron_factor: float = 2.5,
     pixel_scale: float | None = None,
 ) -> dict[str, np.ndarray]:
@@ -67,8 +68,8 @@ def measure(
     section : Section, optional
         Part of the reference image to read; sources centred outside are not measured.
         Default: as much as the sources need.
-    apertures : float or sequence of float, optional
-        Diameters of the fixed apertures, arcsec.
+    apertures : float, Quantity or sequence of them, optional
+        Diameters of the fixed apertures, arcsec or angles.
     kron_factor : float, optional
         Semi-axes of the total aperture in Kron radii.
     pixel_scale : float, optional
@@ -97,7 +98,7 @@ def measure(
     ImageError
         If a band has no WCS and another shape than the reference.
     ConfigError
-        If `apertures`, `kron_factor` or `pixel_scale` is not a positive number.
+        If `apertures`, `kron_factor` or `pixel_scale` is not a positive number, or apertures are no angles.
 
     Examples
     --------
@@ -111,7 +112,7 @@ def measure(
     >>> f"{table['x'][0]:.1f} {table['a'][0]:.1f}"
     '40.3 0.8'
     """
-    diameters = _positive("apertures", apertures)
+    diameters = _positive("apertures", apertures, u.arcsec)
     _positive("kron_factor", kron_factor)
     if pixel_scale is not None:
         _positive("pixel_scale", pixel_scale)
@@ -136,10 +137,10 @@ def measure(
     return table
 
 
-def _positive(name: str, given: float | Sequence[float]) -> np.ndarray:
-    """One number or several as a list of them; an error where there is none, or one is not positive."""
+def _positive(name: str, given: Any, unit: u.UnitBase = u.one) -> np.ndarray:
+    """One number or several as a list of them, in a unit; an error where there is none, or one is not positive."""
     try:
-        numbers = np.atleast_1d(np.asarray(given, dtype=float))
+        numbers = np.atleast_1d(u.Quantity(given, unit, dtype=float).value)
     except (TypeError, ValueError):
         numbers = np.empty(0)
     if numbers.ndim != 1 or not numbers.size or not (np.isfinite(numbers) & (numbers > 0)).all():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import sep
+from astropy import units as u
 
 from astrogalaxy.measurement.profiles import KRON_LIMIT, Moffat, exponent
 
@@ -319,7 +320,7 @@ def magnitude_limits(flux: ArrayLike, error: ArrayLike, *, sigma: float = 1.0) -
     Parameters
     ----------
     flux, error : array_like
-        Nanojansky; the flux may be negative.
+        Nanojansky, or with a unit; the flux may be negative.
     sigma : float, optional
         How many.
 
@@ -335,7 +336,7 @@ def magnitude_limits(flux: ArrayLike, error: ArrayLike, *, sigma: float = 1.0) -
     >>> [part.round(2).tolist() for part in magnitude_limits([1000.0, -5.0], [100.0, 20.0], sigma=3)]
     [[23.62, 26.95], [24.29, inf]]
     """
-    flux, error = np.asarray(flux, dtype=float), np.asarray(error, dtype=float)
+    flux, error = (u.Quantity(part, u.nJy, dtype=float).value for part in (flux, error))
     most, least = np.maximum(flux, 0.0) + sigma * error, flux - sigma * error
     with np.errstate(divide="ignore", invalid="ignore"):
         bright, faint = (_AB_NANOJANSKY - 2.5 * np.log10(np.where(part > 0, part, 0.0)) for part in (most, least))

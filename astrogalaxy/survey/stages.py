@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ def detect(
     model: str = "default",
     threshold: float | None = None,
     field_prior: bool = True,
-    apertures: float | Sequence[float] = 3.0,
+    apertures: float | u.Quantity | Sequence[float | u.Quantity] = 3.0,
     positions: Table | SkyCoord | str | Path | None = None,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -115,8 +116,8 @@ def detect(
         Lowest ``det_score`` of a source; the weights' own by default.
     field_prior : bool
         Whether what the image's clear sources are tells of the others; see `classify`.
-    apertures : float or sequence of float
-        Diameters of the fixed apertures, arcsec.
+    apertures : float, Quantity or sequence of them
+        Diameters of the fixed apertures, arcsec or angles.
     positions : Table, SkyCoord or path, optional
         Where the sources are: each position on the image has one row, in the given order and with the number of
         the table's row in ``input_row``, whether something is seen there or not. A table has columns ra and dec (ICRS,
@@ -191,7 +192,7 @@ def extract(
     bands: Sequence[str] = (),
     calibrated: Mapping[str, bool] | None = None,
     threshold: float | None = None,
-    apertures: float | Sequence[float] = 3.0,
+    apertures: float | u.Quantity | Sequence[float | u.Quantity] = 3.0,
     classifier: Classifier | None = None,
     min_snr: float = MORPHOLOGY_SNR,
     min_size: float = MORPHOLOGY_SIZE,
@@ -218,8 +219,8 @@ def extract(
         Which of them have a zero point; by default as in the image.
     threshold : float, optional
         Lowest ``det_score``; see `detect`.
-    apertures : float or sequence of float
-        Diameters, arcsec; see `detect`.
+    apertures : float, Quantity or sequence of them
+        Diameters; see `detect`.
     classifier : Classifier, optional
         Adds the probabilities of its classes.
     min_snr, min_size : float

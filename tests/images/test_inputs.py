@@ -103,6 +103,12 @@ def test_dask_arrays_stay_lazy(pixels, make_wcs):
     assert len(computed) == 1
 
 
+@pytest.mark.parametrize(("module", "make"), [("pandas", "DataFrame"), ("torch", "tensor")])
+def test_what_only_resembles_an_array_is_made_one(pixels, module, make):
+    like = getattr(pytest.importorskip(module), make)(pixels)
+    np.testing.assert_array_equal(as_plane(like).read(PART), pixels[PART.slices])
+
+
 @pytest.mark.parametrize("unit", [1, u.nJy])
 def test_masked_arrays_and_quantities_of_astropy(pixels, unit):
     mask = np.zeros(pixels.shape, dtype=bool)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from known_skies import SCALE, KnownBand, KnownImage, field_of, lattice, make_wcs, moffat
 
@@ -207,6 +208,16 @@ def test_rounding_of_the_pixels_does_not_decide(crowd: tuple[np.ndarray, Sources
         assert np.nanmax(_differences(*tables, name, name)) < 0.05
 
 
+@pytest.mark.parametrize("distance", [17.0, 19.0, 21.0, 24.0])
+def test_an_aperture_wider_than_the_box_does_not_reach_a_neighbour(distance: float) -> None:
+    faint = moffat((96, 96), 40.0, 48.0, 300.0, fwhm=7.0)
+    data = faint + moffat((96, 96), 40.0 + distance, 48.0, 3000.0)
+    both = Sources.around([40.0, 40.0 + distance], [48.0, 48.0], side=9)
+    total = measure(KnownImage.single(data), both)["flux_r"][0]
+    alone = measure(KnownImage.single(faint), Sources.around([40.0], [48.0], side=9))["flux_r"][0]
+    assert total == pytest.approx(alone, rel=0.15)
+
+
 def test_faint_star_beside_a_bright_one() -> None:
     rng = np.random.default_rng(8)
     x, y = lattice(5, 80, rng)
@@ -380,6 +391,20 @@ def test_settings_must_be_positive(name: str, value: float) -> None:
 def test_apertures_must_be_positive_numbers(value: object) -> None:
     with pytest.raises(ConfigError, match="apertures must be a positive number or a list of them, not"):
         measure(KnownImage.single(np.zeros((50, 50))), Sources.around([25.0], [25.0], side=10), apertures=value)
+
+
+@pytest.mark.parametrize("value", [3 * u.arcsec, 0.05 * u.arcmin, [3 * u.arcsec], [0.05 * u.arcmin]])
+def test_apertures_have_the_unit_that_they_are_given_in(value: object) -> None:
+    image = KnownImage.single(np.ones((50, 50)))
+    tables = [measure(image, Sources.around([25.0], [25.0], side=10), apertures=size) for size in (3.0, value)]
+    np.testing.assert_allclose(*(table["flux_aper_r"] for table in tables))
+
+
+def test_apertures_must_be_angles() -> None:
+    with pytest.raises(
+        ConfigError, match="apertures must be a positive number or a list of them, not <Quantity 3. pix>"
+    ):
+        measure(KnownImage.single(np.ones((50, 50))), Sources.around([25.0], [25.0], side=10), apertures=3 * u.pix)
 
 
 def test_noise_without_sources_is_harmless(rng: np.random.Generator) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy import units as u
 from known_skies import field_of, lattice
 
 from astrogalaxy.measurement.photometry import (
@@ -14,6 +15,7 @@ from astrogalaxy.measurement.photometry import (
     enclosed_share,
     half_light_radius,
     kron_apertures,
+    magnitude_limits,
     nanojansky,
 )
 from astrogalaxy.measurement.profiles import Moffat, exponent
@@ -107,3 +109,9 @@ def test_magnitudes() -> None:
     assert error[1] == pytest.approx(0.010857, rel=1e-3)
     assert np.isnan(magnitude[2:]).all()
     assert np.isnan(error[2:]).all()
+
+
+def test_limits_have_the_unit_that_fluxes_are_given_in() -> None:
+    plain = magnitude_limits([1000.0, -5.0], [100.0, 20.0])
+    given = magnitude_limits([1.0, -5e-3] * u.uJy, [100.0, 20.0] * u.nJy)
+    np.testing.assert_allclose(given, plain)
