@@ -77,7 +77,7 @@ class BandLight:
         Radius with half of the light, pixels; NaN where not asked for.
     size : ndarray of float64, shape (n,)
         Rms size of the shape, pixels.
-    spread, spread_err : ndarray of float64, shape (n,)
+    spread, spread_err, spread_weight : ndarray of float64, shape (n,)
         See `~astrogalaxy.measurement.spread.spread_in_band`.
     missing, edge, masked, saturated : ndarray of bool, shape (n,)
         What the aperture meets.
@@ -92,6 +92,7 @@ class BandLight:
     size: np.ndarray
     spread: np.ndarray
     spread_err: np.ndarray
+    spread_weight: np.ndarray
     missing: np.ndarray
     edge: np.ndarray
     masked: np.ndarray
@@ -103,6 +104,7 @@ class BandLight:
         shapes = [n, n, (n, k), (n, k), n, n, n, n, n]
         return cls(
             *(np.full(shape, np.nan) for shape in shapes),
+            np.zeros(n),
             np.ones(n, dtype=bool),
             *(np.zeros(n, dtype=bool) for _ in range(3)),
         )

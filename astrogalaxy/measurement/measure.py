@@ -194,7 +194,8 @@ def _columns(image: Image, reference: Reference, light: dict[str, BandLight]) ->
     table["snr"] = _signal_to_noise(light)
     shapes = _shape_columns(reference, light[image.reference], at_home)
     table.update({name: np.where(at_home.missing, np.nan, values) for name, values in shapes.items()})
-    table["spread"], table["spread_err"] = combine_spreads((band.spread, band.spread_err) for band in light.values())
+    spreads = ((band.spread, band.spread_err, band.spread_weight) for band in light.values())
+    table["spread"], table["spread_err"] = combine_spreads(spreads)
     table["flags"] = _flags(reference, light, at_home)
     return table
 

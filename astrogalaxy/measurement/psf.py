@@ -90,11 +90,15 @@ class Widths:
     spread, error : ndarray, shape (n,)
         Share of the light in a disk as large as the point spread: 0 for a point, and about 1 for a
         galaxy as wide as that disk; more for wider ones. NaN where nothing could be fitted.
+    weight : ndarray, shape (n,)
+        What it counts for in the mean of several bands: the inverse variance that the spread of a point would have,
+        since what noise adds to the spread makes its own variance smaller. 0 where nothing could be fitted.
     """
 
     flux: Floats
     spread: Floats
     error: Floats
+    weight: Floats
 
 
 @dataclass(frozen=True)
@@ -269,14 +273,14 @@ class Psf:
         for start in range(0, len(x), _BATCH):
             some = slice(start, start + _BATCH)
             parts.append(self._fit(stamps[some] / unit, noise[some] / unit, x[some], y[some], counts))
-        flux, spread, error = np.concatenate(parts, axis=1) if parts else np.zeros((3, 0))
+        flux, spread, error, least = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0))
         flux = flux * float(unit)
         # what is brighter than the stars that the model was learnt from need not follow it
         floor = self.floor * (1 + np.maximum(flux, 0) / self.bright)
-        return Widths(flux, spread, np.hypot(error, floor))
+        return Widths(flux, spread, np.hypot(error, floor), 1 / np.hypot(least, floor) ** 2)
 
     def _fit(self, stamps: Floats32, noise: Floats32, x: Floats, y: Floats, gain: float | None) -> Floats:
-        """Light, spread and error without floor, (3, n)."""
+        """Light, spread, its error without floor, and that of a point, (4, n)."""
         models = self.models(x, y)
         window = _window(self.half, x, y, _REACH * self.profile[0])
         weight = np.where(np.isfinite(noise), window, 0) / np.where(np.isfinite(noise), noise, 1) ** 2
@@ -294,8 +298,13 @@ class Psf:
             spread = wide / flux
             variance = covariance[:, 1, 1] - 2 * spread * covariance[:, 0, 1] + spread**2 * covariance[:, 0, 0]
             error = np.sqrt(variance) / np.abs(flux)
-        good = seen & (flux > 0) & np.isfinite(spread) & np.isfinite(error)
-        return np.array([flux, np.where(good, spread, np.nan), np.where(good, error, np.nan)])
+            # The light of a point alone has an error of its own, independent of that of the disk: so a mean of spreads
+            # with this weight, disk times that light over both lights' product, is of all bands' disks as they are.
+            alone = flux - covariance[:, 0, 1] / covariance[:, 1, 1] * wide
+            least = np.sqrt(covariance[:, 1, 1] / (flux * alone))
+        good = seen & (flux > 0) & (alone > 0) & np.isfinite(spread) & np.isfinite(error) & np.isfinite(least)
+        fitted = [np.where(good, values, np.nan) for values in (spread, error)]
+        return np.array([flux, *fitted, np.where(good, least, np.inf)])
 
 
 def hermite_width(profile: tuple[float, float, float, float]) -> float:

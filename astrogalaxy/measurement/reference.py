@@ -214,7 +214,7 @@ def light_in_band(reference: Reference, band: Band, stars: Starlight) -> BandLig
     beta, held = located.apertures.beta[inside], stars.known and reference.stars.known
     scene, index = band_scene(canvas, footprint, half, core, beta, modelled, pairs, held=held)
     light = measure_light(canvas, footprint, scene, index, sizes=reference.home[inside] == band.name)
-    light.spread, light.spread_err = spread_in_band(canvas, shapes, scene, index, band.psf)
+    light.spread, light.spread_err, light.spread_weight = spread_in_band(canvas, shapes, scene, index, band.psf)
     result.put_all(inside, light)
     return result
 

@@ -34,7 +34,7 @@ _SATURATED_ERROR = 0.01
 
 def spread_in_band(
     canvas: Canvas, shapes: Shapes, scene: Scene, modelled: NDArray[np.intp], psf: Psf | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Spread of all sources in one band, neighbours taken away.
 
     Parameters
@@ -52,22 +52,22 @@ def spread_in_band(
 
     Returns
     -------
-    spread, error : ndarray, shape (n,)
-        See `~astrogalaxy.measurement.psf.Widths`; NaN where the point spread is not known, or the
+    spread, error, weight : ndarray, shape (n,)
+        See `~astrogalaxy.measurement.psf.Widths`; NaN, and of no weight, where the point spread is not known, or the
         source is not seen. The core of a saturated star is lost, but nothing wider than a point has such edges: 0.
     """
     n = len(shapes)
-    spread, error = np.full(n, np.nan), np.full(n, np.nan)
+    spread, error, weight = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n)
     if psf is None or not psf.known:
-        return spread, error
+        return spread, error, weight
     seen = np.flatnonzero(np.isfinite(shapes.x) & np.isfinite(shapes.y))
     light, noise = _light(canvas, scene, shapes.take(seen), np.searchsorted(seen, modelled), psf.half)
     x, y = shapes.x[seen] + canvas.origin[0], shapes.y[seen] + canvas.origin[1]
     found = psf.widths(light, noise, x, y, gain=canvas.gain)
-    spread[seen], error[seen] = found.spread, found.error
+    spread[seen], error[seen], weight[seen] = found.spread, found.error, found.weight
     points = core_of(canvas.cores, shapes.x, shapes.y) >= 0
-    spread[points], error[points] = 0.0, _SATURATED_ERROR
-    return spread, error
+    spread[points], error[points], weight[points] = 0.0, _SATURATED_ERROR, _SATURATED_ERROR**-2
+    return spread, error, weight
 
 
 def _light(
@@ -105,14 +105,14 @@ def _add(
 
 
 def combine_spreads(
-    bands: Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    bands: Iterable[tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean of the bands' spreads, weighted by their errors; NaN where no band has one.
+    """Weighted mean of the bands' spreads; NaN where no band has one.
 
     Parameters
     ----------
-    bands : iterable of (ndarray, ndarray)
-        Spread and error in each band, ``(n,)``.
+    bands : iterable of (ndarray, ndarray, ndarray)
+        Spread, error and weight in each band, ``(n,)``; without weight where there is none.
 
     Returns
     -------
@@ -122,16 +122,16 @@ def combine_spreads(
     Examples
     --------
     >>> import numpy as np
-    >>> spread, error = combine_spreads([(np.array([0.4]), np.array([0.1])), (np.array([np.nan]), np.array([np.nan]))])
-    >>> spread, error
+    >>> seen, unseen = np.array([[0.4], [0.1], [100.0]]), np.array([[np.nan], [np.nan], [0.0]])
+    >>> combine_spreads([seen, unseen])
     (array([0.4]), array([0.1]))
     """
-    spreads, errors = (np.array(part) for part in zip(*bands, strict=True))
-    known = np.isfinite(spreads) & (errors > 0)
-    weight = np.where(known, 1 / np.where(known, errors, 1.0) ** 2, 0.0)
+    spread, error, weight = (np.array(part) for part in zip(*bands, strict=True))
     total = weight.sum(axis=0)
-    some = np.where(total > 0, total, np.nan)
-    return np.sum(weight * np.where(known, spreads, 0.0), axis=0) / some, 1 / np.sqrt(some)
+    share = weight / np.where(total > 0, total, np.nan)
+    known = weight > 0
+    mean = np.sum(share * np.where(known, spread, 0.0), axis=0)
+    return mean, np.sqrt(np.sum((share * np.where(known, error, 0.0)) ** 2, axis=0))
 
 
 def spread_evidence(spread: ArrayLike, error: ArrayLike) -> NDArray[np.float64]:

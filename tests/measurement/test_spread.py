@@ -221,8 +221,8 @@ def test_what_a_spread_says() -> None:
 
 
 def test_bands_without_a_spread_are_left_out() -> None:
-    nan = np.full(2, np.nan)
-    spread, error = combine_spreads([(np.array([0.4, np.nan]), np.array([0.1, np.nan])), (nan, nan)])
+    some, none = np.array([0.4, np.nan]), np.full(2, np.nan)
+    spread, error = combine_spreads([(some, some / 4, np.array([100.0, 0.0])), (none, none, np.zeros(2))])
     np.testing.assert_allclose(spread, [0.4, np.nan])
     np.testing.assert_allclose(error, [0.1, np.nan])
 
@@ -238,3 +238,20 @@ def test_the_unit_of_the_image_does_not_matter(unit: float) -> None:
     assert other.flux / unit == pytest.approx(usual.flux, rel=1e-4)
     assert other.spread == pytest.approx(usual.spread, abs=1e-4)
     assert other.error == pytest.approx(usual.error, rel=1e-3)
+
+
+@pytest.mark.parametrize("wide", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("snr", [5.0, 8.0, 20.0])
+def test_the_mean_over_bands_of_faint_sources_is_as_wide_as_they_are(snr: float, wide: float) -> None:
+    rng = np.random.default_rng(4)
+    psf = Psf((3.3, 3.0, 0.0, 0.0), np.zeros((1, DEGREE + 1, DEGREE + 1)), (100, 100), 9, 1e4, 0.0)
+    x, y = rng.uniform(20, 80, (2, 1200))
+    point, beyond = psf.models(x, y)[:2]
+    light = point + np.float32(wide) * beyond
+    light *= snr / np.sqrt(np.sum(light**2, axis=(1, 2), keepdims=True))
+    noise = np.ones_like(light)
+    bands = [psf.widths(light + rng.normal(size=light.shape).astype(np.float32), noise, x, y) for _ in range(3)]
+    spread, error = combine_spreads((band.spread, band.error, band.weight) for band in bands)
+    pull = (spread - wide) / error
+    assert abs(np.nanmedian(pull)) < 0.25
+    assert 0.5 < 1.4826 * np.nanmedian(np.abs(pull - np.nanmedian(pull))) < 1.1
