@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
-__all__ = ["Curve", "Match", "match_positions", "match_sky", "precision_recall"]
+__all__ = ["Curve", "Match", "directions", "match_positions", "match_sky", "precision_recall"]
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,29 @@ def match_sky(
     array([0.36])
     """
     chord = 2 * np.sin(np.radians(radius / 3600) / 2)
-    match = _match(_directions(ra, dec), np.asarray(score, float), _directions(true_ra, true_dec), chord)
+    match = _match(directions(ra, dec), np.asarray(score, float), directions(true_ra, true_dec), chord)
     distance = np.degrees(2 * np.arcsin(match.distance / 2)) * 3600
     return Match(match.truth, distance, match.n_truth)
 
 
-def _directions(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
-    """Unit vectors ``(n, 3)``: distances between them know no poles and no ra = 0."""
+def directions(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
+    """Give unit vectors: distances between them know no poles and no ra = 0.
+
+    Parameters
+    ----------
+    ra, dec : array-like
+        ``(n,)`` degrees.
+
+    Returns
+    -------
+    ndarray
+        ``(n, 3)``; NaN where a position is.
+
+    Examples
+    --------
+    >>> directions([0.0, 90.0], [0.0, 0.0]).round(2).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
     ra, dec = np.radians(np.asarray(ra, float)), np.radians(np.asarray(dec, float))
     return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
 

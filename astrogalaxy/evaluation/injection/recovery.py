@@ -48,7 +48,7 @@ class Baseline:
     conditions : FieldConditions
         How the field sees sources.
     area : float
-        Square arcmin.
+        Of the reference band's good pixels, square arcmin.
 
     Examples
     --------
