@@ -86,6 +86,15 @@ def test_a_crowd_hides_sources_long_before_the_limit() -> None:
     assert min(inside) >= 9
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_limit_beyond_what_was_injected_is_not_known(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mag = rng.uniform(15, 20, 500)
+    curve = fit_completeness(mag, rng.random(500) < 0.98)
+    assert np.isnan([*curve.half[:3], *curve.ninety[:3]]).all()
+    np.testing.assert_allclose(curve([15.0, 19.0]), 0.98, atol=0.02)
+
+
 def test_a_curve_that_never_reaches_ninety_percent() -> None:
     rng = np.random.default_rng(1)
     mag = rng.uniform(18, 25, 3000)

@@ -50,7 +50,7 @@ class CompletenessCurve:
         Magnitudes.
     half, ninety : Estimate
         Magnitudes of 50 % and 90 % completeness, with intervals; NaN where the curve never
-        comes so high.
+        comes so high, or does not fall so low among the magnitudes that were injected.
     n : int
         Sources that it was fitted to.
     slope : float
@@ -127,7 +127,7 @@ def fit_completeness(magnitude: ArrayLike, found: ArrayLike, *, seed: int = 0) -
     centre, n, k = (steps + 0.5) * _FINE, np.bincount(at).astype(float), np.bincount(at, hit).astype(float)
     best = _fit(centre, k, n, np.array([3.0, _start(centre, k, n), np.log(0.25), 0.0]))
     around = np.random.default_rng(seed).multivariate_normal(best, _covariance(centre, n, best), _DRAWS)
-    half, ninety = (_estimate(best, around, share, centre[0], len(hit)) for share in (0.5, 0.9))
+    half, ninety = (_estimate(best, around, share, (mag.min(), mag.max()), len(hit)) for share in (0.5, 0.9))
     top, middle, width, slope = best.tolist()
     return CompletenessCurve(float(expit(top)), middle, float(np.exp(width)), half, ninety, len(hit), slope)
 
@@ -187,10 +187,15 @@ def _reaches(curves: Floats, share: float, brightest: float) -> Floats:
     return np.where(high.any(axis=1) & ~high[:, -1], low[:, 0], np.nan)
 
 
-def _estimate(best: Floats, around: Floats, share: float, brightest: float, n: int) -> Estimate:
+def _estimate(best: Floats, around: Floats, share: float, injected: tuple[float, float], n: int) -> Estimate:
+    brightest, faintest = injected
+    value = float(_reaches(best[None], share, brightest)[0])
+    if value > faintest:
+        # only the beliefs say how the curve goes on
+        return Estimate(float("nan"), float("nan"), float("nan"), n)
     values = _reaches(around, share, brightest)
     # a curve that never comes so high does so at no magnitude, however bright
     values = np.where(np.isnan(values), -np.inf, values)
     ends = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest")
     low, high = (float(end) if np.isfinite(end) else float("nan") for end in ends)
-    return Estimate(float(_reaches(best[None], share, brightest)[0]), low, high, n)
+    return Estimate(value, low, high, n)
