@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import Table, vstack
 from typer.testing import CliRunner, Result
 
 from astrogalaxy.catalog import SourceCatalog
@@ -99,3 +99,14 @@ def test_what_cannot_be_compared_is_said(
     ran = _evaluate(folder / catalogue, folder / truth, *options)
     assert isinstance(ran.exception, AstrogalaxyError)
     assert text in str(ran.exception)
+
+
+def test_a_truth_wider_than_the_images_is_told(folder: Path) -> None:
+    truth = Table.read(folder / "sky.csv")
+    other = truth.copy()
+    other["ra"] += 1
+    vstack([truth, other]).write(folder / "wide.csv")
+    ran = _evaluate(folder / "out", folder / "wide.csv")
+    assert _number(ran, "completeness") == 0.375
+    assert "wide.csv: 40 of the 80 true sources are far from any source of the catalogue" in ran.output
+    assert "warning" not in _evaluate(folder / "out", folder / "sky.csv").output

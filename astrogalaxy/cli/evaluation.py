@@ -116,6 +116,16 @@ def evaluate(
         raise ConfigError(msg) from error
     if "class" in labels.colnames and not any(labels["class"]):
         warn(f"{truth}: its column 'class' says star or galaxy nowhere, so that no accuracy is known")
+    if score.n_truth_afar:
+        warn(
+            f"{truth}: {score.n_truth_afar} of the {score.n_truth} true sources are far from any source of the "
+            "catalogue, as outside of its images; they count as missed: leave them out"
+        )
+    if score.n_found_afar:
+        warn(
+            f"{catalog}: {score.n_found_afar} of the {score.n_found} sources that count are far from any true one, as "
+            "outside of what the truth covers; they count as false: leave them out, or give --field"
+        )
     typer.echo("\n".join(score.table().pformat(show_unit=False, max_lines=-1, max_width=-1)))
 
 

@@ -8,7 +8,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
+from astrogalaxy.catalog.directions import directions
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.evaluation.intervals import CONFIDENCE, wilson
 from astrogalaxy.evaluation.matching import Match, match_positions, match_sky, precision_recall
@@ -18,6 +20,9 @@ __all__ = ["CatalogScore", "Estimate", "evaluate_catalog"]
 
 # How far a match may be, where nothing else is asked for.
 _PIXELS, _ARCSEC = 3.0, 1.0
+# What is so many times further from any source of a table than nearly all of these are from their next one lies
+# outside of what it covers, if it has enough sources to tell.
+_AFAR, _NEARLY_ALL, _ENOUGH = 3.0, 0.99, 20
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -77,6 +82,9 @@ class CatalogScore:
     bins : Table or None
         Completeness by magnitude: ``mag_low``, ``mag_high``, ``n_truth``, ``n_found``,
         ``completeness``, ``low``, ``high``; None where the truth has no magnitudes.
+    n_truth_afar, n_found_afar : int
+        Of the true sources that count as missed those that are far from any source of the catalogue, as
+        outside of its images; and of the sources that count as false those that are far from any true one.
 
     Examples
     --------
@@ -101,6 +109,8 @@ class CatalogScore:
     offset_95: float
     unit: Literal["pix", "arcsec"]
     bins: Table | None
+    n_truth_afar: int = 0
+    n_found_afar: int = 0
 
     def table(self) -> Table:
         """Return the scores as a table to print or to write.
@@ -208,11 +218,16 @@ def evaluate_catalog(
     counts = match.matched | near
     counts[np.nonzero(~match.matched)[0][excused.matched]] = False
     counted = Match(match.truth[counts], match.distance[counts], match.n_truth)
+    missed = np.delete(np.flatnonzero(asked), match.truth[match.matched])
     return _score(
         catalog[counts],
         scores[counts],
         truth[asked],
         counted,
+        afar=(
+            _afar(truth[missed], catalog, sky=sky),
+            _afar(catalog[counts & ~match.matched], truth, sky=sky),
+        ),
         unit="arcsec" if sky else "pix",
         magnitude=magnitude,
         bin_width=bin_width,
@@ -227,6 +242,7 @@ def _score(
     truth: Table,
     match: Match,
     *,
+    afar: tuple[int, int],
     unit: Literal["pix", "arcsec"],
     magnitude: str | None,
     bin_width: float,
@@ -252,6 +268,8 @@ def _score(
         offset_95=float(np.percentile(distance, 95)) if len(distance) else float("nan"),
         unit=unit,
         bins=_bins(truth, match, magnitude, bin_width),
+        n_truth_afar=afar[0],
+        n_found_afar=afar[1],
     )
 
 
@@ -309,6 +327,23 @@ def _match(catalog: Table, scores: Floats, truth: Table, radius: float, *, sky: 
     if sky:
         return match_sky(*found, scores, *true, radius=radius)
     return match_positions(*found, scores, *true, radius=radius)
+
+
+def _afar(table: Table, others: Table, *, sky: bool) -> int:
+    """How many sources are far from any of the others, measured by how far these are from each other."""
+    points, there = (_places(one, sky=sky) for one in (table, others))
+    if not len(points) or len(there) < _ENOUGH:
+        return 0
+    tree = cKDTree(there)
+    spacing = np.quantile(tree.query(there, k=2)[0][:, 1], _NEARLY_ALL)
+    return int(np.sum(tree.query(points)[0] > _AFAR * spacing))
+
+
+def _places(table: Table, *, sky: bool) -> Floats:
+    """Positions between which distances can be taken, without those that are unknown."""
+    first, second = (numbers_of(table, name) for name in _axes(sky=sky))
+    places = directions(first, second) if sky else np.column_stack([first, second])
+    return places[np.isfinite(places).all(axis=1)]
 
 
 def _axes(*, sky: bool) -> tuple[str, str]:

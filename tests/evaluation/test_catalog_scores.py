@@ -320,3 +320,20 @@ def test_the_scores_as_a_table() -> None:
     assert rows["completeness"]["low"] == score.completeness.low
     assert rows["offset_median [pix]"]["n"] == 30
     assert "0.7500" in "\n".join(table.pformat())
+
+
+@pytest.mark.parametrize("ra", [150.0, 0.0])
+def test_what_lies_outside_of_the_other_table_s_area_is_told(ra: float) -> None:
+    rng = np.random.default_rng(0)
+    truth = Table({"ra": (ra + rng.uniform(-0.1, 0.1, 900)) % 360, "dec": rng.uniform(-0.1, 0.1, 900)})
+    found = Table({**{name: truth[name][:600] for name in ("ra", "dec")}, "det_score": np.full(600, 0.9)})
+    score = evaluate_catalog(found, truth)
+    assert (score.n_truth_afar, score.n_found_afar) == (0, 0)  # missed ones among found ones are just missed
+    here = truth["dec"] < 0
+    outside = int(np.sum(~here))
+    score = evaluate_catalog(found[here[:600]], truth)
+    assert 0.6 * outside < score.n_truth_afar <= outside
+    assert score.n_found_afar == 0
+    score = evaluate_catalog(found, truth[here])
+    assert score.n_truth_afar == 0
+    assert 0.6 < score.n_found_afar / np.sum(~here[:600]) <= 1.0

@@ -140,6 +140,9 @@ def test_sources_on_bad_pixels_are_not_asked_for(starry: Scene) -> None:
     made = recover_round(image, base, detect, number=0, density=5.0)
     assert len(made.injected) > 5
     assert made.injected["x"].min() > 159
+    good = image.shape[0] * (image.shape[1] - 160) * (image.pixel_scale / 60) ** 2
+    assert base.area == pytest.approx(good)
+    assert join([(base, [made])]).fields[0]["density"] == pytest.approx(5.0, rel=0.3)
 
 
 def test_fields_that_lack_a_band_or_a_round(recovery: Recovery, starry_image: Image) -> None:

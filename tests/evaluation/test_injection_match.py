@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 
 from astrogalaxy.catalog import SourceCatalog, flag_bits
-from astrogalaxy.evaluation.injection.match import match_round, mirrored, unmasked_share
+from astrogalaxy.evaluation.injection.match import free_and_good, match_round, mirrored
 from astrogalaxy.images import Image, Section
 
 
@@ -104,7 +104,8 @@ def test_the_mirror_image_turns_the_noise_and_masks_the_sources(noise: Image) ->
 
 def test_free_share(noise: Image) -> None:
     whole = 200 * 217
-    share = unmasked_share(noise, sources())
+    share, good = free_and_good(noise, sources())
     assert share == pytest.approx(1 - 2 * np.pi * 12**2 / whole, abs=0.001)
-    assert unmasked_share(noise, sources(saturated=True)) < share - 0.02
-    assert unmasked_share(noise, sources()[:0]) == 1.0
+    assert good == np.sum(~noise.bands[noise.reference].pixels().bad)
+    assert free_and_good(noise, sources(saturated=True))[0] < share - 0.02
+    assert free_and_good(noise, sources()[:0])[0] == 1.0

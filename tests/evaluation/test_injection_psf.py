@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.table import Table
 
 from astrogalaxy.catalog import SourceCatalog, flag_bits
 from astrogalaxy.errors import ImageError
@@ -20,6 +21,24 @@ def test_the_profile_of_the_stars_comes_back(starry: Scene, starry_image: Image,
         assert spread.fwhm * scale == pytest.approx(starry.conditions.seeing[band], rel=0.03)
         assert spread.shear == pytest.approx((0.04, -0.03), abs=0.015)
     assert np.mean([s.beta for s in spreads.values()]) == pytest.approx(3.2, rel=0.15)
+
+
+@pytest.mark.parametrize("fwhm", [2.1, 2.5, 3.0])
+def test_the_width_of_narrow_stars_does_not_hang_on_their_places_in_a_pixel(fwhm: float, starry_image: Image) -> None:
+    rng, n, spread = np.random.default_rng(1), 49, PointSpread(fwhm, 3.2, (0.02, 0.01), 9)
+    frame, (rows, columns) = rng.normal(0, 1, (280, 280)), np.indices((41, 41))
+    x0, y0 = (40 * axis.ravel() for axis in np.indices((7, 7)))
+    x, y = (start + 20 + rng.uniform(-0.5, 0.5, n) for start in (x0, y0))
+    for i in range(n):
+        here = np.s_[y0[i] : y0[i] + 41, x0[i] : x0[i] + 41]
+        light = 3e4 * spread.star(columns + x0[i] - x[i], rows + y0[i] - y[i])
+        frame[here] += light[: frame[here].shape[0], : frame[here].shape[1]]
+    image = Image.read({"r": (frame.astype(np.float32), starry_image.wcs)})
+    catalog = Table({"x": x, "y": y, "half_light_radius": np.ones(n), "snr": np.full(n, 900.0), "p_star": np.ones(n)})
+    catalog["flags"] = np.zeros(n, int)
+    found = measure_point_spreads(image, catalog)["r"]
+    assert found.n_stars >= 30
+    assert found.fwhm == pytest.approx(fwhm, rel=0.01)
 
 
 def test_a_star_holds_its_light_and_ends_in_the_noise() -> None:

@@ -72,6 +72,29 @@ def test_the_curve_comes_back_with_its_interval() -> None:
     assert 9 <= inside <= 18
 
 
+def test_a_crowd_hides_sources_long_before_the_limit() -> None:
+    true, inside = 21.65, [0, 0]  # where 3 % of the bright ones hidden have become 10 %
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        mag = np.where(rng.random(3000) < 0.5, rng.uniform(17.3, 24.3, 3000), rng.uniform(22.05, 24.05, 3000))
+        share = np.clip(1 - 0.03 * 10 ** (0.12 * (mag - 17.3)), 0, 1) / (1 + np.exp((mag - 23.5) / 0.2))
+        curve = fit_completeness(mag, rng.random(3000) < share, seed=seed)
+        assert curve.ninety.value == pytest.approx(true, abs=0.8)
+        assert curve.slope > 0
+        inside[0] += curve.ninety.low <= true <= curve.ninety.high
+        inside[1] += curve.half.low <= 23.42 <= curve.half.high
+    assert min(inside) >= 9
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_limit_beyond_what_was_injected_is_not_known(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mag = rng.uniform(15, 20, 500)
+    curve = fit_completeness(mag, rng.random(500) < 0.98)
+    assert np.isnan([*curve.half[:3], *curve.ninety[:3]]).all()
+    np.testing.assert_allclose(curve([15.0, 19.0]), 0.98, atol=0.02)
+
+
 def test_a_curve_that_never_reaches_ninety_percent() -> None:
     rng = np.random.default_rng(1)
     mag = rng.uniform(18, 25, 3000)

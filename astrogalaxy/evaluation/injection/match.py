@@ -13,7 +13,7 @@ from astrogalaxy.catalog import has_flags
 from astrogalaxy.evaluation.matching import match_positions
 from astrogalaxy.images import Image, Section
 
-__all__ = ["MatchedRound", "match_round", "mirrored", "unmasked_share"]
+__all__ = ["MatchedRound", "free_and_good", "match_round", "mirrored"]
 
 # A detection that was there before must have gained this share of an injected source's light to be it.
 _GAINED = 0.5
@@ -144,8 +144,8 @@ def mirrored(image: Image, catalog: Table) -> Image:
     return Image(bands, reference=image.reference, name=image.name)
 
 
-def unmasked_share(image: Image, catalog: Table) -> float:
-    """Share of a field's good pixels that `mirrored` does not mask."""
+def free_and_good(image: Image, catalog: Table) -> tuple[float, int]:
+    """Share of a field's good pixels that `mirrored` does not mask, and how many these pixels are."""
     band, discs = image.bands[image.reference], _discs(catalog)
     ny, nx = image.shape
     free = good = 0
@@ -154,7 +154,7 @@ def unmasked_share(image: Image, catalog: Table) -> float:
         usable = ~band.pixels(section).bad
         good += int(usable.sum())
         free += int((usable & ~_covered(section, discs)).sum())
-    return free / max(good, 1)
+    return free / max(good, 1), good
 
 
 def _discs(catalog: Table) -> Floats:

@@ -229,10 +229,15 @@ def _as_wide(spread: PointSpread, stars: _Stars) -> PointSpread:
     # what neighbours hide is taken from the profile
     alone = np.where(stars.weight > 0, stars.data - sky, light * profile)
     start = 0.6 * spread.fwhm
-    real = np.median([_half_light(*one, start) for one in zip(alone, stars.dx, stars.dy, strict=True)])
-    x, y = np.rint(stars.dx[0]), np.rint(stars.dy[0])
+
+    def width(light: Floats) -> float:
+        """Half-light radius of most of the stars."""
+        return float(np.median([_half_light(*one, start) for one in zip(light, stars.dx, stars.dy, strict=True)]))
+
+    real = width(alone)
     for _ in range(3):
-        factor = np.clip(real / _half_light(spread.star(x, y), x, y, start), 1 - _WIDTH, 1 + _WIDTH)
+        # what is measured depends on where in its pixel a narrow star lies: so profile and stars are at the same places
+        factor = np.clip(real / width(spread.star(stars.dx, stars.dy)), 1 - _WIDTH, 1 + _WIDTH)
         spread = replace(spread, fwhm=float(spread.fwhm * factor))
     return spread
 

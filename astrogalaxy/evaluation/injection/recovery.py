@@ -48,7 +48,7 @@ class Baseline:
     conditions : FieldConditions
         How the field sees sources.
     area : float
-        Square arcmin.
+        Of the reference band's good pixels, square arcmin.
 
     Examples
     --------
@@ -382,7 +382,7 @@ def _limit_record(kind: str, low: float, high: float, curve: CompletenessCurve) 
 
 def _words(estimate: Estimate) -> str:
     value, low, high, _ = estimate
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]" if math.isfinite(value) else "none"
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]" if math.isfinite(value) else "none that was injected"
 
 
 def _plain(value: Any) -> float | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.evaluation.injection.conditions import FieldConditions, observe
-from astrogalaxy.evaluation.injection.match import match_round, mirrored, unmasked_share
+from astrogalaxy.evaluation.injection.match import free_and_good, match_round, mirrored
 from astrogalaxy.evaluation.injection.recovery import Baseline, Recovery, Round, join
 from astrogalaxy.evaluation.injection.sources import draw_sample, lay_sources
 from astrogalaxy.images import Image, Section
@@ -143,11 +143,10 @@ def look(
     catalog = detect(image)
     conditions = observe(image, catalog, like=like, seeing=seeing)
     false = _brief(detect(mirrored(image, catalog)), conditions)
-    ny, nx = image.shape
-    area = nx * ny * (image.pixel_scale / 60) ** 2
+    free, good = free_and_good(image, catalog)
     return Baseline(
-        image.name or "field", catalog, _brief(catalog, conditions), false, unmasked_share(image, catalog),
-        conditions, area,
+        image.name or "field", catalog, _brief(catalog, conditions), false, free, conditions,
+        good * (image.pixel_scale / 60) ** 2,
     )  # fmt: skip
 
 

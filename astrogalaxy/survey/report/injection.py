@@ -80,7 +80,7 @@ def _magnitude(values: list[float | None]) -> tuple[str, str]:
     """A magnitude and its interval."""
     value, low, high = (float("nan") if v is None else v for v in values)
     if not np.isfinite(value):
-        return text.NOTHING, "not reached"
+        return text.NOTHING, "not among what was injected"
     if not (np.isfinite(low) and np.isfinite(high)):
         return text.number(value), "interval open"
     return text.number(value), f"{text.number(low)} to {text.number(high)}"

@@ -348,7 +348,7 @@ def _positions(recovery: Recovery) -> Chart | None:
         _legend(axes)
         east, north = (float(np.nanmedian(np.asarray(table[name], float))) * 1000 for name in ("east", "north"))
         caption = (
-            "Half of the range of the middle 68 %. Over all bins (median) the positions are "
-            f"{number(east, 1)} mas too far east and {number(north, 1)} mas too far north."
+            "Half of the range of the middle 68 %. Measured minus true positions, median over all bins: "
+            f"{number(east, 1)} mas to the east, {number(north, 1)} mas to the north."
         )
         return chart(figure, title="Positions", caption=caption, alt="Scatter of positions against magnitude")
