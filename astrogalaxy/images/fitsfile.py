@@ -257,7 +257,7 @@ def find_plane(path: str | Path, *, hdu: str | int = "auto") -> FitsPlane:
             stream.seek(0)
             with fits.open(stream, memmap=False, lazy_load_hdus=True, ignore_missing_simple=False) as hdus:
                 ahead = None if packing else stream
-                return _plane(path, packing, hdus, choose_hdu(hdus, hdu, origin=str(path), ahead=ahead))
+                return _plane(path, packing, hdus, *_chosen(hdus, hdu, origin=str(path), ahead=ahead))
     except FileNotFoundError as error:
         raise ImageError(_missing(path)) from error
     except (
@@ -319,6 +319,13 @@ def choose_hdu(hdus: fits.HDUList, wanted: str | int, *, origin: str, ahead: IO[
     astrogalaxy.errors.ImageError
         If there is no such HDU, or it is not a 2-D image; the message lists what there is.
     """
+    return _chosen(hdus, wanted, origin=origin, ahead=ahead)[0]
+
+
+def _chosen(
+    hdus: fits.HDUList, wanted: str | int, *, origin: str, ahead: IO[bytes] | None
+) -> tuple[int, dict[int, WCS | None]]:
+    """Number of the HDU, and by their numbers the WCS of those that were looked at for it."""
     if wanted != "auto":
         if isinstance(wanted, str) and wanted.isdigit():
             wanted = int(wanted)
@@ -334,19 +341,21 @@ def choose_hdu(hdus: fits.HDUList, wanted: str | int, *, origin: str, ahead: IO[
                 f"{origin}: HDU {wanted!r} is not a 2-D image; the file has {_contents(walk_hdus(hdus, origin, ahead))}"
             )
             raise ImageError(msg)
-        return int(index) % len(hdus)
-    first = None
+        return int(index) % len(hdus), {}
+    first, tried = None, {}
     for index, hdu in enumerate(walk_hdus(hdus, origin, ahead)):
         shape = _image_shape(hdu)
         if shape is None:
             continue
-        if "CTYPE1" in hdu.header and read_wcs(hdu.header, shape, origin=origin, hdus=hdus) is not None:
-            return index
+        if "CTYPE1" in hdu.header:
+            tried[index] = read_wcs(hdu.header, shape, origin=origin, hdus=hdus)
+            if tried[index] is not None:
+                return index, tried
         first = index if first is None else first
     if first is None:
         msg = f"{origin}: no 2-D image with pixels; it has {_contents(walk_hdus(hdus, origin, ahead))}"
         raise ImageError(msg)
-    return first
+    return first, tried
 
 
 def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane | None:
@@ -356,7 +365,7 @@ def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane |
     """
     header = fits.Header.fromfile(stream)
     shape = tuple(header.get(f"NAXIS{i}", 0) for i in range(header.get("NAXIS", 0), 0, -1))
-    tables = any(key.startswith(("CPDIS", "D2IM")) for key in header)
+    tables = any(key.startswith(("CPDIS", "D2IM")) for key in header) or "-TAB" in str(header.get("CTYPE1"))
     if len(shape) != 2 or min(shape) < 2 or "CTYPE1" not in header or tables:
         return None
     wcs = read_wcs(header, shape, origin=str(path))
@@ -367,8 +376,8 @@ def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane |
     return FitsPlane(path, 0, shape, header, header, wcs, packing, False, stream.tell(), _scaling(header), bitpix)
 
 
-def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int) -> FitsPlane:
-    """Describe the image in one HDU of an opened file."""
+def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int, tried: Mapping[int, WCS | None]) -> FitsPlane:
+    """Describe the image in one HDU of an opened file, of which some WCS are known."""
     hdu = hdus[index]
     header, primary = hdu.header.copy(), hdus[0].header.copy()
     shape = _image_shape(hdu)
@@ -379,7 +388,7 @@ def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int) -> FitsPlan
         check_tiles(hdu, span, str(path))
     # Many writers leave out the padding behind the last pixels; no harm in that.
     check_size(path, packing, offset + (span - FITS_BLOCK + 1 if tiled else abs(bitpix) // 8 * shape[0] * shape[1]))
-    wcs = wcs_of(header, shape, origin=str(path), hdus=hdus)
+    wcs = tried[index] if index in tried else wcs_of(header, shape, origin=str(path), hdus=hdus)
     return FitsPlane(path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix)
 
 

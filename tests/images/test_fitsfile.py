@@ -355,3 +355,10 @@ def test_wcs_of_the_primary_header_is_taken_where_the_image_inherits_it(tmp_path
     own = make_wcs(sky=(20.0, 0.0)).to_header()
     for plane in planes(INHERIT=True, **own):
         assert plane.wcs.pixel_to_world(49.5, 49.5).ra.deg == pytest.approx(20)
+
+
+def test_a_wcs_is_read_once(tmp_path, caplog):
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": 0.0, "CDELT2": 1e-4})
+    fits.writeto(tmp_path / "a.fits", np.ones((4, 5)), header)
+    assert find_plane(tmp_path / "a.fits").wcs is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
