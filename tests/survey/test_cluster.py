@@ -398,7 +398,7 @@ def test_what_is_no_client_is_refused(
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_keep_no_profile_of_themselves(workers: int) -> None:
-    """Dask samples what every thread does, and keeps an hour of it: the memory of a worker would grow all that time."""
+    """Dask samples what every thread does and keeps it for 1000 s: the memory of a worker would grow all that time."""
     with hired(ComputeSection(workers=workers), tasks=2) as crew:
         kept = crew.client.run(lambda dask_worker: sorted(dask_worker.periodic_callbacks))
         assert len(kept) == workers
