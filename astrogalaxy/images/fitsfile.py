@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import logging
 import lzma
@@ -50,6 +51,7 @@ _OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.ope
 # A compressed file has to be unpacked whole. Up to this size it is kept in memory as
 # float32, beyond it is unpacked to a temporary file so that memory stays bounded.
 _IN_MEMORY_BYTES = 64 * 2**20
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # Images unpacked last are shared by all bands of a process, up to this much.
 _RECENT_BYTES = 256 * 2**20
 # Tile-compressed images up to this size are decoded once rather than section by section.
@@ -176,7 +178,7 @@ class FitsPlane:
             with quiet(), fits.open(self.path) as hdus:
                 return to_float32(_plane_of(hdus[self.index].section, Section.whole(self.shape)))
         large = 4 * ny * nx > _IN_MEMORY_BYTES
-        with _OPENERS[self.packing](self.path, "rb") as packed, _scratch(large) as unpacked:
+        with _OPENERS[self.packing](self.path, "rb") as packed, _scratch(large, self.origin) as unpacked:
             _copy_whole(packed, unpacked, self.origin)
             if self.tiled:
                 unpacked.seek(0)
@@ -260,6 +262,9 @@ def find_plane(path: str | Path, *, hdu: str | int = "auto") -> FitsPlane:
                 return _plane(path, packing, hdus, *_chosen(hdus, hdu, origin=str(path), ahead=ahead))
     except FileNotFoundError as error:
         raise ImageError(_missing(path)) from error
+    except PermissionError as error:
+        msg = f"{path}: cannot be opened ({error.strerror})"
+        raise ImageError(msg) from error
     except (
         OSError,
         EOFError,
@@ -482,12 +487,18 @@ def _one_line(error: Exception) -> str:
 
 
 @contextmanager
-def _scratch(large: bool) -> Iterator[Any]:
+def _scratch(large: bool, origin: str) -> Iterator[Any]:
     """Somewhere to unpack a file to: memory, or a temporary file that vanishes with its last use."""
     if large:
-        # The mapping made from it stays valid after the name is gone.
-        with tempfile.TemporaryFile() as file:
-            yield file
+        try:
+            # The mapping made from it stays valid after the name is gone.
+            with tempfile.TemporaryFile() as file:
+                yield file
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            msg = f"no room in {tempfile.gettempdir()} ({error.strerror}) to unpack it; set TMPDIR to a folder with"
+            raise ImageError(f"{origin}: {msg} more, or unpack the file beforehand") from error
     else:
         yield BytesIO()
 
@@ -497,5 +508,7 @@ def _copy_whole(packed: IO[bytes], unpacked: IO[bytes], origin: str) -> None:
     try:
         shutil.copyfileobj(packed, unpacked, 1 << 20)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise
         msg = f"{origin}: truncated or damaged ({error}); copy or download the file again"
         raise ImageError(msg) from error
