@@ -201,8 +201,9 @@ def _disk_errors(path: str | os.PathLike[str], folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         # An OSError about another file (an input, say) belongs to the caller.
-        about = error.filename
-        ours = about is None or str(os.fsdecode(about)).startswith(str(folder))
+        # What copies names the input, and then where it goes.
+        about = [str(os.fsdecode(name)) for name in (error.filename, error.filename2) if name is not None]
+        ours = not about or any(name.startswith(str(folder)) for name in about)
         # Libraries wrap "disk full" in an OSError without a number; then its cause has it.
         code = error.errno or getattr(error.__context__, "errno", None)
         if not ours or code not in _DISK_ERRORS:

@@ -45,7 +45,7 @@ def test_options_of_truth_need_it(tmp_path: Path) -> None:
 
 def test_a_name_that_names_no_file() -> None:
     told = str(_error("survey.yml", "--truth", "labels.csv", "--name", "a/b"))
-    assert told == "--name: must be letters, digits and . _ + - (it names files), not 'a/b'"
+    assert told == "--name: must be up to 100 letters, digits and . _ + - (it names files), not 'a/b'"
 
 
 def test_errors_of_recipes_name_their_page(tmp_path: Path) -> None:

@@ -123,6 +123,12 @@ def test_disk_full_without_a_number_is_seen_through(tmp_path: Path) -> None:
             raise OSError("Not enough space on disk: requested 5") from error
 
 
+def test_disk_full_while_a_file_is_copied_is_seen(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="cannot write .*x: No space left"), atomic_path(tmp_path / "x") as temporary:
+        # as shutil.copyfile says it: the input first
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "input"), None, str(temporary))
+
+
 def test_error_about_another_file_passes(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "x"):
         (tmp_path / "input").read_text()

@@ -125,9 +125,10 @@ def _bands(text: str | None) -> list[str] | None:
 def _angle(text: str) -> object:
     """An angle such as 10arcmin."""
     from astropy.coordinates import Angle
+    from astropy.units import UnitsError
 
     try:
         return Angle(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, UnitsError):
         msg = f"--size {text}: must be an angle such as 10arcmin"
         raise ConfigError(msg) from None

@@ -112,7 +112,7 @@ def checked_name(value: Any) -> str:
     """Text that can name a file on every system."""
     name = checked_text(value, "text")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}", name):
-        raise ValueError(f"must be letters, digits and . _ + - (it names files), not {show(name)}")
+        raise ValueError(f"must be up to 100 letters, digits and . _ + - (it names files), not {show(name)}")
     return name
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.background import Mesh, make_mesh
+from astrogalaxy.images.extensions import elsewhere
 from astrogalaxy.images.fitsfile import FitsPlane, to_float32
 from astrogalaxy.images.inputs import AlteredPlane
 from astrogalaxy.images.seeing import find_stars
@@ -218,6 +219,11 @@ class Band:
     def origin(self) -> str:
         """Path of the file, or a description, for messages."""
         return self._plane.origin
+
+    @property
+    def elsewhere(self) -> tuple[str, str] | None:
+        """An extension of its file that shows another part of the sky, and a pattern for both; None without one."""
+        return elsewhere(self._plane) if isinstance(self._plane, FitsPlane) else None
 
     @property
     def header_zeropoint(self) -> float | None:

@@ -22,11 +22,13 @@ from astrogalaxy.images.sky import is_off, read_wcs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from astropy.wcs import WCS
+
     from astrogalaxy.images.fitsfile import FitsPlane
 
 __all__ = [
-    "OPENERS", "choose_hdu", "elsewhere", "image_shape", "is_pattern", "list_hdus", "missing", "one_line", "packing_of",
-    "readable",
+    "OPENERS", "choose_hdu", "elsewhere", "image_shape", "is_pattern", "list_hdus", "look_for_hdu", "missing",
+    "one_line", "packing_of", "readable",
 ]  # fmt: skip
 
 OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
@@ -68,6 +70,13 @@ def choose_hdu(
     astrogalaxy.errors.ImageError
         If there is no such HDU, or it is not a 2-D image; the message lists what there is.
     """
+    return look_for_hdu(hdus, wanted, origin=origin, ahead=ahead, layer=layer)[0]
+
+
+def look_for_hdu(
+    hdus: fits.HDUList, wanted: str | int, *, origin: str, ahead: IO[bytes] | None, layer: int | None
+) -> tuple[int, dict[int, WCS | None]]:
+    """Number of the HDU, as `choose_hdu` gives it, and by their numbers the WCS of those that were looked at for it."""
     if wanted != "auto":
         try:
             index = _index_of(hdus, wanted, origin, ahead, layer)
@@ -79,20 +88,22 @@ def choose_hdu(
             contents = _contents(walk_hdus(hdus, origin, ahead))
             msg = f"{origin}: HDU {wanted!r} is not a 2-D image; the file has {contents}{_of_cubes(hdus, layer)}"
             raise ImageError(msg)
-        return int(index) % len(hdus)
-    first = None
+        return int(index) % len(hdus), {}
+    first, tried = None, {}
     for index, hdu in enumerate(walk_hdus(hdus, origin, ahead)):
         shape = image_shape(hdu, layer)
         if shape is None:
             continue
-        if "CTYPE1" in hdu.header and read_wcs(hdu.header, shape, origin=origin, hdus=hdus) is not None:
-            return index
+        if "CTYPE1" in hdu.header:
+            tried[index] = read_wcs(hdu.header, shape, origin=origin, hdus=hdus)
+            if tried[index] is not None:
+                return index, tried
         first = index if first is None else first
     if first is None:
         contents = _contents(walk_hdus(hdus, origin, ahead))
         msg = f"{origin}: no 2-D image with pixels; it has {contents}{_of_cubes(hdus, layer)}"
         raise ImageError(msg)
-    return first
+    return first, tried
 
 
 def list_hdus(path: str | Path, wanted: str, *, layer: int | None = None) -> dict[str, int]:
@@ -131,11 +142,11 @@ def list_hdus(path: str | Path, wanted: str, *, layer: int | None = None) -> dic
         }
 
 
-def elsewhere(plane: FitsPlane) -> str:
-    """Name of an extension of the same file that shows another part of the sky; empty where there is none."""
+def elsewhere(plane: FitsPlane) -> tuple[str, str] | None:
+    """An extension of the same file that shows another part of the sky: what it is called, and a pattern for both."""
     if plane.wcs is None or (plane.packing and not plane.index):
         # to look further than the first image of a compressed file would unpack all of it
-        return ""
+        return None
     with _opened(plane.path) as (hdus, ahead):
         for index, hdu in enumerate(walk_hdus(hdus, str(plane.path), ahead)):
             shape = image_shape(hdu)
@@ -143,8 +154,9 @@ def elsewhere(plane: FitsPlane) -> str:
                 continue
             wcs = read_wcs(hdu.header, shape, origin=f"{plane.path}[{index}]", hdus=hdus)
             if wcs is not None and is_off(wcs, shape, plane.wcs, plane.shape):
-                return f"{index} {hdu.name}".rstrip()
-    return ""
+                name = str(plane.header.get("EXTNAME", "")).strip()
+                return f"{index} {hdu.name}".rstrip(), f"{name}*" if name and hdu.name == name else "*"
+    return None
 
 
 def packing_of(path: Path) -> str:
@@ -167,6 +179,9 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise ImageError(missing(path)) from error
+    except PermissionError as error:
+        msg = f"{path}: cannot be opened ({error.strerror})"
+        raise ImageError(msg) from error
     except (
         OSError,
         EOFError,

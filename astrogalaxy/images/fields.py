@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.extensions import elsewhere, is_pattern, list_hdus
-from astrogalaxy.images.fitsfile import find_plane
+from astrogalaxy.images.extensions import is_pattern, list_hdus
 from astrogalaxy.images.image import Image
 
 if TYPE_CHECKING:
     from astrogalaxy.config.images import ImagesSection
+    from astrogalaxy.images.band import Band
 
 __all__ = ["Field", "find_fields", "missing_maps", "open_field", "unread_parts"]
 
@@ -106,18 +106,16 @@ def missing_maps(field_: Field, images: ImagesSection, band: str) -> list[str]:
     return said
 
 
-def unread_parts(field_: Field, images: ImagesSection, band: str) -> list[str]:
+def unread_parts(band: Band, images: ImagesSection) -> list[str]:
     """Say that a band's file shows other parts of the sky in extensions that nobody has asked for."""
-    hdu = images.hdu.get(band) if isinstance(images.hdu, Mapping) else images.hdu
+    hdu = images.hdu.get(band.name) if isinstance(images.hdu, Mapping) else images.hdu
     if hdu != "auto" or images.plane is not None:
         return []
-    plane = find_plane(field_.paths[band])
-    other = elsewhere(plane)
-    if not other:
+    found = band.elsewhere
+    if found is None:
         return []
-    said = f"{plane.origin}: is read alone, though extension {other} of the file shows another part of the sky"
-    name = str(plane.header.get("EXTNAME", "")).strip()
-    each = f"{name}*" if name and other.endswith(f" {name}") else "*"
+    other, each = found
+    said = f"{band.origin}: is read alone, though extension {other} of the file shows another part of the sky"
     return [f"{said}; set images.hdu to {each!r} for each to be a field, or to the name of the one that is meant"]
 
 

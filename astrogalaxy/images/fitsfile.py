@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import lzma
 import shutil
@@ -19,7 +20,7 @@ import numpy as np
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.extensions import OPENERS, choose_hdu, image_shape, missing, one_line, packing_of, readable
+from astrogalaxy.images.extensions import OPENERS, image_shape, look_for_hdu, missing, one_line, packing_of, readable
 from astrogalaxy.images.fitscheck import (
     FITS_BLOCK,
     PIXEL_TYPES,
@@ -45,6 +46,7 @@ logger = logging.getLogger(__name__)
 # A compressed file has to be unpacked whole. Up to this size it is kept in memory as
 # float32, beyond it is unpacked to a temporary file so that memory stays bounded.
 _IN_MEMORY_BYTES = 64 * 2**20
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # Images unpacked last are shared by all bands of a process, up to this much.
 _RECENT_BYTES = 256 * 2**20
 # Tile-compressed images up to this size are decoded once rather than section by section.
@@ -186,7 +188,7 @@ class FitsPlane:
             with quiet(), fits.open(self.path) as hdus:
                 return self._float32(self._part(hdus[self.index].section, Section.whole(self.shape)))
         large = 4 * ny * nx > _IN_MEMORY_BYTES
-        with OPENERS[self.packing](self.path, "rb") as packed, _scratch(large) as unpacked:
+        with OPENERS[self.packing](self.path, "rb") as packed, _scratch(large, self.origin) as unpacked:
             _copy_whole(packed, unpacked, self.origin)
             if self.tiled:
                 unpacked.seek(0)
@@ -298,8 +300,8 @@ def find_plane(path: str | Path, *, hdu: str | int = "auto", layer: int | None =
             stream.seek(0)
             with fits.open(stream, memmap=False, lazy_load_hdus=True, ignore_missing_simple=False) as hdus:
                 ahead = None if packing else stream
-                index = choose_hdu(hdus, hdu, origin=str(path), ahead=ahead, layer=layer)
-                return _plane(path, packing, hdus, index, layer)
+                index, tried = look_for_hdu(hdus, hdu, origin=str(path), ahead=ahead, layer=layer)
+                return _plane(path, packing, hdus, index, layer, tried)
 
 
 def has_bits(values: Any, bits: int) -> NDArray[np.bool_]:
@@ -327,7 +329,7 @@ def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane |
     """
     header = fits.Header.fromfile(stream)
     shape = tuple(header.get(f"NAXIS{i}", 0) for i in range(header.get("NAXIS", 0), 0, -1))
-    tables = any(key.startswith(("CPDIS", "D2IM")) for key in header)
+    tables = any(key.startswith(("CPDIS", "D2IM")) for key in header) or "-TAB" in str(header.get("CTYPE1"))
     if len(shape) != 2 or min(shape) < 2 or "CTYPE1" not in header or tables:
         return None
     wcs = read_wcs(header, shape, origin=str(path))
@@ -338,8 +340,10 @@ def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane |
     return FitsPlane(path, 0, shape, header, header, wcs, packing, False, stream.tell(), _scaling(header), bitpix)
 
 
-def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int, layer: int | None) -> FitsPlane:
-    """Describe the image in one HDU of an opened file."""
+def _plane(
+    path: Path, packing: str, hdus: fits.HDUList, index: int, layer: int | None, tried: Mapping[int, WCS | None]
+) -> FitsPlane:
+    """Describe the image in one HDU of an opened file, of which some WCS are known."""
     hdu = hdus[index]
     header, primary = hdu.header.copy(), hdus[0].header.copy()
     shape = image_shape(hdu, layer)
@@ -352,7 +356,7 @@ def _plane(path: Path, packing: str, hdus: fits.HDUList, index: int, layer: int 
         offset += layer * abs(bitpix) // 8 * shape[0] * shape[1]
     # Many writers leave out the padding behind the last pixels; no harm in that.
     check_size(path, packing, offset + (span - FITS_BLOCK + 1 if tiled else abs(bitpix) // 8 * shape[0] * shape[1]))
-    wcs = wcs_of(header, shape, origin=str(path), hdus=hdus)
+    wcs = tried[index] if index in tried else wcs_of(header, shape, origin=str(path), hdus=hdus)
     return FitsPlane(
         path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix, layer=layer
     )
@@ -397,12 +401,18 @@ def _scaling(header: fits.Header) -> tuple[float, float, int | None]:
 
 
 @contextmanager
-def _scratch(large: bool) -> Iterator[Any]:
+def _scratch(large: bool, origin: str) -> Iterator[Any]:
     """Somewhere to unpack a file to: memory, or a temporary file that vanishes with its last use."""
     if large:
-        # The mapping made from it stays valid after the name is gone.
-        with tempfile.TemporaryFile() as file:
-            yield file
+        try:
+            # The mapping made from it stays valid after the name is gone.
+            with tempfile.TemporaryFile() as file:
+                yield file
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            msg = f"no room in {tempfile.gettempdir()} ({error.strerror}) to unpack it; set TMPDIR to a folder with"
+            raise ImageError(f"{origin}: {msg} more, or unpack the file beforehand") from error
     else:
         yield BytesIO()
 
@@ -412,5 +422,7 @@ def _copy_whole(packed: IO[bytes], unpacked: IO[bytes], origin: str) -> None:
     try:
         shutil.copyfileobj(packed, unpacked, 1 << 20)
     except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise
         msg = f"{origin}: truncated or damaged ({error}); copy or download the file again"
         raise ImageError(msg) from error

@@ -23,9 +23,15 @@ logger = logging.getLogger(__name__)
 # Positions of pixels that do not come back to within this distance mean a broken WCS.
 _ROUND_TRIP_PX = 0.5
 # Cards of a WCS that hold numbers, those of polynomials, and names of celestial frames that astropy knows.
-_NUMBERS = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]")
+_NUMBERS = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PV[12]_\d+|L(ON|AT)POLE")
 _POLYNOMIAL = re.compile(r"PV[12]_\d+")
+_EQUINOX = re.compile(r"\s*[JB]?(\d{4}(\.\d*)?)\s*")
+# Cards of further axes, and those that tie the first two to them.
+_FURTHER = re.compile(r"(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA|CNAME|NAXIS)[3-9]|(PV|PS)[3-9]_\d+|(CD|PC)[3-9]_[3-9]")
+_TIES = re.compile(r"(CD|PC)([12]_[3-9]|[3-9]_[12])")
 _FRAMES = ("ICRS", "FK5", "FK4", "FK4-NO-E")
+# Longitudes of which astropy knows how they lie to ICRS; it takes ecliptic ones for right ascensions.
+_LONGITUDES = ("RA", "GLON")
 
 
 def read_wcs(
@@ -52,17 +58,25 @@ def read_wcs(
     """
     try:
         with quiet():
-            # SIP of a cube, such as that of a colour camera, is an error unless the third axis is left out at once.
-            # Not `.celestial`, which would turn an image whose first axis is declination.
-            wcs = WCS(_with_numbers(header), fobj=hdus, naxis=[1, 2] if header.get("NAXIS", 0) > 2 else None)
+            wcs = WCS(_of_two_axes(_with_numbers(header)), fobj=hdus)
             if wcs.naxis > 2:
+                # Not `.celestial`, which would turn an image whose first axis is declination.
                 wcs = wcs.sub([1, 2])
             if not wcs.has_celestial:
                 return None
             _complete(wcs)
             if any(_POLYNOMIAL.fullmatch(key) for key in header):
                 _fold(wcs)
-    except (ValueError, KeyError, TypeError, AttributeError, AssertionError, OSError, MemoryError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        AssertionError,
+        OSError,
+        MemoryError,
+        RuntimeError,
+    ) as error:
         logger.warning("%s: its WCS cannot be read and is left out (%s)", origin, _first_line(error))
         return None
     return usable_wcs(wcs, shape, origin=origin)
@@ -86,6 +100,12 @@ def usable_wcs(wcs: Any, shape: tuple[int, int], *, origin: str) -> Any:
         None also where there was none.
     """
     if wcs is None or (isinstance(wcs, WCS) and not wcs.has_celestial):
+        return None
+    if isinstance(wcs, WCS) and wcs.wcs.lngtyp.strip() not in _LONGITUDES:
+        logger.warning(
+            "%s: its WCS is left out, since it is in %s and %s; equatorial and galactic coordinates are understood",
+            origin, wcs.wcs.lngtyp.strip(), wcs.wcs.lattyp.strip(),
+        )  # fmt: skip
         return None
     x = np.array([0.5, 0.25, 0.75, 0.4]) * (shape[1] - 1)
     y = np.array([0.5, 0.4, 0.75, 0.6]) * (shape[0] - 1)
@@ -159,11 +179,10 @@ def pixel_scale(wcs: BaseHighLevelWCS | None, shape: tuple[int, int]) -> float:
     x, y = (shape[1] - 1) / 2, (shape[0] - 1) / 2
     with quiet():
         sky = wcs.pixel_to_world(np.array([x, x + 0.5, x - 0.5, x, x]), np.array([y, y, y, y + 0.5, y - 0.5]))
-    lon, lat = sky[0].spherical_offsets_to(sky)
-    along_x = lon[1] - lon[2], lat[1] - lat[2]
-    along_y = lon[3] - lon[4], lat[3] - lat[4]
-    area = along_x[0] * along_y[1] - along_x[1] * along_y[0]
-    return float(np.sqrt(abs(area.to_value("arcsec2"))))
+        # not by `spherical_offsets_to`, which takes as long as reading the header
+        at = sky.cartesian.xyz.to_value("")
+    area = np.linalg.norm(np.cross(at[:, 1] - at[:, 2], at[:, 3] - at[:, 4]))
+    return float(np.degrees(np.sqrt(area)) * 3600)
 
 
 def _complete(wcs: WCS) -> None:
@@ -191,12 +210,29 @@ def _fold(wcs: WCS) -> None:
 
 def _with_numbers(header: fits.Header) -> fits.Header:
     """Header whose WCS is numbers: wcslib passes over those that are written as text, and all would lie at RA 0."""
-    texts = [key for key in header if _NUMBERS.fullmatch(key) and isinstance(header[key], str)]
-    if not texts:
+    numbers = {key: float(header[key]) for key in header if _NUMBERS.fullmatch(key) and isinstance(header[key], str)}
+    # an equinox may be anything else, too, and is none then
+    texts = {key: header[key] for key in ("EQUINOX", "EPOCH") if isinstance(header.get(key), str)}
+    numbers |= {key: float(found[1]) for key, text in texts.items() if (found := _EQUINOX.fullmatch(text))}
+    if not numbers:
         return header
     made = header.copy()
-    for key in texts:
-        made[key] = float(made[key])
+    for key, number in numbers.items():
+        made[key] = number
+    return made
+
+
+def _of_two_axes(header: fits.Header) -> fits.Header:
+    """Header without further axes (of length 1), which no distortion can stand, unless the first two depend on them."""
+    further = [key for key in header if _FURTHER.fullmatch(key)]
+    if not further or any(header[key] != 0 for key in header if _TIES.fullmatch(key)):
+        return header
+    made = header.copy()
+    for key in [*further, *filter(_TIES.fullmatch, header)]:
+        del made[key]
+    made["NAXIS"] = 2
+    if "WCSAXES" in made:
+        made["WCSAXES"] = 2
     return made
 
 

@@ -67,12 +67,13 @@ class SkyGrid:
 
         Rows are east and north (arcsec), columns x and y (pixels); differences over one pixel.
         """
-        directions = {}
-        for name, dx, dy in (("centre", 0, 0), ("right", 0.5, 0), ("left", -0.5, 0), ("up", 0, 0.5), ("down", 0, -0.5)):
-            directions[name] = _unit(*self.to_sky(x + dx, y + dy))
-        along_x = directions["right"] - directions["left"]
-        along_y = directions["up"] - directions["down"]
-        ra, dec = self.to_sky(x, y)
+        x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        # all at once: a call has a cost of its own
+        aside, along = (np.array(steps)[:, np.newaxis] for steps in ((0, 0.5, -0.5, 0, 0), (0, 0, 0, 0.5, -0.5)))
+        ra, dec = self.to_sky(x + aside, y + along)
+        _, right, left, up, down = _unit(ra, dec)
+        along_x, along_y = right - left, up - down
+        ra, dec = ra[0], dec[0]
         a, d = np.radians(ra), np.radians(dec)
         zero = np.zeros_like(a)
         east = np.stack([-np.sin(a), np.cos(a), zero], axis=-1)

@@ -237,6 +237,8 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
     # one worker lives in this process: nothing to start, nothing to send
     settings = {"processes": workers > 1, "n_workers": workers, "threads_per_worker": 1}
     quiet = {"distributed.comm.timeouts.connect": "60s", "distributed.worker.daemon": True}
+    # it samples what every thread does, and keeps that of the last 1000 s: up to 0.4 GB in every worker
+    quiet["distributed.worker.profile.enabled"] = False
     limits = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS")}
     nanny = {**dask.config.get("distributed.nanny.pre-spawn-environ", {}), **limits}
     # with it every array beyond 128 kB is mapped when it is made and unmapped when freed: twice the processor time

@@ -17,6 +17,8 @@ __all__ = ["Estimate", "estimate"]
 # Core-seconds for a million pixels of one band, all stages, and what a run needs whatever its size: the
 # bundled weights on the simulated SDSS field of ``astrogalaxy simulate sdss --size 1200 --seed 3``.
 _SECONDS_PER_MEGAPIXEL, _START = 0.7, 5.0
+# What a field needs whatever its size: the same with ``--size 128``.
+_SECONDS_PER_FIELD = 0.35
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
         Its seconds are NaN where the speed is not known.
     """
     directory = RunDirectory(Path(config.output.directory), config.name)
-    pixels = todo = tiles_left = 0
+    pixels = todo = tiles_left = fields_left = 0
     memory = 0.0
     for field in plan.fields:
-        bands = len(field.bands)
+        bands, done = len(field.bands), todo
         for tile in field.tiles:
             n = tile.core.size * bands
             pixels += n
@@ -78,13 +80,16 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
             if not shard_path(directory.tiles / safe_name(field.name), tile.name).is_file():
                 todo += n
                 tiles_left += 1
+        fields_left += todo > done
     rate, measured = _rate(directory)
     if config.compute.scheduler is not None:
         return Estimate(pixels, todo, 0, memory, worker_memory(config.compute), float("nan"), measured)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = config.compute.workers if isinstance(config.compute.workers, int) else cores
     workers = max(1, min(wanted, tiles_left))
-    seconds = _START + todo / 1e6 * rate / min(cores, max(workers, 1))
+    # a rate that was measured on such fields has it all
+    spent = todo / 1e6 * rate + (0.0 if measured else _SECONDS_PER_FIELD * fields_left)
+    seconds = _START + spent / min(cores, max(workers, 1))
     return Estimate(pixels, todo, workers, memory, worker_memory(config.compute), seconds, measured)
 
 

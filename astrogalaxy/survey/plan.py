@@ -240,7 +240,7 @@ def _plan_field(
         return FieldPlan(field_, inputs=inputs)
     for band in image.bands:
         _compare_zeropoints(image.bands[band])
-        lacks = missing_maps(field_, config.images, band) + unread_parts(field_, config.images, band)
+        lacks = missing_maps(field_, config.images, band) + unread_parts(image.bands[band], config.images)
         failures.extend(Failure(image.name, "open", reason, band=band) for reason in lacks)
     tiles = tiles_of(image, config, memory=memory)
     given = None if sky is None else place(image, sky)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import logging
 import lzma
@@ -155,6 +156,33 @@ def test_large_packed_files_unpack_to_disk(packed, pixels, monkeypatch):
     plane = find_plane(packed(".bz2"))
     check(plane, pixels)
     assert plane._unpacked().dtype == np.dtype(">f4")
+
+
+def test_no_room_to_unpack_is_no_damage_of_the_file(packed, monkeypatch):
+    class Full:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            return None
+
+        def write(self, _):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fitsfile, "_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
+    plane = find_plane(packed(".gz"))
+    with pytest.raises(ImageError, match=r"image.fits.gz: no room in .* \(No space left on device\).* set TMPDIR"):
+        plane.read(WHOLE)
+
+
+def test_a_file_that_may_not_be_read(packed, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, "Permission denied", "image.fits.gz")
+
+    monkeypatch.setitem(fitsfile.OPENERS, "gzip", refuse)
+    with pytest.raises(ImageError, match=r"image.fits.gz: cannot be opened \(Permission denied\)$"):
+        find_plane(packed(".gz"))
 
 
 def test_packed_file_is_unpacked_once_for_all_sections_and_copies(packed, monkeypatch):
@@ -355,3 +383,10 @@ def test_wcs_of_the_primary_header_is_taken_where_the_image_inherits_it(tmp_path
     own = make_wcs(sky=(20.0, 0.0)).to_header()
     for plane in planes(INHERIT=True, **own):
         assert plane.wcs.pixel_to_world(49.5, 49.5).ra.deg == pytest.approx(20)
+
+
+def test_a_wcs_is_read_once(tmp_path, caplog):
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": 0.0, "CDELT2": 1e-4})
+    fits.writeto(tmp_path / "a.fits", np.ones((4, 5)), header)
+    assert find_plane(tmp_path / "a.fits").wcs is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]

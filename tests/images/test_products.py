@@ -73,17 +73,17 @@ def camera(tmp_path: Path, sky: Any, header: Any) -> Path:
 def test_other_detectors_of_a_file_are_not_passed_over_in_silence(camera: Path) -> None:
     images = images_of(camera, path="{field}-ooi.fits")
     (field,) = find_fields(images)
-    (said,) = unread_parts(field, images, "r")
+    (said,) = unread_parts(open_field(field, images).bands["r"], images)
     assert "a-ooi.fits[1]: is read alone, though extension 2 S30 of the file shows another part of the sky" in said
     assert "set images.hdu to '*' for each" in said
     named = images_of(camera, path="{field}-ooi.fits", hdu="S30")
-    assert unread_parts(field, named, "r") == []
+    assert unread_parts(open_field(field, named).bands["r"], named) == []
 
 
 def test_maps_of_the_same_sky_are_no_other_detectors(tmp_path: Path, sky: Any, header: Any) -> None:
     write(tmp_path / "a-r.fits", ("SCI", sky(), header()), ("WHT", sky(), header()), ("CTX", sky()[:50], header()))
     images = images_of(tmp_path, path="{field}-r.fits")
-    assert unread_parts(find_fields(images)[0], images, "r") == []
+    assert unread_parts(open_field(find_fields(images)[0], images).bands["r"], images) == []
 
 
 def test_each_detector_is_a_field_with_its_own_maps_and_zero_point(camera: Path) -> None:
@@ -119,7 +119,7 @@ def test_extensions_of_one_name_are_told_by_their_version(tmp_path: Path, sky: A
     second = find_plane(tmp_path / "a_flc.fits", hdu="SCI,2")
     assert second.index == 3
     alone = images_of(tmp_path, path="{field}_flc.fits")
-    (said,) = unread_parts(find_fields(alone)[0], alone, "r")
+    (said,) = unread_parts(open_field(find_fields(alone)[0], alone).bands["r"], alone)
     assert "set images.hdu to 'SCI*' for each" in said
     images = images_of(
         tmp_path, path="{field}_flc.fits", hdu="SCI*", mask="{field}_flc.fits", mask_hdu="DQ*", mask_bits=[2]

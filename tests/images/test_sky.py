@@ -82,6 +82,24 @@ def test_numbers_written_as_text_are_numbers(header, caplog):
     assert "a.fits: its WCS cannot be read" in caplog.text
 
 
+@pytest.mark.parametrize("text", ["1950.0", "B1950", "1950"])
+def test_an_equinox_written_as_text_is_one(header, text):
+    del header["RADESYS"]
+    header["EQUINOX"] = text
+    sky = read_wcs(header, SHAPE, origin="a.fits").pixel_to_world(49.5, 49.5)
+    assert (sky.frame.name, sky.equinox.value) == ("fk4", 1950.0)
+    header["EQUINOX"] = "unknown"
+    assert read_wcs(header, SHAPE, origin="a.fits").pixel_to_world(49.5, 49.5).frame.name == "icrs"
+
+
+@pytest.mark.parametrize("kind", ["E", "S", "H"])
+@pytest.mark.parametrize("frame", ["", "ICRS", "FK5"])
+def test_ecliptic_longitudes_are_not_taken_for_right_ascensions(header, kind, frame, caplog):
+    header["CTYPE1"], header["CTYPE2"], header["RADESYS"] = f"{kind}LON-TAN", f"{kind}LAT-TAN", frame
+    assert read_wcs(header, SHAPE, origin="a.fits") is None
+    assert f"a.fits: its WCS is left out, since it is in {kind}LON and {kind}LAT" in caplog.text
+
+
 @pytest.mark.parametrize("projection", ["TPV", "TAN"])
 @pytest.mark.parametrize("written", ["CDELT", "PC", "CROTA"])
 def test_polynomials_mean_the_same_however_scales_are_written(projection, written):
@@ -127,6 +145,34 @@ def test_degenerate_axes_keep_the_order_of_declination_first(make_wcs):
     found = read_wcs(header, SHAPE, origin="a.fits")
     assert list(found.wcs.ctype) == ["DEC--TAN", "RA---TAN"]
     assert found.pixel_n_dim == 2
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        {"CTYPE1": "RA---TPV", "CTYPE2": "DEC--TPV", "PV1_1": 1.0, "PV1_4": 0.8, "PV2_1": 1.0, "PV2_5": -0.6},
+        {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "A_ORDER": 2, "B_ORDER": 2, "A_2_0": 4e-4, "B_1_1": -3e-4},
+    ],
+    ids=["tpv", "sip"],
+)
+def test_distortions_beside_degenerate_axes(header, cards):
+    """Both are for two axes: astropy refuses one and cannot copy the other."""
+    header.update(cards)
+    right = read_wcs(header, SHAPE, origin="a.fits")
+    header.update(
+        {"NAXIS": 3, "NAXIS3": 1, "CTYPE3": "STOKES", "CRPIX3": 1.0, "CRVAL3": 1.0, "CDELT3": 1.0, "PC3_3": 1.0}
+    )
+    wcs = read_wcs(header, SHAPE, origin="a.fits")
+    x, y = np.array([0.0, 99, 50]), np.array([0.0, 20, 99])
+    assert (wcs.pixel_to_world(x, y).separation(right.pixel_to_world(x, y)) < 1e-6 * u.arcsec).all()
+
+
+def test_axes_that_depend_on_a_degenerate_one_are_left_out(header, caplog):
+    header.update(
+        {"NAXIS": 3, "NAXIS3": 1, "CTYPE3": "FREQ", "CRPIX3": 5.0, "CRVAL3": 1e9, "CDELT3": 1e6, "PC1_3": 0.1}
+    )
+    assert read_wcs(header, SHAPE, origin="a.fits") is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_mapping_goes_through_the_sky_between_frames(make_wcs):

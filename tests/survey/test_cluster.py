@@ -396,6 +396,15 @@ def test_what_is_no_client_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_keep_no_profile_of_themselves(workers: int) -> None:
+    """Dask samples what every thread does and keeps it for 1000 s: the memory of a worker would grow all that time."""
+    with hired(ComputeSection(workers=workers), tasks=2) as crew:
+        kept = crew.client.run(lambda dask_worker: sorted(dask_worker.periodic_callbacks))
+        assert len(kept) == workers
+        assert not [name for names in kept.values() for name in names if "profile" in name]
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_interrupts_wait_until_workers_have_started(sign: signal.Signals) -> None:
     class Heard(Exception):

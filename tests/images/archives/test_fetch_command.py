@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from astrogalaxy.cli import app
 from astrogalaxy.config import SurveyConfig
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.images.fields import find_fields
 
 
@@ -51,3 +53,9 @@ def test_losses_are_on_standard_error_and_in_the_exit_code(server) -> None:
     assert "404" in Path("fetch.log").read_text()
     server.frames = []
     assert run("fetch", "sdss", "10.0 1.0").exit_code == 1
+
+
+@pytest.mark.parametrize("size", ["2", "2 parsec", "wide"])
+def test_a_size_that_is_no_angle(size: str) -> None:
+    with pytest.raises(ConfigError, match=f"--size {size}: must be an angle such as 10arcmin"):
+        app(["fetch", "sdss", "180.0 1.0", "--size", size], standalone_mode=False)
