@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 TYPICAL_PEAK = 100.0
 _PEAK = (30.0, 300.0)
 # Factors on the size, where in the mosaic's sides its four parts meet, and how far colours are changed.
-_SCALE, _MEET, _TINT = (0.6, 1.25), (0.4, 0.6), 0.1
+_SCALE, _MEET, _TINT = (0.35, 1.25), (0.4, 0.6), 0.1
 
 Planes = NDArray[np.float32]
 Sources = NDArray[np.void]
