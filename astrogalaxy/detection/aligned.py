@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from astrogalaxy.catalog.crossmatch import closest_first
+from astrogalaxy.detection.blanks import fill_blanks
 from astrogalaxy.detection.decode import Boxes, cells, decode
 from astrogalaxy.detection.detections import Detections
 from astrogalaxy.detection.inputs import UNKNOWN_SEEING, network_input
@@ -195,7 +196,7 @@ def _maps(aligned: Aligned, runtime: Runtime, seeing: float) -> list[NDArray[np.
     """What the network says of bands, level by level."""
     card = runtime.weights.card
     check_bands(card, len(aligned.snr))
-    return runtime(card_input(card, aligned.snr, seeing))
+    return runtime(card_input(card, fill_blanks(aligned), seeing))
 
 
 def _best(
