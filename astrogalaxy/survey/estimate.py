@@ -17,7 +17,7 @@ __all__ = ["Estimate", "estimate"]
 # Core-seconds for a million pixels of one band, all stages, and what a run needs whatever its size: the
 # bundled weights on the simulated SDSS field of ``astrogalaxy simulate sdss --size 1200 --seed 3``.
 _SECONDS_PER_MEGAPIXEL, _START = 0.7, 5.0
-# What a field needs whatever its size: the same with ``--size 128``.
+# What a field needs whatever its size: measured on cutouts of 128 x 128 pixels of SDSS frames.
 _SECONDS_PER_FIELD = 0.35
 
 
