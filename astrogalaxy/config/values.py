@@ -225,7 +225,7 @@ def _weights(value: Any) -> dict[str, float]:
     return weights
 
 
-def _bits(value: Any) -> Any:
+def _number_format(value: Any) -> Any:
     """A number format, which is text though 32 is written as a number."""
     return "32" if value == 32 and isinstance(value, int) else value
 
@@ -366,7 +366,7 @@ PerBand = Annotated[Any, PlainValidator(_per_band), Kind("number | {band: number
 ZeroPoint = Annotated[Any, PlainValidator(_zeropoint), Kind("number | {band: number} | header keyword | auto | null")]
 Planes = Annotated[Any, PlainValidator(_planes), Kind("whole number | {band: whole number} | null")]
 Weights = Annotated[dict[str, float], BeforeValidator(_weights), Kind("{name: number}")]
-TrainingPrecision = Annotated[Literal["32", "bf16"], BeforeValidator(_bits)]
+TrainingPrecision = Annotated[Literal["32", "bf16"], BeforeValidator(_number_format)]
 Levels = Annotated[tuple[int, ...], BeforeValidator(_levels), Kind("list of whole numbers")]
 Zoom = Annotated[float, BeforeValidator(_zoom), Kind("1 | 1.5 | 2")]
 Threshold = Annotated[Any, PlainValidator(_threshold), Kind("default | number from 0 to 1")]
