@@ -65,7 +65,7 @@ def test_a_mosaic_has_four_galaxies(bank: GalaxyBank) -> None:
             x0, x1 = (round(float(source["x"] + s * source["width"] / 2)) for s in (-1, 1))
             y0, y1 = (round(float(source["y"] + s * source["height"] / 2)) for s in (-1, 1))
             inside = snr.mean(axis=0)[max(y0, 0) : y1 + 1, max(x0, 0) : x1 + 1]
-            assert inside.max() > 20
+            assert inside.max() > 5, "of the peak of 30 or more a third of the pixels may be left"
         assert snr.min() >= 0, "there is no noise yet"
 
 
