@@ -137,7 +137,7 @@ class Image:
         mask_hdu : str, int or mapping, optional
             HDU of mask files, given as `hdu`.
         mask_bits : sequence of int or str, optional
-            Bits of masks that count, from 0, or names of mask planes in the mask's header (``MP_BAD``); all by default.
+            Bits of masks that count, from 0, or names of planes in the mask's header (``MP_BAD``); all by default.
         weight : image or mapping of str to image, optional
             Map of inverse variances by band, or one for all: zero is bad.
         weight_hdu : str, int or mapping, optional

@@ -213,7 +213,7 @@ def as_plane(source: Any, *, hdu: str | int = "auto", layer: int | None = None, 
 
 
 def with_bits(plane: Plane, bits: Sequence[int | str] | None) -> Plane:
-    """The same mask, of which only some bits count; by number, or by the names that its header has for them (``MP_BAD``).
+    """The same mask, of which only some bits count: by number, or by name where its header has them (``MP_BAD``).
 
     Raises
     ------
