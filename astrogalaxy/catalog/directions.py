@@ -13,13 +13,13 @@ def directions(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    ra, dec : array_like, shape (n,)
-        Degrees.
+    ra, dec : array_like
+        Degrees, of one shape.
 
     Returns
     -------
-    ndarray, shape (n, 3)
-        NaN where the place is.
+    ndarray
+        Of that shape, and 3; NaN where the place is.
 
     Examples
     --------
@@ -28,4 +28,4 @@ def directions(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
     ra, dec = np.radians(np.asarray(ra, float)), np.radians(np.asarray(dec, float))
-    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)

@@ -9,6 +9,7 @@ import numpy as np
 from astropy.table import Table
 
 from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.tables import numbers_of
 
 if TYPE_CHECKING:
     from astrogalaxy.catalog.catalog import SourceCatalog
@@ -64,7 +65,7 @@ def _numbers(catalog: SourceCatalog, name: str) -> np.ndarray:
     """A column as floats; NaN where there is no value, or no such column."""
     if name not in catalog.colnames:
         return np.full(len(catalog), np.nan)
-    return np.ma.filled(np.ma.asarray(catalog[name], dtype=float), np.nan)
+    return numbers_of(catalog, name)
 
 
 def _unbroken(ra: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from astropy.coordinates import SkyCoord
 from astrogalaxy.catalog.flags import has_flags
 from astrogalaxy.catalog.ids import source_ids
 from astrogalaxy.errors import ArchiveError, ConfigError
+from astrogalaxy.tables import numbers_of, read_table
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -143,24 +144,14 @@ def read_positions(path: str | Path) -> SkyCoord:
     ConfigError
         If it cannot be read, or has no such columns.
     """
-    from astropy.table import Table
-
-    if not Path(path).is_file():
-        msg = f"{path}: no such file"
-        raise ConfigError(msg)
-    try:
-        table = Table.read(path)
-    except Exception as error:  # noqa: BLE001 (every reader has errors of its own)
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        msg = f"{path}: cannot be read as a table ({first})"
-        raise ConfigError(msg) from None
+    table = read_table(path)
     names = {name.lower(): name for name in table.colnames}
     ra, dec = (next((names[n] for n in known if n in names), None) for known in (_RA, _DEC))
     if ra is None or dec is None:
         msg = f"{path}: no columns ra and dec among {', '.join(table.colnames[:10])}; it needs both, in degrees"
         raise ConfigError(msg)
     try:
-        values = [np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan) for name in (ra, dec)]
+        values = [numbers_of(table, name) for name in (ra, dec)]
         known = np.isfinite(values[0]) & np.isfinite(values[1])
         return SkyCoord(values[0][known], values[1][known], unit="deg")
     except (TypeError, ValueError) as error:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from astrogalaxy.catalog.directions import directions
 from astrogalaxy.images.quiet import quiet
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class SkyGrid:
         # all at once: a call has a cost of its own
         aside, along = (np.array(steps)[:, np.newaxis] for steps in ((0, 0.5, -0.5, 0, 0), (0, 0, 0, 0.5, -0.5)))
         ra, dec = self.to_sky(x + aside, y + along)
-        _, right, left, up, down = _unit(ra, dec)
+        _, right, left, up, down = directions(ra, dec)
         along_x, along_y = right - left, up - down
         ra, dec = ra[0], dec[0]
         a, d = np.radians(ra), np.radians(dec)
@@ -80,11 +81,6 @@ class SkyGrid:
         north = np.stack([-np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)], axis=-1)
         rows = [[np.sum(axis * along, axis=-1) for along in (along_x, along_y)] for axis in (east, north)]
         return _ARCSEC * np.moveaxis(np.array(rows), -1, 0)
-
-
-def _unit(ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
-    a, d = np.radians(ra), np.radians(dec)
-    return np.stack([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)], axis=-1)
 
 
 def transform(

@@ -19,6 +19,7 @@ from astrogalaxy.errors import ConfigError
 from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.images import Image, Section
 from astrogalaxy.measurement.sky import SkyGrid
+from astrogalaxy.tables import numbers_of
 
 __all__ = ["Positions", "given_rows", "image_positions", "place", "read_sky"]
 
@@ -195,7 +196,7 @@ def _has_sky(table: Table, names: dict[str, str]) -> bool:
 
 def _numbers(table: Table, name: str) -> Floats:
     try:
-        return np.asarray(np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan))
+        return numbers_of(table, name)
     except (TypeError, ValueError) as error:
         msg = f"positions: column {name!r} must hold numbers"
         raise ConfigError(msg) from error

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from astrogalaxy.catalog import has_flags
 from astrogalaxy.evaluation.matching import match_positions
 from astrogalaxy.images import Image, Section
+from astrogalaxy.tables import numbers_of
 
 __all__ = ["MatchedRound", "free_and_good", "match_round", "mirrored"]
 
@@ -77,9 +78,9 @@ def match_round(truth: Table, found: Table, before: Table, *, band: str, radius:
     >>> match_round(truth, found, before, band="r", radius=3.0).row
     array([-1])
     """
-    x, y = (np.concatenate([_floats(truth, axis), _floats(before, axis)]) for axis in "xy")
+    x, y = (np.concatenate([numbers_of(truth, axis), numbers_of(before, axis)]) for axis in "xy")
     flux = f"flux_{band}"
-    light, old, new = (np.nan_to_num(_floats(table, flux)) for table in (truth, before, found))
+    light, old, new = (np.nan_to_num(numbers_of(table, flux)) for table in (truth, before, found))
     match = match_positions(x, y, np.concatenate([light, old]), found["x"], found["y"], radius=radius)
     row, own = match.truth[: len(truth)].copy(), match.truth[len(truth) :].copy()
     neighbour = _nearest(found, before, radius)
@@ -93,13 +94,9 @@ def match_round(truth: Table, found: Table, before: Table, *, band: str, radius:
     return MatchedRound(row, (row < 0) & (near >= 0), np.flatnonzero(~taken))
 
 
-def _floats(table: Table, name: str) -> Floats:
-    return np.asarray(table[name], dtype=float)
-
-
 def _nearest(table: Table, others: Table, radius: float) -> NDArray[np.intp]:
     """Row of the nearest of the others within a radius of each source; -1 for none."""
-    points, targets = (np.column_stack([_floats(t, "x"), _floats(t, "y")]) for t in (table, others))
+    points, targets = (np.column_stack([numbers_of(t, "x"), numbers_of(t, "y")]) for t in (table, others))
     placed = np.flatnonzero(np.isfinite(targets).all(axis=1))
     nearest = np.full(len(points), -1, dtype=np.intp)
     known = np.flatnonzero(np.isfinite(points).all(axis=1))
@@ -159,9 +156,9 @@ def free_and_good(image: Image, catalog: Table) -> tuple[float, int]:
 
 def _discs(catalog: Table) -> Floats:
     """x, y and radius of what is masked around the sources, reference pixels; shape (3, n)."""
-    wide, high = (_floats(catalog, f"{axis}_max") - _floats(catalog, f"{axis}_min") for axis in "xy")
+    wide, high = (numbers_of(catalog, f"{axis}_max") - numbers_of(catalog, f"{axis}_min") for axis in "xy")
     factor = np.where(has_flags(catalog["flags"], "saturated"), _MASKED_SATURATED, _MASKED)
-    discs = np.array([_floats(catalog, "x"), _floats(catalog, "y"), factor * np.fmax(wide, high) / 2])
+    discs = np.array([numbers_of(catalog, "x"), numbers_of(catalog, "y"), factor * np.fmax(wide, high) / 2])
     return discs[:, np.isfinite(discs).all(axis=0)]
 
 

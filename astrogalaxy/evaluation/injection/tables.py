@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.evaluation.injection.curve import CompletenessCurve, fit_completeness
 from astrogalaxy.evaluation.intervals import wilson
+from astrogalaxy.tables import numbers_of
 
 __all__ = [
     "BIN_WIDTH",
@@ -54,10 +55,6 @@ def _table(rows: Sequence[tuple[object, ...]], names: str, dtypes: str) -> Table
     return table
 
 
-def _values(table: Table, name: str) -> Floats:
-    return np.asarray(np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan))
-
-
 def radius_edges(injected: Table, *, bins: int = 4) -> list[float]:
     """Edges of half-light radii that hold equally many injected galaxies, to a twentieth of an arcsec.
 
@@ -81,7 +78,7 @@ def radius_edges(injected: Table, *, bins: int = 4) -> list[float]:
     >>> radius_edges(injected, bins=2)
     [0.0, 1.5, inf]
     """
-    radius = _values(injected, "half_light_radius")[np.asarray(injected["class"]) == "galaxy"]
+    radius = numbers_of(injected, "half_light_radius")[np.asarray(injected["class"]) == "galaxy"]
     if not len(radius):
         return []
     inner = np.round(np.quantile(radius, np.arange(1, bins) / bins) * 20) / 20
@@ -90,7 +87,7 @@ def radius_edges(injected: Table, *, bins: int = 4) -> list[float]:
 
 def _groups(injected: Table) -> Iterator[tuple[str, float, float, Bools]]:
     """Stars; galaxies; galaxies by half-light radius: class, radii (NaN: all), rows."""
-    kind, radius = np.asarray(injected["class"]).astype(str), _values(injected, "half_light_radius")
+    kind, radius = np.asarray(injected["class"]).astype(str), numbers_of(injected, "half_light_radius")
     for name in ("star", "galaxy"):
         yield name, np.nan, np.nan, kind == name
     for low, high in pairwise(radius_edges(injected)):
@@ -126,7 +123,7 @@ def completeness_table(injected: Table, *, band: str, width: float = BIN_WIDTH) 
     >>> table["mag_low"].tolist(), table["completeness"].tolist()
     ([20.0, 21.0], [0.5, 1.0])
     """
-    magnitude, found = _values(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
+    magnitude, found = numbers_of(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
     confused, rows = np.asarray(injected["confused"], bool), []
     for name, r_low, r_high, group in _groups(injected):
         for low, high, here in _bins(np.where(group, magnitude, np.nan), width):
@@ -165,7 +162,7 @@ def curves(injected: Table, *, band: str) -> list[tuple[str, float, float, Compl
     >>> [(name, round(float(curve.half.value), 1)) for name, _, _, curve in curves(injected, band="r")]
     [('star', 22.5)]
     """
-    magnitude, found = _values(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
+    magnitude, found = numbers_of(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
     fits = [(*group[:3], fit_completeness(magnitude[group[3]], found[group[3]])) for group in _groups(injected)]
     return [(name, low, high, curve) for name, low, high, curve in fits if curve is not None]
 
@@ -198,7 +195,7 @@ def completeness_map(injected: Table, *, band: str) -> tuple[Floats, Floats, Flo
     ([20.0, 21.0, 22.0], [1.0, 2.0], [[0.5, 1.0]])
     """
     galaxy = np.asarray(injected["class"]).astype(str) == "galaxy"
-    magnitude, radius = _values(injected, f"mag_{band}")[galaxy], _values(injected, "half_light_radius")[galaxy]
+    magnitude, radius = numbers_of(injected, f"mag_{band}")[galaxy], numbers_of(injected, "half_light_radius")[galaxy]
     found = np.asarray(injected["found"], bool)[galaxy]
     known = np.isfinite(magnitude) & (radius > 0)
     if not known.any():
@@ -246,7 +243,7 @@ def classification_table(injected: Table, *, band: str, width: float = BIN_WIDTH
     >>> table["class"].tolist(), table["completeness"].tolist()
     (['star', 'galaxy'], [0.5, 1.0])
     """
-    magnitude, found = _values(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
+    magnitude, found = numbers_of(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
     true, called = (np.asarray(injected[name]).astype(str) for name in ("class", "found_class"))
     rows = []
     for low, high, here in _bins(np.where(found, magnitude, np.nan), width):
@@ -305,15 +302,15 @@ def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BI
     found = np.asarray(injected["found"], bool)
     kind, rows = np.asarray(injected["class"]).astype(str), []
     for band in bands:
-        true, seen = _values(injected, f"flux_{band}"), _values(injected, f"found_flux_{band}")
+        true, seen = numbers_of(injected, f"flux_{band}"), numbers_of(injected, f"found_flux_{band}")
         with np.errstate(invalid="ignore", divide="ignore"):
             # no light at all is infinitely faint: medians and percentiles can hold that
             off = np.where(np.isnan(seen), np.nan, -2.5 * np.log10(np.maximum(seen / true, 1e-300)))
             off = np.where(seen <= 0, np.inf, off)
-            pull = (seen - true) / _values(injected, f"found_flux_{band}_err")
+            pull = (seen - true) / numbers_of(injected, f"found_flux_{band}_err")
         for name in ("star", "galaxy"):
             usable = found & (kind == name) & ~np.isnan(off)
-            for low, high, here in _bins(np.where(usable, _values(injected, f"mag_{band}"), np.nan), width):
+            for low, high, here in _bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan), width):
                 if (n := int(here.sum())) >= _FEWEST:
                     bias, scatter = _middle(off[here])
                     error = 1.2533 * scatter / np.sqrt(n)
@@ -361,13 +358,13 @@ def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> T
     [0.36]
     """
     found, kind = np.asarray(injected["found"], bool), np.asarray(injected["class"]).astype(str)
-    east = (_values(injected, "found_ra") - _values(injected, "ra") + 180) % 360 - 180
-    east = east * np.cos(np.radians(_values(injected, "dec"))) * 3600
-    north = (_values(injected, "found_dec") - _values(injected, "dec")) * 3600
+    east = (numbers_of(injected, "found_ra") - numbers_of(injected, "ra") + 180) % 360 - 180
+    east = east * np.cos(np.radians(numbers_of(injected, "dec"))) * 3600
+    north = (numbers_of(injected, "found_dec") - numbers_of(injected, "dec")) * 3600
     rows = []
     for name in ("star", "galaxy"):
         usable = found & (kind == name) & np.isfinite(east + north)
-        for low, high, here in _bins(np.where(usable, _values(injected, f"mag_{band}"), np.nan), width):
+        for low, high, here in _bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan), width):
             if (n := int(here.sum())) >= _FEWEST:
                 (x, spread_x), (y, spread_y) = _middle(east[here]), _middle(north[here])
                 rows.append((name, low, high, n, x, y, (spread_x + spread_y) / 2))
@@ -404,8 +401,8 @@ def purity_table(catalog: Table, false: Table, *, width: float = BIN_WIDTH) -> T
     >>> purity_table(catalog, false)["purity"].tolist()  # of all, and of the only bin
     [0.75, 0.75]
     """
-    mag, wrong, weight = _values(catalog, "mag"), _values(false, "mag"), _values(false, "weight")
-    score = _values(catalog, "det_score")
+    mag, wrong, weight = numbers_of(catalog, "mag"), numbers_of(false, "mag"), numbers_of(false, "weight")
+    score = numbers_of(catalog, "det_score")
     everything = np.ones(len(catalog), bool), np.ones(len(false), bool)
     bins: list[tuple[float, float, Bools, Bools]] = [(np.nan, np.nan, *everything)]
     bins += [(low, high, here, (wrong >= low) & (wrong < high)) for low, high, here in _bins(mag, width)]
