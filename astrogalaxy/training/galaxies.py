@@ -196,20 +196,28 @@ def _place(
     turn: float,
     flip: bool = False,
 ) -> Planes:
-    """Sample a galaxy's planes so that its middle comes to lie at x, y of an image."""
+    """Lay a galaxy's planes into an image so that its middle comes to lie at x, y; the brightest pixel stays 1."""
     side = planes.shape[-1]
-    dy, dx = np.ogrid[: shape[0], : shape[1]]
-    dx, dy = (dx - x) / scale, (dy - y) / scale
+    # a galaxy that is made smaller is the mean of what falls into each pixel, not what lies in its middle
+    parts = max(round(1 / scale), 1)
+    dy, dx = ((np.arange(n * parts) + 0.5) / parts - 0.5 for n in shape)
+    dx, dy = (dx[None, :] - x) / scale, (dy[:, None] - y) / scale
     u, v = np.cos(turn) * dx + np.sin(turn) * dy, np.cos(turn) * dy - np.sin(turn) * dx
     grid = np.stack([-u if flip else u, v], axis=-1).astype(np.float32) * np.float32(2 / side)
     source = torch.from_numpy(planes.astype(np.float32))[None]
-    sampled = F.grid_sample(source, torch.from_numpy(grid)[None], align_corners=False)
-    return np.asarray(sampled[0].numpy())
+    sampled = F.avg_pool2d(F.grid_sample(source, torch.from_numpy(grid)[None], align_corners=False), parts)
+    placed = np.asarray(sampled[0].numpy())
+    peak = placed[:3].mean(axis=0).max()
+    if peak > 0:
+        placed[:3] /= peak
+    return placed
 
 
 def _source(galaxy: Planes, p_disk: float, x0: int, y0: int) -> np.void | None:
     """Record of a galaxy from its pixels on a part that begins at x0, y0; None where none are seen."""
-    rows, columns = np.nonzero((galaxy > 0.5).any(axis=1))[0], np.nonzero((galaxy > 0.5).any(axis=0))[0]
+    # what is thin fills half of no pixel once it is small
+    seen = galaxy > 0.5 * galaxy.max()
+    rows, columns = np.nonzero(seen.any(axis=1))[0], np.nonzero(seen.any(axis=0))[0]
     if not len(rows):
         return None
     source = np.zeros(1, dtype=SOURCE_DTYPE)[0]

@@ -69,6 +69,22 @@ def test_a_mosaic_has_four_galaxies(bank: GalaxyBank) -> None:
         assert snr.min() >= 0, "there is no noise yet"
 
 
+def test_a_knot_is_seen_and_a_thin_disk_is_labelled_however_small_the_galaxy_is(tmp_path: Path) -> None:
+    planes = np.zeros((1, 4, 40, 40), np.float16)
+    planes[0, :3, 20, 23] = 1.0
+    planes[0, 3, 20, 5:35] = 1.0
+    bank = GalaxyBank(planes, np.array([1.0]), np.array(["thin"]))
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        snr, sources = mosaic(bank, 96, rng)
+        assert len(sources) == 4
+        for source in sources:
+            x, y = round(float(source["x"])), round(float(source["y"]))
+            around = snr.mean(axis=0)[max(y - 8, 0) : y + 9, max(x - 8, 0) : x + 9]
+            assert around.max() > 20, "the brightest pixel has a peak of at least 30 before its colours are changed"
+            assert max(source["width"], source["height"]) >= 8
+
+
 def test_a_crowded_mosaic_is_cut_not_refused(bank: GalaxyBank) -> None:
     snr, sources = mosaic(bank, 48, np.random.default_rng(0))
     assert snr.shape == (3, 48, 48)
