@@ -362,7 +362,8 @@ def classify(
     stars enough, and so does how many galaxies the field has for each star
     (`~astrogalaxy.measurement.stargalaxy.galaxy_probability`).
 
-    ``class`` is star or galaxy where that is at least 0.6 probable, else ``unsure``. Morphology
+    ``class`` is star or galaxy where that is at least 0.6 probable, else ``unsure``; of a given position only where
+    ``det_score`` reaches the threshold of the weights, else there is hardly a source. Morphology
     is told of what is more probably a galaxy than a star: smooth or disk where that is at least
     0.6 probable and the signal to noise at least ``min_snr``, else ``unsure``. Of stars it is empty and
     its probabilities are NaN.
@@ -399,7 +400,11 @@ def classify(
     # in place: a column keeps its type, unit and UCD
     result["p_galaxy"][:], result["p_star"][:] = p_galaxy, 1 - p_galaxy
     galaxy = p_galaxy >= 0.5
-    result["class"][:] = np.select([p_galaxy <= 1 - SURE, p_galaxy >= SURE], ["star", "galaxy"], "unsure")
+    # of a given position where nothing is seen, the probabilities say nothing
+    seen = np.asarray(catalog["det_score"]) >= (card.threshold if INPUT_ROW in catalog.colnames else 0.0)
+    result["class"][:] = np.select(
+        [seen & (p_galaxy <= 1 - SURE), seen & (p_galaxy >= SURE)], ["star", "galaxy"], "unsure"
+    )
     with np.errstate(invalid="ignore"):
         clear = galaxy & (np.asarray(catalog["snr"]) >= min_snr)
     smooth, disk = np.asarray(catalog["p_smooth"]), np.asarray(catalog["p_disk"])

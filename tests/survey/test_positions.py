@@ -91,6 +91,7 @@ def test_empty_sky(scene: Scene, image: Image) -> None:
     assert len(catalog) == 60
     assert np.isfinite(catalog["p_galaxy"]).all()
     assert np.quantile(catalog["det_score"], 0.9) < 0.1
+    assert (catalog["class"] == "unsure").mean() > 0.9
     pull = np.asarray(catalog["flux_aper_r"] / catalog["flux_aper_r_err"])
     assert abs(np.median(pull)) < 0.6
     assert 0.5 < 1.48 * np.median(np.abs(pull - np.median(pull))) < 1.8
