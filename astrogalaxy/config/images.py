@@ -41,7 +41,7 @@ class ImagesSection(Section):
     """``images``: which files to read, and what their numbers mean."""
 
     _BY_BAND: ClassVar = (
-        "path", "hdu", "plane", "zeropoint", "gain", "saturation", "mask", "mask_hdu", "weight", "weight_hdu",
+        "path", "hdu", "plane", "zeropoint", "gain", "saturation", "seeing", "mask", "mask_hdu", "weight", "weight_hdu",
     )  # fmt: skip
 
     path: paths.Patterns = Field(
@@ -86,6 +86,12 @@ class ImagesSection(Section):
         None,
         description="Image value from which a pixel is saturated: a number, {band: number}, or a header "
         "keyword. null: the header's SATURATE, where it has one. Stars with blunt cores are recognised without.",
+    )
+    seeing: values.PerBand = Field(
+        None,
+        description="FWHM of stars in arcsec (pixels without a WCS), for images with few stars or none, where the "
+        "narrowest galaxies would be taken for stars: a number, {band: number}, a header keyword, or a sum such as "
+        "FWHMPIX*0.262. null: measured.",
     )
     mask: paths.OptionalPatterns = Field(
         None,
@@ -163,6 +169,7 @@ class ImagesSection(Section):
             ("zeropoint", -100.0, 100.0, "a magnitude"),
             ("gain", 0.0, 1e300, "more than 0"),
             ("saturation", 0.0, 1e300, "more than 0"),
+            ("seeing", 0.0, 1e300, "more than 0"),
         ):
             value = getattr(self, key)
             for number in value.values() if isinstance(value, dict) else [value]:

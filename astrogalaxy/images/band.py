@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 # The seeing is measured on at most this many squares of this side: the memory stays bounded,
 # and more stars would not make it better.
 _SQUARES, _SQUARE = 3, 1024
+# So many that are alike, and of another width than the stars are said to have, are stars all the same.
+_ALIKE = 20
 # Numbers as large as this stand for "no data" in files that have no other way to say it: SExtractor and SWarp write
 # -1e30, IRAF 1.6e38, others the largest that there are.
 _NO_DATA = 1e29
@@ -124,6 +126,8 @@ class Band:
         Electrons per image unit, for the Poisson noise of sources; None: sky noise only.
     saturation : float, optional
         Level of saturation in image units, before background subtraction.
+    fwhm : float, optional
+        That of stars in pixels, where it is known beforehand; see `seeing`.
     box : int, optional
         Side of the boxes of the background mesh, pixels.
     unit : float, optional
@@ -155,12 +159,14 @@ class Band:
         zeropoint: float | None = None,
         gain: float | None = None,
         saturation: float | None = None,
+        fwhm: float | None = None,
         box: int = 64,
         unit: float | None = None,
     ) -> None:
         self.name = name
         self.zeropoint = zeropoint
         self.saturation = saturation
+        self.fwhm = fwhm
         self.box = box
         self._plane, self._masks, self._weight, self._weight_type = plane, masks, weight, weight_type
         self._gain, self._unit = gain, (None if unit is None else float(unit))
@@ -286,7 +292,8 @@ class Band:
     def seeing(self) -> float:
         """Half-light diameter of stars in pixels (for a Gaussian its FWHM), measured when first asked for.
 
-        NaN where nothing says it to 15 %. Large bands are sampled on nine squares. Set it to
+        Near the `fwhm` that is known, and what that says where there are hardly any stars; without it NaN where
+        nothing says it to 15 %. Large bands are sampled on nine squares. Set it to
         restore a value measured earlier.
 
         Raises
@@ -295,7 +302,7 @@ class Band:
             If the band has no usable pixels, or its file cannot be read.
         """
         if self._seeing is None:
-            self._seeing, self._stars = find_stars(self.pixels(section) for section in self._squares())
+            self._seeing, self._stars = self._found_stars()
         return self._seeing
 
     @seeing.setter
@@ -313,8 +320,19 @@ class Band:
             If the band has no usable pixels, or its file cannot be read.
         """
         if self._stars is None:
-            self._stars = find_stars(self.pixels(section) for section in self._squares())[1]
+            self._stars = self._found_stars()[1]
         return self._stars
+
+    def _found_stars(self) -> tuple[float, NDArray[np.float64]]:
+        seeing, stars = find_stars(map(self.pixels, self._squares()), fwhm=self.fwhm)
+        if self.fwhm is not None and not len(stars):
+            width, alike = find_stars(map(self.pixels, self._squares()))
+            if len(alike) >= _ALIKE:
+                text = (
+                    "%s: no star is as wide as seeing says, %.1f pixels, but %d sources look like stars of %.1f pixels"
+                )
+                logger.warning(text, self.origin, self.fwhm, len(alike), width)
+        return seeing, stars
 
     def _squares(self) -> Iterator[Section]:
         """Sections that stand for the band: all of it where it is small."""
@@ -398,7 +416,7 @@ class Band:
         band = Band(
             self.name, AlteredPlane(self._plane, alter, self.mesh.blank), masks=self._masks, weight=self._weight,
             weight_type=self._weight_type, zeropoint=self.zeropoint, gain=self._gain, saturation=self.saturation,
-            box=self.box, unit=self.unit,
+            fwhm=self.fwhm, box=self.box, unit=self.unit,
         )  # fmt: skip
         band.shift = self.shift
         return band

@@ -153,7 +153,7 @@ def open_field(field_: Field, images: ImagesSection, *, bands: Iterable[str] | N
         mask_hdu=hdus("masks", images.mask_hdu), mask_bits=images.mask_bits,
         weight_hdu=hdus("weights", images.weight_hdu), weight_type=images.weight_type,
         zeropoint=of_wanted(images.zeropoint), gain=of_wanted(images.gain),
-        saturation=of_wanted(images.saturation),
+        saturation=of_wanted(images.saturation), seeing=of_wanted(images.seeing),
         mask={b: p for b, p in field_.masks.items() if b in wanted} or None,
         weight={b: p for b, p in field_.weights.items() if b in wanted} or None,
         name=field_.name,

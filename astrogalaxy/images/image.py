@@ -91,6 +91,7 @@ class Image:
         zeropoint: float | str | Mapping[str, Any] | None = None,
         gain: float | str | Mapping[str, Any] | None = None,
         saturation: float | str | Mapping[str, Any] | None = None,
+        seeing: float | str | Mapping[str, Any] | None = None,
         mask: Any = None,
         mask_hdu: str | int | Mapping[str, str | int] = "auto",
         mask_bits: Sequence[int | str] | None = None,
@@ -132,6 +133,10 @@ class Image:
             Level in image units from which pixels are saturated, given in the same ways;
             default the header's SATURATE, if it has one. Stars with blunt cores are recognised as
             saturated without it.
+        seeing : float, str or mapping, optional
+            FWHM of stars in arcsec (in pixels without a WCS), where it is known, given in the same ways: for images
+            with few stars or none. Stars are only looked for among what is about so wide, and tell it better where
+            there are some.
         mask : image or mapping of str to image, optional
             Map of bad pixels by band, or one for all: non-zero is bad.
         mask_hdu : str, int or mapping, optional
@@ -171,7 +176,7 @@ class Image:
         sources = dict(source) if isinstance(source, Mapping) else {"image": source}
         settings = {
             "hdu": hdu, "plane": plane, "zeropoint": zeropoint, "gain": gain, "saturation": saturation,
-            "mask": mask, "mask_hdu": mask_hdu, "weight": weight, "weight_hdu": weight_hdu,
+            "seeing": seeing, "mask": mask, "mask_hdu": mask_hdu, "weight": weight, "weight_hdu": weight_hdu,
         }  # fmt: skip
         for key, value in settings.items():
             unknown = set(value) - set(sources) if isinstance(value, Mapping) else ()
@@ -352,6 +357,7 @@ def _make_band(
     zeropoint: Any,
     gain: Any,
     saturation: Any,
+    seeing: Any,
     mask: Any,
     mask_hdu: str | int | None,
     mask_bits: Sequence[int | str] | None,
@@ -389,6 +395,7 @@ def _make_band(
         zeropoint=_zeropoint(zeropoint, plane),
         gain=_number(gain, "gain", plane),
         saturation=_number(saturation, "saturation", plane),
+        fwhm=_seeing(seeing, plane),
         box=box,
     )
 
@@ -402,6 +409,13 @@ def _zeropoint(value: Any, plane: Plane) -> float | None:
         msg = f"{plane.origin}: zeropoint is auto, but the header does not tell what its unit (BUNIT {unit!r}) is in AB"
         raise ImageError(f"{msg}; give a number or a keyword")
     return told
+
+
+def _seeing(value: Any, plane: Plane) -> float | None:
+    """FWHM of stars in pixels, from one in arcsec where there is a WCS."""
+    fwhm = _number(value, "seeing", plane)
+    scale = pixel_scale(plane.wcs, plane.shape)
+    return fwhm / scale if fwhm is not None and np.isfinite(scale) else fwhm
 
 
 def _sum(text: str, setting: str, plane: Plane) -> float:

@@ -34,6 +34,10 @@ _ODD, _ODD_RANGE = 0.05, 3.5
 _SHARES = (0.03, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
 _STEP, _NEGLIGIBLE = 0.01, 1e-6
 _KNOWN = 0.15
+# Half-light diameter over the FWHM of stars, which is 1 of a Gaussian, and 1.15 to 1.35 of what has wings. Where the
+# FWHM is known beforehand, it is this, give or take (logarithm) that, and no farther off than that; and so many stars
+# tell it better.
+_HALF_LIGHT, _ABOUT, _FARTHEST, _FEWEST = 1.2, 0.04, 0.2, 6
 # First step in which a change of the stars' radius over the image is looked for (logarithm, from the middle to an
 # edge), and the last; the largest change; and by how much the first step must explain the radii better (logarithm):
 # more by far than chance makes it, so that the little that SDSS's fields change is left as it is.
@@ -58,7 +62,7 @@ def estimate_seeing(pixels: Iterable[Pixels]) -> float:
     return find_stars(pixels)[0]
 
 
-def find_stars(pixels: Iterable[Pixels]) -> tuple[float, Floats]:
+def find_stars(pixels: Iterable[Pixels], *, fwhm: float | None = None) -> tuple[float, Floats]:
     """Half-light diameter of the stars of an image, and where they are.
 
     All stars have one size, and galaxies scatter over larger ones. Which size of the stars, and which share of
@@ -70,11 +74,15 @@ def find_stars(pixels: Iterable[Pixels]) -> tuple[float, Floats]:
     ----------
     pixels : iterable of Pixels
         Sections of one band.
+    fwhm : float, optional
+        That of stars, in pixels, where it is known: only what is about so wide is a star. Else the narrowest
+        galaxies of an image without stars may be taken for them.
 
     Returns
     -------
     seeing : float
-        In pixels, in the middle of the image; for a Gaussian its FWHM. NaN where nothing says it to 15 %. Of 120
+        In pixels, in the middle of the image; for a Gaussian its FWHM. NaN where nothing says it to 15 %; what ``fwhm``
+        says where there are hardly any stars. Of 120
         simulated scenes of 512 pixels 112 have it within 10 % of the truth (``tests/benchmarks/bench_seeing.py``).
     places : ndarray, shape (n, 2)
         Positions x and y in pixels of the whole band, section by section.
@@ -83,8 +91,11 @@ def find_stars(pixels: Iterable[Pixels]) -> tuple[float, Floats]:
     found = np.concatenate([np.zeros((0, 4)), *(part for part, _ in clear)])
     found = found[_clearest(found[:, 3], _enough(sum(bright for _, bright in clear)))]
     radii, snr = np.log(found[:, 2]), found[:, 3]
-    radius, star = _stars_radius(radii - _tilt(radii, snr, found[:, :2]), snr)
+    known = None if fwhm is None else float(np.log(_HALF_LIGHT * fwhm / 2))
+    radius, star = _stars_radius(radii - _tilt(radii, snr, found[:, :2], known), snr, known)
     chosen = (star >= 0.5) & (found[:, 3] >= _CLEAR_SNR)
+    if known is not None and chosen.sum() < _FEWEST:
+        radius, chosen = known, np.zeros(len(found), bool)
     return 2 * float(np.exp(radius)), found[chosen, :2]
 
 
@@ -197,20 +208,21 @@ def _clearest(snr: Floats, n: int) -> NDArray[np.intp]:
     return np.sort(np.argsort(-snr, kind="stable")[:n])
 
 
-def _stars_radius(radii: Floats, snr: Floats) -> tuple[float, Floats]:
+def _stars_radius(radii: Floats, snr: Floats, known: float | None) -> tuple[float, Floats]:
     """Logarithm of the radius of stars, and how probably each source is one; NaN and 0 where it is not known.
 
     ``radii`` are logarithms, too. Galaxies' are those of stars and an exponential distribution beyond, both blurred by
-    the noise; no radius of the stars, and no share of them, is thought likelier than another one before one looks.
+    the noise; no radius of the stars (near the ``known`` one), and no share of them, is thought likelier than another
+    one before one looks.
     """
     if not len(radii):
         return float("nan"), np.zeros(0)
-    grid, star, other, likely = _likelihoods(radii, snr)
+    grid, star, other, likely = _likelihoods(radii, snr, known)
     weight = np.exp(likely - likely.max())
     weight /= weight.sum()
-    known = weight.sum(axis=0)
-    radius = float(known @ grid)
-    if np.sqrt(known @ (grid - radius) ** 2) > _KNOWN:
+    probable = weight.sum(axis=0)
+    radius = float(probable @ grid)
+    if np.sqrt(probable @ (grid - radius) ** 2) > _KNOWN:
         return float("nan"), np.zeros(len(radii))
     probably = np.zeros(len(radii))
     for share, row in zip(_SHARES, weight, strict=True):
@@ -220,33 +232,39 @@ def _stars_radius(radii: Floats, snr: Floats) -> tuple[float, Floats]:
     return radius, (1 - _ODD) * probably
 
 
-def _likelihoods(radii: Floats, snr: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+def _likelihoods(radii: Floats, snr: Floats, known: float | None) -> tuple[Floats, Floats, Floats, Floats]:
     """Radii that stars may have; densities of the sources with each; logarithms of likelihoods by share and radius."""
     scatter = np.hypot(_STARS, _NOISE / snr)
     lowest = max(float(radii.min()) - 3 * _WIDER, np.log(_NARROWEST))
-    grid = np.arange(lowest, float(radii.max()) + 2 * _STEP, _STEP)
+    highest = float(radii.max()) + 2 * _STEP
+    if known is not None:
+        lowest, highest = known - _FARTHEST, known + _FARTHEST
+    grid = np.arange(lowest, highest, _STEP)
     star, other = _densities(radii - grid[:, None], scatter)
-    return grid, star, other, np.array([_log_product(_mixed(star, other, share)) for share in _SHARES])
+    likely = np.array([_log_product(_mixed(star, other, share)) for share in _SHARES])
+    if known is not None:
+        likely -= 0.5 * ((grid - known) / _ABOUT) ** 2
+    return grid, star, other, likely
 
 
-def _evidence(radii: Floats, snr: Floats) -> float:
+def _evidence(radii: Floats, snr: Floats, known: float | None) -> float:
     """Logarithm of how probable the radii are, whatever that of the stars and their share."""
-    likely = _likelihoods(radii, snr)[3]
+    likely = _likelihoods(radii, snr, known)[3]
     return float(likely.max() + np.log(np.exp(likely - likely.max()).sum()))
 
 
-def _tilt(radii: Floats, snr: Floats, places: Floats) -> Floats:
+def _tilt(radii: Floats, snr: Floats, places: Floats, known: float | None) -> Floats:
     """By how much the stars' radius (logarithm) at each source differs from that in the middle: a plane, or nothing."""
     if not len(radii):
         return np.zeros(0)
     low, high = places.min(axis=0), places.max(axis=0)
     across = 2 * (places - low) / np.maximum(high - low, 1.0) - 1
     slope, step, least = np.zeros(2), _TILT, _CLEARLY
-    best = _evidence(radii, snr)
+    best = _evidence(radii, snr, known)
     while step >= _FINEST:
         tried = [slope + step * np.array(way) for way in _WAYS]
         tried = [new for new in tried if np.abs(new).max() <= _STEEPEST]
-        found = [_evidence(radii - across @ new, snr) for new in tried]
+        found = [_evidence(radii - across @ new, snr, known) for new in tried]
         if max(found) > best + least:
             slope, best, least = tried[int(np.argmax(found))], max(found), 0.0
         elif least:

@@ -153,6 +153,8 @@ def inject_sources(
         gain={name: _gain(band) for name, band in image.bands.items()},
         saturation={name: _saturation(band) for name, band in image.bands.items()},
     )
+    for name, band in image.bands.items():
+        new.bands[name].fwhm = band.fwhm
     return Injected(new, truth, conditions)
 
 

@@ -44,6 +44,7 @@ ONE_PROBLEM = [
     (images("gain: 0"), 5, "images.gain", "must be more than 0"),
     (images("gain: .inf"), 5, "images.gain", "must be a number"),
     (images("saturation: -5"), 5, "images.saturation", "must be more than 0, not -5"),
+    (images("seeing: 0"), 5, "images.seeing", "must be more than 0, not 0"),
     (images("mask: 'm-{filter}.fits'"), 5, "images.mask", "unknown placeholder '{filter}'"),
     (images("mask: 'm-{field}.fits'"), 5, "images.mask", "holds {field}, but path does not"),
     (images("mask: {g: g.fits}"), 5, "images.mask", "nothing given for 'r', 'i'"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
+from astropy.io import fits
 
-from astrogalaxy.images import Image, Mesh
+from astrogalaxy.images import Band, Image, Mesh
 from astrogalaxy.images import band as band_module
 from astrogalaxy.images.seeing import half_light_radius
 
@@ -85,6 +88,45 @@ def test_what_may_be_anything_gives_no_seeing(n: int, wider: int) -> None:
     assert len(band.stars) == 0
 
 
+def _known(image: Image, fwhm: float) -> Band:
+    band = image.bands["image"]
+    band.fwhm = fwhm
+    return band
+
+
+def test_galaxies_are_no_stars_where_the_seeing_is_known() -> None:
+    # there is none, and the narrowest galaxies are alike
+    field = partial(_field, 12, fwhm=6.8, wider=10)
+    assert field().bands["image"].seeing == pytest.approx(6.8, rel=0.07)
+    band = _known(field(), 4.0)
+    assert band.seeing == pytest.approx(4.8, rel=0.01)
+    assert len(band.stars) == 0
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.0, 1.05])
+def test_stars_tell_the_seeing_better_than_what_is_known_of_it(factor: float) -> None:
+    band = _known(_field(12, fwhm=4.0, wider=20), factor * 4.0)
+    assert band.seeing == pytest.approx(4.0, rel=0.07)
+    assert len(band.stars) >= 6
+
+
+def test_a_seeing_that_stars_deny_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    band = _known(_field(40, fwhm=4.0), 1.6)
+    assert band.seeing == pytest.approx(1.6 * 1.2)
+    assert "no star is as wide as seeing says, 1.6 pixels" in caplog.text
+    assert "28 sources look like stars of 4.1" in caplog.text
+
+
+def test_seeing_is_in_arcsec_where_there_is_a_wcs() -> None:
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CDELT1": -1e-4, "CDELT2": 1e-4, "FWHM": 0.9})
+    sky = np.random.default_rng(0).normal(0, 1, SHAPE).astype(np.float32)
+    image = Image.read({"g": (sky, header), "r": (sky, header)}, seeing={"g": 1.08, "r": "FWHM"})
+    assert image.bands["g"].fwhm == pytest.approx(3.0)
+    assert image.bands["r"].fwhm == pytest.approx(2.5)
+    assert Image.read(sky, seeing=3.0).bands["image"].fwhm == 3.0
+    assert image.bands["g"].altered(lambda _, pixels: pixels).fwhm == pytest.approx(3.0)
+
+
 def test_a_large_band_is_sampled_on_squares(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = _field(40, fwhm=4.0).bands["image"]
     monkeypatch.setattr(band_module, "_SQUARE", 60)
@@ -94,7 +136,7 @@ def test_a_large_band_is_sampled_on_squares(monkeypatch: pytest.MonkeyPatch) -> 
     assert squares[0].shape == (60, 60)
     assert (squares[-1].x1, squares[-1].y1) == (300, 260)
     assert sampled.seeing == pytest.approx(whole.seeing, rel=0.05)
-    counted = lambda parts: (sum(part.data.size for part in parts), np.zeros((0, 2)))  # noqa: E731
+    counted = lambda parts, **_: (sum(part.data.size for part in parts), np.zeros((0, 2)))  # noqa: E731
     monkeypatch.setattr(band_module, "find_stars", counted)
     assert _field(1, fwhm=4.0).bands["image"].seeing == 9 * 60 * 60
 

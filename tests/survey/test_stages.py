@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import astrogalaxy as ag
 from astrogalaxy.catalog import decode_flags
 from astrogalaxy.images import Image
 from astrogalaxy.models import load_weights
-from astrogalaxy.simulation import PROFILES, simulate_scene
+from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
 from astrogalaxy.survey.stages import _image_flags
 
 
@@ -35,3 +38,17 @@ def test_a_seeing_that_the_weights_do_not_know_is_told(image: Image) -> None:
 def test_a_seeing_that_is_not_known_is_not_outside() -> None:
     noise = np.random.default_rng(1).normal(size=(96, 96)).astype(np.float32)
     assert flags_within(Image.read({"r": noise}), (1.8, 7.6)) == ()
+
+
+def test_no_galaxy_is_a_star_where_there_are_none_and_the_seeing_is_known() -> None:
+    sdss = PROFILES["sdss"]
+    drawn = draw_conditions(sdss, np.random.default_rng(2))
+    conditions = replace(drawn, crowding=0.0, pairs=0.0, nearby=0.0)
+    scene = simulate_scene(sdss, size=512, seed=2, artefacts=False, conditions=conditions)
+    assert (scene.truth["class"] == "galaxy").all()
+    bands = {band: (scene.images[band], scene.wcs[band]) for band in scene.images}
+    measured, known = (
+        ag.detect(Image.read(bands, zeropoint=22.5, seeing=seeing)) for seeing in (None, dict(conditions.seeing))
+    )
+    assert (measured["class"] == "star").sum() > 3
+    assert (known["class"] == "galaxy").mean() > 0.97
