@@ -58,14 +58,14 @@ def moffat(profile: tuple[float, float, float, float], dx: Floats, dy: Floats) -
     return np.asarray((beta - 1) / (np.pi * scale2) * (1 + square / scale2) ** -beta)
 
 
-def hermite_functions(x: Floats, width: float, degree: int = DEGREE) -> Floats:
-    """Hermite functions (those of the quantum oscillator) of degree 0 to ``degree``, along a new first axis.
+def hermite_functions(x: Floats, width: float) -> Floats:
+    """Hermite functions (those of the quantum oscillator) of degree 0 to `DEGREE`, along a new first axis.
 
     Examples
     --------
     >>> import numpy as np
     >>> x = np.linspace(-9, 9, 901)
-    >>> h = hermite_functions(x, 1.5, 2)
+    >>> h = hermite_functions(x, 1.5)[:3]
     >>> (h @ h.T * 0.02).round(3) + 0.0
     array([[1., 0., 0.],
            [0., 1., 0.],
@@ -74,9 +74,9 @@ def hermite_functions(x: Floats, width: float, degree: int = DEGREE) -> Floats:
     u = np.asarray(x, dtype=float) / width
     found = [np.exp(-u * u / 2) / np.sqrt(width * np.sqrt(np.pi))]
     found.append(np.sqrt(2.0) * u * found[0])
-    for n in range(2, degree + 1):
+    for n in range(2, DEGREE + 1):
         found.append(np.sqrt(2 / n) * u * found[-1] - np.sqrt((n - 1) / n) * found[-2])
-    return np.array(found[: degree + 1])
+    return np.array(found)
 
 
 @dataclass(frozen=True)
