@@ -13,7 +13,6 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, ProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from astrogalaxy.config import ClassifierRecipe
@@ -29,7 +28,7 @@ from astrogalaxy.training.classifier.clusters import cluster_network
 from astrogalaxy.training.classifier.finish import TrainedClassifier, finish
 from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher
 from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, open_bank
-from astrogalaxy.training.running import interruptions, quiet, read_checkpoint, restore
+from astrogalaxy.training.running import another_network, interruptions, loggers, quiet, read_checkpoint, restore
 
 __all__ = ["train_classifier"]
 
@@ -196,8 +195,7 @@ def _fit(
                 trainer.fit(module, loader, check, ckpt_path=last if begin else None, weights_only=True)
             except (RuntimeError, KeyError) as error:
                 if begin and ("state_dict" in str(error) or isinstance(error, KeyError)):
-                    msg = f"{last}: is of another network than the recipe's; give the recipe another name"
-                    raise ConfigError(msg) from error
+                    raise another_network(last) from error
                 raise
         if trainer.current_epoch < settings.epochs and not trainer.interrupted:
             over.touch()
@@ -235,19 +233,13 @@ def _trainer(recipe: ClassifierRecipe, folder: Path, extra: list[Callback], begi
     chosen: list[Callback] = [best] if settings.restore_best else []
     if settings.patience:
         chosen.append(_Patience(watched, patience=settings.patience, mode=mode, begin=settings.patience_from))
-    part = f"from-{begin}" if begin else ""
-    for kind in ("log", "tensorboard"):
-        shutil.rmtree(folder / kind / part, ignore_errors=True)  # of an attempt that is repeated
     return lightning.Trainer(
         max_epochs=settings.epochs,
         precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
         accelerator="auto",
         devices=1,
         default_root_dir=folder,
-        logger=[
-            CSVLogger(folder, name="log", version=part),
-            TensorBoardLogger(folder, name="tensorboard", version=part),
-        ],
+        logger=loggers(folder, begin),
         callbacks=[*chosen, last, LearningRateMonitor(), *extra],
         num_sanity_val_steps=0,
         gradient_clip_val=settings.clip,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.config.file import sha256
-from astrogalaxy.errors import ConfigError, RunError
+from astrogalaxy.errors import RunError
 from astrogalaxy.evaluation.classification import Classification, score_classes
 from astrogalaxy.models import ClassifierCard, Weights, load_classifier
 from astrogalaxy.morphology.classifier import probabilities
@@ -22,7 +22,7 @@ from astrogalaxy.morphology.export import network_of, spec_of
 from astrogalaxy.morphology.network import GalaxyNetwork, make_backbone
 from astrogalaxy.training.classifier.finish import logits_of
 from astrogalaxy.training.classifier.pictures import choose_data, inputs_of, open_bank
-from astrogalaxy.training.scores.published import PUBLISHED
+from astrogalaxy.training.scores.published import check_published
 
 __all__ = ["ClassifierScore", "Curve", "evaluate_classifier", "floating_point_operations", "seed_path"]
 
@@ -203,9 +203,7 @@ def evaluate_classifier(
     >>> score.test.n > 0, 0 <= score.test.accuracy.value <= 1
     (True, True)
     """
-    if recipe.published is not None and recipe.published not in PUBLISHED:
-        msg = f"{recipe.name}: published: {recipe.published!r} is not known; there are {', '.join(PUBLISHED)}"
-        raise ConfigError(msg)
+    check_published(recipe)
     paths = [seed_path(recipe, recipe.seed + number) for number in range(recipe.seeds)]
     if not paths[0].is_file():
         msg = f"{recipe.name}: not trained yet, there is no {paths[0]}; astrogalaxy train makes it"
