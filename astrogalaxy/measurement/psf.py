@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.measurement.stamps import nearest_pixel
 
 if TYPE_CHECKING:
@@ -309,7 +310,7 @@ class Psf:
 
 def hermite_width(profile: tuple[float, float, float, float]) -> float:
     """Width of the Hermite functions that go with a Moffat profile, pixels."""
-    return profile[0] / 2.355
+    return profile[0] / FWHM_PER_SIGMA
 
 
 def polynomial(x: Floats, y: Floats, shape: tuple[int, int], order: int) -> Floats:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.evaluation.injection.curve import CompletenessCurve, fit_completeness
 from astrogalaxy.evaluation.intervals import wilson
+from astrogalaxy.gaussian import MEDIAN_ERROR
 from astrogalaxy.tables import numbers_of
 
 __all__ = [
@@ -313,7 +314,7 @@ def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BI
             for low, high, here in _bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan), width):
                 if (n := int(here.sum())) >= _FEWEST:
                     bias, scatter = _middle(off[here])
-                    error = 1.2533 * scatter / np.sqrt(n)
+                    error = MEDIAN_ERROR * scatter / np.sqrt(n)
                     rows.append((band, name, low, high, n, bias, error, scatter, _middle(pull[here])[1]))
     return _table(rows, "band class mag_low mag_high n bias bias_err scatter pull", "ssffiffff")
 
