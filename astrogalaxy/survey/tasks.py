@@ -27,7 +27,7 @@ from astrogalaxy.survey.plan import open_band, open_bands
 from astrogalaxy.survey.positions import Positions
 from astrogalaxy.survey.preview import make_preview, preview_step
 from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
-from astrogalaxy.survey.stages import Stopwatch, TileResult, extract
+from astrogalaxy.survey.stages import Stopwatch, TileResult, TileSettings, extract
 
 __all__ = ["TileOutcome", "TileTask", "can_be_read", "find_in_tile", "measure_sky", "process_tile", "read_field"]
 
@@ -233,8 +233,7 @@ def find_in_tile(
     TileResult
     """
     threshold, classifier = config.detection.threshold, config.morphology.model
-    return extract(
-        image, tile, _runtime(config, threads),
+    settings = TileSettings(
         bands=config.images.bands,
         calibrated=dict.fromkeys(config.images.bands, config.images.zeropoint is not None),
         threshold=None if threshold == "default" else threshold,
@@ -242,9 +241,8 @@ def find_in_tile(
         classifier=open_classifier(classifier, *_where(config, threads)) if classifier else None,
         min_snr=config.morphology.min_snr,
         min_size=config.morphology.min_size,
-        positions=positions,
-        watch=watch,
-    )  # fmt: skip
+    )
+    return extract(image, tile, _runtime(config, threads), settings, positions=positions, watch=watch)
 
 
 def _runtime(config: SurveyConfig, threads: int) -> Runtime:
