@@ -13,7 +13,6 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
-from astrogalaxy.extras import not_installed
 from astrogalaxy.progress import progress_bar
 
 __all__ = [
@@ -235,9 +234,11 @@ def _terminable() -> Iterator[None]:
 
 def need(module: str, extra: str) -> None:
     """Stop with the name of the extra that brings a module, if it is not installed."""
-    problem = not_installed("this", [module], extra)
-    if problem:
-        raise AstrogalaxyError(problem)
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        msg = f"this needs {module}, which is not installed: pip install 'astrogalaxy[{extra}]'"
+        raise AstrogalaxyError(msg)
 
 
 def short(path: Path) -> Path:
