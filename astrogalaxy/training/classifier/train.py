@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from astrogalaxy.morphology.pretrained import start_from
 from astrogalaxy.morphology.tuning import tune
 from astrogalaxy.training.allocator import keep_freed_memory
 from astrogalaxy.training.classifier.clusters import cluster_network
-from astrogalaxy.training.classifier.finish import TrainedClassifier, finish
+from astrogalaxy.training.classifier.finish import History, TrainedClassifier, finish
 from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher
 from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, open_bank
 from astrogalaxy.training.running import another_network, interruptions, loggers, quiet, read_checkpoint, restore
@@ -128,9 +129,7 @@ def _train_seed(
     # a call that only calibrates again does not add its time
     seconds = before + time.perf_counter() - begin if _trained_now(folder) else before
     kept.write_text(f"{seconds:.1f}")
-    return finish(
-        recipe, network, bank, folder, command=command, start=start, seed=seed, epochs=epochs, seconds=seconds
-    )
+    return finish(recipe, network, bank, folder, History(command, start, seed, epochs, seconds))
 
 
 def _check_inputs(recipe: ClassifierRecipe, folder: Path) -> None:
@@ -191,12 +190,8 @@ def _fit(
         with quiet(), interruptions():
             trainer = _trainer(recipe, folder, callbacks, begin)
             check = _loader(PictureSet(bank, unseen), settings.batch, 0)
-            try:
+            with _of_this_network(last if begin else None):
                 trainer.fit(module, loader, check, ckpt_path=last if begin else None, weights_only=True)
-            except (RuntimeError, KeyError) as error:
-                if begin and ("state_dict" in str(error) or isinstance(error, KeyError)):
-                    raise another_network(last) from error
-                raise
         if trainer.current_epoch < settings.epochs and not trainer.interrupted:
             over.touch()
         begin = trainer.current_epoch
@@ -207,6 +202,17 @@ def _fit(
         restore(module, state, chosen)
         logger.info("%s: weights of epoch %d", recipe.name, _epoch(state))
     return begin
+
+
+@contextmanager
+def _of_this_network(checkpoint: Path | None) -> Iterator[None]:
+    """Say so where a training that goes on from a checkpoint finds another network in it."""
+    try:
+        yield
+    except (RuntimeError, KeyError) as error:
+        if checkpoint and ("state_dict" in str(error) or isinstance(error, KeyError)):
+            raise another_network(checkpoint) from error
+        raise
 
 
 def _loader(pictures: PictureSet, batch: int, workers: int, sampler: EpochSampler | None = None) -> DataLoader[Any]:
