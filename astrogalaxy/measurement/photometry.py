@@ -332,7 +332,7 @@ def magnitude_limits(flux: ArrayLike, error: ArrayLike, *, sigma: float = 1.0) -
 
     Examples
     --------
-    >>> from astrogalaxy.measurement.photometry import magnitude_limits
+    >>> from astrogalaxy.measurement import magnitude_limits
     >>> [part.round(2).tolist() for part in magnitude_limits([1000.0, -5.0], [100.0, 20.0], sigma=3)]
     [[23.62, 26.95], [24.29, inf]]
     """
