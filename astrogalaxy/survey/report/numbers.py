@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, has_flags
+from astrogalaxy.measurement.photometry import AB_NANOJANSKY
 from astrogalaxy.measurement.seeing import DISTURBED
 
 __all__ = ["Depth", "FieldFacts", "Seeing", "class_counts", "depth", "field_facts", "field_rows", "seeing", "values"]
@@ -175,8 +176,7 @@ def depth(catalog: SourceCatalog, band: str) -> Depth | None:
         return None
     limit = 5 * float(np.median(chosen))
     if band in catalog.calibrated:
-        # 1 nJy is AB 31.4
-        return Depth(float(31.4 - 2.5 * np.log10(limit)), True)
+        return Depth(float(AB_NANOJANSKY - 2.5 * np.log10(limit)), True)
     return Depth(limit, False)
 
 
