@@ -22,7 +22,7 @@ from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images import Aligned, Image, Section
 from astrogalaxy.models import HEADS, WeightCard
 
-__all__ = ["find_aligned", "find_at"]
+__all__ = ["card_input", "check_bands", "field_seeing", "find_aligned", "find_at"]
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from astrogalaxy.measurement.stamps import nearest_pixel
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["DEGREE", "Psf", "Widths", "hermite_functions", "moffat"]
+__all__ = ["DEGREE", "Psf", "Widths", "hermite_functions", "hermite_width", "moffat", "polynomial"]
 
 DEGREE = 6
 """Highest degree of the Hermite functions by which a point spread departs from a Moffat profile."""

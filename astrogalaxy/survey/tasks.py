@@ -30,7 +30,19 @@ from astrogalaxy.survey.preview import make_preview, preview_step
 from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
 from astrogalaxy.survey.stages import Stopwatch, TileResult, TileSettings, extract
 
-__all__ = ["TileOutcome", "TileTask", "can_be_read", "find_in_tile", "measure_sky", "process_tile", "read_field"]
+__all__ = [
+    "TileOutcome",
+    "TileTask",
+    "can_be_read",
+    "find_in_tile",
+    "forget_fields",
+    "kept_tile",
+    "measure_sky",
+    "process_tile",
+    "read_field",
+    "sky_path",
+    "tile_catalog",
+]
 
 logger = logging.getLogger(__name__)
 
