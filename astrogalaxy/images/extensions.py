@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from astrogalaxy.images.fitsfile import FitsPlane
 
 __all__ = [
-    "OPENERS", "elsewhere", "image_shape", "is_pattern", "list_hdus", "look_for_hdu", "missing", "one_line",
-    "packing_of", "readable",
+    "OPENERS", "choose_hdu", "elsewhere", "image_shape", "is_pattern", "list_hdus", "look_for_hdu", "missing",
+    "one_line", "packing_of", "readable",
 ]  # fmt: skip
 
 OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
@@ -42,10 +42,10 @@ def is_pattern(hdu: Any) -> bool:
     return isinstance(hdu, str) and re.search(r"[*?]", hdu) is not None
 
 
-def look_for_hdu(
+def choose_hdu(
     hdus: fits.HDUList, wanted: str | int, *, origin: str, ahead: IO[bytes] | None = None, layer: int | None = None
-) -> tuple[int, dict[int, WCS | None]]:
-    """Find the HDU to read: `wanted`, or for 'auto' the first image, rather one with a WCS.
+) -> int:
+    """Number of the HDU to read: `wanted`, or for 'auto' the first image, rather one with a WCS.
 
     Parameters
     ----------
@@ -62,16 +62,21 @@ def look_for_hdu(
 
     Returns
     -------
-    index : int
-        Number of the HDU, from 0.
-    tried : dict
-        By their numbers, the WCS of those that were looked at for it.
+    int
+        From 0.
 
     Raises
     ------
     astrogalaxy.errors.ImageError
         If there is no such HDU, or it is not a 2-D image; the message lists what there is.
     """
+    return look_for_hdu(hdus, wanted, origin=origin, ahead=ahead, layer=layer)[0]
+
+
+def look_for_hdu(
+    hdus: fits.HDUList, wanted: str | int, *, origin: str, ahead: IO[bytes] | None, layer: int | None
+) -> tuple[int, dict[int, WCS | None]]:
+    """Number of the HDU, as `choose_hdu` gives it, and by their numbers the WCS of those that were looked at for it."""
     if wanted != "auto":
         try:
             index = _index_of(hdus, wanted, origin, ahead, layer)

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.extensions import look_for_hdu
+from astrogalaxy.images.extensions import choose_hdu
 from astrogalaxy.images.fitsfile import find_plane, has_bits, to_float32, wcs_of
 from astrogalaxy.images.sky import read_wcs, usable_wcs
 
@@ -204,7 +204,7 @@ def as_plane(source: Any, *, hdu: str | int = "auto", layer: int | None = None, 
             return find_plane(os.fspath(source[0]), hdu=source[1], layer=layer)
         return _from_array(source[0], source[1], origin)
     if isinstance(source, fits.HDUList):
-        return _from_hdu(source[look_for_hdu(source, hdu, origin=origin)[0]], source, origin)
+        return _from_hdu(source[choose_hdu(source, hdu, origin=origin)], source, origin)
     if hasattr(source, "is_image") and hasattr(source, "header"):
         return _from_hdu(source, None, origin)
     if hasattr(source, "uncertainty") and hasattr(source, "data"):

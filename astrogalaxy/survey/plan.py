@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -113,9 +112,9 @@ class FieldPlan:
     bands: tuple[str, ...] = ()
     shape: tuple[int, int] = (0, 0)
     pixel_scale: float = float("nan")
-    tiles: list[Tile] = dataclasses.field(default_factory=list)
-    keys: dict[str, str] = dataclasses.field(default_factory=dict)
-    inputs: dict[Path, Content] = dataclasses.field(default_factory=dict)
+    tiles: list[Tile] = field(default_factory=list)
+    keys: dict[str, str] = field(default_factory=dict)
+    inputs: dict[Path, Content] = field(default_factory=dict)
     positions: Positions | None = None
 
     @property
@@ -226,7 +225,7 @@ def make_plan(
 
 
 def _plan_field(
-    field: Field,
+    field_: Field,
     config: SurveyConfig,
     memory: float,
     digest: Callable[[Path], Content | None],
@@ -234,20 +233,20 @@ def _plan_field(
     failures: list[Failure],
     sky: SkyCoord | None,
 ) -> FieldPlan:
-    image, problems = open_bands(field, config)
+    image, problems = open_bands(field_, config)
     failures.extend(problems)
-    inputs = {path: known for path in field.files if (known := digest(path))}
+    inputs = {path: known for path in field_.files if (known := digest(path))}
     if image is None:
-        return FieldPlan(field, inputs=inputs)
+        return FieldPlan(field_, inputs=inputs)
     for band in image.bands:
         _compare_zeropoints(image.bands[band])
-        lacks = missing_maps(field, config.images, band) + unread_parts(image.bands[band], config.images)
+        lacks = missing_maps(field_, config.images, band) + unread_parts(image.bands[band], config.images)
         failures.extend(Failure(image.name, "open", reason, band=band) for reason in lacks)
     tiles = tiles_of(image, config, memory=memory)
     given = None if sky is None else place(image, sky)
     scale = float(image.pixel_scale)
-    plan = FieldPlan(field, tuple(image.bands), image.shape, scale, tiles, inputs=inputs, positions=given)
-    content = {**settings, "inputs": hashes(field, inputs), "field": plan.name}
+    plan = FieldPlan(field_, tuple(image.bands), image.shape, scale, tiles, inputs=inputs, positions=given)
+    content = {**settings, "inputs": hashes(field_, inputs), "field": plan.name}
     for tile in tiles:
         own = {} if given is None else {"positions": given.within(tile.outer).digest()}
         plan.keys[tile.name] = _digest({**content, **own, "core": tile.core, "outer": tile.outer})
@@ -264,11 +263,11 @@ def _compare_zeropoints(band: Band) -> None:
         )  # fmt: skip
 
 
-def hashes(field: Field, contents: Mapping[Path, Content]) -> dict[str, dict[str, str]]:
+def hashes(field_: Field, contents: Mapping[Path, Content]) -> dict[str, dict[str, str]]:
     """SHA-256 of a field's files by what they are for and by band; empty where one cannot be read."""
     return {
         role: {band: contents[path].sha256 if path in contents else "" for band, path in by_band.items()}
-        for role, by_band in field.roles.items()
+        for role, by_band in field_.roles.items()
     }
 
 
@@ -277,7 +276,7 @@ def tiles_of(image: Image, config: SurveyConfig, *, memory: float) -> list[Tile]
     return plan_tiles(image.shape, size=_tile_size(config, memory), overlap=_overlap(config, image.pixel_scale))
 
 
-def open_bands(field: Field, config: SurveyConfig) -> tuple[Image | None, list[Failure]]:
+def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[Failure]]:
     """Open what can be opened of a field, and say what cannot and why.
 
     Returns
@@ -287,12 +286,12 @@ def open_bands(field: Field, config: SurveyConfig) -> tuple[Image | None, list[F
     failures : list of Failure
         One per band that is missing or refused.
     """
-    name, reference = field.name or "field", config.images.reference
+    name, reference = field_.name or "field", config.images.reference
     failures: list[Failure] = []
     bands = {}
     for band in config.images.bands:
         try:
-            bands[band] = open_band(field, band, config)
+            bands[band] = open_band(field_, band, config)
         except ImageError as error:
             failures.append(Failure(name, "open", str(error), band=band))
     if reference not in bands:
@@ -308,7 +307,7 @@ def open_bands(field: Field, config: SurveyConfig) -> tuple[Image | None, list[F
     return Image(bands, reference=reference, name=name), failures
 
 
-def open_band(field: Field, band: str, config: SurveyConfig) -> Band:
+def open_band(field_: Field, band: str, config: SurveyConfig) -> Band:
     """Open one band of a field.
 
     Raises
@@ -316,15 +315,15 @@ def open_band(field: Field, band: str, config: SurveyConfig) -> Band:
     ImageError
         If it has no file, or one that is refused.
     """
-    if band not in field.paths:
-        tried = config.images.patterns(band)[0].replace("{field}", field.stem)
+    if band not in field_.paths:
+        tried = config.images.patterns(band)[0].replace("{field}", field_.stem)
         msg = f"no file matches {tried}"
         raise ImageError(msg)
     only = config.images.model_copy(update={"reference": band})
-    opened = open_field(field, only, bands=[band]).bands[band]
+    opened = open_field(field_, only, bands=[band]).bands[band]
     # bands of one shape are not of one grid for that: nothing is assumed aligned
     if opened.wcs is None:
-        msg = f"{field.paths[band]}: no celestial WCS in the header, and sky positions need one; solve its astrometry"
+        msg = f"{field_.paths[band]}: no celestial WCS in the header, and sky positions need one; solve its astrometry"
         msg = f"{msg} first, or find its sources in pixels with astrogalaxy.detect in Python"
         raise ImageError(msg)
     return opened
