@@ -72,5 +72,5 @@ def explain_file(
     picture = resized(read_cutout(path), card.side, centre=card.centre)
     name = target or card.classes[likeliest(network, picture, normalise=card.normalise, copies=card.views)]
     made = explain(network, picture, normalise=card.normalise, target=card.classes.index(name), maps=maps)
-    origin = "upper" if path.suffix.lower() in PICTURES else "lower"
-    return figure_of(picture, made, title=f"{path.name}: {name}", origin=origin)
+    is_photograph = path.suffix.lower() in PICTURES
+    return figure_of(picture, made, title=f"{path.name}: {name}", origin="upper" if is_photograph else "lower")
