@@ -6,11 +6,11 @@ It imports none of what it names, so that a ``survey.yml`` is checked without lo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, get_args
 
 from astrogalaxy.errors import WeightsError
+from astrogalaxy.extras import not_installed
 
 __all__ = ["PRECISIONS", "Device", "Placement", "Precision", "choose_placement", "precision_of"]
 
@@ -27,7 +27,6 @@ PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "cuda": ("float16", "bfloat16", "float32"),
 }
 _ENGINES = {"cpu": ("cpu", "onnxruntime"), "openvino": ("cpu", "openvino"), "cuda": ("cuda", "torch")}
-_OPENVINO_MODULES = ("openvino", "onnx")
 
 
 @dataclass(frozen=True)
@@ -141,11 +140,9 @@ def choose_placement(device: Device = "auto", precision: Precision = "auto") -> 
 
 
 def _check_openvino(precision: Precision) -> None:
-    absent = [name for name in _OPENVINO_MODULES if find_spec(name) is None]
-    if absent:
-        what = " and ".join(absent)
-        msg = f"the device openvino needs {what}, which is not installed: pip install 'astrogalaxy[accel]'"
-        raise WeightsError(msg)
+    problem = not_installed("the device openvino", ("openvino", "onnx"), "accel")
+    if problem:
+        raise WeightsError(problem)
     if precision == "bfloat16" and not _cpu_has_bfloat16():
         msg = "precision bfloat16: this processor does not have it; use float32"
         raise WeightsError(msg)

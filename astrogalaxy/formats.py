@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Literal
+
+from astrogalaxy.extras import not_installed
 
 __all__ = ["FORMATS", "Format", "format_of", "format_rows", "missing_extra"]
 
@@ -162,11 +163,7 @@ def missing_extra(name: str) -> str | None:
     True
     """
     form = FORMATS[name]
-    absent = [module for module in form.modules if find_spec(module) is None]
-    if not absent:
-        return None
-    what = " and ".join(absent)
-    return f"the format {name!r} needs {what}, which is not installed: pip install 'astrogalaxy[{form.extra}]'"
+    return not_installed(f"the format {name!r}", form.modules, form.extra)
 
 
 def format_rows() -> list[tuple[str, str, str, str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-import astrogalaxy.formats
+import astrogalaxy.extras
 from astrogalaxy.catalog import CatalogError, SourceCatalog
 from astrogalaxy.catalog._register import READERS, WRITERS
 from astrogalaxy.config import SurveyConfig
@@ -43,7 +43,7 @@ def test_configuration_takes_every_format() -> None:
 
 @pytest.mark.parametrize(("name", "extra"), [("parquet", "formats"), ("moc", "formats"), ("hats", "hats")])
 def test_a_missing_module_is_told_before_the_run(monkeypatch, name: str, extra: str) -> None:
-    monkeypatch.setattr(astrogalaxy.formats, "find_spec", lambda module: None)
+    monkeypatch.setattr(astrogalaxy.extras, "find_spec", lambda module: None)
     with pytest.raises(ConfigError, match=rf"output.formats: .*{name!r} needs .*'astrogalaxy\[{extra}\]'"):
         config_of(["fits", name])
     assert config_of(["fits", "votable", "ecsv", "regions"]).output.formats[0] == "fits"
@@ -54,7 +54,7 @@ def test_a_missing_module_is_told_before_the_run(monkeypatch, name: str, extra: 
 def test_a_missing_module_is_told_by_write_and_read(monkeypatch, tmp_path, name: str, extra: str) -> None:
     catalog = SourceCatalog.from_columns({"ra": [1.0], "dec": [2.0]}, bands=["r"])
     catalog.write(tmp_path / name)
-    monkeypatch.setattr(astrogalaxy.formats, "find_spec", lambda module: None)
+    monkeypatch.setattr(astrogalaxy.extras, "find_spec", lambda module: None)
     for attempt in (lambda: catalog.write(tmp_path / f"2{name}"), lambda: SourceCatalog.read(tmp_path / name)):
         with pytest.raises(CatalogError, match=rf"astrogalaxy\[{extra}\]"):
             attempt()

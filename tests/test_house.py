@@ -14,6 +14,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "development" / "house.rst"
 ROWS = re.findall(r"^   \* - (``.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 #: Place of each room in the list, the top one first.
 PLACE = {name: place for place, row in enumerate(ROWS) for name in re.findall(r"``(\w+)(?:/|\.py)``", row)}
+#: The part of the page that tells of one room's modules.
+LARGEST = PAGE.read_text(encoding="utf-8").split("The largest room")[1].split("One source for each fact")[0]
 
 
 def _imports() -> Iterator[tuple[Path, str]]:
@@ -28,6 +30,12 @@ def test_every_room_is_in_the_list() -> None:
     packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
     assert packages | modules == PLACE.keys()
+
+
+def test_every_module_of_the_largest_room_is_told_of() -> None:
+    told = re.findall(r"``(\w+)/?``", LARGEST.partition("* - What")[2])
+    there = {path.stem for path in (PACKAGE / "survey").iterdir() if path.suffix == ".py" or path.name == "report"}
+    assert sorted(told) == sorted(there - {"__init__"})
 
 
 def test_imports_only_run_down_the_list() -> None:

@@ -11,7 +11,7 @@ from typing import IO, Any
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.files import atomic_path
 
-__all__ = ["name_of", "open_target", "reading"]
+__all__ = ["check_free", "name_of", "open_target", "reading"]
 
 
 @contextmanager
@@ -28,9 +28,7 @@ def open_target(target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool) 
     if not isinstance(target, str | os.PathLike):
         yield target
         return
-    if not overwrite and os.path.lexists(target):
-        msg = f"{os.fspath(target)} exists; pass overwrite=True to replace it"
-        raise FileExistsError(msg)
+    check_free(target, overwrite=overwrite)
     with atomic_path(target) as temporary, open(temporary, "wb") as raw:
         if temporary.suffix == ".gz":
             # No file name and no clock in the gzip header: the same catalogue gives the same bytes.
@@ -38,6 +36,13 @@ def open_target(target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool) 
                 yield packed
         else:
             yield raw
+
+
+def check_free(target: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Refuse to replace what is there already, unless it may be replaced."""
+    if not overwrite and os.path.lexists(target):
+        msg = f"{os.fspath(target)} exists; pass overwrite=True to replace it"
+        raise FileExistsError(msg)
 
 
 def name_of(source: Any) -> str:

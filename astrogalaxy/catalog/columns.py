@@ -17,7 +17,10 @@ from astrogalaxy.catalog.errors import CatalogError
 
 __all__ = [
     "CLASSES",
+    "CLASS_UCD",
     "COLUMNS",
+    "INPUT_ROW",
+    "INSTRUMENTAL",
     "MORPHOLOGIES",
     "Column",
     "aperture_prefix",

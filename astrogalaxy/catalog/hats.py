@@ -14,7 +14,7 @@ from astrogalaxy.catalog._extras import need
 from astrogalaxy.catalog._meta import plain_meta
 from astrogalaxy.catalog._records import floats
 from astrogalaxy.catalog._rows import Block, Rows, TableRows
-from astrogalaxy.catalog._target import name_of
+from astrogalaxy.catalog._target import check_free, name_of
 from astrogalaxy.catalog.catalog import SourceCatalog
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.ids import ID_ORDER, source_ids
@@ -99,9 +99,7 @@ def write_rows(
     counts = _counted(rows, name_of(target))
     cells = _partition(*counts, max_rows)
     schema = schema_of(_with_index(rows.head))
-    if not overwrite and os.path.lexists(target):
-        msg = f"{os.fspath(target)} exists; pass overwrite=True to replace it"
-        raise FileExistsError(msg)
+    check_free(target, overwrite=overwrite)
     if os.path.lexists(target) and not (Path(target) / "hats.properties").is_file():
         msg = f"{os.fspath(target)} exists and is not a HATS folder, so it is not replaced; give another name"
         raise CatalogError(msg)

@@ -14,6 +14,7 @@ from astropy.table import Table
 from astrogalaxy.catalog import ecsv, fits, hats, parquet, regions, votable
 from astrogalaxy.catalog._extras import need
 from astrogalaxy.catalog._rows import Spool
+from astrogalaxy.catalog._target import check_free
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.errors import AstrogalaxyError
 from astrogalaxy.formats import FORMATS, format_of
@@ -101,9 +102,7 @@ class CatalogWriter:
             with self._noted(target):
                 need(name)
         for target, _ in self._targets:
-            if not overwrite and os.path.lexists(target):
-                msg = f"{target} exists; pass overwrite=True to replace it"
-                raise FileExistsError(msg)
+            check_free(target, overwrite=overwrite)
         self._overwrite = overwrite
         self._spool = Spool(self._targets[0][0].absolute().parent)
         self._given = meta is not None

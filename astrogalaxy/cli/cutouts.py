@@ -22,7 +22,7 @@ from astrogalaxy.cli.common import (
     need,
     short,
 )
-from astrogalaxy.errors import AstrogalaxyError, ConfigError
+from astrogalaxy.errors import ConfigError, ImageError
 
 __all__ = ["classify", "explain"]
 
@@ -107,21 +107,12 @@ def explain(
 ) -> None:
     """Show what a classifier looks at in cutouts: a figure for each."""
     need("captum", "train")
-    from astrogalaxy.datasets.pictures import PICTURES, read_cutout
     from astrogalaxy.files import atomic_path
     from astrogalaxy.models import load_classifier
-    from astrogalaxy.morphology.explain import explain as make_maps
-    from astrogalaxy.morphology.explain import figure_of, likeliest
     from astrogalaxy.morphology.export import network_of
-    from astrogalaxy.morphology.pictures import resized
+    from astrogalaxy.survey.explain import explain_file
 
-    twice = next((stem for stem, n in Counter(image.stem for image in images).items() if n > 1), None)
-    if twice is not None:
-        msg = f"two images would have one figure, {twice}.png; explain each with an --output of its own"
-        raise ConfigError(msg)
-    figures = [output / f"{image.stem}.png" for image in images]
-    for path in figures:
-        check_free(path, force=force)
+    figures = _figures(images, output, force=force)
     with argument():
         weights = load_classifier(model)
         card, network = weights.card, network_of(weights)
@@ -131,20 +122,27 @@ def explain(
     wanted = [name.strip() for name in maps.split(",") if name.strip()]
     make_folder(output)
     failed = 0
-    for image, path in zip(images, figures, strict=True):
+    for image, path in figures.items():
         try:
-            picture = resized(read_cutout(image), card.side, centre=card.centre)
-        except AstrogalaxyError as error:
+            figure = explain_file(image, network, card, target=target, maps=wanted)  # type: ignore[arg-type]
+        except ImageError as error:
             typer.secho(f"failed: {error}", fg="red", err=True)
             failed += 1
             continue
-        name = target or card.classes[likeliest(network, picture, normalise=card.normalise, copies=card.views)]
-        number = card.classes.index(name)
-        made = make_maps(network, picture, normalise=card.normalise, target=number, maps=wanted)  # type: ignore[arg-type]
-        origin = "upper" if image.suffix.lower() in PICTURES else "lower"
-        figure = figure_of(picture, made, title=f"{image.name}: {name}", origin=origin)
         with atomic_path(path) as temporary:
             figure.savefig(temporary, dpi=120, format="png")
         echo(f"wrote {short(path)}", quiet=quiet)
     if failed:
         raise typer.Exit(FAILED if failed == len(images) else PARTLY)
+
+
+def _figures(images: list[Path], folder: Path, *, force: bool) -> dict[Path, Path]:
+    """Where the figure of each image goes."""
+    twice = next((stem for stem, n in Counter(image.stem for image in images).items() if n > 1), None)
+    if twice is not None:
+        msg = f"two images would have one figure, {twice}.png; explain each with an --output of its own"
+        raise ConfigError(msg)
+    figures = {image: folder / f"{image.stem}.png" for image in images}
+    for path in figures.values():
+        check_free(path, force=force)
+    return figures

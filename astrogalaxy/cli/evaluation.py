@@ -21,12 +21,11 @@ from astrogalaxy.cli.common import (
     short,
     warn,
 )
-from astrogalaxy.errors import AstrogalaxyError, ConfigError, RunError, WeightsError
+from astrogalaxy.errors import ConfigError, RunError, WeightsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from astrogalaxy.catalog import SourceCatalog
     from astrogalaxy.config import ClassifierRecipe, RecipeConfig
     from astrogalaxy.training.scores.recipes import RecipeScore
 
@@ -101,14 +100,21 @@ def evaluate(
     if len(what) != 2:
         msg = "evaluate needs CATALOG and TRUTH, or RECIPE.yml, or --inject SURVEY.yml"
         raise ConfigError(msg)
-    catalog, truth = what
+    _compare(*what, radius=radius, split=split, part=part, field=field)
+
+
+def _compare(
+    catalog: Path, truth: Path, *, radius: float | None, split: Path | None, part: str, field: str | None
+) -> None:
+    """Score a catalogue against a truth table, and warn of what makes the score doubtful."""
     from astrogalaxy.catalog import CatalogError
     from astrogalaxy.evaluation.catalogs import evaluate_catalog
     from astrogalaxy.evaluation.truth import read_truth
+    from astrogalaxy.survey.view import read_catalog
 
     labels = read_truth(truth, split=split, part=part)
     with argument():
-        found = _read_catalog(catalog)
+        found = read_catalog(catalog)
     try:
         score = evaluate_catalog(found, labels, radius=radius, region="truth", field=field)
     except CatalogError as error:
@@ -127,23 +133,6 @@ def evaluate(
             "outside of what the truth covers; they count as false: leave them out, or give --field"
         )
     typer.echo("\n".join(score.table().pformat(show_unit=False, max_lines=-1, max_width=-1)))
-
-
-def _read_catalog(path: Path) -> SourceCatalog:
-    """The catalogue of a run directory or of a file, also of one that is not ours."""
-    from astrogalaxy.catalog import CatalogError, SourceCatalog
-    from astrogalaxy.survey.view import find_results
-
-    if not path.is_file():
-        return find_results(path).read()
-    try:
-        return SourceCatalog.read(path)
-    except AstrogalaxyError:
-        raise
-    except Exception as error:  # every one of astropy's readers has its own kinds of errors
-        reason = " ".join(str(error).split())[:200]
-        msg = f"{path}: cannot be read as a catalogue: {reason or type(error).__name__}"
-        raise CatalogError(msg) from error
 
 
 def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:

@@ -18,10 +18,11 @@ from astrogalaxy.detection.pieces import one_each, whole_galaxies
 from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import WeightsError
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images import Aligned, Image, Section
 from astrogalaxy.models import HEADS, WeightCard
 
-__all__ = ["find_aligned", "find_at"]
+__all__ = ["card_input", "check_bands", "field_seeing", "find_aligned", "find_at"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,6 @@ Floats = NDArray[np.float64]
 _CANDIDATE_LOGIT = -3.0
 # Least significance of a source where all noise is correlated. In independent noise nearly all have more.
 _CORRELATED = 4.0
-# Of a Gaussian over its rms size.
-_FWHM = 2.355
 # A source found within this share of its box's side of a given position is what lies there.
 _SAME_SHARE = 0.25
 # Cells that are looked at around a given position where no source was found.
@@ -235,7 +234,7 @@ def _stands_out(found: Detections, aligned: Aligned, seeing: float) -> NDArray[n
         return np.ones(len(found), dtype=bool)
     x, y = found.x - aligned.section.x0, found.y - aligned.section.y0
     stars = seeing if np.isfinite(seeing) else _USUAL_SEEING
-    return significance(aligned.snr, x, y, sigma=stars / _FWHM) >= least * aligned.correlation
+    return significance(aligned.snr, x, y, sigma=stars / FWHM_PER_SIGMA) >= least * aligned.correlation
 
 
 def card_input(card: WeightCard, snr: NDArray[np.float32], seeing: float) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from yolox.models.network_blocks import BaseConv
 
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.models.graph import without_weights
+from astrogalaxy.models.tensors import load_tensors
 
 __all__ = ["network_from_tensors", "network_graph", "network_tensors"]
 
@@ -31,13 +32,11 @@ def network_tensors(network: AstroYolo) -> dict[str, NDArray[np.generic]]:
 
 def network_from_tensors(network: AstroYolo, tensors: dict[str, NDArray[np.generic]]) -> AstroYolo:
     """Load tensors into a network of the same architecture and set it to inference."""
-    state = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
-    missing, unexpected = network.load_state_dict(state, strict=False)
-    wrong = [*unexpected, *(name for name in missing if not name.endswith("num_batches_tracked"))]
+    wrong = load_tensors(network, tensors)
     if wrong:
-        msg = f"weights do not fit the network: {wrong[0]}"
+        msg = f"weights do not fit the network: {wrong}"
         raise ValueError(msg)
-    return network.eval()
+    return network
 
 
 def network_graph(network: AstroYolo) -> bytes:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import glob
 import os
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,10 +42,10 @@ class Field:
 
     name: str
     paths: dict[str, Path]
-    masks: dict[str, Path] = field(default_factory=dict)
-    weights: dict[str, Path] = field(default_factory=dict)
+    masks: dict[str, Path] = dataclasses.field(default_factory=dict)
+    weights: dict[str, Path] = dataclasses.field(default_factory=dict)
     extension: str = ""
-    hdus: dict[str, dict[str, int | str]] = field(default_factory=dict)
+    hdus: dict[str, dict[str, int | str]] = dataclasses.field(default_factory=dict)
 
     @property
     def stem(self) -> str:
@@ -95,14 +96,14 @@ def find_fields(images: ImagesSection, *, without: Collection[Path] = ()) -> lis
     return [part for whole in found for part in _parts(whole, images)]
 
 
-def missing_maps(field_: Field, images: ImagesSection, band: str) -> list[str]:
+def missing_maps(field: Field, images: ImagesSection, band: str) -> list[str]:
     """Say which of the maps that are asked for a band has not; it is used without them."""
     said = []
-    for kind, files in (("mask", field_.masks), ("weight", field_.weights)):
+    for kind, files in (("mask", field.masks), ("weight", field.weights)):
         tried = images.patterns(band, kind=kind)  # type: ignore[arg-type]
         if tried and band not in files:
-            missing = tried[0].replace("{field}", field_.stem)
-            said.append(f"{field_.paths[band]}: used without a {kind}; no file matches {missing}")
+            missing = tried[0].replace("{field}", field.stem)
+            said.append(f"{field.paths[band]}: used without a {kind}; no file matches {missing}")
     return said
 
 
@@ -119,12 +120,12 @@ def unread_parts(band: Band, images: ImagesSection) -> list[str]:
     return [f"{said}; set images.hdu to {each!r} for each to be a field, or to the name of the one that is meant"]
 
 
-def open_field(field_: Field, images: ImagesSection, *, bands: Iterable[str] | None = None) -> Image:
+def open_field(field: Field, images: ImagesSection, *, bands: Iterable[str] | None = None) -> Image:
     """Open the bands of a field that have files.
 
     Parameters
     ----------
-    field_ : Field
+    field : Field
         What to open.
     images : ImagesSection
         How to read it.
@@ -136,7 +137,7 @@ def open_field(field_: Field, images: ImagesSection, *, bands: Iterable[str] | N
     Image
         With the field's name.
     """
-    wanted = [b for b in (images.bands if bands is None else bands) if b in field_.paths]
+    wanted = [b for b in (images.bands if bands is None else bands) if b in field.paths]
 
     def of_wanted(value: object) -> object:
         """A setting by band without the bands that are not wanted."""
@@ -144,19 +145,19 @@ def open_field(field_: Field, images: ImagesSection, *, bands: Iterable[str] | N
 
     def hdus(role: str, setting: Any) -> dict[str, int | str]:
         """Extensions by band."""
-        own = field_.hdus.get(role, {})
+        own = field.hdus.get(role, {})
         return {b: own.get(b, setting.get(b, "auto") if isinstance(setting, Mapping) else setting) for b in wanted}
 
     return Image.read(
-        {band: field_.paths[band] for band in wanted}, reference=images.reference,
+        {band: field.paths[band] for band in wanted}, reference=images.reference,
         hdu=hdus("paths", images.hdu), plane=of_wanted(images.plane),
         mask_hdu=hdus("masks", images.mask_hdu), mask_bits=images.mask_bits,
         weight_hdu=hdus("weights", images.weight_hdu), weight_type=images.weight_type,
         zeropoint=of_wanted(images.zeropoint), gain=of_wanted(images.gain),
         saturation=of_wanted(images.saturation), seeing=of_wanted(images.seeing),
-        mask={b: p for b, p in field_.masks.items() if b in wanted} or None,
-        weight={b: p for b, p in field_.weights.items() if b in wanted} or None,
-        name=field_.name,
+        mask={b: p for b, p in field.masks.items() if b in wanted} or None,
+        weight={b: p for b, p in field.weights.items() if b in wanted} or None,
+        name=field.name,
     )  # fmt: skip
 
 

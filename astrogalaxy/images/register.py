@@ -9,6 +9,7 @@ import numpy as np
 import sep
 from astropy.wcs import WCS
 
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images.seeing import read_around
 from astrogalaxy.images.sky import map_pixels, pixel_scale
 from astrogalaxy.images.tiling import Section
@@ -101,7 +102,7 @@ def _centred(band: Band, places: Floats, seeing: float) -> tuple[Floats, Floats]
     for group, pixels in read_around(band, places[inside], _REACH * seeing):
         data = np.require(pixels.data, np.float32, ["C", "W", "A"])
         corner = np.array([pixels.section.x0, pixels.section.y0])
-        x, y, _ = sep.winpos(data, *(group - corner).T, np.full(len(group), seeing / 2.355))
+        x, y, _ = sep.winpos(data, *(group - corner).T, np.full(len(group), seeing / FWHM_PER_SIGMA))
         before.append(group)
         after.append(np.column_stack([x, y]) + corner)
     return np.concatenate(before), np.concatenate(after)

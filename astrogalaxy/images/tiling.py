@@ -15,6 +15,8 @@ __all__ = ["Section", "Tile", "plan_tiles"]
 
 # A last tile may be this much larger than asked for, rather than leave a sliver behind it.
 _STRETCH = 0.25
+# Cores and outer sections begin at multiples of this many pixels.
+_MULTIPLE = 32
 # How far from its middle measurement looks for the light of a source, in sides of its box.
 _LIGHT_REACH = 1.5
 # A section that is more than this share of another is nearly all of it.
@@ -128,7 +130,7 @@ class Tile:
         """
         return self.core.contains(x, y)
 
-    def holding(self, boxes: NDArray[np.float64], shape: tuple[int, int], multiple: int = 32) -> Tile:
+    def holding(self, boxes: NDArray[np.float64], shape: tuple[int, int]) -> Tile:
         """Tile that sees all of the large sources that reach into its core.
 
         Parameters
@@ -138,8 +140,6 @@ class Tile:
             as far as one and a half of the longer side.
         shape : (int, int)
             Rows and columns of the image.
-        multiple : int, optional
-            See `plan_tiles`.
 
         Returns
         -------
@@ -150,14 +150,14 @@ class Tile:
         for x_min, x_max, y_min, y_max in boxes:
             reach = _LIGHT_REACH * max(x_max - x_min, y_max - y_min)
             x, y = (x_min + x_max) / 2, (y_min + y_max) / 2
-            x0, y0 = (int((at - reach) // multiple) * multiple for at in (x, y))
-            x1, y1 = (int(-(-(at + reach) // multiple)) * multiple for at in (x, y))
+            x0, y0 = (int((at - reach) // _MULTIPLE) * _MULTIPLE for at in (x, y))
+            x1, y1 = (int(-(-(at + reach) // _MULTIPLE)) * _MULTIPLE for at in (x, y))
             if x0 < self.core.x1 and self.core.x0 < x1 and y0 < self.core.y1 and self.core.y0 < y1:
                 outer = Section(min(outer.x0, x0), max(outer.x1, x1), min(outer.y0, y0), max(outer.y1, y1)).clip(shape)
         return self if outer == self.outer else replace(self, outer=outer)
 
 
-def plan_tiles(shape: tuple[int, int], *, size: int, overlap: int, multiple: int = 32) -> list[Tile]:
+def plan_tiles(shape: tuple[int, int], *, size: int, overlap: int, multiple: int = _MULTIPLE) -> list[Tile]:
     """Cut an image into tiles whose cores partition it.
 
     Parameters

@@ -10,6 +10,7 @@ from astrogalaxy.measurement.fieldwide import (
     restore_conditions,
 )
 from astrogalaxy.measurement.measure import measure
+from astrogalaxy.measurement.photometry import magnitude_limits
 from astrogalaxy.measurement.seeing import relative_extent, star_radius
 from astrogalaxy.measurement.sources import Sources
 
@@ -19,6 +20,7 @@ __all__ = [
     "calibrate_field",
     "field_conditions",
     "field_quality",
+    "magnitude_limits",
     "measure",
     "relative_extent",
     "restore_conditions",

@@ -14,6 +14,8 @@ from astropy.coordinates import SkyCoord
 from astrogalaxy.catalog.flags import has_flags
 from astrogalaxy.catalog.ids import source_ids
 from astrogalaxy.errors import ArchiveError, ConfigError
+from astrogalaxy.extras import not_installed
+from astrogalaxy.gaussian import MEDIAN_ERROR, median_and_scatter
 from astrogalaxy.tables import numbers_of, read_table
 
 if TYPE_CHECKING:
@@ -28,7 +30,6 @@ GAIA = "gaia"
 
 _RADIUS = 2.0 * u.arcsec
 _LEAST_SNR, _LEAST = 10.0, 5
-_SIGMA = 1.4826
 # Column names under which tables hold right ascension and declination.
 _RA = ("ra", "ra_icrs", "raj2000", "_raj2000", "radeg", "alpha_j2000")
 _DEC = ("dec", "de_icrs", "dec_icrs", "dej2000", "_dej2000", "dedeg", "delta_j2000")
@@ -113,14 +114,9 @@ def check_positions(catalog: Table, reference: SkyCoord, *, name: str = "") -> A
     if n < _LEAST:
         return AstrometryCheck(name, n)
     east, north = (part.to_value(u.arcsec) for part in theirs[nearest[pair]].spherical_offsets_to(ours[pair]))
-    (ra, ra_scatter), (dec, dec_scatter) = (_middle(values) for values in (east, north))
-    error = 1.2533 / np.sqrt(n)
+    (ra, ra_scatter), (dec, dec_scatter) = (median_and_scatter(values) for values in (east, north))
+    error = MEDIAN_ERROR / np.sqrt(n)
     return AstrometryCheck(name, n, ra, dec, ra_scatter * error, dec_scatter * error, ra_scatter, dec_scatter)
-
-
-def _middle(values: np.ndarray) -> tuple[float, float]:
-    middle = float(np.median(values))
-    return middle, float(_SIGMA * np.median(np.abs(values - middle)))
 
 
 def shift_positions(catalog: Table, check: AstrometryCheck) -> None:
@@ -167,11 +163,11 @@ def gaia_positions(catalog: Table) -> SkyCoord:
     ArchiveError
         If astroquery is not installed, or the archive does not answer.
     """
-    try:
-        from astroquery.gaia import Gaia
-    except ImportError:
-        msg = "gaia needs astroquery; install it with: pip install 'astrogalaxy[archives]'"
-        raise ArchiveError(msg) from None
+    problem = not_installed("gaia", ["astroquery"], "archives")
+    if problem:
+        raise ArchiveError(problem)
+    from astroquery.gaia import Gaia
+
     known = np.isfinite(catalog["ra"])
     ours = SkyCoord(np.asarray(catalog["ra"])[known], np.asarray(catalog["dec"])[known], unit="deg")
     centre = SkyCoord(ours.cartesian.mean(), representation_type="unitspherical").spherical

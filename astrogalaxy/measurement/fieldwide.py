@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from astrogalaxy.catalog.flags import has_flags
+from astrogalaxy.gaussian import MEDIAN_ERROR, median_and_scatter
 from astrogalaxy.images.emptyapertures import noise_factor
 from astrogalaxy.measurement.psf import Psf
 from astrogalaxy.measurement.psfstars import field_psfs
-from astrogalaxy.measurement.seeing import CLEAR, CLEAR_SNR, star_radius
+from astrogalaxy.measurement.seeing import CLEAR, CLEAR_SNR, DISTURBED, star_radius
 from astrogalaxy.measurement.starlight import Starlight, field_starlight
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ logger = logging.getLogger(__name__)
 
 # A star to correct by: probably one, bright in the band, as wide as the others, and whole.
 _ALIKE = 0.12
-_FLAWS = ("edge", "saturated", "masked", "blended", "bad_centroid")
 _LEAST = 6
-_SIGMA = 1.4826
 
 
 @dataclass(frozen=True)
@@ -125,17 +124,17 @@ def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
     p_star, flags = np.asarray(catalog["p_star"], dtype=float), np.asarray(catalog["flags"])
     ruler = star_radius(radius, snr, p_star, flags)
     with np.errstate(divide="ignore", invalid="ignore"):
-        clear = (p_star > CLEAR) & (np.abs(np.log(radius / ruler)) < _ALIKE) & ~has_flags(flags, *_FLAWS)
+        clear = (p_star > CLEAR) & (np.abs(np.log(radius / ruler)) < _ALIKE) & ~has_flags(flags, *DISTURBED)
         stars = clear & (snr > CLEAR_SNR)
     if stars.sum() < _LEAST:
         return FieldQuality(int(stars.sum()), corrections={band: Correction() for band in bands})
     fwhm = np.asarray(catalog["fwhm"], dtype=float)[stars]
-    seeing, spread = _middle(fwhm)
+    seeing, spread = median_and_scatter(fwhm)
     return FieldQuality(
         stars=int(stars.sum()),
         seeing=seeing,
         seeing_spread=spread,
-        elongation=_middle(np.asarray(catalog["ellipticity"], dtype=float)[stars])[0],
+        elongation=median_and_scatter(np.asarray(catalog["ellipticity"], dtype=float)[stars])[0],
         star_radius=ruler,
         corrections={band: _correction(catalog, band, clear) for band in bands},
     )
@@ -151,18 +150,8 @@ def _correction(catalog: Table, band: str, clear: NDArray[np.bool_]) -> Correcti
     n = int(used.sum())
     if n < _LEAST:
         return Correction(stars=n)
-    factor, spread = _middle(total[used] / small[used])
-    # the median of n values is known to 1.25 times what their mean is
-    return Correction(factor, float(1.2533 * spread / np.sqrt(n)), n)
-
-
-def _middle(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Median and robust standard deviation of the finite values."""
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return float("nan"), float("nan")
-    middle = np.median(values)
-    return float(middle), float(_SIGMA * np.median(np.abs(values - middle)))
+    factor, spread = median_and_scatter(total[used] / small[used])
+    return Correction(factor, float(MEDIAN_ERROR * spread / np.sqrt(n)), n)
 
 
 def calibrate_field(catalog: Table) -> FieldQuality:

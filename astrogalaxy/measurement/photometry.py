@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 __all__ = [
+    "AB_NANOJANSKY",
     "USUAL_KRON",
     "KronApertures",
     "ab_magnitude",
@@ -52,7 +53,8 @@ _LEAST_SHARE = 0.8
 _SHARE_ERROR = 0.05
 # The wings of concentrated galaxies differ from one to the next by this part of themselves.
 _WING_ERROR = 0.6
-_AB_NANOJANSKY = 31.4
+#: AB magnitude of a nanojansky.
+AB_NANOJANSKY = 31.4
 
 
 @dataclass
@@ -303,14 +305,14 @@ def nanojansky(zeropoint: float) -> float:
     >>> nanojansky(31.4)
     1.0
     """
-    return float(10.0 ** (0.4 * (_AB_NANOJANSKY - zeropoint)))
+    return float(10.0 ** (0.4 * (AB_NANOJANSKY - zeropoint)))
 
 
 def ab_magnitude(flux: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """AB magnitudes and errors of fluxes in nanojansky; NaN where the flux is not positive."""
     positive = np.isfinite(flux) & (flux > 0)
     safe = np.where(positive, flux, 1.0)
-    magnitude = np.where(positive, _AB_NANOJANSKY - 2.5 * np.log10(safe), np.nan)
+    magnitude = np.where(positive, AB_NANOJANSKY - 2.5 * np.log10(safe), np.nan)
     return magnitude, np.where(positive, 2.5 / np.log(10) * error / safe, np.nan)
 
 
@@ -332,13 +334,13 @@ def magnitude_limits(flux: ArrayLike, error: ArrayLike, *, sigma: float = 1.0) -
 
     Examples
     --------
-    >>> from astrogalaxy.measurement.photometry import magnitude_limits
+    >>> from astrogalaxy.measurement import magnitude_limits
     >>> [part.round(2).tolist() for part in magnitude_limits([1000.0, -5.0], [100.0, 20.0], sigma=3)]
     [[23.62, 26.95], [24.29, inf]]
     """
     flux, error = (u.Quantity(part, u.nJy, dtype=float).value for part in (flux, error))
     most, least = np.maximum(flux, 0.0) + sigma * error, flux - sigma * error
     with np.errstate(divide="ignore", invalid="ignore"):
-        bright, faint = (_AB_NANOJANSKY - 2.5 * np.log10(np.where(part > 0, part, 0.0)) for part in (most, least))
+        bright, faint = (AB_NANOJANSKY - 2.5 * np.log10(np.where(part > 0, part, 0.0)) for part in (most, least))
     unknown = ~(np.isfinite(flux) & np.isfinite(error))
     return np.where(unknown, np.nan, bright), np.where(unknown, np.nan, faint)

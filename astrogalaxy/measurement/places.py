@@ -145,11 +145,9 @@ def with_seeing(covariance: Covariance, here: Places, there: Places, stars: tupl
     return bound(xx, xy, yy, _SMALLEST, np.inf)
 
 
-def section_around(
-    x: np.ndarray, y: np.ndarray, half: np.ndarray, limits: Section, *, margin: int = _MARGIN
-) -> Section:
+def section_around(x: np.ndarray, y: np.ndarray, half: np.ndarray, limits: Section) -> Section:
     """Section within `limits` that holds squares around positions: the smallest, or all where it is nearly that."""
-    reach = 2.0 * half + margin
+    reach = 2.0 * half + _MARGIN
     low = np.floor(np.min([x - reach, y - reach], axis=1)).astype(int)
     high = np.ceil(np.max([x + reach, y + reach], axis=1)).astype(int) + 1
     x0, y0 = max(int(low[0]), limits.x0), max(int(low[1]), limits.y0)

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.measurement.stamps import nearest_pixel
 
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["DEGREE", "Psf", "Widths", "hermite_functions", "moffat"]
+__all__ = ["DEGREE", "Psf", "Widths", "hermite_functions", "hermite_width", "moffat", "polynomial"]
 
 DEGREE = 6
 """Highest degree of the Hermite functions by which a point spread departs from a Moffat profile."""
@@ -58,14 +59,14 @@ def moffat(profile: tuple[float, float, float, float], dx: Floats, dy: Floats) -
     return np.asarray((beta - 1) / (np.pi * scale2) * (1 + square / scale2) ** -beta)
 
 
-def hermite_functions(x: Floats, width: float, degree: int = DEGREE) -> Floats:
-    """Hermite functions (those of the quantum oscillator) of degree 0 to ``degree``, along a new first axis.
+def hermite_functions(x: Floats, width: float) -> Floats:
+    """Hermite functions (those of the quantum oscillator) of degree 0 to `DEGREE`, along a new first axis.
 
     Examples
     --------
     >>> import numpy as np
     >>> x = np.linspace(-9, 9, 901)
-    >>> h = hermite_functions(x, 1.5, 2)
+    >>> h = hermite_functions(x, 1.5)[:3]
     >>> (h @ h.T * 0.02).round(3) + 0.0
     array([[1., 0., 0.],
            [0., 1., 0.],
@@ -74,9 +75,9 @@ def hermite_functions(x: Floats, width: float, degree: int = DEGREE) -> Floats:
     u = np.asarray(x, dtype=float) / width
     found = [np.exp(-u * u / 2) / np.sqrt(width * np.sqrt(np.pi))]
     found.append(np.sqrt(2.0) * u * found[0])
-    for n in range(2, degree + 1):
+    for n in range(2, DEGREE + 1):
         found.append(np.sqrt(2 / n) * u * found[-1] - np.sqrt((n - 1) / n) * found[-2])
-    return np.array(found[: degree + 1])
+    return np.array(found)
 
 
 @dataclass(frozen=True)
@@ -309,7 +310,7 @@ class Psf:
 
 def hermite_width(profile: tuple[float, float, float, float]) -> float:
     """Width of the Hermite functions that go with a Moffat profile, pixels."""
-    return profile[0] / 2.355
+    return profile[0] / FWHM_PER_SIGMA
 
 
 def polynomial(x: Floats, y: Floats, shape: tuple[int, int], order: int) -> Floats:

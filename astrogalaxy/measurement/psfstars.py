@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import least_squares
 
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images.seeing import read_around
 from astrogalaxy.measurement.psf import DEGREE, Psf, hermite_functions, hermite_width, moffat, polynomial
 from astrogalaxy.measurement.stamps import Stamps, nearest_pixel
@@ -176,7 +177,7 @@ def _cut_group(pixels: Pixels, places: NDArray[np.float64], half: int) -> tuple[
     section = pixels.section
     data = np.require(pixels.data, np.float32, ["C", "W", "A"])
     x, y = places[:, 0] - section.x0, places[:, 1] - section.y0
-    centred = sep.winpos(data, x, y, np.full(len(x), half / _REACH / 2.355))
+    centred = sep.winpos(data, x, y, np.full(len(x), half / _REACH / FWHM_PER_SIGMA))
     steady = np.hypot(centred[0] - x, centred[1] - y) < 1.0
     x, y = (np.where(steady, new, old) for new, old in zip(centred[:2], (x, y), strict=True))
     stamps = Stamps(x, y, half, data.shape)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images.emptyapertures import noise_factor
 from astrogalaxy.images.saturation import blunt_cores, with_cores
 from astrogalaxy.images.tiling import Section
@@ -33,8 +34,6 @@ __all__ = [
     "read_canvas",
 ]
 
-# Of a Gaussian over its rms size.
-_FWHM = 2.355
 SMALL_RADIUS = 2.0
 """Radius of the small aperture in rms sizes of the stars: near the best signal to noise, and forgiving."""
 
@@ -108,7 +107,7 @@ def read_canvas(band: Band, section: Section) -> Canvas:
     noise = pixels.noise if factor == 1.0 else pixels.noise * np.float32(factor)
     noise = np.require(noise, np.float32, ["C", "W", "A"])
     stars = Starlight() if band.starlight is None else band.starlight
-    cores = blunt_cores(data, noise, pixels.bad, _FWHM * stars.sigma)
+    cores = blunt_cores(data, noise, pixels.bad, FWHM_PER_SIGMA * stars.sigma)
     return Canvas(data, noise, pixels.bad, with_cores(pixels.saturated, cores), gain, origin, band.shape, cores)
 
 

@@ -7,8 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from astrogalaxy.catalog.flags import has_flags
 
-__all__ = ["CLEAR", "CLEAR_SNR", "relative_extent", "star_radius"]
+__all__ = ["CLEAR", "CLEAR_SNR", "DISTURBED", "relative_extent", "star_radius"]
 
+#: Flags of sources whose place, light or size may not be theirs.
+DISTURBED = ("edge", "saturated", "masked", "blended", "bad_centroid")
 # Sources whose measured radius is not their own.
 _NOT_THEIRS = ("blended", "deblended", "bad_centroid", "saturated")
 #: Least probability and signal to noise of a source whose class is clear.

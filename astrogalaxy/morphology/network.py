@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from astrogalaxy.errors import ConfigError
+from astrogalaxy.models.tensors import load_tensors
 from astrogalaxy.morphology import backbones
 from astrogalaxy.morphology.attention import Cbam, SelfAttention
 from astrogalaxy.morphology.registry import architecture
@@ -196,13 +197,11 @@ def build(spec: NetworkSpec, tensors: Mapping[str, NDArray[np.generic]] | None =
     network = GalaxyNetwork(spec)
     if tensors is None:
         return network
-    state = {name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}
-    missing, unexpected = network.load_state_dict(state, strict=False)
-    wrong = [*unexpected, *(name for name in missing if not name.endswith("num_batches_tracked"))]
+    wrong = load_tensors(network, tensors)
     if wrong:
-        msg = f"weights do not fit {spec.architecture}: {wrong[0]}"
+        msg = f"weights do not fit {spec.architecture}: {wrong}"
         raise ConfigError(msg)
-    return network.eval()
+    return network
 
 
 def count_parameters(spec: NetworkSpec) -> int:

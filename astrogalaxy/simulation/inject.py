@@ -14,6 +14,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images import Band, Image, Section
 from astrogalaxy.simulation.population import draw_population
 from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, Conditions, SurveyProfile
@@ -183,7 +184,7 @@ def _profile_of(
     """Return the profile as observed; its one zero point is that of the first band."""
     depth = {}
     for name, zeropoint in zeropoints.items():
-        sigma = conditions.seeing[name] / 2.355 / image.pixel_scale
+        sigma = conditions.seeing[name] / FWHM_PER_SIGMA / image.pixel_scale
         noise = conditions.noise[name]
         depth[name] = float(zeropoint - 2.5 * np.log10(5 * noise * np.sqrt(4 * np.pi) * sigma))
     zeropoint = next(iter(zeropoints.values()))

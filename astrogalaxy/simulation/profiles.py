@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images.wavelengths import WAVELENGTHS
 
 __all__ = ["BAND_WAVELENGTHS", "PROFILES", "SCALE_RANGE", "Conditions", "SurveyProfile", "draw_conditions", "vary"]
@@ -230,6 +231,6 @@ def draw_conditions(profile: SurveyProfile, rng: np.random.Generator) -> Conditi
 def _sky_noise(profile: SurveyProfile, band: str) -> float:
     """Noise per pixel that puts the five-sigma point source at the profile's depth."""
     flux = 10 ** (-0.4 * (profile.depth[band] - profile.zeropoint))
-    sigma_pixels = np.mean(profile.seeing) / 2.355 / profile.pixel_scale
+    sigma_pixels = np.mean(profile.seeing) / FWHM_PER_SIGMA / profile.pixel_scale
     # a matched Gaussian filter integrates the noise over 4 pi sigma^2 pixels
     return float(flux / 5 / np.sqrt(4 * np.pi * sigma_pixels**2))

@@ -2,6 +2,6 @@
 
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.run import RunSummary, execute, run
-from astrogalaxy.survey.stages import detect, extract
+from astrogalaxy.survey.stages import TileSettings, detect, extract
 
-__all__ = ["Failure", "RunSummary", "detect", "execute", "extract", "run"]
+__all__ = ["Failure", "RunSummary", "TileSettings", "detect", "execute", "extract", "run"]

@@ -236,20 +236,13 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
     threads = max(1, cores // workers)
     # one worker lives in this process: nothing to start, nothing to send
     settings = {"processes": workers > 1, "n_workers": workers, "threads_per_worker": 1}
-    quiet = {"distributed.comm.timeouts.connect": "60s", "distributed.worker.daemon": True}
-    # it samples what every thread does, and keeps that of the last 1000 s: up to 0.4 GB in every worker
-    quiet["distributed.worker.profile.enabled"] = False
-    limits = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS")}
-    nanny = {**dask.config.get("distributed.nanny.pre-spawn-environ", {}), **limits}
-    # with it every array beyond 128 kB is mapped when it is made and unmapped when freed: twice the processor time
-    nanny.pop("MALLOC_TRIM_THRESHOLD_", None)
     with ExitStack() as stack:
         told_at_length = [logging.getLogger(name) for name in ("tornado.application", "distributed.scheduler")]
         for log in told_at_length:
             stack.callback(log.setLevel, log.level)
         complaints = logging.getLogger("distributed.worker")
         stack.callback(complaints.removeFilter, _aside)
-        stack.enter_context(dask.config.set({**quiet, "distributed.nanny.pre-spawn-environ": nanny}))
+        stack.enter_context(dask.config.set(_for_workers(threads)))
         stack.enter_context(_scripts_not_rerun())
         with warnings.catch_warnings():
             # without a network the loopback is all there is, and all that is needed
@@ -279,6 +272,23 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
             for log in told_at_length:
                 log.setLevel(logging.CRITICAL)
             raise
+
+
+def _for_workers(threads: int) -> dict[str, Any]:
+    """What Dask is told of workers that are started here."""
+    import dask
+
+    limits = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS")}
+    environment = {**dask.config.get("distributed.nanny.pre-spawn-environ", {}), **limits}
+    # with it every array beyond 128 kB is mapped when it is made and unmapped when freed: twice the processor time
+    environment.pop("MALLOC_TRIM_THRESHOLD_", None)
+    return {
+        "distributed.comm.timeouts.connect": "60s",
+        "distributed.worker.daemon": True,
+        # it samples what every thread does, and keeps that of the last 1000 s: up to 0.4 GB in every worker
+        "distributed.worker.profile.enabled": False,
+        "distributed.nanny.pre-spawn-environ": environment,
+    }
 
 
 def _aside(record: logging.LogRecord) -> bool:

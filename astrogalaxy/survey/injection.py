@@ -91,20 +91,43 @@ class InjectionSummary:
 
 
 @dataclass(frozen=True)
+class _Injected:
+    """What is injected; see `inject_survey`."""
+
+    density: float | None
+    magnitudes: tuple[float, float] | None
+    like: Mapping[str, str] | None
+    seeing: float | None
+    seed: int
+
+    def check(self, bands: Sequence[str]) -> None:
+        """Refuse what makes no sense before anything is read."""
+        colours_of(bands, self.like)
+        if self.density is not None and not 0 < self.density < np.inf:
+            msg = f"density must be a positive number of sources per square arcmin, not {self.density}"
+            raise ConfigError(msg)
+        if self.seeing is not None and not 0 < self.seeing < np.inf:
+            msg = f"seeing must be a positive number of arcsec, not {self.seeing}"
+            raise ConfigError(msg)
+        if self.magnitudes is None:
+            return
+        brightest, faintest = self.magnitudes
+        if not (np.isfinite(self.magnitudes).all() and brightest < faintest):
+            msg = f"magnitudes must be the brightest and the faintest, not {brightest} and {faintest}"
+            raise ConfigError(msg)
+
+
+@dataclass(frozen=True)
 class _Job:
     """What a worker needs to know of a field: its files, and how to inject and search."""
 
     field: Field
     config: SurveyConfig
     threads: int
-    density: float | None
-    magnitudes: tuple[float, float] | None
-    like: Mapping[str, str] | None
-    seeing: float | None
-    seed: int
+    injected: _Injected
     # Where the field's rounds are kept, and the key of all that they depend on but their number.
-    folder: Path = Path()
-    key: str = ""
+    folder: Path
+    key: str
 
     @property
     def name(self) -> str:
@@ -179,7 +202,11 @@ def inject_survey(
     begin, started = perf_counter(), datetime.now(UTC)
     if not isinstance(config, SurveyConfig):
         config = SurveyConfig.read(config)
-    _check(config, rounds, density, magnitudes, like, seeing)
+    injected = _Injected(density, magnitudes, like, seeing, seed)
+    injected.check(config.images.bands)
+    if rounds < 1:
+        msg = f"rounds must be 1 or more, not {rounds}"
+        raise ConfigError(msg)
     check_client(client)
     open_inputs(config, here=client is None)
     directory = RunDirectory(Path(config.output.directory), config.name)
@@ -188,8 +215,7 @@ def inject_survey(
     with directory.locked():
         tell = progress or _silent
         folder = directory.path / "injection"
-        template = _Job(fields[0], config, 1, density, magnitudes, like, seeing, seed)
-        jobs = _with_keys(fields, template, folder / "rounds")
+        jobs = _jobs(fields, config, injected, folder / "rounds")
         results, failures = _work(jobs, rounds, client, tell)
         failures = list(dict.fromkeys(failures))
         for failure in failures:
@@ -198,39 +224,12 @@ def inject_survey(
             return InjectionSummary(folder, failures=failures, seconds=perf_counter() - begin)
         tell(1, 1, "writing the report")
         recovery = join(results)
-        settings = {
-            "rounds": rounds, "density": density, "magnitudes": magnitudes, "like": like, "seeing": seeing,
-            "seed": seed,
-        }  # fmt: skip
+        settings = {"rounds": rounds, **asdict(injected)}
         record = _record(config, recovery, settings, failures, started, perf_counter() - begin)
         files = _write(folder, recovery, record)
         if not config.output.keep_tiles:
             shutil.rmtree(folder / "rounds", ignore_errors=True)
     return InjectionSummary(folder, files, recovery, failures, perf_counter() - begin)
-
-
-def _check(
-    config: SurveyConfig,
-    rounds: int,
-    density: float | None,
-    magnitudes: tuple[float, float] | None,
-    like: Mapping[str, str] | None,
-    seeing: float | None,
-) -> None:
-    """Refuse options that make no sense before anything is read."""
-    colours_of(config.images.bands, like)
-    if rounds < 1:
-        msg = f"rounds must be 1 or more, not {rounds}"
-        raise ConfigError(msg)
-    if density is not None and not 0 < density < np.inf:
-        msg = f"density must be a positive number of sources per square arcmin, not {density}"
-        raise ConfigError(msg)
-    if seeing is not None and not 0 < seeing < np.inf:
-        msg = f"seeing must be a positive number of arcsec, not {seeing}"
-        raise ConfigError(msg)
-    if magnitudes is not None and not (np.isfinite(magnitudes).all() and magnitudes[0] < magnitudes[1]):
-        msg = f"magnitudes must be the brightest and the faintest, not {magnitudes[0]} and {magnitudes[1]}"
-        raise ConfigError(msg)
 
 
 def _chosen(fields: Sequence[Field], name: str | None, n: int | None, seed: int) -> list[Field]:
@@ -248,21 +247,20 @@ def _chosen(fields: Sequence[Field], name: str | None, n: int | None, seed: int)
     return [fields[i] for i in np.sort(drawn)]
 
 
-def _with_keys(fields: Sequence[Field], template: _Job, folder: Path) -> list[_Job]:
+def _jobs(fields: Sequence[Field], config: SurveyConfig, injected: _Injected, folder: Path) -> list[_Job]:
     """A job for each field, with the key of its content: a round is kept as long as nothing of it changes."""
     with hashing([path for one in fields for path in one.files], {}) as digest:
         contents = {path: content for one in fields for path in one.files if (content := digest(path))}
     settings = {
-        "code": version("astrogalaxy"), "config": template.config.science_digest(),
-        "weights": load_weights(template.config.detection.model).card.model_dump(mode="json"),
-        "density": template.density, "magnitudes": template.magnitudes, "like": dict(template.like or {}),
-        "seeing": template.seeing, "seed": template.seed, "field_prior": template.config.detection.field_prior,
+        "code": version("astrogalaxy"), "config": config.science_digest(),
+        "weights": load_weights(config.detection.model).card.model_dump(mode="json"),
+        **asdict(injected), "like": dict(injected.like or {}), "field_prior": config.detection.field_prior,
     }  # fmt: skip
     jobs = []
     for one in fields:
-        job = replace(template, field=one)
-        content = {**settings, "inputs": hashes(one, contents), "field": job.name}
-        jobs.append(replace(job, folder=folder / (safe_name(job.name)), key=sha256(content)))
+        name = one.name or "field"
+        content = {**settings, "inputs": hashes(one, contents), "field": name}
+        jobs.append(_Job(one, config, 1, injected, folder / safe_name(name), sha256(content)))
     return jobs
 
 
@@ -276,7 +274,7 @@ def _look(job: _Job) -> tuple[Baseline | None, list[Failure]]:
             image, known = _opened(job)
             if image is None:
                 return None, known
-            return look(image, _detector(job, image), like=job.like, seeing=job.seeing), known
+            return look(image, _detector(job, image), like=job.injected.like, seeing=job.injected.seeing), known
         except Exception as error:  # noqa: BLE001 (one bad field must never end an evaluation)
             return None, [_failure(job, error)]
 
@@ -291,9 +289,10 @@ def _round(job: _Job, base: Baseline, number: int) -> Round | Failure:
             image, known = _opened(job)
             if image is None:
                 return known[-1]
+            injected = job.injected
             made = recover_round(
                 image, base, _detector(job, image),
-                number=number, density=job.density, magnitudes=job.magnitudes, seed=job.seed,
+                number=number, density=injected.density, magnitudes=injected.magnitudes, seed=injected.seed,
             )  # fmt: skip
             write_round(job.folder, job.key, made)
             return made  # noqa: TRY300 (what is raised above is a failure)

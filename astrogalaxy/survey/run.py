@@ -19,6 +19,7 @@ from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ArchiveError, AstrogalaxyError, ConfigError, ImageError, RunError
 from astrogalaxy.files import remove_unfinished
 from astrogalaxy.formats import FORMATS, format_of
+from astrogalaxy.images import Tile
 from astrogalaxy.images.fields import find_fields
 from astrogalaxy.models import Weights
 from astrogalaxy.models.files import WeightFile, file_of
@@ -29,7 +30,7 @@ from astrogalaxy.survey.finish import Finisher
 from astrogalaxy.survey.leftovers import Earlier, forget_changed, forget_removed, listing
 from astrogalaxy.survey.notebook import summary_html
 from astrogalaxy.survey.opening import check_targets, named_files, open_inputs, remarks
-from astrogalaxy.survey.plan import Plan, make_plan
+from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan
 from astrogalaxy.survey.products import write_products
 from astrogalaxy.survey.record import catalog_meta, known_hashes, run_record
 from astrogalaxy.survey.scheduling import work_through
@@ -217,6 +218,36 @@ def execute(
         return _execute(config, weights, directory, client, progress, started)
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What the steps of a run share."""
+
+    config: SurveyConfig
+    weights: Weights
+    directory: RunDirectory
+    plan: Plan
+    progress: Progress
+    watch: Stopwatch
+
+    def tell(self, what: str) -> None:
+        """Say what happens after the last tile."""
+        self.progress(self.plan.n_tiles, self.plan.n_tiles, what)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What became of the tiles, and who did them; the crew is None where nothing was to be done."""
+
+    outcomes: list[TileOutcome]
+    finisher: Finisher
+    crew: Crew | None
+
+    @property
+    def failures(self) -> list[Failure]:
+        """Of tiles, then of fields."""
+        return [*(failure for outcome in self.outcomes for failure in outcome.failures), *self.finisher.failures]
+
+
 def _execute(
     config: SurveyConfig,
     weights: Weights,
@@ -233,47 +264,22 @@ def _execute(
     with watch("plan"):
         plan = _plan(config, weights, earlier)
     directory.write_settings(config.to_yaml())
+    run = _Run(config, weights, directory, plan, progress, watch)
     with Shelf(directory.waiting, given=plan.n_positions is not None) as shelf:
-        finisher = Finisher(shelf, plan, directory, weights.card, config)
-        outcomes: list[TileOutcome] = []
-
-        def take(outcome: TileOutcome) -> None:
-            """Note what became of a tile, and finish its field if that was the last."""
-            outcomes.append(outcome)
-            progress(len(outcomes), plan.n_tiles, outcome.field)
-            with watch("merge"):
-                finisher.take(outcome)
-
-        def tell(what: str) -> None:
-            """Say what happens while no tile comes."""
-            progress(len(outcomes), plan.n_tiles, what)
-
-        crew = _work(plan, config, directory, client, take, tell)
+        work = _do_tiles(run, client, shelf)
         changed = _changed(plan, models)
-        found = [*not_fetched, *plan.failures, *(f for o in outcomes for f in o.failures), *finisher.failures, *changed]
-        failures = list(dict.fromkeys(found))
-        record = run_record(config, weights, plan, outcomes, failures, finisher.measured, crew, started)
-        files: list[Path] = []
-        tally = None
-        if len(shelf):
-            progress(plan.n_tiles, plan.n_tiles, "merging")
-            with watch("catalog"):
-                n, duplicates, chunks = shelf.join()
-                tally = Tally(n)
-                meta = catalog_meta(config, weights, record)
-                files, unwritten = write_products(tally.watch(chunks), meta, config, directory, plan, outcomes)
-            failures += unwritten
-            record["failures"] += [asdict(f) for f in unwritten]
-            record["counts"] = {**tally.counts, "duplicates": duplicates, **_position_counts(plan)}
-    tiles = {status: sum(o.status == status for o in outcomes) for status in ("done", "kept", "failed")}
+        failures = list(dict.fromkeys([*not_fetched, *plan.failures, *work.failures, *changed]))
+        record = run_record(
+            config, weights, plan, work.outcomes, failures, work.finisher.measured, work.crew, started
+        )  # fmt: skip
+        files, unwritten, tally = _write_catalogs(run, shelf, work.outcomes, record)
+    failures += unwritten
+    tiles = {status: sum(o.status == status for o in work.outcomes) for status in ("done", "kept", "failed")}
     summary = RunSummary(directory.path, files, record["counts"], failures, tiles, perf_counter() - begin)
-    written = _write_words(directory, record, summary, plan, tally, watch, progress)
+    written = _write_words(run, record, summary, tally)
     record["files"] = listing([*files, directory.settings, *written])
     _tidy(config, directory, earlier, record)
-    forget_changed(directory, plan, changed)
-    # another survey may have tiles here, and a field of this one may be away only for now
-    if summary.exit_code == 0 and earlier.record.get("name") == config.name:
-        forget_removed(directory, plan)
+    _forget(run, earlier, changed, done=summary.exit_code == 0)
     if tally is not None and not config.output.keep_tiles:
         shutil.rmtree(directory.tiles, ignore_errors=True)
     logger.info("finished in %.1f s, exit code %d", summary.seconds, summary.exit_code)
@@ -299,6 +305,14 @@ def _tidy(config: SurveyConfig, directory: RunDirectory, earlier: Earlier, recor
     keep = [*named_files(config), *directory.targets(config.output.formats)]
     record["earlier_files"] = listing(earlier.remove(record, keep))
     directory.write_json(record)
+
+
+def _forget(run: _Run, earlier: Earlier, changed: Sequence[Failure], *, done: bool) -> None:
+    """Remove tiles of what has changed, and of fields that are no longer there."""
+    forget_changed(run.directory, run.plan, changed)
+    # another survey may have tiles here, and a field of this one may be away only for now
+    if done and earlier.record.get("name") == run.config.name:
+        forget_removed(run.directory, run.plan)
 
 
 def _changed(plan: Plan, models: Sequence[WeightFile]) -> list[Failure]:
@@ -342,35 +356,56 @@ def _fetch(config: SurveyConfig, progress: Progress) -> list[Failure]:
     return [Failure("(archive)", "fetch", str(loss), band=loss.band) for loss in losses]
 
 
-def _work(
-    plan: Plan,
-    config: SurveyConfig,
-    directory: RunDirectory,
+def _do_tiles(run: _Run, client: Client | None, shelf: Shelf) -> _Work:
+    """Do the tiles that no earlier run has done, and put each field on the shelf when its last tile has come."""
+    finisher = Finisher(shelf, run.plan, run.directory, run.weights.card, run.config)
+    outcomes: list[TileOutcome] = []
+
+    def take(outcome: TileOutcome) -> None:
+        """Note what became of a tile, and finish its field if that was the last."""
+        outcomes.append(outcome)
+        tell(outcome.field)
+        with run.watch("merge"):
+            finisher.take(outcome)
+
+    def tell(what: str) -> None:
+        """Say what happens, also while no tile comes."""
+        run.progress(len(outcomes), run.plan.n_tiles, what)
+
+    todo = []
+    for field_plan, tile, kept in _tiles(run):
+        if kept is None:
+            todo.append((field_plan, tile))
+        else:
+            take(kept)
+    logger.info("%d tiles, %d of them done by an earlier run", run.plan.n_tiles, run.plan.n_tiles - len(todo))
+    return _Work(outcomes, finisher, _send(run, todo, client, take, tell) if todo else None)
+
+
+def _tiles(run: _Run) -> Iterator[tuple[FieldPlan, Tile, TileOutcome | None]]:
+    """Every tile, with its outcome where an earlier run has done it."""
+    for field_plan in run.plan.fields:
+        # one damaged file is tried once, however many tiles lack it
+        readable = cache(partial(can_be_read, field_plan.field, run.config))
+        for tile in field_plan.tiles:
+            folder, key = run.directory.shards(field_plan.name), field_plan.keys[tile.name]
+            yield field_plan, tile, kept_tile(field_plan.name, tile, key, folder, field_plan.bands, readable)
+
+
+def _send(
+    run: _Run,
+    todo: Sequence[tuple[FieldPlan, Tile]],
     client: Client | None,
     take: Callable[[TileOutcome], None],
     tell: Callable[[str], None],
-) -> Crew | None:
-    """Do the tiles that no earlier run has done; ``take`` is called with each outcome as it comes, theirs first."""
-    todo = []
-    for field_plan in plan.fields:
-        # one damaged file is tried once, however many tiles lack it
-        readable = cache(partial(can_be_read, field_plan.field, config))
-        for tile in field_plan.tiles:
-            folder, key = directory.shards(field_plan.name), field_plan.keys[tile.name]
-            kept = kept_tile(field_plan.name, tile, key, folder, field_plan.bands, readable)
-            if kept is None:
-                todo.append((field_plan, tile))
-            else:
-                take(kept)
-    logger.info("%d tiles, %d of them done by an earlier run", plan.n_tiles, plan.n_tiles - len(todo))
-    if not todo:
-        return None
+) -> Crew:
+    """Have tiles done by workers; ``take`` is called with each outcome as it comes."""
     name = uuid4().hex
-    with hired(config.compute, tasks=len(todo), client=client) as crew:
+    with hired(run.config.compute, tasks=len(todo), client=client) as crew:
         tasks = [
             TileTask(
-                field_plan.field, tile, field_plan.keys[tile.name], field_plan.key, config,
-                directory.shards(field_plan.name), crew.threads, len(field_plan.tiles) == 1,
+                field_plan.field, tile, field_plan.keys[tile.name], field_plan.key, run.config,
+                run.directory.shards(field_plan.name), crew.threads, len(field_plan.tiles) == 1,
                 None if field_plan.positions is None else field_plan.positions.within(tile.outer),
                 name,
             )
@@ -380,8 +415,8 @@ def _work(
             _log_outcome(outcome)
             take(outcome)
     forget_fields()
-    if not directory.log.exists():
-        msg = f"{directory.path}: was removed while the run was at work; run again"
+    if not run.directory.log.exists():
+        msg = f"{run.directory.path}: was removed while the run was at work; run again"
         raise RunError(msg)
     return crew
 
@@ -394,36 +429,47 @@ def _log_outcome(outcome: TileOutcome) -> None:
         logger.warning("%s", failure)
 
 
-def _write_words(
-    directory: RunDirectory,
-    record: dict[str, Any],
-    summary: RunSummary,
-    plan: Plan,
-    tally: Tally | None,
-    watch: Stopwatch,
-    progress: Progress,
-) -> list[Path]:
+def _write_catalogs(
+    run: _Run, shelf: Shelf, outcomes: Sequence[TileOutcome], record: dict[str, Any]
+) -> tuple[list[Path], list[Failure], Tally | None]:
+    """Join the fields and write the catalogue, and note in the record what is in it and what could not be written."""
+    if not len(shelf):
+        return [], [], None
+    run.tell("merging")
+    with run.watch("catalog"):
+        n, duplicates, chunks = shelf.join()
+        tally = Tally(n)
+        meta = catalog_meta(run.config, run.weights, record)
+        files, unwritten = write_products(
+            tally.watch(chunks), meta, run.config, run.directory, run.plan, outcomes
+        )  # fmt: skip
+    record["failures"] += [asdict(failure) for failure in unwritten]
+    record["counts"] = {**tally.counts, "duplicates": duplicates, **_position_counts(run.plan)}
+    return files, unwritten, tally
+
+
+def _write_words(run: _Run, record: dict[str, Any], summary: RunSummary, tally: Tally | None) -> list[Path]:
     """Write report and failures, and note in the record how it ended; give what was written."""
     words = {0: "complete", 1: "failed", 3: "partial"}
-    record["seconds"].update(watch.seconds)
+    record["seconds"].update(run.watch.seconds)
     record["wall_seconds"] = summary.seconds
     record["status"] = words[summary.exit_code]
     record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-    written = [directory.failures]
+    written = [run.directory.failures]
     if tally is not None:
-        progress(plan.n_tiles, plan.n_tiles, "writing the report")
+        run.tell("writing the report")
         try:
-            with watch("report"):
-                _report(directory, record, tally, plan)
-            written.append(directory.report)
+            with run.watch("report"):
+                _report(run.directory, record, tally, run.plan)
+            written.append(run.directory.report)
         except AstrogalaxyError as error:
             failure = Failure("(report)", "report", f"no report: {error}")
             logger.warning("%s", failure)
             summary.failures.append(failure)
             record["failures"].append(asdict(failure))
             record["status"] = words[summary.exit_code]
-        record["seconds"].update(watch.seconds)
-    write_failures(directory.failures, summary.failures)
+        record["seconds"].update(run.watch.seconds)
+    write_failures(run.directory.failures, summary.failures)
     return written
 
 

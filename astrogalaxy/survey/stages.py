@@ -41,6 +41,7 @@ __all__ = [
     "QUALITY",
     "Stopwatch",
     "TileResult",
+    "TileSettings",
     "check_field",
     "classify",
     "detect",
@@ -81,6 +82,41 @@ class Stopwatch:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class TileSettings:
+    """How the sources of a tile are found, measured and classified.
+
+    Attributes
+    ----------
+    bands : sequence of str
+        Bands of the survey; those that the image lacks get NaN columns and a flag. By default those of the image.
+    calibrated : mapping of str to bool, optional
+        Which of them have a zero point; by default as in the image.
+    threshold : float, optional
+        Lowest ``det_score``; see `detect`.
+    apertures : float, Quantity or sequence of them
+        Diameters; see `detect`.
+    classifier : Classifier, optional
+        Adds the probabilities of its classes.
+    min_snr, min_size : float
+        Lowest signal to noise of what it classifies, and least half-light radius in those of the field's stars.
+
+    Examples
+    --------
+    >>> from astrogalaxy.survey import TileSettings
+    >>> TileSettings(bands=["g", "r", "i"], threshold=0.5).min_snr
+    20.0
+    """
+
+    bands: Sequence[str] = ()
+    calibrated: Mapping[str, bool] | None = None
+    threshold: float | None = None
+    apertures: float | u.Quantity | Sequence[float | u.Quantity] = 3.0
+    classifier: Classifier | None = None
+    min_snr: float = MORPHOLOGY_SNR
+    min_size: float = MORPHOLOGY_SIZE
 
 
 @dataclass(frozen=True)
@@ -168,7 +204,8 @@ def detect(
     runtime = open_runtime(model, device, threads, precision)
     whole = Section.whole(image.shape)
     tile = Tile("whole", whole, whole)
-    found = extract(image, tile, runtime, threshold=threshold, apertures=apertures, positions=given).catalog
+    settings = TileSettings(threshold=threshold, apertures=apertures)
+    found = extract(image, tile, runtime, settings, positions=given).catalog
     catalog = classify(found, runtime.weights.card, field_prior=field_prior)
     if image.wcs is None:
         _forget_lengths(catalog)
@@ -188,14 +225,8 @@ def extract(
     image: Image,
     tile: Tile,
     runtime: Runtime,
+    settings: TileSettings | None = None,
     *,
-    bands: Sequence[str] = (),
-    calibrated: Mapping[str, bool] | None = None,
-    threshold: float | None = None,
-    apertures: float | u.Quantity | Sequence[float | u.Quantity] = 3.0,
-    classifier: Classifier | None = None,
-    min_snr: float = MORPHOLOGY_SNR,
-    min_size: float = MORPHOLOGY_SIZE,
     positions: Positions | None = None,
     watch: Stopwatch | None = None,
 ) -> TileResult:
@@ -213,18 +244,8 @@ def extract(
         within a pixel of the core.
     runtime : Runtime
         The network.
-    bands : sequence of str
-        Bands of the survey; those that the image lacks get NaN columns and a flag.
-    calibrated : mapping of str to bool, optional
-        Which of them have a zero point; by default as in the image.
-    threshold : float, optional
-        Lowest ``det_score``; see `detect`.
-    apertures : float, Quantity or sequence of them
-        Diameters; see `detect`.
-    classifier : Classifier, optional
-        Adds the probabilities of its classes.
-    min_snr, min_size : float
-        Lowest signal to noise of what it classifies, and least half-light radius in those of the field's stars.
+    settings : TileSettings, optional
+        How; by default as `TileSettings` has it.
     positions : Positions, optional
         Where sources are given: those of the core have one row each, and stay where they are; those that coincide (see
         `detect`) are measured once. What the network finds
@@ -251,9 +272,8 @@ def extract(
     >>> len(extract(image, tile, open_runtime()).catalog) > 0
     True
     """
-    watch = watch or Stopwatch()
-    card = runtime.weights.card
-    check_bands(card, len(image.bands))
+    settings, watch = settings or TileSettings(), watch or Stopwatch()
+    check_bands(runtime.weights.card, len(image.bands))
     with watch("align"):
         image.register()
     with watch("detect"):
@@ -262,55 +282,63 @@ def extract(
     with watch("align"):
         aligned = image.aligned(tile.outer)
     with watch("detect"):
-        found, near, measured_as = _detect(image, aligned, tile, runtime, threshold, positions)
+        found, given = _detect(image, aligned, tile, runtime, settings.threshold, positions)
         found = doubted(found, aligned, image.bands[image.reference].seeing)
     with watch("measure"):
-        boxes = (found.x_min, found.x_max, found.y_min, found.y_max)
-        held = np.isin(np.arange(len(found)), measured_as)
-        sources = Sources(found.x, found.y, *boxes, held=held)
-        # without a WCS lengths are pixels, so that the field's stars can be a ruler all the same
-        measured = measure(image, sources, section=tile.outer, apertures=apertures, pixel_scale=1.0)
-        row = np.concatenate([measured_as, np.flatnonzero(~held)])
-        found, measured = found.take(row), {name: values[row] for name, values in measured.items()}
-        given = np.arange(len(found)) < len(measured_as)
-        mine = tile.core.grow(int(np.ceil(_SHARED_EDGE))).contains(found.x, found.y)
-        if near is not None:
-            # given positions are what they are in every tile: one core holds each
-            mine[given] = tile.owns(near.x, near.y)
-            _put_given(measured, near)
-        catalog = _catalog(
-            image, found, measured, mine, card, bands or tuple(image.bands), calibrated, np.size(apertures),
-            classes=new_classes(classifier.classes) if classifier else (),
-        )  # fmt: skip
+        found, measured = _measure(image, found, given, tile, settings)
+        catalog = _catalog(image, found, measured, runtime.weights.card, settings)
     gallery = None
-    if classifier is not None:
+    if settings.classifier is not None:
         with watch("morphology"):
-            seen = classify_sources(image, aligned, classifier, catalog, min_snr=min_snr, min_size=min_size)
-            for name, values in seen.columns(classifier.classes, len(catalog)).items():
-                catalog[name][seen.rows] = values[seen.rows]
-            gallery = Gallery.of(seen, classifier.classes)
+            gallery = _classify_cutouts(image, aligned, catalog, settings.classifier, settings)
     return TileResult(catalog, aligned, gallery)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Given positions on a tile, and which of the found sources, of which they are the first ones, each of them is."""
+
+    positions: Positions
+    source: NDArray[np.intp]
 
 
 def _detect(
     image: Image, aligned: Aligned, tile: Tile, runtime: Runtime, threshold: float | None, positions: Positions | None
-) -> tuple[Detections, Positions | None, NDArray[np.intp]]:
-    """The sources of a tile: those of given positions first, which these are, and which source each of them is."""
+) -> tuple[Detections, _Given | None]:
+    """The sources of a tile, those of given positions first."""
     seeing = field_seeing(image, runtime.weights.card)
     if positions is None:
-        found = find_aligned(aligned, runtime, seeing=seeing, threshold=threshold, large=image.large)
-        return found, None, np.zeros(0, dtype=np.intp)
+        return find_aligned(aligned, runtime, seeing=seeing, threshold=threshold, large=image.large), None
     near = positions.within(tile.outer)
     stars = image.bands[image.reference].seeing
-    once, measured_as = np.unique(near.standing_for(_same_position(stars)), return_inverse=True)
+    once, source = np.unique(near.standing_for(_same_position(stars)), return_inverse=True)
     x, y = near.x[once], near.y[once]
     at, others = find_at(aligned, runtime, x, y, stars=stars, seeing=seeing, threshold=threshold, large=image.large)
-    return at.join(others), near, measured_as
+    return at.join(others), _Given(near, source)
 
 
 def _same_position(seeing: float) -> float:
     """Pixels within which given positions coincide; the seeing may be NaN."""
     return float(np.fmax(_SAME_SEEING * seeing, _SAME_PIXELS))
+
+
+def _measure(
+    image: Image, found: Detections, given: _Given | None, tile: Tile, settings: TileSettings
+) -> tuple[Detections, dict[str, NDArray[np.generic]]]:
+    """Measure all that was found, and keep what is the tile's own: a row for each given position, then the others."""
+    source = np.zeros(0, dtype=np.intp) if given is None else given.source
+    held = np.isin(np.arange(len(found)), source)
+    sources = Sources(found.x, found.y, found.x_min, found.x_max, found.y_min, found.y_max, held=held)
+    # without a WCS lengths are pixels, so that the field's stars can be a ruler all the same
+    measured = measure(image, sources, section=tile.outer, apertures=settings.apertures, pixel_scale=1.0)
+    row = np.concatenate([source, np.flatnonzero(~held)])
+    found, measured = found.take(row), {name: values[row] for name, values in measured.items()}
+    mine = tile.core.grow(int(np.ceil(_SHARED_EDGE))).contains(found.x, found.y)
+    if given is not None:
+        # given positions are what they are in every tile: one core holds each
+        mine[: len(source)] = tile.owns(given.positions.x, given.positions.y)
+        _put_given(measured, given.positions)
+    return found.take(mine), {name: values[mine] for name, values in measured.items()}
 
 
 def _put_given(measured: dict[str, NDArray[np.generic]], near: Positions) -> None:
@@ -327,28 +355,34 @@ def _catalog(
     image: Image,
     found: Detections,
     measured: Mapping[str, NDArray[np.generic]],
-    mine: NDArray[np.bool_],
     card: WeightCard,
-    bands: Sequence[str],
-    calibrated: Mapping[str, bool] | None,
-    n_apertures: int,
-    *,
-    classes: Sequence[str] = (),
+    settings: TileSettings,
 ) -> SourceCatalog:
-    columns: dict[str, object] = {name: values[mine] for name, values in measured.items()}
-    found = found.take(mine)
-    for name in ("x_min", "x_max", "y_min", "y_max"):
-        columns[name] = getattr(found, name)
-    for name in ("det_score", "p_star", "p_galaxy", "p_smooth", "p_disk"):
+    bands, classifier = settings.bands or tuple(image.bands), settings.classifier
+    columns: dict[str, object] = dict(measured)
+    for name in ("x_min", "x_max", "y_min", "y_max", "det_score", "p_star", "p_galaxy", "p_smooth", "p_disk"):
         columns[name] = getattr(found, name)
     columns["field"] = np.full(len(found), image.name)
     columns["flags"] = np.asarray(columns["flags"]) | _image_flags(image, card, bands)
-    known = calibrated or {name: band.zeropoint is not None for name, band in image.bands.items()}
-    with_unit = {name for name in bands if known.get(name)}
+    known = settings.calibrated or {name: band.zeropoint is not None for name, band in image.bands.items()}
     catalog = SourceCatalog.from_columns(
-        columns, bands=bands, calibrated=with_unit, apertures=n_apertures, classes=classes
+        columns,
+        bands=bands,
+        calibrated={name for name in bands if known.get(name)},
+        apertures=np.size(settings.apertures),
+        classes=new_classes(classifier.classes) if classifier else (),
     )
     return catalog[np.lexsort([catalog["x"], catalog["y"]])]
+
+
+def _classify_cutouts(
+    image: Image, aligned: Aligned, catalog: SourceCatalog, classifier: Classifier, settings: TileSettings
+) -> Gallery:
+    """Put in, in place, what a classifier of cutouts says of galaxies, and keep their pictures."""
+    seen = classify_sources(image, aligned, classifier, catalog, min_snr=settings.min_snr, min_size=settings.min_size)
+    for name, values in seen.columns(classifier.classes, len(catalog)).items():
+        catalog[name][seen.rows] = values[seen.rows]
+    return Gallery.of(seen, classifier.classes)
 
 
 def classify(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +28,21 @@ from astrogalaxy.survey.plan import open_band, open_bands
 from astrogalaxy.survey.positions import Positions
 from astrogalaxy.survey.preview import make_preview, preview_step
 from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
-from astrogalaxy.survey.stages import Stopwatch, TileResult, extract
+from astrogalaxy.survey.stages import Stopwatch, TileResult, TileSettings, extract
 
-__all__ = ["TileOutcome", "TileTask", "can_be_read", "find_in_tile", "measure_sky", "process_tile", "read_field"]
+__all__ = [
+    "TileOutcome",
+    "TileTask",
+    "can_be_read",
+    "find_in_tile",
+    "forget_fields",
+    "kept_tile",
+    "measure_sky",
+    "process_tile",
+    "read_field",
+    "sky_path",
+    "tile_catalog",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -125,9 +138,9 @@ class TileOutcome:
     status: str
     sources: int = 0
     pixels: int = 0
-    seconds: dict[str, float] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-    shifts: dict[str, tuple[float, float]] = field(default_factory=dict)
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    failures: list[Failure] = dataclasses.field(default_factory=list)
+    shifts: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
 
 def measure_sky(task: TileTask) -> None:
@@ -233,8 +246,7 @@ def find_in_tile(
     TileResult
     """
     threshold, classifier = config.detection.threshold, config.morphology.model
-    return extract(
-        image, tile, _runtime(config, threads),
+    settings = TileSettings(
         bands=config.images.bands,
         calibrated=dict.fromkeys(config.images.bands, config.images.zeropoint is not None),
         threshold=None if threshold == "default" else threshold,
@@ -242,9 +254,8 @@ def find_in_tile(
         classifier=open_classifier(classifier, *_where(config, threads)) if classifier else None,
         min_snr=config.morphology.min_snr,
         min_size=config.morphology.min_size,
-        positions=positions,
-        watch=watch,
-    )  # fmt: skip
+    )
+    return extract(image, tile, _runtime(config, threads), settings, positions=positions, watch=watch)
 
 
 def _runtime(config: SurveyConfig, threads: int) -> Runtime:
@@ -280,12 +291,12 @@ def forget_fields() -> None:
     _OPEN.clear()
 
 
-def read_field(field_: Field, config: SurveyConfig, *, sky: Path | None = None) -> tuple[Image | None, list[Failure]]:
+def read_field(field: Field, config: SurveyConfig, *, sky: Path | None = None) -> tuple[Image | None, list[Failure]]:
     """Open a field and measure its sky; bands whose pixels cannot be read are left out.
 
     Parameters
     ----------
-    field_ : Field
+    field : Field
         Its files.
     config : SurveyConfig
         How to read them.
@@ -299,7 +310,7 @@ def read_field(field_: Field, config: SurveyConfig, *, sky: Path | None = None) 
     failures : list of Failure
         One per band that is missing, refused or damaged.
     """
-    image, failures = open_bands(field_, config)
+    image, failures = open_bands(field, config)
     if image is None:
         return None, failures
     if sky is not None:
@@ -347,15 +358,15 @@ def tile_catalog(path: Path, key: str) -> SourceCatalog | None:
     return catalog if catalog.meta.get("TILEKEY") == key else None
 
 
-def can_be_read(field_: Field, config: SurveyConfig, band: str) -> bool:
+def can_be_read(field: Field, config: SurveyConfig, band: str) -> bool:
     """Whether the pixels of a band can be read now, by trying; false only of damage that a worker would find, too."""
     try:
         with _quiet():
-            open_band(field_, band, config).mesh  # noqa: B018 (reads the pixels: damage shows here)
+            open_band(field, band, config).mesh  # noqa: B018 (reads the pixels: damage shows here)
     except ImageError:
         return False
     except Exception as error:  # noqa: BLE001 (what it is, the tile will say)
-        logger.warning("field %s, band %s: %s", field_.name or "field", band, error)
+        logger.warning("field %s, band %s: %s", field.name or "field", band, error)
     return True
 
 

@@ -9,13 +9,13 @@ import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 
-from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.catalog import CatalogError, SourceCatalog
 from astrogalaxy.catalog.samp import Delivery, send_image, send_table
-from astrogalaxy.errors import RunError
+from astrogalaxy.errors import AstrogalaxyError, RunError
 from astrogalaxy.formats import FORMATS, format_of
 from astrogalaxy.survey.store import RunDirectory
 
-__all__ = ["Results", "find_results", "open_in_browser"]
+__all__ = ["Results", "find_results", "open_in_browser", "read_catalog"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,28 @@ def _of_run(path: Path) -> Results:
     catalogs = {form: file for form in FORMATS if is_there(file := directory.catalog(form))}
     report = directory.report if is_there(directory.report) else None
     return Results(report, catalogs, str(record.get("status", "")))
+
+
+def read_catalog(path: Path) -> SourceCatalog:
+    """Read the catalogue of a run directory or of a file, also of one that is not ours.
+
+    Raises
+    ------
+    RunError
+        If the directory holds no catalogue that can be read.
+    CatalogError
+        If the file cannot be read as one.
+    """
+    if not path.is_file():
+        return find_results(path).read()
+    try:
+        return SourceCatalog.read(path)
+    except AstrogalaxyError:
+        raise
+    except Exception as error:  # every one of astropy's readers has its own kinds of errors
+        reason = " ".join(str(error).split())[:200]
+        msg = f"{path}: cannot be read as a catalogue: {reason or type(error).__name__}"
+        raise CatalogError(msg) from error
 
 
 def open_in_browser(path: Path) -> bool:

@@ -17,7 +17,7 @@ from astrogalaxy.detection.loss import Targets
 from astrogalaxy.simulation.truth import VISIBLE_SNR
 from astrogalaxy.training.examples import Example
 
-__all__ = ["Batch", "CropStream", "collate", "random_crop"]
+__all__ = ["Batch", "CropStream", "collate", "opened", "random_crop", "random_cut", "turn"]
 
 _HOPELESS = 0.5 * VISIBLE_SNR
 # A source of which less than this share of the box is inside the crop is ignored.
@@ -72,15 +72,21 @@ class CropStream(IterableDataset[tuple[NDArray[np.float32], Sources]]):
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.float32], Sources]]:
         """Yield (network input, sources in pixels of the crop)."""
-        worker = get_worker_info()
-        rng = np.random.default_rng([self.seed, worker.id if worker else 0])
-        # mapped here, not earlier: a map that is sent to a worker process becomes a copy in memory
-        examples = [Example.load(path) for path in self.paths]
+        examples, rng = opened(self.paths, self.seed)
         while True:
             example = examples[rng.choice(len(examples), p=self.share)]
             snr, sources = random_crop(example, self.crop, rng)
             seeing = _seeing_as_known(example.seeing, rng) if self.seeing else None
             yield network_input(snr, self.channels, seeing=seeing), sources
+
+
+def opened(paths: Sequence[Path], seed: int) -> tuple[list[Example], np.random.Generator]:
+    """Examples, and random numbers, of the worker that asks.
+
+    They are mapped by it, not earlier: a map that is sent to a worker process becomes a copy in memory.
+    """
+    worker = get_worker_info()
+    return [Example.load(path) for path in paths], np.random.default_rng([seed, worker.id if worker else 0])
 
 
 def random_crop(example: Example, side: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], Sources]:
@@ -94,19 +100,24 @@ def random_crop(example: Example, side: int, rng: np.random.Generator) -> tuple[
         Records in pixels of the crop; those cut by its edge, or sunk into added noise,
         are marked to be ignored.
     """
-    _, ny, nx = example.snr.shape
-    y0, x0 = int(rng.integers(0, max(ny - side, 0) + 1)), int(rng.integers(0, max(nx - side, 0) + 1))
-    snr = np.zeros((example.snr.shape[0], side, side), np.float32)
-    cut = example.snr[:, y0 : y0 + side, x0 : x0 + side]
-    snr[:, : cut.shape[1], : cut.shape[2]] = cut
-    sources = _inside(example.sources, x0, y0, side)
-    snr, sources = _turn(snr, sources, rng)
+    snr, x0, y0 = random_cut(example, side, rng)
+    snr, sources = turn(snr, _inside(example.sources, x0, y0, side), rng)
     snr, dimming = _fewer_bands(snr, rng)
     if rng.random() < _NOISIER:
         extra = float(rng.uniform(0.1, 1.5))
         snr = (snr + extra * rng.standard_normal(snr.shape, dtype=np.float32)) / np.hypot(1, extra)
         dimming /= np.hypot(1, extra)
     return np.ascontiguousarray(snr, dtype=np.float32), _fade(sources, float(dimming))
+
+
+def random_cut(example: Example, side: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], int, int]:
+    """Pixels of a square of an example, 0 where it is smaller than that, and the square's first column and row."""
+    n_bands, ny, nx = example.snr.shape
+    y0, x0 = int(rng.integers(0, max(ny - side, 0) + 1)), int(rng.integers(0, max(nx - side, 0) + 1))
+    snr = np.zeros((n_bands, side, side), np.float32)
+    cut = example.snr[:, y0 : y0 + side, x0 : x0 + side]
+    snr[:, : cut.shape[1], : cut.shape[2]] = cut
+    return snr, x0, y0
 
 
 def _seeing_as_known(seeing: float, rng: np.random.Generator) -> float:
@@ -132,7 +143,7 @@ def _inside(sources: Sources, x0: int, y0: int, side: int) -> Sources:
     return moved[seen > 0]
 
 
-def _turn(snr: NDArray[np.float32], sources: Sources, rng: np.random.Generator) -> tuple[NDArray[np.float32], Sources]:
+def turn(snr: NDArray[np.float32], sources: Sources, rng: np.random.Generator) -> tuple[NDArray[np.float32], Sources]:
     """One of the eight symmetries of the square."""
     side = snr.shape[-1]
     if rng.random() < 0.5:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from astrogalaxy.detection.significance import significance
+from astrogalaxy.gaussian import SIGMA_PER_MAD
 from astrogalaxy.images import Image, Pixels, Section
 from astrogalaxy.images.seeing import estimate_seeing, half_light_radius
 from astrogalaxy.images.threshold import above_threshold
@@ -134,7 +135,7 @@ def _room(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]
 def _sum(snr: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sum of the bands in units of its own measured noise."""
     summed = snr.sum(axis=0)
-    noise = 1.4826 * float(np.median(np.abs(summed - np.median(summed))))
+    noise = SIGMA_PER_MAD * float(np.median(np.abs(summed - np.median(summed))))
     return np.ascontiguousarray(summed / max(noise, 1e-6), dtype=np.float32)
 
 

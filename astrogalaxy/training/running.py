@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import signal
 import threading
 import warnings
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from torch import nn
 
 from astrogalaxy.errors import AstrogalaxyError, ConfigError, RunError
 
-__all__ = ["interruptions", "plain_errors", "quiet", "read_checkpoint", "restore"]
+__all__ = ["another_network", "interruptions", "loggers", "plain_errors", "quiet", "read_checkpoint", "restore"]
 
 # Warnings of Lightning about its own code, about data made in this process (`workers: 0`), and about small ones.
 _NOT_OURS = (
@@ -104,5 +106,17 @@ def restore(module: nn.Module, state: dict[str, Any], path: Path) -> None:
     try:
         module.load_state_dict(state["state_dict"])
     except (RuntimeError, KeyError) as error:
-        msg = f"{path}: is of another network than the recipe's; give the recipe another name"
-        raise ConfigError(msg) from error
+        raise another_network(path) from error
+
+
+def another_network(path: Path) -> ConfigError:
+    """What to raise where a checkpoint is of another network than the recipe's."""
+    return ConfigError(f"{path}: is of another network than the recipe's; give the recipe another name")
+
+
+def loggers(folder: Path, start: int) -> list[Logger]:
+    """Logs of a training that begins at a step or an epoch: one that goes on must not overwrite the first one's."""
+    part = f"from-{start}" if start else ""
+    for kind in ("log", "tensorboard"):
+        shutil.rmtree(folder / kind / part, ignore_errors=True)  # of an attempt that is repeated
+    return [CSVLogger(folder, name="log", version=part), TensorBoardLogger(folder, name="tensorboard", version=part)]

@@ -10,6 +10,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from astrogalaxy.datasets.galaxyzoo import GalaxyCutout, cutout_light
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.simulation.truth import BOX_RADII
 from astrogalaxy.training.examples import SOURCE_DTYPE, Example
 
@@ -81,7 +82,7 @@ def _vary(stamp: NDArray[np.float32], seeing: float, rng: np.random.Generator) -
     stamp = np.rot90(stamp, int(rng.integers(4)), axes=(1, 2))
     if rng.random() < 0.5:
         stamp = stamp[:, :, ::-1]
-    sigma = seeing / 2.355 * float(rng.uniform(*_BLUR))
+    sigma = seeing / FWHM_PER_SIGMA * float(rng.uniform(*_BLUR))
     blurred = ndimage.gaussian_filter(stamp, (0, sigma, sigma))
     tint = rng.lognormal(0, 0.15, (_BANDS, 1, 1)).astype(np.float32)
     return np.ascontiguousarray(blurred * tint / max(float(blurred.max()), 1e-6))

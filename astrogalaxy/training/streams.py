@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from astrogalaxy.detection.inputs import network_input
-from astrogalaxy.training.crops import _turn
+from astrogalaxy.training.crops import opened, random_cut, turn
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.schedule import Data, Schedule
 
@@ -45,10 +45,7 @@ class FieldStream(IterableDataset[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         """Yield (network input, sources in pixels of the crop)."""
-        worker = get_worker_info()
-        rng = np.random.default_rng([self.seed, worker.id if worker else 0])
-        # mapped here, not earlier: a map that is sent to a worker process becomes a copy in memory
-        examples = [Example.load(path) for path in self.paths]
+        examples, rng = opened(self.paths, self.seed)
         while True:
             example = examples[rng.integers(len(examples))]
             snr, sources = exact_crop(example, self.crop, rng)
@@ -66,12 +63,8 @@ def exact_crop(example: Example, side: int, rng: np.random.Generator) -> Item:
         Records in pixels of the crop. Boxes end at its edge, as they do at the edge of an image; sources of which
         too little is left are marked to be ignored.
     """
-    _, ny, nx = example.snr.shape
-    y0, x0 = int(rng.integers(0, max(ny - side, 0) + 1)), int(rng.integers(0, max(nx - side, 0) + 1))
-    snr = np.zeros((example.snr.shape[0], side, side), np.float32)
-    cut = example.snr[:, y0 : y0 + side, x0 : x0 + side]
-    snr[:, : cut.shape[1], : cut.shape[2]] = cut
-    snr, sources = _turn(snr, _clipped(example.sources, x0, y0, side), rng)
+    snr, x0, y0 = random_cut(example, side, rng)
+    snr, sources = turn(snr, _clipped(example.sources, x0, y0, side), rng)
     return np.ascontiguousarray(snr), sources
 
 

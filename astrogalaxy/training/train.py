@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -20,7 +19,6 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
     ProgressBar,
 )
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 from torch.utils.data import DataLoader
@@ -34,7 +32,7 @@ from astrogalaxy.training.finish import Trained, finish
 from astrogalaxy.training.loaders import TrainingData
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.prepare import prepare
-from astrogalaxy.training.running import interruptions, plain_errors, quiet, read_checkpoint, restore
+from astrogalaxy.training.running import interruptions, loggers, plain_errors, quiet, read_checkpoint, restore
 from astrogalaxy.training.schedule import Phase, Schedule
 from astrogalaxy.training.sets import prepare_sets
 from astrogalaxy.training.start import NORMALISATION_SEED, begin, chooses_from_start, mix_in_start
@@ -265,10 +263,6 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
             dirpath=folder / "checkpoints", filename="best", monitor="val_loss", enable_version_counter=False
         )
         patience = [EarlyStopping("val_loss", patience=settings.patience), best]
-    # the log of a run that goes on lies beside the first one, which would else be overwritten
-    part = f"from-{start}" if start else ""
-    for kind in ("log", "tensorboard"):
-        shutil.rmtree(folder / kind / part, ignore_errors=True)  # of an attempt that is repeated
     several = settings.devices > 1 if isinstance(settings.devices, int) else torch.cuda.device_count() > 1
     return lightning.Trainer(
         max_steps=settings.steps,
@@ -278,10 +272,7 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
         accelerator="auto",
         devices=settings.devices,
         default_root_dir=folder,
-        logger=[
-            CSVLogger(folder, name="log", version=part),
-            TensorBoardLogger(folder, name="tensorboard", version=part),
-        ],
+        logger=loggers(folder, start),
         callbacks=[
             keep,
             *patience,

@@ -102,10 +102,10 @@ def test_what_is_not_there_is_told(weights: Weights, monkeypatch: pytest.MonkeyP
     ):
         Runtime(weights, precision="int8")
     monkeypatch.setattr("astrogalaxy.devices._cpu_has_bfloat16", lambda: False)
-    monkeypatch.setattr("astrogalaxy.devices.find_spec", lambda name: name)
+    monkeypatch.setattr("astrogalaxy.extras.find_spec", lambda name: name)
     with pytest.raises(WeightsError, match="bfloat16: this processor does not have it; use float32"):
         Runtime(weights, device="openvino", precision="bfloat16")
-    monkeypatch.setattr("astrogalaxy.devices.find_spec", lambda name: None)
+    monkeypatch.setattr("astrogalaxy.extras.find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r"needs openvino and onnx, which is not installed: .*astrogalaxy\[accel\]"):
         Runtime(weights, device="openvino")
 

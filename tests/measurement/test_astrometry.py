@@ -90,7 +90,7 @@ def test_a_reference_that_cannot_be_read_ends_no_run(sky: tuple[SourceCatalog, S
 
 
 def test_gaia_without_astroquery(sky: tuple[SourceCatalog, SkyCoord], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "astroquery.gaia", None)
+    monkeypatch.setitem(sys.modules, "astroquery", None)
     with pytest.raises(ArchiveError, match=r"astrogalaxy\[archives\]"):
         gaia_positions(sky[0])
 

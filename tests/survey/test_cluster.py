@@ -167,7 +167,7 @@ def test_workers_that_join_later_get_work() -> None:
 def test_a_device_that_is_not_there_is_known_before_anything_is_done(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("astrogalaxy.devices.find_spec", lambda name: None)
+    monkeypatch.setattr("astrogalaxy.extras.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"compute.device: .*openvino needs .* pip install 'astrogalaxy\[accel\]'"):
         execute(survey_in(tmp_path, images, "{workers: 1, device: openvino}"))
     assert not (tmp_path / "out").exists()
@@ -176,7 +176,7 @@ def test_a_device_that_is_not_there_is_known_before_anything_is_done(
 def test_workers_that_cannot_run_the_network_end_the_run(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("astrogalaxy.devices.find_spec", lambda name: None)
+    monkeypatch.setattr("astrogalaxy.extras.find_spec", lambda name: None)
     settings = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with Client(**settings) as client, pytest.raises(WeightsError, match="openvino needs"):
         execute(survey_in(tmp_path, images, "{device: openvino}"), client=client)

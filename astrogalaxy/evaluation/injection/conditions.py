@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.evaluation.injection.psf import PointSpread, measure_point_spreads
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images import Band, Image, Section
 from astrogalaxy.images.sky import pixel_scale
 from astrogalaxy.measurement.photometry import nanojansky
@@ -169,7 +170,7 @@ def observe(
     scales = {name: _scale(image, band) for name, band in image.bands.items()}
     noise = {name: _noise(band) for name, band in image.bands.items()}
     spreads = measure_point_spreads(image, catalog, seeing=seeing)
-    limit = 5 * noise[reference] * np.sqrt(4 * np.pi) * spreads[reference].fwhm / 2.355
+    limit = 5 * noise[reference] * np.sqrt(4 * np.pi) * spreads[reference].fwhm / FWHM_PER_SIGMA
     known = {name: band.zeropoint for name, band in image.bands.items() if band.zeropoint is not None}
     zeropoints = dict(known) if len(known) == len(image.bands) else _guessed(image, catalog, colours, known, limit)
     shown = zeropoints[reference] if reference in known else 0.0

@@ -14,10 +14,12 @@ from scipy.spatial import cKDTree
 
 from astrogalaxy.catalog import has_flags
 from astrogalaxy.errors import ImageError
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images import Band, Image, Section
 from astrogalaxy.images.seeing import half_light_radius
 from astrogalaxy.images.sky import map_pixels, pixel_scale
 from astrogalaxy.measurement import star_radius
+from astrogalaxy.measurement.seeing import DISTURBED
 
 __all__ = ["PointSpread", "choose_stars", "measure_point_spreads"]
 
@@ -28,7 +30,6 @@ _SURE, _BRIGHT, _WIDTH = 0.8, (50.0, 25.0), 0.08
 # Brighter than this stars tell little more, for no model is good enough; nor are those that differ by
 # more than this share from the width of most.
 _BEST_SNR, _ODD = 1000.0, 0.15
-_FLAWS = ("edge", "saturated", "masked", "blended", "bad_centroid")
 # Half side of a star's stamp in seeing diameters; a neighbour hides so much around itself.
 _REACH, _HIDDEN = 4.0, 1.3
 # No model is better than this, as a share of the light: it keeps the brightest stars from ruling.
@@ -120,7 +121,7 @@ def choose_stars(catalog: Table) -> NDArray[np.intp]:
     p_star, flags = np.asarray(catalog["p_star"], dtype=float), np.asarray(catalog["flags"])
     ruler = star_radius(radius, snr, p_star, flags)
     with np.errstate(invalid="ignore", divide="ignore"):
-        good = (p_star >= _SURE) & ~has_flags(flags, *_FLAWS)
+        good = (p_star >= _SURE) & ~has_flags(flags, *DISTURBED)
         if np.isfinite(ruler):
             good &= np.abs(np.log(radius / ruler)) < _WIDTH
         rows = np.zeros(0, dtype=np.intp)
@@ -257,7 +258,7 @@ def _cut(band: Band, x: Floats, y: Floats, row: int, half: int, seeing: float) -
     if section.clip(band.shape) != section:
         return None
     pixels = band.pixels(section)
-    cx, cy, flag = sep.winpos(pixels.data, [x[row] - section.x0], [y[row] - section.y0], seeing / 2.355)
+    cx, cy, flag = sep.winpos(pixels.data, [x[row] - section.x0], [y[row] - section.y0], seeing / FWHM_PER_SIGMA)
     rows, columns = np.indices(section.shape)
     dx, dy = columns - cx[0], rows - cy[0]
     core = np.hypot(dx, dy) < seeing

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.evaluation.injection.curve import CompletenessCurve, fit_completeness
 from astrogalaxy.evaluation.intervals import wilson
+from astrogalaxy.gaussian import MEDIAN_ERROR
 from astrogalaxy.tables import numbers_of
 
 __all__ = [
@@ -43,15 +44,15 @@ def _bins(magnitude: Floats, width: float) -> Iterator[tuple[float, float, Bools
         yield float(bin_ * width), float((bin_ + 1) * width), number == bin_
 
 
-def _table(rows: Sequence[tuple[object, ...]], names: str, dtypes: str) -> Table:
-    """A table of rows, with its columns' types also where there are none."""
-    kinds = [{"s": "str", "i": "i8", "f": "f8"}[letter] for letter in dtypes]
-    table = Table(rows=list(rows) or None, names=names.split(), dtype=kinds)
-    for name, kind in zip(table.colnames, kinds, strict=True):
-        if kind == "f8":
-            table[name].info.format = ".4g" if name.startswith("radius") else ".4f"
-        if kind == "f8" and name.startswith("mag"):
-            table[name].info.format = ".2f"
+def _table(rows: Sequence[tuple[object, ...]], columns: str) -> Table:
+    """A table of rows, also of none; ``columns`` says which hold no floats (``name:str``, ``name:int``)."""
+    names, kinds = zip(*(column.partition(":")[::2] for column in columns.split()), strict=True)
+    dtypes = [{"str": "str", "int": "i8", "": "f8"}[kind] for kind in kinds]
+    table = Table(rows=list(rows) or None, names=names, dtype=dtypes)
+    for name, kind in zip(names, kinds, strict=True):
+        if not kind:
+            decimals = ".2f" if name.startswith("mag") else ".4g" if name.startswith("radius") else ".4f"
+            table[name].info.format = decimals
     return table
 
 
@@ -130,8 +131,8 @@ def completeness_table(injected: Table, *, band: str, width: float = BIN_WIDTH) 
             n, k = int(here.sum()), int(found[here].sum())
             interval = (float(edge) for edge in wilson(k, n))
             rows.append((name, r_low, r_high, low, high, n, k, int(confused[here].sum()), k / n, *interval))
-    names = "class radius_low radius_high mag_low mag_high n_injected n_found n_confused completeness low high"
-    table = _table(rows, names, "sffffiiifff")
+    columns = "class:str radius_low radius_high mag_low mag_high n_injected:int n_found:int n_confused:int"
+    table = _table(rows, f"{columns} completeness low high")
     table["radius_low"].unit = table["radius_high"].unit = "arcsec"
     return table
 
@@ -254,9 +255,9 @@ def classification_table(injected: Table, *, band: str, width: float = BIN_WIDTH
             right, wrong = int((called[mine] == name).sum()), int((called[theirs] == name).sum())
             share = [right / n if n else np.nan, *(float(edge) for edge in wilson(right, n))]
             rows.append((name, low, high, n, *counts, *share, *_purity(right, n, wrong, n_other)))
-    names = "class mag_low mag_high n_found n_star n_galaxy n_unsure"
-    names += " completeness completeness_low completeness_high n_called purity purity_low purity_high"
-    return _table(rows, names, "sffiiiifffifff")
+    columns = "class:str mag_low mag_high n_found:int n_star:int n_galaxy:int n_unsure:int"
+    columns += " completeness completeness_low completeness_high n_called:int purity purity_low purity_high"
+    return _table(rows, columns)
 
 
 def _purity(right: int, n: int, wrong: int, n_other: int) -> tuple[int, float, float, float]:
@@ -313,9 +314,9 @@ def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BI
             for low, high, here in _bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan), width):
                 if (n := int(here.sum())) >= _FEWEST:
                     bias, scatter = _middle(off[here])
-                    error = 1.2533 * scatter / np.sqrt(n)
+                    error = MEDIAN_ERROR * scatter / np.sqrt(n)
                     rows.append((band, name, low, high, n, bias, error, scatter, _middle(pull[here])[1]))
-    return _table(rows, "band class mag_low mag_high n bias bias_err scatter pull", "ssffiffff")
+    return _table(rows, "band:str class:str mag_low mag_high n:int bias bias_err scatter pull")
 
 
 def _middle(values: Floats) -> tuple[float, float]:
@@ -368,7 +369,7 @@ def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> T
             if (n := int(here.sum())) >= _FEWEST:
                 (x, spread_x), (y, spread_y) = _middle(east[here]), _middle(north[here])
                 rows.append((name, low, high, n, x, y, (spread_x + spread_y) / 2))
-    table = _table(rows, "class mag_low mag_high n east north scatter", "sffifff")
+    table = _table(rows, "class:str mag_low mag_high n:int east north scatter")
     for name in ("east", "north", "scatter"):
         table[name].unit = "arcsec"
     return table
@@ -416,4 +417,4 @@ def purity_table(catalog: Table, false: Table, *, width: float = BIN_WIDTH) -> T
             interval = (float(edge) for edge in wilson(share * effective, max(effective, 1)))
             said = float(np.mean(score[here]))
             rows.append((low, high, n, expected, share, *interval, said))
-    return _table(rows, "mag_low mag_high n_catalog n_false purity low high said", "ffifffff")
+    return _table(rows, "mag_low mag_high n_catalog:int n_false purity low high said")

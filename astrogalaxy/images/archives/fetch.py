@@ -14,6 +14,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from astrogalaxy.errors import ArchiveError, ConfigError
+from astrogalaxy.extras import not_installed
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images.archives.archive import Archive, NoImageError, Remote, UnreachableError
 from astrogalaxy.images.archives.download import cache_folder, download, made_folder, retried
@@ -156,20 +157,14 @@ def fetch(
     >>> summary = fetch("sdss", "179.68 -0.45", size=5, bands="gri")  # doctest: +SKIP
     """
     source = get_archive(archive)
-    _need_astroquery()
+    problem = not_installed("what fetches from archives", ["astroquery"], "archives")
+    if problem:
+        raise ArchiveError(problem)
     wanted = source.check_bands(bands)
     arcsec = _arcsec(size, source)
     several = [positions] if isinstance(positions, (str, Path, Target)) else positions
     work = _Work(source, Path(folder), wanted, Path(cache) if cache else cache_folder(), retries, backoff, progress)
     return work.do(targets_of(several), arcsec)
-
-
-def _need_astroquery() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("astroquery") is None:
-        msg = "archives are asked through astroquery, which is not installed: pip install 'astrogalaxy[archives]'"
-        raise ArchiveError(msg)
 
 
 def _arcsec(size: Any, source: Archive) -> float:

@@ -137,10 +137,10 @@ def _legend(axes: Axes) -> None:
             handle.set_alpha(1)
 
 
-def _limits(data: Floats, *, low: float = 0.5, high: float = 99.5, least: float = 0.5) -> tuple[float, float]:
+def _limits(data: Floats, *, low: float = 0.5, high: float = 99.5) -> tuple[float, float]:
     """Ends of an axis that hold all but the outliers, with a margin."""
     first, last = np.percentile(data[np.isfinite(data)], [low, high])
-    margin = max(0.06 * (last - first), (least - (last - first)) / 2, 0.02)
+    margin = max(0.06 * (last - first), (0.5 - (last - first)) / 2, 0.02)
     return float(first - margin), float(last + margin)
 
 

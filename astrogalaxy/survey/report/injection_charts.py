@@ -73,17 +73,17 @@ def _centres(table: Table) -> Floats:
     return np.asarray((table["mag_low"] + table["mag_high"]) / 2, dtype=float)
 
 
-def _errors(axes: Axes, table: Table, value: str, low: str, high: str, *, aside: float = 0.0, **style: object) -> None:
+def _errors(axes: Axes, table: Table, value: str, *, aside: float = 0.0, **style: object) -> None:
     """Points with their intervals."""
     y = np.asarray(table[value], dtype=float)
-    bars = np.maximum([y - np.asarray(table[low]), np.asarray(table[high]) - y], 0)
+    bars = np.maximum([y - np.asarray(table["low"]), np.asarray(table["high"]) - y], 0)
     look: dict[str, object] = {"fmt": "o", "ms": 4, "lw": 1.1, "capsize": 0} | style
     axes.errorbar(_centres(table) + aside, y, bars, **look)  # type: ignore[arg-type]
 
 
-def _legend(axes: Axes, *, columns: int = 4) -> None:
+def _legend(axes: Axes) -> None:
     axes.figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside upper left", ncols=columns, fontsize=8.5,
+        *axes.get_legend_handles_labels(), loc="outside upper left", ncols=4, fontsize=8.5,
         handletextpad=0.5, columnspacing=1.4, borderaxespad=0.2,
     )  # fmt: skip
 
@@ -128,7 +128,7 @@ def _completeness(recovery: Recovery) -> Chart | None:
             if not len(part):
                 continue
             _errors(
-                axes, part, "completeness", "low", "high", aside=_ASIDE if kind == "star" else -_ASIDE,
+                axes, part, "completeness", aside=_ASIDE if kind == "star" else -_ASIDE,
                 color=CLASS_COLOURS[kind], fmt=marker,
                 label=f"{CLASS_NAMES[kind]} ({count(part['n_injected'].sum())})",
             )  # fmt: skip
@@ -171,7 +171,7 @@ def _by_size(recovery: Recovery) -> Chart | None:
                 x = _grid(recovery)
                 axes.plot(x, curves[low](x), color=colour, lw=1.5)
             _errors(
-                axes, part, "completeness", "low", "high", aside=(i - (len(ranges) - 1) / 2) * _ASIDE,
+                axes, part, "completeness", aside=(i - (len(ranges) - 1) / 2) * _ASIDE,
                 color=colour, fmt=_SIZE_MARKS[i % len(_SIZE_MARKS)], ms=3.6, lw=0.7, alpha=0.85,
                 label=radius_words(low, high),
             )  # fmt: skip
@@ -275,7 +275,7 @@ def _purity(recovery: Recovery) -> Chart | None:
     with new_axes() as (figure, axes):
         x = _centres(table)
         axes.plot(x, np.asarray(table["said"]), color=MUTED, lw=1.3, ls=(0, (4, 3)), label="mean det_score")
-        _errors(axes, table, "purity", "low", "high", color=CLASS_COLOURS["star"], label="from the mirrored frames")
+        _errors(axes, table, "purity", color=CLASS_COLOURS["star"], label="from the mirrored frames")
         axes.set_xlim(x.min() - 0.5, x.max() + 0.5)
         lowest = float(min(np.nanmin(table["low"]), np.nanmin(table["said"])))
         axes.set_xlabel(magnitude_label(recovery, word="measured "))

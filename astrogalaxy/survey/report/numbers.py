@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, has_flags
+from astrogalaxy.measurement.photometry import AB_NANOJANSKY
+from astrogalaxy.measurement.seeing import DISTURBED
 
 __all__ = ["Depth", "FieldFacts", "Seeing", "class_counts", "depth", "field_facts", "field_rows", "seeing", "values"]
 
 #: A star is good enough to measure the seeing: surely a star, bright, alone, whole and not saturated.
 SURE_STAR, BRIGHT_SNR = 0.9, 50.0
 _FEWEST_STARS = 3
-_DISTURBED = ("edge", "saturated", "masked", "blended", "bad_centroid")
 # In apertures below this signal to noise, the sky alone makes the error.
 _FAINT_SNR = 20.0
 _FEWEST_FAINT = 10
@@ -139,7 +140,7 @@ def seeing(catalog: SourceCatalog) -> Seeing | None:
     fwhm, snr = values(catalog, "fwhm"), values(catalog, "snr")
     with np.errstate(invalid="ignore"):
         good = (fwhm > 0) & np.isfinite(fwhm) & (values(catalog, "p_star") >= SURE_STAR)
-        good &= ~has_flags(catalog["flags"], *_DISTURBED)
+        good &= ~has_flags(catalog["flags"], *DISTURBED)
         # shallow images may have no star of the wanted brightness
         for lowest in (BRIGHT_SNR, BRIGHT_SNR / 2):
             chosen = fwhm[good & (snr >= lowest)]
@@ -175,8 +176,7 @@ def depth(catalog: SourceCatalog, band: str) -> Depth | None:
         return None
     limit = 5 * float(np.median(chosen))
     if band in catalog.calibrated:
-        # 1 nJy is AB 31.4
-        return Depth(float(31.4 - 2.5 * np.log10(limit)), True)
+        return Depth(float(AB_NANOJANSKY - 2.5 * np.log10(limit)), True)
     return Depth(limit, False)
 
 

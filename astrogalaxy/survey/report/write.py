@@ -19,7 +19,7 @@ from astrogalaxy.survey.report.charts import all_charts
 from astrogalaxy.survey.report.numbers import Depth, FieldFacts, class_counts, field_facts, values
 from astrogalaxy.survey.report.pictures import FieldView, field_view
 
-__all__ = ["moment", "render_page", "write_report"]
+__all__ = ["MOST_FAILURES", "MOST_FIELDS", "moment", "render_page", "write_report"]
 
 #: So many fields are shown as pictures, and so many rows of the long tables.
 MOST_PICTURES, MOST_FIELDS, MOST_FAILURES, MOST_INPUTS = 12, 200, 200, 50

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -141,17 +143,19 @@ def fit_temperature(logits: NDArray[np.floating], answers: NDArray[np.floating])
     return float(np.exp(best))
 
 
+@dataclass(frozen=True)
+class History:
+    """How a network was trained: by which command, from where and with which seed, for how many epochs and seconds."""
+
+    command: str
+    start: str
+    seed: int
+    epochs: int
+    seconds: float
+
+
 def finish(
-    recipe: ClassifierRecipe,
-    network: GalaxyNetwork,
-    bank: PictureBank,
-    folder: Path,
-    *,
-    command: str = "",
-    start: str = "",
-    seed: int = 1,
-    epochs: int = 0,
-    seconds: float = 0.0,
+    recipe: ClassifierRecipe, network: GalaxyNetwork, bank: PictureBank, folder: Path, history: History
 ) -> TrainedClassifier:
     """Calibrate a trained network on the validation part and write its weight file.
 
@@ -169,14 +173,27 @@ def finish(
     # shares of votes may be learned, but a probability is that of the class that most would name
     answers = np.eye(len(bank.classes))[bank.shares[bank.rows("val")].argmax(1)]
     temperature = fit_temperature(logits["val"], answers)
-    section, metrics = choose_data(recipe), {}
-    command = command or f"astrogalaxy train {recipe.name}.yml"
-    for part, values in logits.items():
-        p, shares = probabilities(values, temperature).mean(axis=0), bank.shares[bank.rows(part)]
-        metrics |= _metrics(part, p, shares, section.clear)
-    p = probabilities(logits["val"], temperature).mean(axis=0)
-    sure, right = p.max(axis=1), (p.argmax(1) == answers.argmax(1)).astype(float)
-    card = ClassifierCard(
+    told = {part: probabilities(values, temperature).mean(axis=0) for part, values in logits.items()}
+    metrics: dict[str, float] = {}
+    for part, p in told.items():
+        metrics |= _metrics(part, p, bank.shares[bank.rows(part)], choose_data(recipe).clear)
+    sure, right = told["val"].max(axis=1), (told["val"].argmax(1) == answers.argmax(1)).astype(float)
+    curve = tuple((round(s, 4), round(t, 4), n) for s, t, n in reliability(sure, right))
+    measured = {"temperature": temperature, "metrics": metrics, "reliability": {"class": curve}}
+    card = _card(recipe, network, bank, history, measured)
+    graph = network_graph(network) if recipe.output.graph else b""
+    path = folder / f"{recipe.name}.safetensors"
+    weights = save_weights(path, card, tensors, graph)
+    logger.info("wrote %s", path)
+    return TrainedClassifier(weights, folder, dict(card.metrics))
+
+
+def _card(
+    recipe: ClassifierRecipe, network: GalaxyNetwork, bank: PictureBank, history: History, measured: Mapping[str, Any]
+) -> ClassifierCard:
+    """The card of a network, with what was measured of it."""
+    section, command = choose_data(recipe), history.command or f"astrogalaxy train {recipe.name}.yml"
+    return ClassifierCard(
         task="morphology",
         name=recipe.name,
         version=version("astrogalaxy").split("+")[0],
@@ -191,26 +208,19 @@ def finish(
         normalisation=f"{recipe.input.normalise}, of colour pictures of 8 bits",
         centre=section.centre,
         field_of_view=round(FIELD_OF_VIEW * section.centre, 3),
-        views=copies,
-        temperature=temperature,
+        views=recipe.evaluation.views,
         parameters=sum(q.numel() for q in network.parameters()),
-        start=start,
-        seed=seed,
-        epochs=epochs,
-        seconds=round(seconds, 1),
+        start=history.start,
+        seed=history.seed,
+        epochs=history.epochs,
+        seconds=round(history.seconds, 1),
         data=(f"{bank.source}, of which {len(bank.rows('train'))} train and {len(bank.rows('val'))} validate",),
         licence="BSD-3-Clause",
         command=command,
-        metrics=metrics,
         metrics_command=f"{command} (what does not train)",
-        reliability={"class": tuple((round(s, 4), round(t, 4), n) for s, t, n in reliability(sure, right))},
         sha256="",
+        **measured,
     )
-    graph = network_graph(network) if recipe.output.graph else b""
-    path = folder / f"{recipe.name}.safetensors"
-    weights = save_weights(path, card, tensors, graph)
-    logger.info("wrote %s", path)
-    return TrainedClassifier(weights, folder, dict(card.metrics))
 
 
 def _metrics(part: str, p: NDArray[np.floating], shares: NDArray[np.floating], clear: float) -> dict[str, float]:

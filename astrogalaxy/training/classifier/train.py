@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, ProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from astrogalaxy.config import ClassifierRecipe
@@ -26,10 +26,10 @@ from astrogalaxy.morphology.pretrained import start_from
 from astrogalaxy.morphology.tuning import tune
 from astrogalaxy.training.allocator import keep_freed_memory
 from astrogalaxy.training.classifier.clusters import cluster_network
-from astrogalaxy.training.classifier.finish import TrainedClassifier, finish
+from astrogalaxy.training.classifier.finish import History, TrainedClassifier, finish
 from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher
 from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, open_bank
-from astrogalaxy.training.running import interruptions, quiet, read_checkpoint, restore
+from astrogalaxy.training.running import another_network, interruptions, loggers, quiet, read_checkpoint, restore
 
 __all__ = ["train_classifier"]
 
@@ -129,9 +129,7 @@ def _train_seed(
     # a call that only calibrates again does not add its time
     seconds = before + time.perf_counter() - begin if _trained_now(folder) else before
     kept.write_text(f"{seconds:.1f}")
-    return finish(
-        recipe, network, bank, folder, command=command, start=start, seed=seed, epochs=epochs, seconds=seconds
-    )
+    return finish(recipe, network, bank, folder, History(command, start, seed, epochs, seconds))
 
 
 def _check_inputs(recipe: ClassifierRecipe, folder: Path) -> None:
@@ -192,13 +190,8 @@ def _fit(
         with quiet(), interruptions():
             trainer = _trainer(recipe, folder, callbacks, begin)
             check = _loader(PictureSet(bank, unseen), settings.batch, 0)
-            try:
+            with _of_this_network(last if begin else None):
                 trainer.fit(module, loader, check, ckpt_path=last if begin else None, weights_only=True)
-            except (RuntimeError, KeyError) as error:
-                if begin and ("state_dict" in str(error) or isinstance(error, KeyError)):
-                    msg = f"{last}: is of another network than the recipe's; give the recipe another name"
-                    raise ConfigError(msg) from error
-                raise
         if trainer.current_epoch < settings.epochs and not trainer.interrupted:
             over.touch()
         begin = trainer.current_epoch
@@ -209,6 +202,17 @@ def _fit(
         restore(module, state, chosen)
         logger.info("%s: weights of epoch %d", recipe.name, _epoch(state))
     return begin
+
+
+@contextmanager
+def _of_this_network(checkpoint: Path | None) -> Iterator[None]:
+    """Say so where a training that goes on from a checkpoint finds another network in it."""
+    try:
+        yield
+    except (RuntimeError, KeyError) as error:
+        if checkpoint and ("state_dict" in str(error) or isinstance(error, KeyError)):
+            raise another_network(checkpoint) from error
+        raise
 
 
 def _loader(pictures: PictureSet, batch: int, workers: int, sampler: EpochSampler | None = None) -> DataLoader[Any]:
@@ -235,19 +239,13 @@ def _trainer(recipe: ClassifierRecipe, folder: Path, extra: list[Callback], begi
     chosen: list[Callback] = [best] if settings.restore_best else []
     if settings.patience:
         chosen.append(_Patience(watched, patience=settings.patience, mode=mode, begin=settings.patience_from))
-    part = f"from-{begin}" if begin else ""
-    for kind in ("log", "tensorboard"):
-        shutil.rmtree(folder / kind / part, ignore_errors=True)  # of an attempt that is repeated
     return lightning.Trainer(
         max_epochs=settings.epochs,
         precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
         accelerator="auto",
         devices=1,
         default_root_dir=folder,
-        logger=[
-            CSVLogger(folder, name="log", version=part),
-            TensorBoardLogger(folder, name="tensorboard", version=part),
-        ],
+        logger=loggers(folder, begin),
         callbacks=[*chosen, last, LearningRateMonitor(), *extra],
         num_sanity_val_steps=0,
         gradient_clip_val=settings.clip,

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.config.file import sha256
-from astrogalaxy.errors import ConfigError, RunError
+from astrogalaxy.errors import RunError
 from astrogalaxy.evaluation.classification import Classification, score_classes
 from astrogalaxy.models import ClassifierCard, Weights, load_classifier
 from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_of, spec_of
 from astrogalaxy.morphology.network import GalaxyNetwork, make_backbone
 from astrogalaxy.training.classifier.finish import logits_of
-from astrogalaxy.training.classifier.pictures import choose_data, inputs_of, open_bank
-from astrogalaxy.training.scores.published import PUBLISHED
+from astrogalaxy.training.classifier.pictures import PictureBank, choose_data, inputs_of, open_bank
+from astrogalaxy.training.scores.published import check_published
 
 __all__ = ["ClassifierScore", "Curve", "evaluate_classifier", "floating_point_operations", "seed_path"]
 
@@ -203,28 +203,15 @@ def evaluate_classifier(
     >>> score.test.n > 0, 0 <= score.test.accuracy.value <= 1
     (True, True)
     """
-    if recipe.published is not None and recipe.published not in PUBLISHED:
-        msg = f"{recipe.name}: published: {recipe.published!r} is not known; there are {', '.join(PUBLISHED)}"
-        raise ConfigError(msg)
-    paths = [seed_path(recipe, recipe.seed + number) for number in range(recipe.seeds)]
-    if not paths[0].is_file():
-        msg = f"{recipe.name}: not trained yet, there is no {paths[0]}; astrogalaxy train makes it"
-        raise RunError(msg)
-    trained = [_weights_of(recipe, path) for path in paths if path.is_file()]
+    check_published(recipe)
+    trained = _trained(recipe)
     bank = open_bank(recipe, progress=progress)
     rows = bank.rows("test")
     shares, pictures = bank.shares[rows].astype(float), np.array(bank.pictures[rows])
     clear = shares.max(axis=1) > choose_data(recipe).clear
     clear = clear if clear.any() else np.ones(len(rows), dtype=bool)
     truth = shares.argmax(axis=1)
-    said = []
-    for weights in trained:
-        if weights.card.classes != bank.classes:
-            known = ", ".join(weights.card.classes)
-            msg = f"{weights.path}: tells {known} apart, which are not the classes of the recipe's data; train anew"
-            raise RunError(msg)
-        logits = logits_of(network_of(weights), pictures, weights.card.normalise, copies=weights.card.views)
-        said.append(probabilities(logits, weights.card.temperature).mean(axis=0))
+    said = [_answers(weights, bank, pictures) for weights in trained]
     card, network = trained[0].card, network_of(trained[0])
     resamplings = recipe.evaluation.bootstrap
     test = score_classes(said[0][clear], truth[clear], bank.classes, resamplings=resamplings)
@@ -250,10 +237,30 @@ def evaluate_classifier(
         right=tuple("".join("01"[told] for told in (p[clear].argmax(1) == truth[clear]).tolist()) for p in said),
         milliseconds=_milliseconds(network) if recipe.evaluation.timing else {},
         device="cpu",
-        curves=_curves(paths[0].parent),
+        curves=_curves(trained[0].path.parent),
         probability=said[0][clear],
         truth=truth[clear],
     )
+
+
+def _trained(recipe: ClassifierRecipe) -> list[Weights[ClassifierCard]]:
+    """What the trainings of a recipe left, of all seeds that are done."""
+    paths = [seed_path(recipe, recipe.seed + number) for number in range(recipe.seeds)]
+    if not paths[0].is_file():
+        msg = f"{recipe.name}: not trained yet, there is no {paths[0]}; astrogalaxy train makes it"
+        raise RunError(msg)
+    return [_weights_of(recipe, path) for path in paths if path.is_file()]
+
+
+def _answers(weights: Weights[ClassifierCard], bank: PictureBank, pictures: NDArray[np.uint8]) -> NDArray[np.floating]:
+    """Probabilities of each picture's classes, if they are those of the data."""
+    card = weights.card
+    if card.classes != bank.classes:
+        known = ", ".join(card.classes)
+        msg = f"{weights.path}: tells {known} apart, which are not the classes of the recipe's data; train anew"
+        raise RunError(msg)
+    logits = logits_of(network_of(weights), pictures, card.normalise, copies=card.views)
+    return probabilities(logits, card.temperature).mean(axis=0)
 
 
 def _weights_of(recipe: ClassifierRecipe, path: Path) -> Weights[ClassifierCard]:

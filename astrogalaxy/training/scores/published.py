@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from astrogalaxy.config import ClassifierRecipe, RecipeConfig
+from astrogalaxy.errors import ConfigError
+
 __all__ = ["PUBLISHED", "Published"]
 
 
@@ -99,3 +102,10 @@ PUBLISHED = {
     "astrovision-hiera": Published(_ASTROVISION, "Hiera Vision Transformer", None, 0.96),
     "astrovision-distilled": Published(_ASTROVISION, "MobileNetV3-small (distilled)", None, 0.94, None, 2.5),
 }
+
+
+def check_published(recipe: RecipeConfig | ClassifierRecipe) -> None:
+    """Refuse a recipe that names a row that no table has."""
+    if recipe.published is not None and recipe.published not in PUBLISHED:
+        msg = f"{recipe.name}: published: {recipe.published!r} is not known; there are {', '.join(PUBLISHED)}"
+        raise ConfigError(msg)

@@ -24,7 +24,7 @@ from astrogalaxy.evaluation.intervals import Interval, share_right
 from astrogalaxy.models import load_weights
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.galaxies import GalaxyBank
-from astrogalaxy.training.scores.published import PUBLISHED
+from astrogalaxy.training.scores.published import check_published
 from astrogalaxy.training.sets import prepare_sets
 
 __all__ = ["RecipeScore", "evaluate_recipe"]
@@ -132,9 +132,7 @@ def evaluate_recipe(
     >>> score.n_fields, score.weights == made.card.sha256
     (1, True)
     """
-    if recipe.published is not None and recipe.published not in PUBLISHED:
-        msg = f"{recipe.name}: published: {recipe.published!r} is not known; there are {', '.join(PUBLISHED)}"
-        raise ConfigError(msg)
+    check_published(recipe)
     if not (recipe.data.phosim or recipe.data.galaxies):
         msg = f"{recipe.name}: the recipe has no test set (data.phosim or data.galaxies); evaluate a catalogue instead"
         raise ConfigError(msg)
