@@ -111,8 +111,8 @@ class Image:
             For each band, shortest wavelength first, one of: the path of a FITS file
             (plain, gzip, bzip2, xz, tile-compressed), a pair (path, HDU), an
             `~astropy.io.fits` HDU or HDU list, a 2-D array, a pair (array, WCS or
-            header), or an `~astropy.nddata.NDData` with its mask, uncertainty, unit and
-            WCS. Arrays may be anything that is cut by slices, such as Dask arrays, and are
+            header), an `~astropy.nddata.Cutout2D`, or an `~astropy.nddata.NDData` with its
+            mask, uncertainty, unit and WCS. Arrays may be anything that is cut by slices, such as Dask arrays, and are
             never modified. A single image becomes the band ``image``.
         reference : str, optional
             Band on whose grid sources are found; default the middle one.
@@ -374,7 +374,7 @@ def _make_band(
         if raw.mask is not None:
             masks.append(as_plane(raw.mask, origin=f"mask of {raw.origin}"))
         if raw.weight is not None and weights is None:
-            weights = as_plane(raw.weight, origin=f"uncertainty of {raw.origin}")
+            weights, weight_type = as_plane(raw.weight, origin=f"uncertainty of {raw.origin}"), "inverse_variance"
         zeropoint = unit_zeropoint(raw.unit) if zeropoint is None else zeropoint
         gain = 1.0 if gain is None and str(raw.unit) == "electron" else gain
     if saturation is None:

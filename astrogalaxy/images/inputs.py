@@ -177,7 +177,7 @@ def as_plane(source: Any, *, hdu: str | int = "auto", layer: int | None = None, 
 
     Parameters
     ----------
-    source : path, (path, hdu), HDU, HDUList, array_like, (array, wcs or header), or NDData
+    source : path, (path, hdu), HDU, HDUList, array_like, (array, wcs or header), Cutout2D, or NDData
         Where the pixels are. An HDU pair picks another HDU than `hdu` for this one file.
     hdu : str or int, optional
         HDU of files and HDU lists: number, name, or 'auto' (first 2-D image, rather one
@@ -209,6 +209,8 @@ def as_plane(source: Any, *, hdu: str | int = "auto", layer: int | None = None, 
         return _from_hdu(source, None, origin)
     if hasattr(source, "uncertainty") and hasattr(source, "data"):
         return _from_nddata(source, origin)
+    if hasattr(source, "wcs") and hasattr(source, "data"):  # Cutout2D
+        return _from_array(source.data, source.wcs, origin)
     return _from_array(source, None, origin)
 
 
@@ -236,11 +238,14 @@ def with_bits(plane: Plane, bits: Sequence[int | str] | None) -> Plane:
 def _from_array(array: Any, wcs: Any, origin: str, **extra: Any) -> ArrayPlane:
     # what has no dtype of numpy (lists, tensors, data frames) is not cut, or converted, as arrays are
     if not isinstance(getattr(array, "dtype", None), np.dtype) or not hasattr(array, "__getitem__"):
-        array = np.asarray(array)
+        array = _made_array(array, origin)
     if hasattr(array, "unmasked") and hasattr(array, "mask"):  # astropy's Masked, of arrays and of quantities
         mask, array = np.asarray(array.mask), array.unmasked
         extra["mask"] = mask if extra.get("mask") is None else mask | (np.asarray(extra["mask"]) != 0)
     unit = extra.pop("unit", None) or getattr(array, "unit", None)
+    if unit is not None and (hasattr(unit, "function_unit") or unit.is_equivalent("mag")):
+        msg = f"{origin}: its pixels are in {unit}; give what adds up, such as counts or fluxes"
+        raise ImageError(msg)
     array = getattr(array, "value", array) if unit is not None else array
     shape = _plane_shape(array, origin)
     header = extra.pop("header", None)
@@ -249,6 +254,17 @@ def _from_array(array: Any, wcs: Any, origin: str, **extra: Any) -> ArrayPlane:
     elif wcs is not None:
         wcs = usable_wcs(wcs, shape, origin=origin)
     return ArrayPlane(array, shape, wcs, header, origin, unit=unit, **extra)
+
+
+def _made_array(source: Any, origin: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(source)
+    except ValueError:  # rows of different lengths
+        array = np.empty((), dtype=object)
+    if array.dtype == object:
+        msg = f"{origin}: this {type(source).__name__} is no image; give a path, an HDU, a 2-D array or an NDData"
+        raise ImageError(msg)
+    return array
 
 
 def _from_hdu(hdu: Any, hdus: fits.HDUList | None, origin: str) -> ArrayPlane:
