@@ -32,9 +32,9 @@ def zeropoint_of(plane: Plane) -> float | None:
     Returns
     -------
     float or None
-        From BUNIT, or the unit of an array or NDData, where it is a flux density (nJy, nanomaggy) or a surface brightness
-        (MJy/sr; the pixel's area is PIXAR_SR, or that of the WCS); from PHOTFLAM and PHOTPLAM (Hubble); from FLUXMAG0 (Hyper Suprime-Cam); from
-        EXPTIME of a Pan-STARRS stack. None where none of them is there.
+        From BUNIT, or the unit of an array or NDData, where it is a flux density (nJy, nanomaggy) or a surface
+        brightness (MJy/sr; the pixel's area is PIXAR_SR, or that of the WCS); from PHOTFLAM and PHOTPLAM (Hubble); from
+        FLUXMAG0 (Hyper Suprime-Cam); from EXPTIME of a Pan-STARRS stack. None where none of them is there.
 
     Examples
     --------
