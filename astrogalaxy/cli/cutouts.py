@@ -19,10 +19,9 @@ from astrogalaxy.cli.common import (
     check_target,
     echo,
     make_folder,
-    need,
     short,
 )
-from astrogalaxy.errors import AstrogalaxyError, ConfigError
+from astrogalaxy.errors import AstrogalaxyError, ConfigError, need
 
 __all__ = ["classify", "explain"]
 

@@ -95,7 +95,7 @@ class TileResult:
 def detect(
     image: Image,
     *,
-    model: str = "default",
+    model: str | Path = "default",
     threshold: float | None = None,
     field_prior: bool = True,
     apertures: float | u.Quantity | Sequence[float | u.Quantity] = 3.0,
@@ -110,7 +110,7 @@ def detect(
     ----------
     image : Image
         One or more bands.
-    model : str
+    model : str or Path
         Weights: ``default``, a name of ``astrogalaxy weights list``, or a path.
     threshold : float, optional
         Lowest ``det_score`` of a source; the weights' own by default.
@@ -149,9 +149,9 @@ def detect(
     Examples
     --------
     >>> import astrogalaxy as ag
-    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
-    >>> scene = simulate_scene(PROFILES["sdss"], size=128, seed=2)
-    >>> image = ag.Image.read({b: (scene.images[b], scene.wcs[b]) for b in "gri"}, zeropoint=22.5)
+    >>> from astrogalaxy.config import pipelines_folder
+    >>> folder = pipelines_folder() / "quickstart"
+    >>> image = ag.Image.read({b: folder / f"quickstart-{b}.fits" for b in "gri"}, zeropoint=22.5)
     >>> catalog = ag.detect(image)
     >>> catalog.bands
     ('g', 'r', 'i')

@@ -9,7 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import lightning
+from astrogalaxy.errors import need
+
+try:
+    import lightning
+except ModuleNotFoundError:
+    need("lightning", "train")
+    raise
+
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, ProgressBar
