@@ -93,7 +93,7 @@ class Image:
         saturation: float | str | Mapping[str, Any] | None = None,
         mask: Any = None,
         mask_hdu: str | int | Mapping[str, str | int] = "auto",
-        mask_bits: Sequence[int | str] | None = None,
+        mask_bits: int | str | Sequence[int | str] | None = None,
         weight: Any = None,
         weight_hdu: str | int | Mapping[str, str | int] = "auto",
         weight_type: str = "inverse_variance",
@@ -136,7 +136,7 @@ class Image:
             Map of bad pixels by band, or one for all: non-zero is bad.
         mask_hdu : str, int or mapping, optional
             HDU of mask files, given as `hdu`.
-        mask_bits : sequence of int or str, optional
+        mask_bits : int, str or sequence of them, optional
             Bits of masks that count, from 0, or names of planes in the mask's header (``MP_BAD``); all by default.
         weight : image or mapping of str to image, optional
             Map of inverse variances by band, or one for all: zero is bad.
@@ -354,7 +354,7 @@ def _make_band(
     saturation: Any,
     mask: Any,
     mask_hdu: str | int | None,
-    mask_bits: Sequence[int | str] | None,
+    mask_bits: int | str | Sequence[int | str] | None,
     weight: Any,
     weight_hdu: str | int | None,
     weight_type: str,

@@ -214,16 +214,21 @@ def as_plane(source: Any, *, hdu: str | int = "auto", layer: int | None = None, 
     return _from_array(source, None, origin)
 
 
-def with_bits(plane: Plane, bits: Sequence[int | str] | None) -> Plane:
+def with_bits(plane: Plane, bits: int | str | Sequence[int | str] | None) -> Plane:
     """The same mask, of which only some bits count: by number, or by name where its header has them (``MP_BAD``).
 
     Raises
     ------
     astrogalaxy.errors.ImageError
-        If the header has no such name.
+        If the header has no such name, or a number is below 0.
     """
     if bits is None:
         return plane
+    bits = [bits] if isinstance(bits, str | int) else bits
+    below = [bit for bit in bits if not isinstance(bit, str) and bit < 0]
+    if below:
+        msg = f"{plane.origin}: bits of a mask count from 0; {below[0]} is none"
+        raise ImageError(msg)
     cards = {str(key).upper(): value for key, value in plane.keywords.items()}
     planes = {key[3:]: value for key, value in cards.items() if key.startswith("MP_")}
     unknown = [bit for bit in bits if isinstance(bit, str) and bit.upper() not in planes]

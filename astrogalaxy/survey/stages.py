@@ -27,6 +27,7 @@ from astrogalaxy.detection.hollow import doubted
 from astrogalaxy.devices import Device, Precision
 from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.images import Aligned, Image, Section, Tile
+from astrogalaxy.images.wavelengths import order_problem
 from astrogalaxy.measurement import Sources, calibrate_field, measure
 from astrogalaxy.measurement.stargalaxy import class_evidence, galaxy_probability
 from astrogalaxy.models import WeightCard
@@ -164,6 +165,9 @@ def detect(
     if threshold is not None and not (isinstance(threshold, Real) and 0 <= threshold <= 1):
         msg = f"threshold must be a number from 0 to 1, not {threshold!r}"
         raise ConfigError(msg)
+    disorder = order_problem(list(image.bands))
+    if disorder:
+        logger.warning("%s", disorder)
     given = None if positions is None else image_positions(image, positions)
     runtime = open_runtime(model, device, threads, precision)
     whole = Section.whole(image.shape)

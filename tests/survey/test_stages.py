@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from astrogalaxy.catalog import decode_flags
 from astrogalaxy.images import Image
 from astrogalaxy.models import load_weights
 from astrogalaxy.simulation import PROFILES, simulate_scene
-from astrogalaxy.survey.stages import _image_flags
+from astrogalaxy.survey.stages import _image_flags, detect
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +37,12 @@ def test_a_seeing_that_the_weights_do_not_know_is_told(image: Image) -> None:
 def test_a_seeing_that_is_not_known_is_not_outside() -> None:
     noise = np.random.default_rng(1).normal(size=(96, 96)).astype(np.float32)
     assert flags_within(Image.read({"r": noise}), (1.8, 7.6)) == ()
+
+
+def test_bands_out_of_order_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    sky = np.random.default_rng(1).normal(100, 5, (64, 64))
+    with caplog.at_level(logging.WARNING):
+        detect(Image.read({"r": sky, "i": sky}))
+        assert not caplog.messages
+        detect(Image.read({"i": sky, "r": sky}))
+    assert caplog.messages == ["the network expects the shortest wavelength first, and i comes before r"]
