@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["ArchiveError", "AstrogalaxyError", "ConfigError", "ImageError", "RunError", "WeightsError"]
+from astrogalaxy.extras import not_installed
+
+__all__ = [
+    "ArchiveError",
+    "AstrogalaxyError",
+    "ConfigError",
+    "ImageError",
+    "MissingExtraError",
+    "RunError",
+    "WeightsError",
+    "need",
+]
 
 
 class AstrogalaxyError(Exception):
@@ -111,3 +122,41 @@ class RunError(AstrogalaxyError):
     """
 
     page = "user_guide/run"
+
+
+class MissingExtraError(AstrogalaxyError, ModuleNotFoundError):
+    """Something needs a module that does not come with the package itself; the message names the extra that brings it.
+
+    Examples
+    --------
+    >>> from astrogalaxy.errors import MissingExtraError
+    >>> issubclass(MissingExtraError, ImportError), MissingExtraError.page
+    (True, 'install')
+    """
+
+    page = "install"
+
+
+def need(module: str, extra: str) -> None:
+    """Refuse to go on without a module that an extra brings.
+
+    Parameters
+    ----------
+    module : str
+        Its name.
+    extra : str
+        The extra of astrogalaxy that installs it.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+
+    Examples
+    --------
+    >>> from astrogalaxy.errors import need
+    >>> need("numpy", "train")
+    """
+    missing = not_installed("this", [module], extra)
+    if missing:
+        raise MissingExtraError(missing) from None

@@ -11,6 +11,7 @@ from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 
 from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.catalog.ids import degrees
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     WithPositions: TypeAlias = Table | pd.DataFrame | SkyCoord
 
-__all__ = ["CrossMatch", "closest_first", "crossmatch", "sky_positions"]
+__all__ = ["CrossMatch", "as_table", "closest_first", "crossmatch", "sky_positions"]
 
 # Largest radius that makes sense to match by: beyond it nearly everything pairs with something.
 _WIDEST = 10 * u.deg
@@ -91,8 +92,11 @@ class CrossMatch:
         Raises
         ------
         CatalogError
-            If two columns would still share a name.
+            If two columns would still share a name, or `keep` is something else.
         """
+        if keep not in ("pairs", "first"):
+            msg = f"keep must be 'pairs' or 'first', not {keep!r}"
+            raise CatalogError(msg)
         rows = self.index if keep == "pairs" else np.arange(len(self._first))
         result = self._first[rows]
         partner = np.full(len(self._first), -1, dtype=np.intp)
@@ -141,7 +145,7 @@ def crossmatch(
 ) -> CrossMatch:
     """Match two tables by position; see `SourceCatalog.crossmatch`."""
     limit = _angle(radius)
-    second = _known(second, "the other table")
+    second = as_table(second, "the other table")
     here, there = sky_positions(first, "the catalogue"), sky_positions(second, "the other table")
     index, other, separation = _pairs(here, there, limit, nearest=not one_to_one)
     if one_to_one:
@@ -168,7 +172,7 @@ def _angle(radius: u.Quantity | float) -> u.Quantity:
     return angle
 
 
-def _known(table: Any, what: str) -> Table | SkyCoord:
+def as_table(table: Any, what: str) -> Table | SkyCoord:
     """A table or positions as astropy has them; an error for anything else."""
     from astropy.coordinates import SkyCoord
 
@@ -186,7 +190,7 @@ def sky_positions(table: WithPositions, what: str) -> SkyCoord:
     """ICRS positions of the rows; NaN where there is none."""
     from astropy.coordinates import SkyCoord
 
-    table = _known(table, what)
+    table = as_table(table, what)
     if isinstance(table, SkyCoord):
         return table.icrs.ravel()
     names = {name.lower(): name for name in reversed(table.colnames)}
@@ -214,8 +218,7 @@ def _check_declinations(dec: NDArray[np.float64], name: str, what: str) -> None:
 
 def _degrees(column: Column, what: str) -> NDArray[np.float64]:
     try:
-        values: NDArray[np.float64] = np.ma.filled(np.ma.asarray(getattr(column, "value", column), dtype=float), np.nan)
-        return np.asarray(u.Quantity(values, column.unit or u.deg).to_value(u.deg))
+        return degrees(column)
     except (u.UnitConversionError, TypeError, ValueError) as error:
         msg = f"column {column.info.name!r} of {what} is no angle: {error}"
         raise CatalogError(msg) from error

@@ -85,8 +85,11 @@ def flag_bits(*names: str) -> int:
     """
     value = 0
     for name in names:
+        if not isinstance(name, str):
+            msg = f"flags are named one by one, such as 'edge', 'masked'; {name!r} is no name"
+            raise CatalogError(msg)
         if name not in FLAGS:
-            near = get_close_matches(str(name), FLAGS, n=1)
+            near = get_close_matches(name, FLAGS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"known flags: {', '.join(FLAGS)}"
             msg = f"unknown flag {name!r}; {hint}"
             raise CatalogError(msg)
@@ -110,7 +113,7 @@ def decode_flags(value: int) -> tuple[str, ...]:
     Raises
     ------
     CatalogError
-        If ``value`` is negative.
+        If ``value`` is negative, or not one number.
 
     Examples
     --------
@@ -118,6 +121,9 @@ def decode_flags(value: int) -> tuple[str, ...]:
     >>> decode_flags(5)
     ('edge', 'masked')
     """
+    if np.ndim(value):
+        msg = f"decode_flags takes one value, not {np.size(value)}; for columns there are has_flags and count_flags"
+        raise CatalogError(msg)
     value = int(value)
     if value < 0:
         msg = f"flags cannot be negative, but got {value}"
@@ -134,7 +140,7 @@ def has_flags(flags: ArrayLike, *names: str) -> np.ndarray:
     flags : array_like of int
         The column, any shape.
     *names : str
-        Names out of `FLAGS`.
+        Names out of `FLAGS`; without any, no row has one (`SourceCatalog.flagged` takes all of them then).
 
     Returns
     -------

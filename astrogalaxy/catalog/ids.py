@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ID_ORDER", "source_ids"]
+__all__ = ["ID_ORDER", "degrees", "source_ids"]
 
 ID_ORDER = 29
 """HEALPix order of the identifiers; a pixel is 0.4 milliarcsec wide."""
@@ -16,13 +16,19 @@ def source_ids(ra: ArrayLike, dec: ArrayLike) -> np.ndarray:
 
     Parameters
     ----------
-    ra, dec : array_like of float
-        ICRS position in degrees, the same shape. Right ascension may lie outside [0, 360).
+    ra, dec : array_like of float, or Quantity
+        ICRS position, the same shape: in degrees, or in the unit that it carries. Right ascension may lie
+        outside [0, 360).
 
     Returns
     -------
     ndarray of int64
-        Same shape; -1 where a coordinate is not finite or the declination is beyond a pole.
+        Same shape; -1 where a coordinate is masked or not finite, or the declination is beyond a pole.
+
+    Raises
+    ------
+    astropy.units.UnitConversionError
+        If a unit is no angle.
 
     Notes
     -----
@@ -38,7 +44,7 @@ def source_ids(ra: ArrayLike, dec: ArrayLike) -> np.ndarray:
     from astropy import units as u
     from astropy_healpix import lonlat_to_healpix
 
-    ra, dec = np.broadcast_arrays(np.asarray(ra, dtype=float), np.asarray(dec, dtype=float))
+    ra, dec = np.broadcast_arrays(degrees(ra), degrees(dec))
     known = np.isfinite(ra) & (np.abs(dec) <= 90)
     ids = np.full(ra.shape, -1, dtype=np.int64)
     if known.any():
@@ -46,3 +52,11 @@ def source_ids(ra: ArrayLike, dec: ArrayLike) -> np.ndarray:
         lon = np.mod(ra[known], 360.0)
         ids[known] = lonlat_to_healpix(lon * u.deg, dec[known] * u.deg, 2**ID_ORDER, order="nested")
     return ids
+
+
+def degrees(angle: ArrayLike) -> NDArray[np.float64]:
+    """Numbers of a column, array or quantity, in degrees unless it has a unit of its own; NaN where they are masked."""
+    from astropy import units as u
+
+    values = np.ma.filled(np.ma.asarray(getattr(angle, "value", angle), dtype=float), np.nan)
+    return np.asarray(u.Quantity(values, getattr(angle, "unit", None) or u.deg).to_value(u.deg))

@@ -31,7 +31,6 @@ __all__ = [
     "explained_by",
     "interruptible",
     "make_folder",
-    "need",
     "progress_bar",
     "short",
     "stop",
@@ -230,15 +229,6 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
-
-
-def need(module: str, extra: str) -> None:
-    """Stop with the name of the extra that brings a module, if it is not installed."""
-    from importlib.util import find_spec
-
-    if find_spec(module) is None:
-        msg = f"this needs {module}, which is not installed: pip install 'astrogalaxy[{extra}]'"
-        raise AstrogalaxyError(msg)
 
 
 def short(path: Path) -> Path:

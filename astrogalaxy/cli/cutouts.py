@@ -19,10 +19,9 @@ from astrogalaxy.cli.common import (
     check_target,
     echo,
     make_folder,
-    need,
     short,
 )
-from astrogalaxy.errors import ConfigError, ImageError
+from astrogalaxy.errors import ConfigError, ImageError, need
 
 __all__ = ["classify", "explain"]
 

@@ -16,12 +16,11 @@ from astrogalaxy.cli.common import (
     argument,
     explained_by,
     interruptible,
-    need,
     progress_bar,
     short,
     warn,
 )
-from astrogalaxy.errors import ConfigError, RunError, WeightsError
+from astrogalaxy.errors import ConfigError, RunError, WeightsError, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

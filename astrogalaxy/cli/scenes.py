@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from astrogalaxy.cli.common import check_free, make_folder, need
-from astrogalaxy.errors import ConfigError
+from astrogalaxy.cli.common import check_free, make_folder
+from astrogalaxy.errors import ConfigError, need
 
 __all__ = ["simulate"]
 

@@ -16,11 +16,10 @@ from astrogalaxy.cli.common import (
     echo,
     explained_by,
     interruptible,
-    need,
     progress_bar,
     short,
 )
-from astrogalaxy.errors import ConfigError
+from astrogalaxy.errors import ConfigError, need
 
 if TYPE_CHECKING:
     from astrogalaxy.config import ClassifierRecipe, RecipeConfig

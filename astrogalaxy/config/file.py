@@ -50,6 +50,11 @@ class File(Section):
         Input paths are relative to the file's folder. So is the output folder, except for the files that come
         with astrogalaxy: their folder may be read-only, and they write into the working directory.
         """
+        if not isinstance(path, str | os.PathLike):
+            msg = (
+                f"a {type(path).__name__} is no configuration file; give its path, or {cls.__name__}.from_dict(mapping)"
+            )
+            raise ConfigError(msg)
         found = locate(Path(path))
         document = parse_yaml(read_text(found), source=str(path))
         shipped = _is_shipped(found)

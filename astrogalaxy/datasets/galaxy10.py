@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.datasets.cutouts import LabelledCutouts
 from astrogalaxy.datasets.votes import GALAXY10
-from astrogalaxy.errors import ImageError, RunError
+from astrogalaxy.errors import ImageError, RunError, need
 from astrogalaxy.files import atomic_path
 
 __all__ = ["WHERE", "read_galaxy10", "unpack"]
@@ -70,6 +70,7 @@ def read_galaxy10(path: str | Path) -> LabelledCutouts:
     >>> [cutouts.classes[label] for label in cutouts.labels]
     ['round-smooth', 'edge-on-with-bulge']
     """
+    need("h5py", "train")
     import h5py
 
     path = Path(path)

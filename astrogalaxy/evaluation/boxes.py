@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from astrogalaxy.errors import need
 from astrogalaxy.evaluation.intervals import Interval, percentile_interval
 
 __all__ = ["CLASSES", "FoundBoxes", "MeanPrecision", "TrueBoxes", "mean_average_precision"]
@@ -172,6 +173,7 @@ class _Evaluation:
 
     def precision(self, images: NDArray[np.intp]) -> Floats:
         """Average precision ``(overlaps, classes)`` of some images; NaN without a source of the class."""
+        need("faster_coco_eval", "train")
         from faster_coco_eval import COCO, COCOeval_faster
 
         truth = COCO(_annotations([self.true[i] for i in images]), print_function=_silent)

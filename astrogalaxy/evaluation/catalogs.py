@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from astropy import units as u
 from astropy.table import Table
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from astrogalaxy.catalog.crossmatch import as_table
 from astrogalaxy.catalog.directions import directions
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.evaluation.intervals import CONFIDENCE, wilson
@@ -137,8 +139,8 @@ def evaluate_catalog(
     catalog: Table,
     truth: Table,
     *,
-    radius: float | None = None,
-    radius_arcsec: float | None = None,
+    radius: float | u.Quantity | None = None,
+    radius_arcsec: float | u.Quantity | None = None,
     region: Region | Literal["truth"] | None = None,
     field: str | None = None,
     score: str = "det_score",
@@ -155,15 +157,15 @@ def evaluate_catalog(
 
     Parameters
     ----------
-    catalog : SourceCatalog or Table
+    catalog : SourceCatalog, Table or pandas.DataFrame
         With ``x`` and ``y`` (pixels), or ``ra`` and ``dec`` (deg), and if possible a score and
         ``p_galaxy``.
-    truth : Table
+    truth : Table or pandas.DataFrame
         See `~astrogalaxy.evaluation.truth.read_truth`.
-    radius : float, optional
+    radius : float or Quantity, optional
         Largest distance of a match: in pixels where both tables have ``x`` and ``y`` (default 3), else in arcsec
         (default 1).
-    radius_arcsec : float, optional
+    radius_arcsec : float or Quantity, optional
         Match on the sky within this distance, even where both tables have pixels.
     region : (x0, x1, y0, y1) or 'truth', optional
         Pixels that the truth covers, half open as a `~astrogalaxy.images.Section`: what the catalogue
@@ -172,7 +174,7 @@ def evaluate_catalog(
     field : str, optional
         Only this field of the catalogue; needed to match pixels where it has several.
     score : str
-        Column that orders the catalogue. Without it there is no average precision and no F1.
+        Column that orders the catalogue. Without ``det_score`` there is no average precision and no F1.
     magnitude : str, optional
         Column of the truth for the completeness by magnitude; by default ``mag``, ``mag_r``, or the
         first ``mag_<band>``.
@@ -202,6 +204,10 @@ def evaluate_catalog(
     >>> round(result.completeness.value, 2), result.purity.value, result.accuracy.value
     (0.67, 1.0, 1.0)
     """
+    if not bin_width > 0:
+        msg = f"bin_width must be more than 0 mag, not {bin_width}"
+        raise CatalogError(msg)
+    catalog, truth = as_table(catalog, "the catalogue"), as_table(truth, "the truth")
     if field is not None:
         catalog = _of_field(catalog, field)
     sky = _on_the_sky(catalog, truth, radius_arcsec)
@@ -210,6 +216,8 @@ def evaluate_catalog(
     _check_placed(catalog, truth, asked, sky=sky)
     near, covered = _inside(catalog, truth, region, sky=sky)
     asked = asked & covered
+    if score != "det_score":
+        _column(catalog, score, "the catalogue")
     scores = numbers_of(catalog, score) if score in catalog.colnames else np.full(len(catalog), np.nan)
     match = _match(catalog, scores, truth[asked], reach, sky=sky)
     if region == "truth" and not (near | match.matched).any():
@@ -295,10 +303,15 @@ def _few(fields: NDArray[np.str_]) -> str:
     return ", ".join(names[:4]) + (" ..." if len(names) > 4 else "")
 
 
-def _reach(radius: float | None, radius_arcsec: float | None, *, sky: bool) -> float:
+def _reach(radius: float | u.Quantity | None, radius_arcsec: float | u.Quantity | None, *, sky: bool) -> float:
     """How far a match may be, in the unit that it is made in."""
     asked = radius if radius_arcsec is None else radius_arcsec
     reach = (_ARCSEC if sky else _PIXELS) if asked is None else asked
+    try:
+        reach = float(u.Quantity(reach, u.arcsec if sky else u.pix).value)
+    except (TypeError, u.UnitConversionError):
+        msg = f"a radius of {reach} is no number of {'arcsec' if sky else 'pixels, in which both tables are matched'}"
+        raise CatalogError(msg) from None
     if not 0 < reach < np.inf:
         msg = f"a radius of {reach:g} matches nothing; give a number above 0, in {'arcsec' if sky else 'pixels'}"
         raise CatalogError(msg)

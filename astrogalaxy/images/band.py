@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -136,7 +137,7 @@ class Band:
     Raises
     ------
     astrogalaxy.errors.ImageError
-        If a map's shape differs from the image's.
+        If a map's shape differs from the image's, or `weight_type` or `box` cannot be.
 
     Examples
     --------
@@ -163,6 +164,12 @@ class Band:
         box: int = 64,
         unit: float | None = None,
     ) -> None:
+        if weight_type not in WEIGHT_TYPES:
+            msg = f"band {name}: weight_type must be one of {', '.join(WEIGHT_TYPES)}, not {weight_type!r}"
+            raise ImageError(msg)
+        if not isinstance(box, Integral) or box < 1:
+            msg = f"band {name}: box must be a whole number of pixels, at least 1, not {box!r}"
+            raise ImageError(msg)
         self.name = name
         self.zeropoint = zeropoint
         self.saturation = saturation

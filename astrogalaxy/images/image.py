@@ -94,7 +94,7 @@ class Image:
         seeing: float | str | Mapping[str, Any] | None = None,
         mask: Any = None,
         mask_hdu: str | int | Mapping[str, str | int] = "auto",
-        mask_bits: Sequence[int | str] | None = None,
+        mask_bits: int | str | Sequence[int | str] | None = None,
         weight: Any = None,
         weight_hdu: str | int | Mapping[str, str | int] = "auto",
         weight_type: str = "inverse_variance",
@@ -112,8 +112,8 @@ class Image:
             For each band, shortest wavelength first, one of: the path of a FITS file
             (plain, gzip, bzip2, xz, tile-compressed), a pair (path, HDU), an
             `~astropy.io.fits` HDU or HDU list, a 2-D array, a pair (array, WCS or
-            header), or an `~astropy.nddata.NDData` with its mask, uncertainty, unit and
-            WCS. Arrays may be anything that is cut by slices, such as Dask arrays, and are
+            header), an `~astropy.nddata.Cutout2D`, or an `~astropy.nddata.NDData` with its
+            mask, uncertainty, unit and WCS. Arrays may be anything that is cut by slices, such as Dask arrays, and are
             never modified. A single image becomes the band ``image``.
         reference : str, optional
             Band on whose grid sources are found; default the middle one.
@@ -141,7 +141,7 @@ class Image:
             Map of bad pixels by band, or one for all: non-zero is bad.
         mask_hdu : str, int or mapping, optional
             HDU of mask files, given as `hdu`.
-        mask_bits : sequence of int or str, optional
+        mask_bits : int, str or sequence of them, optional
             Bits of masks that count, from 0, or names of planes in the mask's header (``MP_BAD``); all by default.
         weight : image or mapping of str to image, optional
             Map of inverse variances by band, or one for all: zero is bad.
@@ -360,7 +360,7 @@ def _make_band(
     seeing: Any,
     mask: Any,
     mask_hdu: str | int | None,
-    mask_bits: Sequence[int | str] | None,
+    mask_bits: int | str | Sequence[int | str] | None,
     weight: Any,
     weight_hdu: str | int | None,
     weight_type: str,
@@ -380,7 +380,7 @@ def _make_band(
         if raw.mask is not None:
             masks.append(as_plane(raw.mask, origin=f"mask of {raw.origin}"))
         if raw.weight is not None and weights is None:
-            weights = as_plane(raw.weight, origin=f"uncertainty of {raw.origin}")
+            weights, weight_type = as_plane(raw.weight, origin=f"uncertainty of {raw.origin}"), "inverse_variance"
         zeropoint = unit_zeropoint(raw.unit) if zeropoint is None else zeropoint
         gain = 1.0 if gain is None and str(raw.unit) == "electron" else gain
     if saturation is None:

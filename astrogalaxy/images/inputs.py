@@ -177,7 +177,7 @@ def as_plane(source: Any, *, hdu: str | int = "auto", layer: int | None = None, 
 
     Parameters
     ----------
-    source : path, (path, hdu), HDU, HDUList, array_like, (array, wcs or header), or NDData
+    source : path, (path, hdu), HDU, HDUList, array_like, (array, wcs or header), Cutout2D, or NDData
         Where the pixels are. An HDU pair picks another HDU than `hdu` for this one file.
     hdu : str or int, optional
         HDU of files and HDU lists: number, name, or 'auto' (first 2-D image, rather one
@@ -209,19 +209,26 @@ def as_plane(source: Any, *, hdu: str | int = "auto", layer: int | None = None, 
         return _from_hdu(source, None, origin)
     if hasattr(source, "uncertainty") and hasattr(source, "data"):
         return _from_nddata(source, origin)
+    if hasattr(source, "wcs") and hasattr(source, "data"):  # Cutout2D
+        return _from_array(source.data, source.wcs, origin)
     return _from_array(source, None, origin)
 
 
-def with_bits(plane: Plane, bits: Sequence[int | str] | None) -> Plane:
+def with_bits(plane: Plane, bits: int | str | Sequence[int | str] | None) -> Plane:
     """The same mask, of which only some bits count: by number, or by name where its header has them (``MP_BAD``).
 
     Raises
     ------
     astrogalaxy.errors.ImageError
-        If the header has no such name.
+        If the header has no such name, or a number is below 0.
     """
     if bits is None:
         return plane
+    bits = [bits] if isinstance(bits, str | int) else bits
+    below = [bit for bit in bits if not isinstance(bit, str) and bit < 0]
+    if below:
+        msg = f"{plane.origin}: bits of a mask count from 0; {below[0]} is none"
+        raise ImageError(msg)
     cards = {str(key).upper(): value for key, value in plane.keywords.items()}
     planes = {key[3:]: value for key, value in cards.items() if key.startswith("MP_")}
     unknown = [bit for bit in bits if isinstance(bit, str) and bit.upper() not in planes]
@@ -236,11 +243,14 @@ def with_bits(plane: Plane, bits: Sequence[int | str] | None) -> Plane:
 def _from_array(array: Any, wcs: Any, origin: str, **extra: Any) -> ArrayPlane:
     # what has no dtype of numpy (lists, tensors, data frames) is not cut, or converted, as arrays are
     if not isinstance(getattr(array, "dtype", None), np.dtype) or not hasattr(array, "__getitem__"):
-        array = np.asarray(array)
+        array = _made_array(array, origin)
     if hasattr(array, "unmasked") and hasattr(array, "mask"):  # astropy's Masked, of arrays and of quantities
         mask, array = np.asarray(array.mask), array.unmasked
         extra["mask"] = mask if extra.get("mask") is None else mask | (np.asarray(extra["mask"]) != 0)
     unit = extra.pop("unit", None) or getattr(array, "unit", None)
+    if unit is not None and (hasattr(unit, "function_unit") or unit.is_equivalent("mag")):
+        msg = f"{origin}: its pixels are in {unit}; give what adds up, such as counts or fluxes"
+        raise ImageError(msg)
     array = getattr(array, "value", array) if unit is not None else array
     shape = _plane_shape(array, origin)
     header = extra.pop("header", None)
@@ -249,6 +259,17 @@ def _from_array(array: Any, wcs: Any, origin: str, **extra: Any) -> ArrayPlane:
     elif wcs is not None:
         wcs = usable_wcs(wcs, shape, origin=origin)
     return ArrayPlane(array, shape, wcs, header, origin, unit=unit, **extra)
+
+
+def _made_array(source: Any, origin: str) -> NDArray[Any]:
+    try:
+        array = np.asarray(source)
+    except ValueError:  # rows of different lengths
+        array = np.empty((), dtype=object)
+    if array.dtype == object:
+        msg = f"{origin}: this {type(source).__name__} is no image; give a path, an HDU, a 2-D array or an NDData"
+        raise ImageError(msg)
+    return array
 
 
 def _from_hdu(hdu: Any, hdus: fits.HDUList | None, origin: str) -> ArrayPlane:

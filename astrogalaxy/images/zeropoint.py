@@ -32,9 +32,9 @@ def zeropoint_of(plane: Plane) -> float | None:
     Returns
     -------
     float or None
-        From BUNIT, where it is a flux density (nJy, nanomaggy) or a surface brightness (MJy/sr; the pixel's area is
-        PIXAR_SR, or that of the WCS); from PHOTFLAM and PHOTPLAM (Hubble); from FLUXMAG0 (Hyper Suprime-Cam); from
-        EXPTIME of a Pan-STARRS stack. None where none of them is there.
+        From BUNIT, or the unit of an array or NDData, where it is a flux density (nJy, nanomaggy) or a surface
+        brightness (MJy/sr; the pixel's area is PIXAR_SR, or that of the WCS); from PHOTFLAM and PHOTPLAM (Hubble); from
+        FLUXMAG0 (Hyper Suprime-Cam); from EXPTIME of a Pan-STARRS stack. None where none of them is there.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def zeropoint_of(plane: Plane) -> float | None:
     keywords = plane.keywords
     with quiet():
         text = str(keywords.get("BUNIT", "")).strip()
-        unit = u.Unit(text.replace("maggies", "maggy"), parse_strict="silent")
+        unit = getattr(plane, "unit", None) or u.Unit(text.replace("maggies", "maggy"), parse_strict="silent")
         found = unit_zeropoint(unit)
         if found is None and unit.is_equivalent(u.Jy / u.sr):
             area = _positive(keywords, "PIXAR_SR") or pixel_scale(plane.wcs, plane.shape) ** 2 * u.arcsec.to("rad") ** 2

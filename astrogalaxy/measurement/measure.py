@@ -144,7 +144,8 @@ def _positive(name: str, given: Any, unit: u.UnitBase = u.one) -> np.ndarray:
     except (TypeError, ValueError):
         numbers = np.empty(0)
     if numbers.ndim != 1 or not numbers.size or not (np.isfinite(numbers) & (numbers > 0)).all():
-        msg = f"{name} must be a positive number{' or a list of them' * (name == 'apertures')}, not {given!r}"
+        several = " or a list of them (arcsec, or angles)" * (name == "apertures")
+        msg = f"{name} must be a positive number{several}, not {given!r}"
         raise ConfigError(msg)
     return numbers
 

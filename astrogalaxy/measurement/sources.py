@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Sources"]
 
@@ -17,7 +17,7 @@ __all__ = ["Sources"]
 class Sources:
     """Positions and boxes of n sources, in 0-based pixels of the whole reference image.
 
-    Values may be NaN: such a source is kept, but comes back unmeasured.
+    Values may be NaN, or masked: such a source is kept, but comes back unmeasured.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Sources:
     Raises
     ------
     ValueError
-        If the arrays are not one-dimensional and equally long.
+        If the arrays are not one-dimensional and equally long, or are in another unit than pixels.
 
     Examples
     --------
@@ -54,7 +54,7 @@ class Sources:
     def __post_init__(self) -> None:
         lengths = set()
         for name in ("x", "y", "x_min", "x_max", "y_min", "y_max"):
-            values = np.array(getattr(self, name), dtype=np.float64)
+            values = np.array(_pixels(name, getattr(self, name)))
             object.__setattr__(self, name, values)
             lengths.add(values.shape)
         if len(lengths) != 1 or len(lengths.copy().pop()) != 1:
@@ -87,6 +87,15 @@ class Sources:
         Sources
             A box for each position, in their order.
         """
-        x, y = np.atleast_1d(np.asarray(x, dtype=float)), np.atleast_1d(np.asarray(y, dtype=float))
-        half = np.broadcast_to(np.asarray(side, dtype=float) / 2, x.shape)
+        x, y = np.atleast_1d(_pixels("x", x)), np.atleast_1d(_pixels("y", y))
+        half = np.broadcast_to(_pixels("side", side) / 2, x.shape)
         return cls(x, y, x - half, x + half, y - half, y + half)
+
+
+def _pixels(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    """Numbers of an array, column or quantity; NaN where they are masked."""
+    unit = getattr(values, "unit", None)
+    if unit is not None and unit != "pix":
+        msg = f"{name} must be in pixels, not in {unit}; Image.wcs.world_to_pixel makes pixels of a SkyCoord"
+        raise ValueError(msg)
+    return np.asarray(np.ma.filled(np.ma.asarray(getattr(values, "value", values), dtype=float), np.nan))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,9 @@ def open_graph(
     WeightsError
         If the file has no graph, is not what its card says, or cannot be run so.
     """
+    if not isinstance(threads, Integral) or threads < 0:
+        msg = f"threads must be a whole number from 0 (all) on, not {threads!r}"
+        raise WeightsError(msg)
     graph = weights.graph
     kept = {
         name: np.ascontiguousarray(value, dtype=np.float32 if value.dtype == np.float16 else None)

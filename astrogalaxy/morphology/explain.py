@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from astrogalaxy.errors import WeightsError
+from astrogalaxy.errors import WeightsError, need
 from astrogalaxy.morphology.backbones import feature_layers
 from astrogalaxy.morphology.network import GalaxyNetwork
 from astrogalaxy.morphology.pictures import checked_pictures, network_input, views
@@ -176,6 +176,7 @@ def saliency(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
     >>> saliency(network, torch.rand(1, 3, 32, 32), target=1).shape
     (32, 32)
     """
+    need("captum", "train")
     from captum.attr import Saliency
 
     gradient = Saliency(network).attribute(x.clone().requires_grad_(), target=target)
@@ -208,6 +209,7 @@ def grad_cam(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
     >>> grad_cam(network, torch.rand(1, 3, 32, 32), target=1).shape
     (32, 32)
     """
+    need("captum", "train")
     from captum.attr import LayerGradCam
 
     layer = _last_layer(network, x)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from astrogalaxy.errors import ConfigError
+from astrogalaxy.errors import ConfigError, need
 from astrogalaxy.models.tensors import load_tensors
 from astrogalaxy.morphology import backbones
 from astrogalaxy.morphology.attention import Cbam, SelfAttention
@@ -64,6 +64,7 @@ def make_backbone(name: str, *, side: int, options: Mapping[str, Any] | None = N
     ConfigError
         If there is none of that name, or it does not take the options.
     """
+    need("timm", "train")
     import timm
 
     found = architecture(name)

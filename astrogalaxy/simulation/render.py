@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import galsim
 import numpy as np
 from astropy.table import Row, Table
 from numpy.typing import NDArray
 
+from astrogalaxy.errors import need
 from astrogalaxy.images.seeing import half_light_radius
 from astrogalaxy.simulation.profiles import Conditions, SurveyProfile
+
+try:
+    import galsim
+except ModuleNotFoundError:
+    need("galsim", "train")
+    raise
 
 __all__ = ["Stamp", "draw_sources", "point_spread", "star_size"]
 

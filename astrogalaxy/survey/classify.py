@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from astropy.table import MaskedColumn, Table
@@ -20,7 +20,7 @@ from astrogalaxy.detection.decode import decode
 from astrogalaxy.detection.inputs import UNKNOWN_SEEING
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.detection.single import the_galaxy
-from astrogalaxy.errors import AstrogalaxyError
+from astrogalaxy.errors import AstrogalaxyError, ConfigError
 from astrogalaxy.models import ClassifierCard
 from astrogalaxy.morphology import Classifier
 from astrogalaxy.morphology.framing import measured_frame
@@ -41,7 +41,7 @@ _NARROW, _WIDE = 0.65, 1.35
 
 
 def classify_files(
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     *,
     classifier: Classifier | None = None,
     detector: Runtime | None = None,
@@ -51,7 +51,7 @@ def classify_files(
 
     Parameters
     ----------
-    paths : sequence of path
+    paths : path, or sequence of path
         JPEG, PNG or FITS; see `~astrogalaxy.datasets.pictures.read_picture`.
     classifier : Classifier, optional
         Gives ``p_<class>`` for each of its classes.
@@ -68,6 +68,11 @@ def classify_files(
         A row for each file: ``file``, the probabilities, ``class`` (the most probable one of the classifier, or of
         smooth and disk) and ``error``. Probabilities are masked where a file could not be read.
 
+    Raises
+    ------
+    ConfigError
+        If there is neither a classifier nor a detector, or `frame` is something else.
+
     Examples
     --------
     >>> import numpy as np
@@ -81,8 +86,14 @@ def classify_files(
     >>> str(table["class"][0]).startswith("smooth"), "nowhere.png" in table["error"][1]
     (True, True)
     """
+    if classifier is None and detector is None:
+        msg = "nothing classifies: give a classifier or a detector, or both"
+        raise ConfigError(msg)
+    if frame not in get_args(Frame):
+        msg = f"frame must be one of {', '.join(get_args(Frame))}, not {frame!r}"
+        raise ConfigError(msg)
     rows: list[dict[str, object]] = []
-    for path in map(Path, paths):
+    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         row: dict[str, object] = {"file": str(path), "class": "", "error": ""}
         try:
             row |= _one(path, classifier, detector, frame)

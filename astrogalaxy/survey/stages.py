@@ -27,6 +27,7 @@ from astrogalaxy.detection.hollow import doubted
 from astrogalaxy.devices import Device, Precision
 from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.images import Aligned, Image, Section, Tile
+from astrogalaxy.images.wavelengths import order_problem
 from astrogalaxy.measurement import Sources, calibrate_field, measure
 from astrogalaxy.measurement.stargalaxy import class_evidence, galaxy_probability
 from astrogalaxy.models import WeightCard
@@ -131,7 +132,7 @@ class TileResult:
 def detect(
     image: Image,
     *,
-    model: str = "default",
+    model: str | Path = "default",
     threshold: float | None = None,
     field_prior: bool = True,
     apertures: float | u.Quantity | Sequence[float | u.Quantity] = 3.0,
@@ -146,7 +147,7 @@ def detect(
     ----------
     image : Image
         One or more bands.
-    model : str
+    model : str or Path
         Weights: ``default``, a name of ``astrogalaxy weights list``, or a path.
     threshold : float, optional
         Lowest ``det_score`` of a source; the weights' own by default.
@@ -185,9 +186,9 @@ def detect(
     Examples
     --------
     >>> import astrogalaxy as ag
-    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
-    >>> scene = simulate_scene(PROFILES["sdss"], size=128, seed=2)
-    >>> image = ag.Image.read({b: (scene.images[b], scene.wcs[b]) for b in "gri"}, zeropoint=22.5)
+    >>> from astrogalaxy.config import pipelines_folder
+    >>> folder = pipelines_folder() / "quickstart"
+    >>> image = ag.Image.read({b: folder / f"quickstart-{b}.fits" for b in "gri"}, zeropoint=22.5)
     >>> catalog = ag.detect(image)
     >>> catalog.bands
     ('g', 'r', 'i')
@@ -200,6 +201,9 @@ def detect(
     if threshold is not None and not (isinstance(threshold, Real) and 0 <= threshold <= 1):
         msg = f"threshold must be a number from 0 to 1, not {threshold!r}"
         raise ConfigError(msg)
+    disorder = order_problem(list(image.bands))
+    if disorder:
+        logger.warning("%s", disorder)
     given = None if positions is None else image_positions(image, positions)
     runtime = open_runtime(model, device, threads, precision)
     whole = Section.whole(image.shape)

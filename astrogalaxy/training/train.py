@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
-import lightning
+from astrogalaxy.errors import need
+
+try:
+    import lightning
+except ModuleNotFoundError:
+    need("lightning", "train")
+    raise
+
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import (

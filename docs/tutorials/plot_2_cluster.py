@@ -6,6 +6,8 @@ Several fields, worked on by the workers of a Dask cluster; one file is damaged,
 
 Here the cluster is two workers within this script. With the address of a scheduler, or a cluster of `dask-jobqueue
 <https://jobqueue.dask.org>`_, the rest stays as it is (:doc:`/howto/slurm`).
+
+The images are simulated, for which this page needs the extra ``train``; a survey of your own does not.
 """
 
 # %%

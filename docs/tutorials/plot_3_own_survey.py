@@ -4,6 +4,8 @@ Bring your own survey
 
 Images of a camera that nobody has heard of: what to find out about them, how to say it in a survey.yml, and how to check it
 before anything is computed.
+
+The images are simulated, for which this page needs the extra ``train``; a survey of your own does not.
 """
 
 # %%

@@ -5,7 +5,7 @@ Train on your own labels
 Weights go on from the bundled ones on a labelled field of your own. This page shows the way with a training so short that
 it learns next to nothing: on real data leave it its default of 1500 steps.
 
-From the command line it is one line: ``astrogalaxy train survey.yml --truth labels.csv``.
+From the command line it is one line: ``astrogalaxy train survey.yml --truth labels.csv``. Both need the extra ``train``.
 """
 
 # %%

@@ -3,7 +3,7 @@ How complete is my catalogue?
 =============================
 
 Lay sources of known light into your own image, search it again, and see which come out. From the command line:
-``astrogalaxy evaluate --inject survey.yml`` (:doc:`/user_guide/completeness`).
+``astrogalaxy evaluate --inject survey.yml`` (:doc:`/user_guide/completeness`). Both need the extra ``train``.
 """
 
 # %%

@@ -6,7 +6,7 @@ The network that finds sources tells smooth galaxies from disks. This page goes 
 finer classes by the classifier that comes with the package, what that classifier looks at, and one of your own, trained on a folder
 of cutouts for each class.
 
-Training and the maps need the extra ``train``; classifying does not.
+The simulated field, the maps and training need the extra ``train``; classifying images of your own does not.
 """
 
 # %%

@@ -108,6 +108,8 @@ def test_joined_tables(mine, theirs) -> None:
     assert np.isnan(every["separation"]).tolist() == [False, True, True, True]
     with pytest.raises(CatalogError, match="'ra'; give another suffix"):
         match.joined(suffix="")
+    with pytest.raises(CatalogError, match="keep must be 'pairs' or 'first', not 'all'"):
+        match.joined(keep="all")
 
 
 @pytest.mark.parametrize("other", [[], [0.0]])

@@ -53,6 +53,13 @@ def test_unknown_name_gives_the_nearest() -> None:
         flag_bits("edge", "blendet")
     with pytest.raises(CatalogError, match="known flags: edge"):
         flag_bits("qqq")
+    with pytest.raises(CatalogError, match=r"named one by one.*\['edge'\] is no name"):
+        has_flags([0, 1], ["edge"])  # type: ignore[arg-type]
+
+
+def test_decoding_takes_one_value() -> None:
+    with pytest.raises(CatalogError, match="takes one value, not 2; for columns"):
+        decode_flags(np.array([1, 5]))  # type: ignore[arg-type]
 
 
 def test_counts_and_masks() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from astropy import units as u
+from astropy.table import MaskedColumn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +25,16 @@ def test_not_finite_or_off_the_sphere_is_minus_one() -> None:
     assert ids[4] >= 0
     assert source_ids([], []).shape == (0,)
     assert int(source_ids(np.nan, 0.0)) == -1
+
+
+def test_units_and_masks_of_what_is_given() -> None:
+    degrees = source_ids([150.1, 10.0], [2.2, -3.0])
+    radians = source_ids(np.radians([150.1, 10.0]) * u.rad, u.Quantity([2.2, -3.0], u.deg).to(u.arcmin))
+    assert (radians >> 8).tolist() == (degrees >> 8).tolist()
+    masked = source_ids(MaskedColumn([150.1, 10.0], mask=[True, False], unit="deg"), [2.2, -3.0])
+    assert masked.tolist() == [-1, degrees[1]]
+    with pytest.raises(u.UnitConversionError):
+        source_ids([1.0] * u.m, [1.0])
 
 
 @given(st.floats(0, 360, exclude_max=True), st.floats(-90, 90))

@@ -11,6 +11,9 @@ import pytest
 from astropy import units as u
 from configurations import HEAD, read, variant
 
+from astrogalaxy import SurveyConfig
+from astrogalaxy.errors import ConfigError
+
 
 def test_defaults(tmp_path: Path) -> None:
     config = read(tmp_path, HEAD)
@@ -104,3 +107,11 @@ def test_importing_it_is_light() -> None:
     code = "import sys, astrogalaxy.config; print(*sorted({m.split('.')[0] for m in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "astropy", "torch", "dask", "matplotlib"} & set(loaded)
+
+
+@pytest.mark.parametrize("what", [None, {"name": "m31"}, 3])
+def test_what_is_no_path_is_told(what: object) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"^a {type(what).__name__} is no configuration file; .* SurveyConfig.from_dict"
+    ):
+        SurveyConfig.read(what)  # type: ignore[arg-type]

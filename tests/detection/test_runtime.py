@@ -90,6 +90,12 @@ def test_bfloat16_is_another_thing(weights: Weights) -> None:
     assert max(np.abs(a - b).max() for a, b in zip(maps, exact, strict=True)) > 1e-3
 
 
+@pytest.mark.parametrize("threads", [-1, 1.5, "all"])
+def test_threads_are_a_whole_number(weights: Weights, threads: int) -> None:
+    with pytest.raises(WeightsError, match=rf"^threads must be a whole number from 0 .*, not {threads!r}$"):
+        Runtime(weights, device="cpu", threads=threads)
+
+
 def test_what_is_not_there_is_told(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         WeightsError, match="device cpu has only float32, not bfloat16; bfloat16 needs openvino or cuda"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.stats import binom_conf_interval
 from astropy.table import Table
 
@@ -122,6 +123,28 @@ def test_the_radius_is_in_the_unit_of_the_match() -> None:
     assert evaluate_catalog(found, truth).completeness.value == 0.0, "1 arcsec"
     assert evaluate_catalog(found, truth, radius=2.6).completeness.value == 1.0
     assert evaluate_catalog(found, truth, radius=2.4).completeness.value == 0.0
+
+
+def test_a_radius_may_carry_its_unit() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(40), shift=2.5)
+    assert evaluate_catalog(found, truth, radius_arcsec=0.045 * u.arcmin).completeness.value == 1.0
+    assert evaluate_catalog(found, truth, radius=2.6 * u.pix).completeness.value == 1.0
+    with pytest.raises(CatalogError, match="a radius of 3.0 arcsec is no number of pixels"):
+        evaluate_catalog(found, truth, radius=3 * u.arcsec)
+
+
+def test_what_is_asked_for_and_is_not_there() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(4))
+    with pytest.raises(CatalogError, match="the catalogue has no column 'score'"):
+        evaluate_catalog(found, truth, score="score")
+    with pytest.raises(CatalogError, match="bin_width must be more than 0 mag, not 0"):
+        evaluate_catalog(found, truth, bin_width=0)
+    with pytest.raises(CatalogError, match="the truth is a str"):
+        evaluate_catalog(found, "truth.csv")
+    frames = evaluate_catalog(found.to_pandas(), truth.to_pandas())
+    assert frames.average_precision == evaluate_catalog(found, truth).average_precision
 
 
 @pytest.mark.parametrize("radius", [0.0, -1.0, NAN, np.inf])

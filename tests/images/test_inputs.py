@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import (
     CCDData,
+    Cutout2D,
     InverseVariance,
     NDData,
     StdDevUncertainty,
@@ -195,3 +196,63 @@ def test_what_is_no_image_is_refused(wrong):
 def test_hdu_without_pixels_is_refused():
     with pytest.raises(ImageError, match="band r: the HDU has no pixels"):
         Image.read({"r": fits.PrimaryHDU()})
+
+
+@pytest.mark.parametrize("wrong", [None, [np.nan, None], [[1, 2], [3]], open])
+def test_what_is_no_array_is_named(wrong):
+    with pytest.raises(ImageError, match=r"band r: this \w+ is no image; give a path"):
+        Image.read({"r": wrong})
+
+
+def test_a_cutout_keeps_its_wcs(pixels, make_wcs):
+    whole = Image.read((pixels, make_wcs())).wcs
+    cutout = Cutout2D(pixels, (30, 20), (10, 16), wcs=make_wcs())
+    image = Image.read({"r": cutout})
+    assert image.shape == (10, 16)
+    x, y = cutout.origin_original
+    assert image.wcs.pixel_to_world(2, 3).separation(whole.pixel_to_world(x + 2, y + 3)).arcsec < 1e-6
+
+
+@pytest.mark.parametrize("unit", [u.ABmag, u.mag, u.mag(u.ct), u.dex])
+def test_magnitudes_are_no_pixels(pixels, unit):
+    with pytest.raises(ImageError, match="band r: its pixels are in .*; give what adds up"):
+        Image.read({"r": u.Quantity(pixels, unit) if unit == u.mag else pixels * unit})
+
+
+def test_a_zero_point_from_the_unit_of_an_array(pixels, make_wcs):
+    assert Image.read(pixels * u.nJy, zeropoint="auto").bands["image"].zeropoint == pytest.approx(31.4, abs=1e-3)
+    ccd = CCDData(pixels, unit="MJy/sr", wcs=make_wcs(), meta=fits.Header({"BUNIT": "adu", "PIXAR_SR": 9.3e-14}))
+    assert Image.read(ccd, zeropoint="auto").bands["image"].zeropoint == pytest.approx(26.48, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"weight_type": "ivar"}, "weight_type must be one of .*, not 'ivar'"),
+        ({"box": 0}, "box .*at least 1, not 0"),
+        ({"box": -3}, "not -3"),
+        ({"box": "a"}, "not 'a'"),
+    ],
+)
+def test_settings_that_cannot_be(pixels, wrong, told):
+    with pytest.raises(ImageError, match=f"band image: .*{told}"):
+        Image.read(pixels, **wrong)
+
+
+def test_an_uncertainty_says_itself_what_it_is(pixels):
+    """The type of the maps of other bands is not its own."""
+    nddata = NDData(pixels, uncertainty=StdDevUncertainty(np.full(pixels.shape, 1.05)))
+    noise = [
+        Image.read({"r": nddata}, weight_type=kind).bands["r"].pixels().noise for kind in ("inverse_variance", "rms")
+    ]
+    assert np.array_equal(*noise)
+
+
+@pytest.mark.parametrize(("bits", "n_bad"), [(1, 2), ("SAT", 2), ([0, 1], 3), (np.array([0]), 1)])
+def test_bits_of_a_mask_alone_or_in_a_list(pixels, bits, n_bad):
+    mask = np.zeros(pixels.shape, np.int16)
+    mask[0, :3] = 1, 2, 2
+    image = Image.read(pixels, mask=(mask, fits.Header({"MP_SAT": 1})), mask_bits=bits)
+    assert image.bands["image"].pixels().bad.sum() == n_bad
+    with pytest.raises(ImageError, match="mask of band image: bits of a mask count from 0; -1 is none"):
+        Image.read(pixels, mask=mask, mask_bits=[2, -1])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import MaskedColumn
 
 from astrogalaxy.measurement import Sources
 
@@ -30,3 +33,13 @@ def test_arrays_are_copied() -> None:
     sources = Sources(x, x, x, x, x, x)
     x[0] = 99.0
     assert sources.x[0] == 1.0
+
+
+def test_masked_centres_are_unknown_and_units_are_pixels() -> None:
+    column = MaskedColumn([10.0, 20.0], mask=[True, False], unit="pix")
+    sources = Sources.around(column, [5.0, 6.0] * u.pix, side=4)
+    assert np.isnan([sources.x[0], sources.x_min[0]]).all() and sources.y.tolist() == [5.0, 6.0]
+    assert np.isnan(Sources(column, column, *[[1.0, 2.0]] * 4).x[0])
+    sky = SkyCoord([10.0, 20.0], [5.0, 6.0], unit="deg")
+    with pytest.raises(ValueError, match="x must be in pixels, not in deg"):
+        Sources.around(sky.ra, sky.dec, side=4)

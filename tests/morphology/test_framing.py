@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.morphology import Classifier, open_classifier
 from astrogalaxy.morphology.framing import measured_frame
 from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, resized
@@ -72,3 +73,13 @@ def test_measured_frames_bring_cutouts_to_one_scale(
     caplog.clear()
     classify_files([both[1]], classifier=bundled_classifier, frame="measured")
     assert not caplog.text
+
+
+def test_what_cannot_be_asked_for(tmp_path: Path, bundled_classifier: Classifier) -> None:
+    with pytest.raises(ConfigError, match="give a classifier or a detector"):
+        classify_files(["a.png"])
+    with pytest.raises(ConfigError, match="frame must be one of given, measured, not 'mesured'"):
+        classify_files(["a.png"], classifier=bundled_classifier, frame="mesured")  # type: ignore[arg-type]
+    assert classify_files(str(tmp_path / "a.png"), classifier=bundled_classifier)["file"].tolist() == [
+        str(tmp_path / "a.png")
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from astrogalaxy.catalog import decode_flags
 from astrogalaxy.images import Image
 from astrogalaxy.models import load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
-from astrogalaxy.survey.stages import _image_flags
+from astrogalaxy.survey.stages import _image_flags, detect
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +53,12 @@ def test_no_galaxy_is_a_star_where_there_are_none_and_the_seeing_is_known() -> N
     )
     assert (measured["class"] == "star").sum() > 3
     assert (known["class"] == "galaxy").mean() > 0.97
+
+
+def test_bands_out_of_order_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    sky = np.random.default_rng(1).normal(100, 5, (64, 64))
+    with caplog.at_level(logging.WARNING):
+        detect(Image.read({"r": sky, "i": sky}))
+        assert not caplog.messages
+        detect(Image.read({"i": sky, "r": sky}))
+    assert caplog.messages == ["the network expects the shortest wavelength first, and i comes before r"]

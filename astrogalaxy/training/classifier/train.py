@@ -10,7 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import lightning
+from astrogalaxy.errors import need
+
+try:
+    import lightning
+except ModuleNotFoundError:
+    need("lightning", "train")
+    raise
+
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, ProgressBar
