@@ -29,6 +29,7 @@ from astrogalaxy.survey.positions import Positions, place, read_sky
 __all__ = [
     "Content",
     "FieldPlan",
+    "Opened",
     "Plan",
     "hashes",
     "hashing",
@@ -82,6 +83,35 @@ class Content(NamedTuple):
         except OSError:
             return True
         return (status.st_size, status.st_mtime_ns) == (self.bytes, self.mtime_ns)
+
+
+class Opened(NamedTuple):
+    """What opening the files of a field has found, where nothing was wrong with any; told by an earlier run.
+
+    Attributes
+    ----------
+    contents : dict of str to dict of str to (str, Content or None)
+        Path and content, if it is known, of each file, by what it is for and by band.
+    bands : tuple of str
+        Bands that could be opened.
+    shape : tuple of int
+        Of the reference band.
+    pixel_scale : float
+        Arcsec; NaN if unknown.
+    """
+
+    contents: dict[str, dict[str, tuple[str, Content | None]]]
+    bands: tuple[str, ...]
+    shape: tuple[int, int]
+    pixel_scale: float
+
+    def holds(self, field_: Field, inputs: Mapping[Path, Content]) -> bool:
+        """Whether a field has the same files, and nobody has written to any."""
+        now = {
+            role: {band: (str(path), inputs.get(path)) for band, path in by_band.items()}
+            for role, by_band in field_.roles.items()
+        }
+        return now == self.contents and all(path in inputs for path in field_.files)
 
 
 @dataclass(frozen=True)
@@ -173,6 +203,7 @@ def make_plan(
     *,
     memory: float,
     known_hashes: Mapping[str, Content] | None = None,
+    known_fields: Mapping[str, Opened] | None = None,
     own: Collection[Path] = (),
 ) -> Plan:
     """Open every header and cut every field into tiles; no pixels are read.
@@ -187,6 +218,8 @@ def make_plan(
         Bytes that a worker may use.
     known_hashes : mapping, optional
         By path, from an earlier run; files that have not changed since are not read again.
+    known_fields : mapping, optional
+        By name, from an earlier run with the same ``images``; fields of which no file has changed are not opened again.
     own : collection of Path, optional
         What earlier runs wrote: no images, though they may be called like these.
 
@@ -216,7 +249,10 @@ def make_plan(
     failures: list[Failure] = []
     # headers are read while threads hash the files
     with hashing([path for f in found for path in f.files], known_hashes or {}) as digest:
-        fields = [_plan_field(f, config, memory, digest, settings, failures, sky) for f in found]
+        fields = [
+            _plan_field(f, config, memory, digest, settings, failures, sky, (known_fields or {}).get(f.name or "field"))
+            for f in found
+        ]
     plan = Plan(fields, failures, None if sky is None else len(sky))
     if sky is not None and plan.n_tiles and not plan.n_placed:
         msg = f"detection.positions: none of the {len(sky)} positions of {config.detection.positions} lies on any image"
@@ -232,20 +268,26 @@ def _plan_field(
     settings: Mapping[str, object],
     failures: list[Failure],
     sky: SkyCoord | None,
+    known: Opened | None,
 ) -> FieldPlan:
-    image, problems = open_bands(field_, config)
-    failures.extend(problems)
-    inputs = {path: known for path in field_.files if (known := digest(path))}
-    if image is None:
-        return FieldPlan(field_, inputs=inputs)
-    for band in image.bands:
-        _compare_zeropoints(image.bands[band])
-        lacks = missing_maps(field_, config.images, band) + unread_parts(image.bands[band], config.images)
-        failures.extend(Failure(image.name, "open", reason, band=band) for reason in lacks)
-    tiles = tiles_of(image, config, memory=memory)
-    given = None if sky is None else place(image, sky)
-    scale = float(image.pixel_scale)
-    plan = FieldPlan(field_, tuple(image.bands), image.shape, scale, tiles, inputs=inputs, positions=given)
+    inputs = {path: content for path in field_.files if (content := digest(path))}
+    given = None
+    # where given positions lie takes the WCS
+    if known is not None and sky is None and known.holds(field_, inputs):
+        bands, shape, scale = known.bands, known.shape, known.pixel_scale
+    else:
+        image, problems = open_bands(field_, config)
+        failures.extend(problems)
+        if image is None:
+            return FieldPlan(field_, inputs=inputs)
+        for band in image.bands:
+            _compare_zeropoints(image.bands[band])
+            lacks = missing_maps(field_, config.images, band) + unread_parts(image.bands[band], config.images)
+            failures.extend(Failure(image.name, "open", reason, band=band) for reason in lacks)
+        bands, shape, scale = tuple(image.bands), image.shape, float(image.pixel_scale)
+        given = None if sky is None else place(image, sky)
+    tiles = tiles_of(shape, scale, config, memory=memory)
+    plan = FieldPlan(field_, bands, shape, scale, tiles, inputs=inputs, positions=given)
     content = {**settings, "inputs": hashes(field_, inputs), "field": plan.name}
     for tile in tiles:
         own = {} if given is None else {"positions": given.within(tile.outer).digest()}
@@ -271,9 +313,9 @@ def hashes(field_: Field, contents: Mapping[Path, Content]) -> dict[str, dict[st
     }
 
 
-def tiles_of(image: Image, config: SurveyConfig, *, memory: float) -> list[Tile]:
+def tiles_of(shape: tuple[int, int], pixel_scale: float, config: SurveyConfig, *, memory: float) -> list[Tile]:
     """Cut a field into tiles, as large as the settings and the memory of a worker (bytes) allow."""
-    return plan_tiles(image.shape, size=_tile_size(config, memory), overlap=_overlap(config, image.pixel_scale))
+    return plan_tiles(shape, size=_tile_size(config, memory), overlap=_overlap(config, pixel_scale))
 
 
 def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[Failure]]:
@@ -323,8 +365,9 @@ def open_band(field_: Field, band: str, config: SurveyConfig) -> Band:
     opened = open_field(field_, only, bands=[band]).bands[band]
     # bands of one shape are not of one grid for that: nothing is assumed aligned
     if opened.wcs is None:
-        msg = f"{field_.paths[band]}: no celestial WCS in the header, and sky positions need one; solve its astrometry"
-        msg = f"{msg} first, or find its sources in pixels with astrogalaxy.detect in Python"
+        why = opened.no_wcs or "no celestial WCS in the header"
+        msg = f"{field_.paths[band]}: {why}; sky positions need one: solve its astrometry first, or find its sources"
+        msg = f"{msg} in pixels with astrogalaxy.detect in Python"
         raise ImageError(msg)
     return opened
 

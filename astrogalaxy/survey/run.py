@@ -31,7 +31,7 @@ from astrogalaxy.survey.notebook import summary_html
 from astrogalaxy.survey.opening import check_targets, named_files, open_inputs, remarks
 from astrogalaxy.survey.plan import Plan, make_plan
 from astrogalaxy.survey.products import write_products
-from astrogalaxy.survey.record import catalog_meta, known_hashes, run_record
+from astrogalaxy.survey.record import catalog_meta, known_fields, known_hashes, run_record
 from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.shelf import Shelf, Tally
 from astrogalaxy.survey.stages import Stopwatch
@@ -284,7 +284,8 @@ def _plan(config: SurveyConfig, weights: Weights, earlier: Earlier) -> Plan:
     """What there is to do; what cannot be done is told."""
     plan = make_plan(
         config, weights, memory=worker_memory(config.compute),
-        known_hashes=known_hashes(earlier.record), own=earlier.files,
+        known_hashes=known_hashes(earlier.record), known_fields=known_fields(earlier.record, config),
+        own=earlier.files,
     )  # fmt: skip
     for failure in plan.failures:
         logger.warning("%s", failure)
