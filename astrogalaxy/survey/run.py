@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property, partial
@@ -457,7 +458,7 @@ def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan:
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """Write what the package logs to the run's own log file; who listens else hears no more of it than before."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_LOG_FORMAT))
     package = logging.getLogger("astrogalaxy")
     level, wanted = package.level, package.getEffectiveLevel()
@@ -478,7 +479,17 @@ def _logged(path: Path) -> Iterator[None]:
         package.setLevel(level)
         for listener in listeners:
             listener.removeFilter(asked_for)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log that goes silent where its disk is full: what could not be written is told once, and not line by line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is that of logging)
+        """Pass over what the disk does not take."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
 
 
 def _silent(_done: int, _total: int, _what: str) -> None:

@@ -21,7 +21,7 @@ __all__ = ["Shelf", "Tally"]
 
 # Fields of which positions or rows are held at a time, for their neighbours.
 _AT_HAND = 8
-# Given positions of a chunk.
+# Rows of a chunk.
 _CHUNK = 100_000
 # Rows up to which fields go into one chunk: to make a table of a few rows takes longer than to read and write them.
 _TOGETHER = 20_000
@@ -83,8 +83,8 @@ class Shelf:
         duplicates : int
             Rows that gave way to others.
         chunks : iterator of SourceCatalog
-            The rows: field by field, small ones together, or given positions in the order of their table. At least
-            one chunk, if there is a field.
+            The rows: field by field, small ones together and large ones in parts, or given positions in the order of
+            their table. At least one chunk, if there is a field.
         """
         total, numbers = sum(self._lengths.values()), sorted(self._lengths)
         if self._given:
@@ -116,12 +116,12 @@ class Shelf:
             # tables of other columns or units cannot be put under each other
             alike = (note["columns"], rows.dtype.names)
             if held and (alike != words or sum(map(len, held)) + len(rows) > _TOGETHER):
-                yield catalog_of(np.concatenate(held), words[0])
-                held = []
+                yield from _chunks(held, words[0])
+                held.clear()
             held.append(rows)
             words = alike
         if held:
-            yield catalog_of(np.concatenate(held), words[0])
+            yield from _chunks(held, words[0])
 
     def _gather(self, field: NDArray[np.intp], source: NDArray[np.intp]) -> Iterator[SourceCatalog]:
         for start in range(0, max(len(field), 1), _CHUNK):
@@ -140,6 +140,13 @@ class Shelf:
     def _read_claim(self, number: int) -> Claim:
         with np.load(self._path(number), allow_pickle=False) as stored:
             return Claim(**{name: stored[_OF_CLAIM + name] for name in Claim.__dataclass_fields__})
+
+
+def _chunks(held: list[NDArray[np.void]], words: Mapping[str, Any]) -> Iterator[SourceCatalog]:
+    """Rows that belong together, a large field in parts: as tables they are there twice."""
+    rows = held[0] if len(held) == 1 else np.concatenate(held)
+    for start in range(0, max(len(rows), 1), _CHUNK):
+        yield catalog_of(rows[start : start + _CHUNK], words)
 
 
 class Tally:
