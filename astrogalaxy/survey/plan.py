@@ -21,6 +21,7 @@ from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.images import Band, Image, Tile, plan_tiles
 from astrogalaxy.images.fields import Field, find_fields, missing_maps, open_field, unread_parts
 from astrogalaxy.images.grids import check_overlap
+from astrogalaxy.images.tiling import STRETCH
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.opening import check_targets
@@ -50,9 +51,12 @@ _SERVED = {
     "threshold",
 }  # fmt: skip
 _CLASSIFIED = {"sha256", "classes", "side", "normalise", "centre", "field_of_view", "views", "temperature"}
-# Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile.
-_BASE_BYTES = 450e6
-_BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 160, 40
+# Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile. Up to a quarter more than the
+# peaks that were measured on SDSS frames of 1500 to 10000 sources, of one to five bands and 1.6 to 8.4 million pixels:
+# 480 to 1120 MB. How many sources there are hardly matters; smaller tiles need half as much. Networks other than the
+# default one look at a finer image, or are larger. `python tests/benchmarks scaling` measures such peaks.
+_BASE_BYTES, _OTHER_NETWORK_BYTES, _CLASSIFIER_BYTES = 420e6, 300e6, 250e6
+_BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 45, 20
 _SMALLEST_TILE, _LARGEST_TILE = 512, 4096
 _HASHING_THREADS = 4
 # Magnitudes by which a zero point may differ from that of the header's unit: calibrations are better than that.
@@ -315,7 +319,8 @@ def hashes(field_: Field, contents: Mapping[Path, Content]) -> dict[str, dict[st
 
 def tiles_of(shape: tuple[int, int], pixel_scale: float, config: SurveyConfig, *, memory: float) -> list[Tile]:
     """Cut a field into tiles, as large as the settings and the memory of a worker (bytes) allow."""
-    return plan_tiles(shape, size=_tile_size(config, memory), overlap=_overlap(config, pixel_scale))
+    overlap = _overlap(config, pixel_scale)
+    return plan_tiles(shape, size=_tile_size(config, memory, overlap), overlap=overlap)
 
 
 def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[Failure]]:
@@ -372,17 +377,24 @@ def open_band(field_: Field, band: str, config: SurveyConfig) -> Band:
     return opened
 
 
-def _tile_size(config: SurveyConfig, memory: float) -> int:
+def _tile_size(config: SurveyConfig, memory: float, overlap: int) -> int:
     if isinstance(config.tiles.size, int):
         return config.tiles.size
     per_pixel = _BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * len(config.images.bands)
-    side = np.sqrt(max(memory - _BASE_BYTES, 1.0) / per_pixel)
+    outer = np.sqrt(max(memory - _base_bytes(config), 1.0) / per_pixel)
+    # with the overlap on both sides, of a core that is larger than asked for
+    side = (outer - 2 * (overlap + 32)) / (1 + STRETCH)
     return int(np.clip(side // 32 * 32, _SMALLEST_TILE, _LARGEST_TILE))
 
 
-def tile_memory(shape: tuple[int, int], bands: int) -> float:
+def tile_memory(shape: tuple[int, int], bands: int, config: SurveyConfig) -> float:
     """Bytes that a worker needs at most for a tile of some rows and columns, what it needs in any case included."""
-    return _BASE_BYTES + shape[0] * shape[1] * (_BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * bands)
+    return _base_bytes(config) + shape[0] * shape[1] * (_BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * bands)
+
+
+def _base_bytes(config: SurveyConfig) -> float:
+    other = config.detection.model != "default"
+    return _BASE_BYTES + other * _OTHER_NETWORK_BYTES + (config.morphology.model is not None) * _CLASSIFIER_BYTES
 
 
 def _overlap(config: SurveyConfig, pixel_scale: float) -> int:
