@@ -48,7 +48,7 @@ def test_what_a_tile_needs_is_what_was_measured() -> None:
         (small, ["g", "r", "i"], "default", None, 490e6),
         (large, ["g", "r", "i"], "default", None, 1071e6),
         (whole, ["g", "r", "i"], fine, None, 894e6),
-        (whole, ["g", "r", "i"], fine, "galaxyzoo-fine", 1117e6),
+        (whole, ["g", "r", "i"], "default", "galaxyzoo-fine", 1352e6),
     ]
     for shape, bands, model, classifier, peak in measured:
         given = {"detection": {"model": model}, "morphology": {"model": classifier}}
