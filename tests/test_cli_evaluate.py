@@ -110,3 +110,11 @@ def test_a_truth_wider_than_the_images_is_told(folder: Path) -> None:
     assert _number(ran, "completeness") == 0.375
     assert "wide.csv: 40 of the 80 true sources are far from any source of the catalogue" in ran.output
     assert "warning" not in _evaluate(folder / "out", folder / "sky.csv").output
+
+
+def test_a_truth_that_is_written_twice_is_told(folder: Path) -> None:
+    truth = Table.read(folder / "xy.csv")
+    vstack([truth, truth]).write(folder / "twice.csv")
+    ran = _evaluate(folder / "out", folder / "twice.csv")
+    assert _number(ran, "completeness") == 0.375
+    assert "twice.csv: 40 of the 80 true sources are at the place of another" in ran.stderr

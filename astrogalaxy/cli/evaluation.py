@@ -81,9 +81,10 @@ def evaluate(
 ) -> None:
     """Score a catalogue against a truth table, recipes on their test sets, or (--inject) a survey by injected sources.
 
-    A truth table is compared within the area that it covers. Recipes that follow a paper are
-    shown beside its numbers. Injections give completeness and purity by magnitude and size, in
-    the folder injection of the survey's output directory.
+    A truth table is compared within the area that it covers: from the first to the last source in x and y, or in ra
+    and dec, if sources fill that rectangle; else what lies between neighbouring ones, whatever its form. Recipes that
+    follow a paper are shown beside its numbers. Injections give completeness and purity by magnitude and size, in the
+    folder injection of the survey's output directory.
     """
     what = what or []
     if inject is not None:
@@ -121,6 +122,11 @@ def _compare(
         raise ConfigError(msg) from error
     if "class" in labels.colnames and not any(labels["class"]):
         warn(f"{truth}: its column 'class' says star or galaxy nowhere, so that no accuracy is known")
+    if score.n_truth_twice:
+        warn(
+            f"{truth}: {score.n_truth_twice} of the {score.n_truth} true sources are at the place of another; of one "
+            "that is written twice, one counts as missed: leave copies out"
+        )
     if score.n_truth_afar:
         warn(
             f"{truth}: {score.n_truth_afar} of the {score.n_truth} true sources are far from any source of the "

@@ -239,6 +239,12 @@ class Band:
         return elsewhere(self._plane) if isinstance(self._plane, FitsPlane) else None
 
     @property
+    def no_wcs(self) -> str:
+        """Why it has no WCS, where the headers of its file have one; empty where they have none, or it works."""
+        plane = self._plane.plane if isinstance(self._plane, AlteredPlane) else self._plane
+        return plane.no_wcs if isinstance(plane, FitsPlane) else ""
+
+    @property
     def header_zeropoint(self) -> float | None:
         """Zero point by the unit in its header, None where that does not tell (`zeropoint_of`)."""
         return zeropoint_of(self._plane)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import os
 import re
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -15,9 +16,9 @@ from typing import IO, TYPE_CHECKING, Any
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.fitscheck import check_axes, walk_hdus
+from astrogalaxy.images.fitscheck import FITS_BLOCK, check_axes, walk_hdus
 from astrogalaxy.images.quiet import quiet
-from astrogalaxy.images.sky import is_off, read_wcs
+from astrogalaxy.images.sky import find_wcs, is_off, read_wcs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,8 +76,11 @@ def choose_hdu(
 
 def look_for_hdu(
     hdus: fits.HDUList, wanted: str | int, *, origin: str, ahead: IO[bytes] | None, layer: int | None
-) -> tuple[int, dict[int, WCS | None]]:
-    """Number of the HDU, as `choose_hdu` gives it, and by their numbers the WCS of those that were looked at for it."""
+) -> tuple[int, dict[int, tuple[WCS | None, str]]]:
+    """Number of the HDU, as `choose_hdu` gives it, and by their numbers the WCS of those that were looked at for it.
+
+    These are as `find_wcs` gives them.
+    """
     if wanted != "auto":
         try:
             index = _index_of(hdus, wanted, origin, ahead, layer)
@@ -95,8 +99,8 @@ def look_for_hdu(
         if shape is None:
             continue
         if "CTYPE1" in hdu.header:
-            tried[index] = read_wcs(hdu.header, shape, origin=origin, hdus=hdus)
-            if tried[index] is not None:
+            tried[index] = find_wcs(hdu.header, shape, origin=origin, hdus=hdus)
+            if tried[index][0] is not None:
                 return index, tried
         first = index if first is None else first
     if first is None:
@@ -144,19 +148,43 @@ def list_hdus(path: str | Path, wanted: str, *, layer: int | None = None) -> dic
 
 def elsewhere(plane: FitsPlane) -> tuple[str, str] | None:
     """An extension of the same file that shows another part of the sky: what it is called, and a pattern for both."""
-    if plane.wcs is None or (plane.packing and not plane.index):
-        # to look further than the first image of a compressed file would unpack all of it
-        return None
+    # damage behind the image is told where it matters: as its pixels are read
+    with suppress(ImageError, OSError):
+        if plane.wcs is not None and _goes_on(plane):
+            return _elsewhere(plane, plane.wcs)
+    return None
+
+
+def _elsewhere(plane: FitsPlane, here: WCS) -> tuple[str, str] | None:
     with _opened(plane.path) as (hdus, ahead):
         for index, hdu in enumerate(walk_hdus(hdus, str(plane.path), ahead)):
             shape = image_shape(hdu)
             if index == plane.index or shape is None or "CTYPE1" not in hdu.header:
                 continue
             wcs = read_wcs(hdu.header, shape, origin=f"{plane.path}[{index}]", hdus=hdus)
-            if wcs is not None and is_off(wcs, shape, plane.wcs, plane.shape):
+            if wcs is not None and is_off(wcs, shape, here, plane.shape):
                 name = str(plane.header.get("EXTNAME", "")).strip()
                 return f"{index} {hdu.name}".rstrip(), f"{name}*" if name and hdu.name == name else "*"
     return None
+
+
+def _goes_on(plane: FitsPlane) -> bool:
+    """Whether the file may have more HDUs than that of its image; only those are worth another look."""
+    if plane.index or plane.tiled or plane.layer is not None:
+        return True
+    if plane.packing not in ("", "gzip"):
+        # nothing says how long it is: to look further would unpack all of it
+        return False
+    end = plane.offset + abs(plane.bitpix) // 8 * plane.shape[0] * plane.shape[1]
+    size = plane.path.stat().st_size
+    if plane.packing:
+        # the last four bytes say how much was packed, without what is beyond 32 bits
+        with plane.path.open("rb") as stream:
+            stream.seek(-4, os.SEEK_END)
+            packed = int.from_bytes(stream.read(4), "little")
+        size = end + (packed - end) % 2**32
+    # at most one block is filled up, and nothing that is shorter is an HDU
+    return size >= end + FITS_BLOCK
 
 
 def packing_of(path: Path) -> str:

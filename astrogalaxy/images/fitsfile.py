@@ -30,7 +30,7 @@ from astrogalaxy.images.fitscheck import (
     truncated,
 )
 from astrogalaxy.images.quiet import quiet
-from astrogalaxy.images.sky import read_wcs
+from astrogalaxy.images.sky import find_wcs, read_wcs
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class FitsPlane:
         If not 0, pixels are 1 where they have any of these bits, and else 0: float32 would not keep all of them apart.
     layer : int or None
         Plane of a cube, from 0; None for an image that is no cube.
+    no_wcs : str
+        Why there is no WCS, where the headers have one.
     """
 
     path: Path
@@ -100,6 +102,7 @@ class FitsPlane:
     bitpix: int
     bits: int = 0
     layer: int | None = None
+    no_wcs: str = ""
     # Pixels of a compressed file once decoded; never pickled.
     _kept: list[NDArray[Any]] = field(default_factory=list, repr=False, compare=False)
 
@@ -341,11 +344,17 @@ def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane |
 
 
 def _plane(
-    path: Path, packing: str, hdus: fits.HDUList, index: int, layer: int | None, tried: Mapping[int, WCS | None]
+    path: Path,
+    packing: str,
+    hdus: fits.HDUList,
+    index: int,
+    layer: int | None,
+    tried: Mapping[int, tuple[WCS | None, str]],
 ) -> FitsPlane:
     """Describe the image in one HDU of an opened file, of which some WCS are known."""
     hdu = hdus[index]
-    header, primary = hdu.header.copy(), hdus[0].header.copy()
+    header = hdu.header.copy()
+    primary = hdus[0].header.copy() if index else header
     shape = image_shape(hdu, layer)
     offset, span = (hdu.fileinfo()[key] for key in ("datLoc", "datSpan"))
     tiled = isinstance(hdu, fits.CompImageHDU)
@@ -356,13 +365,14 @@ def _plane(
         offset += layer * abs(bitpix) // 8 * shape[0] * shape[1]
     # Many writers leave out the padding behind the last pixels; no harm in that.
     check_size(path, packing, offset + (span - FITS_BLOCK + 1 if tiled else abs(bitpix) // 8 * shape[0] * shape[1]))
-    wcs = tried[index] if index in tried else wcs_of(header, shape, origin=str(path), hdus=hdus)
+    wcs, no_wcs = tried[index] if index in tried else wcs_of(header, shape, origin=str(path), hdus=hdus)
     return FitsPlane(
-        path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix, layer=layer
-    )
+        path, index, shape, header, primary, wcs, packing, tiled, offset, _scaling(header), bitpix, layer=layer,
+        no_wcs=no_wcs,
+    )  # fmt: skip
 
 
-def wcs_of(header: fits.Header, shape: tuple[int, int], *, origin: str, hdus: fits.HDUList) -> WCS | None:
+def wcs_of(header: fits.Header, shape: tuple[int, int], *, origin: str, hdus: fits.HDUList) -> tuple[WCS | None, str]:
     """Celestial WCS of an image in a file: its own, or that of a primary header which it says it inherits.
 
     Parameters
@@ -378,20 +388,21 @@ def wcs_of(header: fits.Header, shape: tuple[int, int], *, origin: str, hdus: fi
 
     Returns
     -------
-    astropy.wcs.WCS or None
+    wcs : astropy.wcs.WCS or None
         See `~astrogalaxy.images.sky.read_wcs`; with a warning in the log, too, where only the primary header has one
         and nothing says that it is the image's.
+    no_wcs : str
+        Why there is none, where there is one in a header.
     """
     primary = hdus[0].header
     if "CTYPE1" in header or primary["NAXIS"] > 0 or "CTYPE1" not in primary:
-        return read_wcs(header, shape, origin=origin, hdus=hdus)
-    wcs = read_wcs(primary, shape, origin=origin, hdus=hdus)
+        return find_wcs(header, shape, origin=origin, hdus=hdus)
+    wcs, problem = find_wcs(primary, shape, origin=origin, hdus=hdus)
     if wcs is None or header.get("INHERIT") is True:
-        return wcs
-    logger.warning(
-        "%s: the image has no celestial WCS, and does not inherit (INHERIT) that of the primary header", origin
-    )
-    return None
+        return wcs, problem
+    problem = "the image has no celestial WCS, and does not inherit (INHERIT) that of the primary header"
+    logger.warning("%s: %s", origin, problem)
+    return None, problem
 
 
 def _scaling(header: fits.Header) -> tuple[float, float, int | None]:

@@ -14,7 +14,7 @@ from astropy.io import fits
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.extensions import choose_hdu
 from astrogalaxy.images.fitsfile import find_plane, has_bits, to_float32, wcs_of
-from astrogalaxy.images.sky import read_wcs, usable_wcs
+from astrogalaxy.images.sky import find_wcs, read_wcs, usable_wcs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -282,8 +282,8 @@ def _from_hdu(hdu: Any, hdus: fits.HDUList | None, origin: str) -> ArrayPlane:
         msg = f"{origin}: the HDU has no pixels"
         raise ImageError(msg)
     shape = _plane_shape(data, origin)
-    read = read_wcs if hdus is None else wcs_of
-    return ArrayPlane(data, shape, read(header, shape, origin=origin, hdus=hdus), header, origin)
+    find = find_wcs if hdus is None else wcs_of
+    return ArrayPlane(data, shape, find(header, shape, origin=origin, hdus=hdus)[0], header, origin)
 
 
 def _from_nddata(source: Any, origin: str) -> ArrayPlane:

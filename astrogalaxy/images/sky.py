@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
-__all__ = ["is_off", "map_pixels", "pixel_scale", "read_wcs", "shifted", "usable_wcs"]
+__all__ = ["find_wcs", "is_off", "map_pixels", "pixel_scale", "read_wcs", "shifted", "usable_wcs"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,13 @@ def read_wcs(
         None without celestial axes, and (with a warning in the log) where the WCS cannot
         be parsed or does not take pixels to the sky and back.
     """
+    return find_wcs(header, shape, origin=origin, hdus=hdus)[0]
+
+
+def find_wcs(
+    header: fits.Header, shape: tuple[int, int], *, origin: str, hdus: fits.HDUList | None = None
+) -> tuple[WCS | None, str]:
+    """WCS of an image header, as `read_wcs` gives it, and why there is none where it has one that does not work."""
     try:
         with quiet():
             wcs = WCS(_of_two_axes(_with_numbers(header)), fobj=hdus)
@@ -63,7 +70,7 @@ def read_wcs(
                 # Not `.celestial`, which would turn an image whose first axis is declination.
                 wcs = wcs.sub([1, 2])
             if not wcs.has_celestial:
-                return None
+                return None, ""
             _complete(wcs)
             if any(_POLYNOMIAL.fullmatch(key) for key in header):
                 _fold(wcs)
@@ -77,9 +84,13 @@ def read_wcs(
         MemoryError,
         RuntimeError,
     ) as error:
-        logger.warning("%s: its WCS cannot be read and is left out (%s)", origin, _first_line(error))
-        return None
-    return usable_wcs(wcs, shape, origin=origin)
+        problem = f"its WCS cannot be read and is left out ({_first_line(error)})"
+    else:
+        problem = _problem(wcs, shape)
+    if problem:
+        logger.warning("%s: %s", origin, problem)
+        return None, problem
+    return wcs, ""
 
 
 def usable_wcs(wcs: Any, shape: tuple[int, int], *, origin: str) -> Any:
@@ -101,24 +112,28 @@ def usable_wcs(wcs: Any, shape: tuple[int, int], *, origin: str) -> Any:
     """
     if wcs is None or (isinstance(wcs, WCS) and not wcs.has_celestial):
         return None
-    if isinstance(wcs, WCS) and wcs.wcs.lngtyp.strip() not in _LONGITUDES:
-        logger.warning(
-            "%s: its WCS is left out, since it is in %s and %s; equatorial and galactic coordinates are understood",
-            origin, wcs.wcs.lngtyp.strip(), wcs.wcs.lattyp.strip(),
-        )  # fmt: skip
+    problem = _problem(wcs, shape)
+    if problem:
+        logger.warning("%s: %s", origin, problem)
         return None
+    return wcs
+
+
+def _problem(wcs: Any, shape: tuple[int, int]) -> str:
+    """Why a celestial WCS cannot be used; empty where it can."""
+    if isinstance(wcs, WCS) and wcs.wcs.lngtyp.strip() not in _LONGITUDES:
+        axes = f"{wcs.wcs.lngtyp.strip()} and {wcs.wcs.lattyp.strip()}"
+        return f"its WCS is left out, since it is in {axes}; equatorial and galactic coordinates are understood"
     x = np.array([0.5, 0.25, 0.75, 0.4]) * (shape[1] - 1)
     y = np.array([0.5, 0.4, 0.75, 0.6]) * (shape[0] - 1)
     try:
         x_back, y_back = map_pixels(wcs, wcs, x, y)
     except (ValueError, TypeError, AttributeError) as error:
-        logger.warning("%s: its WCS does not work and is left out (%s)", origin, _first_line(error))
-        return None
+        return f"its WCS does not work and is left out ({_first_line(error)})"
     error_px = np.hypot(x_back - x, y_back - y)
     if not np.all(error_px < _ROUND_TRIP_PX):
-        logger.warning("%s: its WCS does not take pixels to the sky and back, and is left out", origin)
-        return None
-    return wcs
+        return "its WCS does not take pixels to the sky and back, and is left out"
+    return ""
 
 
 def map_pixels(

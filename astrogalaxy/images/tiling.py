@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Section", "Tile", "plan_tiles"]
 
 # A last tile may be this much larger than asked for, rather than leave a sliver behind it.
-_STRETCH = 0.25
+STRETCH = 0.25
 # Cores and outer sections begin at multiples of this many pixels.
 _MULTIPLE = 32
 # How far from its middle measurement looks for the light of a source, in sides of its box.
@@ -209,7 +209,7 @@ def plan_tiles(shape: tuple[int, int], *, size: int, overlap: int, multiple: int
 def _spans(length: int, size: int, multiple: int) -> list[tuple[int, int]]:
     """Divide one axis into spans of about `size`, beginning at multiples of `multiple`."""
     units = -(-length // multiple)
-    count = max(1, int(np.ceil(length / size - _STRETCH)))
+    count = max(1, int(np.ceil(length / size - STRETCH)))
     count = min(count, units)
     edges = [(i * units + count // 2) // count * multiple for i in range(count)] + [length]
     edges[0] = 0

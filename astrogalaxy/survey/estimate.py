@@ -75,7 +75,7 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
         for tile in field.tiles:
             n = tile.core.size * bands
             pixels += n
-            memory = max(memory, tile_memory(tile.outer.shape, bands))
+            memory = max(memory, tile_memory(tile.outer.shape, bands, config))
             # Whether the shard is of this content is only known when it is read; its name is a good guess.
             if not shard_path(directory.tiles / safe_name(field.name), tile.name).is_file():
                 todo += n

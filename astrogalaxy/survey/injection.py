@@ -320,7 +320,7 @@ def _opened(job: _Job) -> tuple[Image | None, list[Failure]]:
 def _detector(job: _Job, image: Image) -> Callable[[Image], SourceCatalog]:
     """The road of a run, tile by tile, for whatever the field's pixels have become."""
     config, card = job.config, load_weights(job.config.detection.model).card
-    tiles = tiles_of(image, config, memory=worker_memory(config.compute))
+    tiles = tiles_of(image.shape, image.pixel_scale, config, memory=worker_memory(config.compute))
 
     def detect(changed: Image) -> SourceCatalog:
         """Find, measure and classify the sources of the changed field."""

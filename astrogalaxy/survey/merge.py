@@ -50,7 +50,7 @@ def merge_tiles(tiles: Sequence[TileCatalog]) -> SourceCatalog:
     SourceCatalog
         In order of rows.
     """
-    joined = SourceCatalog.stack([t.catalog for t in tiles])
+    joined = SourceCatalog.stack([t.catalog for t in tiles]) if len(tiles) > 1 else tiles[0].catalog
     number = np.repeat(np.arange(len(tiles)), [len(t.catalog) for t in tiles])
     own = np.concatenate([t.tile.owns(t.catalog["x"], t.catalog["y"]) for t in tiles])
     points = np.column_stack([joined["x"], joined["y"]])
@@ -62,8 +62,8 @@ def merge_tiles(tiles: Sequence[TileCatalog]) -> SourceCatalog:
     rank = np.where(own, 0, len(tiles)) + number
     gone = np.zeros(len(joined), dtype=bool)
     gone[np.where(rank[first] <= rank[second], second, first)] = True
-    kept = joined[~gone]
-    return kept[np.lexsort([kept["x"], kept["y"]])]
+    order = np.lexsort([joined["x"], joined["y"]])
+    return joined[order[~gone[order]]]
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +22,7 @@ from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.images import Band, Image, Tile, plan_tiles
 from astrogalaxy.images.fields import Field, find_fields, missing_maps, open_field, unread_parts
 from astrogalaxy.images.grids import check_overlap
+from astrogalaxy.images.tiling import STRETCH
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.opening import check_targets
@@ -29,6 +31,7 @@ from astrogalaxy.survey.positions import Positions, place, read_sky
 __all__ = [
     "Content",
     "FieldPlan",
+    "Opened",
     "Plan",
     "hashes",
     "hashing",
@@ -49,9 +52,13 @@ _SERVED = {
     "threshold",
 }  # fmt: skip
 _CLASSIFIED = {"sha256", "classes", "side", "normalise", "centre", "field_of_view", "views", "temperature"}
-# Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile.
-_BASE_BYTES = 450e6
-_BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 160, 40
+# Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile. Up to a quarter more than the
+# peaks that were measured on SDSS frames of 1500 to 10000 sources, of one to five bands and 1.6 to 8.4 million pixels:
+# 480 to 1350 MB. How many sources there are hardly matters, but to classifiers; smaller
+# tiles need half as much. Networks other than the
+# default one look at a finer image, or are larger. `python tests/benchmarks scaling` measures such peaks.
+_BASE_BYTES, _OTHER_NETWORK_BYTES, _CLASSIFIER_BYTES = 420e6, 300e6, 680e6
+_BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 45, 20
 _SMALLEST_TILE, _LARGEST_TILE = 512, 4096
 _HASHING_THREADS = 4
 # Magnitudes by which a zero point may differ from that of the header's unit: calibrations are better than that.
@@ -84,6 +91,35 @@ class Content(NamedTuple):
         return (status.st_size, status.st_mtime_ns) == (self.bytes, self.mtime_ns)
 
 
+class Opened(NamedTuple):
+    """What opening the files of a field has found, where nothing was wrong with any; told by an earlier run.
+
+    Attributes
+    ----------
+    contents : dict of str to dict of str to (str, Content or None)
+        Path and content, if it is known, of each file, by what it is for and by band.
+    bands : tuple of str
+        Bands that could be opened.
+    shape : tuple of int
+        Of the reference band.
+    pixel_scale : float
+        Arcsec; NaN if unknown.
+    """
+
+    contents: dict[str, dict[str, tuple[str, Content | None]]]
+    bands: tuple[str, ...]
+    shape: tuple[int, int]
+    pixel_scale: float
+
+    def holds(self, field: Field, inputs: Mapping[Path, Content]) -> bool:
+        """Whether a field has the same files, and nobody has written to any."""
+        now = {
+            role: {band: (str(path), inputs.get(path)) for band, path in by_band.items()}
+            for role, by_band in field.roles.items()
+        }
+        return now == self.contents and all(path in inputs for path in field.files)
+
+
 @dataclass(frozen=True)
 class FieldPlan:
     """One field of a run.
@@ -112,9 +148,9 @@ class FieldPlan:
     bands: tuple[str, ...] = ()
     shape: tuple[int, int] = (0, 0)
     pixel_scale: float = float("nan")
-    tiles: list[Tile] = field(default_factory=list)
-    keys: dict[str, str] = field(default_factory=dict)
-    inputs: dict[Path, Content] = field(default_factory=dict)
+    tiles: list[Tile] = dataclasses.field(default_factory=list)
+    keys: dict[str, str] = dataclasses.field(default_factory=dict)
+    inputs: dict[Path, Content] = dataclasses.field(default_factory=dict)
     positions: Positions | None = None
 
     @property
@@ -173,6 +209,7 @@ def make_plan(
     *,
     memory: float,
     known_hashes: Mapping[str, Content] | None = None,
+    known_fields: Mapping[str, Opened] | None = None,
     own: Collection[Path] = (),
 ) -> Plan:
     """Open every header and cut every field into tiles; no pixels are read.
@@ -187,6 +224,8 @@ def make_plan(
         Bytes that a worker may use.
     known_hashes : mapping, optional
         By path, from an earlier run; files that have not changed since are not read again.
+    known_fields : mapping, optional
+        By name, from an earlier run with the same ``images``; fields of which no file has changed are not opened again.
     own : collection of Path, optional
         What earlier runs wrote: no images, though they may be called like these.
 
@@ -216,7 +255,10 @@ def make_plan(
     failures: list[Failure] = []
     # headers are read while threads hash the files
     with hashing([path for f in found for path in f.files], known_hashes or {}) as digest:
-        fields = [_plan_field(f, config, memory, digest, settings, failures, sky) for f in found]
+        fields = [
+            _plan_field(f, config, memory, digest, settings, failures, sky, (known_fields or {}).get(f.name or "field"))
+            for f in found
+        ]
     plan = Plan(fields, failures, None if sky is None else len(sky))
     if sky is not None and plan.n_tiles and not plan.n_placed:
         msg = f"detection.positions: none of the {len(sky)} positions of {config.detection.positions} lies on any image"
@@ -225,28 +267,34 @@ def make_plan(
 
 
 def _plan_field(
-    field_: Field,
+    field: Field,
     config: SurveyConfig,
     memory: float,
     digest: Callable[[Path], Content | None],
     settings: Mapping[str, object],
     failures: list[Failure],
     sky: SkyCoord | None,
+    known: Opened | None,
 ) -> FieldPlan:
-    image, problems = open_bands(field_, config)
-    failures.extend(problems)
-    inputs = {path: known for path in field_.files if (known := digest(path))}
-    if image is None:
-        return FieldPlan(field_, inputs=inputs)
-    for band in image.bands:
-        _compare_zeropoints(image.bands[band])
-        lacks = missing_maps(field_, config.images, band) + unread_parts(image.bands[band], config.images)
-        failures.extend(Failure(image.name, "open", reason, band=band) for reason in lacks)
-    tiles = tiles_of(image, config, memory=memory)
-    given = None if sky is None else place(image, sky)
-    scale = float(image.pixel_scale)
-    plan = FieldPlan(field_, tuple(image.bands), image.shape, scale, tiles, inputs=inputs, positions=given)
-    content = {**settings, "inputs": hashes(field_, inputs), "field": plan.name}
+    inputs = {path: content for path in field.files if (content := digest(path))}
+    given = None
+    # where given positions lie takes the WCS
+    if known is not None and sky is None and known.holds(field, inputs):
+        bands, shape, scale = known.bands, known.shape, known.pixel_scale
+    else:
+        image, problems = open_bands(field, config)
+        failures.extend(problems)
+        if image is None:
+            return FieldPlan(field, inputs=inputs)
+        for band in image.bands:
+            _compare_zeropoints(image.bands[band])
+            lacks = missing_maps(field, config.images, band) + unread_parts(image.bands[band], config.images)
+            failures.extend(Failure(image.name, "open", reason, band=band) for reason in lacks)
+        bands, shape, scale = tuple(image.bands), image.shape, float(image.pixel_scale)
+        given = None if sky is None else place(image, sky)
+    tiles = tiles_of(shape, scale, config, memory=memory)
+    plan = FieldPlan(field, bands, shape, scale, tiles, inputs=inputs, positions=given)
+    content = {**settings, "inputs": hashes(field, inputs), "field": plan.name}
     for tile in tiles:
         own = {} if given is None else {"positions": given.within(tile.outer).digest()}
         plan.keys[tile.name] = _digest({**content, **own, "core": tile.core, "outer": tile.outer})
@@ -263,20 +311,21 @@ def _compare_zeropoints(band: Band) -> None:
         )  # fmt: skip
 
 
-def hashes(field_: Field, contents: Mapping[Path, Content]) -> dict[str, dict[str, str]]:
+def hashes(field: Field, contents: Mapping[Path, Content]) -> dict[str, dict[str, str]]:
     """SHA-256 of a field's files by what they are for and by band; empty where one cannot be read."""
     return {
         role: {band: contents[path].sha256 if path in contents else "" for band, path in by_band.items()}
-        for role, by_band in field_.roles.items()
+        for role, by_band in field.roles.items()
     }
 
 
-def tiles_of(image: Image, config: SurveyConfig, *, memory: float) -> list[Tile]:
+def tiles_of(shape: tuple[int, int], pixel_scale: float, config: SurveyConfig, *, memory: float) -> list[Tile]:
     """Cut a field into tiles, as large as the settings and the memory of a worker (bytes) allow."""
-    return plan_tiles(image.shape, size=_tile_size(config, memory), overlap=_overlap(config, image.pixel_scale))
+    overlap = _overlap(config, pixel_scale)
+    return plan_tiles(shape, size=_tile_size(config, memory, overlap), overlap=overlap)
 
 
-def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[Failure]]:
+def open_bands(field: Field, config: SurveyConfig) -> tuple[Image | None, list[Failure]]:
     """Open what can be opened of a field, and say what cannot and why.
 
     Returns
@@ -286,12 +335,12 @@ def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[
     failures : list of Failure
         One per band that is missing or refused.
     """
-    name, reference = field_.name or "field", config.images.reference
+    name, reference = field.name or "field", config.images.reference
     failures: list[Failure] = []
     bands = {}
     for band in config.images.bands:
         try:
-            bands[band] = open_band(field_, band, config)
+            bands[band] = open_band(field, band, config)
         except ImageError as error:
             failures.append(Failure(name, "open", str(error), band=band))
     if reference not in bands:
@@ -307,7 +356,7 @@ def open_bands(field_: Field, config: SurveyConfig) -> tuple[Image | None, list[
     return Image(bands, reference=reference, name=name), failures
 
 
-def open_band(field_: Field, band: str, config: SurveyConfig) -> Band:
+def open_band(field: Field, band: str, config: SurveyConfig) -> Band:
     """Open one band of a field.
 
     Raises
@@ -315,31 +364,39 @@ def open_band(field_: Field, band: str, config: SurveyConfig) -> Band:
     ImageError
         If it has no file, or one that is refused.
     """
-    if band not in field_.paths:
-        tried = config.images.patterns(band)[0].replace("{field}", field_.stem)
+    if band not in field.paths:
+        tried = config.images.patterns(band)[0].replace("{field}", field.stem)
         msg = f"no file matches {tried}"
         raise ImageError(msg)
     only = config.images.model_copy(update={"reference": band})
-    opened = open_field(field_, only, bands=[band]).bands[band]
+    opened = open_field(field, only, bands=[band]).bands[band]
     # bands of one shape are not of one grid for that: nothing is assumed aligned
     if opened.wcs is None:
-        msg = f"{field_.paths[band]}: no celestial WCS in the header, and sky positions need one; solve its astrometry"
-        msg = f"{msg} first, or find its sources in pixels with astrogalaxy.detect in Python"
+        why = opened.no_wcs or "no celestial WCS in the header"
+        msg = f"{field.paths[band]}: {why}; sky positions need one: solve its astrometry first, or find its sources"
+        msg = f"{msg} in pixels with astrogalaxy.detect in Python"
         raise ImageError(msg)
     return opened
 
 
-def _tile_size(config: SurveyConfig, memory: float) -> int:
+def _tile_size(config: SurveyConfig, memory: float, overlap: int) -> int:
     if isinstance(config.tiles.size, int):
         return config.tiles.size
     per_pixel = _BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * len(config.images.bands)
-    side = np.sqrt(max(memory - _BASE_BYTES, 1.0) / per_pixel)
+    outer = np.sqrt(max(memory - _base_bytes(config), 1.0) / per_pixel)
+    # with the overlap on both sides, of a core that is larger than asked for
+    side = (outer - 2 * (overlap + 32)) / (1 + STRETCH)
     return int(np.clip(side // 32 * 32, _SMALLEST_TILE, _LARGEST_TILE))
 
 
-def tile_memory(shape: tuple[int, int], bands: int) -> float:
+def tile_memory(shape: tuple[int, int], bands: int, config: SurveyConfig) -> float:
     """Bytes that a worker needs at most for a tile of some rows and columns, what it needs in any case included."""
-    return _BASE_BYTES + shape[0] * shape[1] * (_BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * bands)
+    return _base_bytes(config) + shape[0] * shape[1] * (_BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * bands)
+
+
+def _base_bytes(config: SurveyConfig) -> float:
+    other = config.detection.model != "default"
+    return _BASE_BYTES + other * _OTHER_NETWORK_BYTES + (config.morphology.model is not None) * _CLASSIFIER_BYTES
 
 
 def _overlap(config: SurveyConfig, pixel_scale: float) -> int:

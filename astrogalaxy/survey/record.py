@@ -14,13 +14,17 @@ from typing import Any
 
 from astrogalaxy.catalog import provenance
 from astrogalaxy.config import SurveyConfig
+from astrogalaxy.config.file import sha256
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.cluster import Crew
 from astrogalaxy.survey.failures import Failure
-from astrogalaxy.survey.plan import Content, FieldPlan, Plan
+from astrogalaxy.survey.plan import Content, FieldPlan, Opened, Plan
 from astrogalaxy.survey.tasks import TileOutcome
 
-__all__ = ["catalog_meta", "known_hashes", "run_record"]
+__all__ = ["catalog_meta", "known_fields", "known_hashes", "run_record"]
+
+# Roles of files by the keys of a field's record.
+_ROLES = {"inputs": "paths", "masks": "masks", "weights": "weights"}
 
 # Hashes of more input files than this stand only in ``run.json``; catalogues have one over all of them.
 _MOST_HASHES = 200
@@ -75,6 +79,7 @@ def run_record(
         "versions": _versions(),
         "weights": {n: getattr(weights.card, n) for n in ("name", "version", "sha256", "metrics", "reliability")},
         "config_sha256": config.digest(),
+        "images_sha256": _images_digest(config),
         "bands": list(config.images.bands),
         "reference": config.images.reference,
         "workers": crew.workers if crew else 0,
@@ -111,9 +116,7 @@ def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileO
         "bands": [b for b in plan.bands if b not in lost],
         "shape": list(plan.shape) if plan.tiles else None,
         "pixel_scale": plan.pixel_scale if math.isfinite(plan.pixel_scale) else None,
-        "inputs": _inputs_record(plan.field.paths, plan),
-        "masks": _inputs_record(plan.field.masks, plan),
-        "weights": _inputs_record(plan.field.weights, plan),
+        **{key: _inputs_record(plan.field.roles[role], plan) for key, role in _ROLES.items()},
     }
 
 
@@ -139,10 +142,34 @@ def known_hashes(record: Mapping[str, Any]) -> dict[str, Content]:
     return {
         entry["path"]: Content(entry["bytes"], entry["mtime_ns"], entry["sha256"])
         for field_record in record.get("fields", [])
-        for role in ("inputs", "masks", "weights")
+        for role in _ROLES
         for entry in field_record.get(role, {}).values()
         if entry.get("sha256") and "mtime_ns" in entry
     }
+
+
+def known_fields(record: Mapping[str, Any], config: SurveyConfig) -> dict[str, Opened]:
+    """Fields of which an earlier run with the same images and software has opened all files, and lost nothing."""
+    if record.get("images_sha256") != _images_digest(config) or record.get("versions") != _versions():
+        return {}
+    hashes = known_hashes(record)
+    return {
+        entry["name"]: Opened(
+            {
+                role: {band: (file["path"], hashes.get(file["path"])) for band, file in entry[key].items()}
+                for key, role in _ROLES.items()
+            },
+            tuple(entry["bands"]),
+            (entry["shape"][0], entry["shape"][1]),
+            float("nan") if entry["pixel_scale"] is None else entry["pixel_scale"],
+        )
+        for entry in record["fields"]
+        if entry["status"] == "done"
+    }
+
+
+def _images_digest(config: SurveyConfig) -> str:
+    return sha256(config.images.model_dump(mode="json"))
 
 
 def catalog_meta(config: SurveyConfig, weights: Weights, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property, partial
@@ -32,7 +33,7 @@ from astrogalaxy.survey.notebook import summary_html
 from astrogalaxy.survey.opening import check_targets, named_files, open_inputs, remarks
 from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan
 from astrogalaxy.survey.products import write_products
-from astrogalaxy.survey.record import catalog_meta, known_hashes, run_record
+from astrogalaxy.survey.record import catalog_meta, known_fields, known_hashes, run_record
 from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.shelf import Shelf, Tally
 from astrogalaxy.survey.stages import Stopwatch
@@ -290,7 +291,8 @@ def _plan(config: SurveyConfig, weights: Weights, earlier: Earlier) -> Plan:
     """What there is to do; what cannot be done is told."""
     plan = make_plan(
         config, weights, memory=worker_memory(config.compute),
-        known_hashes=known_hashes(earlier.record), own=earlier.files,
+        known_hashes=known_hashes(earlier.record), known_fields=known_fields(earlier.record, config),
+        own=earlier.files,
     )  # fmt: skip
     for failure in plan.failures:
         logger.warning("%s", failure)
@@ -502,7 +504,7 @@ def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan:
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """Write what the package logs to the run's own log file; who listens else hears no more of it than before."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_LOG_FORMAT))
     package = logging.getLogger("astrogalaxy")
     level, wanted = package.level, package.getEffectiveLevel()
@@ -523,7 +525,17 @@ def _logged(path: Path) -> Iterator[None]:
         package.setLevel(level)
         for listener in listeners:
             listener.removeFilter(asked_for)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log that goes silent where its disk is full: what could not be written is told once, and not line by line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is that of logging)
+        """Pass over what the disk does not take."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
 
 
 def _silent(_done: int, _total: int, _what: str) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.files import atomic_path
 
-__all__ = ["catalog_of", "peek_shard", "read_shard", "shard_path", "words_of", "write_shard"]
+__all__ = ["catalog_of", "peek_shard", "read_rows", "read_shard", "rows_of", "shard_path", "words_of", "write_shard"]
 
 
 def shard_path(folder: Path, name: str) -> Path:
@@ -39,9 +39,14 @@ def write_shard(path: Path, catalog: SourceCatalog) -> None:
     RunError
         If the folder or the disk does not take the file.
     """
-    note = {"n": len(catalog), "meta": dict(catalog.meta), "columns": words_of(catalog)}
     with atomic_path(path) as temporary:
-        np.savez(temporary, note=np.array(json.dumps(note)), rows=catalog.as_array())
+        np.savez(temporary, **rows_of(catalog))
+
+
+def rows_of(catalog: SourceCatalog) -> dict[str, NDArray[Any]]:
+    """What a shard holds: the rows, and a note that says what they are."""
+    note = {"n": len(catalog), "meta": dict(catalog.meta), "columns": words_of(catalog)}
+    return {"note": np.array(json.dumps(note)), "rows": catalog.as_array()}
 
 
 def read_shard(path: Path) -> SourceCatalog:
@@ -52,9 +57,14 @@ def read_shard(path: Path) -> SourceCatalog:
     OSError, EOFError, ValueError, zipfile.BadZipFile
         If the file is not whole, which its checksums tell.
     """
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-        note, rows = json.loads(str(stored["note"])), stored["rows"]
+    note, rows = read_rows(path)
     return catalog_of(rows, note["columns"], meta=note["meta"])
+
+
+def read_rows(path: Path) -> tuple[dict[str, Any], NDArray[np.void]]:
+    """Read a catalogue's note, in which ``columns`` are its `words_of`, and its rows; else as `read_shard`."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        return json.loads(str(stored["note"])), stored["rows"]
 
 
 def words_of(catalog: SourceCatalog) -> dict[str, Any]:

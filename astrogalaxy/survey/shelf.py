@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -15,14 +15,18 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, count_flags
 from astrogalaxy.survey.merge import Claim, best_claims, neighbouring, rank_between
-from astrogalaxy.survey.shards import catalog_of, read_shard, shard_path, words_of, write_shard
+from astrogalaxy.survey.shards import catalog_of, read_rows, rows_of, words_of
 
 __all__ = ["Shelf", "Tally"]
 
 # Fields of which positions or rows are held at a time, for their neighbours.
 _AT_HAND = 8
-# Given positions of a chunk.
+# Rows of a chunk.
 _CHUNK = 100_000
+# Rows up to which fields go into one chunk: to make a table of a few rows takes longer than to read and write them.
+_TOGETHER = 20_000
+# Before the names of what joining needs to know, where rows lie beside it.
+_OF_CLAIM = "claim."
 # Rows of a sample.
 _MOST_SAMPLED = 300_000
 
@@ -65,8 +69,8 @@ class Shelf:
     def put(self, number: int, catalog: SourceCatalog) -> None:
         """Take a field's catalogue; fields may come in any order, their numbers tell that of the result."""
         claim = Claim.of(catalog)
-        write_shard(shard_path(self._folder, str(number)), catalog)
-        np.savez(self._folder / f"{number}.npz", **asdict(claim))
+        # nobody looks for it after this run: it need not be whole, nor wait for the disk
+        np.savez(self._path(number), **rows_of(catalog), **{_OF_CLAIM + k: v for k, v in asdict(claim).items()})
         self._lengths[number], self._caps[number] = len(catalog), claim.cap
 
     def join(self) -> tuple[int, int, Iterator[SourceCatalog]]:
@@ -79,8 +83,8 @@ class Shelf:
         duplicates : int
             Rows that gave way to others.
         chunks : iterator of SourceCatalog
-            The rows: field by field, or given positions in the order of their table. At least one chunk, if
-            there is a field.
+            The rows: field by field, small ones together and large ones in parts, or given positions in the order of
+            their table. At least one chunk, if there is a field.
         """
         total, numbers = sum(self._lengths.values()), sorted(self._lengths)
         if self._given:
@@ -88,7 +92,7 @@ class Shelf:
             return len(field), total - len(field), self._gather(np.array(numbers)[field], source)
         gone = self._given_way()
         lost = sum(int(rows.sum()) for rows in gone.values())
-        return total - lost, lost, (self._remaining(number, gone) for number in numbers)
+        return total - lost, lost, self._remaining(numbers, gone)
 
     def _given_way(self) -> dict[int, NDArray[np.bool_]]:
         """Rows that another field tells better, of the fields that have neighbours."""
@@ -101,9 +105,23 @@ class Shelf:
                 gone[number] = gone.get(number, False) | rows
         return gone
 
-    def _remaining(self, number: int, gone: dict[int, NDArray[np.bool_]]) -> SourceCatalog:
-        catalog = self._read(number)
-        return catalog[~gone[number]] if number in gone else catalog
+    def _remaining(self, numbers: Iterable[int], gone: Mapping[int, NDArray[np.bool_]]) -> Iterator[SourceCatalog]:
+        """What is left of each field, in chunks."""
+        held: list[NDArray[np.void]] = []
+        words: Any = None
+        for number in numbers:
+            note, rows = read_rows(self._path(number))
+            if number in gone:
+                rows = rows[~gone[number]]
+            # tables of other columns or units cannot be put under each other
+            alike = (note["columns"], rows.dtype.names)
+            if held and (alike != words or sum(map(len, held)) + len(rows) > _TOGETHER):
+                yield from _chunks(held, words[0])
+                held.clear()
+            held.append(rows)
+            words = alike
+        if held:
+            yield from _chunks(held, words[0])
 
     def _gather(self, field: NDArray[np.intp], source: NDArray[np.intp]) -> Iterator[SourceCatalog]:
         for start in range(0, max(len(field), 1), _CHUNK):
@@ -112,14 +130,23 @@ class Shelf:
             parts = SourceCatalog.stack([self._rows(int(number))[rows[here == number]] for number in numbers])
             yield parts[np.argsort(np.argsort(here, kind="stable"), kind="stable")]
 
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number}.npz"
+
     def _read(self, number: int) -> SourceCatalog:
-        catalog = read_shard(shard_path(self._folder, str(number)))
-        catalog.meta.clear()
-        return catalog
+        note, rows = read_rows(self._path(number))
+        return catalog_of(rows, note["columns"])
 
     def _read_claim(self, number: int) -> Claim:
-        with np.load(self._folder / f"{number}.npz", allow_pickle=False) as stored:
-            return Claim(**stored)
+        with np.load(self._path(number), allow_pickle=False) as stored:
+            return Claim(**{name: stored[_OF_CLAIM + name] for name in Claim.__dataclass_fields__})
+
+
+def _chunks(held: list[NDArray[np.void]], words: Mapping[str, Any]) -> Iterator[SourceCatalog]:
+    """Rows that belong together, a large field in parts: as tables they are there twice."""
+    rows = held[0] if len(held) == 1 else np.concatenate(held)
+    for start in range(0, max(len(rows), 1), _CHUNK):
+        yield catalog_of(rows[start : start + _CHUNK], words)
 
 
 class Tally:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.stats import binom_conf_interval
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.catalog.errors import CatalogError
@@ -360,3 +360,30 @@ def test_what_lies_outside_of_the_other_table_s_area_is_told(ra: float) -> None:
     score = evaluate_catalog(found, truth[here])
     assert score.n_truth_afar == 0
     assert 0.6 < score.n_found_afar / np.sum(~here[:600]) <= 1.0
+
+
+@pytest.mark.parametrize("sky", [False, True])
+def test_corners_that_a_turned_truth_does_not_cover_are_no_place_of_false_sources(sky: bool) -> None:
+    rng = np.random.default_rng(5)
+    everything = rng.uniform(0, 1000, (2000, 2))
+    covered = np.abs(everything - 500).sum(axis=1) < 450
+    truth, found = (Table(points, names=["x", "y"]) for points in (everything[covered], everything))
+    found["det_score"] = 0.9
+    for table in (truth, found):
+        table["ra"], table["dec"] = (table["x"] / 3600 / np.cos(np.radians(60)) - 0.2) % 360, 60 + table["y"] / 3600
+    names = ["ra", "dec"] if sky else ["x", "y"]
+    score = evaluate_catalog(found[[*names, "det_score"]], truth[names], region="truth")
+    assert score.completeness.value == 1.0
+    assert score.purity.value == 1.0, "all are true, but those outside cannot be known"
+
+
+def test_true_sources_that_are_written_twice_are_told() -> None:
+    truth = _truth()
+    found = _found(truth, np.arange(40))
+    assert evaluate_catalog(found, truth).n_truth_twice == 0
+    again = truth[:10]
+    again["x"] += 0.1
+    twice = vstack([truth, truth[:30], truth[:5], again])
+    score = evaluate_catalog(found, twice)
+    assert (score.n_truth, score.n_matched, score.n_truth_twice) == (85, 40, 45)
+    assert evaluate_catalog(found, twice, radius_arcsec=1.0).n_truth_twice == 45

@@ -80,6 +80,39 @@ def test_other_detectors_of_a_file_are_not_passed_over_in_silence(camera: Path) 
     assert unread_parts(open_field(field, named).bands["r"], named) == []
 
 
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_other_detectors_behind_a_primary_image_are_not_passed_over(
+    tmp_path: Path, sky: Any, header: Any, suffix: str
+) -> None:
+    path = tmp_path / f"a-r.fits{suffix}"
+    first, second = fits.PrimaryHDU(sky(), header()), fits.ImageHDU(sky(), header(200), name="S30")
+    table = fits.BinTableHDU.from_columns([fits.Column("n", "J", array=np.arange(5))])
+    images = images_of(tmp_path, path=f"{{field}}-r.fits{suffix}")
+
+    def said() -> list[str]:
+        return unread_parts(open_field(find_fields(images)[0], images).bands["r"], images)
+
+    for hdus in ([first], [first, table]):
+        fits.HDUList(hdus).writeto(path, overwrite=True)
+        assert said() == []
+    fits.HDUList([first, second]).writeto(path, overwrite=True)
+    assert len(said()) == 1
+    assert "is read alone, though extension 1 S30 of the file shows another part of the sky" in said()[0]
+
+
+def test_damage_behind_the_image_is_told_as_its_pixels_are_read(tmp_path: Path, sky: Any, header: Any) -> None:
+    path = tmp_path / "a-r.fits.gz"
+    fits.HDUList([fits.PrimaryHDU(sky(), header()), fits.ImageHDU(sky(), header(200))]).writeto(path)
+    whole = path.read_bytes()
+    images = images_of(tmp_path, path="{field}-r.fits.gz")
+    for rest in (b"", bytes(100) + whole[len(whole) // 2 + 100 :]):
+        path.write_bytes(whole[: len(whole) // 2] + rest)
+        band = open_field(find_fields(images)[0], images).bands["r"]
+        assert unread_parts(band, images) == []
+        with pytest.raises(ImageError, match=r"a-r\.fits\.gz: truncated or damaged"):
+            band.pixels()
+
+
 def test_maps_of_the_same_sky_are_no_other_detectors(tmp_path: Path, sky: Any, header: Any) -> None:
     write(tmp_path / "a-r.fits", ("SCI", sky(), header()), ("WHT", sky(), header()), ("CTX", sky()[:50], header()))
     images = images_of(tmp_path, path="{field}-r.fits")

@@ -10,7 +10,7 @@ import pytest
 from astrogalaxy.config import SurveyConfig, pipelines_folder
 from astrogalaxy.models import load_weights
 from astrogalaxy.survey.estimate import estimate
-from astrogalaxy.survey.plan import make_plan
+from astrogalaxy.survey.plan import make_plan, tile_memory, tiles_of
 
 
 def test_many_small_fields_take_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +23,34 @@ def test_many_small_fields_take_their_time(tmp_path: Path, monkeypatch: pytest.M
     pixels = estimate(many, config).pixels / 1e6
     workers = estimate(many, config).workers
     assert estimate(many, config).seconds * workers > 0.7 * pixels + 300
+
+
+@pytest.mark.parametrize("bands", [["r"], ["g", "r", "i"], ["u", "g", "r", "i", "z"]])
+@pytest.mark.parametrize("memory", [1.0e9, 2.0e9, 3.3e9, 16e9])
+def test_tiles_fill_the_memory_that_they_may_have_and_no_more(bands: list[str], memory: float) -> None:
+    config = SurveyConfig.from_dict({"name": "m", "images": {"path": "{band}.fits", "bands": bands}})
+    most = 0.0
+    for shape in ((1489, 2048), (4096, 4096), (9000, 7000), (5100, 10300), (20000, 20000)):
+        tiles = tiles_of(shape, 0.4, config, memory=memory)
+        needed = max(tile_memory(tile.outer.shape, len(bands), config) for tile in tiles)
+        assert needed <= memory
+        most = max(most, needed)
+    assert most > 0.65 * min(memory, 2.0e9)
+
+
+def test_what_a_tile_needs_is_what_was_measured() -> None:
+    """Peaks in bytes of processes that did tiles of SDSS frames, crowded or not, with one thread."""
+    small, whole, large, fine = (1248, 1280), (1489, 2048), (2900, 2900), "astroyolo-fine"
+    measured = [
+        (whole, ["r"], "default", None, 550e6),
+        (whole, ["g", "r", "i"], "default", None, 693e6),
+        (whole, ["u", "g", "r", "i", "z"], "default", None, 755e6),
+        (small, ["g", "r", "i"], "default", None, 490e6),
+        (large, ["g", "r", "i"], "default", None, 1071e6),
+        (whole, ["g", "r", "i"], fine, None, 894e6),
+        (whole, ["g", "r", "i"], "default", "galaxyzoo-fine", 1352e6),
+    ]
+    for shape, bands, model, classifier, peak in measured:
+        given = {"detection": {"model": model}, "morphology": {"model": classifier}}
+        config = SurveyConfig.from_dict({"name": "m", "images": {"path": "{band}.fits", "bands": bands}, **given})
+        assert peak < tile_memory(shape, len(bands), config) < 1.3 * peak

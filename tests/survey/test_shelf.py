@@ -5,12 +5,13 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from astrogalaxy.catalog import SourceCatalog
-from astrogalaxy.survey.shelf import Tally
+from astrogalaxy.survey.shelf import Shelf, Tally
 
 
 def chunk_of(start: int, stop: int, *, field: str = "a") -> SourceCatalog:
@@ -69,3 +70,24 @@ def test_memory_is_that_of_the_sample(chunks: int, rows: int, monkeypatch: pytes
 
 def test_no_chunk_has_no_sample() -> None:
     assert len(Tally(0).sample) == 0
+
+
+def test_small_fields_go_together_and_large_ones_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they come, and what cannot be put under each other stays apart."""
+    monkeypatch.setattr("astrogalaxy.survey.shelf._TOGETHER", 10)
+    monkeypatch.setattr("astrogalaxy.survey.shelf._CHUNK", 20)
+    far = 1000  # rows between fields, so that none has neighbours
+    fields = [chunk_of(i * far, i * far + n, field=f"f{i}") for i, n in enumerate([4, 0, 5, 3, 45, 2])]
+    other = SourceCatalog.from_columns({"ra": [50.0], "dec": [50.0], "field": "other"}, bands=["g", "r"])
+    with Shelf(tmp_path / "waiting") as shelf:
+        for number, catalog in enumerate([*fields, other]):
+            shelf.put(number, catalog)
+        n, duplicates, chunks = shelf.join()
+        chunks = list(chunks)
+    assert (n, duplicates, [len(chunk) for chunk in chunks]) == (60, 0, [9, 3, 20, 20, 5, 2, 1])
+    assert [chunk.calibrated for chunk in chunks] == [("r",)] * 6 + [("g", "r")]
+    expected = SourceCatalog.stack(fields)
+    joined = SourceCatalog.stack(chunks[:-1])
+    for name in expected.colnames:
+        np.testing.assert_array_equal(np.asarray(joined[name]), np.asarray(expected[name]), err_msg=name)
+    assert not (tmp_path / "waiting").exists()

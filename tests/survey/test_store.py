@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from astrogalaxy.errors import RunError
+from astrogalaxy.survey.run import _logged
 from astrogalaxy.survey.store import RunDirectory
 
 
@@ -50,3 +51,10 @@ def _leads_to(descriptor: str, path: Path) -> bool:
         return os.readlink(f"/proc/self/fd/{descriptor}") == str(path)
     except OSError:
         return False
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")
+def test_a_full_disk_is_not_told_with_every_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with _logged(Path("/dev/full")):
+        logging.getLogger("astrogalaxy.survey").warning("a line")
+    assert "Logging error" not in capsys.readouterr().err

@@ -1,0 +1,74 @@
+"""What a run will do: what is opened for it, and what is said of what cannot be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.models import load_weights
+from astrogalaxy.survey import execute, plan
+from astrogalaxy.survey.plan import make_plan
+
+
+@pytest.fixture
+def one(tmp_path: Path):
+    """A file of one band whose header has these cards, and its survey."""
+
+    def make(**cards: object) -> SurveyConfig:
+        sky = np.random.default_rng(0).normal(100, 5, (100, 120)).astype("f4")
+        header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CRVAL2": 2.0})
+        header.update({"CRPIX1": 50.0, "CRPIX2": 50.0, "CDELT1": -1e-4, "CDELT2": 1e-4, **cards})
+        fits.writeto(tmp_path / "a-r.fits", sky, header, overwrite=True)
+        images = {"path": f"{tmp_path}/{{field}}-{{band}}.fits", "bands": ["r"]}
+        output = {"directory": str(tmp_path / "out")}
+        return SurveyConfig.from_dict(
+            {"name": "test", "images": images, "output": output, "compute": {"workers": 1, "device": "cpu"}}
+        )
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("cards", "why"),
+    [
+        ({"CTYPE1": "ELON-TAN", "CTYPE2": "ELAT-TAN"}, "its WCS is left out, since it is in ELON and ELAT"),
+        ({"CDELT1": 0.0}, "its WCS cannot be read and is left out"),
+        ({"CTYPE1": "LINEAR", "CTYPE2": "LINEAR"}, "no celestial WCS in the header"),
+    ],
+)
+def test_why_a_wcs_is_not_used_stands_in_the_failures(one, cards: dict[str, object], why: str) -> None:
+    made = make_plan(one(**cards), load_weights("default"), memory=4e9)
+    assert f"a-r.fits: {why}" in made.failures[0].reason
+    assert "sky positions need one" in made.failures[0].reason
+
+
+def test_what_has_not_changed_is_not_opened_again(one, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = one()
+    assert execute(config).exit_code == 0
+    opened = []
+    real = plan.open_bands
+    monkeypatch.setattr(plan, "open_bands", lambda field, config: opened.append(field.name) or real(field, config))
+
+    def again(config: SurveyConfig = config) -> tuple[int, dict[str, int]]:
+        opened.clear()
+        summary = execute(config)
+        assert summary.exit_code == 0
+        return len(opened), summary.tiles
+
+    kept = {"done": 0, "kept": 1, "failed": 0}
+    assert again() == (0, kept)
+    assert again() == (0, kept), "the second record tells it, too"
+    more = config.model_copy(update={"output": config.output.model_copy(update={"formats": ("fits", "moc")})})
+    assert again(more) == (0, kept), "what is written does not matter"
+    images = config.images.model_copy(update={"gain": {"r": 2.0}})
+    assert again(config.model_copy(update={"images": images}))[0] == 1
+    again()
+    os.utime(tmp_path / "a-r.fits", ns=(1, 1))
+    assert again() == (1, kept), "it may have changed"
+    config = one(CRVAL1=151.0)
+    assert again() == (1, {"done": 1, "kept": 0, "failed": 0})
