@@ -54,8 +54,7 @@ _SERVED = {
 _CLASSIFIED = {"sha256", "classes", "side", "normalise", "centre", "field_of_view", "views", "temperature"}
 # Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile. Up to a quarter more than the
 # peaks that were measured on SDSS frames of 1500 to 10000 sources, of one to five bands and 1.6 to 8.4 million pixels:
-# 480 to 1350 MB. How many sources there are hardly matters, but to classifiers; smaller
-# tiles need half as much. Networks other than the
+# 480 to 1350 MB. Smaller tiles need half as much, and so do classifiers where sources are few. Networks other than the
 # default one look at a finer image, or are larger. `python tests/benchmarks scaling` measures such peaks.
 _BASE_BYTES, _OTHER_NETWORK_BYTES, _CLASSIFIER_BYTES = 420e6, 300e6, 680e6
 _BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 45, 20
