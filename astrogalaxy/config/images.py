@@ -73,19 +73,20 @@ class ImagesSection(Section):
     )
     zeropoint: values.ZeroPoint = Field(
         None,
-        description="AB magnitude of one image unit: a number, {band: number}, a header keyword, a sum of keywords and "
+        description="AB magnitude of one image unit: a number, a header keyword, a sum of keywords and "
         "numbers such as MAGZPT + 2.5*log10(EXPTIME), or auto: what the header says of the unit (BUNIT such as nJy or "
-        "MJy/sr, PHOTFLAM and PHOTPLAM). null: fluxes stay in image units, without magnitudes.",
+        "MJy/sr, PHOTFLAM and PHOTPLAM); or one of these by band. null: fluxes stay in image units, "
+        "without magnitudes.",
     )
     gain: values.PerBand = Field(
         None,
-        description="Electrons per image unit, for the photon noise of sources: a number, {band: number}, "
-        "a header keyword, or a sum as in zeropoint. null: errors hold the noise of the sky only.",
+        description="Electrons per image unit, for the photon noise of sources: a number, a header keyword, or a sum "
+        "as in zeropoint; or one of these by band. null: errors hold the noise of the sky only.",
     )
     saturation: values.PerBand = Field(
         None,
-        description="Image value from which a pixel is saturated: a number, {band: number}, or a header "
-        "keyword. null: the header's SATURATE, where it has one. Stars with blunt cores are recognised without.",
+        description="Image value from which a pixel is saturated: a number, a header keyword, or one of these by band. "
+        "null: the header's SATURATE, where it has one. Stars with blunt cores are recognised without.",
     )
     seeing: values.PerBand = Field(
         None,

@@ -180,22 +180,33 @@ def _scheduler(value: Any) -> str | None:
     return value
 
 
-def _per_band(value: Any) -> float | str | dict[str, float] | None:
+def _per_band(value: Any, *, auto: bool = False) -> Any:
+    """A number, or what tells it from the header; or these by band."""
+    if not isinstance(value, Mapping):
+        wanted = "a number, {band: number}, a header keyword or a sum of these, or null"
+        return value if value is None else _number_or_header(value, wanted, auto)
+    found, wrong = {}, []
+    for band, given in value.items():
+        try:
+            found[checked_text(band, "text")] = _number_or_header(given, "a number, a header keyword or a sum", auto)
+        except ValueError as error:
+            wrong.append((str(band), str(error)))
+    fail("numbers", wrong)
+    return found
+
+
+def _number_or_header(value: Any, wanted: str, auto: bool) -> float | str:
     number = _number(value)
-    if value is None or number is not None:
+    if number is not None:
         return number
-    if isinstance(value, Mapping):
-        return _band_numbers(value, "a number")
-    wrong = f"must be a number, {{band: number}}, a header keyword or a sum of these, or null, not {show(value)}"
+    if auto and value == "auto":
+        return "auto"
+    wrong = f"must be {wanted}, not {show(value)}"
     if not isinstance(value, str) or value.lower() in {"auto", "default", "none"}:
         raise ValueError(wrong)
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_. -]{0,67}", value) and not (len(value) <= 200 and is_sum(value)):
         raise ValueError(wrong + ("; numbers have no quotes" if re.match(r"\s*[-+.\d]", value) else ""))
     return value
-
-
-def _zeropoint(value: Any) -> float | str | dict[str, float] | None:
-    return value if isinstance(value, str) and value == "auto" else _per_band(value)
 
 
 def _planes(value: Any) -> Any:
@@ -362,8 +373,12 @@ Heads = Annotated[
 ]
 Hdu = Annotated[Any, PlainValidator(_hdu), Kind("auto | name | whole number | {band: one of these}")]
 Bits = Annotated[Any, PlainValidator(_bits), Kind("list of bits | null")]
-PerBand = Annotated[Any, PlainValidator(_per_band), Kind("number | {band: number} | header keyword | null")]
-ZeroPoint = Annotated[Any, PlainValidator(_zeropoint), Kind("number | {band: number} | header keyword | auto | null")]
+PerBand = Annotated[Any, PlainValidator(_per_band), Kind("number | header keyword | {band: one of these} | null")]
+ZeroPoint = Annotated[
+    Any,
+    PlainValidator(partial(_per_band, auto=True)),
+    Kind("number | header keyword | auto | {band: one of these} | null"),
+]
 Planes = Annotated[Any, PlainValidator(_planes), Kind("whole number | {band: whole number} | null")]
 Weights = Annotated[dict[str, float], BeforeValidator(_weights), Kind("{name: number}")]
 TrainingPrecision = Annotated[Literal["32", "bf16"], BeforeValidator(_number_format)]

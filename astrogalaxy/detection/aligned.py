@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.special import ndtr, ndtri
 
 from astrogalaxy.catalog.crossmatch import closest_first
 from astrogalaxy.detection.blanks import fill_blanks
@@ -233,8 +234,14 @@ def _stands_out(found: Detections, aligned: Aligned, seeing: float) -> NDArray[n
     if least == 0:
         return np.ones(len(found), dtype=bool)
     x, y = found.x - aligned.section.x0, found.y - aligned.section.y0
-    stars = seeing if np.isfinite(seeing) else _USUAL_SEEING
-    return significance(aligned.snr, x, y, sigma=stars / FWHM_PER_SIGMA) >= least * aligned.correlation
+    width = (seeing if np.isfinite(seeing) else _USUAL_SEEING) / FWHM_PER_SIGMA
+    clear = significance(aligned.snr, x, y, sigma=width) >= least * aligned.correlation
+    # in the sum with bands that hardly show it a source drowns, the more the more their noise is correlated; of the
+    # blobs in so many bands no more stand out alone than do in the sum
+    alone = -ndtri(ndtr(-least) / len(aligned.snr))
+    for snr, factor in zip(aligned.snr, aligned.factors, strict=False):
+        clear |= significance(snr[None], x, y, sigma=width) >= alone * factor
+    return clear
 
 
 def card_input(card: WeightCard, snr: NDArray[np.float32], seeing: float) -> NDArray[np.float32]:

@@ -46,6 +46,8 @@ class Aligned:
         Where this lies on the reference grid.
     correlation : float, optional
         By how much the light of a source's area scatters more than that of independent pixels, all bands together.
+    factors : tuple of float, optional
+        The same of each band; empty: that of all together.
 
     Examples
     --------
@@ -61,6 +63,7 @@ class Aligned:
     bands: tuple[str, ...]
     section: Section
     correlation: float = 1.0
+    factors: tuple[float, ...] = ()
 
 
 def significance(band: Band, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -344,7 +344,8 @@ class Image:
             made = significance(band, section) if grid is None else resample(band, grid, section)
             snr[i], bad[i] = made
         factors = [noise_factor(band) for band in self.bands.values()]
-        return Aligned(snr, bad, tuple(self.bands), section, float(np.sqrt(np.mean(np.square(factors)))))
+        together = float(np.sqrt(np.mean(np.square(factors))))
+        return Aligned(snr, bad, tuple(self.bands), section, together, tuple(factors))
 
 
 def _make_band(

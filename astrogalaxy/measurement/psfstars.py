@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import least_squares
 
-from astrogalaxy.gaussian import FWHM_PER_SIGMA
+from astrogalaxy.gaussian import FWHM_PER_SIGMA, SIGMA_PER_MAD
 from astrogalaxy.images.seeing import read_around
 from astrogalaxy.measurement.psf import DEGREE, Psf, hermite_functions, hermite_width, moffat, polynomial
 from astrogalaxy.measurement.stamps import Stamps, nearest_pixel
@@ -33,6 +33,9 @@ _REACH = 2.0
 _FAR, _MODEL_ERROR, _PEAK_ERROR = 4.0, 0.04, 0.003
 # A star is odd if that many of its pixels are, or if it differs so much more from the model than most.
 _ODD_PIXELS, _ODD = 0.15, 4.0
+# Neither is one that is wider than most by more than so many times its error and the scatter of the others, which is
+# looked for in so many rounds.
+_WIDE, _ROUNDS = 3.0, 10
 # The profile is found to this share; the Hermite functions take up what it leaves.
 _SETTLED = 1e-4
 # Stars differ by this share of the light however bright they are.
@@ -282,6 +285,7 @@ def _over_the_image(
     variance = errors**2 + _SCATTER**2
     kept = np.isfinite(values).all(axis=1)
     values = np.nan_to_num(values)
+    kept &= (points := _as_narrow_as_most(terms, values, errors))
     for _ in range(4):
         weight = kept[:, None] / np.nan_to_num(variance, nan=np.inf)
         normal = np.einsum("sa,sp,sb->pab", terms, weight, terms)
@@ -289,8 +293,26 @@ def _over_the_image(
         right = np.einsum("sa,sp->pa", terms, weight * values)
         coefficients = np.linalg.solve(normal, right[:, :, None])[:, :, 0].T
         misfit = np.mean((values - terms @ coefficients) ** 2 / variance, axis=1)
-        kept = np.asarray(misfit < _ODD * max(float(np.median(misfit[kept])) if kept.any() else 0.0, 1.0))
+        kept = points & (misfit < _ODD * max(float(np.median(misfit[kept])) if kept.any() else 0.0, 1.0))
     return coefficients, kept
+
+
+def _as_narrow_as_most(
+    terms: NDArray[np.float64], values: NDArray[np.float64], errors: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Stars without the compact galaxies that are among them in deep fields: those are wider, and all to one side."""
+    wide = [_PIECES.index(piece) for piece in ((2, 0), (0, 2))]
+    width, error = values[:, wide].sum(axis=1), np.nan_to_num(np.hypot(*errors[:, wide].T), nan=np.inf)
+    weight = np.ones(len(width))
+    # least absolute deviations from a polynomial of the position: a quarter of galaxies does not bend it
+    for _ in range(_ROUNDS):
+        weighted = terms * weight[:, None]
+        excess = width - terms @ np.linalg.lstsq(weighted.T @ terms, weighted.T @ width)[0]
+        usual = float(np.median(np.abs(excess)))
+        weight = 1 / np.maximum(np.abs(excess), 0.1 * usual + 1e-9)
+    # the side on which there are stars only tells how much they scatter
+    scatter = SIGMA_PER_MAD * float(np.median(-excess[excess <= 0]))
+    return np.asarray(excess < _WIDE * np.hypot(error, scatter))
 
 
 def _floor(psf: Psf, stars: _Stars, gain: float | None) -> float:

@@ -22,12 +22,13 @@ from astrogalaxy.survey.stages import QUALITY, check_field, classify
 from astrogalaxy.survey.store import RunDirectory
 from astrogalaxy.survey.tasks import TileOutcome, tile_catalog
 
-__all__ = ["Finisher", "masked_sources"]
+__all__ = ["Finisher", "masked_sources", "saturated_sources"]
 
 logger = logging.getLogger(__name__)
 
-# Where more than this share of bright sources (of so many at least) is masked, the mask is hardly one of bad pixels.
-_MOST_MASKED, _FEW = 0.5, 10
+# Where more than this share of bright sources (of so many at least) is masked, the mask is hardly one of bad pixels;
+# where it is saturated, the level is hardly one.
+_MOST, _FEW = 0.5, 10
 
 
 class Finisher:
@@ -52,7 +53,7 @@ class Finisher:
         What the stars of each finished field say of it, by its name.
     failures : list of Failure
         Tiles that were done, but whose catalogue is damaged; fields whose positions could not be checked, or
-        whose masks cover most sources.
+        whose masks, or levels of saturation, cover most sources.
     """
 
     def __init__(
@@ -106,6 +107,8 @@ class Finisher:
             self._fail(Failure(field.name, "astrometry", check["error"]))
         if self._config.images.mask is not None and (said := masked_sources(catalog)):
             self._fail(Failure(field.name, "read", said))
+        if said := saturated_sources(catalog):
+            self._fail(Failure(field.name, "read", said))
         measured["shifts"] = dict(shifts)
         # the workers' own log may be on another machine
         for band, (dx, dy) in shifts.items():
@@ -131,9 +134,33 @@ def masked_sources(catalog: SourceCatalog) -> str:
     str
         One sentence, or none.
     """
-    bright = catalog["flags"][catalog["snr"] >= np.median(catalog["snr"])] if len(catalog) else []
-    masked = int(has_flags(bright, "masked").sum()) if len(bright) >= _FEW else 0
-    if masked <= _MOST_MASKED * len(bright):
+    if not (said := _most_bright(catalog, "masked")):
         return ""
-    said = f"of the brighter half of the sources, {masked} of {len(bright)} lie on pixels that images.mask calls bad"
+    said = f"{said} lie on pixels that images.mask calls bad"
     return f"{said}; if it marks good ones, too, such as those of sources, give the bits that are bad: images.mask_bits"
+
+
+def saturated_sources(catalog: SourceCatalog) -> str:
+    """Say that most of the bright sources of a field reach the level of saturation; nothing where they do not.
+
+    Parameters
+    ----------
+    catalog : SourceCatalog
+        Rows of a field, with flags and signal to noise.
+
+    Returns
+    -------
+    str
+        One sentence, or none.
+    """
+    if not (said := _most_bright(catalog, "saturated")):
+        return ""
+    said = f"{said} are saturated; if the level (images.saturation, or the header's SATURATE) is in another unit than"
+    return f"{said} the pixels, or below the sky, give the right one: images.saturation"
+
+
+def _most_bright(catalog: SourceCatalog, flag: str) -> str:
+    """How many of the brighter sources have a flag, in words; none where that is not most of them."""
+    bright = catalog["flags"][catalog["snr"] >= np.median(catalog["snr"])] if len(catalog) else []
+    flagged = int(has_flags(bright, flag).sum()) if len(bright) >= _FEW else 0
+    return f"of the brighter half of the sources, {flagged} of {len(bright)}" if flagged > _MOST * len(bright) else ""

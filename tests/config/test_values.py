@@ -49,3 +49,11 @@ def test_numbers_of_bands() -> None:
     images = variant(images={"zeropoint": {"g": 25, "r": 26.5, "i": 27}, "gain": "HIERARCH CELL.GAIN"}).images
     assert images.zeropoint == {"g": 25.0, "r": 26.5, "i": 27.0}
     assert images.gain == "HIERARCH CELL.GAIN"
+
+
+def test_headers_tell_numbers_by_band() -> None:
+    """What takes a magnitude of Vega to AB is another number for each band."""
+    told = {"g": "MAGZPT + 2.5*log10(EXPTIME) + 0.94", "r": "MAGZERO", "i": "auto"}
+    images = variant(images={"zeropoint": told, "gain": {"g": "GAIN*NJITTER", "r": "GAIN", "i": 2}}).images
+    assert images.zeropoint == told
+    assert images.gain == {"g": "GAIN*NJITTER", "r": "GAIN", "i": 2.0}

@@ -89,6 +89,16 @@ def test_stars_stand_out_of_correlated_noise() -> None:
     assert np.mean(distance < 2) > 0.85
 
 
+def test_a_band_of_correlated_noise_hides_no_sources_of_another(seeing_at: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(3)
+    sharp, smooth = rng.normal(0, 1, (256, 256)), gaussian_filter(rng.normal(0, 9, (256, 256)), 1.5)
+    at = np.arange(256)
+    sharp += 4.5 * np.exp(-0.5 * ((at[None, :] - 100) ** 2 + (at[:, None] - 100) ** 2) / 1.5**2)
+    image = Image.read({"r": sharp, "i": smooth}, reference="r")
+    assert image.aligned().correlation > 2
+    assert len(find(image, seeing_at((100, 100, 5.0)))) == 1
+
+
 def test_centres_off_the_image_are_dropped(image: Image, seeing_at: Callable[..., Any]) -> None:
     places = [(-0.6, 40), (119.6, 40), (60, -0.6), (60, 89.6), (123, 20)]
     assert len(find(image, seeing_at(*[(x, y, 5.0) for x, y in places]))) == 0

@@ -255,3 +255,17 @@ def test_the_mean_over_bands_of_faint_sources_is_as_wide_as_they_are(snr: float,
     pull = (spread - wide) / error
     assert abs(np.nanmedian(pull)) < 0.25
     assert 0.5 < 1.4826 * np.nanmedian(np.abs(pull - np.nanmedian(pull))) < 1.1
+
+
+def test_compact_galaxies_among_the_stars_teach_the_point_spread_nothing() -> None:
+    """In deep fields a fifth of what is as narrow as stars are galaxies."""
+    rng = np.random.default_rng(4)
+    places = np.stack(np.meshgrid(np.arange(30, 480, 60), np.arange(30, 480, 60)), axis=-1).reshape(-1, 2)
+    places = places + rng.uniform(-0.5, 0.5, places.shape)
+    data, at = rng.normal(0, 1, (510, 510)), np.arange(510)
+    wide = np.arange(len(places)) % 5 == 0
+    for (x, y), galaxy in zip(places, wide, strict=True):
+        data += 5e3 * moffat((4.4 if galaxy else 4.0, 3.0, 0.0, 0.0), at[None, :] - x, at[:, None] - y)
+    psf = measure_psf(Image.read(data).bands["image"], places, 4.0)
+    assert psf.n_stars == np.sum(~wide)
+    assert psf.floor < 0.05

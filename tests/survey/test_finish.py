@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 
 from astrogalaxy.catalog import flag_bits
-from astrogalaxy.survey.finish import masked_sources
+from astrogalaxy.survey.finish import masked_sources, saturated_sources
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,13 @@ def test_a_mask_of_sources_is_told(number: int, share: float, told: bool) -> Non
 def test_faint_masked_sources_are_no_sign() -> None:
     snr = np.arange(100.0)
     assert not masked_sources(Table({"snr": snr, "flags": np.where(snr < 50, flag_bits("masked"), 0)}))
+
+
+@pytest.mark.parametrize("saturated", [True, False])
+def test_a_level_of_saturation_below_most_sources_is_said(saturated: bool) -> None:
+    snr = np.geomspace(5, 500, 40)
+    said = saturated_sources(Table({"snr": snr, "flags": np.where(saturated | (snr > 300), flag_bits("saturated"), 0)}))
+    assert bool(said) == saturated
+    if saturated:
+        assert "20 of 20 are saturated" in said
+        assert "images.saturation" in said
