@@ -91,8 +91,8 @@ class ImagesSection(Section):
     seeing: values.PerBand = Field(
         None,
         description="FWHM of stars in arcsec (pixels without a WCS), for images with few stars or none, where the "
-        "narrowest galaxies would be taken for stars: a number, a header keyword, or a sum such as FWHMPIX*0.262; or one "
-        "of these by band. null: measured.",
+        "narrowest galaxies would be taken for stars: a number, a header keyword, or a sum such as FWHMPIX*0.262; or "
+        "one of these by band. null: measured.",
     )
     mask: paths.OptionalPatterns = Field(
         None,

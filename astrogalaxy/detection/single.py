@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
-from astrogalaxy.detection.decode import Boxes
+from astrogalaxy.detection.aligned import card_input
+from astrogalaxy.detection.decode import Boxes, decode
+from astrogalaxy.detection.inputs import UNKNOWN_SEEING
 from astrogalaxy.detection.nms import suppress
+from astrogalaxy.detection.significance import significance
 
-__all__ = ["drop_smaller", "the_galaxy"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from astrogalaxy.detection.runtime import Runtime
+
+__all__ = ["disk_probability", "drop_smaller", "the_galaxy"]
 
 # As published: of two boxes that overlap by more than this the smaller goes.
 _SAME = 0.9
 # Overlap above which the worse of two boxes of one class goes, as in YOLOX.
 _NEIGHBOURS = 0.65
+
+# No view is surer than this.
+_SUREST = 1e-4
 
 Floats = NDArray[np.floating]
 
@@ -81,3 +95,54 @@ def the_galaxy(boxes: Boxes, shape: tuple[int, int]) -> int | None:
     holds = (np.abs(sides[left, :2] - middle) <= sides[left, 2:] / 2).all(axis=1)
     candidates = left[holds] if holds.any() else left
     return int(candidates[np.argmax(boxes.source[candidates])])
+
+
+def disk_probability(runtime: Runtime, snr: NDArray[np.float32]) -> float:
+    """Calibrated probability that the galaxy in the middle of an image is a disk.
+
+    Parameters
+    ----------
+    runtime : Runtime
+        The network.
+    snr : ndarray
+        ``(n_bands, ny, nx)`` float32: (pixel - background) / noise, shortest wavelength first.
+
+    Returns
+    -------
+    float
+        By the mean of the logits of the image turned and flipped in all eight ways; NaN where none shows a galaxy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.detection import open_runtime
+    >>> from astrogalaxy.detection.single import disk_probability
+    >>> away = np.hypot(*(np.mgrid[:64, :64] - 31.5))
+    >>> noise = np.random.default_rng(1).standard_normal((3, 64, 64))
+    >>> snr = (100 * np.exp(-away / 4) + noise).astype(np.float32)
+    >>> 0 < disk_probability(open_runtime("default"), snr) < 1
+    True
+    """
+    found = np.array([_disk(runtime, view) for view in _views(snr)])
+    found = found[np.isfinite(found)]
+    return float(expit(np.mean(logit(np.clip(found, _SUREST, 1 - _SUREST))))) if len(found) else float("nan")
+
+
+def _views(snr: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
+    """The image turned and flipped."""
+    for turns in range(4):
+        turned = np.rot90(snr, turns, axes=(1, 2))
+        yield from (np.ascontiguousarray(turned), np.ascontiguousarray(turned[:, :, ::-1]))
+
+
+def _disk(runtime: Runtime, snr: NDArray[np.float32]) -> float:
+    """Probability by one view."""
+    card = runtime.weights.card
+    boxes = decode(
+        runtime(card_input(card, snr, UNKNOWN_SEEING)), card.architecture.strides, threshold=-np.inf, iou=1.0
+    )
+    index = the_galaxy(boxes, snr.shape[1:])
+    if index is None:
+        return float("nan")
+    light = significance(snr, boxes.x[[index]], boxes.y[[index]])
+    return float(card.calibration["disk"].probability(boxes.disk[[index]], light)[0])

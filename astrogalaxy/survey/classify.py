@@ -15,11 +15,7 @@ from astrogalaxy.catalog import class_column
 from astrogalaxy.datasets.galaxyzoo import central_light
 from astrogalaxy.datasets.pictures import PICTURES, bands_in_noise, read_cutout
 from astrogalaxy.detection import Runtime
-from astrogalaxy.detection.aligned import card_input
-from astrogalaxy.detection.decode import decode
-from astrogalaxy.detection.inputs import UNKNOWN_SEEING
-from astrogalaxy.detection.significance import significance
-from astrogalaxy.detection.single import the_galaxy
+from astrogalaxy.detection.single import disk_probability
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 from astrogalaxy.models import ClassifierCard
 from astrogalaxy.morphology import Classifier
@@ -151,11 +147,4 @@ def _smooth_or_disk(path: Path, detector: Runtime) -> float:
         snr = _PEAK * light + noise
     else:
         snr = bands_in_noise(path)
-    card = detector.weights.card
-    maps = detector(card_input(card, snr, UNKNOWN_SEEING))
-    boxes = decode(maps, card.architecture.strides, threshold=-np.inf, iou=1.0)
-    index = the_galaxy(boxes, snr.shape[1:])
-    if index is None:
-        return float("nan")
-    light_there = significance(snr, boxes.x[index : index + 1], boxes.y[index : index + 1])
-    return float(card.calibration["disk"].probability(boxes.disk[index : index + 1], light_there)[0])
+    return disk_probability(detector, snr)

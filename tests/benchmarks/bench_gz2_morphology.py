@@ -22,11 +22,7 @@ from astropy.stats import binom_conf_interval
 from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo2
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.detection import open_runtime
-from astrogalaxy.detection.aligned import card_input
-from astrogalaxy.detection.decode import decode
-from astrogalaxy.detection.inputs import UNKNOWN_SEEING
-from astrogalaxy.detection.significance import significance
-from astrogalaxy.detection.single import the_galaxy
+from astrogalaxy.detection.single import disk_probability
 from astrogalaxy.evaluation.reliability import expected_calibration_error
 from astrogalaxy.training.galaxies import GalaxyBank
 
@@ -36,16 +32,7 @@ SIDES, CENTRE, CLEAR = (48, 64, 96, 128), 0.5, 0.8
 def p_disk(bank: GalaxyBank, model: str) -> np.ndarray:
     """Calibrated probability of a disk for each galaxy; NaN where none is found."""
     runtime = open_runtime(model)
-    card = runtime.weights.card
-    found = np.full(len(bank), np.nan)
-    for index in range(len(bank)):
-        snr = bank.example(index).snr.astype(np.float32)
-        boxes = decode(runtime(card_input(card, snr, UNKNOWN_SEEING)), card.architecture.strides, threshold=-4.0)
-        galaxy = the_galaxy(boxes, snr.shape[1:])
-        if galaxy is not None:
-            light = significance(snr, boxes.x[[galaxy]], boxes.y[[galaxy]])
-            found[index] = card.calibration["disk"].probability(boxes.disk[[galaxy]], light)[0]
-    return found
+    return np.array([disk_probability(runtime, bank.example(i).snr.astype(np.float32)) for i in range(len(bank))])
 
 
 def accuracy(p: np.ndarray, votes: np.ndarray) -> tuple[int, int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from astrogalaxy.detection import open_runtime
 from astrogalaxy.detection.decode import Boxes
-from astrogalaxy.detection.single import drop_smaller, the_galaxy
+from astrogalaxy.detection.single import disk_probability, drop_smaller, the_galaxy
 
 
 def _boxes(*rows: tuple[float, float, float, float, float]) -> Boxes:
@@ -34,3 +35,14 @@ def test_a_star_and_a_galaxy_in_one_place_are_the_larger_of_them() -> None:
     assert the_galaxy(_boxes(star, galaxy), (100, 100)) == 1
     unlike = (50, 50, 60, 2.0, 1.0)
     assert the_galaxy(_boxes(star, unlike), (100, 100)) == 0, "these are two sources, and the surer is taken"
+
+
+def test_a_galaxy_is_a_disk_however_it_is_turned() -> None:
+    runtime = open_runtime("default")
+    rows, columns = np.mgrid[:64, :80] - np.array([31.0, 40.0])[:, None, None]
+    noise = np.random.default_rng(1).standard_normal((3, 64, 80))
+    edge_on = (60 * np.exp(-np.hypot((columns + rows) / 14, (columns - rows) / 2)) + noise).astype(np.float32)
+    disk = disk_probability(runtime, edge_on)
+    assert 0 < disk < 1
+    for turned in (np.rot90(edge_on, 1, axes=(1, 2)), edge_on[:, ::-1], edge_on[:, :, ::-1]):
+        assert abs(disk_probability(runtime, np.ascontiguousarray(turned)) - disk) < 1e-4
