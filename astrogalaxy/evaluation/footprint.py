@@ -37,7 +37,7 @@ class Footprint:
     >>> import numpy as np
     >>> from astrogalaxy.evaluation.footprint import footprint_of
     >>> turned = footprint_of(np.array([[0.0, 10.0], [10.0, 0.0], [20.0, 10.0], [10.0, 20.0]]))
-    >>> turned.area, turned.holds(np.array([[10.0, 10.0], [1.0, 1.0]])).tolist()
+    >>> round(turned.area, 6), turned.holds(np.array([[10.0, 10.0], [1.0, 1.0]])).tolist()
     (200.0, [True, False])
     """
 
