@@ -55,18 +55,18 @@ def main() -> int:
         def bank(part: str, side: int) -> GalaxyBank:
             return GalaxyBank.make(cutouts[part], Path(folder) / f"{part}-{side}.npy", side=side, centre=CENTRE)
 
-        scores = {}
+        told = {}
         for side in SIDES:
-            hits, n = accuracy(p_disk(made := bank("val", side), args.model), made.p_disk)
-            scores[side] = hits / n
-            print(f"validation, {side} pixels: {hits} of {n}")
-        side = max(scores, key=scores.get)
-        test = bank("test", side)
-        p = p_disk(test, args.model)
-        hits, n = accuracy(p, test.p_disk)
+            banks = {part: bank(part, side) for part in cutouts}
+            told[side] = {part: (p_disk(made, args.model), made.p_disk) for part, made in banks.items()}
+            hits = {part: "{} of {}".format(*accuracy(*found)) for part, found in told[side].items()}
+            print(f"{side} pixels: validation {hits['val']}, test {hits['test']}", flush=True)
+        side = max(SIDES, key=lambda side: accuracy(*told[side]["val"])[0])
+        p, votes = told[side]["test"]
+        hits, n = accuracy(p, votes)
         low, high = binom_conf_interval(hits, n, interval="wilson")
         known = np.isfinite(p)
-        error = expected_calibration_error(p[known], test.p_disk[known], bins=5)
+        error = expected_calibration_error(p[known], votes[known], bins=5)
         print(f"test, {side} pixels: {hits / n:.3f} [{low:.3f}, {high:.3f}] of {n} galaxies with a clear majority (paper 0.772); "
               f"expected calibration error against the votes {error:.3f} ({known.sum()} galaxies, five bins)")  # fmt: skip
     print("bar: smooth/disk >= 0.90", "met" if hits / n >= 0.9 else "MISSED")
