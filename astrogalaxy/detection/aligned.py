@@ -239,7 +239,8 @@ def _stands_out(found: Detections, aligned: Aligned, seeing: float) -> NDArray[n
     # in the sum with bands that hardly show it a source drowns, the more the more their noise is correlated; of the
     # blobs in so many bands no more stand out alone than do in the sum
     alone = -ndtri(ndtr(-least) / len(aligned.snr))
-    for snr, factor in zip(aligned.snr, aligned.factors, strict=False):
+    bands = zip(aligned.snr, aligned.factors, strict=False) if len(aligned.snr) > 1 else ()
+    for snr, factor in bands:
         clear |= significance(snr[None], x, y, sigma=width) >= alone * factor
     return clear
 

@@ -25,6 +25,7 @@ from astrogalaxy.images.zeropoint import unit_zeropoint, zeropoint_of
 if TYPE_CHECKING:
     from typing import Self
 
+    from astropy.units import Quantity
     from numpy.typing import NDArray
 
 __all__ = ["Image"]
@@ -91,7 +92,7 @@ class Image:
         zeropoint: float | str | Mapping[str, Any] | None = None,
         gain: float | str | Mapping[str, Any] | None = None,
         saturation: float | str | Mapping[str, Any] | None = None,
-        seeing: float | str | Mapping[str, Any] | None = None,
+        seeing: float | str | Quantity | Mapping[str, Any] | None = None,
         mask: Any = None,
         mask_hdu: str | int | Mapping[str, str | int] = "auto",
         mask_bits: int | str | Sequence[int | str] | None = None,
@@ -133,7 +134,7 @@ class Image:
             Level in image units from which pixels are saturated, given in the same ways;
             default the header's SATURATE, if it has one. Stars with blunt cores are recognised as
             saturated without it.
-        seeing : float, str or mapping, optional
+        seeing : float, str, Quantity or mapping, optional
             FWHM of stars in arcsec (in pixels without a WCS), where it is known, given in the same ways: for images
             with few stars or none. Stars are only looked for among what is about so wide, and tell it better where
             there are some.
@@ -414,6 +415,8 @@ def _zeropoint(value: Any, plane: Plane) -> float | None:
 
 def _seeing(value: Any, plane: Plane) -> float | None:
     """FWHM of stars in pixels, from one in arcsec where there is a WCS."""
+    if getattr(value, "unit", None) is not None:
+        value = value.to_value("arcsec")
     fwhm = _number(value, "seeing", plane)
     scale = pixel_scale(plane.wcs, plane.shape)
     return fwhm / scale if fwhm is not None and np.isfinite(scale) else fwhm

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.io import fits
 
 from astrogalaxy.images import Band, Image, Mesh
@@ -123,6 +124,7 @@ def test_seeing_is_in_arcsec_where_there_is_a_wcs() -> None:
     image = Image.read({"g": (sky, header), "r": (sky, header)}, seeing={"g": 1.08, "r": "FWHM"})
     assert image.bands["g"].fwhm == pytest.approx(3.0)
     assert image.bands["r"].fwhm == pytest.approx(2.5)
+    assert Image.read((sky, header), seeing=0.018 * u.arcmin).bands["image"].fwhm == pytest.approx(3.0)
     assert Image.read(sky, seeing=3.0).bands["image"].fwhm == 3.0
     assert image.bands["g"].altered(lambda _, pixels: pixels).fwhm == pytest.approx(3.0)
 
