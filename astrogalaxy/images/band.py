@@ -14,7 +14,7 @@ from astrogalaxy.images.background import Mesh, make_mesh
 from astrogalaxy.images.extensions import elsewhere
 from astrogalaxy.images.fitsfile import FitsPlane, to_float32
 from astrogalaxy.images.inputs import AlteredPlane
-from astrogalaxy.images.seeing import find_stars
+from astrogalaxy.images.seeing import find_stars, is_about
 from astrogalaxy.images.sky import is_off, shifted
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.images.units import pixel_unit
@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 # The seeing is measured on at most this many squares of this side: the memory stays bounded,
 # and more stars would not make it better.
 _SQUARES, _SQUARE = 3, 1024
-# So many that are alike, and of another width than the stars are said to have, are stars all the same.
-_ALIKE = 20
 # Numbers as large as this stand for "no data" in files that have no other way to say it: SExtractor and SWarp write
 # -1e30, IRAF 1.6e38, others the largest that there are.
 _NO_DATA = 1e29
@@ -338,13 +336,9 @@ class Band:
 
     def _found_stars(self) -> tuple[float, NDArray[np.float64]]:
         seeing, stars = find_stars(map(self.pixels, self._squares()), fwhm=self.fwhm)
-        if self.fwhm is not None and not len(stars):
-            width, alike = find_stars(map(self.pixels, self._squares()))
-            if len(alike) >= _ALIKE:
-                text = (
-                    "%s: no star is as wide as seeing says, %.1f pixels, but %d sources look like stars of %.1f pixels"
-                )
-                logger.warning(text, self.origin, self.fwhm, len(alike), width)
+        if self.fwhm is not None and not is_about(seeing, self.fwhm):
+            text = "%s: seeing is %.1f pixels by what is given, but %d stars are %.1f wide, and are believed"
+            logger.warning(text, self.origin, self.fwhm, len(stars), seeing)
         return seeing, stars
 
     def _squares(self) -> Iterator[Section]:

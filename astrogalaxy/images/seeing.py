@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from astrogalaxy.images.band import Band, Pixels
 
-__all__ = ["estimate_seeing", "find_stars", "half_light_radius", "read_around"]
+__all__ = ["estimate_seeing", "find_stars", "half_light_radius", "is_about", "read_around"]
 
 # What is found at first; blends are left out, and so few levels show what is one.
 _DETECT_SIGMA, _DETECT_PIXELS, _DEBLEND_LEVELS = 5.0, 5, 8
@@ -38,6 +38,8 @@ _KNOWN = 0.15
 # FWHM is known beforehand, it is this, give or take (logarithm) that, and no farther off than that; and so many stars
 # tell it better.
 _HALF_LIGHT, _ABOUT, _FARTHEST, _FEWEST = 1.2, 0.04, 0.2, 6
+# So many bright sources that are alike, and this share of all, are stars whatever is known: fewer galaxies are alike.
+_DENYING = 30, 0.5
 # First step in which a change of the stars' radius over the image is looked for (logarithm, from the middle to an
 # edge), and the last; the largest change; and by how much the first step must explain the radii better (logarithm):
 # more by far than chance makes it, so that the little that SDSS's fields change is left as it is.
@@ -75,8 +77,8 @@ def find_stars(pixels: Iterable[Pixels], *, fwhm: float | None = None) -> tuple[
     pixels : iterable of Pixels
         Sections of one band.
     fwhm : float, optional
-        That of stars, in pixels, where it is known: only what is about so wide is a star. Else the narrowest
-        galaxies of an image without stars may be taken for them.
+        That of stars, in pixels, where it is known: only what is about so wide is a star, unless most bright sources
+        are alike and of another width. Else the narrowest galaxies of an image without stars may be taken for them.
 
     Returns
     -------
@@ -90,13 +92,27 @@ def find_stars(pixels: Iterable[Pixels], *, fwhm: float | None = None) -> tuple[
     clear = [_clear_sources(part) for part in pixels]
     found = np.concatenate([np.zeros((0, 4)), *(part for part, _ in clear)])
     found = found[_clearest(found[:, 3], _enough(sum(bright for _, bright in clear)))]
-    radii, snr = np.log(found[:, 2]), found[:, 3]
     known = None if fwhm is None else float(np.log(_HALF_LIGHT * fwhm / 2))
-    radius, star = _stars_radius(radii - _tilt(radii, snr, found[:, :2], known), snr, known)
-    chosen = (star >= 0.5) & (found[:, 3] >= _CLEAR_SNR)
+    radius, chosen = _chosen(found, known)
     if known is not None and chosen.sum() < _FEWEST:
-        radius, chosen = known, np.zeros(len(found), bool)
+        measured, alike = _chosen(found, None)
+        if alike.sum() >= max(_DENYING[0], _DENYING[1] * np.sum(found[:, 3] >= _CLEAR_SNR)):
+            radius, chosen = measured, alike
+        else:
+            radius, chosen = known, np.zeros(len(found), bool)
     return 2 * float(np.exp(radius)), found[chosen, :2]
+
+
+def is_about(seeing: float, fwhm: float) -> bool:
+    """Whether the half-light diameter of stars is one that their FWHM can have."""
+    return abs(np.log(seeing / (_HALF_LIGHT * fwhm))) <= _FARTHEST + _STEP
+
+
+def _chosen(found: Floats, known: float | None) -> tuple[float, NDArray[np.bool_]]:
+    """Logarithm of the radius of stars, and which of the clear sources are some, bright ones."""
+    radii, snr = np.log(found[:, 2]), found[:, 3]
+    radius, star = _stars_radius(radii - _tilt(radii, snr, found[:, :2], known), snr, known)
+    return radius, (star >= 0.5) & (snr >= _CLEAR_SNR)
 
 
 def half_light_radius(

@@ -111,11 +111,15 @@ def test_stars_tell_the_seeing_better_than_what_is_known_of_it(factor: float) ->
     assert len(band.stars) >= 6
 
 
-def test_a_seeing_that_stars_deny_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    band = _known(_field(40, fwhm=4.0), 1.6)
-    assert band.seeing == pytest.approx(1.6 * 1.2)
-    assert "no star is as wide as seeing says, 1.6 pixels" in caplog.text
-    assert "28 sources look like stars of 4.1" in caplog.text
+def test_a_seeing_that_many_stars_deny_is_not_believed(caplog: pytest.LogCaptureFixture) -> None:
+    many, few = (_known(_field(n, fwhm=4.0, wider=10), 1.6) for n in (50, 15))
+    assert many.seeing == pytest.approx(4.0, rel=0.07)
+    assert len(many.stars) >= 30
+    assert "seeing is 1.6 pixels by what is given, but" in caplog.text
+    caplog.clear()
+    assert few.seeing == pytest.approx(1.6 * 1.2)
+    assert len(few.stars) == 0
+    assert not caplog.text
 
 
 def test_seeing_is_in_arcsec_where_there_is_a_wcs() -> None:
