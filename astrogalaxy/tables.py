@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from astropy.io.registry import IORegistryError
 from astropy.table import Table
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 
-__all__ = ["numbers_of", "read_table"]
+__all__ = ["numbers", "numbers_of", "read_table"]
 
 
 def read_table(path: str | os.PathLike[str], *, error: type[AstrogalaxyError] = ConfigError) -> Table:
@@ -89,4 +89,33 @@ def numbers_of(table: Table, name: str) -> NDArray[np.float64]:
     >>> numbers_of(Table({"mag": MaskedColumn([21, 22], mask=[False, True])}), "mag")
     array([21., nan])
     """
-    return np.asarray(np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan), dtype=float)
+    return numbers(table[name])
+
+
+def numbers(values: ArrayLike) -> NDArray[np.float64]:
+    """Numbers of an array, column or quantity, without its unit; NaN where they are masked.
+
+    Parameters
+    ----------
+    values : array_like, Column or Quantity
+        Any shape.
+
+    Returns
+    -------
+    ndarray of float64
+        Of that shape.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it holds something else.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.tables import numbers
+    >>> numbers(np.ma.array([1, 2], mask=[False, True]))
+    array([ 1., nan])
+    """
+    values = getattr(values, "value", values)
+    return np.asarray(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan), dtype=float)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from astrogalaxy.tables import numbers
+
 __all__ = ["ID_ORDER", "degrees", "source_ids"]
 
 ID_ORDER = 29
@@ -58,5 +60,4 @@ def degrees(angle: ArrayLike) -> NDArray[np.float64]:
     """Numbers of a column, array or quantity, in degrees unless it has a unit of its own; NaN where they are masked."""
     from astropy import units as u
 
-    values = np.ma.filled(np.ma.asarray(getattr(angle, "value", angle), dtype=float), np.nan)
-    return np.asarray(u.Quantity(values, getattr(angle, "unit", None) or u.deg).to_value(u.deg))
+    return np.asarray(u.Quantity(numbers(angle), getattr(angle, "unit", None) or u.deg).to_value(u.deg))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from astrogalaxy.tables import numbers
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -98,4 +100,4 @@ def _pixels(name: str, values: ArrayLike) -> NDArray[np.float64]:
     if unit is not None and unit != "pix":
         msg = f"{name} must be in pixels, not in {unit}; Image.wcs.world_to_pixel makes pixels of a SkyCoord"
         raise ValueError(msg)
-    return np.asarray(np.ma.filled(np.ma.asarray(getattr(values, "value", values), dtype=float), np.nan))
+    return numbers(values)

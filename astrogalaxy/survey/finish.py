@@ -22,13 +22,19 @@ from astrogalaxy.survey.stages import QUALITY, check_field, classify
 from astrogalaxy.survey.store import RunDirectory
 from astrogalaxy.survey.tasks import TileOutcome, tile_catalog
 
-__all__ = ["Finisher", "masked_sources", "saturated_sources"]
+__all__ = ["Finisher", "flagged_sources"]
 
 logger = logging.getLogger(__name__)
 
 # Where more than this share of bright sources (of so many at least) is masked, the mask is hardly one of bad pixels;
 # where it is saturated, the level is hardly one.
 _MOST, _FEW = 0.5, 10
+_ADVICE = {
+    "masked": "lie on pixels that images.mask calls bad; if it marks good ones, too, such as those of sources, give "
+    "the bits that are bad: images.mask_bits",
+    "saturated": "are saturated; if the level (images.saturation, or the header's SATURATE) is in another unit than "
+    "the pixels, or below the sky, give the right one: images.saturation",
+}
 
 
 class Finisher:
@@ -105,10 +111,9 @@ class Finisher:
         measured["astrometry"] = check = check_field(catalog, self._config.astrometry)
         if check is not None and "error" in check:
             self._fail(Failure(field.name, "astrometry", check["error"]))
-        if self._config.images.mask is not None and (said := masked_sources(catalog)):
-            self._fail(Failure(field.name, "read", said))
-        if said := saturated_sources(catalog):
-            self._fail(Failure(field.name, "read", said))
+        for flag in ("saturated",) if self._config.images.mask is None else _ADVICE:
+            if said := flagged_sources(catalog, flag):
+                self._fail(Failure(field.name, "read", said))
         measured["shifts"] = dict(shifts)
         # the workers' own log may be on another machine
         for band, (dx, dy) in shifts.items():
@@ -121,46 +126,23 @@ class Finisher:
         logger.warning("%s", failure)
 
 
-def masked_sources(catalog: SourceCatalog) -> str:
-    """Say that a mask covers most of the bright sources of a field; nothing where it does not.
+def flagged_sources(catalog: SourceCatalog, flag: str) -> str:
+    """Say that most of the bright sources of a field are masked, or saturated; nothing where they are not.
 
     Parameters
     ----------
     catalog : SourceCatalog
         Rows of a field, with flags and signal to noise.
+    flag : {'masked', 'saturated'}
+        Which.
 
     Returns
     -------
     str
         One sentence, or none.
     """
-    if not (said := _most_bright(catalog, "masked")):
-        return ""
-    said = f"{said} lie on pixels that images.mask calls bad"
-    return f"{said}; if it marks good ones, too, such as those of sources, give the bits that are bad: images.mask_bits"
-
-
-def saturated_sources(catalog: SourceCatalog) -> str:
-    """Say that most of the bright sources of a field reach the level of saturation; nothing where they do not.
-
-    Parameters
-    ----------
-    catalog : SourceCatalog
-        Rows of a field, with flags and signal to noise.
-
-    Returns
-    -------
-    str
-        One sentence, or none.
-    """
-    if not (said := _most_bright(catalog, "saturated")):
-        return ""
-    said = f"{said} are saturated; if the level (images.saturation, or the header's SATURATE) is in another unit than"
-    return f"{said} the pixels, or below the sky, give the right one: images.saturation"
-
-
-def _most_bright(catalog: SourceCatalog, flag: str) -> str:
-    """How many of the brighter sources have a flag, in words; none where that is not most of them."""
     bright = catalog["flags"][catalog["snr"] >= np.median(catalog["snr"])] if len(catalog) else []
     flagged = int(has_flags(bright, flag).sum()) if len(bright) >= _FEW else 0
-    return f"of the brighter half of the sources, {flagged} of {len(bright)}" if flagged > _MOST * len(bright) else ""
+    if flagged <= _MOST * len(bright):
+        return ""
+    return f"of the brighter half of the sources, {flagged} of {len(bright)} {_ADVICE[flag]}"

@@ -29,10 +29,12 @@ from astrogalaxy.training.galaxies import GalaxyBank
 SIDES, CENTRE, CLEAR = (48, 64, 96, 128), 0.5, 0.8
 
 
-def p_disk(bank: GalaxyBank, model: str) -> np.ndarray:
+def p_disk(bank: GalaxyBank, model: str, views: int) -> np.ndarray:
     """Calibrated probability of a disk for each galaxy; NaN where none is found."""
     runtime = open_runtime(model)
-    return np.array([disk_probability(runtime, bank.example(i).snr.astype(np.float32)) for i in range(len(bank))])
+    return np.array(
+        [disk_probability(runtime, bank.example(i).snr.astype(np.float32), views=views) for i in range(len(bank))]
+    )
 
 
 def accuracy(p: np.ndarray, votes: np.ndarray) -> tuple[int, int]:
@@ -41,11 +43,18 @@ def accuracy(p: np.ndarray, votes: np.ndarray) -> tuple[int, int]:
     return int(np.sum(((p > 0.5) == (votes > 0.5))[clear] & np.isfinite(p[clear]))), int(clear.sum())
 
 
+def cross_entropy(p: np.ndarray, votes: np.ndarray) -> float:
+    """Mean over all galaxies; half a chance where none is found."""
+    p = np.clip(np.where(np.isfinite(p), p, 0.5), 1e-4, 1 - 1e-4)
+    return float(-np.mean(votes * np.log(p) + (1 - votes) * np.log(1 - p)))
+
+
 def main() -> int:
     """Print the accuracy; exit 1 if it is below the bar."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("ASTROGALAXY_DATA", "../shared/data")))
     parser.add_argument("--model", default="default", help="weights of astrogalaxy")
+    parser.add_argument("--views", type=int, choices=(1, 8), default=8, help="of each galaxy")
     args = parser.parse_args()
     cutouts = {
         part: [c for c in read_galaxy_zoo2(args.data / "gz2") if part_of(c.name) == part] for part in ("val", "test")
@@ -58,9 +67,12 @@ def main() -> int:
         told = {}
         for side in SIDES:
             banks = {part: bank(part, side) for part in cutouts}
-            told[side] = {part: (p_disk(made, args.model), made.p_disk) for part, made in banks.items()}
+            told[side] = {part: (p_disk(made, args.model, args.views), made.p_disk) for part, made in banks.items()}
             hits = {part: "{} of {}".format(*accuracy(*found)) for part, found in told[side].items()}
-            print(f"{side} pixels: validation {hits['val']}, test {hits['test']}", flush=True)
+            entropy = cross_entropy(*told[side]["val"])
+            print(
+                f"{side} pixels: validation {hits['val']}, cross entropy {entropy:.3f}; test {hits['test']}", flush=True
+            )
         side = max(SIDES, key=lambda side: accuracy(*told[side]["val"])[0])
         p, votes = told[side]["test"]
         hits, n = accuracy(p, votes)

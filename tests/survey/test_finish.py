@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 
 from astrogalaxy.catalog import flag_bits
-from astrogalaxy.survey.finish import masked_sources, saturated_sources
+from astrogalaxy.survey.finish import flagged_sources
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ def test_a_mask_of_sources_is_told(number: int, share: float, told: bool) -> Non
     """Masks of some surveys mark what was detected: those sources are bright, and faint ones are not among them."""
     snr = np.arange(number, dtype=float)
     masked = (snr >= number / 2) & (snr < number * (1 + share) / 2)
-    said = masked_sources(Table({"snr": snr, "flags": np.where(masked, flag_bits("masked"), 0)}))
+    said = flagged_sources(Table({"snr": snr, "flags": np.where(masked, flag_bits("masked"), 0)}), "masked")
     assert bool(said) == told
     if told:
         assert said.startswith("of the brighter half of the sources, 45 of 50 lie on pixels that images.mask calls bad")
@@ -26,13 +26,14 @@ def test_a_mask_of_sources_is_told(number: int, share: float, told: bool) -> Non
 
 def test_faint_masked_sources_are_no_sign() -> None:
     snr = np.arange(100.0)
-    assert not masked_sources(Table({"snr": snr, "flags": np.where(snr < 50, flag_bits("masked"), 0)}))
+    assert not flagged_sources(Table({"snr": snr, "flags": np.where(snr < 50, flag_bits("masked"), 0)}), "masked")
 
 
 @pytest.mark.parametrize("saturated", [True, False])
 def test_a_level_of_saturation_below_most_sources_is_said(saturated: bool) -> None:
     snr = np.geomspace(5, 500, 40)
-    said = saturated_sources(Table({"snr": snr, "flags": np.where(saturated | (snr > 300), flag_bits("saturated"), 0)}))
+    flags = np.where(saturated | (snr > 300), flag_bits("saturated"), 0)
+    said = flagged_sources(Table({"snr": snr, "flags": flags}), "saturated")
     assert bool(said) == saturated
     if saturated:
         assert "20 of 20 are saturated" in said
