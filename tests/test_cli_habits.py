@@ -11,6 +11,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from astropy.table import Table
 from typer.testing import CliRunner
 
 import astrogalaxy as ag
@@ -169,4 +170,8 @@ def test_plots_mark_sources_where_they_are(image: ag.Image, catalog: ag.SourceCa
     assert abs(np.sin(apart)) < 0.02
     sky = catalog.plot()
     assert sky.get_xlim()[0] > sky.get_xlim()[1]
+    with pytest.raises(
+        errors.ImageError, match="a Table is no catalogue that can be drawn; make a SourceCatalog of it"
+    ):
+        image.plot(catalog=Table(catalog))
     plt.close("all")

@@ -204,7 +204,8 @@ def evaluate_catalog(
     ------
     CatalogError
         If positions to match by, a named column, or the field are missing, a true source has no position, pixels are
-        ambiguous, a radius is not a number above 0, or with the region ``truth`` both lie in different places.
+        ambiguous, a radius is not a number above 0, the region is none, or with the region ``truth`` both lie in
+        different places.
 
     Examples
     --------
@@ -423,14 +424,12 @@ def _inside(
         msg = "the truth has no rows, and so covers no area; give at least one true source"
         raise CatalogError(msg)
     axes = _axes(sky=sky and region == "truth")
+    edges = [] if region == "truth" else _edges(region)
     found, true = _coordinates(catalog, truth, axes)
     if axes == ("ra", "dec"):
         edges = [(np.nanmin(a), np.nextafter(np.nanmax(a), np.inf)) for a in true]
     elif region == "truth":
         edges = [(np.nanmin(a) - 0.5, np.nanmax(a) + 0.5) for a in true]
-    else:
-        x0, x1, y0, y1 = region
-        edges = [(x0 - 0.5, x1 - 0.5), (y0 - 0.5, y1 - 0.5)]
     near, covered = (
         ~np.any([(a < low) | (a >= high) for a, (low, high) in zip(pair, edges, strict=True)], axis=0)
         for pair in (found, true)
@@ -441,6 +440,16 @@ def _inside(
             points = _points(catalog, sky=sky)
             near = footprint.holds(points) | ~np.isfinite(points).all(axis=1)
     return near, covered
+
+
+def _edges(region: object) -> list[tuple[float, float]]:
+    """First and last positions, in x and y, within pixels that are given."""
+    try:
+        x0, x1, y0, y1 = (float(edge) for edge in region)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        msg = f"region must be 'truth', or x0, x1, y0, y1 in pixels, not {region!r}"
+        raise CatalogError(msg) from None
+    return [(x0 - 0.5, x1 - 0.5), (y0 - 0.5, y1 - 0.5)]
 
 
 def _area(places: list[Floats], *, sky: bool) -> float:

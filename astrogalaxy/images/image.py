@@ -221,6 +221,11 @@ class Image:
         matplotlib Axes
             In pixels of the reference band.
 
+        Raises
+        ------
+        astrogalaxy.errors.ImageError
+            If the catalogue is none that can be drawn.
+
         Examples
         --------
         >>> import numpy as np
@@ -230,6 +235,9 @@ class Image:
         """
         from astrogalaxy.images.show import draw_image
 
+        if catalog is not None and not hasattr(catalog, "plot"):
+            msg = f"a {type(catalog).__name__} is no catalogue that can be drawn; make a SourceCatalog of it"
+            raise ImageError(msg)
         ax = draw_image(self, section=section, ax=ax, longest=longest)
         if catalog is not None:
             catalog.plot(ax=ax, image=self)

@@ -180,3 +180,8 @@ class WeightCard(Card):
     def architecture(self) -> Architecture:
         """Shape of the network."""
         return Architecture(self.size, self.levels, self.inputs, self.seeing_input, self.one_cell, self.zoom)
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """What a catalogue says of the weights that have found its sources."""
+        return {"WTSHASH": self.sha256, "WEIGHTS": f"{self.name} {self.version}"}

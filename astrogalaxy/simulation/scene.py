@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from astropy.table import Table
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.simulation.population import draw_population
 from astrogalaxy.simulation.profiles import Conditions, SurveyProfile, draw_conditions
 from astrogalaxy.simulation.render import draw_sources
@@ -94,6 +96,11 @@ def simulate_scene(
     Scene
         Images, WCS and truth.
 
+    Raises
+    ------
+    ConfigError
+        If the profile is none, or the size is not one of pixels.
+
     Examples
     --------
     >>> from astrogalaxy.simulation import PROFILES, simulate_scene
@@ -101,8 +108,14 @@ def simulate_scene(
     >>> scene.images["r"].shape
     (64, 64)
     """
+    if not isinstance(profile, SurveyProfile):
+        msg = f"profile must be a SurveyProfile, such as PROFILES['sdss'], not {profile!r}"
+        raise ConfigError(msg)
+    shape = (size, size) if isinstance(size, Integral) else tuple(size)
+    if len(shape) != 2 or not all(isinstance(side, Integral) and side > 0 for side in shape):
+        msg = f"size must be a whole number of pixels above 0, or two of them, not {size!r}"
+        raise ConfigError(msg)
     rng = np.random.default_rng(seed)
-    shape = (size, size) if isinstance(size, int) else size
     drawn = draw_conditions(profile, rng)
     conditions = conditions or drawn
     reference = profile.bands[len(profile.bands) // 2]

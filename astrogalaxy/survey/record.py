@@ -178,9 +178,8 @@ def catalog_meta(config: SurveyConfig, weights: Weights, record: Mapping[str, An
     if len(hashes) > _MOST_HASHES:
         hashes = [hashlib.sha256(",".join(hashes).encode()).hexdigest()]
     return provenance(
-        SURVEY=config.name, CFGHASH=config.digest(), WTSHASH=weights.card.sha256,
-        WEIGHTS=f"{weights.card.name} {weights.card.version}", NFIELDS=len(record["fields"]),
-        NFAILED=len(record["failures"]), INHASHES=",".join(hashes),
+        SURVEY=config.name, CFGHASH=config.digest(), **weights.card.provenance,
+        NFIELDS=len(record["fields"]), NFAILED=len(record["failures"]), INHASHES=",".join(hashes),
     )  # fmt: skip
 
 

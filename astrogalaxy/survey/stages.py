@@ -18,7 +18,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from astrogalaxy.catalog import SourceCatalog, flag_bits
+from astrogalaxy.catalog import SourceCatalog, flag_bits, provenance
 from astrogalaxy.catalog.columns import INPUT_ROW
 from astrogalaxy.config.survey import AstrometrySection
 from astrogalaxy.detection import Detections, Runtime, find_aligned, find_at, find_large, open_runtime
@@ -171,8 +171,8 @@ def detect(
     Returns
     -------
     SourceCatalog
-        Sources from the image's first row to its last. Without a WCS, sky
-        positions and all lengths in arcsec are NaN, apertures too, and ``source_id`` is -1.
+        Sources from the image's first row to its last; ``meta`` says which weights and which software have found
+        them. Without a WCS, sky positions and all lengths in arcsec are NaN, apertures too, and ``source_id`` is -1.
 
     Raises
     ------
@@ -210,7 +210,9 @@ def detect(
     tile = Tile("whole", whole, whole)
     settings = TileSettings(threshold=threshold, apertures=apertures)
     found = extract(image, tile, runtime, settings, positions=given).catalog
-    catalog = classify(found, runtime.weights.card, field_prior=field_prior)
+    card = runtime.weights.card
+    found.meta.update(provenance(**card.provenance))
+    catalog = classify(found, card, field_prior=field_prior)
     if image.wcs is None:
         _forget_lengths(catalog)
     return catalog if given is None else given_rows(catalog)

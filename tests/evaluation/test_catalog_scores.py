@@ -245,6 +245,12 @@ def test_only_the_region_counts() -> None:
     assert (half.n_truth, half.n_matched, half.n_found) == (20, 20, 20)
 
 
+@pytest.mark.parametrize("region", ["field", (0, 10), (0, 10, 0, None)])
+def test_a_region_that_is_none_is_refused(region: object) -> None:
+    with pytest.raises(CatalogError, match="region must be 'truth', or x0, x1, y0, y1 in pixels, not "):
+        evaluate_catalog(_truth(), _truth(), region=region)
+
+
 def test_a_match_across_the_region_s_edge_is_no_mistake() -> None:
     truth = Table({"x": [99.4, 99.6, 50.0], "y": [10.0, 60.0, 50.0]})
     found = Table({"x": [99.6, 99.4, 50.0], "y": [10.0, 60.0, 50.0], "det_score": [0.9, 0.8, 0.7]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.simulation import PROFILES, Conditions, Scene, SurveyProfile, draw_conditions, simulate_scene, vary
 from astrogalaxy.simulation.population import draw_population
 from astrogalaxy.simulation.truth import VISIBLE_SNR
@@ -302,3 +304,16 @@ def test_an_even_population_has_what_the_sky_seldom_shows(
     for kind in (galaxy, ~galaxy):
         counts, _ = np.histogram(np.asarray(even["mag_r"])[kind], np.linspace(sdss.saturation, sdss.depth["r"], 5))
         assert counts.min() > 0.85 * counts.max(), "every magnitude alike"
+
+
+@pytest.mark.parametrize(
+    ("profile", "size", "told"),
+    [
+        ("sdss", 64, "profile must be a SurveyProfile, such as PROFILES['sdss'], not 'sdss'"),
+        (PROFILES["sdss"], 0, "size must be a whole number of pixels above 0, or two of them, not 0"),
+        (PROFILES["sdss"], "64", "size must be a whole number of pixels above 0, or two of them, not '64'"),
+    ],
+)
+def test_what_cannot_be_simulated_is_told(profile: Any, size: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        simulate_scene(profile, size=size)

@@ -36,6 +36,14 @@ def test_a_seeing_that_the_weights_do_not_know_is_told(image: Image) -> None:
     assert image.bands["r"].seeing > 4.5
 
 
+def test_a_catalogue_says_what_has_made_it(image: Image) -> None:
+    card = load_weights("default").card
+    meta = detect(image).meta
+    assert meta["WEIGHTS"] == f"{card.name} {card.version}"
+    assert meta["WTSHASH"] == card.sha256
+    assert meta["CREATOR"].startswith("astrogalaxy ")
+
+
 def test_a_seeing_that_is_not_known_is_not_outside() -> None:
     noise = np.random.default_rng(1).normal(size=(96, 96)).astype(np.float32)
     assert flags_within(Image.read({"r": noise}), (1.8, 7.6)) == ()
