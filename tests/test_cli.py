@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from astropy.io import fits
 from typer.testing import CliRunner
 
 from astrogalaxy.cli import app, weights
@@ -75,6 +76,19 @@ def test_check_prints_the_plan_and_writes_nothing(scene: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "96 x 96 pixels, 1 tile" in ran.stdout
     assert not (scene.parent / "out").exists()
+
+
+def test_images_unlike_those_of_the_weights_are_told(scene: Path) -> None:
+    for path in scene.parent.glob("small-?.fits"):
+        with fits.open(path, mode="update") as hdus:
+            for hdu in hdus:
+                for key in hdu.header["CD?_?"] or hdu.header["CDELT?"]:
+                    hdu.header[key] /= 10
+    told = astrogalaxy("check", scene)
+    assert (told.returncode, "these weights have seen" in told.stderr) == (0, True), told.stderr
+    ran = astrogalaxy("run", scene, "--workers", 1)
+    assert ran.returncode == 0, ran.stderr
+    assert "all of them are on images unlike those that the weights have seen" in ran.stderr
 
 
 def test_init_writes_a_file_that_reads_and_refuses_to_overwrite(tmp_path: Path) -> None:

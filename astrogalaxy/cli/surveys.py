@@ -21,10 +21,13 @@ from astrogalaxy.cli.common import (
 
 if TYPE_CHECKING:
     from astrogalaxy.config import SurveyConfig
+    from astrogalaxy.models import WeightCard
     from astrogalaxy.survey.plan import Plan
     from astrogalaxy.survey.run import RunSummary
 
 __all__ = ["check", "init", "run"]
+
+_BELIEVE_LESS = "believe scores and classes less (flag outside_weight)"
 
 
 def run(
@@ -72,6 +75,10 @@ def _print_summary(summary: RunSummary, *, quiet: bool) -> None:
         f"{counts['sources']} sources: {counts['stars']} stars, {counts['galaxies']} galaxies, "
         f"{counts['unsure']} unsure"
     )
+    outside = counts["flags"].get("outside_weight", 0)
+    if outside:
+        which = "all" if outside == counts["sources"] else str(outside)
+        warn(f"{which} of them are on images unlike those that the weights have seen: {_BELIEVE_LESS}")
     kept = f", {tiles['kept']} kept from before" if tiles.get("kept") else ""
     done = f"{tiles['done']} tile{'s'[: tiles['done'] != 1]} done"
     typer.echo(f"{done}{kept}, {tiles['failed']} failed, in {summary.seconds:.1f} s")
@@ -101,14 +108,14 @@ def check(
     directory.check()
     own = Earlier.of(directory).files
     plan = make_plan(config, weights, memory=worker_memory(config.compute), own=own)
-    _print_plan(plan, config, f"{weights.card.name} {weights.card.version}")
+    _print_plan(plan, config, weights.card)
     for failure in plan.failures:
         typer.secho(f"problem: {failure}", fg="red", err=True)
     if plan.failures:
         raise typer.Exit(3 if plan.n_tiles else FAILED)
 
 
-def _print_plan(plan: Plan, config: SurveyConfig, weights: str) -> None:
+def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
     """Fields, and what the run will need."""
     from astrogalaxy.devices import choose_placement
     from astrogalaxy.survey.estimate import estimate
@@ -124,7 +131,12 @@ def _print_plan(plan: Plan, config: SurveyConfig, weights: str) -> None:
     fields = f"{len(plan.fields)} field{'s'[: len(plan.fields) != 1]}"
     tiles = f"{plan.n_tiles} tile{'s'[: plan.n_tiles != 1]}"
     typer.echo(f"{fields}, {tiles}, {need.pixels / 1e6:.1f} million pixels{left}")
-    typer.echo(f"weights:  {weights}")
+    typer.echo(f"weights:  {card.name} {card.version}")
+    outside = sum(card.is_outside(field.pixel_scale) for field in plan.fields)
+    if outside:
+        low, high = card.pixel_scale
+        which = "the pixels" if outside == len(plan.fields) else f"the pixels of {outside} of the fields"
+        warn(f"{which} are not of the {low:g} to {high:g} arcsec that these weights have seen: {_BELIEVE_LESS}")
     zero = config.images.zeropoint
     typer.echo(
         f"fluxes:   {'in image units, for want of images.zeropoint' if zero is None else 'in nJy, magnitudes AB'}"

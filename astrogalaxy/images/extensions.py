@@ -197,6 +197,9 @@ def packing_of(path: Path) -> str:
     if not start:
         msg = f"{path}: the file is empty"
         raise ImageError(msg)
+    if start.startswith(b"#ASDF"):
+        msg = f"{path}: an ASDF file (Roman's, for instance), and only FITS is read; from Python give its array and WCS"
+        raise ImageError(f"{msg} as a pair to Image.read")
     return next((name for magic, name in _MAGIC.items() if start.startswith(magic)), "")
 
 

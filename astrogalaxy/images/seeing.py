@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import sep
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from astrogalaxy.images.threshold import above_threshold
 from astrogalaxy.images.tiling import Section
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from astrogalaxy.images.band import Band, Pixels
 
-__all__ = ["estimate_seeing", "find_stars", "half_light_radius", "is_about", "read_around"]
+__all__ = ["estimate_seeing", "find_stars", "half_light_radius", "is_about", "read_around", "stars_radius"]
 
 # What is found at first; blends are left out, and so few levels show what is one.
 _DETECT_SIGMA, _DETECT_PIXELS, _DEBLEND_LEVELS = 5.0, 5, 8
@@ -101,6 +101,34 @@ def find_stars(pixels: Iterable[Pixels], *, fwhm: float | None = None) -> tuple[
         else:
             radius, chosen = known, np.zeros(len(found), bool)
     return 2 * float(np.exp(radius)), found[chosen, :2]
+
+
+def stars_radius(radii: ArrayLike, snr: ArrayLike) -> float:
+    """Half-light radius of stars among sources of which nothing else is known, as `find_stars` tells it.
+
+    Parameters
+    ----------
+    radii : array-like, shape (n,)
+        Half-light radii, any unit of length.
+    snr : array-like, shape (n,)
+        Signal to noise; what is below 10, or has no radius, is left out.
+
+    Returns
+    -------
+    float
+        In the unit of the radii; NaN where nothing says it to 15 %, or fewer than six sources are that of stars.
+
+    Examples
+    --------
+    >>> stars, galaxies = [0.5, 0.49, 0.51, 0.5, 0.5, 0.52, 0.48], [0.8, 0.9, 1.4, 2.0]
+    >>> round(stars_radius(stars + galaxies, [100.0] * 11), 2)
+    0.5
+    """
+    radii, snr = np.asarray(radii, dtype=float), np.asarray(snr, dtype=float)
+    clear = np.flatnonzero((snr > _SEEN_SNR) & (radii > 0))
+    clear = clear[_clearest(snr[clear], _enough(int(np.sum(snr[clear] >= _CLEAR_SNR))))]
+    radius, star = _stars_radius(np.log(radii[clear]), snr[clear], None, narrowest=0.0)
+    return float(np.exp(radius)) if np.sum((star >= 0.5) & (snr[clear] >= _CLEAR_SNR)) >= _FEWEST else float("nan")
 
 
 def is_about(seeing: float, fwhm: float) -> bool:
@@ -224,7 +252,9 @@ def _clearest(snr: Floats, n: int) -> NDArray[np.intp]:
     return np.sort(np.argsort(-snr, kind="stable")[:n])
 
 
-def _stars_radius(radii: Floats, snr: Floats, known: float | None) -> tuple[float, Floats]:
+def _stars_radius(
+    radii: Floats, snr: Floats, known: float | None, *, narrowest: float = _NARROWEST
+) -> tuple[float, Floats]:
     """Logarithm of the radius of stars, and how probably each source is one; NaN and 0 where it is not known.
 
     ``radii`` are logarithms, too. Galaxies' are those of stars and an exponential distribution beyond, both blurred by
@@ -233,7 +263,7 @@ def _stars_radius(radii: Floats, snr: Floats, known: float | None) -> tuple[floa
     """
     if not len(radii):
         return float("nan"), np.zeros(0)
-    grid, star, other, likely = _likelihoods(radii, snr, known)
+    grid, star, other, likely = _likelihoods(radii, snr, known, narrowest)
     weight = np.exp(likely - likely.max())
     weight /= weight.sum()
     probable = weight.sum(axis=0)
@@ -248,10 +278,13 @@ def _stars_radius(radii: Floats, snr: Floats, known: float | None) -> tuple[floa
     return radius, (1 - _ODD) * probably
 
 
-def _likelihoods(radii: Floats, snr: Floats, known: float | None) -> tuple[Floats, Floats, Floats, Floats]:
+def _likelihoods(
+    radii: Floats, snr: Floats, known: float | None, narrowest: float = _NARROWEST
+) -> tuple[Floats, Floats, Floats, Floats]:
     """Radii that stars may have; densities of the sources with each; logarithms of likelihoods by share and radius."""
     scatter = np.hypot(_STARS, _NOISE / snr)
-    lowest = max(float(radii.min()) - 3 * _WIDER, np.log(_NARROWEST))
+    lowest = float(radii.min()) - 3 * _WIDER
+    lowest = max(lowest, np.log(narrowest)) if narrowest else lowest
     highest = float(radii.max()) + 2 * _STEP
     if known is not None:
         lowest, highest = known - _FARTHEST, known + _FARTHEST

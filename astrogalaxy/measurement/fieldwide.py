@@ -15,6 +15,7 @@ import numpy as np
 from astrogalaxy.catalog.flags import has_flags
 from astrogalaxy.gaussian import MEDIAN_ERROR, median_and_scatter
 from astrogalaxy.images.emptyapertures import noise_factor
+from astrogalaxy.images.seeing import stars_radius
 from astrogalaxy.measurement.psf import Psf
 from astrogalaxy.measurement.psfstars import field_psfs
 from astrogalaxy.measurement.seeing import CLEAR, CLEAR_SNR, DISTURBED, star_radius
@@ -122,9 +123,12 @@ def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
     """
     radius, snr = (np.asarray(catalog[name], dtype=float) for name in ("half_light_radius", "snr"))
     p_star, flags = np.asarray(catalog["p_star"], dtype=float), np.asarray(catalog["flags"])
-    ruler = star_radius(radius, snr, p_star, flags)
+    ruler, least, whole = star_radius(radius, snr, p_star, flags), CLEAR, ~has_flags(flags, *DISTURBED)
+    if np.isnan(ruler) and has_flags(flags, "outside_weight").all():
+        # no class is clear to a network that has never seen such stars
+        ruler, least = stars_radius(radius[whole], snr[whole]), 0.5
     with np.errstate(divide="ignore", invalid="ignore"):
-        clear = (p_star > CLEAR) & (np.abs(np.log(radius / ruler)) < _ALIKE) & ~has_flags(flags, *DISTURBED)
+        clear = (p_star > least) & (np.abs(np.log(radius / ruler)) < _ALIKE) & whole
         stars = clear & (snr > CLEAR_SNR)
     if stars.sum() < _LEAST:
         return FieldQuality(int(stars.sum()), corrections={band: Correction() for band in bands})

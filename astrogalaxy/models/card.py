@@ -185,3 +185,28 @@ class WeightCard(Card):
     def provenance(self) -> dict[str, str]:
         """What a catalogue says of the weights that have found its sources."""
         return {"WTSHASH": self.sha256, "WEIGHTS": f"{self.name} {self.version}"}
+
+    def is_outside(self, pixel_scale: float, fwhm: float = float("nan")) -> bool:
+        """Whether an image is known to be unlike those of the training.
+
+        Parameters
+        ----------
+        pixel_scale : float
+            Arcsec per pixel; NaN if it is not known.
+        fwhm : float, optional
+            Of stars, pixels; NaN if it is not known.
+
+        Returns
+        -------
+        bool
+            True where one of them is out of its range.
+
+        Examples
+        --------
+        >>> from astrogalaxy.models import load_weights
+        >>> card = load_weights("default").card
+        >>> card.is_outside(0.4, 3.0), card.is_outside(0.03)
+        (False, True)
+        """
+        ranges = ((pixel_scale, self.pixel_scale), (fwhm, self.seeing))
+        return any(value < low or value > high for value, (low, high) in ranges)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Self
@@ -20,10 +20,13 @@ __all__ = ["Claim", "TileCatalog", "best_claims", "merge_tiles", "neighbouring",
 
 #: Two tiles' reports of one source differ by no more than this, in pixels.
 SAME_PIXELS = 1.5
-#: Two fields' reports of one source differ by no more than this, in arcsec.
+#: Two fields' reports of one source differ by no more than this, in arcsec, or than so many times their errors,
+#: though not by more than the smaller of their widths, nor than the last number.
 SAME_ARCSEC = 1.0
+_SAME_ERRORS, _FARTHEST_ARCSEC = 3.0, 3.0
 
 Bools = NDArray[np.bool_]
+Places = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -76,22 +79,23 @@ class Claim:
         Unit vectors to them; NaN without a position.
     cut : ndarray of bool, shape (n,)
         Whether the field's edge cuts them.
-    snr : ndarray, shape (n,)
-        Signal to noise; 0 where it is not known.
     row : ndarray of int, shape (n,)
         Given positions that they stand for; -1 for what was found.
     lacking : ndarray of int, shape (n,)
         Bands without light in the fixed aperture.
     noise : ndarray, shape (n,)
         Summed noise of the others.
+    error, width : ndarray, shape (n,)
+        One-sigma error of their place along an axis, and their FWHM, arcsec; 0 where not known.
     """
 
     points: NDArray[np.float64]
     cut: Bools
-    snr: NDArray[np.float64]
     row: NDArray[np.int64]
     lacking: NDArray[np.intp]
     noise: NDArray[np.float64]
+    error: NDArray[np.float64]
+    width: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.cut)
@@ -102,13 +106,15 @@ class Claim:
         given = INPUT_ROW in catalog.colnames
         errors = [np.asarray(catalog[f"flux_aper_{band}_err"], dtype=float) for band in catalog.bands]
         unknown = ~np.isfinite(errors)
+        ra_err, dec_err, fwhm = (np.asarray(catalog[name], float) for name in ("ra_err", "dec_err", "fwhm"))
         return cls(
             directions(catalog["ra"], catalog["dec"]),
             has_flags(catalog["flags"], "edge"),
-            np.nan_to_num(np.asarray(catalog["snr"], float)),
             np.asarray(catalog[INPUT_ROW], np.int64) if given else np.full(len(catalog), -1),
             unknown.sum(axis=0),
             np.where(unknown, 0.0, errors).sum(axis=0),
+            np.nan_to_num(np.hypot(ra_err, dec_err) / np.sqrt(2)),
+            np.nan_to_num(fwhm),
         )
 
     @property
@@ -128,7 +134,7 @@ def neighbouring(caps: Sequence[tuple[NDArray[np.float64], float]]) -> list[tupl
     if len(index) < 2:
         return []
     centres, radii = np.array([caps[i][0] for i in index]), np.array([caps[i][1] for i in index])
-    same = _chord(SAME_ARCSEC)
+    same = _chord(_FARTHEST_ARCSEC)
     pairs = _within_reach(centres, 2 * radii + same)
     near = np.linalg.norm(centres[pairs[:, 0]] - centres[pairs[:, 1]], axis=1) <= radii[pairs].sum(axis=1) + same
     return sorted((int(index[a]), int(index[b])) for a, b in np.sort(pairs[near], axis=1))
@@ -146,9 +152,10 @@ def _within_reach(points: NDArray[np.float64], reach: NDArray[np.float64]) -> ND
 def rank_between(first: Claim, second: Claim) -> tuple[Bools, Bools]:
     """Which sources of two fields give way to the other field's report of the same source.
 
-    Of two reports the one not cut by its field's edge stays, else the one with more bands, else the more significant
-    one, else that of the first. The edge comes first, since what it cuts is wrong, and what is lacking is only not
-    known. A choice between two fields does not depend on any third.
+    Of two reports the one not cut by its field's edge stays, else the one with more bands, else the one with less noise
+    in the fixed aperture, else that of the first. The edge comes first, since what it cuts is wrong, and what is lacking
+    is only not known; signal to noise would favour what chance has made bright. A choice between two fields does not
+    depend on any third.
 
     Parameters
     ----------
@@ -161,10 +168,13 @@ def rank_between(first: Claim, second: Claim) -> tuple[Bools, Bools]:
         Of the first, and of the second.
     """
     number = np.repeat([0, 1], [len(first), len(second)])
-    a, b = _pairs(np.concatenate([first.points, second.points]), _chord(SAME_ARCSEC), number)
+    reach = _reach(first, second)
+    every = np.arange(len(number))
+    most = float(reach(every, every).max(initial=0.0))
+    a, b = _pairs(np.concatenate([first.points, second.points]), most, number, reach)
     swap = number[a] == 1
     a, b = np.where(swap, b, a), np.where(swap, a, b) - len(first)
-    lost_a = first.snr[a] < second.snr[b]
+    lost_a = first.noise[a] > second.noise[b]
     for name in ("lacking", "cut"):
         of_a, of_b = getattr(first, name)[a], getattr(second, name)[b]
         lost_a = np.where(of_a != of_b, of_a > of_b, lost_a)
@@ -177,8 +187,7 @@ def rank_between(first: Claim, second: Claim) -> tuple[Bools, Bools]:
 def best_claims(claims: Sequence[Claim]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The best report of each given position.
 
-    A choice by light would favour chance: the one not cut by an edge with the most bands stays, else that with the
-    least noise in the fixed aperture.
+    As `rank_between` has it: the one not cut by an edge with the most bands stays, else that with the least noise.
 
     Parameters
     ----------
@@ -202,19 +211,35 @@ def _chord(arcsec: float) -> float:
     return float(np.radians(arcsec / 3600))
 
 
+def _reach(first: Claim, second: Claim) -> Callable[[Places, Places], NDArray[np.float64]]:
+    """How far the reports of two fields may be apart, as chords, by the places of both in one list."""
+    error, width = (np.concatenate([getattr(claim, name) for claim in (first, second)]) for name in ("error", "width"))
+
+    def reach(a: Places, b: Places) -> NDArray[np.float64]:
+        wide = np.minimum(_SAME_ERRORS * np.hypot(error[a], error[b]), np.minimum(width[a], width[b]))
+        return np.radians(np.clip(wide, SAME_ARCSEC, _FARTHEST_ARCSEC) / 3600)
+
+    return reach
+
+
 def _pairs(
-    points: NDArray[np.floating], radius: float, group: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs of different groups within a radius that are each other's nearest there."""
+    points: NDArray[np.floating],
+    radius: float,
+    group: NDArray[np.intp],
+    reach: Callable[[Places, Places], NDArray[np.float64]] | None = None,
+) -> tuple[Places, Places]:
+    """Pairs of different groups within a radius, or that of each pair, that are each other's nearest there."""
     index = np.flatnonzero(np.isfinite(points).all(axis=1))
     empty = np.zeros(0, dtype=np.intp)
     if len(index) < 2 or np.ptp(group) == 0:
         return empty, empty
     pairs = cKDTree(points[index]).query_pairs(radius, output_type="ndarray")
     a, b = index[pairs[:, 0]], index[pairs[:, 1]]
-    other = group[a] != group[b]
-    a, b = a[other], b[other]
     distance = np.linalg.norm(points[a] - points[b], axis=1)
+    other = group[a] != group[b]
+    if reach is not None:
+        other &= distance <= reach(a, b)
+    a, b, distance = a[other], b[other], distance[other]
     nearest = _nearest(a, group[b], distance) & _nearest(b, group[a], distance)
     return a[nearest], b[nearest]
 

@@ -501,11 +501,6 @@ def _image_flags(image: Image, card: WeightCard, bands: Sequence[str]) -> int:
     if set(bands) - set(image.bands):
         flags |= flag_bits("missing_band")
     fwhm = _FWHM * image.bands[image.reference].seeing
-    if _outside(image.pixel_scale, card.pixel_scale) or _outside(fwhm, card.seeing):
+    if card.is_outside(image.pixel_scale, fwhm):
         flags |= flag_bits("outside_weight")
     return flags
-
-
-def _outside(value: float, limits: tuple[float, float]) -> bool:
-    """Whether a value, NaN where it is not known, is known to lie outside of limits."""
-    return value < limits[0] or value > limits[1]

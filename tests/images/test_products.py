@@ -351,3 +351,10 @@ def test_stacks_on_an_asinh_scale_are_read_linear(header: Any, sky: Any) -> None
     pixels = band.pixels()
     assert pixels.noise == pytest.approx(10, rel=1e-3)
     assert pixels.data + band.mesh.background() == pytest.approx(flux, abs=1e-2)
+
+
+def test_a_file_of_roman_is_called_asdf(tmp_path: Path) -> None:
+    path = tmp_path / "r0000101001001001001_0001_wfi01_f158_cal.asdf"
+    path.write_bytes(b"#ASDF 1.0.0\n#ASDF_STANDARD 1.5.0\n%YAML 1.1\n")
+    with pytest.raises(ImageError, match=r"wfi01_f158_cal\.asdf: an ASDF file .* only FITS is read"):
+        find_plane(path)

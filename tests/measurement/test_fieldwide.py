@@ -57,6 +57,14 @@ def test_without_stars_nothing_is_corrected(changes: dict) -> None:
     assert json.loads(json.dumps(quality.to_dict(), allow_nan=False))["corrections"]["r"]["factor"] is None
 
 
+def test_where_no_class_is_clear_outside_the_weights_stars_are_what_is_narrow_and_alike() -> None:
+    unclear = {"p_star": np.where(np.arange(40) < 20, 0.65, 0.4)}
+    assert calibrate_field(_catalog(**unclear)).corrections["r"].stars == 0
+    catalog = _catalog(**unclear, flags=np.full(40, flag_bits("outside_weight")))
+    assert calibrate_field(catalog).corrections["r"].factor == pytest.approx(1.25)
+    np.testing.assert_allclose(catalog["flux_apcor_r"][:20], 1000.0)
+
+
 def test_a_galaxy_called_a_star_does_not_correct() -> None:
     small = np.where(np.arange(40) < 20, 800.0, 500.0)
     small[0] = 300.0

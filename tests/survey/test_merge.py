@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astrogalaxy.survey.merge import SAME_ARCSEC, _within_reach, neighbouring
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.survey.merge import _FARTHEST_ARCSEC, Claim, _within_reach, neighbouring, rank_between
 
 Cap = tuple[np.ndarray, float]
 
@@ -21,7 +22,7 @@ def test_neighbours_are_those_of_all_pairs() -> None:
     rng = np.random.default_rng(3)
     caps = caps_of(rng, np.where(rng.random(60) < 0.2, 0.5, rng.uniform(0.01, 0.1, 60)))
     caps[7] = np.full(3, np.nan), np.nan
-    same = np.radians(SAME_ARCSEC / 3600)
+    same = np.radians(_FARTHEST_ARCSEC / 3600)
     expected = [
         (i, j)
         for i in range(60)
@@ -47,3 +48,15 @@ def test_few_fields_have_no_neighbours() -> None:
     nowhere = np.full(3, np.nan), np.nan
     assert neighbouring([]) == []
     assert neighbouring([nowhere, (np.array([1.0, 0.0, 0.0]), 0.1), nowhere]) == []
+
+
+@pytest.mark.parametrize(("error", "fwhm", "same"), [(0.4, 2.5, True), (0.1, 2.5, False), (0.4, 1.2, False)])
+def test_reports_are_of_one_source_as_far_as_their_errors_say(error: float, fwhm: float, same: bool) -> None:
+    """Of two epochs with pixels of an arcsec, a faint source lies up to two of them apart."""
+
+    def claim(dec: float, noise: float) -> Claim:
+        columns = {"ra": [150.0], "dec": [dec / 3600], "ra_err": [error], "dec_err": [error], "fwhm": [fwhm]}
+        return Claim.of(SourceCatalog.from_columns({**columns, "flux_aper_r_err": [noise], "flags": [0]}, bands=["r"]))
+
+    first, second = rank_between(claim(0.0, 3.0), claim(1.4, 2.0))
+    assert (bool(first[0]), bool(second[0])) == (same, False)
