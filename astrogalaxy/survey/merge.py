@@ -153,9 +153,9 @@ def rank_between(first: Claim, second: Claim) -> tuple[Bools, Bools]:
     """Which sources of two fields give way to the other field's report of the same source.
 
     Of two reports the one not cut by its field's edge stays, else the one with more bands, else the one with less noise
-    in the fixed aperture, else that of the first. The edge comes first, since what it cuts is wrong, and what is lacking
-    is only not known; signal to noise would favour what chance has made bright. A choice between two fields does not
-    depend on any third.
+    in the fixed aperture, else that of the first. The edge comes first, since what it cuts is wrong, and what is
+    lacking is only not known; signal to noise would favour what chance has made bright. A choice between two fields
+    does not depend on any third.
 
     Parameters
     ----------

@@ -70,11 +70,19 @@ def test_tiles_change_nothing(whole, size, workers):
     assert (pairs.arcsec < 0.5).sum() == (alone.arcsec < 0.5).sum()
 
 
-def made(x, y, *, field="f", snr=10.0, flags=0, scale=1e-4):
+def made(x, y, *, field="f", noise=1.0, flags=0, scale=1e-4):
     """A catalogue with given pixel positions; a pixel is 0.36 arcsec."""
     x, y = np.asarray(x, float), np.asarray(y, float)
     return SourceCatalog.from_columns(
-        {"x": x, "y": y, "ra": 10 + x * scale, "dec": y * scale, "field": field, "snr": snr, "flags": flags},
+        {
+            "x": x,
+            "y": y,
+            "ra": 10 + x * scale,
+            "dec": y * scale,
+            "field": field,
+            "flux_aper_r_err": noise,
+            "flags": flags,
+        },
         bands=["r"],
     )
 
@@ -116,8 +124,8 @@ def join(tmp_path, *fields):
 def test_overlapping_fields_give_one_row_per_source(tmp_path):
     merged, dropped = join(
         tmp_path,
-        made([10, 20, 30], [5, 5, 5], field="a", snr=5.0),
-        made([20.2, 30.1, 40], [5, 5, 5], field="b", snr=9.0),
+        made([10, 20, 30], [5, 5, 5], field="a", noise=1.5),
+        made([20.2, 30.1, 40], [5, 5, 5], field="b", noise=1.2),
     )
     assert dropped == 2
     assert sorted(zip(np.round(merged["x"]), merged["field"], strict=True)) == [
@@ -126,27 +134,27 @@ def test_overlapping_fields_give_one_row_per_source(tmp_path):
 
 
 def test_source_cut_by_an_edge_gives_way(tmp_path):
-    fields = made([20], [5], field="a", snr=50.0, flags=1), made([20], [5], field="b", snr=5.0)
+    fields = made([20], [5], field="a", noise=1.0, flags=1), made([20], [5], field="b", noise=9.0)
     merged, _ = join(tmp_path, *fields)
     assert list(merged["field"]) == ["b"]
 
 
 def test_a_deeper_field_that_lacks_a_band_gives_way(tmp_path):
-    def seen(field, snr, g, flags=0):
-        columns = {"ra": [10.0], "dec": [5.0], "field": field, "snr": snr, "flags": flags}
-        columns |= {"flux_aper_r_err": [1.0], "flux_aper_g_err": [g]}
+    def seen(field, r, g, flags=0):
+        columns = {"ra": [10.0], "dec": [5.0], "field": field, "flags": flags}
+        columns |= {"flux_aper_r_err": [r], "flux_aper_g_err": [g]}
         return SourceCatalog.from_columns(columns, bands=["g", "r"])
 
-    both, deep = seen("both", 9.0, 1.0), seen("deep", 50.0, np.nan)
+    both, deep = seen("both", 1.0, 1.0), seen("deep", 0.2, np.nan)
     for fields in ((both, deep), (deep, both)):
         assert list(join(tmp_path, *fields)[0]["field"]) == ["both"]
     # light that an edge cuts is wrong, light that is lacking is not known
-    assert list(join(tmp_path, seen("both", 9.0, 1.0, flags=1), deep)[0]["field"]) == ["deep"]
+    assert list(join(tmp_path, seen("both", 1.0, 1.0, flags=1), deep)[0]["field"]) == ["deep"]
 
 
 def test_three_fields_of_one_source_leave_one(tmp_path):
     far = made([9e5], [5], field="far")
-    seen = [made([20 + d], [5], field=f, snr=s) for d, f, s in ((0.0, "a", 7.0), (0.3, "b", 9.0), (0.6, "c", 8.0))]
+    seen = [made([20 + d], [5], field=f, noise=s) for d, f, s in ((0.0, "a", 1.3), (0.3, "b", 1.1), (0.6, "c", 1.2))]
     merged, dropped = join(tmp_path, seen[0], far, *seen[1:])
     assert dropped == 2
     assert list(merged["field"]) == ["far", "b"]

@@ -60,3 +60,22 @@ def test_reports_are_of_one_source_as_far_as_their_errors_say(error: float, fwhm
 
     first, second = rank_between(claim(0.0, 3.0), claim(1.4, 2.0))
     assert (bool(first[0]), bool(second[0])) == (same, False)
+
+
+def test_of_two_reports_chance_does_not_choose() -> None:
+    """The brighter of two is no better, else faint sources of many epochs would be too bright."""
+
+    def claim(flux: float, noise: float) -> Claim:
+        columns = {
+            "ra": [150.0],
+            "dec": [0.0],
+            "snr": [flux / noise],
+            "flux_aper_r": [flux],
+            "flux_aper_r_err": [noise],
+        }
+        return Claim.of(SourceCatalog.from_columns({**columns, "flags": [0]}, bands=["r"]))
+
+    lucky, deeper = claim(9.0, 1.1), claim(5.0, 1.0)
+    for pair in ((lucky, deeper), (deeper, lucky)):
+        gone = rank_between(*pair)
+        assert [bool(lost[0]) for lost in gone] == [part is lucky for part in pair]
