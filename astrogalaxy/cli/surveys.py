@@ -82,7 +82,7 @@ def _print_summary(summary: RunSummary, *, quiet: bool) -> None:
     kept = f", {tiles['kept']} kept from before" if tiles.get("kept") else ""
     done = f"{tiles['done']} tile{'s'[: tiles['done'] != 1]} done"
     typer.echo(f"{done}{kept}, {tiles['failed']} failed, in {summary.seconds:.1f} s")
-    for path in (*summary.files, summary.directory / "report.html"):
+    for path in summary.written:
         typer.echo(f"  {short(path)}")
     if summary.failures:
         typer.echo(f"  {short(summary.directory / 'failures.ecsv')}")

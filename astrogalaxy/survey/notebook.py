@@ -25,7 +25,7 @@ def summary_html(summary: RunSummary) -> str:
             f"{tiles['done']} tiles done, {tiles['kept']} kept from before, {tiles['failed']} failed",
             f"{summary.seconds:.1f} s",
         ]
-        lines += [_link(path) for path in (*summary.files, summary.directory / "report.html")]
+        lines += [_link(path) for path in summary.written]
     lines += [f"failed: {escape(str(failure))}" for failure in summary.failures[:_MOST_FAILURES]]
     left = len(summary.failures) - _MOST_FAILURES
     if left > 0:

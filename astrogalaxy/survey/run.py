@@ -104,6 +104,12 @@ class RunSummary:
         raise RunError(msg)
 
     @property
+    def written(self) -> list[Path]:
+        """Catalogues, and the report if it could be written."""
+        report = bool(self.counts) and all(failure.stage != "report" for failure in self.failures)
+        return [*self.files, *[self.directory / "report.html"][:report]]
+
+    @property
     def exit_code(self) -> int:
         """0: all done; 1: nothing could be done; 3: a catalogue, but something failed."""
         if not self.counts:

@@ -63,6 +63,9 @@ def test_a_report_that_cannot_be_written_is_a_failure(survey: Path) -> None:
     assert summary.exit_code == 3
     (failure,) = summary.failures
     assert failure.stage == "report" and "report.html" in str(failure)
+    # neither the command nor a notebook names it among what was written
+    assert summary.written == [out / "pair.fits", out / "pair.vot"]
+    assert 'report.html"' not in summary._repr_html_()
     assert "report.html" in (out / "failures.ecsv").read_text()
     record = json.loads((out / "run.json").read_text())
     assert record["status"] == "partial" and record["failures"][0]["stage"] == "report"
