@@ -61,7 +61,7 @@ def test_errors_of_the_medians_are_theirs() -> None:
 def test_only_clear_sources_that_are_each_others_nearest_count(sky: tuple[SourceCatalog, SkyCoord]) -> None:
     catalog, truth = sky
     catalog["snr"][:3] = [5.0, np.nan, 9.0]
-    catalog["ra"][3] = np.nan
+    catalog["ra"][3], catalog["snr"][4] = np.nan, 11.0
     assert check_positions(catalog, truth).matches == N - 4
     # a second source of the reference beside each, further away, matches nobody
     double = SkyCoord(np.tile(truth.ra, 2), np.concatenate([truth.dec.deg, truth.dec.deg + 0.7 / 3600]), unit="deg")
