@@ -40,6 +40,13 @@ def test_boxes_count_up_to_their_overlap(shift: float, reached: int) -> None:
     assert np.isnan(score.map_50_90.low), "without resampling there is no interval"
 
 
+def test_boxes_of_other_sizes_are_about_their_centres() -> None:
+    """Twelve pixels within 18, two off the centre: an overlap of 12 / 18, which four limits allow."""
+    true = _truth()
+    found = FoundBoxes(true.boxes + np.array([2.0, 0, 6, 0]), true.galaxy, np.full(40, 0.9))
+    assert mean_average_precision([found], [true], resamplings=0).map_50_95.value == pytest.approx(0.4)
+
+
 def test_the_wrong_class_is_not_found() -> None:
     true = [_truth()]
     galaxies = FoundBoxes(true[0].boxes, np.ones(40, dtype=bool), np.full(40, 0.9))

@@ -37,6 +37,13 @@ def test_gradient_is_followed(rng):
     assert np.abs(mesh.background() - slope)[inner].max() < 0.4
 
 
+def test_the_mesh_holds_at_the_middle_of_its_boxes(rng):
+    level, noise = rng.normal(0, 1, (4, 6)).astype("f4"), rng.uniform(1, 2, (4, 6)).astype("f4")
+    mesh = Mesh(level, noise, (31, 15), (4 * 31, 6 * 15))
+    np.testing.assert_allclose(mesh.background()[15::31, 7::15], level, atol=1e-5)
+    np.testing.assert_allclose(mesh.noise()[15::31, 7::15], noise, atol=1e-5)
+
+
 @pytest.mark.parametrize(("density", "level", "noise"), [(0.001, 0.06, 0.03), (0.004, 0.15, 0.05), (0.01, 0.35, 0.1)])
 def test_stars_hardly_raise_the_sky(rng, make_stars, density, level, noise):
     shape, count = (256, 256), int(density * 256**2)

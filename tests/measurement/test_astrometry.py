@@ -45,6 +45,36 @@ def test_offsets_are_told(sky: tuple[SourceCatalog, SkyCoord], frame: str) -> No
     assert check.to_dict()["reference"] == "truth"
 
 
+def test_errors_of_the_medians_are_theirs() -> None:
+    rng = np.random.default_rng(9)
+    ra, dec = (part.ravel() / 50 for part in np.mgrid[:8, :10])
+    checks = []
+    for _ in range(150):
+        off = rng.normal(0, [[0.06], [0.03]], (2, len(ra))) / 3600
+        columns = {"ra": ra + off[0], "dec": dec + off[1], "snr": ra * 0 + 50, "flags": np.zeros(len(ra), int)}
+        checks.append(check_positions(Table(columns), SkyCoord(ra, dec, unit="deg")))
+    for name in ("ra", "dec"):
+        scatter = np.std([getattr(check, name) for check in checks])
+        assert np.mean([getattr(check, f"{name}_err") for check in checks]) == pytest.approx(scatter, rel=0.2)
+
+
+def test_only_clear_sources_that_are_each_others_nearest_count(sky: tuple[SourceCatalog, SkyCoord]) -> None:
+    catalog, truth = sky
+    catalog["snr"][:3] = [5.0, np.nan, 9.0]
+    catalog["ra"][3], catalog["snr"][4] = np.nan, 11.0
+    assert check_positions(catalog, truth).matches == N - 4
+    # a second source of the reference beside each, further away, matches nobody
+    double = SkyCoord(np.tile(truth.ra, 2), np.concatenate([truth.dec.deg, truth.dec.deg + 0.7 / 3600]), unit="deg")
+    assert check_positions(catalog, double).matches == N - 4
+    # and of two of ours beside one, the nearer
+    ours = catalog[4:].copy()
+    ours["dec"] -= 0.5 / 3600
+    both = Table({name: np.concatenate([catalog[4:][name], ours[name]]) for name in ("ra", "dec", "snr", "flags")})
+    check = check_positions(both, truth)
+    assert check.matches == N - 4
+    assert check.dec == pytest.approx(NORTH, abs=0.02)
+
+
 def test_they_are_applied_only_when_asked(sky: tuple[SourceCatalog, SkyCoord], tmp_path: Path) -> None:
     catalog, truth = sky
     path = tmp_path / "reference.ecsv"

@@ -304,6 +304,31 @@ def test_flags(spoilt: tuple[dict[str, np.ndarray], list[str]], source: str, fla
         assert has_flags(value, name) == (name in flags), name
 
 
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_edge_is_told_on_every_side(turns: int) -> None:
+    light = np.rot90(moffat((70, 90), 5.0, 33.0, 2000.0), turns)
+    y, x = np.unravel_index(np.argmax(light), light.shape)
+    table = _single(light, [float(x)], [float(y)])
+    assert has_flags(table["flags"], "edge").all()
+    inside = np.pad(light, 20)
+    assert not has_flags(_single(inside, [x + 20.0], [y + 20.0])["flags"], "edge").any()
+
+
+def test_sky_that_is_left_is_taken_out_of_every_circle() -> None:
+    rng = np.random.default_rng(17)
+    x, y = lattice(4, 60, rng)
+    data = field_of((240, 240), x, y, 900.0) + rng.normal(0, 0.1, (240, 240))
+    settings = {"apertures": [1.0, 4.0, 6.0]}
+    clean, lifted = (
+        measure(KnownImage.single(light, noise=0.1), Sources.around(x, y, side=12), **settings)
+        for light in (data, data + 0.05)
+    )
+    names = [name for name in clean if name.startswith("flux_aper") and not name.endswith("_err")]
+    assert len(names) == 3
+    for name in names:
+        np.testing.assert_allclose(lifted[name], clean[name], atol=1.0, err_msg=name)
+
+
 def test_spoilt_sources_keep_what_can_be_measured(spoilt: tuple[dict[str, np.ndarray], list[str]]) -> None:
     table, names = spoilt
     row = {name: {column: values[number] for column, values in table.items()} for number, name in enumerate(names)}

@@ -92,3 +92,12 @@ def test_centroid_error_without_light_is_infinite() -> None:
     assert np.isinf(xx[0])
     assert np.isinf(yy[0])
     assert xy[0] == 0.0
+
+
+def test_clarity_is_light_over_the_scatter_that_noise_gives_it(rng: np.random.Generator) -> None:
+    n, x = 2000, np.full(2000, 15.0)
+    shapes = Shapes.circles(x, x, np.full(n, 1.0))
+    shapes.xx, shapes.yy = np.full(n, 9.0), np.full(n, 4.0)
+    stamps = 0.7 * rng.normal(size=(n, 31, 31)) + _gaussians(x, x, 3.0, 2.0, 0.0, 100.0, 31)
+    found = adapt(stamps.astype(np.float32), shapes, fixed_centre=True, fixed_shape=True)
+    assert np.mean(found.clarity(np.full(n, 0.7))) == pytest.approx(np.mean(found.core) / np.std(found.core), rel=0.06)

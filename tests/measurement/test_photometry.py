@@ -100,6 +100,48 @@ def test_share_error_follows_the_noise_of_the_radius() -> None:
     np.testing.assert_array_equal(apertures.beta, exponent(kron))
 
 
+@pytest.mark.parametrize(("flux", "gain", "seeing"), [(1500.0, None, 1.6), (3000.0, None, 2.4), (3e4, 0.1, 1.6)])
+def test_error_of_the_kron_radius_is_what_noise_does(
+    rng: np.random.Generator, flux: float, gain: float | None, seeing: float
+) -> None:
+    x, y = lattice(16, 40, rng)
+    clean = field_of((640, 640), x, y, flux, fwhm=Moffat(3.0).fwhm * seeing, beta=3.0)
+    noise = np.sqrt(1.0 + (0.0 if gain is None else clean / gain))
+    data = (clean + noise * rng.normal(size=clean.shape)).astype(np.float32)
+    one = np.ones(len(x))
+    given = (seeing * one, seeing * one, 0 * one), 12.0 * one, np.inf, 0.87 * flux * one, one
+    found = kron_apertures(data, x, y, *given, gain=gain)
+    quiet = kron_apertures(clean.astype(np.float32), x, y, *given, gain=gain)
+    assert np.std(found.inner - quiet.inner) == pytest.approx(np.median(found.inner_err), rel=0.3)
+
+
+def test_a_radius_that_noise_does_not_explain_stands() -> None:
+    y, x = np.mgrid[:200, :200] - 100
+    data = (1e6 * np.exp(-np.hypot(x, y) / 4.0)).astype(np.float32)
+    one = np.ones(1)
+    given = data, 100 * one, 100 * one, (3 * one, 3 * one, 0 * one), 12 * one, np.inf
+    radius = np.hypot(x, y)
+    inside = radius < 18
+    truth = np.sum((data * radius)[inside]) / np.sum(data[inside]) / 3
+    loud = kron_apertures(*given, 5e7 * one, 1e3 * one)
+    assert loud.inner[0] == pytest.approx(truth, rel=0.02)
+    hidden = kron_apertures(*given, 5e7 * one, 1e7 * one)
+    assert hidden.inner[0] == pytest.approx(1.53, rel=0.02)
+
+
+def test_share_error_is_the_scatter_of_the_light(rng: np.random.Generator) -> None:
+    kron, noise, factor = 1.5, 0.03, 2.5
+    apertures = KronApertures(*np.array([[factor * kron], [kron], [noise], [kron], [noise]]))
+    quiet = KronApertures(*np.array([[factor * kron], [kron], [0.0], [kron], [0.0]]))
+    error = np.sqrt(enclosed_share(apertures)[1][0] ** 2 - enclosed_share(quiet)[1][0] ** 2)
+    profile = Moffat(exponent(kron))
+    scattered = kron + noise * rng.normal(size=(2, 20000))
+    inner, outer = scattered
+    drawn = KronApertures(factor * outer, outer, 0 * outer, inner, 0 * inner)
+    light = np.log(profile.enclosed(factor * outer) / enclosed_share(drawn)[0])
+    assert error == pytest.approx(np.std(light), rel=0.15)
+
+
 def test_magnitudes() -> None:
     assert nanojansky(22.5) == pytest.approx(3630.78, rel=1e-5)
     flux = np.array([3630.78e9, 1.0, 0.0, -5.0, np.nan])

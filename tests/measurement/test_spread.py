@@ -36,6 +36,14 @@ def drawn(x: float, y: float, *, disk: float = 0.0, drift: float = 0.0) -> np.nd
     return light
 
 
+def test_elliptical_profile_is_that_of_galsim() -> None:
+    galsim = pytest.importorskip("galsim")
+    dy, dx = np.mgrid[-20:21, -20:21].astype(float)
+    truth = galsim.Moffat(2.7, fwhm=4.0).shear(e1=0.3, e2=-0.2)
+    expected = [truth.xValue(u, v) for u, v in zip(dx.ravel(), dy.ravel(), strict=True)]
+    np.testing.assert_allclose(moffat((4.0, 2.7, 0.3, -0.2), dx, dy).ravel(), expected, rtol=1e-10)
+
+
 def places(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """A loose lattice, so that no two sources touch."""
     step = SIZE / n
