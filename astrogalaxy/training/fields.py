@@ -18,15 +18,13 @@ from astrogalaxy.simulation.profiles import SurveyProfile
 from astrogalaxy.simulation.render import star_size
 from astrogalaxy.simulation.truth import BOX_RADII
 from astrogalaxy.training.examples import SOURCE_DTYPE, Example, sources_array, truth_sources
-from astrogalaxy.training.labels import label_bounds
+from astrogalaxy.training.labels import SEEN_SNR, label_bounds
 
 __all__ = ["injected_example", "labelled_example"]
 
 # What a plain threshold finds on the sum of the bands but no label names may be real.
 _DETECT_SIGMA, _DETECT_PIXELS = 1.5, 4
 _SMALLEST_BOX = 6.0
-# Labels without light may come from other bands, or be artefacts of these: nobody could find them here.
-_SEEN_SNR = 3.0
 # What real sources are is plain where they are this significant, alone, and as wide as stars, or
 # this much wider (logarithm of half-light radii). Beyond the highest significance stars may saturate.
 _PLAIN_SNR, _SATURATES_SNR = 50.0, 4000.0
@@ -68,7 +66,7 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
     radius, _ = sep.flux_radius(summed, x, y, _room(x, y), 0.5, subpix=5)
     side = np.clip(2 * BOX_RADII * np.where(np.isfinite(radius), radius, 0), _SMALLEST_BOX, None)
     galaxy = np.select([labels["class"] == "galaxy", labels["class"] == "star"], [1.0, 0.0], np.nan)
-    unseen = significance(snr, x, y) < _SEEN_SNR
+    unseen = significance(snr, x, y) < SEEN_SNR
     sources = sources_array(x=x, y=y, width=side, height=side, galaxy=galaxy, ignore=unseen)
     unknown, _ = _detections(summed)
     inside = _within(unknown, sources[~unseen])

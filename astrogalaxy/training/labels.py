@@ -7,12 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from astropy.table import Table
 
+from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.images import Image, Section
 
-__all__ = ["LabelCounts", "count_labels", "label_bounds", "parted", "read_labels"]
+__all__ = ["SEEN_SNR", "LabelCounts", "count_labels", "label_bounds", "parted", "read_labels"]
 
+#: Labels without light may come from other bands, or be artefacts of these: nobody could find them here.
+SEEN_SNR = 3.0
 # Rows between what trains and what is held out of a labelled field.
 _GAP = 32
 # Fewer labels than these teach little.
@@ -31,6 +34,8 @@ class LabelCounts:
         Off the image, and without a position.
     held : int
         Of those on the image, how many are kept apart for validation.
+    dark : int
+        Of those on the image, how many lie where it shows no light.
 
     Examples
     --------
@@ -48,6 +53,7 @@ class LabelCounts:
     off: int = 0
     nowhere: int = 0
     held: int = 0
+    dark: int = 0
 
     def __str__(self) -> str:
         """One sentence."""
@@ -75,6 +81,13 @@ class LabelCounts:
             for kind, n in (("star", self.stars), ("galaxy", self.galaxies))
             if not n
         ]
+        on = known + self.unknown
+        if self.dark > on / 2:
+            said.append(
+                f"{self.dark} of {on} labels lie where there is no light, and teach nothing; look whether they are "
+                "far deeper than it, or their positions shifted, swapped or in other units (x, y: 0-based pixels; ra, "
+                "dec: degrees)"
+            )
         return said
 
 
@@ -105,7 +118,11 @@ def count_labels(path: str, image: Image, *, holdout: float = 0.0) -> LabelCount
     nowhere = int((~np.isfinite(labels["x"]) | ~np.isfinite(labels["y"])).sum())
     held = parted(label_bounds(on).clip(image.shape), holdout, held=True).contains(on["x"], on["y"])
     stars, galaxies, unknown = (int((on["class"] == name).sum()) for name in ("star", "galaxy", ""))
-    return LabelCounts(stars, galaxies, unknown, len(labels) - len(on) - nowhere, nowhere, int(held.sum()))
+    region = label_bounds(on).clip(image.shape)
+    image.register()
+    dark = significance(image.aligned(region).snr, on["x"] - region.x0, on["y"] - region.y0) < SEEN_SNR
+    off = len(labels) - len(on) - nowhere
+    return LabelCounts(stars, galaxies, unknown, off, nowhere, int(held.sum()), int(dark.sum()))
 
 
 def read_labels(

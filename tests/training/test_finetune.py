@@ -17,6 +17,7 @@ from astrogalaxy.config import RecipeConfig, SurveyConfig
 from astrogalaxy.detection.export import network_tensors
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.images.band import Band
+from astrogalaxy.images.fields import find_fields, open_field
 from astrogalaxy.models import load_weights
 from astrogalaxy.training import finish as finishing
 from astrogalaxy.training import train as module
@@ -24,6 +25,7 @@ from astrogalaxy.training.cards import draft_card
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.finetune import fine_tune_recipe
 from astrogalaxy.training.finish import Trained
+from astrogalaxy.training.labels import count_labels
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.prepare import plan_examples, prepare
 from astrogalaxy.training.train import train
@@ -278,3 +280,15 @@ def test_patience_ends_a_training(
     train(recipe)
     assert steps == [2, 4, 6, 8], "what has stopped is over"
     assert all(np.array_equal(ended[0][name], ended[1][name]) for name in ended[0])
+
+
+def test_labels_where_there_is_no_light_are_warned_of(survey: SurveyConfig, tmp_path: Path) -> None:
+    image = open_field(next(iter(find_fields(survey.images))), survey.images)
+    labels = Table.read(tmp_path / "labels.ecsv")
+    good = count_labels(str(tmp_path / "labels.ecsv"), image)
+    assert good.dark == 0
+    assert not good.doubts
+    labels["dec"] += 2 / 3600  # half the way to the next row of the grid
+    labels.write(tmp_path / "shifted.ecsv")
+    (doubt,) = count_labels(str(tmp_path / "shifted.ecsv"), image).doubts
+    assert "no light" in doubt

@@ -71,10 +71,10 @@ def test_labels_are_counted(image: Image, tmp_path: Path) -> None:
     kinds = ["star", "star", "star", "quasar", "star", "star"]
     Table({"ra": [*ra, np.nan], "dec": [*dec, 2.0], "class": kinds}).write(tmp_path / "t.ecsv")
     counts = count_labels(str(tmp_path / "t.ecsv"), image, holdout=0.25)
-    assert counts == LabelCounts(stars=3, unknown=1, off=1, nowhere=1, held=1)
+    assert counts == LabelCounts(stars=3, unknown=1, off=1, nowhere=1, held=1, dark=4)
     told = "6 labels: 3 stars, 0 galaxies, 1 of no class, 1 off the image, 1 without a position"
     assert str(counts) == f"{told}; 1 are kept apart for validation"
-    assert [doubt.split(" labels")[0] for doubt in counts.doubts] == ["only 3", "none of the"]
+    assert [doubt.split(" labels")[0] for doubt in counts.doubts] == ["only 3", "none of the", "4 of 4"]
     assert "is a galaxy" in counts.doubts[1]
     assert not LabelCounts(stars=25, galaxies=25).doubts
 
