@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from astrogalaxy.images.band import Band, Pixels
 
-__all__ = ["estimate_seeing", "find_stars", "half_light_radius", "is_about", "read_around", "stars_radius"]
+__all__ = ["FWHM", "estimate_seeing", "find_stars", "half_light_radius", "is_about", "read_around", "stars_radius"]
+
+#: FWHM of stars in half-light diameters: of Moffat profiles with exponents from 2.5 to 5 it is 0.76 to 0.89.
+FWHM = 0.8
 
 # What is found at first; blends are left out, and so few levels show what is one.
 _DETECT_SIGMA, _DETECT_PIXELS, _DEBLEND_LEVELS = 5.0, 5, 8

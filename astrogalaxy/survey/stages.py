@@ -27,6 +27,7 @@ from astrogalaxy.detection.hollow import doubted
 from astrogalaxy.devices import Device, Precision
 from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.images import Aligned, Image, Section, Tile
+from astrogalaxy.images.seeing import FWHM
 from astrogalaxy.images.wavelengths import order_problem
 from astrogalaxy.measurement import Sources, calibrate_field, measure
 from astrogalaxy.measurement.stargalaxy import class_evidence, galaxy_probability
@@ -63,8 +64,6 @@ MORPHOLOGY_SIZE = 1.5
 _SHARED_EDGE = 1.0
 # What rows of given positions that coincide do not share.
 _OF_ROW = (INPUT_ROW, "source_id", "ra", "dec", "x", "y")
-# FWHM of stars in half-light diameters: of Moffat profiles with exponents from 2.5 to 5 it is 0.76 to 0.89.
-_FWHM = 0.8
 # Given positions closer than this share of the seeing, or than so many pixels, are measured once.
 _SAME_SEEING, _SAME_PIXELS = 0.25, 0.5
 
@@ -500,7 +499,7 @@ def _image_flags(image: Image, card: WeightCard, bands: Sequence[str]) -> int:
     flags = 0
     if set(bands) - set(image.bands):
         flags |= flag_bits("missing_band")
-    fwhm = _FWHM * image.bands[image.reference].seeing
+    fwhm = FWHM * image.bands[image.reference].seeing
     if card.is_outside(image.pixel_scale, fwhm):
         flags |= flag_bits("outside_weight")
     return flags

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from astrogalaxy.config import RecipeConfig
 from astrogalaxy.detection.inputs import STRETCH
+from astrogalaxy.images.seeing import FWHM
 from astrogalaxy.models import HEADS, Calibration, WeightCard, Weights, load_weights
 from astrogalaxy.simulation.profiles import PROFILES, SCALE_RANGE
+from astrogalaxy.training.examples import Example
 from astrogalaxy.training.phosim import PIXEL_SCALE, PROFILE
 
-__all__ = ["draft_card", "start_weights"]
+__all__ = ["draft_card", "start_weights", "widened"]
+
+# Pixels and seeing of a survey's fields differ by so much from those of the one that was seen.
+_ALIKE = 1.1
 
 
 def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
@@ -65,6 +73,31 @@ def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
         threshold=0.5,
         sha256="",
     )
+
+
+def widened(card: WeightCard, examples: Iterable[Example]) -> WeightCard:
+    """Card whose ranges hold what real fields have shown as well, and a tenth more, for other fields of their surveys.
+
+    Parameters
+    ----------
+    card : WeightCard
+        Of the recipe's scenes, and of what it went on from.
+    examples : iterable of Example
+        Of real fields; what is not known of one says nothing.
+
+    Returns
+    -------
+    WeightCard
+        The same where no field is beyond its ranges.
+    """
+    shown = np.array([(e.pixel_scale, FWHM * e.seeing) for e in examples]).reshape(-1, 2)
+    ranges = {}
+    for name, values, digits in zip(("pixel_scale", "seeing"), shown.T, (2, 1), strict=True):
+        known = values[np.isfinite(values)]
+        if len(known):
+            field = round(float(known.min()) / _ALIKE, digits), round(float(known.max()) * _ALIKE, digits)
+            ranges[name] = _wider(getattr(card, name), field)
+    return card.model_copy(update=ranges)
 
 
 def start_weights(recipe: RecipeConfig) -> Weights | None:

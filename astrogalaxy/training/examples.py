@@ -40,17 +40,20 @@ class Example:
         For messages and file names.
     seeing : float
         Half-light diameter of stars in pixels, NaN where it is not known.
+    pixel_scale : float
+        Arcsec per pixel of a real image, NaN where it is not known, and of what is simulated.
     """
 
     snr: NDArray[np.float16]
     sources: NDArray[np.void]
     name: str = field(default="", compare=False)
     seeing: float = float("nan")
+    pixel_scale: float = float("nan")
 
     def save(self, folder: Path) -> Path:
         """Write the example atomically; the pixels can be memory-mapped."""
         with atomic_path(folder / f"{self.name}.sources.npz") as path, path.open("wb") as file:
-            np.savez(file, sources=self.sources, seeing=self.seeing)
+            np.savez(file, sources=self.sources, seeing=self.seeing, pixel_scale=self.pixel_scale)
         with atomic_path(folder / f"{self.name}.npy") as path, path.open("wb") as file:
             np.save(file, self.snr)
         return folder / f"{self.name}.npy"
@@ -68,9 +71,10 @@ class Example:
         try:
             # opened here, since numpy leaves a damaged file open
             with file.open("rb") as opened, np.load(opened) as known:
-                sources, seeing = known["sources"], float(known["seeing"])
+                known = {"pixel_scale": np.nan, **known}
+                sources, seeing, scale = known["sources"], float(known["seeing"]), float(known["pixel_scale"])
             file = path
-            return cls(np.load(path, mmap_mode="r"), sources, path.stem, seeing)
+            return cls(np.load(path, mmap_mode="r"), sources, path.stem, seeing, scale)
         except Exception as error:  # numpy and zipfile raise errors of many unrelated kinds on damaged files
             why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             msg = f"{file}: the prepared example is missing or damaged ({why}); delete {path}, and it is made again"

@@ -70,10 +70,8 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
     sources = sources_array(x=x, y=y, width=side, height=side, galaxy=galaxy, ignore=unseen)
     unknown, _ = _detections(summed)
     inside = _within(unknown, sources[~unseen])
-    seeing = image.bands[image.reference].seeing
-    return Example(
-        np.clip(snr, -6e4, 6e4).astype(np.float16), np.concatenate([sources, unknown[~inside]]), name, seeing
-    )
+    seeing, sources = image.bands[image.reference].seeing, np.concatenate([sources, unknown[~inside]])
+    return Example(np.clip(snr, -6e4, 6e4).astype(np.float16), sources, name, seeing, image.pixel_scale)
 
 
 def injected_example(
@@ -98,7 +96,8 @@ def injected_example(
     own["ignore"] |= _within(own, sources[~sources["ignore"]])
     snr = injected.image.aligned().snr
     stars = star_size(conditions, image.reference, image.pixel_scale)
-    return Example(np.clip(snr, -6e4, 6e4).astype(np.float16), np.concatenate([sources, own]), name, stars)
+    sources = np.concatenate([sources, own])
+    return Example(np.clip(snr, -6e4, 6e4).astype(np.float16), sources, name, stars, image.pixel_scale)
 
 
 def _plain(found: NDArray[np.void], summed: NDArray[np.float32]) -> NDArray[np.void]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from astrogalaxy.detection.export import network_graph, network_tensors
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.evaluation.calibration import CalibrationResult, calibrate
 from astrogalaxy.models import WeightCard, Weights, save_weights
-from astrogalaxy.training.cards import draft_card, start_weights
+from astrogalaxy.training.cards import draft_card, start_weights, widened
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.loaders import TrainingData
 from astrogalaxy.training.prepare import prepare, unseen_images
@@ -26,8 +27,9 @@ __all__ = ["Trained", "finish", "recalibrate"]
 
 logger = logging.getLogger(__name__)
 
-# What a tuning should not make worse than it was.
-_COMPARED = {"average_precision", "galaxy_accuracy"}
+# What a tuning should not make worse than it was; the classes are those of a catalogue where these were measured, else
+# the network's alone.
+_COMPARED = (("average_precision",), ("p_galaxy_accuracy", "galaxy_accuracy"), ("disk_accuracy",))
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def finish(recipe: RecipeConfig, network: AstroYolo, data: TrainingData, folder:
     >>> trained = finish(recipe, AstroYolo(Architecture()), data, Path())  # doctest: +SKIP
     """
     network = network.eval().cpu()
-    draft = draft_card(recipe, command)
+    draft = widened(draft_card(recipe, command), chain(data.examples("sky"), data.examples("labels")))
     path = folder / f"{recipe.name}.safetensors"
     # not under its final name: an interruption must not leave weights that are not calibrated
     draft_path = folder / "checkpoints" / "uncalibrated.safetensors"
@@ -178,7 +180,10 @@ def _compared(trained: Trained, data: TrainingData) -> Trained:
         return trained
     measured = _calibrate(start, data, start).metrics
     name = trained.weights.card.name
-    for metric in sorted(_COMPARED & measured.keys() & trained.metrics.keys()):
+    for names in _COMPARED:
+        metric = next((key for key in names if key in measured and key in trained.metrics), None)
+        if metric is None:
+            continue
         before, now, what = measured[metric], trained.metrics[metric], metric.replace("_", " ")
         logger.info("%s: %s on the validation: %.4f -> %.4f", name, what, before, now)
         if now < before:

@@ -256,6 +256,10 @@ def test_a_short_tuning_is_no_worse_than_its_start(
     assert now > before - 0.02
     assert f"average precision on the validation: {before:.4f} -> {now:.4f}" in caplog.text
     assert ("average precision fell" in caplog.text) == (now < before)
+    # the classes are those that a catalogue has
+    told = trained.start["p_galaxy_accuracy"], trained.metrics["p_galaxy_accuracy"]
+    assert "p galaxy accuracy on the validation: {:.4f} -> {:.4f}".format(*told) in caplog.text
+    assert "y: galaxy accuracy" not in caplog.text
 
 
 @pytest.mark.parametrize("steps", [5, 20, 150, 1500, 20_000])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ from PIL import Image as Picture
 from astrogalaxy.datasets.galaxyzoo import GalaxyCutout
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.images import Image, Section
+from astrogalaxy.models import load_weights
 from astrogalaxy.simulation import PROFILES
 from astrogalaxy.simulation.inject import inject_sources
 from astrogalaxy.training import fields
+from astrogalaxy.training.cards import widened
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.fields import injected_example, labelled_example
 from astrogalaxy.training.labels import LabelCounts, count_labels, read_labels
@@ -102,6 +105,18 @@ def test_labels_and_what_else_is_there(image: Image) -> None:
     assert np.hypot(ignored["x"] - 40, ignored["y"] - 110).min() < 1
     for x, y in zip(wanted["x"], wanted["y"], strict=True):
         assert np.hypot(ignored["x"] - x, ignored["y"] - y).min() > 3
+
+
+def test_weights_know_the_fields_that_they_were_shown(image: Image, tmp_path: Path) -> None:
+    shown = replace(labelled_example(image, _labels(), name="field"), seeing=12.0)
+    assert shown.pixel_scale == pytest.approx(image.pixel_scale)
+    card = load_weights("default").card
+    assert widened(card, [replace(shown, seeing=np.nan, pixel_scale=np.nan)]) == widened(card, []) == card
+    known = widened(card, [Example.load(replace(shown, pixel_scale=0.9).save(tmp_path))])
+    assert known.pixel_scale == (card.pixel_scale[0], pytest.approx(0.99))
+    assert known.seeing == (card.seeing[0], pytest.approx(0.8 * 12 * 1.1, abs=0.05))
+    assert not known.is_outside(0.92, 10.0)
+    assert card.is_outside(0.92)
 
 
 def test_labels_without_light_are_not_asked_for(image: Image) -> None:
