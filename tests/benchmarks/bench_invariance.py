@@ -3,8 +3,9 @@
 Each real SDSS field is run in one piece on the processor through onnxruntime, then in tiles of several sizes and overlaps, then in
 one piece elsewhere. Counted are sources that the other catalogue lacks (no closer than two pixels), and of the others those whose
 position differs by more than 0.01 pixel, a flux by more than 0.1 % (and by more than 0.01 of its error), or a probability by more than
-0.01. At most 0.2 % may for the sake of tiles. Those of which a flux differs by more than a tenth of its error, or
-whose class does, are counted apart. Wall times are those of detection, before and after; each network is made ready in the first field.
+0.01. At most 0.3 % may for the sake of tiles, beside bright sources that lie beyond the overlap. Those of which a flux differs by
+more than a tenth of its error, or whose class does, are counted apart. Wall times are those of detection, before and after; each
+network is made ready in the first field.
 
     python tests/benchmarks invariance --data DATA
     python tests/benchmarks/bench_invariance.py --data DATA --tiles 512/64 512/128
@@ -26,7 +27,7 @@ from astrogalaxy.config import SurveyConfig
 from astrogalaxy.survey import execute
 
 FIELDS = ("003918-3-0213", "005405-6-0099")
-POSITION, FLUX, ERRORS, PROBABILITY, BOUND = 0.01, 1e-3, 0.01, 0.01, 0.002
+POSITION, FLUX, ERRORS, PROBABILITY, BOUND = 0.01, 1e-3, 0.01, 0.01, 0.003
 WHOLE, DETECT = "4096/auto", "DETECT"
 Rows = list[dict[str, object]]
 
