@@ -6,7 +6,6 @@ what rests on the field's stars is put in when its tiles are joined.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from astrogalaxy.images import Band, Image
 
 __all__ = ["Correction", "FieldQuality", "calibrate_field", "field_conditions", "field_quality", "restore_conditions"]
-
-logger = logging.getLogger(__name__)
 
 # A star to correct by: probably one, bright in the band, as wide as the others, and whole.
 _ALIKE = 0.12
@@ -123,13 +120,20 @@ def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
     """
     radius, snr = (np.asarray(catalog[name], dtype=float) for name in ("half_light_radius", "snr"))
     p_star, flags = np.asarray(catalog["p_star"], dtype=float), np.asarray(catalog["flags"])
-    ruler, least, whole = star_radius(radius, snr, p_star, flags), CLEAR, ~has_flags(flags, *DISTURBED)
-    if np.isnan(ruler) and has_flags(flags, "outside_weight").all():
-        # no class is clear to a network that has never seen such stars
-        ruler, least = stars_radius(radius[whole], snr[whole]), 0.5
-    with np.errstate(divide="ignore", invalid="ignore"):
-        clear = (p_star > least) & (np.abs(np.log(radius / ruler)) < _ALIKE) & whole
-        stars = clear & (snr > CLEAR_SNR)
+    whole = ~has_flags(flags, *DISTURBED)
+
+    def alike(ruler: float, least: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Clear stars as wide as the ruler, and the bright ones of them."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            clear = (p_star > least) & (np.abs(np.log(radius / ruler)) < _ALIKE) & whole
+            return clear, clear & (snr > CLEAR_SNR)
+
+    ruler = star_radius(radius, snr, p_star, flags)
+    clear, stars = alike(ruler, CLEAR)
+    if stars.sum() < _LEAST and has_flags(flags, "outside_weight").all():
+        # few classes are clear to a network that has never seen such stars
+        ruler = stars_radius(radius[whole], snr[whole])
+        clear, stars = alike(ruler, 0.5)
     if stars.sum() < _LEAST:
         return FieldQuality(int(stars.sum()), corrections={band: Correction() for band in bands})
     fwhm = np.asarray(catalog["fwhm"], dtype=float)[stars]
@@ -193,8 +197,6 @@ def calibrate_field(catalog: Table) -> FieldQuality:
         flux, error = (np.asarray(catalog[f"flux_apcor_{band}{end}"], dtype=float) for end in ("", "_err"))
         catalog[f"flux_apcor_{band}"][:] = correction.factor * flux
         catalog[f"flux_apcor_{band}_err"][:] = np.hypot(correction.factor * error, correction.error * flux)
-        text = "aperture correction in %s: %.4f +- %.4f from %d stars"
-        logger.info(text, band, correction.factor, correction.error, correction.stars)
     radius = np.asarray(catalog["half_light_radius"], dtype=float)
     catalog["radius_corr"][:] = np.sqrt(np.maximum(radius**2 - quality.star_radius**2, 0.0))
     return quality

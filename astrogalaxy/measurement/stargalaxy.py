@@ -22,8 +22,6 @@ _SUREST, _SUREST_SATURATED = 1e-6, 0.05
 # Nor than this outside of the range of its weights, so that what is measured decides: to a network that has never seen
 # stars so wide they are galaxies. It still has a say, for it is right about most galaxies there.
 _SUREST_OUTSIDE = 0.3
-# Where it knows no clear star there, it has none, and a spread with a larger error, as wide as galaxies', is left out.
-_TELLING = 0.5
 # So many of either class are taken to be there before one looks: the few sources of a small image say little.
 _USUAL = 4
 # No field that the mix was learnt from has more of one for each of the other (logarithm): so far it is believed.
@@ -54,7 +52,7 @@ class ClassEvidence:
     Notes
     -----
     Outside of that range a network may know no star that is clear to it: then the size of stars is told by the radii
-    alone, and the network has no say.
+    alone.
     """
 
     logit: Floats
@@ -92,11 +90,9 @@ def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike], *, thr
     ruler = star_radius(radius[real], snr[real], 1 - p[real], flags[real])
     outside = has_flags(flags, "outside_weight")
     if np.isnan(ruler) and outside.all():
-        # a network that has never seen such stars: what is measured decides alone
-        alone = real & ~has_flags(flags, *DISTURBED)
-        ruler = stars_radius(radius[alone], snr[alone])
-        if np.isfinite(ruler):
-            p, spread = np.full(len(p), 0.5), np.where(error < _TELLING, spread, np.nan)
+        # no class is clear to a network that has never seen such stars
+        whole = real & ~has_flags(flags, *DISTURBED)
+        ruler = stars_radius(radius[whole], snr[whole])
     extent = relative_extent(radius, ruler, flags=flags)
     least = np.where(has_flags(flags, "saturated"), _SUREST_SATURATED, _SUREST)
     least = np.where(outside, _SUREST_OUTSIDE, least)

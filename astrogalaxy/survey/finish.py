@@ -108,6 +108,7 @@ class Finisher:
             min_snr=self._config.morphology.min_snr,
         )
         measured = json.loads(catalog.meta.pop(QUALITY))
+        logger.info("field %s: aperture corrections %s", field.name, _told(measured["corrections"]))
         measured["astrometry"] = check = check_field(catalog, self._config.astrometry)
         if check is not None and "error" in check:
             self._fail(Failure(field.name, "astrometry", check["error"]))
@@ -124,6 +125,13 @@ class Finisher:
     def _fail(self, failure: Failure) -> None:
         self.failures.append(failure)
         logger.warning("%s", failure)
+
+
+def _told(corrections: Mapping[str, Mapping[str, Any]]) -> str:
+    """The corrections of a field, for the log."""
+    known = ((band, entry) for band, entry in corrections.items() if entry["factor"] is not None)
+    told = [f"{band} {e['factor']:.4f} +- {e['error']:.4f} from {e['stars']} stars" for band, e in known]
+    return ", ".join(told) or "of no band, for want of stars"
 
 
 def flagged_sources(catalog: SourceCatalog, flag: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 
 from astrogalaxy.catalog import flag_bits
-from astrogalaxy.survey.finish import flagged_sources
+from astrogalaxy.survey.finish import _told, flagged_sources
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,9 @@ def test_a_level_of_saturation_below_most_sources_is_said(saturated: bool) -> No
     if saturated:
         assert "20 of 20 are saturated" in said
         assert "images.saturation" in said
+
+
+def test_corrections_of_a_field_are_one_line_of_the_log() -> None:
+    known = {"factor": 1.25, "error": 0.01, "stars": 30}
+    assert _told({"g": {"factor": None, "error": None, "stars": 2}, "r": known}) == "r 1.2500 +- 0.0100 from 30 stars"
+    assert _told({"g": {"factor": None, "error": None, "stars": 0}}) == "of no band, for want of stars"
