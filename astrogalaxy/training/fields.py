@@ -38,7 +38,7 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
     Labels give a position and a class; the boxes come from the light itself. What is
     seen but not labelled is ignored, unless it lies inside a labelled source's box: then it
     is a piece of that source, and finding it is wrong. Labels without light (catalogues know other
-    bands) are ignored, too.
+    bands) are ignored, too, and so are those that are not ``visible``.
 
     Parameters
     ----------
@@ -67,6 +67,8 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
     side = np.clip(2 * BOX_RADII * np.where(np.isfinite(radius), radius, 0), _SMALLEST_BOX, None)
     galaxy = np.select([labels["class"] == "galaxy", labels["class"] == "star"], [1.0, 0.0], np.nan)
     unseen = significance(snr, x, y) < SEEN_SNR
+    if "visible" in labels.colnames:
+        unseen |= ~np.asarray(labels["visible"])
     sources = sources_array(x=x, y=y, width=side, height=side, galaxy=galaxy, ignore=unseen)
     unknown, _ = _detections(summed)
     inside = _within(unknown, sources[~unseen])

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import sep
 from astropy.table import Table
+from numpy.typing import ArrayLike, NDArray
 
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import ConfigError
@@ -20,6 +22,10 @@ SEEN_SNR = 3.0
 _GAP = 32
 # Fewer labels than these teach little.
 _FEW = 50
+# So many labels of such a signal to noise tell whether all are shifted against the light, by more than so many pixels.
+_TELLING, _BRIGHT_SNR, _SHIFTED = 10, 20.0, 0.5
+# Width of a star in pixels, rms, where it is not known; and in half-light diameters.
+_WIDTH, _RMS = 1.5, 0.8 / 2.355
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class LabelCounts:
         Of those on the image, how many are kept apart for validation.
     dark : int
         Of those on the image, how many lie where it shows no light.
+    shift : (float, float)
+        From them to the light beside them, pixels in x and y: the median of the bright ones; 0 where these are few.
 
     Examples
     --------
@@ -54,6 +62,7 @@ class LabelCounts:
     nowhere: int = 0
     held: int = 0
     dark: int = 0
+    shift: tuple[float, float] = (0.0, 0.0)
 
     def __str__(self) -> str:
         """One sentence."""
@@ -88,6 +97,12 @@ class LabelCounts:
                 "far deeper than it, or their positions shifted, swapped or in other units (x, y: 0-based pixels; ra, "
                 "dec: degrees)"
             )
+        elif np.hypot(*self.shift) > _SHIFTED:
+            dx, dy = self.shift
+            said.append(
+                f"the light lies {dx:+.1f}, {dy:+.1f} pixels (x, y) beside the labels (median of the bright ones); pixels "
+                "are counted from 0 at the first one's centre"
+            )
         return said
 
 
@@ -120,9 +135,22 @@ def count_labels(path: str, image: Image, *, holdout: float = 0.0) -> LabelCount
     stars, galaxies, unknown = (int((on["class"] == name).sum()) for name in ("star", "galaxy", ""))
     region = label_bounds(on).clip(image.shape)
     image.register()
-    dark = significance(image.aligned(region).snr, on["x"] - region.x0, on["y"] - region.y0) < SEEN_SNR
+    snr, x, y = image.aligned(region).snr, on["x"] - region.x0, on["y"] - region.y0
+    light = significance(snr, x, y)
+    bright = light > _BRIGHT_SNR
+    width = _RMS * image.bands[image.reference].seeing
+    shift = _shift(snr.sum(axis=0), x[bright], y[bright], width if np.isfinite(width) else _WIDTH)
     off = len(labels) - len(on) - nowhere
-    return LabelCounts(stars, galaxies, unknown, off, nowhere, int(held.sum()), int(dark.sum()))
+    return LabelCounts(stars, galaxies, unknown, off, nowhere, int(held.sum()), int((light < SEEN_SNR).sum()), shift)
+
+
+def _shift(light: NDArray[np.float32], x: ArrayLike, y: ArrayLike, width: float) -> tuple[float, float]:
+    """Median way from places to the centres of the light beside them."""
+    x, y = (np.ascontiguousarray(part, dtype=float) for part in (x, y))
+    if len(x) < _TELLING:
+        return 0.0, 0.0
+    x_light, y_light, _ = sep.winpos(np.ascontiguousarray(light), x, y, width)
+    return float(np.median(x_light - x)), float(np.median(y_light - y))
 
 
 def read_labels(

@@ -292,7 +292,14 @@ def test_labels_where_there_is_no_light_are_warned_of(survey: SurveyConfig, tmp_
     good = count_labels(str(tmp_path / "labels.ecsv"), image)
     assert good.dark == 0
     assert not good.doubts
-    labels["dec"] += 2 / 3600  # half the way to the next row of the grid
+    assert np.hypot(*good.shift) < 0.2
+    labels["dec"] += 0.5 / 3600
+    labels.write(tmp_path / "beside.ecsv")
+    beside = count_labels(str(tmp_path / "beside.ecsv"), image)
+    assert beside.shift == pytest.approx((0.0, -0.5 / image.pixel_scale), abs=0.1)
+    (doubt,) = beside.doubts
+    assert "pixels (x, y) beside the labels" in doubt
+    labels["dec"] += 1.5 / 3600  # half the way to the next row of the grid
     labels.write(tmp_path / "shifted.ecsv")
     (doubt,) = count_labels(str(tmp_path / "shifted.ecsv"), image).doubts
     assert "no light" in doubt

@@ -127,6 +127,15 @@ def test_labels_without_light_are_not_asked_for(image: Image) -> None:
     assert (example.sources["x"][3], example.sources["y"][3]) == (40, 130)
 
 
+def test_labels_that_are_not_visible_are_not_asked_for(image: Image) -> None:
+    labels = _labels()
+    labels["visible"] = [True, False, True]
+    example = labelled_example(image, labels, region=Section(20, 180, 10, 150))
+    asked, left = (example.sources["x"][example.sources["ignore"] == flag] for flag in (False, True))
+    assert asked.tolist() == [20, 130]
+    assert 70 in left
+
+
 def test_the_region_is_that_of_the_labels(image: Image) -> None:
     example = labelled_example(image, _labels(4))
     assert example.snr.shape == (3, 91, 111)
