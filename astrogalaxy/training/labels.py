@@ -100,8 +100,8 @@ class LabelCounts:
         elif np.hypot(*self.shift) > _SHIFTED:
             dx, dy = self.shift
             said.append(
-                f"the light lies {dx:+.1f}, {dy:+.1f} pixels (x, y) beside the labels (median of the bright ones); pixels "
-                "are counted from 0 at the first one's centre"
+                f"the light lies {dx:+.1f}, {dy:+.1f} pixels (x, y) beside the labels, by the median of bright ones "
+                "(pixels are counted from 0 at the first one's centre)"
             )
         return said
 
