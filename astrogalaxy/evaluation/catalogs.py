@@ -16,7 +16,7 @@ from astrogalaxy.catalog.directions import directions
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.evaluation.footprint import footprint_of
 from astrogalaxy.evaluation.intervals import CONFIDENCE, wilson
-from astrogalaxy.evaluation.matching import Match, match_positions, match_sky, precision_recall
+from astrogalaxy.evaluation.matching import Match, match_positions, match_sky, precision_recall, repeated
 from astrogalaxy.tables import numbers_of
 
 __all__ = ["CatalogScore", "Estimate", "evaluate_catalog"]
@@ -248,7 +248,7 @@ def evaluate_catalog(
             _afar(truth[missed], catalog, sky=sky),
             _afar(catalog[counts & ~match.matched], truth, sky=sky),
         ),
-        twice=_twice(truth[asked], _SAME * reach, sky=sky),
+        twice=repeated(_places(truth[asked], sky=sky), np.radians(_SAME * reach / 3600) if sky else _SAME * reach),
         unit="arcsec" if sky else "pix",
         magnitude=magnitude,
         bin_width=bin_width,
@@ -365,16 +365,6 @@ def _afar(table: Table, others: Table, *, sky: bool) -> int:
     tree = cKDTree(there)
     spacing = np.quantile(tree.query(there, k=2)[0][:, 1], _NEARLY_ALL)
     return int(np.sum(tree.query(points)[0] > _AFAR * spacing))
-
-
-def _twice(truth: Table, radius: float, *, sky: bool) -> int:
-    """How many sources are at the place of one before them."""
-    places = _places(truth, sky=sky)
-    own = np.unique(places, axis=0)
-    if not len(own):
-        return 0
-    pairs = cKDTree(own).query_pairs(np.radians(radius / 3600) if sky else radius, output_type="ndarray")
-    return len(places) - len(own) + len(np.unique(pairs[:, 1]))
 
 
 def _places(table: Table, *, sky: bool) -> Floats:

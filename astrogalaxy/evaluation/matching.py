@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from astrogalaxy.catalog.directions import directions
 
-__all__ = ["Curve", "Match", "match_positions", "match_sky", "precision_recall"]
+__all__ = ["Curve", "Match", "match_positions", "match_sky", "precision_recall", "repeated"]
 
 
 @dataclass(frozen=True)
@@ -196,3 +196,31 @@ def precision_recall(score: ArrayLike, match: Match) -> Curve:
         float(f1[best]) if len(f1) else 0.0,
         float(ranked[best]) if len(f1) else float("nan"),
     )
+
+
+def repeated(points: ArrayLike, radius: float) -> int:
+    """How many of some points are at the place of one before them.
+
+    Parameters
+    ----------
+    points : array-like, shape (n, k)
+        Finite coordinates.
+    radius : float
+        Two points within it are at one place.
+
+    Returns
+    -------
+    int
+        0 where there are none.
+
+    Examples
+    --------
+    >>> repeated([[0.0, 0.0], [5.0, 5.0], [0.1, 0.0], [5.0, 5.0]], 0.5)
+    2
+    """
+    points = np.asarray(points, dtype=float)
+    own = np.unique(points, axis=0)
+    if not len(own):
+        return 0
+    pairs = cKDTree(own).query_pairs(radius, output_type="ndarray")
+    return len(points) - len(own) + len(np.unique(pairs[:, 1]))

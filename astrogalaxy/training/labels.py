@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import ConfigError
+from astrogalaxy.evaluation.matching import repeated
 from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.images import Image, Section
 
@@ -24,6 +25,8 @@ _GAP = 32
 _FEW = 50
 # So many labels of such a signal to noise tell whether all are shifted against the light, by more than so many pixels.
 _TELLING, _BRIGHT_SNR, _SHIFTED = 10, 20.0, 0.5
+# Labels within so many pixels are of one source.
+_SAME = 0.5
 # Width of a star in pixels, rms, where it is not known; and in half-light diameters.
 _WIDTH, _RMS = 1.5, 0.8 / 2.355
 
@@ -42,6 +45,8 @@ class LabelCounts:
         Of those on the image, how many are kept apart for validation.
     dark : int
         Of those on the image, how many lie where it shows no light.
+    twice : int
+        Of those on the image, how many lie where another one does.
     shift : (float, float)
         From them to the light beside them, pixels in x and y: the median of the bright ones; 0 where these are few.
 
@@ -62,6 +67,7 @@ class LabelCounts:
     nowhere: int = 0
     held: int = 0
     dark: int = 0
+    twice: int = 0
     shift: tuple[float, float] = (0.0, 0.0)
 
     def __str__(self) -> str:
@@ -90,6 +96,8 @@ class LabelCounts:
             for kind, n in (("star", self.stars), ("galaxy", self.galaxies))
             if not n
         ]
+        if self.twice:
+            said.append(f"{self.twice} labels lie where another one does; give one for each source")
         on = known + self.unknown
         if self.dark > on / 2:
             said.append(
@@ -140,8 +148,9 @@ def count_labels(path: str, image: Image, *, holdout: float = 0.0) -> LabelCount
     bright = light > _BRIGHT_SNR
     width = _RMS * image.bands[image.reference].seeing
     shift = _shift(snr.sum(axis=0), x[bright], y[bright], width if np.isfinite(width) else _WIDTH)
-    off = len(labels) - len(on) - nowhere
-    return LabelCounts(stars, galaxies, unknown, off, nowhere, int(held.sum()), int((light < SEEN_SNR).sum()), shift)
+    dark, off = int((light < SEEN_SNR).sum()), len(labels) - len(on) - nowhere
+    twice = repeated(np.column_stack([x, y]), _SAME)
+    return LabelCounts(stars, galaxies, unknown, off, nowhere, int(held.sum()), dark, twice, shift)
 
 
 def _shift(light: NDArray[np.float32], x: ArrayLike, y: ArrayLike, width: float) -> tuple[float, float]:

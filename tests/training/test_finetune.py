@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Table, vstack
 from astropy.wcs import WCS
 
 from astrogalaxy.config import RecipeConfig, SurveyConfig
@@ -293,6 +293,9 @@ def test_labels_where_there_is_no_light_are_warned_of(survey: SurveyConfig, tmp_
     assert good.dark == 0
     assert not good.doubts
     assert np.hypot(*good.shift) < 0.2
+    vstack([labels, labels[:3]]).write(tmp_path / "twice.ecsv")
+    (doubt,) = count_labels(str(tmp_path / "twice.ecsv"), image).doubts
+    assert doubt.startswith("3 labels lie where another one does")
     labels["dec"] += 0.5 / 3600
     labels.write(tmp_path / "beside.ecsv")
     beside = count_labels(str(tmp_path / "beside.ecsv"), image)
