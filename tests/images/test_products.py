@@ -311,6 +311,8 @@ STACK = {"BSOFTEN": 120.0, "BOFFSET": 3.0, "EXPTIME": 1000.0}
         ({"BUNIT": "ADU", "FLUXMAG0": 10**10.8}, 27.0),
         (STACK, 32.5),
         ({"BUNIT": "adu", "EXPTIME": 30.0}, None),
+        ({"BUNIT": "ELECTRONS/S", "PHOTFLAM": 7.8711e-20}, None),
+        ({"BUNIT": "ELECTRONS/S", "PHOTPLAM": 5921.98}, None),
         ({"BUNIT": "mag", "PHOTFLAM": 7e-20, "PHOTPLAM": 5921.98}, None),
         ({}, None),
     ],

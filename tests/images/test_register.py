@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,8 +30,8 @@ def _wcs(ctype: str = "TAN") -> WCS:
     return wcs
 
 
-def _sky(shift: tuple[float, float] = (0, 0), n: int = len(X), seed: int = 0) -> np.ndarray:
-    """Stars of FWHM 3.5 pixels, so much beside where they are."""
+def _sky(shift: Any = (0, 0), n: int = len(X), seed: int = 0) -> np.ndarray:
+    """Stars of FWHM 3.5 pixels, so much beside where they are: all alike, or each its own."""
     rows, columns = np.indices(SHAPE)
     sky = np.random.default_rng(seed).normal(0, 1, SHAPE)
     for x, y in zip(X[:n] + shift[0], Y[:n] + shift[1], strict=True):
@@ -87,6 +88,16 @@ def test_what_is_not_sure_is_left(shift: tuple[float, float], n: int, caplog: py
     assert image.bands["g"].shift == (0.0, 0.0)
     assert image.bands["g"].wcs is wcs
     assert "beside" not in caplog.text
+
+
+@pytest.mark.parametrize(("shift", "known"), [(0.4, True), (0.15, False)])
+def test_many_stars_are_surer_than_one(shift: float, known: bool) -> None:
+    scatter = np.random.default_rng(7).normal(0, 0.2, (2, len(X)))
+    image = Image.read(
+        {"g": (_sky((shift + scatter[0], scatter[1]), seed=1), _wcs()), "r": (_sky(), _wcs())}, reference="r"
+    )
+    image.register()
+    assert image.bands["g"].shift == (pytest.approx((shift, 0.0), abs=0.15) if known else (0.0, 0.0))
 
 
 def test_stars_that_do_not_agree_shift_nothing() -> None:
