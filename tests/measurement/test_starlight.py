@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from known_skies import KnownBand, KnownImage, field_of, lattice, make_wcs, moffat
 
+from astrogalaxy.images import seeing
 from astrogalaxy.measurement import Sources, measure
 from astrogalaxy.measurement.profiles import Moffat
 from astrogalaxy.measurement.starlight import Starlight, field_starlight
@@ -27,6 +28,19 @@ def test_size_and_wings_of_stars(rng: np.random.Generator) -> None:
     stars = field_starlight(image)["r"]
     assert stars.sigma * float(Moffat(2.6).fwhm) == pytest.approx(3.6, rel=0.05)
     assert stars.kron > 1.5 > field_starlight(_image(rng, fwhm={"r": 3.6}, beta=5.0)[0])["r"].kron
+
+
+def test_stars_of_a_large_band_are_read_in_pieces(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, _ = _image(rng, fwhm={"r": 3.6})
+    whole = field_starlight(image)["r"]
+    band = image.bands["r"]
+    band.starlight, read = None, len(band.read)
+    monkeypatch.setattr(seeing, "_WHOLE", 0)
+    monkeypatch.setattr(seeing, "_CELL", 160)
+    pieces = field_starlight(image)["r"]
+    assert len(band.read) - read == 9
+    assert pieces.sigma == pytest.approx(whole.sigma, rel=1e-4)
+    assert pieces.kron == pytest.approx(whole.kron, rel=1e-3)
 
 
 def test_a_neighbour_does_not_widen_them(rng: np.random.Generator) -> None:
