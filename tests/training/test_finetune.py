@@ -244,6 +244,8 @@ def test_a_short_tuning_is_no_worse_than_its_start(
 ) -> None:
     monkeypatch.setattr(finishing, "network_graph", lambda _network: load_weights("default").graph)
     monkeypatch.setattr(module, "_VALIDATION_BATCHES", 2)
+    strange = {"pixel_scale": (0.5, 0.6)}
+    monkeypatch.setattr(finishing, "draft_card", lambda *given: draft_card(*given).model_copy(update=strange))
     recipe = fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="a", steps=3, directory=tmp_path / "runs")
     scenes = recipe.data.simulation.model_copy(update={"scenes": 2, "validation": 2, "size": 128})
     small = {
@@ -252,6 +254,7 @@ def test_a_short_tuning_is_no_worse_than_its_start(
     }
     with caplog.at_level("INFO", "astrogalaxy"):
         trained = train(recipe.model_copy(update=small))
+    assert trained.weights.card.pixel_scale == (0.23, 0.6), "the field's 0.25 arcsec are known now"
     before, now = (metrics["average_precision"] for metrics in (trained.start, trained.metrics))
     assert now > before - 0.02
     assert f"average precision on the validation: {before:.4f} -> {now:.4f}" in caplog.text
