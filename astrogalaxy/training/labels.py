@@ -13,7 +13,9 @@ from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.evaluation.matching import repeated
 from astrogalaxy.evaluation.truth import read_truth
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images import Image, Section
+from astrogalaxy.images.seeing import FWHM
 
 __all__ = ["SEEN_SNR", "LabelCounts", "count_labels", "label_bounds", "parted", "read_labels"]
 
@@ -27,8 +29,8 @@ _FEW = 50
 _TELLING, _BRIGHT_SNR, _SHIFTED = 10, 20.0, 0.5
 # Labels within so many pixels are of one source.
 _SAME = 0.5
-# Width of a star in pixels, rms, where it is not known; and in half-light diameters.
-_WIDTH, _RMS = 1.5, 0.8 / 2.355
+# FWHM of stars in pixels, where it is not known.
+_FWHM = 3.5
 
 
 @dataclass(frozen=True)
@@ -139,26 +141,25 @@ def count_labels(path: str, image: Image, *, holdout: float = 0.0) -> LabelCount
     labels = _placed(path, image)
     on = _within(labels, path, image)
     nowhere = int((~np.isfinite(labels["x"]) | ~np.isfinite(labels["y"])).sum())
-    held = parted(label_bounds(on).clip(image.shape), holdout, held=True).contains(on["x"], on["y"])
-    stars, galaxies, unknown = (int((on["class"] == name).sum()) for name in ("star", "galaxy", ""))
     region = label_bounds(on).clip(image.shape)
+    held = parted(region, holdout, held=True).contains(on["x"], on["y"])
+    stars, galaxies, unknown = (int((on["class"] == name).sum()) for name in ("star", "galaxy", ""))
     image.register()
     snr, x, y = image.aligned(region).snr, on["x"] - region.x0, on["y"] - region.y0
     light = significance(snr, x, y)
-    bright = light > _BRIGHT_SNR
-    width = _RMS * image.bands[image.reference].seeing
-    shift = _shift(snr.sum(axis=0), x[bright], y[bright], width if np.isfinite(width) else _WIDTH)
+    bright, fwhm = light > _BRIGHT_SNR, FWHM * image.bands[image.reference].seeing
+    shift = _shift(snr.sum(axis=0), x[bright], y[bright], fwhm if np.isfinite(fwhm) else _FWHM)
     dark, off = int((light < SEEN_SNR).sum()), len(labels) - len(on) - nowhere
     twice = repeated(np.column_stack([x, y]), _SAME)
     return LabelCounts(stars, galaxies, unknown, off, nowhere, int(held.sum()), dark, twice, shift)
 
 
-def _shift(light: NDArray[np.float32], x: ArrayLike, y: ArrayLike, width: float) -> tuple[float, float]:
+def _shift(light: NDArray[np.float32], x: ArrayLike, y: ArrayLike, fwhm: float) -> tuple[float, float]:
     """Median way from places to the centres of the light beside them."""
     x, y = (np.ascontiguousarray(part, dtype=float) for part in (x, y))
     if len(x) < _TELLING:
         return 0.0, 0.0
-    x_light, y_light, _ = sep.winpos(np.ascontiguousarray(light), x, y, width)
+    x_light, y_light, _ = sep.winpos(np.ascontiguousarray(light), x, y, fwhm / FWHM_PER_SIGMA)
     return float(np.median(x_light - x)), float(np.median(y_light - y))
 
 
