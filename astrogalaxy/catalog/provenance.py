@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 
 __all__ = ["provenance"]
@@ -54,6 +55,7 @@ def provenance(**entries: str | int | float | bool) -> dict[str, str | int | flo
     }
 
 
+@cache
 def _version(package: str) -> str | None:
     # Looked up without importing: torch alone takes seconds.
     try:

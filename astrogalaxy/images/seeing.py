@@ -130,7 +130,7 @@ def stars_radius(radii: ArrayLike, snr: ArrayLike) -> float:
     radii, snr = np.asarray(radii, dtype=float), np.asarray(snr, dtype=float)
     clear = np.flatnonzero((snr > _SEEN_SNR) & (radii > 0))
     clear = clear[_clearest(snr[clear], _enough(int(np.sum(snr[clear] >= _CLEAR_SNR))))]
-    radius, star = _stars_radius(np.log(radii[clear]), snr[clear], None, narrowest=0.0)
+    radius, star = _stars_radius(np.log(radii[clear]), snr[clear], None, narrowest=-np.inf)
     return float(np.exp(radius)) if np.sum((star >= 0.5) & (snr[clear] >= _CLEAR_SNR)) >= _FEWEST else float("nan")
 
 
@@ -256,7 +256,7 @@ def _clearest(snr: Floats, n: int) -> NDArray[np.intp]:
 
 
 def _stars_radius(
-    radii: Floats, snr: Floats, known: float | None, *, narrowest: float = _NARROWEST
+    radii: Floats, snr: Floats, known: float | None, *, narrowest: float = float(np.log(_NARROWEST))
 ) -> tuple[float, Floats]:
     """Logarithm of the radius of stars, and how probably each source is one; NaN and 0 where it is not known.
 
@@ -282,12 +282,11 @@ def _stars_radius(
 
 
 def _likelihoods(
-    radii: Floats, snr: Floats, known: float | None, narrowest: float = _NARROWEST
+    radii: Floats, snr: Floats, known: float | None, narrowest: float = float(np.log(_NARROWEST))
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Radii that stars may have; densities of the sources with each; logarithms of likelihoods by share and radius."""
     scatter = np.hypot(_STARS, _NOISE / snr)
-    lowest = float(radii.min()) - 3 * _WIDER
-    lowest = max(lowest, np.log(narrowest)) if narrowest else lowest
+    lowest = max(float(radii.min()) - 3 * _WIDER, narrowest)
     highest = float(radii.max()) + 2 * _STEP
     if known is not None:
         lowest, highest = known - _FARTHEST, known + _FARTHEST

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from astrogalaxy.catalog import SourceCatalog, has_flags
@@ -20,9 +20,9 @@ __all__ = ["Claim", "TileCatalog", "best_claims", "merge_tiles", "neighbouring",
 
 #: Two tiles' reports of one source differ by no more than this, in pixels.
 SAME_PIXELS = 1.5
-#: Two fields' reports of one source differ by no more than this, in arcsec, or than so many times their errors,
-#: though not by more than the smaller of their widths, nor than the last number.
+#: Two fields' reports of one source differ by no more than this, in arcsec.
 SAME_ARCSEC = 1.0
+# Or by no more than so many times their errors, the smaller of their widths, and so many arcsec.
 _SAME_ERRORS, _FARTHEST_ARCSEC = 3.0, 3.0
 
 Bools = NDArray[np.bool_]
@@ -60,7 +60,7 @@ def merge_tiles(tiles: Sequence[TileCatalog]) -> SourceCatalog:
     if INPUT_ROW in joined.colnames:
         # each given position is in one core only, however close to another
         points[np.asarray(joined[INPUT_ROW]) >= 0] = np.nan
-    first, second = _pairs(points, SAME_PIXELS, number)
+    first, second = _mutual(*_pairs(points, SAME_PIXELS, number), number)
     # the better of a pair: owned by its tile, then of the earlier tile
     rank = np.where(own, 0, len(tiles)) + number
     gone = np.zeros(len(joined), dtype=bool)
@@ -168,10 +168,11 @@ def rank_between(first: Claim, second: Claim) -> tuple[Bools, Bools]:
         Of the first, and of the second.
     """
     number = np.repeat([0, 1], [len(first), len(second)])
-    reach = _reach(first, second)
-    every = np.arange(len(number))
-    most = float(reach(every, every).max(initial=0.0))
-    a, b = _pairs(np.concatenate([first.points, second.points]), most, number, reach)
+    a, b, distance = _pairs(np.concatenate([first.points, second.points]), _chord(_FARTHEST_ARCSEC), number)
+    error, width = (np.concatenate([getattr(claim, name) for claim in (first, second)]) for name in ("error", "width"))
+    wide = np.minimum(_SAME_ERRORS * np.hypot(error[a], error[b]), np.minimum(width[a], width[b]))
+    same = distance <= _chord(np.clip(wide, SAME_ARCSEC, _FARTHEST_ARCSEC))
+    a, b = _mutual(a[same], b[same], distance[same], number)
     swap = number[a] == 1
     a, b = np.where(swap, b, a), np.where(swap, a, b) - len(first)
     lost_a = first.noise[a] > second.noise[b]
@@ -207,39 +208,26 @@ def best_claims(claims: Sequence[Claim]) -> tuple[NDArray[np.intp], NDArray[np.i
     return field[chosen], source[chosen]
 
 
-def _chord(arcsec: float) -> float:
-    return float(np.radians(arcsec / 3600))
-
-
-def _reach(first: Claim, second: Claim) -> Callable[[Places, Places], NDArray[np.float64]]:
-    """How far the reports of two fields may be apart, as chords, by the places of both in one list."""
-    error, width = (np.concatenate([getattr(claim, name) for claim in (first, second)]) for name in ("error", "width"))
-
-    def reach(a: Places, b: Places) -> NDArray[np.float64]:
-        wide = np.minimum(_SAME_ERRORS * np.hypot(error[a], error[b]), np.minimum(width[a], width[b]))
-        return np.radians(np.clip(wide, SAME_ARCSEC, _FARTHEST_ARCSEC) / 3600)
-
-    return reach
+def _chord(arcsec: ArrayLike) -> NDArray[np.float64]:
+    return np.radians(np.asarray(arcsec) / 3600)
 
 
 def _pairs(
-    points: NDArray[np.floating],
-    radius: float,
-    group: NDArray[np.intp],
-    reach: Callable[[Places, Places], NDArray[np.float64]] | None = None,
-) -> tuple[Places, Places]:
-    """Pairs of different groups within a radius, or that of each pair, that are each other's nearest there."""
+    points: NDArray[np.floating], radius: float, group: NDArray[np.intp]
+) -> tuple[Places, Places, NDArray[np.floating]]:
+    """Pairs of different groups within a radius, and how far apart they are."""
     index = np.flatnonzero(np.isfinite(points).all(axis=1))
-    empty = np.zeros(0, dtype=np.intp)
     if len(index) < 2 or np.ptp(group) == 0:
-        return empty, empty
+        return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp), np.zeros(0)
     pairs = cKDTree(points[index]).query_pairs(radius, output_type="ndarray")
     a, b = index[pairs[:, 0]], index[pairs[:, 1]]
-    distance = np.linalg.norm(points[a] - points[b], axis=1)
     other = group[a] != group[b]
-    if reach is not None:
-        other &= distance <= reach(a, b)
-    a, b, distance = a[other], b[other], distance[other]
+    a, b = a[other], b[other]
+    return a, b, np.linalg.norm(points[a] - points[b], axis=1)
+
+
+def _mutual(a: Places, b: Places, distance: NDArray[np.floating], group: NDArray[np.intp]) -> tuple[Places, Places]:
+    """Those pairs that are each other's nearest of their groups."""
     nearest = _nearest(a, group[b], distance) & _nearest(b, group[a], distance)
     return a[nearest], b[nearest]
 

@@ -106,8 +106,9 @@ class RunSummary:
     @property
     def written(self) -> list[Path]:
         """Catalogues, and the report if it could be written."""
-        report = bool(self.counts) and all(failure.stage != "report" for failure in self.failures)
-        return [*self.files, *[self.directory / "report.html"][:report]]
+        if not self.counts or any(failure.stage == "report" for failure in self.failures):
+            return self.files
+        return [*self.files, self.directory / "report.html"]
 
     @property
     def exit_code(self) -> int:

@@ -71,6 +71,7 @@ class Example:
         try:
             # opened here, since numpy leaves a damaged file open
             with file.open("rb") as opened, np.load(opened) as known:
+                # examples of earlier versions do not say it
                 known = {"pixel_scale": np.nan, **known}
                 sources, seeing, scale = known["sources"], float(known["seeing"]), float(known["pixel_scale"])
             file = path
