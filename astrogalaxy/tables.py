@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 
-__all__ = ["numbers", "numbers_of", "read_table"]
+__all__ = ["numbers", "numbers_of", "read_table", "spans"]
 
 
 def read_table(path: str | os.PathLike[str], *, error: type[AstrogalaxyError] = ConfigError) -> Table:
@@ -119,3 +119,32 @@ def numbers(values: ArrayLike) -> NDArray[np.float64]:
     """
     values = getattr(values, "value", values)
     return np.asarray(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan), dtype=float)
+
+
+def spans(**columns: ArrayLike) -> str:
+    """From where to where columns go, for messages about positions that lie elsewhere.
+
+    Parameters
+    ----------
+    **columns : array_like
+        Numbers, by name; those that are not finite are left out.
+
+    Returns
+    -------
+    str
+        Without those that have no numbers at all.
+
+    Examples
+    --------
+    >>> from astrogalaxy.tables import spans
+    >>> spans(ra=[9.61, 9.72], dec=[-0.8])
+    'ra 9.61 to 9.72, dec -0.8'
+    """
+    said = []
+    for name, values in columns.items():
+        known = numbers(values)
+        known = known[np.isfinite(known)]
+        if known.size:
+            low, high = f"{known.min():.6g}", f"{known.max():.6g}"
+            said.append(f"{name} {low}" + f" to {high}" * (high != low))
+    return ", ".join(said)

@@ -500,7 +500,18 @@ def _metrics(judged: _Judged, answers: Mapping[str, tuple[Floats, Floats, Floats
                 metrics[f"{name}_accuracy"] = float(np.average((p > 0.5) == (target > 0.5), weights=weight))
     curve = _detection([(groups.fields, calibration["source"]) for groups, (calibration, _) in judged])
     metrics["average_precision"], metrics["best_f1"] = curve.average_precision, curve.best_f1
+    metrics["completeness"], metrics["purity"] = _at_threshold(judged)
     return {name: round(value, 4) for name, value in metrics.items()}
+
+
+def _at_threshold(judged: _Judged) -> tuple[float, float]:
+    """Completeness and purity of what a catalogue keeps, ignored sources left out."""
+    kept = true = n_truth = 0
+    for groups, (calibration, threshold) in judged:
+        found = _known(groups.fields, "source", calibration["source"], threshold).target
+        kept, true = kept + len(found), true + int((found > 0).sum())
+        n_truth += sum(len(scored.truth) for scored in groups.fields)
+    return true / max(n_truth, 1), true / max(kept, 1)
 
 
 def _detection(parts: Sequence[tuple[Sequence[_Scored], Calibration]]) -> Curve:

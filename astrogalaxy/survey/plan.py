@@ -27,6 +27,7 @@ from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.opening import check_targets
 from astrogalaxy.survey.positions import Positions, place, read_sky
+from astrogalaxy.tables import spans
 
 __all__ = [
     "Content",
@@ -260,7 +261,11 @@ def make_plan(
         ]
     plan = Plan(fields, failures, None if sky is None else len(sky))
     if sky is not None and plan.n_tiles and not plan.n_placed:
-        msg = f"detection.positions: none of the {len(sky)} positions of {config.detection.positions} lies on any image"
+        where = spans(ra=sky.ra.deg, dec=sky.dec.deg)
+        msg = (
+            f"detection.positions: none of the {len(sky)} positions of {config.detection.positions} lies on any image "
+            f"({where}, degrees)"
+        )
         raise ConfigError(msg)
     return plan
 

@@ -16,6 +16,7 @@ from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images import Image, Section
 from astrogalaxy.images.seeing import FWHM
+from astrogalaxy.tables import spans
 
 __all__ = ["SEEN_SNR", "LabelCounts", "count_labels", "label_bounds", "parted", "read_labels"]
 
@@ -211,10 +212,15 @@ def _placed(path: str, image: Image, split: str | None = None, part: str = "trai
 
 def _within(labels: Table, path: str, image: Image, region: Section | None = None) -> Table:
     """Those on the image, and in a region of it."""
-    whole = Section.whole(image.shape)
-    inside = (whole if region is None else region.clip(image.shape)).contains(labels["x"], labels["y"])
+    region = Section.whole(image.shape) if region is None else region.clip(image.shape)
+    inside = region.contains(labels["x"], labels["y"])
     if not inside.any():
-        msg = f"{path}: none of its {len(labels)} labels lies on {image.name or 'the image'}"
+        there = {"x": [region.x0, region.x1 - 1], "y": [region.y0, region.y1 - 1]}
+        if "ra" in labels.colnames and image.wcs is not None:
+            there["ra"], there["dec"] = image.wcs.all_pix2world(there["x"], there["y"], 0)
+        given = spans(**{name: labels[name] for name in there})
+        name = image.name or "the image"
+        msg = f"{path}: none of its {len(labels)} labels lies on {name}: {given}; that is {spans(**there)}"
         raise ConfigError(msg)
     return labels[inside]
 

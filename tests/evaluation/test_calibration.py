@@ -135,7 +135,7 @@ def test_each_head_is_calibrated(scenes: list[Labelled], tmp_path: Path) -> None
     assert 0.2 < result.threshold < 0.6
     assert result.metrics.keys() == {
         "source_ece", "galaxy_ece", "disk_ece", "galaxy_accuracy", "disk_accuracy", "average_precision", "best_f1",
-        "p_galaxy_ece", "p_galaxy_accuracy",
+        "p_galaxy_ece", "p_galaxy_accuracy", "completeness", "purity",
     }  # fmt: skip
     assert result.reliability.keys() == set(HEADS)
     for head, curve in result.reliability.items():
@@ -146,6 +146,10 @@ def test_each_head_is_calibrated(scenes: list[Labelled], tmp_path: Path) -> None
         assert result.metrics[f"{head}_ece"] < 0.12
     assert 0.65 < result.metrics["galaxy_accuracy"] < 0.9
     assert 0.7 < result.metrics["best_f1"] < result.metrics["average_precision"] + 0.1 < 1.1
+    completeness, purity = result.metrics["completeness"], result.metrics["purity"]
+    # each scene by what the others choose, a little below the best of them all
+    f1 = 2 * completeness * purity / (completeness + purity)
+    assert result.metrics["best_f1"] - 0.03 < f1 < result.metrics["best_f1"] + 1e-3
 
 
 def _measuring(

@@ -208,7 +208,7 @@ def test_none_on_the_image(image: Image) -> None:
         ("ra,dec\n", "has no rows"),
         ("ra,dec\n10,5\n11,\n", "row 1 .* has no position"),
         ("ra,dec\n10,95\n", "'dec' has 95 in row 0"),
-        ("ra,dec\n200,-60\n", "none of the 1 positions"),
+        ("ra,dec\n200,-60\n", "none of the 1 positions .*ra 200, dec -60"),
     ],
 )
 def test_wrong_tables(scene: Scene, tmp_path: Path, table: str, message: str) -> None:

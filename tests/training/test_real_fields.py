@@ -55,8 +55,13 @@ def test_labels_are_read(image: Image, tmp_path: Path) -> None:
     assert read_labels(path, image, split)["x"].tolist() == [5]
     assert read_labels(path, image, split, "test")["x"].tolist() == [1]
     assert read_labels(path, image, region=Section(2, 50, 0, 50))["x"].tolist() == [3, 5]
-    with pytest.raises(ConfigError, match=r"t\.csv: none of its 4 labels lies on the image"):
+    off = r"t\.csv: none of its 4 labels lies on the image: x 1 to 900, y 2 to 6; that is x 100 to 149, y 0 to 49$"
+    with pytest.raises(ConfigError, match=off):
         read_labels(path, image, region=Section(100, 150, 0, 50))
+    Table({"ra": [10.0, 10.001], "dec": [2.0, 2.001], "class": ["star", "galaxy"]}).write(tmp_path / "hours.ecsv")
+    off = r"ra 10 to 10\.001, dec 2 to 2\.001; that is x 0 to 199, .*, ra 149\.989 to 150"
+    with pytest.raises(ConfigError, match=off):
+        read_labels(str(tmp_path / "hours.ecsv"), image)
     (tmp_path / "plain.csv").write_text("x,y\n1,2\n")
     with pytest.raises(ConfigError, match=r"plain\.csv: no column 'class'; labels need a position and a class"):
         read_labels(str(tmp_path / "plain.csv"), image)
