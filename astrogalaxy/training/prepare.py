@@ -174,17 +174,39 @@ def prepare(
     Notes
     -----
     Examples in the folder that were made with other settings (seed or data; not their number
-    or weight) are removed.
+    or weight) are removed. Those of real images are made anew if one of their files is younger.
     """
     plan = [item for item in plan_examples(recipe) if item.kind in kinds]
     folder.mkdir(parents=True, exist_ok=True)
     _forget_others(recipe, folder)
-    todo = [item for item in plan if not (folder / f"{item.name}.npy").exists()]
+    todo = [item for item in plan if not _made(recipe, folder, item)]
     logger.info("%d examples, %d to be made", len(plan), len(todo))
     for done, _ in enumerate(in_processes(partial(_make, recipe, folder), todo, workers), start=1):
         if progress:
             progress(len(plan) - len(todo) + done, len(plan))
     return plan
+
+
+def _made(recipe: RecipeConfig, folder: Path, item: Prepared) -> bool:
+    """Whether an example is there, made of its files as they are now."""
+    path = folder / f"{item.name}.npy"
+    if not path.exists():
+        return False
+    made = path.stat().st_mtime
+    return all(file.stat().st_mtime <= made for file in _files(recipe, item))
+
+
+def _files(recipe: RecipeConfig, item: Prepared) -> list[Path]:
+    """What an example of real images is made of."""
+    if item.kind == "sky":
+        sky = recipe.data.sky[item.section]
+        fields = _wanted(sky, find_fields(sky.images))
+        return list(fields[item.index % len(fields)].files)
+    if item.kind in {"labels", "held"}:
+        labels = recipe.data.labels[item.section]
+        tables = [Path(path) for path in (labels.truth, labels.split) if path]
+        return [*tables, *_labelled_field(labels, f"data.labels[{item.section}]").files]
+    return []
 
 
 def _forget_others(recipe: RecipeConfig, folder: Path) -> None:

@@ -15,6 +15,7 @@ from astrogalaxy.config.classifier import DistillationSection
 from astrogalaxy.morphology.network import GalaxyNetwork
 from astrogalaxy.morphology.pictures import brought
 from astrogalaxy.training.classifier.augment import augment, mix
+from astrogalaxy.training.running import learn_as_now
 
 __all__ = ["ClassifierTrainer", "Teacher", "class_loss", "distillation_loss", "learning_rate", "normalised"]
 
@@ -217,6 +218,10 @@ class ClassifierTrainer(lightning.LightningModule):
         self.log_dict(
             {f"{stage}_{name}": value for name, value in values.items()}, on_step=False, on_epoch=True, batch_size=n
         )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the rate and decay of the recipe as it is now."""
+        learn_as_now(self, checkpoint)
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimiser, its learning rate set at each step."""

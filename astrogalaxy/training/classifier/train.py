@@ -36,7 +36,19 @@ from astrogalaxy.training.classifier.clusters import cluster_network
 from astrogalaxy.training.classifier.finish import History, TrainedClassifier, finish
 from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher
 from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, open_bank
-from astrogalaxy.training.running import another_network, interruptions, loggers, quiet, read_checkpoint, restore
+from astrogalaxy.training.running import (
+    FiniteEpochs,
+    WholeCheckpoints,
+    another_network,
+    held,
+    interruptions,
+    last_checkpoint,
+    loggers,
+    quiet,
+    read_checkpoint,
+    restore,
+    told_changes,
+)
 
 __all__ = ["train_classifier"]
 
@@ -80,7 +92,8 @@ def train_classifier(
         If data or weights that the recipe names are missing, or the checkpoint is of another network, or learned from
         pictures that were made in another way.
     RunError
-        If the checkpoint cannot be read, or the teacher is not trained.
+        If the checkpoint cannot be read, the teacher is not trained, the folder is another training's or cannot be
+        written to, or the loss is no number any more.
 
     Examples
     --------
@@ -114,9 +127,23 @@ def _train_seed(
     recipe: ClassifierRecipe, bank: PictureBank, seed: int, command: str, callbacks: list[Callback], *, resume: bool
 ) -> TrainedClassifier:
     folder = Path(recipe.output.directory) / recipe.folder(seed)
-    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder):
+        return _train_in(folder, recipe, bank, seed, command, callbacks, resume=resume)
+
+
+def _train_in(
+    folder: Path,
+    recipe: ClassifierRecipe,
+    bank: PictureBank,
+    seed: int,
+    command: str,
+    callbacks: list[Callback],
+    *,
+    resume: bool,
+) -> TrainedClassifier:
     if resume:
         _check_inputs(recipe, folder)
+        told_changes(recipe, folder)
     with atomic_path(folder / "recipe.yml") as path:
         path.write_text(recipe.to_yaml(), encoding="utf-8")
     begin = time.perf_counter()
@@ -141,7 +168,7 @@ def _train_seed(
 
 def _check_inputs(recipe: ClassifierRecipe, folder: Path) -> None:
     """Refuse to go on with a network that learned from pictures made in another way."""
-    last, kept = folder / "checkpoints" / "last.ckpt", folder / "recipe.yml"
+    last, kept = last_checkpoint(folder), folder / "recipe.yml"
     if not (last.is_file() and kept.is_file()):
         return
     try:
@@ -185,8 +212,8 @@ def _fit(
         counts=torch.from_numpy(bank.shares[rows].sum(0)) if settings.balance == "loss" else None,
         teacher=_teacher(recipe, bank),
     )  # fmt: skip
-    checkpoints = folder / "checkpoints"
-    last = checkpoints / "last.ckpt"
+    last = last_checkpoint(folder)
+    checkpoints = last.parent
     begin = _epoch(read_checkpoint(last)) if resume and last.is_file() else 0
     if not begin:
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -253,7 +280,8 @@ def _trainer(recipe: ClassifierRecipe, folder: Path, extra: list[Callback], begi
         devices=1,
         default_root_dir=folder,
         logger=loggers(folder, begin),
-        callbacks=[*chosen, last, LearningRateMonitor(), *extra],
+        callbacks=[*chosen, last, FiniteEpochs(last_checkpoint(folder)), LearningRateMonitor(), *extra],
+        plugins=[WholeCheckpoints()],
         num_sanity_val_steps=0,
         gradient_clip_val=settings.clip,
         enable_model_summary=False,
