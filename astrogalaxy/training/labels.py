@@ -214,7 +214,8 @@ def _within(labels: Table, path: str, image: Image, region: Section | None = Non
     whole = Section.whole(image.shape)
     inside = (whole if region is None else region.clip(image.shape)).contains(labels["x"], labels["y"])
     if not inside.any():
-        msg = f"{path}: none of its {len(labels)} labels lies on {image.name or 'the image'}"
+        where = f"in data.labels[].region, {list(region)} (x0, x1, y0, y1), of " if region else "on "
+        msg = f"{path}: none of its {len(labels)} labels lies {where}{image.name or 'the image'}"
         raise ConfigError(msg)
     return labels[inside]
 

@@ -180,6 +180,8 @@ def prepare(
     folder.mkdir(parents=True, exist_ok=True)
     _forget_others(recipe, folder)
     todo = [item for item in plan if not _made(recipe, folder, item)]
+    # files may be wrong: they are looked at before hours of simulation
+    todo.sort(key=lambda item: item.kind in {"train", "val"})
     logger.info("%d examples, %d to be made", len(plan), len(todo))
     for done, _ in enumerate(in_processes(partial(_make, recipe, folder), todo, workers), start=1):
         if progress:

@@ -55,7 +55,7 @@ from astrogalaxy.training.running import (
 )
 from astrogalaxy.training.schedule import Phase, Schedule
 from astrogalaxy.training.sets import prepare_sets
-from astrogalaxy.training.start import NORMALISATION_SEED, begin, chooses_from_start, mix_in_start
+from astrogalaxy.training.start import NORMALISATION_SEED, begin, check_start, chooses_from_start, mix_in_start
 
 __all__ = ["train"]
 
@@ -134,6 +134,7 @@ def _train(
     *,
     resume: bool,
 ) -> Trained:
+    check_start(recipe)  # before an hour of making examples
     told = resume and told_changes(recipe, folder)
     with atomic_path(folder / "recipe.yml") as path:
         path.write_text(recipe.to_yaml(), encoding="utf-8")

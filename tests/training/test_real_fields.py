@@ -55,7 +55,10 @@ def test_labels_are_read(image: Image, tmp_path: Path) -> None:
     assert read_labels(path, image, split)["x"].tolist() == [5]
     assert read_labels(path, image, split, "test")["x"].tolist() == [1]
     assert read_labels(path, image, region=Section(2, 50, 0, 50))["x"].tolist() == [3, 5]
-    with pytest.raises(ConfigError, match=r"t\.csv: none of its 4 labels lies on the image"):
+    outside = (
+        r"t\.csv: none of its 4 labels lies in data\.labels\[\]\.region, \[100, 150, 0, 50\] \(x0, x1, y0, y1\), of"
+    )
+    with pytest.raises(ConfigError, match=outside):
         read_labels(path, image, region=Section(100, 150, 0, 50))
     (tmp_path / "plain.csv").write_text("x,y\n1,2\n")
     with pytest.raises(ConfigError, match=r"plain\.csv: no column 'class'; labels need a position and a class"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
@@ -143,6 +144,8 @@ class ClassifierTrainer(lightning.LightningModule):
         ``(n_classes,)`` training images of each class, with ``balance: loss``.
     teacher : Teacher, optional
         With ``distillation``.
+    classes : sequence of str
+        What the outputs are called; checkpoints tell it.
     """
 
     def __init__(
@@ -155,8 +158,10 @@ class ClassifierTrainer(lightning.LightningModule):
         frozen: list[nn.Module] | None = None,
         counts: Tensor | None = None,
         teacher: Teacher | None = None,
+        classes: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        self.classes = list(classes)
         self.recipe, self.network, self.steps, self.seed = recipe, network, steps, seed
         self._frozen = frozen or []  # a plain list: they are registered as parts of the network
         self._weights = None if counts is None else (w := 1 / counts.clamp(min=1)) / w.mean()
@@ -218,6 +223,10 @@ class ClassifierTrainer(lightning.LightningModule):
         self.log_dict(
             {f"{stage}_{name}": value for name, value in values.items()}, on_step=False, on_epoch=True, batch_size=n
         )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note what the outputs are called."""
+        checkpoint["classes"] = self.classes
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the rate and decay of the recipe as it is now."""

@@ -89,8 +89,8 @@ def train_classifier(
     Raises
     ------
     ConfigError
-        If data or weights that the recipe names are missing, or the checkpoint is of another network, or learned from
-        pictures that were made in another way.
+        If data or weights that the recipe names are missing, or the checkpoint is of another network, or learned other
+        classes, or from pictures that were made in another way.
     RunError
         If the checkpoint cannot be read, the teacher is not trained, the folder is another training's or cannot be
         written to, or the loss is no number any more.
@@ -115,12 +115,40 @@ def train_classifier(
     (('blue', 'red'), 'mine.safetensors')
     """
     keep_freed_memory()
+    _check_model(recipe)
     bank = open_bank(recipe, progress=progress)
     results = [
         _train_seed(recipe, bank, recipe.seed + number, command, callbacks or [], resume=resume)
         for number in range(recipe.seeds)
     ]
     return results[0]
+
+
+def _check_model(recipe: ClassifierRecipe) -> None:
+    """Refuse a network that cannot be made, or not take its pictures, before any time is spent on them."""
+    model, side, batch = recipe.model, recipe.input.side, recipe.training.batch
+    if model.weights and not Path(model.weights).is_file():
+        msg = f"model.weights: {model.weights}: no such file"
+        raise ConfigError(msg)
+    if recipe.training.distillation:
+        _teacher_file(recipe.training.distillation.teacher, recipe)
+    network = GalaxyNetwork(_spec(recipe, classes=2))
+    try:
+        with torch.no_grad():
+            network(torch.zeros(min(batch, 2), 3, side, side))
+    except (RuntimeError, ValueError, IndexError) as error:
+        attention = "" if model.attention == "none" else f" with attention {model.attention}"
+        what = f"{model.architecture}{attention} cannot learn from pictures of {side} pixels, {batch} in a step"
+        msg = f"model.architecture: {what}; change it, input.side or training.batch ({error})"
+        raise ConfigError(msg) from error
+
+
+def _spec(recipe: ClassifierRecipe, *, classes: int) -> NetworkSpec:
+    """What the recipe's network is."""
+    model = recipe.model
+    return NetworkSpec(
+        model.architecture, classes, recipe.input.side, model.options, model.attention, model.hidden, model.dropout
+    )
 
 
 def _train_seed(
@@ -148,11 +176,7 @@ def _train_in(
         path.write_text(recipe.to_yaml(), encoding="utf-8")
     begin = time.perf_counter()
     lightning.seed_everything(seed, workers=True, verbose=False)
-    spec = NetworkSpec(
-        recipe.model.architecture, len(bank.classes), recipe.input.side, recipe.model.options, recipe.model.attention,
-        recipe.model.hidden, recipe.model.dropout,
-    )  # fmt: skip
-    network = GalaxyNetwork(spec)
+    network = GalaxyNetwork(_spec(recipe, classes=len(bank.classes)))
     start = start_from(network, pretrained=recipe.model.pretrained, weights=recipe.model.weights)
     if recipe.training.objective == "clusters":
         network, epochs = cluster_network(recipe, bank, network, seed)
@@ -210,11 +234,17 @@ def _fit(
     module = ClassifierTrainer(
         recipe, network, steps=settings.epochs * len(loader), seed=seed, frozen=frozen,
         counts=torch.from_numpy(bank.shares[rows].sum(0)) if settings.balance == "loss" else None,
-        teacher=_teacher(recipe, bank),
+        teacher=_teacher(recipe, bank), classes=bank.classes,
     )  # fmt: skip
     last = last_checkpoint(folder)
     checkpoints = last.parent
-    begin = _epoch(read_checkpoint(last)) if resume and last.is_file() else 0
+    known = read_checkpoint(last) if resume and last.is_file() else {}
+    begin = _epoch(known)
+    learned = known.get("classes", module.classes)
+    if learned != module.classes:
+        first, second = ", ".join(learned), ", ".join(module.classes)
+        msg = f"{last}: learned to tell {first} apart, and the recipe's data have {second}; train anew with --no-resume"
+        raise ConfigError(msg)
     if not begin:
         shutil.rmtree(checkpoints, ignore_errors=True)
     over = checkpoints / f"stopped-{settings.patience}"
@@ -314,11 +344,7 @@ def _teacher(recipe: ClassifierRecipe, bank: PictureBank) -> Teacher | None:
     settings = recipe.training.distillation
     if settings is None:
         return None
-    trained = Path(recipe.output.directory) / settings.teacher / f"{settings.teacher}.safetensors"
-    path = trained if trained.is_file() else Path(settings.teacher)
-    if not path.is_file():
-        msg = f"{recipe.name}: the teacher {settings.teacher} is not trained yet, there is no {trained}; train it first"
-        raise RunError(msg)
+    path = _teacher_file(settings.teacher, recipe)
     weights = load_classifier(path)
     if set(weights.card.classes) != set(bank.classes):
         known, wanted = ", ".join(weights.card.classes), ", ".join(bank.classes)
@@ -326,3 +352,13 @@ def _teacher(recipe: ClassifierRecipe, bank: PictureBank) -> Teacher | None:
         raise ConfigError(msg)
     order = torch.tensor([weights.card.classes.index(name) for name in bank.classes])
     return Teacher(network_of(weights), weights.card.normalise, order)
+
+
+def _teacher_file(teacher: str, recipe: ClassifierRecipe) -> Path:
+    """Weight file of a teacher: of the recipe of that name, or the file itself."""
+    trained = Path(recipe.output.directory) / teacher / f"{teacher}.safetensors"
+    path = trained if trained.is_file() else Path(teacher)
+    if not path.is_file():
+        msg = f"{recipe.name}: the teacher {teacher} is not trained yet, there is no {trained}; train it first"
+        raise RunError(msg)
+    return path
