@@ -254,9 +254,16 @@ def test_parts_that_say_little_are_warned_of(
     assert "train, validate and test: bright 6, 3, 3; dark 6, 4, 4; 6 pictures are in no part" in caplog.text
     assert "only 7 pictures are in the part test" in caplog.text
     assert caplog.text.count("1 pictures of the part") == 2, "a copy in each part"
-    (kinds / "dark").rename(kinds / "Bright ")
-    open_bank(make_classifier(data=data))
-    assert "Bright  and bright differ in spelling alone, and are learned as 2 classes" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("Bright ", "the classes Bright  and bright would share the column p_bright"), ("тень", "has no ASCII letter")],
+)
+def test_classes_that_cannot_be_columns(make_classifier: Make, kinds: Path, name: str, message: str) -> None:
+    (kinds / "dark").rename(kinds / name)
+    with pytest.raises(ConfigError, match=rf"data\.path: .*{message}"):
+        open_bank(_of_folder(make_classifier, kinds))
 
 
 # two of them are copies of 3

@@ -72,16 +72,7 @@ class PartCounts:
             for part, n in zip(PARTS, self.table.sum(axis=0), strict=True)
             if n < _FEW
         ]
-        # folders that two people have named
-        spellings: dict[str, list[str]] = {}
-        for name in self.classes:
-            spellings.setdefault("".join(filter(str.isalnum, name.casefold())), []).append(name)
-        alike = [
-            f"{' and '.join(names)} differ in spelling alone, and are learned as {len(names)} classes"
-            for names in spellings.values()
-            if len(names) > 1
-        ]
-        return alike + missing + few
+        return missing + few
 
 
 def copies_of_training(digests: NDArray[np.str_], parts: NDArray[np.str_]) -> dict[Literal["val", "test"], int]:
