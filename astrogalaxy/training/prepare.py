@@ -7,7 +7,7 @@ interrupted preparation goes on where it stopped and a repeated one changes noth
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -179,7 +179,8 @@ def prepare(
     plan = [item for item in plan_examples(recipe) if item.kind in kinds]
     folder.mkdir(parents=True, exist_ok=True)
     _forget_others(recipe, folder)
-    todo = [item for item in plan if not _made(recipe, folder, item)]
+    files = _real_files(recipe)
+    todo = [item for item in plan if not _made(folder, item, files)]
     # files may be wrong: they are looked at before hours of simulation
     todo.sort(key=lambda item: item.kind in {"train", "val"})
     logger.info("%d examples, %d to be made", len(plan), len(todo))
@@ -189,26 +190,26 @@ def prepare(
     return plan
 
 
-def _made(recipe: RecipeConfig, folder: Path, item: Prepared) -> bool:
+def _real_files(recipe: RecipeConfig) -> dict[tuple[str, int], list[list[Path]]]:
+    """What examples of real images are made of, by kind and section; by field where there are several."""
+    found = {
+        ("sky", number): [field.files for field in _wanted(sky, find_fields(sky.images))]
+        for number, sky in enumerate(recipe.data.sky)
+    }
+    for number, labels in enumerate(recipe.data.labels):
+        tables = [Path(path) for path in (labels.truth, labels.split) if path]
+        files = [*tables, *_labelled_field(labels, f"data.labels[{number}]").files]
+        found["labels", number] = found["held", number] = [files]
+    return found
+
+
+def _made(folder: Path, item: Prepared, files: Mapping[tuple[str, int], list[list[Path]]]) -> bool:
     """Whether an example is there, made of its files as they are now."""
     path = folder / f"{item.name}.npy"
     if not path.exists():
         return False
-    made = path.stat().st_mtime
-    return all(file.stat().st_mtime <= made for file in _files(recipe, item))
-
-
-def _files(recipe: RecipeConfig, item: Prepared) -> list[Path]:
-    """What an example of real images is made of."""
-    if item.kind == "sky":
-        sky = recipe.data.sky[item.section]
-        fields = _wanted(sky, find_fields(sky.images))
-        return list(fields[item.index % len(fields)].files)
-    if item.kind in {"labels", "held"}:
-        labels = recipe.data.labels[item.section]
-        tables = [Path(path) for path in (labels.truth, labels.split) if path]
-        return [*tables, *_labelled_field(labels, f"data.labels[{item.section}]").files]
-    return []
+    made, given = path.stat().st_mtime, files.get((item.kind, item.section), [[]])
+    return all(file.stat().st_mtime <= made for file in given[item.index % len(given)])
 
 
 def _forget_others(recipe: RecipeConfig, folder: Path) -> None:

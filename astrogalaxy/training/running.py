@@ -35,6 +35,7 @@ __all__ = [
     "interruptions",
     "last_checkpoint",
     "learn_as_now",
+    "learned_with",
     "loggers",
     "plain_errors",
     "quiet",
@@ -47,8 +48,9 @@ logger = logging.getLogger(__name__)
 
 # Keys of recipes that say how long and where a training works, and what follows it.
 _FREE = {
-    *(f"training.{key}" for key in ("steps", "epochs", "validate_every", "patience", "patience_from", "monitor")),
-    *(f"training.{key}" for key in ("restore_best", "start_share", "precision", "workers", "devices")),
+    *(f"training.{key}" for key in ("steps", "warmup", "epochs", "validate_every", "patience")),
+    *(f"training.{key}" for key in ("patience_from", "monitor", "restore_best", "start_share")),
+    *(f"training.{key}" for key in ("precision", "workers", "devices")),
     *("published", "seeds", "evaluation.views", "evaluation.bootstrap", "evaluation.timing"),
     *("output.directory", "output.graph", "output.half"),
 }
@@ -65,13 +67,23 @@ _NOT_OURS = (
 
 
 class WholeCheckpoints(TorchCheckpointIO):  # type: ignore[misc]
-    """Write checkpoints that are whole or not there: Lightning's come from /tmp, copied where that is another disk."""
+    """Write checkpoints that are whole or not there: Lightning's come from /tmp, copied where that is another disk.
+
+    Parameters
+    ----------
+    recipe : RecipeConfig or ClassifierRecipe
+        Noted in each: the one in the folder may be changed by hand before a training goes on.
+    """
+
+    def __init__(self, recipe: RecipeConfig | ClassifierRecipe) -> None:
+        super().__init__()
+        self.recipe = recipe.model_dump(mode="json")
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ARG002
         """Write a checkpoint beside the old one, then put it in its place."""
         # torch says of a full disk that its stream failed
         buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
+        torch.save({**checkpoint, "recipe": self.recipe}, buffer)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             temporary.write_bytes(buffer.getbuffer())
@@ -180,34 +192,40 @@ def held(folder: Path) -> Iterator[None]:
         yield
 
 
-def told_changes(recipe: RecipeConfig | ClassifierRecipe, folder: Path) -> bool:
-    """Whether a checkpoint that is gone on from learned with another recipe, of whose keys a warning is logged.
+def learned_with(folder: Path) -> dict[str, Any]:
+    """The recipe, as plain values, that the checkpoint of a training learned with; empty where there is none.
+
+    Raises
+    ------
+    RunError
+        If the checkpoint cannot be read.
+    """
+    last = last_checkpoint(folder)
+    return dict(read_checkpoint(last).get("recipe", {})) if last.is_file() else {}
+
+
+def told_changes(recipe: RecipeConfig | ClassifierRecipe, before: dict[str, Any]) -> bool:
+    """Whether a checkpoint learned with another recipe, of whose keys a warning is logged.
 
     Parameters
     ----------
     recipe : RecipeConfig or ClassifierRecipe
-        What it goes on with.
-    folder : Path
-        The training's; its ``recipe.yml`` is that of the checkpoint.
+        What a training goes on with.
+    before : dict
+        What it had learned with.
     """
-    last, kept = last_checkpoint(folder), folder / "recipe.yml"
-    if not (last.is_file() and kept.is_file()):
-        return False
-    try:
-        before = type(recipe).read(kept)
-    except ConfigError:
-        return False  # of a version that had other keys
-    keys = [key for key in _changed(before.model_dump(mode="json"), recipe.model_dump(mode="json")) if key not in _FREE]
+    keys = [key for key in _changed(before, recipe.model_dump(mode="json")) if key not in _FREE]
     if keys:
-        words = "%s: goes on from a checkpoint that learned with another %s; --no-resume trains anew"
-        logger.warning(words, recipe.name, ", ".join(keys))
+        logger.warning(
+            "%s: its checkpoint learned with another %s; --no-resume trains anew", recipe.name, ", ".join(keys)
+        )
     return bool(keys)
 
 
 def _changed(before: dict[str, Any], now: dict[str, Any], key: str = "") -> Iterator[str]:
-    """Keys behind which another value stands, such as ``training.batch``."""
-    for name in dict.fromkeys((*before, *now)):
-        old, new = before.get(name), now.get(name)
+    """Keys behind which another value stands, such as ``training.batch``; not those of another version."""
+    for name, old in before.items():
+        new = now.get(name, old)
         if isinstance(old, dict) and isinstance(new, dict):
             yield from _changed(old, new, f"{key}{name}.")
         elif old != new:

@@ -46,6 +46,7 @@ from astrogalaxy.training.running import (
     held,
     interruptions,
     last_checkpoint,
+    learned_with,
     loggers,
     plain_errors,
     quiet,
@@ -135,7 +136,7 @@ def _train(
     resume: bool,
 ) -> Trained:
     check_start(recipe)  # before an hour of making examples
-    told = resume and told_changes(recipe, folder)
+    told = resume and told_changes(recipe, learned_with(folder))
     with atomic_path(folder / "recipe.yml") as path:
         path.write_text(recipe.to_yaml(), encoding="utf-8")
     data = _prepared(recipe, folder / "examples", progress)
@@ -188,8 +189,7 @@ def _tell_new_examples(data: TrainingData, last: Path) -> None:
     """Warn where a checkpoint that is gone on from cannot have learned from the examples: labels were changed, say."""
     paths = [data.folder / f"{item.name}.npy" for item in data.plan]
     if last.is_file() and any(path.stat().st_mtime > last.stat().st_mtime for path in paths):
-        words = "%s: goes on from a checkpoint that learned from other examples; --no-resume trains anew"
-        logger.warning(words, data.recipe.name)
+        logger.warning("%s: its checkpoint learned from other examples; --no-resume trains anew", data.recipe.name)
 
 
 def _fit(
@@ -321,7 +321,7 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
             # after the best, of which it tells
             LastCheckpoint(last_checkpoint(folder), every=min(settings.validate_every, 200)),
         ],
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(recipe)],
         val_check_interval=settings.validate_every,
         check_val_every_n_epoch=None,
         limit_val_batches=_VALIDATION_BATCHES,

@@ -95,7 +95,7 @@ def test_a_classifier_s_recipe_that_has_changed_is_told_of_and_holds(
     train_classifier(make_classifier(training={"epochs": 1}))
     recipe = make_classifier(training={"epochs": 2, "learning_rate": 0.02}, augmentation={"flip": True})
     train_classifier(recipe)
-    assert "learned with another augmentation.flip, training.learning_rate; --no-resume" in caplog.text
+    assert "its checkpoint learned with another augmentation.flip, training.learning_rate; --no-resume" in caplog.text
     last = Path(recipe.output.directory) / "tiny" / "checkpoints" / "last.ckpt"
     assert read_checkpoint(last)["lr_schedulers"][0]["base_lrs"] == [0.02]
 

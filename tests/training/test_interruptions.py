@@ -126,15 +126,16 @@ def _best(state: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_best_is_remembered_wherever_its_folder_is(make_recipe: Make, folder: Path) -> None:
     stop = _Stop(6)
+    recipe = make_recipe(patience=5)
     with pytest.raises(RuntimeError, match="the power is gone"):
-        train(make_recipe(patience=5), callbacks=[stop])
+        train(recipe, callbacks=[stop])
     moved = folder.rename(folder.with_name("moved")) / "checkpoints"
-    known = _best(WholeCheckpoints().load_checkpoint(moved / "last.ckpt", weights_only=True))
+    known = _best(WholeCheckpoints(recipe).load_checkpoint(moved / "last.ckpt", weights_only=True))
     assert float(known["best_model_score"]) == pytest.approx(stop.losses[4])
     assert [*known["best_k_models"], known["dirpath"]] == [str(moved / "best.ckpt"), str(moved)]
     moved.parent.rename(folder)
     again = _Stop()
-    train(make_recipe(patience=5), callbacks=[again])
+    train(recipe, callbacks=[again])
     assert list(again.losses) == [8, 12], "the validation of the checkpoint is not done twice"
 
 
@@ -157,8 +158,9 @@ def test_a_recipe_that_has_changed_is_told_of_and_holds(
     make_recipe: Make, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     train(make_recipe(steps=4))
+    (folder / "recipe.yml").unlink()  # or changed by hand
     train(make_recipe(steps=8, batch=3))
-    assert "goes on from a checkpoint that learned with another training.batch; --no-resume trains" in caplog.text
+    assert "its checkpoint learned with another training.batch; --no-resume trains" in caplog.text
     train(make_recipe(steps=12, batch=3, learning_rate=0.02, weight_decay=0.5))
     state = read_checkpoint(folder / "checkpoints" / "last.ckpt")
     assert state["lr_schedulers"][0]["base_lrs"] == [0.02, 0.02]
@@ -182,17 +184,18 @@ def test_one_training_at_a_time(make_recipe: Make, folder: Path) -> None:
     assert not left.exists(), "what a killed one was writing is removed"
 
 
-def test_a_full_disk_costs_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_costs_no_checkpoint(make_recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, _content: bytes) -> None:
         path.touch()
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     last = tmp_path / "checkpoints" / "last.ckpt"
-    WholeCheckpoints().save_checkpoint({"global_step": 4}, last)
+    writer = WholeCheckpoints(make_recipe())
+    writer.save_checkpoint({"global_step": 4}, last)
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(RunError, match=r"cannot write .*last\.ckpt: No space left on device"):
-        WholeCheckpoints().save_checkpoint({"global_step": 8}, last)
-    assert read_checkpoint(last) == {"global_step": 4}
+        writer.save_checkpoint({"global_step": 8}, last)
+    assert read_checkpoint(last)["global_step"] == 4
 
 
 def test_labels_that_have_changed_are_learned_from(
@@ -208,4 +211,4 @@ def test_labels_that_have_changed_are_learned_from(
     os.utime(labels, (time.time() + 5,) * 2)
     train(make_recipe(data=data, steps=4, crop=32))
     assert len(Example.load(folder / "examples" / "labels-0.npy").sources) == 3
-    assert "tiny: goes on from a checkpoint that learned from other examples" in caplog.text
+    assert "tiny: its checkpoint learned from other examples" in caplog.text

@@ -43,6 +43,7 @@ from astrogalaxy.training.running import (
     held,
     interruptions,
     last_checkpoint,
+    learned_with,
     loggers,
     quiet,
     read_checkpoint,
@@ -170,8 +171,9 @@ def _train_in(
     resume: bool,
 ) -> TrainedClassifier:
     if resume:
-        _check_inputs(recipe, folder)
-        told_changes(recipe, folder)
+        before = learned_with(folder)
+        _check_inputs(recipe, before, last_checkpoint(folder))
+        told_changes(recipe, before)
     with atomic_path(folder / "recipe.yml") as path:
         path.write_text(recipe.to_yaml(), encoding="utf-8")
     begin = time.perf_counter()
@@ -190,18 +192,16 @@ def _train_in(
     return finish(recipe, network, bank, folder, History(command, start, seed, epochs, seconds))
 
 
-def _check_inputs(recipe: ClassifierRecipe, folder: Path) -> None:
+def _check_inputs(recipe: ClassifierRecipe, before: dict[str, Any], last: Path) -> None:
     """Refuse to go on with a network that learned from pictures made in another way."""
-    last, kept = last_checkpoint(folder), folder / "recipe.yml"
-    if not (last.is_file() and kept.is_file()):
-        return
-    try:
-        before = ClassifierRecipe.read(kept)
-    except ConfigError:
-        return  # of a version that had other keys
-    if before.input != recipe.input or {s.centre for s in before.data} != {s.centre for s in recipe.data}:
+    now = recipe.model_dump(mode="json")
+    if before and (before["input"], _centres(before)) != (now["input"], _centres(now)):
         msg = f"{last}: learned with another input or data.centre than the recipe's; train anew with --no-resume"
         raise ConfigError(msg)
+
+
+def _centres(recipe: dict[str, Any]) -> set[float]:
+    return {section["centre"] for section in recipe["data"]}
 
 
 def _trained_now(folder: Path) -> bool:
@@ -311,7 +311,7 @@ def _trainer(recipe: ClassifierRecipe, folder: Path, extra: list[Callback], begi
         default_root_dir=folder,
         logger=loggers(folder, begin),
         callbacks=[*chosen, last, FiniteEpochs(last_checkpoint(folder)), LearningRateMonitor(), *extra],
-        plugins=[WholeCheckpoints()],
+        plugins=[WholeCheckpoints(recipe)],
         num_sanity_val_steps=0,
         gradient_clip_val=settings.clip,
         enable_model_summary=False,
