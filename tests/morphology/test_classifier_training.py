@@ -61,11 +61,14 @@ def test_an_interrupted_training_ends_as_one_that_was_not(make_classifier: Make)
     assert [epoch for epoch, _ in curves] == [0, 1, 2], "the log goes on"
 
 
-def test_a_finished_training_is_only_calibrated_again(make_classifier: Make) -> None:
+def test_a_finished_training_is_only_calibrated_again(make_classifier: Make, tmp_path: Path) -> None:
     recipe = make_classifier()
     before = train_classifier(recipe).weights.card
+    seconds = tmp_path / "runs" / "tiny" / "seconds.txt"
+    (tmp_path / "old").hardlink_to(seconds)
     after = train_classifier(recipe, callbacks=[_Stop(0)]).weights.card
     assert (after.sha256, after.epochs, after.seconds) == (before.sha256, 2, before.seconds)
+    assert not seconds.samefile(tmp_path / "old"), "it is whole or not there: a half of it cannot be read"
     with pytest.raises(RuntimeError, match="the power is gone"):
         train_classifier(recipe, resume=False, callbacks=[_Stop(0)])
 

@@ -188,7 +188,8 @@ def _train_in(
     before = float(kept.read_text()) if resume and epochs and kept.is_file() else 0.0
     # a call that only calibrates again does not add its time
     seconds = before + time.perf_counter() - begin if _trained_now(folder) else before
-    kept.write_text(f"{seconds:.1f}")
+    with atomic_path(kept) as path:
+        path.write_text(f"{seconds:.1f}")
     return finish(recipe, network, bank, folder, History(command, start, seed, epochs, seconds))
 
 
