@@ -1,8 +1,10 @@
-"""Files that are either whole or not there: write beside the target, flush to disk, rename."""
+"""Files that are either whole or not there: write beside the target, flush to disk, rename. Folders that one holds."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
+import logging
 import os
 import re
 import shutil
@@ -13,7 +15,9 @@ from pathlib import Path
 
 from astrogalaxy.errors import RunError
 
-__all__ = ["atomic_folder", "atomic_path", "remove_unfinished"]
+__all__ = ["atomic_folder", "atomic_path", "locked", "remove_unfinished", "unwritable"]
+
+logger = logging.getLogger(__name__)
 
 # End of the names of hidden folders in which files are being written.
 _PART = ".part"
@@ -27,6 +31,12 @@ _DISK_ERRORS = frozenset(
     for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM", "ENAMETOOLONG", "ENOTDIR")
     if (code := getattr(errno, name, None)) is not None
 )
+
+# What a lock says that another process holds, and a file system that has none.
+_TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
+# What a disk says that takes no more, whatever the file.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 
 @contextmanager
@@ -165,6 +175,91 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
                 if entry.name != _ASIDE and not (hidden.parent / entry.name).exists():
                     os.replace(entry, hidden.parent / entry.name)
         shutil.rmtree(hidden, ignore_errors=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder of results for one run or one training.
+
+    Parameters
+    ----------
+    folder : Path
+        It is made if it is missing.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    RunError
+        If another process holds it, or it cannot be made or written to, now or while it is held.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.files import locked
+    >>> with locked(Path("out")), locked(Path("out")):
+    ...     pass
+    Traceback (most recent call last):
+    ...
+    astrogalaxy.errors.RunError: out: another run is at work in this directory; wait for it or set output.directory
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise unwritable(folder, error.errno) from None
+    try:
+        _claim(handle, folder)
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        what = f"{folder}: cannot be written to ({error.strerror})"
+        msg = f"{what}; free some space or set output.directory to another folder, then run again"
+        raise RunError(msg) from error
+    finally:
+        os.close(handle)
+
+
+def _claim(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            msg = f"{folder}: another run is at work in this directory; wait for it or set output.directory"
+            raise RunError(msg) from None
+        if error.errno not in _NO_LOCKS:
+            raise unwritable(folder, error.errno) from None
+        msg = "%s: its file system has no locks (%s): no second run in this directory would be noticed"
+        logger.warning(msg, folder, error.strerror)
+
+
+def unwritable(folder: Path, number: int | None) -> RunError:
+    """What to raise where a folder of results cannot be made or written to.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    number : int or None
+        The system's number of the error.
+
+    Returns
+    -------
+    RunError
+
+    Examples
+    --------
+    >>> import errno
+    >>> from pathlib import Path
+    >>> from astrogalaxy.files import unwritable
+    >>> print(unwritable(Path("out"), errno.EACCES))
+    out: cannot be written to (Permission denied); set output.directory to another folder
+    """
+    why = os.strerror(number or errno.EIO)
+    return RunError(f"{folder}: cannot be written to ({why}); set output.directory to another folder")
 
 
 def _exchange(new: Path, target: Path, aside: Path) -> None:

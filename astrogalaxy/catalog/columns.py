@@ -24,6 +24,7 @@ __all__ = [
     "MORPHOLOGIES",
     "Column",
     "aperture_prefix",
+    "check_classes",
     "class_column",
     "column_rows",
     "columns_for",
@@ -230,6 +231,36 @@ def class_column(name: str) -> str:
         msg = f"class name {name!r} has no ASCII letter or digit to name a column by"
         raise CatalogError(msg)
     return f"p_{slug}"
+
+
+def check_classes(names: Iterable[str]) -> None:
+    """See that each class of a classifier can have a column of its own.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The classifier's own names of the classes.
+
+    Raises
+    ------
+    CatalogError
+        If one has no letter or digit for it, or two would share one.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import check_classes
+    >>> check_classes(["disk", "Disk"])
+    Traceback (most recent call last):
+    ...
+    astrogalaxy.catalog.errors.CatalogError: the classes disk and Disk would share the column p_disk; rename one of them
+    """
+    owners: dict[str, str] = {}
+    for name in names:
+        column = class_column(name)
+        if column in owners:
+            msg = f"the classes {owners[column]} and {name} would share the column {column}; rename one of them"
+            raise CatalogError(msg)
+        owners[column] = name
 
 
 def aperture_prefix(number: int) -> str:

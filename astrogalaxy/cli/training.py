@@ -103,7 +103,7 @@ def _train_detector(recipe: RecipeConfig, command: str, *, resume: bool, quiet: 
     """Train a recipe of ``task: detection``."""
     from astrogalaxy.training.train import train as train_recipe
 
-    going_on = interruptible("the last checkpoint is kept, and the same command goes on from it")
+    going_on = interruptible(f"the last checkpoint is kept, and {_again(resume=resume)} goes on from it")
     with going_on, progress_bar(quiet=quiet, unit="steps") as progress:
         made = None if progress is None else lambda done, total: progress(done, total, "making examples")
         trained = train_recipe(recipe, command=command, resume=resume, progress=made, callbacks=_bar(progress))
@@ -118,7 +118,7 @@ def _train_classifier(recipe: ClassifierRecipe, command: str, *, resume: bool, q
     need("timm", "train")
     from astrogalaxy.training.classifier.train import train_classifier
 
-    going_on = interruptible("the last epoch is kept, and the same command goes on from it")
+    going_on = interruptible(f"the last epoch is kept, and {_again(resume=resume)} goes on from it")
     with going_on, progress_bar(quiet=quiet, unit="steps") as progress:
         made = None if progress is None else lambda done, total: progress(done, total, "making pictures")
         trained = train_classifier(recipe, command=command, resume=resume, progress=made, callbacks=_bar(progress))
@@ -127,6 +127,11 @@ def _train_classifier(recipe: ClassifierRecipe, command: str, *, resume: bool, q
     path = short(trained.weights.path)
     served = f"; use it with morphology: {{model: {path}}}" if recipe.output.graph else ""
     typer.echo(f"wrote {path}, started from {trained.weights.card.start}{served}")
+
+
+def _again(*, resume: bool) -> str:
+    """What goes on: a command that begins anew does so each time."""
+    return "the same command" if resume else "the same command without --no-resume"
 
 
 def _bar(progress: Progress | None) -> list[Any]:

@@ -156,7 +156,7 @@ def without_weights(model: Any, names: Collection[str]) -> bytes:
             tensor.data_location = TensorProto.EXTERNAL
             entry = tensor.external_data.add()
             entry.key, entry.value = "location", "weights"
-    for part in (*graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+    for part in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
         part.ClearField("metadata_props")
     del graph.value_info[:]
     del model.metadata_props[:]

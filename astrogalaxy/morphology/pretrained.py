@@ -131,10 +131,10 @@ def _read(path: Path) -> State:
 
             return {k.removeprefix("backbone."): v for k, v in load_file(path).items() if v.dtype != torch.uint8}
         state = torch.load(path, map_location="cpu", weights_only=True)
+        return dict(state.get("state_dict", state))
     except Exception as error:  # a damaged file raises whatever its bytes make of it
-        msg = f"model.weights: {path}: cannot be read: {error}"
+        msg = f"model.weights: {path}: cannot be read as safetensors or as a state dict of PyTorch"
         raise WeightsError(msg) from error
-    return dict(state.get("state_dict", state))
 
 
 def _load(backbone: nn.Module, state: State, source: str) -> None:

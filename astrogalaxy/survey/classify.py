@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 from numpy.typing import NDArray
 
-from astrogalaxy.catalog import class_column
+from astrogalaxy.catalog import check_classes, class_column
 from astrogalaxy.datasets.galaxyzoo import central_light
 from astrogalaxy.datasets.pictures import PICTURES, bands_in_noise, read_cutout
 from astrogalaxy.detection import Runtime
@@ -68,6 +68,8 @@ def classify_files(
     ------
     ConfigError
         If there is neither a classifier nor a detector, or `frame` is something else.
+    CatalogError
+        If two classes of the classifier would share a column.
 
     Examples
     --------
@@ -88,6 +90,8 @@ def classify_files(
     if frame not in get_args(Frame):
         msg = f"frame must be one of {', '.join(get_args(Frame))}, not {frame!r}"
         raise ConfigError(msg)
+    if classifier:
+        check_classes(classifier.classes)
     rows: list[dict[str, object]] = []
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         row: dict[str, object] = {"file": str(path), "class": "", "error": ""}

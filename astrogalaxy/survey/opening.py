@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from astrogalaxy.catalog import CatalogError, check_classes, class_column
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.devices import choose_placement
 from astrogalaxy.errors import ConfigError, WeightsError
 from astrogalaxy.images.wavelengths import order_problem
 from astrogalaxy.measurement.astrometry import GAIA, read_positions
-from astrogalaxy.models import Weights, load_classifier, load_weights
+from astrogalaxy.models import ClassifierCard, Weights, load_classifier, load_weights
 from astrogalaxy.survey.store import RunDirectory
 
 __all__ = ["check_targets", "named_files", "open_inputs", "remarks"]
@@ -42,7 +43,7 @@ def open_inputs(config: SurveyConfig, *, here: bool = True) -> Weights:
     """
     weights = _opened(lambda name: load_weights(name).verified(), config, "detection", "model")
     if config.morphology.model is not None:
-        _opened(lambda name: load_classifier(name).verified(), config, "morphology", "model")
+        _opened(_classifier, config, "morphology", "model")
     if config.detection.positions is not None:
         _opened(_there, config, "detection", "positions")
     if config.astrometry.check not in {None, GAIA}:
@@ -123,10 +124,21 @@ def remarks(config: SurveyConfig) -> list[str]:
     return [str(config.wrong("images", "bands", reason=problem))] if problem else []
 
 
+def _classifier(name: str) -> Weights[ClassifierCard]:
+    """Weights of a classifier whose classes have columns that are none of the network's own."""
+    weights = load_classifier(name).verified()
+    check_classes(weights.card.classes)
+    for kind in weights.card.classes:
+        if class_column(kind) in {"p_star", "p_galaxy"}:
+            msg = f"{name}: its class {kind} would take the place of {class_column(kind)}, which the detector says"
+            raise WeightsError(msg)
+    return weights
+
+
 def _opened(read: Callable[[Any], T], config: SurveyConfig, section: str, key: str) -> T:
     try:
         return read(getattr(getattr(config, section), key))
-    except (ConfigError, WeightsError) as error:
+    except (CatalogError, ConfigError, WeightsError) as error:
         raise config.wrong(section, key, reason=str(error)) from None
 
 

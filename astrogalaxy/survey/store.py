@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import json
-import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from astrogalaxy.errors import RunError
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import atomic_path, locked, unwritable
 from astrogalaxy.formats import FORMATS
 
 __all__ = ["RunDirectory", "safe_name"]
-
-logger = logging.getLogger(__name__)
-
-# What a lock says that another process holds, and a file system that has none.
-_TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
-_NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
-# What a disk says that takes no more, whatever the file.
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 # So a survey.yml begins that may be replaced.
 _FROZEN = "# The settings of a run, every key written out; written anew by each run into this folder.\n"
@@ -133,52 +122,13 @@ class RunDirectory:
         """
         nearest = next(path for path in (self.path, *self.path.parents) if os.path.lexists(path))
         if not nearest.is_dir():
-            raise self._unwritable(errno.EEXIST if nearest == self.path else errno.ENOTDIR)
+            raise unwritable(self.path, errno.EEXIST if nearest == self.path else errno.ENOTDIR)
         if not os.access(nearest, os.W_OK | os.X_OK):
-            raise self._unwritable(errno.EACCES)
+            raise unwritable(self.path, errno.EACCES)
 
-    def _unwritable(self, number: int | None) -> RunError:
-        why = os.strerror(number or errno.EIO)
-        return RunError(f"{self.path}: cannot be written to ({why}); set output.directory to another folder")
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the directory for one run.
-
-        Raises
-        ------
-        RunError
-            If another run holds it, or it cannot be made or written to, now or while it is held.
-        """
-        lock = self.path / ".lock"
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise self._unwritable(error.errno) from None
-        try:
-            self._claim(handle)
-            yield
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            what = f"{self.path}: cannot be written to ({error.strerror})"
-            msg = f"{what}; free some space or set output.directory to another folder, then run again"
-            raise RunError(msg) from error
-        finally:
-            os.close(handle)
-
-    def _claim(self, handle: int) -> None:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _TAKEN:
-                msg = f"{self.path}: another run is at work in this directory; wait for it or set output.directory"
-                raise RunError(msg) from None
-            if error.errno not in _NO_LOCKS:
-                raise self._unwritable(error.errno) from None
-            msg = "%s: its file system has no locks (%s): no second run in this directory would be noticed"
-            logger.warning(msg, self.path, error.strerror)
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the directory for one run; see `~astrogalaxy.files.locked`."""
+        return locked(self.path)
 
     def write_json(self, record: Mapping[str, Any]) -> None:
         """Write ``run.json`` atomically."""

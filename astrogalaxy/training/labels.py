@@ -212,15 +212,15 @@ def _placed(path: str, image: Image, split: str | None = None, part: str = "trai
 
 def _within(labels: Table, path: str, image: Image, region: Section | None = None) -> Table:
     """Those on the image, and in a region of it."""
-    region = Section.whole(image.shape) if region is None else region.clip(image.shape)
-    inside = region.contains(labels["x"], labels["y"])
+    part = Section.whole(image.shape) if region is None else region.clip(image.shape)
+    inside = part.contains(labels["x"], labels["y"])
     if not inside.any():
-        there = {"x": [region.x0, region.x1 - 1], "y": [region.y0, region.y1 - 1]}
+        there = {"x": [part.x0, part.x1 - 1], "y": [part.y0, part.y1 - 1]}
         if "ra" in labels.colnames and image.wcs is not None:
             there["ra"], there["dec"] = image.wcs.all_pix2world(there["x"], there["y"], 0)
         given = spans(**{name: labels[name] for name in there})
-        name = image.name or "the image"
-        msg = f"{path}: none of its {len(labels)} labels lies on {name}: {given}; that is {spans(**there)}"
+        place = f"{'on' if region is None else 'in data.labels[].region of'} {image.name or 'the image'}"
+        msg = f"{path}: none of its {len(labels)} labels lies {place}: {given}; that is {spans(**there)}"
         raise ConfigError(msg)
     return labels[inside]
 

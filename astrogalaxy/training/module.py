@@ -13,6 +13,7 @@ from astrogalaxy.detection.loss import LossWeights, multitask_loss
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.models.architecture import Architecture
 from astrogalaxy.training.crops import Batch
+from astrogalaxy.training.running import learn_as_now
 from astrogalaxy.training.schedule import HEADS, Phase, Schedule
 
 __all__ = ["AstroYoloTrainer", "learn"]
@@ -100,6 +101,10 @@ class AstroYoloTrainer(lightning.LightningModule):
             batch_size=len(batch.image),
         )
         return loss
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the rate and decay of the recipe as it is now."""
+        learn_as_now(self, checkpoint)
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and a half cosine."""

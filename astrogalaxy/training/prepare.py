@@ -7,7 +7,7 @@ interrupted preparation goes on where it stopped and a repeated one changes noth
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -174,17 +174,42 @@ def prepare(
     Notes
     -----
     Examples in the folder that were made with other settings (seed or data; not their number
-    or weight) are removed.
+    or weight) are removed. Those of real images are made anew if one of their files is younger.
     """
     plan = [item for item in plan_examples(recipe) if item.kind in kinds]
     folder.mkdir(parents=True, exist_ok=True)
     _forget_others(recipe, folder)
-    todo = [item for item in plan if not (folder / f"{item.name}.npy").exists()]
+    files = _real_files(recipe)
+    todo = [item for item in plan if not _made(folder, item, files)]
+    # files may be wrong: they are looked at before hours of simulation
+    todo.sort(key=lambda item: item.kind in {"train", "val"})
     logger.info("%d examples, %d to be made", len(plan), len(todo))
     for done, _ in enumerate(in_processes(partial(_make, recipe, folder), todo, workers), start=1):
         if progress:
             progress(len(plan) - len(todo) + done, len(plan))
     return plan
+
+
+def _real_files(recipe: RecipeConfig) -> dict[tuple[str, int], list[list[Path]]]:
+    """What examples of real images are made of, by kind and section; by field where there are several."""
+    found = {
+        ("sky", number): [field.files for field in _wanted(sky, find_fields(sky.images))]
+        for number, sky in enumerate(recipe.data.sky)
+    }
+    for number, labels in enumerate(recipe.data.labels):
+        tables = [Path(path) for path in (labels.truth, labels.split) if path]
+        files = [*tables, *_labelled_field(labels, f"data.labels[{number}]").files]
+        found["labels", number] = found["held", number] = [files]
+    return found
+
+
+def _made(folder: Path, item: Prepared, files: Mapping[tuple[str, int], list[list[Path]]]) -> bool:
+    """Whether an example is there, made of its files as they are now."""
+    path = folder / f"{item.name}.npy"
+    if not path.exists():
+        return False
+    made, given = path.stat().st_mtime, files.get((item.kind, item.section), [[]])
+    return all(file.stat().st_mtime <= made for file in given[item.index % len(given)])
 
 
 def _forget_others(recipe: RecipeConfig, folder: Path) -> None:

@@ -19,7 +19,7 @@ from astrogalaxy.training.photographs import start_from_photographs
 from astrogalaxy.training.schedule import Schedule
 from astrogalaxy.training.widen import widen
 
-__all__ = ["NORMALISATION_SEED", "begin", "chooses_from_start", "mix_in_start"]
+__all__ = ["NORMALISATION_SEED", "begin", "check_start", "chooses_from_start", "mix_in_start"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +32,31 @@ def chooses_from_start(recipe: RecipeConfig) -> bool:
     return bool(recipe.training.patience and recipe.model.start and not recipe.model.from_photographs)
 
 
+def check_start(recipe: RecipeConfig) -> Weights | None:
+    """Weights that a recipe goes on from, if it does.
+
+    Raises
+    ------
+    ConfigError
+        If they are of another kind of network than the recipe's; it may be wider, magnify, and have other numbers of
+        cells that answer.
+    WeightsError
+        If there are none of the name or path.
+    """
+    weights = start_weights(recipe)
+    if weights is None:
+        return None
+    wanted, there = recipe.model.shape, weights.card.architecture
+    if replace(there, one_cell=wanted.one_cell, size=wanted.size, zoom=wanted.zoom) != wanted:
+        texts = (f"levels {list(a.levels)}, inputs {a.inputs}, seeing {str(a.seeing).lower()}" for a in (there, wanted))
+        msg = "model.start: {} has {}; the recipe has {}; make them equal".format(weights.card.name, *texts)
+        raise ConfigError(msg)
+    return weights
+
+
 def begin(network: AstroYolo, recipe: RecipeConfig, data: TrainingData) -> None:
     """Give a network the weights that the recipe starts from, if it names some."""
-    older = start_weights(recipe)
+    older = check_start(recipe)
     if older is not None:
         _go_on_from(network, older, seed=recipe.seed)
     if recipe.model.from_photographs:
@@ -55,12 +77,8 @@ def mix_in_start(network: AstroYolo, recipe: RecipeConfig, data: TrainingData) -
 
 
 def _go_on_from(network: AstroYolo, weights: Weights, *, seed: int) -> None:
-    """Give a network the weights of a file; it may be wider, magnify, and have other numbers of cells that answer."""
+    """Give a network the weights of a file, widened if it is wider."""
     wanted, there = network.architecture, weights.card.architecture
-    if replace(there, one_cell=wanted.one_cell, size=wanted.size, zoom=wanted.zoom) != wanted:
-        texts = (f"levels {list(a.levels)}, inputs {a.inputs}, seeing {str(a.seeing).lower()}" for a in (there, wanted))
-        msg = "model.start: {} has {}; the recipe has {}; make them equal".format(weights.card.name, *texts)
-        raise ConfigError(msg)
     same = network if there.size == wanted.size else AstroYolo(there)
     network_from_tensors(same, weights.tensors)
     if same is not network:

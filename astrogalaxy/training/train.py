@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -39,10 +40,23 @@ from astrogalaxy.training.finish import Trained, finish
 from astrogalaxy.training.loaders import TrainingData
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.prepare import prepare
-from astrogalaxy.training.running import interruptions, loggers, plain_errors, quiet, read_checkpoint, restore
+from astrogalaxy.training.running import (
+    LastCheckpoint,
+    WholeCheckpoints,
+    held,
+    interruptions,
+    last_checkpoint,
+    learned_with,
+    loggers,
+    plain_errors,
+    quiet,
+    read_checkpoint,
+    restore,
+    told_changes,
+)
 from astrogalaxy.training.schedule import Phase, Schedule
 from astrogalaxy.training.sets import prepare_sets
-from astrogalaxy.training.start import NORMALISATION_SEED, begin, chooses_from_start, mix_in_start
+from astrogalaxy.training.start import NORMALISATION_SEED, begin, check_start, chooses_from_start, mix_in_start
 
 __all__ = ["train"]
 
@@ -94,7 +108,8 @@ def train(
     ConfigError
         If data that the recipe names are missing, or the checkpoint is of another network.
     RunError
-        If the checkpoint cannot be read.
+        If the checkpoint cannot be read, the folder is another training's or cannot be written to, or the loss is no
+        number any more.
 
     Examples
     --------
@@ -107,10 +122,26 @@ def train(
     """
     keep_freed_memory()
     folder = Path(recipe.output.directory) / recipe.name
-    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder):
+        return _train(recipe, folder, command, progress, callbacks or [], resume=resume)
+
+
+def _train(
+    recipe: RecipeConfig,
+    folder: Path,
+    command: str,
+    progress: Callable[[int, int], None] | None,
+    callbacks: list[Callback],
+    *,
+    resume: bool,
+) -> Trained:
+    check_start(recipe)  # before an hour of making examples
+    told = resume and told_changes(recipe, learned_with(folder))
     with atomic_path(folder / "recipe.yml") as path:
         path.write_text(recipe.to_yaml(), encoding="utf-8")
     data = _prepared(recipe, folder / "examples", progress)
+    if resume and not told:
+        _tell_new_examples(data, last_checkpoint(folder))
     schedule = Schedule.of(recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     settings = recipe.training
@@ -123,7 +154,7 @@ def train(
         schedule=schedule,
         keep_normalisation=settings.normalisation == "keep",
     )
-    _fit(module, data, schedule, folder, callbacks or [], resume=resume)
+    _fit(module, data, schedule, folder, callbacks, resume=resume)
     best = folder / "checkpoints" / "best.ckpt"
     # a training shorter than the way to its first validation has no best
     if settings.patience and best.is_file():
@@ -154,6 +185,13 @@ def _prepared(recipe: RecipeConfig, examples: Path, progress: Callable[[int, int
     )
 
 
+def _tell_new_examples(data: TrainingData, last: Path) -> None:
+    """Warn where a checkpoint that is gone on from cannot have learned from the examples: labels were changed, say."""
+    paths = [data.folder / f"{item.name}.npy" for item in data.plan]
+    if last.is_file() and any(path.stat().st_mtime > last.stat().st_mtime for path in paths):
+        logger.warning("%s: its checkpoint learned from other examples; --no-resume trains anew", data.recipe.name)
+
+
 def _fit(
     module: AstroYoloTrainer,
     data: TrainingData,
@@ -167,9 +205,12 @@ def _fit(
     recipe, settings = data.recipe, data.recipe.training
     # each process of several gets crops of its own
     seed = recipe.seed + rank_zero_only.rank * _PROCESS_SEED
-    last = folder / "checkpoints" / "last.ckpt"
+    last = last_checkpoint(folder)
     start = _restore(module, last) if resume and last.is_file() else 0
     if not start:
+        if not rank_zero_only.rank:
+            # a best or a stop of an earlier training is none of this one
+            shutil.rmtree(last.parent, ignore_errors=True)
         begin(module.network, recipe, data)
     # a run that goes on from a step must not see the first crops again
     crops = data.loader(schedule, seed=seed + start, start=start, workers=settings.workers)
@@ -256,14 +297,6 @@ def _average(steps: int) -> EMAWeightAveraging:
 
 def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: int) -> lightning.Trainer:
     settings = recipe.training
-    keep = ModelCheckpoint(
-        dirpath=folder / "checkpoints",
-        save_last=True,
-        save_top_k=0,
-        save_on_train_epoch_end=False,
-        every_n_train_steps=min(settings.validate_every, 200),
-        enable_version_counter=False,
-    )
     patience: list[Callback] = []
     if settings.patience:
         best = ModelCheckpoint(
@@ -281,12 +314,14 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
         default_root_dir=folder,
         logger=loggers(folder, start),
         callbacks=[
-            keep,
             *patience,
             LearningRateMonitor(),
             *extra,
             _average(settings.steps),
+            # after the best, of which it tells
+            LastCheckpoint(last_checkpoint(folder), every=min(settings.validate_every, 200)),
         ],
+        plugins=[WholeCheckpoints(recipe)],
         val_check_interval=settings.validate_every,
         check_val_every_n_epoch=None,
         limit_val_batches=_VALIDATION_BATCHES,

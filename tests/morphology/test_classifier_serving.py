@@ -11,14 +11,18 @@ import pytest
 import torch
 from PIL import Image as Picture
 
+from astrogalaxy.catalog import CatalogError
+from astrogalaxy.config import SurveyConfig
 from astrogalaxy.detection import open_runtime
-from astrogalaxy.errors import AstrogalaxyError, ImageError, WeightsError
+from astrogalaxy.errors import AstrogalaxyError, ConfigError, ImageError, WeightsError
 from astrogalaxy.models import load_classifier, open_weights, save_weights
 from astrogalaxy.morphology import Classifier, open_classifier
 from astrogalaxy.morphology.explain import explain, figure_of, likeliest
 from astrogalaxy.morphology.export import network_of
 from astrogalaxy.morphology.network import NetworkSpec, build
 from astrogalaxy.morphology.pictures import colour_picture, views
+from astrogalaxy.survey.classify import classify_files
+from astrogalaxy.survey.opening import open_inputs
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +136,23 @@ def test_a_classifier_without_graph_is_told_how_to_get_one(tmp_path: Path) -> No
     bare = save_weights(tmp_path / "bare.safetensors", old.card, old.tensors, b"")
     with pytest.raises(WeightsError, match=r"bare\.safetensors: .*no graph.*output: \{graph: true\}"):
         Classifier(bare)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Merger", "the classes Merger and merger would share the column p_merger"),
+        ("Star", "its class Star would take"),
+    ],
+)
+def test_classes_that_would_replace_columns_are_refused(tmp_path: Path, name: str, message: str) -> None:
+    known = load_classifier("galaxyzoo-fine")
+    _, *others = known.card.classes
+    card = known.card.model_copy(update={"classes": (name, *others[:-1], "merger")})
+    served = save_weights(tmp_path / "served.safetensors", card, known.tensors, known.graph)
+    settings = {"images": {"path": "a.fits", "bands": ["r"]}, "morphology": {"model": str(served.path)}, "name": "a"}
+    with pytest.raises(ConfigError, match=message):
+        open_inputs(SurveyConfig.from_dict(settings))
+    if name == "Merger":
+        with pytest.raises(CatalogError, match=message):
+            classify_files([tmp_path / "a.png"], classifier=Classifier(served))

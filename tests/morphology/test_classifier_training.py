@@ -16,7 +16,7 @@ from PIL import Image as Picture
 from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.config.classifier import AugmentationSection
 from astrogalaxy.datasets.pictures import PictureFiles
-from astrogalaxy.errors import ConfigError, ImageError, RunError
+from astrogalaxy.errors import ConfigError, ImageError, RunError, WeightsError
 from astrogalaxy.models import load_classifier
 from astrogalaxy.morphology import Classifier
 from astrogalaxy.morphology.classifier import probabilities
@@ -26,7 +26,9 @@ from astrogalaxy.training.classifier.finish import fit_temperature, logits_of
 from astrogalaxy.training.classifier.module import class_loss, distillation_loss, learning_rate
 from astrogalaxy.training.classifier.pictures import EpochSampler, open_bank
 from astrogalaxy.training.classifier.train import train_classifier
+from astrogalaxy.training.running import read_checkpoint
 from astrogalaxy.training.scores.classifiers import evaluate_classifier
+from tests.morphology.conftest import SMALL
 
 Make = Callable[..., ClassifierRecipe]
 
@@ -59,11 +61,14 @@ def test_an_interrupted_training_ends_as_one_that_was_not(make_classifier: Make)
     assert [epoch for epoch, _ in curves] == [0, 1, 2], "the log goes on"
 
 
-def test_a_finished_training_is_only_calibrated_again(make_classifier: Make) -> None:
+def test_a_finished_training_is_only_calibrated_again(make_classifier: Make, tmp_path: Path) -> None:
     recipe = make_classifier()
     before = train_classifier(recipe).weights.card
+    seconds = tmp_path / "runs" / "tiny" / "seconds.txt"
+    (tmp_path / "old").hardlink_to(seconds)
     after = train_classifier(recipe, callbacks=[_Stop(0)]).weights.card
     assert (after.sha256, after.epochs, after.seconds) == (before.sha256, 2, before.seconds)
+    assert not seconds.samefile(tmp_path / "old"), "it is whole or not there: a half of it cannot be read"
     with pytest.raises(RuntimeError, match="the power is gone"):
         train_classifier(recipe, resume=False, callbacks=[_Stop(0)])
 
@@ -76,6 +81,38 @@ def test_a_checkpoint_of_another_network(make_classifier: Make) -> None:
     checkpoint.write_bytes(b"no checkpoint")
     with pytest.raises(RunError, match="cannot be read"):
         train_classifier(make_classifier())
+
+
+def test_a_checkpoint_of_other_classes(make_classifier: Make, kinds: Path) -> None:
+    recipe = make_classifier(data=[{"format": "folders", "path": str(kinds)}], training={"epochs": 1})
+    train_classifier(recipe)
+    (kinds / "bright").rename(kinds / "shining")
+    with pytest.raises(ConfigError, match="learned to tell bright, dark apart, and the recipe's data have dark, shini"):
+        train_classifier(recipe)
+    train_classifier(recipe, resume=False)
+
+
+def test_a_classifier_s_recipe_that_has_changed_is_told_of_and_holds(
+    make_classifier: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    train_classifier(make_classifier(training={"epochs": 1}))
+    recipe = make_classifier(training={"epochs": 2, "learning_rate": 0.02}, augmentation={"flip": True})
+    train_classifier(recipe)
+    assert "its checkpoint learned with another augmentation.flip, training.learning_rate; --no-resume" in caplog.text
+    last = Path(recipe.output.directory) / "tiny" / "checkpoints" / "last.ckpt"
+    assert read_checkpoint(last)["lr_schedulers"][0]["base_lrs"] == [0.02]
+
+
+def test_a_classifier_s_loss_that_is_no_number_ends_the_training(make_classifier: Make) -> None:
+    class Spoil(Callback):
+        def on_train_epoch_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+            if trainer.current_epoch == 1:
+                next(module.parameters()).data.fill_(np.nan)
+
+    recipe = make_classifier(training={"epochs": 3, "patience": 1})
+    with pytest.raises(RunError, match=r"tiny: train_loss is nan after step \d+; lower training\.learning_rate"):
+        train_classifier(recipe, callbacks=[Spoil()])
+    assert train_classifier(recipe).weights.card.epochs == 3, "it goes on from the epoch before"
 
 
 @pytest.mark.parametrize(
@@ -129,6 +166,33 @@ def test_the_served_network_is_the_trained_one(make_classifier: Make) -> None:
     logits = logits_of(network_of(weights), pictures, weights.card.normalise, copies=8)
     np.testing.assert_allclose(served, probabilities(logits, weights.card.temperature).mean(0), atol=1e-5)
     assert served.sum(axis=1) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"training": {"batch": 1}}, r"average-pool-cnn cannot learn from pictures of 32 pixels, 1 in a step; change"),
+        (
+            {"model": {"architecture": "vgg11", "options": {"mlp_ratio": 0.01}}, "input": {"side": 16}},
+            "of 16 pixels, 8",
+        ),
+        ({"model": {"architecture": "vit-small", "options": SMALL["vit"], "attention": "cbam"}}, "with attention cbam"),
+        ({"model": {"weights": "nosuch.pt"}}, r"model\.weights: .*nosuch\.pt: no such file"),
+        ({"training": {"distillation": {"teacher": "nobody"}}}, "the teacher nobody is not trained yet"),
+    ],
+)
+def test_a_network_that_cannot_learn_is_refused_before_pictures_are_made(
+    make_classifier: Make, tmp_path: Path, sections: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((ConfigError, RunError), match=message):
+        train_classifier(make_classifier(**sections))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_file_that_holds_no_weights(make_classifier: Make, tmp_path: Path) -> None:
+    (tmp_path / "some.pt").write_text("import this\n")
+    with pytest.raises(WeightsError, match=r"some\.pt: cannot be read as safetensors or as a state dict of PyTorch$"):
+        train_classifier(make_classifier(model={"weights": "some.pt"}))
 
 
 def test_clusters_need_class_tokens(make_classifier: Make) -> None:
@@ -193,6 +257,16 @@ def test_parts_that_say_little_are_warned_of(
     assert "train, validate and test: bright 6, 3, 3; dark 6, 4, 4; 6 pictures are in no part" in caplog.text
     assert "only 7 pictures are in the part test" in caplog.text
     assert caplog.text.count("1 pictures of the part") == 2, "a copy in each part"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("Bright ", "the classes Bright  and bright would share the column p_bright"), ("тень", "has no ASCII letter")],
+)
+def test_classes_that_cannot_be_columns(make_classifier: Make, kinds: Path, name: str, message: str) -> None:
+    (kinds / "dark").rename(kinds / name)
+    with pytest.raises(ConfigError, match=rf"data\.path: .*{message}"):
+        open_bank(_of_folder(make_classifier, kinds))
 
 
 # two of them are copies of 3

@@ -54,6 +54,17 @@ def test_examples_are_a_function_of_the_recipe(make_recipe: Make, tmp_path: Path
     assert example.snr.shape == (3, 64, 64)
 
 
+def test_files_are_looked_at_before_scenes_are_simulated(make_recipe: Make, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,y\n5,6\n")
+    labels = {"images": _frames(tmp_path, "one"), "truth": "t.csv"}
+    simulated = make_recipe().data.simulation
+    assert simulated is not None
+    recipe = make_recipe(data={"simulation": simulated.model_dump(), "labels": [labels]})
+    with pytest.raises(ConfigError, match=r"t\.csv: no column 'class'"):
+        prepare(recipe, tmp_path / "a", workers=0)
+    assert not _contents(tmp_path / "a")
+
+
 def test_unseen_images_are_those_of_the_validation_examples(make_recipe: Make, tmp_path: Path) -> None:
     recipe = make_recipe()
     plan = prepare(recipe, tmp_path / "a", workers=0, kinds={"val"})

@@ -55,7 +55,10 @@ def test_labels_are_read(image: Image, tmp_path: Path) -> None:
     assert read_labels(path, image, split)["x"].tolist() == [5]
     assert read_labels(path, image, split, "test")["x"].tolist() == [1]
     assert read_labels(path, image, region=Section(2, 50, 0, 50))["x"].tolist() == [3, 5]
-    off = r"t\.csv: none of its 4 labels lies on the image: x 1 to 900, y 2 to 6; that is x 100 to 149, y 0 to 49$"
+    off = (
+        r"none of its 4 labels lies in data\.labels\[\]\.region of the image: x 1 to 900, y 2 to 6; "
+        "that is x 100 to 149, y 0 to 49$"
+    )
     with pytest.raises(ConfigError, match=off):
         read_labels(path, image, region=Section(100, 150, 0, 50))
     Table({"ra": [10.0, 10.001], "dec": [2.0, 2.001], "class": ["star", "galaxy"]}).write(tmp_path / "hours.ecsv")

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from astrogalaxy.config import RecipeConfig
 from astrogalaxy.detection import Runtime, find
 from astrogalaxy.detection.export import network_tensors
-from astrogalaxy.errors import ConfigError, RunError
+from astrogalaxy.errors import AstrogalaxyError, ConfigError, RunError
 from astrogalaxy.images import Image
 from astrogalaxy.models import HEADS, JOINED, Architecture, Weights, load_weights
 from astrogalaxy.training import finish as finishing
@@ -165,6 +165,20 @@ def test_checkpoints_that_do_not_fit(make_recipe: Make, tmp_path: Path, quick: l
     with pytest.raises(ConfigError, match=r"last\.ckpt: is of another network than the recipe's"):
         train(make_recipe())
     assert not quick
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [("nosuch", "nosuch: no such weights"), ("default", r"model\.start: astroyolo-nano has .*make them equal")],
+)
+def test_a_start_is_looked_at_before_examples_are_made(
+    make_recipe: Make, tmp_path: Path, start: str, message: str
+) -> None:
+    recipe = make_recipe()
+    model = recipe.model.model_copy(update={"start": start, "inputs": 5})
+    with pytest.raises(AstrogalaxyError, match=message):
+        train(recipe.model_copy(update={"model": model}))
+    assert not (tmp_path / "runs" / "tiny" / "examples").exists()
 
 
 def test_labels_alone_are_enough(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import lightning
@@ -15,6 +16,7 @@ from astrogalaxy.config.classifier import DistillationSection
 from astrogalaxy.morphology.network import GalaxyNetwork
 from astrogalaxy.morphology.pictures import brought
 from astrogalaxy.training.classifier.augment import augment, mix
+from astrogalaxy.training.running import learn_as_now
 
 __all__ = ["ClassifierTrainer", "Teacher", "class_loss", "distillation_loss", "learning_rate", "normalised"]
 
@@ -142,6 +144,8 @@ class ClassifierTrainer(lightning.LightningModule):
         ``(n_classes,)`` training images of each class, with ``balance: loss``.
     teacher : Teacher, optional
         With ``distillation``.
+    classes : sequence of str
+        What the outputs are called; checkpoints tell it.
     """
 
     def __init__(
@@ -154,8 +158,10 @@ class ClassifierTrainer(lightning.LightningModule):
         frozen: list[nn.Module] | None = None,
         counts: Tensor | None = None,
         teacher: Teacher | None = None,
+        classes: Sequence[str] = (),
     ) -> None:
         super().__init__()
+        self.classes = list(classes)
         self.recipe, self.network, self.steps, self.seed = recipe, network, steps, seed
         self._frozen = frozen or []  # a plain list: they are registered as parts of the network
         self._weights = None if counts is None else (w := 1 / counts.clamp(min=1)) / w.mean()
@@ -217,6 +223,14 @@ class ClassifierTrainer(lightning.LightningModule):
         self.log_dict(
             {f"{stage}_{name}": value for name, value in values.items()}, on_step=False, on_epoch=True, batch_size=n
         )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note what the outputs are called."""
+        checkpoint["classes"] = self.classes
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the rate and decay of the recipe as it is now."""
+        learn_as_now(self, checkpoint)
 
     def configure_optimizers(self) -> Any:
         """The recipe's optimiser, its learning rate set at each step."""

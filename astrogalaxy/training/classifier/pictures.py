@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from astrogalaxy.catalog import CatalogError, check_classes
 from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.config.classifier import CutoutsSection
 from astrogalaxy.config.file import sha256
@@ -146,10 +147,15 @@ def open_bank(recipe: ClassifierRecipe, *, progress: Callable[[int, int], None] 
     Raises
     ------
     ConfigError
-        If the set is missing, or a part of it is empty.
+        If the set is missing, a part of it is empty, or its classes cannot be columns of a catalogue.
     """
     section, side = choose_data(recipe), recipe.input.side
     cutouts = read_cutouts(section)
+    try:
+        check_classes(cutouts.classes)
+    except CatalogError as error:
+        msg = f"data.path: {section.path}: {error}"
+        raise ConfigError(msg) from error
     made_with = section.model_dump(mode="json", exclude={"clear", "split"})
     # the names in their order, too: kept pictures would be shifted against the labels by one that is added
     made_with |= {"side": side, "version": version("astrogalaxy"), "names": [str(name) for name in cutouts.names]}

@@ -36,7 +36,20 @@ from astrogalaxy.training.classifier.clusters import cluster_network
 from astrogalaxy.training.classifier.finish import History, TrainedClassifier, finish
 from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher
 from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, open_bank
-from astrogalaxy.training.running import another_network, interruptions, loggers, quiet, read_checkpoint, restore
+from astrogalaxy.training.running import (
+    FiniteEpochs,
+    WholeCheckpoints,
+    another_network,
+    held,
+    interruptions,
+    last_checkpoint,
+    learned_with,
+    loggers,
+    quiet,
+    read_checkpoint,
+    restore,
+    told_changes,
+)
 
 __all__ = ["train_classifier"]
 
@@ -77,10 +90,11 @@ def train_classifier(
     Raises
     ------
     ConfigError
-        If data or weights that the recipe names are missing, or the checkpoint is of another network, or learned from
-        pictures that were made in another way.
+        If data or weights that the recipe names are missing, or the checkpoint is of another network, or learned other
+        classes, or from pictures that were made in another way.
     RunError
-        If the checkpoint cannot be read, or the teacher is not trained.
+        If the checkpoint cannot be read, the teacher is not trained, the folder is another training's or cannot be
+        written to, or the loss is no number any more.
 
     Examples
     --------
@@ -102,6 +116,7 @@ def train_classifier(
     (('blue', 'red'), 'mine.safetensors')
     """
     keep_freed_memory()
+    _check_model(recipe)
     bank = open_bank(recipe, progress=progress)
     results = [
         _train_seed(recipe, bank, recipe.seed + number, command, callbacks or [], resume=resume)
@@ -110,22 +125,60 @@ def train_classifier(
     return results[0]
 
 
+def _check_model(recipe: ClassifierRecipe) -> None:
+    """Refuse a network that cannot be made, or not take its pictures, before any time is spent on them."""
+    model, side, batch = recipe.model, recipe.input.side, recipe.training.batch
+    if model.weights and not Path(model.weights).is_file():
+        msg = f"model.weights: {model.weights}: no such file"
+        raise ConfigError(msg)
+    if recipe.training.distillation:
+        _teacher_file(recipe.training.distillation.teacher, recipe)
+    network = GalaxyNetwork(_spec(recipe, classes=2))
+    try:
+        with torch.no_grad():
+            network(torch.zeros(min(batch, 2), 3, side, side))
+    except (RuntimeError, ValueError, IndexError) as error:
+        attention = "" if model.attention == "none" else f" with attention {model.attention}"
+        what = f"{model.architecture}{attention} cannot learn from pictures of {side} pixels, {batch} in a step"
+        msg = f"model.architecture: {what}; change it, input.side or training.batch ({error})"
+        raise ConfigError(msg) from error
+
+
+def _spec(recipe: ClassifierRecipe, *, classes: int) -> NetworkSpec:
+    """What the recipe's network is."""
+    model = recipe.model
+    return NetworkSpec(
+        model.architecture, classes, recipe.input.side, model.options, model.attention, model.hidden, model.dropout
+    )
+
+
 def _train_seed(
     recipe: ClassifierRecipe, bank: PictureBank, seed: int, command: str, callbacks: list[Callback], *, resume: bool
 ) -> TrainedClassifier:
     folder = Path(recipe.output.directory) / recipe.folder(seed)
-    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder):
+        return _train_in(folder, recipe, bank, seed, command, callbacks, resume=resume)
+
+
+def _train_in(
+    folder: Path,
+    recipe: ClassifierRecipe,
+    bank: PictureBank,
+    seed: int,
+    command: str,
+    callbacks: list[Callback],
+    *,
+    resume: bool,
+) -> TrainedClassifier:
     if resume:
-        _check_inputs(recipe, folder)
+        before = learned_with(folder)
+        _check_inputs(recipe, before, last_checkpoint(folder))
+        told_changes(recipe, before)
     with atomic_path(folder / "recipe.yml") as path:
         path.write_text(recipe.to_yaml(), encoding="utf-8")
     begin = time.perf_counter()
     lightning.seed_everything(seed, workers=True, verbose=False)
-    spec = NetworkSpec(
-        recipe.model.architecture, len(bank.classes), recipe.input.side, recipe.model.options, recipe.model.attention,
-        recipe.model.hidden, recipe.model.dropout,
-    )  # fmt: skip
-    network = GalaxyNetwork(spec)
+    network = GalaxyNetwork(_spec(recipe, classes=len(bank.classes)))
     start = start_from(network, pretrained=recipe.model.pretrained, weights=recipe.model.weights)
     if recipe.training.objective == "clusters":
         network, epochs = cluster_network(recipe, bank, network, seed)
@@ -135,22 +188,21 @@ def _train_seed(
     before = float(kept.read_text()) if resume and epochs and kept.is_file() else 0.0
     # a call that only calibrates again does not add its time
     seconds = before + time.perf_counter() - begin if _trained_now(folder) else before
-    kept.write_text(f"{seconds:.1f}")
+    with atomic_path(kept) as path:
+        path.write_text(f"{seconds:.1f}")
     return finish(recipe, network, bank, folder, History(command, start, seed, epochs, seconds))
 
 
-def _check_inputs(recipe: ClassifierRecipe, folder: Path) -> None:
+def _check_inputs(recipe: ClassifierRecipe, before: dict[str, Any], last: Path) -> None:
     """Refuse to go on with a network that learned from pictures made in another way."""
-    last, kept = folder / "checkpoints" / "last.ckpt", folder / "recipe.yml"
-    if not (last.is_file() and kept.is_file()):
-        return
-    try:
-        before = ClassifierRecipe.read(kept)
-    except ConfigError:
-        return  # of a version that had other keys
-    if before.input != recipe.input or {s.centre for s in before.data} != {s.centre for s in recipe.data}:
+    now = recipe.model_dump(mode="json")
+    if before and (before["input"], _centres(before)) != (now["input"], _centres(now)):
         msg = f"{last}: learned with another input or data.centre than the recipe's; train anew with --no-resume"
         raise ConfigError(msg)
+
+
+def _centres(recipe: dict[str, Any]) -> set[float]:
+    return {section["centre"] for section in recipe["data"]}
 
 
 def _trained_now(folder: Path) -> bool:
@@ -183,11 +235,17 @@ def _fit(
     module = ClassifierTrainer(
         recipe, network, steps=settings.epochs * len(loader), seed=seed, frozen=frozen,
         counts=torch.from_numpy(bank.shares[rows].sum(0)) if settings.balance == "loss" else None,
-        teacher=_teacher(recipe, bank),
+        teacher=_teacher(recipe, bank), classes=bank.classes,
     )  # fmt: skip
-    checkpoints = folder / "checkpoints"
-    last = checkpoints / "last.ckpt"
-    begin = _epoch(read_checkpoint(last)) if resume and last.is_file() else 0
+    last = last_checkpoint(folder)
+    checkpoints = last.parent
+    known = read_checkpoint(last) if resume and last.is_file() else {}
+    begin = _epoch(known)
+    learned = known.get("classes", module.classes)
+    if learned != module.classes:
+        first, second = ", ".join(learned), ", ".join(module.classes)
+        msg = f"{last}: learned to tell {first} apart, and the recipe's data have {second}; train anew with --no-resume"
+        raise ConfigError(msg)
     if not begin:
         shutil.rmtree(checkpoints, ignore_errors=True)
     over = checkpoints / f"stopped-{settings.patience}"
@@ -253,7 +311,8 @@ def _trainer(recipe: ClassifierRecipe, folder: Path, extra: list[Callback], begi
         devices=1,
         default_root_dir=folder,
         logger=loggers(folder, begin),
-        callbacks=[*chosen, last, LearningRateMonitor(), *extra],
+        callbacks=[*chosen, last, FiniteEpochs(last_checkpoint(folder)), LearningRateMonitor(), *extra],
+        plugins=[WholeCheckpoints(recipe)],
         num_sanity_val_steps=0,
         gradient_clip_val=settings.clip,
         enable_model_summary=False,
@@ -286,11 +345,7 @@ def _teacher(recipe: ClassifierRecipe, bank: PictureBank) -> Teacher | None:
     settings = recipe.training.distillation
     if settings is None:
         return None
-    trained = Path(recipe.output.directory) / settings.teacher / f"{settings.teacher}.safetensors"
-    path = trained if trained.is_file() else Path(settings.teacher)
-    if not path.is_file():
-        msg = f"{recipe.name}: the teacher {settings.teacher} is not trained yet, there is no {trained}; train it first"
-        raise RunError(msg)
+    path = _teacher_file(settings.teacher, recipe)
     weights = load_classifier(path)
     if set(weights.card.classes) != set(bank.classes):
         known, wanted = ", ".join(weights.card.classes), ", ".join(bank.classes)
@@ -298,3 +353,13 @@ def _teacher(recipe: ClassifierRecipe, bank: PictureBank) -> Teacher | None:
         raise ConfigError(msg)
     order = torch.tensor([weights.card.classes.index(name) for name in bank.classes])
     return Teacher(network_of(weights), weights.card.normalise, order)
+
+
+def _teacher_file(teacher: str, recipe: ClassifierRecipe) -> Path:
+    """Weight file of a teacher: of the recipe of that name, or the file itself."""
+    trained = Path(recipe.output.directory) / teacher / f"{teacher}.safetensors"
+    path = trained if trained.is_file() else Path(teacher)
+    if not path.is_file():
+        msg = f"{recipe.name}: the teacher {teacher} is not trained yet, there is no {trained}; train it first"
+        raise RunError(msg)
+    return path
