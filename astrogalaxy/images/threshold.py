@@ -44,16 +44,17 @@ def above_threshold(data: NDArray[np.float32], sigma: float, **settings: Any) ->
             settings[name] = np.require(value, requirements=["C", "W"])
     data = np.require(data, requirements=["C", "W"])
     usual = sep.get_extract_pixstack(), sep.get_sub_object_limit()
+    # all of the stack is written to, whether it is needed or not
+    larger = [pixels for pixels in (data.size // 4, 2 * data.size) if pixels > usual[0]]
     try:
-        sep.set_extract_pixstack(max(usual[0], data.size // 4))
-        return sep.extract(data, sigma, **settings)
-    except Exception as error:  # SEP raises no other kind
-        if "buffer full" not in str(error) and "overflow" not in str(error):
-            raise
-        # more of either takes memory and time, whether it is needed or not
-        sep.set_extract_pixstack(2 * data.size)
         sep.set_sub_object_limit(_MANY)
-        return sep.extract(data, sigma, **settings)
+        while True:
+            try:
+                return sep.extract(data, sigma, **settings)
+            except Exception as error:  # SEP raises no other kind
+                if "buffer full" not in str(error) or not larger:
+                    raise
+                sep.set_extract_pixstack(larger.pop(0))
     finally:
         sep.set_extract_pixstack(usual[0])
         sep.set_sub_object_limit(usual[1])

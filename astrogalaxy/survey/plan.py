@@ -24,6 +24,7 @@ from astrogalaxy.images.fields import Field, find_fields, missing_maps, open_fie
 from astrogalaxy.images.grids import check_overlap
 from astrogalaxy.images.tiling import STRETCH
 from astrogalaxy.models import Weights, load_classifier
+from astrogalaxy.models.files import file_of
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.opening import check_targets
 from astrogalaxy.survey.positions import Positions, place, read_sky
@@ -54,11 +55,11 @@ _SERVED = {
 }  # fmt: skip
 _CLASSIFIED = {"sha256", "classes", "side", "normalise", "centre", "field_of_view", "views", "temperature"}
 # Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile. Up to a quarter more than the
-# peaks that were measured on SDSS frames of 1500 to 10000 sources, of one to five bands and 1.6 to 8.4 million pixels:
-# 480 to 1350 MB. Smaller tiles need half as much, and so do classifiers where sources are few. Networks other than the
+# peaks that were measured on SDSS frames of 1500 to 10000 sources, of one to five bands and 1.6 to 17 million pixels:
+# 480 to 3900 MB. Smaller tiles need half as much, and so do classifiers where sources are few. Networks other than the
 # default one look at a finer image, or are larger. `python tests/benchmarks scaling` measures such peaks.
-_BASE_BYTES, _OTHER_NETWORK_BYTES, _CLASSIFIER_BYTES = 420e6, 300e6, 680e6
-_BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 45, 20
+_BASE_BYTES, _CLASSIFIER_BYTES = 420e6, 680e6
+_BYTES_PER_PIXEL, _OTHER_NETWORK_BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 45, 120, 20
 _SMALLEST_TILE, _LARGEST_TILE = 512, 4096
 _HASHING_THREADS = 4
 # Magnitudes by which a zero point may differ from that of the header's unit: calibrations are better than that.
@@ -386,8 +387,7 @@ def open_band(field: Field, band: str, config: SurveyConfig) -> Band:
 def _tile_size(config: SurveyConfig, memory: float, overlap: int) -> int:
     if isinstance(config.tiles.size, int):
         return config.tiles.size
-    per_pixel = _BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * len(config.images.bands)
-    outer = np.sqrt(max(memory - _base_bytes(config), 1.0) / per_pixel)
+    outer = np.sqrt(max(memory - _base_bytes(config), 1.0) / _pixel_bytes(len(config.images.bands), config))
     # with the overlap on both sides, of a core that is larger than asked for
     side = (outer - 2 * (overlap + 32)) / (1 + STRETCH)
     return int(np.clip(side // 32 * 32, _SMALLEST_TILE, _LARGEST_TILE))
@@ -395,12 +395,16 @@ def _tile_size(config: SurveyConfig, memory: float, overlap: int) -> int:
 
 def tile_memory(shape: tuple[int, int], bands: int, config: SurveyConfig) -> float:
     """Bytes that a worker needs at most for a tile of some rows and columns, what it needs in any case included."""
-    return _base_bytes(config) + shape[0] * shape[1] * (_BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * bands)
+    return _base_bytes(config) + shape[0] * shape[1] * _pixel_bytes(bands, config)
 
 
 def _base_bytes(config: SurveyConfig) -> float:
-    other = config.detection.model != "default"
-    return _BASE_BYTES + other * _OTHER_NETWORK_BYTES + (config.morphology.model is not None) * _CLASSIFIER_BYTES
+    return _BASE_BYTES + (config.morphology.model is not None) * _CLASSIFIER_BYTES
+
+
+def _pixel_bytes(bands: int, config: SurveyConfig) -> float:
+    other = file_of(config.detection.model) != file_of("default")
+    return _BYTES_PER_PIXEL + other * _OTHER_NETWORK_BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * bands
 
 
 def _overlap(config: SurveyConfig, pixel_scale: float) -> int:

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
@@ -103,6 +105,19 @@ def test_bfloat16_is_another_thing(weights: Weights) -> None:
 def test_threads_are_a_whole_number(weights: Weights, threads: int) -> None:
     with pytest.raises(WeightsError, match=rf"^threads must be a whole number from 0 .*, not {threads!r}$"):
         Runtime(weights, device="cpu", threads=threads)
+
+
+def test_threads_that_wait_take_no_time_of_the_processor(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On two cores the network took half as much processor time again, and was no sooner done."""
+    opened, session = [], onnxruntime.InferenceSession
+
+    def note(graph: bytes, options: onnxruntime.SessionOptions, **settings: Any) -> onnxruntime.InferenceSession:
+        opened.append(options)
+        return session(graph, options, **settings)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", note)
+    Runtime(weights, device="cpu", threads=2)
+    assert opened[0].get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 def test_what_is_not_there_is_told(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
