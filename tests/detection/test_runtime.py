@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,6 +50,15 @@ def test_onnx_and_torch_agree_on_images_of_any_shape(weights: Weights, shape: tu
     maps = runtime(image)
     assert [m.shape for m in maps] == [(7, shape[0] // s, shape[1] // s) for s in (4, 8, 16)]
     _agree(maps, _with_torch(weights, image), atol=2e-4)
+
+
+def test_nothing_is_reported_to_the_makers_of_onnxruntime(tmp_path: Path) -> None:
+    """Some of its builds keep what they will send in a database in the home folder."""
+    code = "from astrogalaxy.detection import open_runtime; open_runtime('default', 'cpu', 1, 'float32')"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / ".cache")}
+    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env=kept | home, check=True)
+    assert not list(tmp_path.rglob("*onnxruntime*"))
 
 
 def test_the_published_levels_too_and_a_head_that_never_learnt(
