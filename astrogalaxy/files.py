@@ -1,19 +1,21 @@
-"""Files that are either whole or not there: write beside the target, flush to disk, rename."""
+"""Files that are either whole or not there: write beside the target, flush to disk, rename; and logs."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from astrogalaxy.errors import RunError
 
-__all__ = ["atomic_folder", "atomic_path", "remove_unfinished"]
+__all__ = ["DISK_ERRORS", "LogFile", "atomic_folder", "atomic_path", "remove_unfinished"]
 
 # End of the names of hidden folders in which files are being written.
 _PART = ".part"
@@ -21,8 +23,8 @@ _OURS = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(_PART)}")
 # There a folder waits that is being replaced.
 _ASIDE = "old"
 
-# What an operating system says when the disk, and not the caller, is at fault.
-_DISK_ERRORS = frozenset(
+#: What an operating system says when the disk, and not the caller, is at fault.
+DISK_ERRORS = frozenset(
     code
     for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM", "ENAMETOOLONG", "ENOTDIR")
     if (code := getattr(errno, name, None)) is not None
@@ -167,6 +169,32 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
+class LogFile(logging.FileHandler):
+    """A log that goes silent where its disk is full: what could not be written is told once, and not line by line.
+
+    Parameters
+    ----------
+    filename, mode, encoding, delay, errors
+        As of `logging.FileHandler`.
+
+    Examples
+    --------
+    >>> from astrogalaxy.files import LogFile
+    >>> handler = LogFile("/dev/null", encoding="utf-8")
+    >>> handler.close()
+    """
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is that of logging)
+        """Pass over what the disk does not take."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        """Close the file, whether or not the disk takes its last lines."""
+        with suppress(OSError):
+            super().close()
+
+
 def _exchange(new: Path, target: Path, aside: Path) -> None:
     """Put a folder in the place of another, which comes back if that fails."""
     if not target.exists():
@@ -206,7 +234,7 @@ def _disk_errors(path: str | os.PathLike[str], folder: Path) -> Iterator[None]:
         ours = not about or any(name.startswith(str(folder)) for name in about)
         # Libraries wrap "disk full" in an OSError without a number; then its cause has it.
         code = error.errno or getattr(error.__context__, "errno", None)
-        if not ours or code not in _DISK_ERRORS:
+        if not ours or code not in DISK_ERRORS:
             raise
         msg = f"cannot write {path}: {os.strerror(code)}; free some space or choose another folder"
         raise RunError(msg) from error

@@ -28,6 +28,8 @@ _TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
 # What a disk says that takes no more, whatever the file.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+# What is said of a file that is somebody else's, or of a folder in its place.
+_BARRED = frozenset({errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST})
 
 # So a survey.yml begins that may be replaced.
 _FROZEN = "# The settings of a run, every key written out; written anew by each run into this folder.\n"
@@ -66,6 +68,11 @@ class RunDirectory:
     def log(self) -> Path:
         """What happened, line by line."""
         return self.path / "run.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the run that is at work."""
+        return self.path / ".lock"
 
     @property
     def record(self) -> Path:
@@ -136,10 +143,24 @@ class RunDirectory:
             raise self._unwritable(errno.EEXIST if nearest == self.path else errno.ENOTDIR)
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise self._unwritable(errno.EACCES)
+        # of somebody else who may write to the folder, too
+        for path in (self.lock, self.log, self.tiles):
+            if path.exists() and not os.access(path, os.W_OK):
+                raise self._unwritable(errno.EACCES, path)
 
-    def _unwritable(self, number: int | None) -> RunError:
-        why = os.strerror(number or errno.EIO)
-        return RunError(f"{self.path}: cannot be written to ({why}); set output.directory to another folder")
+    def _unwritable(self, number: int | None, path: Path | None = None) -> RunError:
+        why, removed = os.strerror(number or errno.EIO), "" if path is None else "remove it, or "
+        return RunError(
+            f"{path or self.path}: cannot be written to ({why}); {removed}set output.directory to another folder"
+        )
+
+    def _barred(self, error: OSError) -> Path | None:
+        """What is in the way here by an error: the file that it names, or the folder in which that cannot be made."""
+        if error.errno not in _BARRED or not isinstance(error.filename, str | os.PathLike):
+            return None
+        path = Path(error.filename)
+        there = next(path for path in (path, *path.parents) if os.path.lexists(path))
+        return there if path.is_relative_to(self.path) else None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -150,16 +171,17 @@ class RunDirectory:
         RunError
             If another run holds it, or it cannot be made or written to, now or while it is held.
         """
-        lock = self.path / ".lock"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+            handle = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise self._unwritable(error.errno) from None
+            raise self._unwritable(error.errno, self.lock if os.path.lexists(self.lock) else None) from None
         try:
             self._claim(handle)
             yield
         except OSError as error:
+            if barred := self._barred(error):
+                raise self._unwritable(error.errno, barred) from error
             if error.errno not in _FULL:
                 raise
             what = f"{self.path}: cannot be written to ({error.strerror})"
