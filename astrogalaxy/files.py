@@ -1,23 +1,21 @@
-"""Files that are either whole or not there: write beside the target, flush to disk, rename. Folders that one holds."""
+"""Files that are either whole or not there: write beside the target, flush to disk, rename; and logs."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from astrogalaxy.errors import RunError
 
-__all__ = ["atomic_folder", "atomic_path", "locked", "remove_unfinished", "unwritable"]
-
-logger = logging.getLogger(__name__)
+__all__ = ["DISK_ERRORS", "LogFile", "atomic_folder", "atomic_path", "remove_unfinished"]
 
 # End of the names of hidden folders in which files are being written.
 _PART = ".part"
@@ -25,18 +23,12 @@ _OURS = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(_PART)}")
 # There a folder waits that is being replaced.
 _ASIDE = "old"
 
-# What an operating system says when the disk, and not the caller, is at fault.
-_DISK_ERRORS = frozenset(
+#: What an operating system says when the disk, and not the caller, is at fault.
+DISK_ERRORS = frozenset(
     code
     for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM", "ENAMETOOLONG", "ENOTDIR")
     if (code := getattr(errno, name, None)) is not None
 )
-
-# What a lock says that another process holds, and a file system that has none.
-_TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
-_NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
-# What a disk says that takes no more, whatever the file.
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 
 
 @contextmanager
@@ -177,89 +169,30 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder of results for one run or one training.
+class LogFile(logging.FileHandler):
+    """A log that goes silent where its disk is full: what could not be written is told once, and not line by line.
 
     Parameters
     ----------
-    folder : Path
-        It is made if it is missing.
-
-    Yields
-    ------
-    None
-
-    Raises
-    ------
-    RunError
-        If another process holds it, or it cannot be made or written to, now or while it is held.
+    filename, mode, encoding, delay, errors
+        As of `logging.FileHandler`.
 
     Examples
     --------
-    >>> from pathlib import Path
-    >>> from astrogalaxy.files import locked
-    >>> with locked(Path("out")), locked(Path("out")):
-    ...     pass
-    Traceback (most recent call last):
-    ...
-    astrogalaxy.errors.RunError: out: another run is at work in this directory; wait for it or set output.directory
+    >>> from astrogalaxy.files import LogFile
+    >>> handler = LogFile("/dev/null", encoding="utf-8")
+    >>> handler.close()
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise unwritable(folder, error.errno) from None
-    try:
-        _claim(handle, folder)
-        yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        what = f"{folder}: cannot be written to ({error.strerror})"
-        msg = f"{what}; free some space or set output.directory to another folder, then run again"
-        raise RunError(msg) from error
-    finally:
-        os.close(handle)
 
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is that of logging)
+        """Pass over what the disk does not take."""
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
 
-def _claim(handle: int, folder: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _TAKEN:
-            msg = f"{folder}: another run is at work in this directory; wait for it or set output.directory"
-            raise RunError(msg) from None
-        if error.errno not in _NO_LOCKS:
-            raise unwritable(folder, error.errno) from None
-        msg = "%s: its file system has no locks (%s): no second run in this directory would be noticed"
-        logger.warning(msg, folder, error.strerror)
-
-
-def unwritable(folder: Path, number: int | None) -> RunError:
-    """What to raise where a folder of results cannot be made or written to.
-
-    Parameters
-    ----------
-    folder : Path
-        The folder.
-    number : int or None
-        The system's number of the error.
-
-    Returns
-    -------
-    RunError
-
-    Examples
-    --------
-    >>> import errno
-    >>> from pathlib import Path
-    >>> from astrogalaxy.files import unwritable
-    >>> print(unwritable(Path("out"), errno.EACCES))
-    out: cannot be written to (Permission denied); set output.directory to another folder
-    """
-    why = os.strerror(number or errno.EIO)
-    return RunError(f"{folder}: cannot be written to ({why}); set output.directory to another folder")
+    def close(self) -> None:
+        """Close the file, whether or not the disk takes its last lines."""
+        with suppress(OSError):
+            super().close()
 
 
 def _exchange(new: Path, target: Path, aside: Path) -> None:
@@ -301,7 +234,7 @@ def _disk_errors(path: str | os.PathLike[str], folder: Path) -> Iterator[None]:
         ours = not about or any(name.startswith(str(folder)) for name in about)
         # Libraries wrap "disk full" in an OSError without a number; then its cause has it.
         code = error.errno or getattr(error.__context__, "errno", None)
-        if not ours or code not in _DISK_ERRORS:
+        if not ours or code not in DISK_ERRORS:
             raise
         msg = f"cannot write {path}: {os.strerror(code)}; free some space or choose another folder"
         raise RunError(msg) from error

@@ -9,6 +9,7 @@ import typer
 from astrogalaxy.cli import archives, cutouts, evaluation, results, scenes, surveys, training, weights
 from astrogalaxy.cli.common import FAILED, INTERRUPTED, WRONG, LogFile, Verbose, stop
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
+from astrogalaxy.files import DISK_ERRORS
 
 __all__ = ["app", "main"]
 
@@ -42,6 +43,11 @@ def main() -> None:
         stop(str(error), WRONG, page=error.page)
     except AstrogalaxyError as error:
         stop(str(error), FAILED, page=error.page)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        # a library's own folders, or what the command prints, of which there is no name
+        stop(f"{error.filename or 'the output'}: {error.strerror}", FAILED)
     except KeyboardInterrupt:
         stop("stopped", INTERRUPTED)
 

@@ -107,7 +107,7 @@ def check(
     directory = RunDirectory(Path(config.output.directory), config.name)
     directory.check()
     own = Earlier.of(directory).files
-    plan = make_plan(config, weights, memory=worker_memory(config.compute), own=own)
+    plan = make_plan(config, weights, memory=worker_memory(config.compute), own=own, contents=False)
     _print_plan(plan, config, weights.card)
     for failure in plan.failures:
         typer.secho(f"problem: {failure}", fg="red", err=True)

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from astrogalaxy.catalog import provenance
@@ -323,6 +324,8 @@ def _interrupts_wait() -> Iterator[None]:
         }
     for number in heard:
         signal.signal(number, lambda number, _: came.append(number))
+    # it would be started with the first of the processes, and let them hear Ctrl-C again
+    resource_tracker.ensure_running()
     # threads and processes inherit what is blocked, but not who listens
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -212,6 +212,7 @@ def make_plan(
     known_hashes: Mapping[str, Content] | None = None,
     known_fields: Mapping[str, Opened] | None = None,
     own: Collection[Path] = (),
+    contents: bool = True,
 ) -> Plan:
     """Open every header and cut every field into tiles; no pixels are read.
 
@@ -229,6 +230,8 @@ def make_plan(
         By name, from an earlier run with the same ``images``; fields of which no file has changed are not opened again.
     own : collection of Path, optional
         What earlier runs wrote: no images, though they may be called like these.
+    contents : bool, optional
+        Whether files are hashed, for which each is read whole; else the keys of tiles tell nothing.
 
     Returns
     -------
@@ -255,7 +258,7 @@ def make_plan(
         settings["classifier"] = classifier.model_dump(mode="json", include=_CLASSIFIED)
     failures: list[Failure] = []
     # headers are read while threads hash the files
-    with hashing([path for f in found for path in f.files], known_hashes or {}) as digest:
+    with hashing([path for f in found for path in f.files if contents], known_hashes or {}) as digest:
         fields = [
             _plan_field(f, config, memory, digest, settings, failures, sky, (known_fields or {}).get(f.name or "field"))
             for f in found
@@ -427,12 +430,12 @@ def hashing(paths: Sequence[Path], known: Mapping[str, Content]) -> Iterator[Cal
     Yields
     ------
     callable
-        Waits for the content of one of the files; None where it cannot be read.
+        Waits for the content of one of the files; None where it cannot be read, and of any other file.
     """
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
         running = {path: pool.submit(_hash, path, known.get(str(path))) for path in paths}
         try:
-            yield lambda path: running[path].result()
+            yield lambda path: running[path].result() if path in running else None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache, cached_property, partial
@@ -18,7 +17,7 @@ from uuid import uuid4
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ArchiveError, AstrogalaxyError, ConfigError, ImageError, RunError
-from astrogalaxy.files import remove_unfinished
+from astrogalaxy.files import LogFile, remove_unfinished
 from astrogalaxy.formats import FORMATS, format_of
 from astrogalaxy.images import Tile
 from astrogalaxy.images.fields import find_fields
@@ -511,7 +510,7 @@ def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan:
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """Write what the package logs to the run's own log file; who listens else hears no more of it than before."""
-    handler = _LogFile(path, encoding="utf-8")
+    handler = LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_LOG_FORMAT))
     package = logging.getLogger("astrogalaxy")
     level, wanted = package.level, package.getEffectiveLevel()
@@ -532,17 +531,7 @@ def _logged(path: Path) -> Iterator[None]:
         package.setLevel(level)
         for listener in listeners:
             listener.removeFilter(asked_for)
-        with suppress(OSError):
-            handler.close()
-
-
-class _LogFile(logging.FileHandler):
-    """A log that goes silent where its disk is full: what could not be written is told once, and not line by line."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is that of logging)
-        """Pass over what the disk does not take."""
-        if not isinstance(sys.exception(), OSError):
-            super().handleError(record)
+        handler.close()
 
 
 def _silent(_done: int, _total: int, _what: str) -> None:

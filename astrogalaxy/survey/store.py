@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from astrogalaxy.files import atomic_path, locked, unwritable
+from astrogalaxy.files import atomic_path
+from astrogalaxy.folders import LOCK, locked, unwritable
 from astrogalaxy.formats import FORMATS
 
 __all__ = ["RunDirectory", "safe_name"]
@@ -55,6 +56,11 @@ class RunDirectory:
     def log(self) -> Path:
         """What happened, line by line."""
         return self.path / "run.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the run that is at work."""
+        return self.path / LOCK
 
     @property
     def record(self) -> Path:
@@ -125,9 +131,13 @@ class RunDirectory:
             raise unwritable(self.path, errno.EEXIST if nearest == self.path else errno.ENOTDIR)
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise unwritable(self.path, errno.EACCES)
+        # of somebody else who may write to the folder, too
+        for path in (self.lock, self.log, self.tiles):
+            if path.exists() and not os.access(path, os.W_OK):
+                raise unwritable(self.path, errno.EACCES, path)
 
     def locked(self) -> AbstractContextManager[None]:
-        """Hold the directory for one run; see `~astrogalaxy.files.locked`."""
+        """Hold the directory for one run; see `~astrogalaxy.folders.locked`."""
         return locked(self.path)
 
     def write_json(self, record: Mapping[str, Any]) -> None:

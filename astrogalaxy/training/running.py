@@ -24,7 +24,8 @@ from torch import nn
 
 from astrogalaxy.config import ClassifierRecipe, RecipeConfig
 from astrogalaxy.errors import AstrogalaxyError, ConfigError, RunError
-from astrogalaxy.files import atomic_path, locked, remove_unfinished
+from astrogalaxy.files import atomic_path, remove_unfinished
+from astrogalaxy.folders import locked
 
 __all__ = [
     "FiniteEpochs",

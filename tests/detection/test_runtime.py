@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,6 +61,15 @@ def test_a_graph_tells_nothing_of_its_making(weights: Weights) -> None:
     model = onnx.load_from_string(weights.graph)
     for part in (model, model.graph, *model.graph.node, *model.graph.input, *model.graph.output):
         assert not part.metadata_props
+
+
+def test_nothing_is_reported_to_the_makers_of_onnxruntime(tmp_path: Path) -> None:
+    """Some of its builds keep what they will send in a database in the home folder."""
+    code = "from astrogalaxy.detection import open_runtime; open_runtime('default', 'cpu', 1, 'float32')"
+    home = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / ".cache")}
+    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env=kept | home, check=True)
+    assert not list(tmp_path.rglob("*onnxruntime*"))
 
 
 def test_the_published_levels_too_and_a_head_that_never_learnt(

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -214,3 +215,59 @@ def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="give another folder"):
         made_folder(tmp_path / "file" / "below", "give another folder")
+
+
+@pytest.mark.parametrize("name", ["run.log", "tiles", ".fields", ".lock"])
+def test_what_lies_in_the_place_of_a_file_of_the_run_is_named(survey: Path, name: str) -> None:
+    there = survey.parent / "out" / name
+    there.parent.mkdir()
+    if name in ("run.log", ".lock"):
+        there.mkdir()
+    else:
+        there.write_text("mine")
+    told = rf"out/{name}: cannot be written to \([^)]*\); remove it, or set output\.directory"
+    with pytest.raises(RunError, match=told):
+        execute(survey)
+    assert there.is_dir() or there.read_text() == "mine"
+
+
+def test_files_of_somebody_else_are_named(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a folder that two may write to, the second cannot go on with the log of the first."""
+    directory = RunDirectory(survey.parent / "out", "s")
+    directory.path.mkdir()
+    directory.log.touch()
+    may, opened = os.access, open
+
+    def access(path: object, mode: int) -> bool:
+        return Path(str(path)) != directory.log and may(path, mode)
+
+    def denied(path: object, *args: object, **options: object) -> object:
+        if str(path) == str(directory.log):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, *args, **options)
+
+    monkeypatch.setattr(os, "access", access)
+    monkeypatch.setattr("builtins.open", denied)
+    told = f"{directory.log}: cannot be written to (Permission denied); remove it, or set output.directory"
+    for act in (directory.check, lambda: execute(survey)):
+        with pytest.raises(RunError) as caught:
+            act()
+        assert told in str(caught.value)
+
+
+@linux
+@pytest.mark.parametrize("command", [["--version"], ["--help"], ["weights", "list"]])
+def test_output_that_is_taken_nowhere(command: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "astrogalaxy", *command], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ran.returncode == 1
+    assert ran.stderr == "error: the output: No space left on device\n"
+
+
+@linux
+def test_a_log_on_a_full_disk_does_not_end_a_command(survey: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    done = CliRunner().invoke(app, ["run", str(survey), "--log-file", "/dev/full"])
+    assert done.exit_code == 0, done.output
+    assert "Logging error" not in capfd.readouterr().err

@@ -405,6 +405,19 @@ def test_workers_keep_no_profile_of_themselves(workers: int) -> None:
         assert not [name for names in kept.values() for name in names if "profile" in name]
 
 
+def test_no_worker_hears_ctrl_c_though_it_is_the_first_process() -> None:
+    """The first starts a tracker of Python's own, after which signals would come through again."""
+    code = (
+        "import multiprocessing, signal\n"
+        "from astrogalaxy.survey.cluster import _interrupts_wait\n"
+        "with _interrupts_wait():\n"
+        "    multiprocessing.get_context('spawn').Queue()\n"
+        "    print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "True\n"
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_interrupts_wait_until_workers_have_started(sign: signal.Signals) -> None:
     class Heard(Exception):

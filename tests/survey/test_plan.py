@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from typer.testing import CliRunner
 
+from astrogalaxy.cli import app
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.models import load_weights
 from astrogalaxy.survey import execute, plan
@@ -45,6 +47,19 @@ def test_why_a_wcs_is_not_used_stands_in_the_failures(one, cards: dict[str, obje
     made = make_plan(one(**cards), load_weights("default"), memory=4e9)
     assert f"a-r.fits: {why}" in made.failures[0].reason
     assert "sky positions need one" in made.failures[0].reason
+
+
+def test_check_does_not_read_all_of_every_file(one, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its plan has no use for what takes hours on a large survey."""
+    (tmp_path / "survey.yml").write_text(one().to_yaml())
+    hashed = []
+    monkeypatch.setattr(plan, "_hash", lambda path, known: hashed.append(path))
+    checked = CliRunner().invoke(app, ["check", str(tmp_path / "survey.yml")])
+    assert checked.exit_code == 0, checked.output
+    assert "1 field, 1 tile" in checked.output
+    assert not hashed
+    made = make_plan(one(), load_weights("default"), memory=4e9)
+    assert made.n_tiles == len(hashed) == 1
 
 
 def test_what_has_not_changed_is_not_opened_again(one, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
