@@ -183,6 +183,18 @@ def test_tiles_that_are_no_more_are_removed(survey: Path) -> None:
     assert [path.name for path in (tiles / "south").iterdir()] == ["mine.npz"]
 
 
+def test_tiles_go_when_all_is_done(survey: Path) -> None:
+    survey.write_text(f"{survey.read_text()}output: {{keep_tiles: false}}\n")
+    reference, out = survey.parent / "north-r.fits", survey.parent / "out"
+    whole = reference.read_bytes()
+    reference.write_bytes(whole[:5000])
+    assert execute(survey).exit_code == 3
+    reference.write_bytes(whole)
+    assert execute(survey).tiles == {"done": 1, "kept": 1, "failed": 0}, "what is missing, and no more"
+    assert not (out / "tiles").exists()
+    assert set(SourceCatalog.read(out / "pair.fits")["field"]) == {"north", "south"}
+
+
 def test_a_record_names_nothing_outside_its_directory(tmp_path: Path) -> None:
     outside = tmp_path / "precious.fits"
     outside.write_text("mine")

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 from typer.testing import CliRunner
 
 from astrogalaxy.cli import app
+from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.evaluation.injection import Recovery
-from astrogalaxy.images.fields import Field
+from astrogalaxy.images.fields import Field, find_fields
 from astrogalaxy.simulation import PROFILES, Conditions, Scene, simulate_scene
-from astrogalaxy.survey.injection import _chosen, inject_survey
+from astrogalaxy.survey.injection import _chosen, _Injected, _jobs, _opened, inject_survey
 from astrogalaxy.survey.report.injection import write_injection_report
 
 FILES = {
@@ -105,6 +107,24 @@ def test_finished_rounds_are_kept(survey: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(other.recovery.injected) < (same["round"] == 0).sum()
 
 
+def test_a_worker_that_stays_reads_a_changed_image_anew(survey: Path, tmp_path: Path) -> None:
+    """Workers of a cluster keep the field that they worked on last, and outlive a call."""
+    config = SurveyConfig.read(survey)
+    fields = find_fields(config.images)[:1]
+
+    def sky() -> float:
+        """What a worker sees of the field's first job."""
+        (job,) = _jobs(fields, config, _Injected(None, None, None, None, 0), tmp_path)
+        image, failures = _opened(job)
+        assert image is not None and not failures and _opened(job)[0] is image
+        return float(np.median(image.bands["r"].mesh.background_mesh))
+
+    before = sky()
+    with fits.open(survey.parent / f"{fields[0].name}-r.fits", mode="update") as hdus:
+        hdus[0].data += 50
+    assert sky() == pytest.approx(before + 50, abs=0.1)
+
+
 def test_a_bad_field_costs_only_itself(survey: Path) -> None:
     (survey.parent / "north-r.fits").write_bytes(b"SIMPLE  = nonsense")
     summary = inject_survey(survey, rounds=1)
@@ -118,9 +138,11 @@ def test_a_bad_field_costs_only_itself(survey: Path) -> None:
 
 
 def test_a_missing_band_is_said_and_the_rest_is_done(survey: Path) -> None:
+    survey.write_text(f"{survey.read_text()}output: {{keep_tiles: false}}\n")
     (survey.parent / "south-g.fits").unlink()
     summary = inject_survey(survey, rounds=1, field_name="south")
     assert summary.exit_code == 3
+    assert (summary.directory / "rounds" / "south").exists(), "kept until all is done"
     (failure,) = summary.failures
     assert (failure.field, failure.band) == ("south", "g")
     assert summary.recovery.bands == ("r", "i")
@@ -186,10 +208,12 @@ def test_options_that_make_no_sense(survey: Path, options: dict, words: str) -> 
 
 
 def test_command(survey: Path) -> None:
+    survey.write_text(f"{survey.read_text()}output: {{keep_tiles: false}}\n")
     ran = CliRunner().invoke(app, ["evaluate", "--inject", str(survey), "--rounds", "1", "--field", "north", "-q"])
     assert ran.exit_code == 0, ran.output
     assert "sources injected into one field" in ran.output
     assert "report.html" in ran.output
+    assert not (survey.parent / "out" / "injection" / "rounds").exists()
 
 
 def test_command_called_wrongly(survey: Path) -> None:
