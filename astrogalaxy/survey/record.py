@@ -137,14 +137,12 @@ def _tile_record(outcome: TileOutcome) -> dict[str, Any]:
 
 def known_hashes(record: Mapping[str, Any]) -> dict[str, Content]:
     """Hashes of inputs from the record of an earlier run, with what tells that a file is still the same."""
-    if "files" not in record:
-        return {}  # the first records joined a file's hash with its size and time at the end of the run
     return {
         entry["path"]: Content(entry["bytes"], entry["mtime_ns"], entry["sha256"])
         for field_record in record.get("fields", [])
         for role in _ROLES
         for entry in field_record.get(role, {}).values()
-        if entry.get("sha256") and "mtime_ns" in entry
+        if "mtime_ns" in entry
     }
 
 

@@ -94,7 +94,7 @@ def test_openvino_runs_both_networks(survey_file: Path, tmp_path: Path) -> None:
 
 
 def test_the_classifier_is_part_of_the_content_keys(survey_file: Path, classifier_file: Path, tmp_path: Path) -> None:
-    from astrogalaxy.models import Weights, load_classifier, load_weights
+    from astrogalaxy.models import load_classifier, load_weights
 
     weights = load_weights()
     first = make_plan(SurveyConfig.read(survey_file), weights, memory=4e9)
@@ -109,8 +109,9 @@ def test_the_classifier_is_part_of_the_content_keys(survey_file: Path, classifie
     # nor do the tensors alone say what a tile holds
     save_weights(tmp_path / "tiny.safetensors", tiny.card.model_copy(update={"centre": 0.75}), tiny.tensors, tiny.graph)
     assert make_plan(SurveyConfig.read(again), weights, memory=4e9).fields[0].key != first.fields[0].key
-    other_card = Weights(weights.path, weights.card.model_copy(update={"threshold": 0.99}))
-    assert make_plan(SurveyConfig.read(survey_file), other_card, memory=4e9).fields[0].key != first.fields[0].key
+    stricter = weights.card.model_copy(update={"threshold": 0.99})
+    stricter = save_weights(tmp_path / "stricter.safetensors", stricter, weights.tensors, weights.graph)
+    assert make_plan(SurveyConfig.read(survey_file), stricter, memory=4e9).fields[0].key != first.fields[0].key
     again.write_text(text.replace(str(tmp_path / "tiny.safetensors"), "default"))
     with pytest.raises(WeightsError, match="these weights are for detection"):
         make_plan(SurveyConfig.read(again), weights, memory=4e9)
