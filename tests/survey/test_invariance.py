@@ -91,9 +91,12 @@ def test_owner_keeps_a_shared_source():
     left = Tile("a", Section(0, 100, 0, 100), Section(0, 132, 0, 100))
     right = Tile("b", Section(100, 200, 0, 100), Section(68, 200, 0, 100))
     merged = merge_tiles(
-        [TileCatalog(left, made([99.2, 20], [50, 50])), TileCatalog(right, made([99.3, 150], [50.1, 50]))]
+        [
+            TileCatalog(left, made([99.2, 20, 99.6], [50, 80, 70])),
+            TileCatalog(right, made([99.3, 150, 99.7], [50.1, 20, 70])),
+        ]
     )
-    assert sorted(merged["x"]) == [20, 99.2, 150]
+    assert merged["x"].tolist() == [150, 99.2, 99.7, 20], "row by row"
 
 
 def test_lost_between_two_tiles_is_not_lost():
@@ -125,11 +128,11 @@ def test_overlapping_fields_give_one_row_per_source(tmp_path):
     merged, dropped = join(
         tmp_path,
         made([10, 20, 30], [5, 5, 5], field="a", noise=1.5),
-        made([20.2, 30.1, 40], [5, 5, 5], field="b", noise=1.2),
+        made([20.2, 30.1, 40, 50], [5, 5, 5, 5], field="b", noise=1.2),
     )
     assert dropped == 2
     assert sorted(zip(np.round(merged["x"]), merged["field"], strict=True)) == [
-        (10, "a"), (20, "b"), (30, "b"), (40, "b"),
+        (10, "a"), (20, "b"), (30, "b"), (40, "b"), (50, "b"),
     ]  # fmt: skip
 
 

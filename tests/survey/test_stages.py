@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 import astrogalaxy as ag
-from astrogalaxy.catalog import decode_flags
-from astrogalaxy.images import Image
+from astrogalaxy.catalog import SourceCatalog, decode_flags
+from astrogalaxy.detection import open_runtime
+from astrogalaxy.images import Image, Section, Tile
 from astrogalaxy.models import load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
-from astrogalaxy.survey.stages import _image_flags, detect
+from astrogalaxy.survey.merge import TileCatalog, merge_tiles
+from astrogalaxy.survey.stages import _image_flags, detect, extract
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +72,55 @@ def test_bands_out_of_order_are_told(caplog: pytest.LogCaptureFixture) -> None:
         assert not caplog.messages
         detect(Image.read({"i": sky, "r": sky}))
     assert caplog.messages == ["the network expects the shortest wavelength first, and i comes before r"]
+
+
+def test_classes_and_morphologies_are_what_is_probable() -> None:
+    scene = simulate_scene(PROFILES["sdss"], size=384, seed=3, artefacts=False)
+    catalog = detect(Image.read({band: (scene.images[band], scene.wcs[band]) for band in "gri"}))
+    star, galaxy = catalog["p_star"], catalog["p_galaxy"]
+    np.testing.assert_allclose(star + galaxy, 1, atol=1e-6)
+    kinds = {"star": star >= 0.6, "galaxy": galaxy >= 0.6, "unsure": (star < 0.6) & (galaxy < 0.6)}
+    for name, expected in kinds.items():
+        assert expected.any()
+        np.testing.assert_array_equal(catalog["class"] == name, expected, err_msg=name)
+    extended, clear = galaxy >= 0.5, catalog["snr"] >= 20
+    smooth, disk = (np.asarray(catalog[f"p_{name}"]) for name in ("smooth", "disk"))
+    for values in (smooth, disk):
+        np.testing.assert_array_equal(np.isfinite(values), extended)
+    np.testing.assert_allclose((smooth + disk)[extended], 1, atol=1e-6)
+    shapes = {"": ~extended, "smooth": clear & (smooth >= 0.6), "disk": clear & (disk >= 0.6)}
+    for name, expected in shapes.items():
+        assert expected.any()
+        np.testing.assert_array_equal(catalog["morphology"] == name, expected, err_msg=name)
+    assert (extended & ~clear).any()
+
+
+def test_what_is_asked_of_detect_is_done(image: Image) -> None:
+    usual, strict = detect(image), detect(image, threshold=0.9, apertures=[2.0, 4.0], field_prior=False)
+    assert usual["det_score"].min() < 0.9 <= strict["det_score"].min()
+    bright = strict["snr"] > 20
+    assert (strict["flux_aper_r"][bright] < strict["flux_aper2_r"][bright]).all()
+    everything = detect(image, threshold=0.05)
+    unlikely = everything[everything["det_score"] < load_weights("default").card.threshold]
+    assert set(unlikely["class"]) - {"unsure"}, "no given positions: it has a class, however unlikely it is"
+    alone = detect(image, field_prior=False)
+    assert len(alone) == len(usual)
+    assert not np.array_equal(alone["p_galaxy"], usual["p_galaxy"])
+
+
+def test_a_source_on_the_line_between_two_tiles_is_reported_by_both_and_stays_one(image: Image) -> None:
+    runtime = open_runtime()
+    ny, nx = image.shape
+    whole = extract(image, Tile("whole", *[Section.whole(image.shape)] * 2), runtime).catalog
+    secure = whole[(whole["det_score"] > 0.95) & (np.abs(whole["x"] - nx / 2) < nx / 6)]
+    star = secure[np.argmax(secure["snr"])]
+    line = int(np.rint(star["x"] + 0.5))  # less than half a pixel from its centre
+    sides = (Section(0, line, 0, ny), Section(line, nx, 0, ny))
+    tiles = [Tile(name, side, side.grow(64).clip(image.shape)) for name, side in zip("ab", sides, strict=True)]
+    parts = [TileCatalog(tile, extract(image, tile, runtime).catalog) for tile in tiles]
+
+    def seen(catalog: SourceCatalog) -> int:
+        return int((np.hypot(catalog["x"] - star["x"], catalog["y"] - star["y"]) < 0.5).sum())
+
+    assert [seen(part.catalog) for part in parts] == [1, 1]
+    assert seen(merge_tiles(parts)) == 1
