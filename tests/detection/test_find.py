@@ -12,7 +12,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from astrogalaxy.detection import Runtime, find, find_aligned, open_runtime
+from astrogalaxy.detection import Runtime, find, find_aligned, find_at, open_runtime
 from astrogalaxy.detection.export import network_from_tensors, network_graph
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.errors import WeightsError
@@ -171,6 +171,26 @@ def test_bands_beyond_the_card_are_refused(image: Image, seeing_at: Callable[...
             find(image, runtime)
         with pytest.raises(WeightsError, match=text):
             find_aligned(image.aligned(), runtime)
+
+
+def test_given_positions_have_what_is_seen_there(image: Image, seeing_at: Callable[..., Any]) -> None:
+    """Stars are 4 pixels wide, so that half of the seeing is 2, and a quarter of the side of a box 5."""
+    runtime = seeing_at((30.0, 30.0, 3.0), (80.0, 30.0, 2.0), (50.0, 30.0, 1.0), (60.0, 60.0, -1.0), side=20.0)
+    places = [(34.0, 30.0), (31.0, 31.0), (84.5, 30.0), (55.5, 30.0), (61.5, 60.0), (63.0, 60.0), (65.0, 41.0)]
+    x, y = np.array(places).T
+    at, others = find_at(image.aligned(), runtime, x, y, stars=4.0)
+    assert (at.x.tolist(), at.y.tolist()) == (x.tolist(), y.tolist())
+    # the nearer one has the source; what is too far from one has what lies there, which is nothing
+    sure = np.array([0, 1, 1, 0, 1, 0, 0], dtype=bool)
+    np.testing.assert_allclose(at.det_score[sure], 1 / (1 + np.exp([-3.0, -2.0, 1.0])), rtol=1e-5)
+    assert (at.det_score[~sure] < 1e-3).all()
+    assert at.det_score[5] == 0 < at.det_score[6], "no box is centred within reach of the one"
+    np.testing.assert_allclose(at.p_galaxy[sure], 1 / (1 + np.exp(-1.0)), rtol=1e-5)
+    found = np.array([0, 1, 1, 0, 0, 0, 0], dtype=bool)
+    for low, high, centre in ((at.x_min, at.x_max, x), (at.y_min, at.y_max, y)):
+        np.testing.assert_allclose(high - low, np.where(found, 20.0, 2.2 * 4.0))
+        np.testing.assert_allclose((low + high) / 2, centre)
+    assert others.x == pytest.approx([50.0])
 
 
 def test_a_selection_keeps_its_columns_together(image: Image, seeing_at: Callable[..., Any]) -> None:

@@ -22,15 +22,17 @@ from astrogalaxy.catalog import SourceCatalog, decode_flags
 from astrogalaxy.cli import app
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ArchiveError, ConfigError, ImageError, RunError
+from astrogalaxy.images import Image, Tile
 from astrogalaxy.images.sky import shifted
 from astrogalaxy.measurement import astrometry
 from astrogalaxy.models import bundled, load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
-from astrogalaxy.survey import Failure, execute, run
+from astrogalaxy.survey import Failure, execute, run, tasks
 from astrogalaxy.survey.cluster import hired
 from astrogalaxy.survey.opening import open_inputs, remarks
 from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
+from astrogalaxy.survey.stages import TileResult
 from astrogalaxy.survey.store import RunDirectory
 from astrogalaxy.survey.tasks import TileTask, _open, forget_fields, kept_tile
 
@@ -180,6 +182,28 @@ def test_damaged_shard_is_made_again(survey: Path) -> None:
     assert execute(survey).tiles["done"] == 1
 
 
+def test_a_tile_that_fails_costs_itself_only(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(survey, "compute:", "tiles: {size: 128, overlap: 64}\ncompute:")
+    find = tasks.find_in_tile
+
+    def too_much(image: Image, tile: Tile, *settings: object, **options: object) -> TileResult:
+        """Search a tile, but for one of the four."""
+        if (image.name, tile.name) == ("north", "x00000y00000"):
+            raise MemoryError
+        return find(image, tile, *settings, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "find_in_tile", too_much)
+        summary = execute(survey)
+    assert summary.exit_code == 3
+    assert summary.tiles == {"done": 3, "kept": 0, "failed": 1}
+    (failure,) = summary.failures
+    assert (failure.field, failure.tile, failure.stage) == ("north", "x00000y00000", "tile")
+    assert "not enough memory; give smaller tiles.size" in failure.reason
+    assert set(summary.catalog["field"]) == {"north", "south"}
+    assert execute(survey).tiles == {"done": 1, "kept": 3, "failed": 0}
+
+
 def test_a_shard_that_is_damaged_during_a_run_is_told_and_done_again(survey: Path) -> None:
     change(survey, "compute:", "tiles: {size: 128, overlap: 64}\ncompute:")
 
@@ -228,7 +252,6 @@ def test_truncated_reference_loses_its_field_only(survey: Path) -> None:
     assert summary.exit_code == 3
     assert set(summary.catalog["field"]) == {"south"}
     assert any("north-r.fits" in f.reason for f in summary.failures)
-    assert "merge" not in {f.stage for f in summary.failures}, "nothing was written that could be damaged"
     listed = Table.read(survey.parent / "out/failures.ecsv")
     assert set(listed["field"]) == {"north"}
 
