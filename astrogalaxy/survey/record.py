@@ -108,8 +108,9 @@ def _by_field(things: Iterable[Any]) -> defaultdict[str, list[Any]]:
 
 def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileOutcome]) -> dict[str, Any]:
     done = [o for o in outcomes if o.status != "failed"]
-    status = "failed" if not done else "partial" if failures or len(done) < len(plan.tiles) else "done"
-    lost = {f.band for f in failures if f.band}
+    status = "failed" if not done else "partial" if failures else "done"
+    # what is told of other bands, such as that they lack a mask, does not keep them away
+    lost = {failure.band for outcome in outcomes for failure in outcome.failures}
     return {
         "name": plan.name,
         "status": status,

@@ -25,9 +25,11 @@ def image() -> Image:
     return Image.read({"r": (scene.images["r"], scene.wcs["r"])})
 
 
-def flags_within(image: Image, seeing: tuple[float, float]) -> tuple[str, ...]:
-    """Flags of all sources of an image whose weights know such stars."""
-    card = load_weights("default").card.model_copy(update={"seeing": seeing})
+def flags_within(
+    image: Image, seeing: tuple[float, float], pixel_scale: tuple[float, float] = (0.2, 0.5)
+) -> tuple[str, ...]:
+    """Flags of all sources of an image whose weights know such stars and pixels."""
+    card = load_weights("default").card.model_copy(update={"seeing": seeing, "pixel_scale": pixel_scale})
     return decode_flags(_image_flags(image, card, ["r"]))
 
 
@@ -36,6 +38,12 @@ def test_a_seeing_that_the_weights_do_not_know_is_told(image: Image) -> None:
     assert flags_within(image, (4.2, 7.6)) == flags_within(image, (1.8, 3.2)) == ("outside_weight",)
     # half of the light of a star with wings lies in a wider circle: that is not what the card tells
     assert image.bands["r"].seeing > 4.5
+
+
+def test_pixels_that_the_weights_do_not_know_are_told(image: Image) -> None:
+    assert image.pixel_scale == pytest.approx(0.263, abs=0.01)
+    for known in ((0.3, 0.5), (0.1, 0.2)):
+        assert flags_within(image, (3.2, 4.2), known) == ("outside_weight",)
 
 
 def test_a_catalogue_says_what_has_made_it(image: Image) -> None:
