@@ -116,6 +116,23 @@ def test_what_is_asked_of_detect_is_done(image: Image) -> None:
     assert not np.array_equal(alone["p_galaxy"], usual["p_galaxy"])
 
 
+def test_a_star_without_data_in_its_core_is_doubted(image: Image) -> None:
+    runtime, whole = open_runtime(), Section.whole(image.shape)
+    tile = Tile("whole", whole, whole)
+    before = extract(image, tile, runtime).catalog
+    inside = (np.abs(before["x"] - 192) < 150) & (np.abs(before["y"] - 192) < 150)
+    star = before[inside & (before["p_star"] > 0.9) & (before["snr"] < 100)]
+    star = star[np.argmax(star["snr"])]
+    band = image.bands["r"]
+    pixels = band.pixels().data + 100.0
+    pixels[:, int(np.rint(star["x"]))] = np.nan
+    after = extract(Image.read({"r": (pixels, band.wcs)}), tile, runtime).catalog
+    near = np.hypot(after["x"] - star["x"], after["y"] - star["y"]) < 2
+    assert near.sum() == 1
+    assert 0.4 <= after["p_galaxy"][near][0] <= 0.6
+    assert (np.abs(after["p_galaxy"][~near] - 0.5) > 0.2).mean() > 0.5
+
+
 def test_a_source_on_the_line_between_two_tiles_is_reported_by_both_and_stays_one(image: Image) -> None:
     runtime = open_runtime()
     ny, nx = image.shape
