@@ -107,6 +107,29 @@ def test_finished_rounds_are_kept(survey: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(other.recovery.injected) < (same["round"] == 0).sum()
 
 
+def test_rounds_are_kept_as_long_as_nothing_changes_them(survey: Path, tmp_path: Path) -> None:
+    config = SurveyConfig.read(survey)
+    fields = find_fields(config.images)
+
+    def key(**changes: object) -> str:
+        """Of the first field's rounds, with some of the survey's sections or of what is injected changed."""
+        sections = {name: changes.pop(name) for name in ("detection", "measurement", "compute") if name in changes}
+        injected = _Injected(**{"density": 8.0, "magnitudes": None, "like": None, "seeing": None, "seed": 0} | changes)
+        return _jobs(fields, config.model_copy(update=sections), injected, tmp_path)[0].key
+
+    usual = key()
+    assert key() == key(compute=config.compute.model_copy(update={"workers": 7})) == usual
+    others = [
+        key(density=4.0), key(magnitudes=(20.0, 24.0)), key(like={"g": "u"}), key(seeing=1.5), key(seed=1),
+        key(detection=config.detection.model_copy(update={"field_prior": False})),
+        key(detection=config.detection.model_copy(update={"threshold": 0.9})),
+        key(detection=config.detection.model_copy(update={"model": "astroyolo-fine"})),
+    ]  # fmt: skip
+    with fits.open(survey.parent / f"{fields[0].name}-i.fits", mode="update") as hdus:
+        hdus[0].data[0, 0] += 1
+    assert len({usual, key(), *others}) == len(others) + 2
+
+
 def test_a_worker_that_stays_reads_a_changed_image_anew(survey: Path, tmp_path: Path) -> None:
     """Workers of a cluster keep the field that they worked on last, and outlive a call."""
     config = SurveyConfig.read(survey)
