@@ -104,7 +104,7 @@ def test_lost_between_two_tiles_is_not_lost():
     right = Tile("b", Section(100, 200, 0, 100), Section(68, 200, 0, 100))
     # each tile thinks that the other owns it
     merged = merge_tiles([TileCatalog(left, made([99.6], [50])), TileCatalog(right, made([99.4], [50]))])
-    assert len(merged) == 1
+    assert merged["x"].tolist() == [99.6], "the first of them"
 
 
 def test_close_pairs_of_one_tile_stay():
@@ -151,6 +151,7 @@ def test_a_deeper_field_that_lacks_a_band_gives_way(tmp_path):
     both, deep = seen("both", 1.0, 1.0), seen("deep", 0.2, np.nan)
     for fields in ((both, deep), (deep, both)):
         assert list(join(tmp_path, *fields)[0]["field"]) == ["both"]
+    assert list(join(tmp_path, seen("even", 3.0, 3.0), seen("uneven", 1.0, 4.0))[0]["field"]) == ["uneven"]
     # light that an edge cuts is wrong, light that is lacking is not known
     assert list(join(tmp_path, seen("both", 1.0, 1.0, flags=1), deep)[0]["field"]) == ["deep"]
 

@@ -326,6 +326,7 @@ def test_a_band_that_could_not_be_read_for_a_while_is_read_by_the_next_run(
         patched.setattr(import_module("astrogalaxy.survey.run"), "hired", cut_off)
         first = execute(survey)
     assert {(f.field, f.band, f.stage) for f in first.failures} == {("south", "i", "read")}
+    assert bands_of(first.directory) == {"north": ["g", "r", "i"], "south": ["g", "r"]}
     path.write_bytes(packed)
     again = execute(survey)
     assert again.tiles == {"done": 1, "kept": 1, "failed": 0}

@@ -17,6 +17,7 @@ from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.evaluation.injection import Recovery
 from astrogalaxy.images.fields import Field, find_fields
+from astrogalaxy.models import load_weights, save_weights
 from astrogalaxy.simulation import PROFILES, Conditions, Scene, simulate_scene
 from astrogalaxy.survey.injection import _chosen, _Injected, _jobs, _opened, inject_survey
 from astrogalaxy.survey.report.injection import write_injection_report
@@ -123,8 +124,12 @@ def test_rounds_are_kept_as_long_as_nothing_changes_them(survey: Path, tmp_path:
         key(density=4.0), key(magnitudes=(20.0, 24.0)), key(like={"g": "u"}), key(seeing=1.5), key(seed=1),
         key(detection=config.detection.model_copy(update={"field_prior": False})),
         key(detection=config.detection.model_copy(update={"threshold": 0.9})),
-        key(detection=config.detection.model_copy(update={"model": "astroyolo-fine"})),
     ]  # fmt: skip
+    weights, path = load_weights(), tmp_path / "mine.safetensors"
+    for threshold in (0.4, 0.5):
+        card = weights.card.model_copy(update={"threshold": threshold})
+        save_weights(path, card, weights.tensors, weights.graph)
+        others.append(key(detection=config.detection.model_copy(update={"model": str(path)})))
     with fits.open(survey.parent / f"{fields[0].name}-i.fits", mode="update") as hdus:
         hdus[0].data[0, 0] += 1
     assert len({usual, key(), *others}) == len(others) + 2
