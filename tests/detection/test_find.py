@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 
 from astrogalaxy.detection import Runtime, find, find_aligned, find_at, open_runtime
 from astrogalaxy.detection.export import network_from_tensors, network_graph
+from astrogalaxy.detection.inputs import seeing_level
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.images import Image, Section
@@ -171,6 +172,15 @@ def test_bands_beyond_the_card_are_refused(image: Image, seeing_at: Callable[...
             find(image, runtime)
         with pytest.raises(WeightsError, match=text):
             find_aligned(image.aligned(), runtime)
+
+
+def test_what_the_card_says_of_overlaps_and_seeing_counts(image: Image, seeing_at: Callable[..., Any]) -> None:
+    pair = (30.0, 30.0, 3.0), (32.5, 30.0, 2.0)  # half of them is the same
+    for one_cell, number in ((False, 1), (True, 2)):
+        assert len(find(image, seeing_at(*pair, one_cell=one_cell))) == number
+    runtime = seeing_at(seeing_input=True)
+    find_aligned(image.aligned(), runtime, seeing=9.0)
+    assert (runtime.shown[3] == np.float32(seeing_level(9.0))).all()
 
 
 def test_given_positions_have_what_is_seen_there(image: Image, seeing_at: Callable[..., Any]) -> None:
