@@ -209,3 +209,13 @@ def test_a_selection_keeps_its_columns_together(image: Image, seeing_at: Callabl
     kept = found.take(found.x > 40)
     assert kept.y.tolist() == [50, 20]
     assert len(kept) == len(kept.p_disk) == 2
+
+
+@pytest.mark.parametrize("width", [0.0, 0.8, 1.5])
+def test_correlated_noise_has_the_significance_of_noise(width: float, seeing_at: Callable[..., Any]) -> None:
+    noise = np.random.default_rng(5).normal(50, 9, (400, 400))
+    image = Image.read({"r": gaussian_filter(noise, width) if width else noise})
+    y, x = np.mgrid[8:392:5, 8:392:5].astype(float)
+    at, _ = find_at(image.aligned(), seeing_at(), x.ravel(), y.ravel())
+    # half of it is negative, which is none
+    assert np.sqrt(2 * np.mean(at.significance**2)) == pytest.approx(1, abs=0.2)
