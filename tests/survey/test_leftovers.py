@@ -143,6 +143,10 @@ def test_what_a_run_has_not_written_is_removed_or_told(survey: Path, caplog: pyt
         "other.fits", "survey.yml", "failures.ecsv", "report.html"
     }  # fmt: skip
     assert [entry["name"] for entry in record["earlier_files"]] == ["pair.fits"]
+    for path in survey.parent.glob("south-?.fits"):
+        path.unlink()
+    assert execute(with_output(name="third", formats=("fits",))).exit_code == 0
+    assert list((out / "tiles" / "south").glob("*.rows.npz")), "tiles of another survey"
 
 
 def test_a_run_that_fails_keeps_what_was_there_and_does_not_show_it(survey: Path) -> None:

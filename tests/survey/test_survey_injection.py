@@ -15,12 +15,13 @@ from typer.testing import CliRunner
 from astrogalaxy.cli import app
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ConfigError, ImageError
-from astrogalaxy.evaluation.injection import Recovery
+from astrogalaxy.evaluation.injection import Recovery, Round
 from astrogalaxy.images.fields import Field, find_fields
 from astrogalaxy.models import load_weights, save_weights
 from astrogalaxy.simulation import PROFILES, Conditions, Scene, simulate_scene
 from astrogalaxy.survey.injection import _chosen, _Injected, _jobs, _opened, inject_survey
 from astrogalaxy.survey.report.injection import write_injection_report
+from astrogalaxy.survey.rounds import read_round, write_round
 
 FILES = {
     "report.html", "injection.json", "completeness.ecsv", "classification.ecsv", "photometry.ecsv", "positions.ecsv",
@@ -106,6 +107,21 @@ def test_finished_rounds_are_kept(survey: Path, monkeypatch: pytest.MonkeyPatch)
         np.testing.assert_array_equal(same[name], first.recovery.injected[name])
     other = inject_survey(survey, rounds=1, density=4.0, field_name="north")
     assert len(other.recovery.injected) < (same["round"] == 0).sum()
+
+
+def test_a_round_comes_back_as_it_was(tmp_path: Path) -> None:
+    injected, extra = Table({"x": [1.5, np.nan], "found": [True, False]}), Table({"mag": [20.25]})
+    write_round(tmp_path / "north", "key", Round(3, injected, extra, 0.25))
+    back = read_round(tmp_path / "north", "key", 3)
+    assert back is not None and (back.number, back.near) == (3, 0.25)
+    for told, expected in ((back.injected, injected), (back.extra, extra)):
+        assert told.colnames == expected.colnames and not told.meta
+        for name in told.colnames:
+            np.testing.assert_array_equal(told[name], expected[name])
+    assert read_round(tmp_path / "north", "another", 3) is None
+    assert read_round(tmp_path / "north", "key", 4) is None
+    (tmp_path / "north" / "0003-extra.ecsv").unlink()
+    assert read_round(tmp_path / "north", "key", 3) is None
 
 
 def test_rounds_are_kept_as_long_as_nothing_changes_them(survey: Path, tmp_path: Path) -> None:
