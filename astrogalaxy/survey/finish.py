@@ -94,7 +94,6 @@ class Finisher:
                 reason = f"{path}: damaged after it was written; run again to do just this tile"
                 self._fail(Failure(field.name, "merge", reason, tile=tile.name))
             else:
-                shard.meta.clear()
                 tiles.append(TileCatalog(tile, shard))
         return tiles
 

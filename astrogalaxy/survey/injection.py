@@ -227,7 +227,7 @@ def inject_survey(
         settings = {"rounds": rounds, **asdict(injected)}
         record = _record(config, recovery, settings, failures, started, perf_counter() - begin)
         files = _write(folder, recovery, record)
-        if not config.output.keep_tiles:
+        if not (failures or config.output.keep_tiles):
             shutil.rmtree(folder / "rounds", ignore_errors=True)
     return InjectionSummary(folder, files, recovery, failures, perf_counter() - begin)
 
@@ -253,7 +253,7 @@ def _jobs(fields: Sequence[Field], config: SurveyConfig, injected: _Injected, fo
         contents = {path: content for one in fields for path in one.files if (content := digest(path))}
     settings = {
         "code": version("astrogalaxy"), "config": config.science_digest(),
-        "weights": load_weights(config.detection.model).card.model_dump(mode="json"),
+        "weights": load_weights(config.detection.model).card.sha256,
         **asdict(injected), "like": dict(injected.like or {}), "field_prior": config.detection.field_prior,
     }  # fmt: skip
     jobs = []
@@ -310,7 +310,8 @@ def _failure(job: _Job, error: Exception) -> Failure:
 
 
 def _opened(job: _Job) -> tuple[Image | None, list[Failure]]:
-    key = (job.config.digest(), *map(str, job.field.files))
+    # workers of a cluster outlive a call: by then the files may hold something else
+    key = (job.key, *map(str, job.field.files))
     if key not in _OPEN:
         _OPEN.clear()
         _OPEN[key] = read_field(job.field, job.config)

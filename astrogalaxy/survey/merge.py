@@ -61,10 +61,8 @@ def merge_tiles(tiles: Sequence[TileCatalog]) -> SourceCatalog:
         # each given position is in one core only, however close to another
         points[np.asarray(joined[INPUT_ROW]) >= 0] = np.nan
     first, second = _mutual(*_pairs(points, SAME_PIXELS, number), number)
-    # the better of a pair: owned by its tile, then of the earlier tile
-    rank = np.where(own, 0, len(tiles)) + number
     gone = np.zeros(len(joined), dtype=bool)
-    gone[np.where(rank[first] <= rank[second], second, first)] = True
+    gone[np.where(own[first] >= own[second], second, first)] = True
     order = np.lexsort([joined["x"], joined["y"]])
     return joined[order[~gone[order]]]
 
@@ -119,12 +117,11 @@ class Claim:
 
     @property
     def cap(self) -> tuple[NDArray[np.float64], float]:
-        """Centre of a circle on the sky that holds all sources, and its radius as a chord; NaN without any."""
+        """Centre of a ball that holds all sources of the sphere, and its radius; NaN without any."""
         known = self.points[np.isfinite(self.points).all(axis=1)]
         if not len(known):
             return np.full(3, np.nan), np.nan
         centre = known.mean(axis=0)
-        centre /= np.linalg.norm(centre)
         return centre, float(np.linalg.norm(known - centre, axis=1).max())
 
 
@@ -173,8 +170,7 @@ def rank_between(first: Claim, second: Claim) -> tuple[Bools, Bools]:
     wide = np.minimum(_SAME_ERRORS * np.hypot(error[a], error[b]), np.minimum(width[a], width[b]))
     same = distance <= _chord(np.clip(wide, SAME_ARCSEC, _FARTHEST_ARCSEC))
     a, b = _mutual(a[same], b[same], distance[same], number)
-    swap = number[a] == 1
-    a, b = np.where(swap, b, a), np.where(swap, a, b) - len(first)
+    b -= len(first)
     lost_a = first.noise[a] > second.noise[b]
     for name in ("lacking", "cut"):
         of_a, of_b = getattr(first, name)[a], getattr(second, name)[b]
@@ -215,7 +211,7 @@ def _chord(arcsec: ArrayLike) -> NDArray[np.float64]:
 def _pairs(
     points: NDArray[np.floating], radius: float, group: NDArray[np.intp]
 ) -> tuple[Places, Places, NDArray[np.floating]]:
-    """Pairs of different groups within a radius, and how far apart they are."""
+    """Pairs of different groups within a radius, the earlier point first, and how far apart they are."""
     index = np.flatnonzero(np.isfinite(points).all(axis=1))
     if len(index) < 2 or np.ptp(group) == 0:
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp), np.zeros(0)

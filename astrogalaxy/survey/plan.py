@@ -48,12 +48,6 @@ logger = logging.getLogger(__name__)
 
 # Version of what a shard holds: a change here makes every earlier shard stale.
 _SHARD_FORMAT = 5
-# What a tile depends on of the cards of the weights; the rest of a card are words and measurements.
-_SERVED = {
-    "sha256", "levels", "zoom", "inputs", "seeing_input", "one_cell", "pixel_scale", "seeing", "calibration",
-    "threshold",
-}  # fmt: skip
-_CLASSIFIED = {"sha256", "classes", "side", "normalise", "centre", "field_of_view", "views", "temperature"}
 # Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile. Up to a quarter more than the
 # peaks that were measured on SDSS frames of 1500 to 10000 sources, of one to five bands and 1.6 to 17 million pixels:
 # 480 to 3900 MB. Smaller tiles need half as much, and so do classifiers where sources are few. Networks other than the
@@ -251,11 +245,10 @@ def make_plan(
     check_targets(config, (path for one in found for path in one.files))
     settings = {
         "format": _SHARD_FORMAT, "code": version("astrogalaxy"), "config": config.science_digest(),
-        "weights": weights.card.model_dump(mode="json", include=_SERVED),
+        "weights": weights.card.sha256,
     }  # fmt: skip
     if config.morphology.model is not None:
-        classifier = load_classifier(config.morphology.model).card
-        settings["classifier"] = classifier.model_dump(mode="json", include=_CLASSIFIED)
+        settings["classifier"] = load_classifier(config.morphology.model).card.sha256
     failures: list[Failure] = []
     # headers are read while threads hash the files
     with hashing([path for f in found for path in f.files if contents], known_hashes or {}) as digest:

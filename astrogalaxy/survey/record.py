@@ -108,8 +108,9 @@ def _by_field(things: Iterable[Any]) -> defaultdict[str, list[Any]]:
 
 def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileOutcome]) -> dict[str, Any]:
     done = [o for o in outcomes if o.status != "failed"]
-    status = "failed" if not done else "partial" if failures or len(done) < len(plan.tiles) else "done"
-    lost = {f.band for f in failures if f.band}
+    status = "failed" if not done else "partial" if failures else "done"
+    # what is told of other bands, such as that they lack a mask, does not keep them away
+    lost = {failure.band for outcome in outcomes for failure in outcome.failures}
     return {
         "name": plan.name,
         "status": status,
@@ -137,14 +138,12 @@ def _tile_record(outcome: TileOutcome) -> dict[str, Any]:
 
 def known_hashes(record: Mapping[str, Any]) -> dict[str, Content]:
     """Hashes of inputs from the record of an earlier run, with what tells that a file is still the same."""
-    if "files" not in record:
-        return {}  # the first records joined a file's hash with its size and time at the end of the run
     return {
         entry["path"]: Content(entry["bytes"], entry["mtime_ns"], entry["sha256"])
         for field_record in record.get("fields", [])
         for role in _ROLES
         for entry in field_record.get(role, {}).values()
-        if entry.get("sha256") and "mtime_ns" in entry
+        if "mtime_ns" in entry
     }
 
 

@@ -54,14 +54,11 @@ def read_round(folder: Path, key: str, number: int) -> Round | None:
     Round or None
         None also where it was made with other content, or is damaged.
     """
-    injected_path, extra_path = _paths(folder, number)
-    if not (injected_path.is_file() and extra_path.is_file()):
-        return None
     try:
         with warnings.catch_warnings(action="ignore"):
-            injected, extra = (Table.read(path, format="ascii.ecsv") for path in (injected_path, extra_path))
+            injected, extra = (Table.read(path, format="ascii.ecsv") for path in _paths(folder, number))
     except (OSError, ValueError, AstrogalaxyError):
-        return None  # damaged: it is made again
+        return None  # not there, or damaged: it is made again
     if injected.meta.pop(_KEY, None) != key:
         return None
     return Round(number, injected, extra, float(injected.meta.pop(_NEAR, 0.0)))

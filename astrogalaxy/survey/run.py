@@ -287,7 +287,7 @@ def _execute(
     record["files"] = listing([*files, directory.settings, *written])
     _tidy(config, directory, earlier, record)
     _forget(run, earlier, changed, done=summary.exit_code == 0)
-    if tally is not None and not config.output.keep_tiles:
+    if summary.exit_code == 0 and not config.output.keep_tiles:
         shutil.rmtree(directory.tiles, ignore_errors=True)
     logger.info("finished in %.1f s, exit code %d", summary.seconds, summary.exit_code)
     return summary

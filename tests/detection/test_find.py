@@ -12,8 +12,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from astrogalaxy.detection import Runtime, find, find_aligned, open_runtime
+from astrogalaxy.detection import Runtime, find, find_aligned, find_at, open_runtime
 from astrogalaxy.detection.export import network_from_tensors, network_graph
+from astrogalaxy.detection.inputs import seeing_level
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.images import Image, Section
@@ -173,9 +174,48 @@ def test_bands_beyond_the_card_are_refused(image: Image, seeing_at: Callable[...
             find_aligned(image.aligned(), runtime)
 
 
+def test_what_the_card_says_of_overlaps_and_seeing_counts(image: Image, seeing_at: Callable[..., Any]) -> None:
+    pair = (30.0, 30.0, 3.0), (32.5, 30.0, 2.0)  # half of them is the same
+    for one_cell, number in ((False, 1), (True, 2)):
+        assert len(find(image, seeing_at(*pair, one_cell=one_cell))) == number
+    runtime = seeing_at(seeing_input=True)
+    find_aligned(image.aligned(), runtime, seeing=9.0)
+    assert (runtime.shown[3] == np.float32(seeing_level(9.0))).all()
+
+
+def test_given_positions_have_what_is_seen_there(image: Image, seeing_at: Callable[..., Any]) -> None:
+    """Stars are 4 pixels wide, so that half of the seeing is 2, and a quarter of the side of a box 5."""
+    runtime = seeing_at((30.0, 30.0, 3.0), (80.0, 30.0, 2.0), (50.0, 30.0, 1.0), (60.0, 56.0, -1.0), side=20.0)
+    places = [(34.0, 30.0), (31.0, 31.0), (84.5, 30.0), (55.5, 30.0), (61.8, 56.5), (63.0, 60.0), (65.0, 41.0)]
+    x, y = np.array(places).T
+    at, others = find_at(image.aligned(), runtime, x, y, stars=4.0)
+    assert (at.x.tolist(), at.y.tolist()) == (x.tolist(), y.tolist())
+    # the nearer one has the source; what is too far from one has what lies there, the surest of it, which may be nothing
+    sure = np.array([0, 1, 1, 0, 1, 0, 0], dtype=bool)
+    np.testing.assert_allclose(at.det_score[sure], 1 / (1 + np.exp([-3.0, -2.0, 1.0])), rtol=1e-5)
+    assert (at.det_score[~sure] < 1e-3).all()
+    assert at.det_score[5] == 0 < at.det_score[6], "no box is centred within reach of the one"
+    np.testing.assert_allclose(at.p_galaxy[sure], 1 / (1 + np.exp(-1.0)), rtol=1e-5)
+    found = np.array([0, 1, 1, 0, 0, 0, 0], dtype=bool)
+    for low, high, centre in ((at.x_min, at.x_max, x), (at.y_min, at.y_max, y)):
+        np.testing.assert_allclose(high - low, np.where(found, 20.0, 2.2 * 4.0))
+        np.testing.assert_allclose((low + high) / 2, centre)
+    assert others.x == pytest.approx([50.0])
+
+
 def test_a_selection_keeps_its_columns_together(image: Image, seeing_at: Callable[..., Any]) -> None:
     found = find(image, seeing_at((10, 10, 1.0), (50, 50, 3.0), (80, 20, 2.0)))
     assert found.x.tolist() == [50, 80, 10]
     kept = found.take(found.x > 40)
     assert kept.y.tolist() == [50, 20]
     assert len(kept) == len(kept.p_disk) == 2
+
+
+@pytest.mark.parametrize("width", [0.0, 0.8, 1.5])
+def test_correlated_noise_has_the_significance_of_noise(width: float, seeing_at: Callable[..., Any]) -> None:
+    noise = np.random.default_rng(5).normal(50, 9, (400, 400))
+    image = Image.read({"r": gaussian_filter(noise, width) if width else noise})
+    y, x = np.mgrid[8:392:5, 8:392:5].astype(float)
+    at, _ = find_at(image.aligned(), seeing_at(), x.ravel(), y.ravel())
+    # half of it is negative, which is none
+    assert np.sqrt(2 * np.mean(at.significance**2)) == pytest.approx(1, abs=0.2)

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 import astrogalaxy as ag
 from astrogalaxy.detection import Detections, find_large, open_runtime
-from astrogalaxy.detection.pieces import whole_galaxies
+from astrogalaxy.detection.pieces import in_middle, whole_galaxies
 from astrogalaxy.images import Aligned, Section, plan_tiles
 from astrogalaxy.simulation import PROFILES, simulate_scene
 from astrogalaxy.survey import extract
@@ -137,11 +137,11 @@ def test_pieces_go_and_what_stands_out_stays():
 
 
 def test_what_is_not_found_at_full_size_is_added():
-    found = detections((1010, 510, 8, 20, 0.9), (1160, 590, 8, 60, 0.7))
-    found.det_score[:] = 0.95, 0.5
+    found = detections((1010, 510, 8, 20, 0.9), (1160, 590, 8, 60, 0.7), (1010, 690, 8, 20, 0.9))
+    found.det_score[:] = 0.95, 0.5, 0.4
     large = detections((1102, 601, 140, 900, 1.0))
     whole = whole_galaxies(found, on_glow((160, 90, 5)), large)
-    assert whole.x.tolist() == [1010, 1102]  # in the order of their scores; the faint one on it goes
+    assert whole.x.tolist() == [1010, 1102, 1010]  # in the order of their scores; the faint one on it goes
     assert whole.boxes[1].tolist() == large.boxes[0].tolist()
 
 
@@ -152,6 +152,25 @@ def test_what_is_centred_elsewhere_changes_nothing():
 
 
 def test_boxes_within_boxes_are_one():
-    found = detections((1100, 600, 40, 900, 1.0), (1103, 602, 70, 700, 1.0))
-    whole = whole_galaxies(found, on_glow((100, 100, 300)), detections((1101, 600, 160, 900, 1.0)))
-    assert len(whole) == 1
+    found = detections((1100, 600, 40, 900, 1.0), (1106, 604, 70, 700, 1.0), (1092, 598, 24, 300, 0.1))
+    glow = on_glow((100, 100, 300), (106, 104, 300), (92, 98, 300))
+    whole = whole_galaxies(found, glow, detections((1101, 600, 160, 900, 1.0)))
+    assert whole.x.tolist() == [1100, 1092], "but a star in front is another"
+
+
+def test_the_middle_is_the_clearest_galaxy_near_it():
+    large = detections((1100, 600, 140, 900, 1.0))
+    star, nearer, clearer = (1100, 600, 8, 900, 0.1), (1104, 604, 20, 300, 0.9), (1125, 600, 20, 400, 0.9)
+    assert in_middle(detections(star, clearer, nearer), large) == 2
+    assert in_middle(detections(star, clearer), large) == 1
+    assert in_middle(detections(star), large) is None
+
+
+def test_a_knot_in_an_edge_on_galaxy_goes():
+    """Most of what lies around it is sky, but not what it is a part of."""
+    snr = np.zeros((1, 200, 200), dtype=np.float32)
+    snr[0, 97:104] = 30.0
+    snr[0, 99:102, 119:122] += 10.0
+    aligned = Aligned(snr, np.zeros(snr.shape, dtype=bool), ("r",), Section(1000, 1200, 500, 700))
+    found = detections((1100, 600, 30, 900, 1.0), (1120, 600, 8, 60, 0.7))
+    assert whole_galaxies(found, aligned, detections((1100, 600, 140, 900, 1.0))).x.tolist() == [1100]

@@ -10,11 +10,18 @@ from scipy.spatial import cKDTree
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.errors import ConfigError, ImageError
-from astrogalaxy.evaluation.injection.conditions import FieldConditions, colours_of, observe
+from astrogalaxy.evaluation.injection.conditions import (
+    FieldConditions,
+    colours_of,
+    observe,
+    plain_conditions,
+    plain_profile,
+)
 from astrogalaxy.evaluation.injection.sources import draw_sample, lay_sources
 from astrogalaxy.images import Image, Section
 from astrogalaxy.images.sky import shifted
 from astrogalaxy.simulation import Scene
+from astrogalaxy.simulation.population import draw_population
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +156,17 @@ def test_photon_noise_is_that_of_the_gain(starry_image: Image, conditions: Field
     assert bright.sum() > 200
     assert np.std(pull) == pytest.approx(1, abs=0.12)
     assert abs(np.mean(pull)) < 0.15
+
+
+def test_what_is_drawn_does_not_depend_on_the_order_of_bands() -> None:
+    """A set of them goes in another order in every process."""
+    first, second = (
+        draw_population(plain_profile(bands, 22.0), plain_conditions(), 4.0, np.random.default_rng(1))
+        for bands in (["g", "r", "i"], ["i", "g", "r"])
+    )
+    assert len(first) > 10
+    for name in first.colnames:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
 
 
 def test_the_same_seed_lays_the_same_light(starry_image: Image, conditions: FieldConditions) -> None:

@@ -91,9 +91,12 @@ def test_owner_keeps_a_shared_source():
     left = Tile("a", Section(0, 100, 0, 100), Section(0, 132, 0, 100))
     right = Tile("b", Section(100, 200, 0, 100), Section(68, 200, 0, 100))
     merged = merge_tiles(
-        [TileCatalog(left, made([99.2, 20], [50, 50])), TileCatalog(right, made([99.3, 150], [50.1, 50]))]
+        [
+            TileCatalog(left, made([99.2, 20, 99.6], [50, 80, 70])),
+            TileCatalog(right, made([99.3, 150, 99.7], [50.1, 20, 70])),
+        ]
     )
-    assert sorted(merged["x"]) == [20, 99.2, 150]
+    assert merged["x"].tolist() == [150, 99.2, 99.7, 20], "row by row"
 
 
 def test_lost_between_two_tiles_is_not_lost():
@@ -101,7 +104,7 @@ def test_lost_between_two_tiles_is_not_lost():
     right = Tile("b", Section(100, 200, 0, 100), Section(68, 200, 0, 100))
     # each tile thinks that the other owns it
     merged = merge_tiles([TileCatalog(left, made([99.6], [50])), TileCatalog(right, made([99.4], [50]))])
-    assert len(merged) == 1
+    assert merged["x"].tolist() == [99.6], "the first of them"
 
 
 def test_close_pairs_of_one_tile_stay():
@@ -125,11 +128,11 @@ def test_overlapping_fields_give_one_row_per_source(tmp_path):
     merged, dropped = join(
         tmp_path,
         made([10, 20, 30], [5, 5, 5], field="a", noise=1.5),
-        made([20.2, 30.1, 40], [5, 5, 5], field="b", noise=1.2),
+        made([20.2, 30.1, 40, 50], [5, 5, 5, 5], field="b", noise=1.2),
     )
     assert dropped == 2
     assert sorted(zip(np.round(merged["x"]), merged["field"], strict=True)) == [
-        (10, "a"), (20, "b"), (30, "b"), (40, "b"),
+        (10, "a"), (20, "b"), (30, "b"), (40, "b"), (50, "b"),
     ]  # fmt: skip
 
 
@@ -148,6 +151,7 @@ def test_a_deeper_field_that_lacks_a_band_gives_way(tmp_path):
     both, deep = seen("both", 1.0, 1.0), seen("deep", 0.2, np.nan)
     for fields in ((both, deep), (deep, both)):
         assert list(join(tmp_path, *fields)[0]["field"]) == ["both"]
+    assert list(join(tmp_path, seen("even", 3.0, 3.0), seen("uneven", 1.0, 4.0))[0]["field"]) == ["uneven"]
     # light that an edge cuts is wrong, light that is lacking is not known
     assert list(join(tmp_path, seen("both", 1.0, 1.0, flags=1), deep)[0]["field"]) == ["deep"]
 

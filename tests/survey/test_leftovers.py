@@ -143,6 +143,10 @@ def test_what_a_run_has_not_written_is_removed_or_told(survey: Path, caplog: pyt
         "other.fits", "survey.yml", "failures.ecsv", "report.html"
     }  # fmt: skip
     assert [entry["name"] for entry in record["earlier_files"]] == ["pair.fits"]
+    for path in survey.parent.glob("south-?.fits"):
+        path.unlink()
+    assert execute(with_output(name="third", formats=("fits",))).exit_code == 0
+    assert list((out / "tiles" / "south").glob("*.rows.npz")), "tiles of another survey"
 
 
 def test_a_run_that_fails_keeps_what_was_there_and_does_not_show_it(survey: Path) -> None:
@@ -181,6 +185,18 @@ def test_tiles_that_are_no_more_are_removed(survey: Path) -> None:
         "x00000y00000.rows.npz",
     ]
     assert [path.name for path in (tiles / "south").iterdir()] == ["mine.npz"]
+
+
+def test_tiles_go_when_all_is_done(survey: Path) -> None:
+    survey.write_text(f"{survey.read_text()}output: {{keep_tiles: false}}\n")
+    reference, out = survey.parent / "north-r.fits", survey.parent / "out"
+    whole = reference.read_bytes()
+    reference.write_bytes(whole[:5000])
+    assert execute(survey).exit_code == 3
+    reference.write_bytes(whole)
+    assert execute(survey).tiles == {"done": 1, "kept": 1, "failed": 0}, "what is missing, and no more"
+    assert not (out / "tiles").exists()
+    assert set(SourceCatalog.read(out / "pair.fits")["field"]) == {"north", "south"}
 
 
 def test_a_record_names_nothing_outside_its_directory(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.catalog import SourceCatalog, flag_bits
 from astrogalaxy.survey.merge import _FARTHEST_ARCSEC, Claim, _within_reach, neighbouring, rank_between
 
 Cap = tuple[np.ndarray, float]
@@ -50,16 +50,59 @@ def test_few_fields_have_no_neighbours() -> None:
     assert neighbouring([nowhere, (np.array([1.0, 0.0, 0.0]), 0.1), nowhere]) == []
 
 
-@pytest.mark.parametrize(("error", "fwhm", "same"), [(0.4, 2.5, True), (0.1, 2.5, False), (0.4, 1.2, False)])
-def test_reports_are_of_one_source_as_far_as_their_errors_say(error: float, fwhm: float, same: bool) -> None:
+def claim_of(dec: list[float], noise: list[float], *, error: float = 0.1, fwhm: float = 2.5, flags: int = 0) -> Claim:
+    """Of sources beside each other; places in arcsec."""
+    lengths = {"ra_err": np.full(len(dec), error), "dec_err": np.full(len(dec), error), "fwhm": np.full(len(dec), fwhm)}
+    columns = {"ra": np.full(len(dec), 150.0), "dec": np.array(dec) / 3600, **lengths, "flags": flags}
+    return Claim.of(SourceCatalog.from_columns({**columns, "flux_aper_r_err": np.array(noise)}, bands=["r"]))
+
+
+@pytest.mark.parametrize(
+    ("error", "fwhm", "apart", "same"),
+    [
+        (0.4, (2.5, 2.5), 1.4, True),
+        (0.3, (2.5, 2.5), 1.4, False),
+        (0.1, (2.5, 2.5), 0.9, True),
+        (0.4, (1.2, 1.2), 1.4, False),
+        (0.4, (1.2, 2.5), 1.4, False),
+        (0.4, (2.5, 1.2), 1.4, False),
+        (2.0, (9.0, 9.0), 2.8, True),
+        (2.0, (9.0, 9.0), 3.2, False),
+    ],
+)
+def test_reports_are_of_one_source_as_far_as_their_errors_say(
+    error: float, fwhm: tuple[float, float], apart: float, same: bool
+) -> None:
     """Of two epochs with pixels of an arcsec, a faint source lies up to two of them apart."""
-
-    def claim(dec: float, noise: float) -> Claim:
-        columns = {"ra": [150.0], "dec": [dec / 3600], "ra_err": [error], "dec_err": [error], "fwhm": [fwhm]}
-        return Claim.of(SourceCatalog.from_columns({**columns, "flux_aper_r_err": [noise], "flags": [0]}, bands=["r"]))
-
-    first, second = rank_between(claim(0.0, 3.0), claim(1.4, 2.0))
+    claims = (claim_of([dec], [noise], error=error, fwhm=w) for dec, noise, w in ((0, 3, fwhm[0]), (apart, 2, fwhm[1])))
+    first, second = rank_between(*claims)
     assert (bool(first[0]), bool(second[0])) == (same, False)
+
+
+@pytest.mark.parametrize("noise", [(1.0, 2.0), (2.0, 1.0), (1.0, 1.0)])
+def test_of_a_pair_that_one_field_resolves_nothing_is_lost(noise: tuple[float, float]) -> None:
+    """A report is of one source of the other field, the nearest; of two that are as good the first stays."""
+    blend, pair = claim_of([0.0], [noise[0]]), claim_of([0.9, 0.2], [noise[1]] * 2)
+    gone = rank_between(blend, pair)
+    assert [lost.tolist() for lost in gone] == (
+        [[True], [False] * 2] if noise[0] > noise[1] else [[False], [False, True]]
+    )
+    gone = rank_between(pair, blend)
+    assert [lost.tolist() for lost in gone] == (
+        [[False, True], [False]] if noise[0] < noise[1] else [[False] * 2, [True]]
+    )
+
+
+def test_only_an_edge_makes_a_report_give_way() -> None:
+    for flags, gives_way in ((flag_bits("edge"), True), (flag_bits("saturated", "masked"), False)):
+        (first,), _ = rank_between(claim_of([0.0], [1.0], flags=flags), claim_of([0.1], [2.0]))
+        assert bool(first) == gives_way
+
+
+def test_fields_that_just_touch_are_neighbours() -> None:
+    radius, same = np.radians(0.5), np.radians(_FARTHEST_ARCSEC / 3600)
+    for apart, expected in ((2 * radius + 0.9 * same, [(0, 1)]), (2 * radius + 1.1 * same, [])):
+        assert neighbouring([(np.array([1.0, 0.0, 0.0]), radius), (np.array([1.0, apart, 0.0]), radius)]) == expected
 
 
 def test_of_two_reports_chance_does_not_choose() -> None:

@@ -11,8 +11,8 @@ import pytest
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import WeightsError
-from astrogalaxy.images import Image, Section
-from astrogalaxy.models import ClassifierCard, save_weights
+from astrogalaxy.images import Image, Section, Tile
+from astrogalaxy.models import ClassifierCard, load_classifier, load_weights, save_weights
 from astrogalaxy.morphology import Classifier
 from astrogalaxy.morphology.export import network_graph, network_tensors
 from astrogalaxy.morphology.network import NetworkSpec, build
@@ -23,6 +23,7 @@ from astrogalaxy.survey.cutouts import classify_sources
 from astrogalaxy.survey.gallery import Gallery
 from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.run import execute
+from astrogalaxy.survey.tasks import find_in_tile
 
 OPTIONS = {"channels": 4, "blocks": 2, "dense": 4}
 CLASSES = ("smooth", "disk", "edge-on")
@@ -94,8 +95,6 @@ def test_openvino_runs_both_networks(survey_file: Path, tmp_path: Path) -> None:
 
 
 def test_the_classifier_is_part_of_the_content_keys(survey_file: Path, classifier_file: Path, tmp_path: Path) -> None:
-    from astrogalaxy.models import Weights, load_classifier, load_weights
-
     weights = load_weights()
     first = make_plan(SurveyConfig.read(survey_file), weights, memory=4e9)
     tiny = load_classifier(classifier_file)
@@ -109,36 +108,56 @@ def test_the_classifier_is_part_of_the_content_keys(survey_file: Path, classifie
     # nor do the tensors alone say what a tile holds
     save_weights(tmp_path / "tiny.safetensors", tiny.card.model_copy(update={"centre": 0.75}), tiny.tensors, tiny.graph)
     assert make_plan(SurveyConfig.read(again), weights, memory=4e9).fields[0].key != first.fields[0].key
-    other_card = Weights(weights.path, weights.card.model_copy(update={"threshold": 0.99}))
-    assert make_plan(SurveyConfig.read(survey_file), other_card, memory=4e9).fields[0].key != first.fields[0].key
+    stricter = weights.card.model_copy(update={"threshold": 0.99})
+    stricter = save_weights(tmp_path / "stricter.safetensors", stricter, weights.tensors, weights.graph)
+    assert make_plan(SurveyConfig.read(survey_file), stricter, memory=4e9).fields[0].key != first.fields[0].key
     again.write_text(text.replace(str(tmp_path / "tiny.safetensors"), "default"))
     with pytest.raises(WeightsError, match="these weights are for detection"):
         make_plan(SurveyConfig.read(again), weights, memory=4e9)
 
 
 def test_cutouts_do_not_depend_on_the_tile(classifier_file: Path) -> None:
-    from astrogalaxy.models import load_classifier
-
     rng = np.random.default_rng(1)
     y, x = np.mgrid[:400, :420]
     planes = {b: rng.normal(0, 1, x.shape) + 200 * np.exp(-((x - 200) ** 2 + (y - 210) ** 2) / 300) for b in "gri"}
     image = Image.read(planes)
     columns = {
-        "x": np.array([200.0, 200, 200]), "y": np.array([210.0, 210, 210]), "snr": np.array([100.0, 5, 100]),
-        "p_galaxy": np.array([0.9, 0.9, 0.01]), "half_light_radius": np.full(3, np.nan),
-        "x_min": np.full(3, 150.0), "x_max": np.full(3, 250.0), "y_min": np.full(3, 190.0), "y_max": np.full(3, 230.0),
+        "x": np.full(4, 200.0), "y": np.full(4, 210.0), "snr": np.array([100.0, 5, 100, 100]),
+        "p_galaxy": np.array([0.9, 0.9, 0.01, 0.2]), "half_light_radius": np.full(4, np.nan),
+        "x_min": np.full(4, 150.0), "x_max": np.full(4, 250.0), "y_min": np.full(4, 190.0), "y_max": np.full(4, 230.0),
     }  # fmt: skip
     classifier = Classifier(load_classifier(classifier_file), threads=1)
-    seen = [
-        classify_sources(image, image.aligned(section), classifier, columns, min_snr=20)
-        for section in (Section.whole(image.shape), Section(180, 420, 0, 400), Section(150, 250, 160, 260))
-    ]
+    # the cutout reaches from 89 to 311 and from 99 to 321: some tiles lack a few of its pixels
+    sections = [
+        Section.whole(image.shape), Section(180, 420, 0, 400), Section(150, 250, 160, 260), Section(92, 420, 0, 400),
+        Section(0, 308, 0, 400), Section(0, 420, 102, 400), Section(0, 420, 0, 318),
+    ]  # fmt: skip
+    seen = [classify_sources(image, image.aligned(part), classifier, columns, min_snr=20) for part in sections]
     for part in seen:
-        assert part.rows.tolist() == [0], "faint sources and stars are left out"
+        assert part.rows.tolist() == [0, 3], "faint sources and stars are left out, what may be a galaxy is not"
         np.testing.assert_array_equal(part.pictures, seen[0].pictures)
-    made = seen[0].columns(CLASSES, 3)
-    assert np.isnan(made["p_edge_on"][1:]).all()
+    made = seen[0].columns(CLASSES, 4)
+    assert np.isnan(made["p_edge_on"][1:3]).all()
     assert made["p_disk"][0] == np.float32(seen[0].probability[0, 1])
+
+
+def test_which_galaxies_are_classified(survey_file: Path) -> None:
+    config = SurveyConfig.read(survey_file)
+    scene = simulate_scene(PROFILES["sdss"], size=256, seed=3, artefacts=False)
+    image = Image.read({band: (scene.images[band], scene.wcs[band]) for band in "gri"}, zeropoint=22.5)
+    whole = Section.whole(image.shape)
+
+    def classified(min_snr: float, min_size: float) -> SourceCatalog:
+        chosen = config.morphology.model_copy(update={"min_snr": min_snr, "min_size": min_size})
+        chosen = config.model_copy(update={"morphology": chosen})
+        catalog = find_in_tile(image, Tile("whole", whole, whole), chosen, threads=1).catalog
+        return catalog[np.isfinite(catalog["p_edge_on"])]
+
+    usual, bright, large = classified(20.0, 0.0), classified(60.0, 0.0), classified(20.0, 1.5)
+    star = image.bands[image.reference].seeing / 2 * image.pixel_scale
+    assert bright["x"].tolist() == usual["x"][usual["snr"] >= 60].tolist()
+    assert large["x"].tolist() == usual["x"][usual["half_light_radius"] >= 1.5 * star].tolist()
+    assert len(usual) > len(bright) > 0 and len(usual) > len(large) > 0
 
 
 def test_a_cutout_is_centred_and_scaled() -> None:

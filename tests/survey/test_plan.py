@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from astrogalaxy.cli import app
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.models import load_weights
-from astrogalaxy.survey import execute, plan
+from astrogalaxy.survey import execute, plan, record
 from astrogalaxy.survey.plan import make_plan
 
 
@@ -83,7 +83,30 @@ def test_what_has_not_changed_is_not_opened_again(one, tmp_path: Path, monkeypat
     images = config.images.model_copy(update={"gain": {"r": 2.0}})
     assert again(config.model_copy(update={"images": images}))[0] == 1
     again()
+    with monkeypatch.context() as patched:
+        patched.setattr(record, "_versions", lambda: {"astrogalaxy": "another"})
+        assert again() == (1, kept), "it may see more in them"
     os.utime(tmp_path / "a-r.fits", ns=(1, 1))
     assert again() == (1, kept), "it may have changed"
     config = one(CRVAL1=151.0)
     assert again() == (1, {"done": 1, "kept": 0, "failed": 0})
+
+
+def test_a_tile_of_the_same_name_is_another_where_what_makes_it_is(
+    one, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, weights = one(), load_weights("default")
+    header = fits.getheader(tmp_path / "a-r.fits")
+    sky = np.random.default_rng(0).normal(100, 5, (60, 1500)).astype("f4")
+    fits.writeto(tmp_path / "a-r.fits", sky, header, overwrite=True)
+
+    def first_tile(memory: float = 4e9) -> tuple[int, str]:
+        (field,) = make_plan(config, weights, memory=memory).fields
+        return field.tiles[0].core.shape[1], field.keys["x00000y00000"]
+
+    width, key = first_tile()
+    assert first_tile() == (width, key)
+    narrow, other = first_tile(4.5e8)
+    assert narrow < width and other != key, "workers with less memory"
+    monkeypatch.setattr(plan, "version", lambda _: "another")
+    assert first_tile()[1] != key, "another astrogalaxy"

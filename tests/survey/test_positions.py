@@ -18,8 +18,9 @@ from astrogalaxy.images import Image
 from astrogalaxy.measurement import Sources, measure
 from astrogalaxy.simulation import PROFILES, Scene, simulate_scene
 from astrogalaxy.survey import execute
-from astrogalaxy.survey.positions import Positions
+from astrogalaxy.survey.positions import Positions, image_positions
 from astrogalaxy.survey.shelf import Shelf
+from astrogalaxy.survey.stages import _same_position
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +239,23 @@ def test_held_centres_stay_among_neighbours() -> None:
     table = measure(image, held, pixel_scale=0.4)
     assert table["x"][0] == pytest.approx(40.4, abs=1e-6)
     assert table["x"][1] == pytest.approx(47.0, abs=0.2)
+
+
+def test_the_sky_goes_before_pixels(scene: Scene, image: Image) -> None:
+    x, y, elsewhere = np.array([40.25, 80.0]), np.array([30.0, 60.5]), np.array([7.0, 9.0])
+    sky = sky_of(scene, x, y)
+    tables = {
+        "pixels": Table({"x": x, "y": y, "X": elsewhere}),
+        "both": Table({"ra": sky.ra.deg, "dec": sky.dec.deg, "x": elsewhere, "y": elsewhere}),
+        "coordinates": Table({"where": sky, "x": elsewhere, "y": elsewhere}),
+    }
+    for name, table in tables.items():
+        found = image_positions(image, table)
+        np.testing.assert_allclose(found.x, x, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(found.y, y, atol=1e-6, err_msg=name)
+        assert np.isnan(found.ra).all() == (name == "pixels")
+    assert image_positions(Image.read({"r": scene.images["r"]}), tables["both"]).x.tolist() == elsewhere.tolist()
+
+
+def test_what_is_seen_as_one_position() -> None:
+    assert [_same_position(seeing) for seeing in (8.0, 1.0, np.nan)] == [2.0, 0.5, 0.5]

@@ -83,6 +83,8 @@ def test_footprints_leave_out_tiles_that_failed(survey: Path) -> None:
     assert len(whole) == 2 and all(outline.shape == (32, 2) for outline in whole)
     partly = list(footprints(plan, [replace(done[0], status="failed"), *done[1:]], config))
     assert len(partly) == len(plan.fields[0].tiles) - 1 + 1
+    assert np.ptp(partly[0], axis=0).prod() < 0.9 * np.ptp(whole[0], axis=0).prod(), "not the whole field"
+    np.testing.assert_array_equal(partly[-1], whole[1])
     assert list(footprints(plan, [replace(o, status="failed") for o in done], config)) == []
 
 

@@ -22,17 +22,19 @@ from astrogalaxy.catalog import SourceCatalog, decode_flags
 from astrogalaxy.cli import app
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ArchiveError, ConfigError, ImageError, RunError
+from astrogalaxy.images import Image, Tile
 from astrogalaxy.images.sky import shifted
 from astrogalaxy.measurement import astrometry
 from astrogalaxy.models import bundled, load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
-from astrogalaxy.survey import Failure, execute, run
+from astrogalaxy.survey import Failure, execute, run, tasks
 from astrogalaxy.survey.cluster import hired
 from astrogalaxy.survey.opening import open_inputs, remarks
 from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
+from astrogalaxy.survey.stages import TileResult
 from astrogalaxy.survey.store import RunDirectory
-from astrogalaxy.survey.tasks import kept_tile
+from astrogalaxy.survey.tasks import TileTask, _open, forget_fields, kept_tile
 
 
 def change(path: Path, old: str, new: str) -> Path:
@@ -41,6 +43,11 @@ def change(path: Path, old: str, new: str) -> Path:
     assert old in text
     path.write_text(text.replace(old, new))
     return path
+
+
+def bands_of(directory: Path) -> dict[str, list[str]]:
+    """Bands of each field, as the record has them."""
+    return {field["name"]: field["bands"] for field in json.loads((directory / "run.json").read_text())["fields"]}
 
 
 def test_whole_run(survey: Path, scenes: list) -> None:
@@ -81,7 +88,9 @@ def test_record_sums_up(survey: Path) -> None:
     assert record["weights"]["name"] == "astroyolo-nano"
     assert {"read", "align", "detect", "measure", "write", "merge", "catalog", "report"} <= set(record["seconds"])
     assert all(len(e["sha256"]) == 64 for f in record["fields"] for e in f["inputs"].values())
-    assert SurveyConfig.read(survey.parent / "out/survey.yml").name == "pair"
+    config = SurveyConfig.read(survey.parent / "out/survey.yml")
+    assert config.name == "pair"
+    assert record["config_sha256"] == summary.catalog.meta["CFGHASH"] == SurveyConfig.read(survey).digest()
 
 
 def test_shifts_of_bands_are_told(survey: Path) -> None:
@@ -151,9 +160,16 @@ def test_least_signal_to_noise_of_a_morphology(survey: Path) -> None:
 
 
 def test_changed_setting_redoes_all(survey: Path) -> None:
-    execute(survey)
-    change(survey, "compute:", "measurement: {apertures: 2 arcsec}\ncompute:")
-    assert execute(survey).tiles == {"done": 2, "kept": 0, "failed": 0}
+    usual = execute(survey).catalog
+    change(survey, "compute:", "measurement: {apertures: 2 arcsec}\ndetection: {threshold: 0.9}\ncompute:")
+    again = execute(survey)
+    assert again.tiles == {"done": 2, "kept": 0, "failed": 0}
+    strict = again.catalog
+    assert usual["det_score"].min() < 0.9 <= strict["det_score"].min()
+    same = usual[np.isin(usual["source_id"], strict["source_id"]) & (usual["snr"] > 20)]
+    inner = strict[np.isin(strict["source_id"], same["source_id"])]
+    assert len(inner) == len(same) > 5
+    assert (inner["flux_aper_r"] < same["flux_aper_r"]).all()
 
 
 def test_how_fields_are_finished_redoes_no_tile(survey: Path) -> None:
@@ -171,6 +187,51 @@ def test_damaged_shard_is_made_again(survey: Path) -> None:
     assert execute(survey).tiles["done"] == 1
 
 
+def test_a_tile_that_fails_costs_itself_only(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(survey, "compute:", "tiles: {size: 128, overlap: 64}\ncompute:")
+    find = tasks.find_in_tile
+
+    def too_much(image: Image, tile: Tile, *settings: object, **options: object) -> TileResult:
+        """Search a tile, but for one of the four."""
+        if (image.name, tile.name) == ("north", "x00000y00000"):
+            raise MemoryError
+        return find(image, tile, *settings, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "find_in_tile", too_much)
+        summary = execute(survey)
+    assert summary.exit_code == 3
+    assert summary.tiles == {"done": 3, "kept": 0, "failed": 1}
+    (failure,) = summary.failures
+    assert (failure.field, failure.tile, failure.stage) == ("north", "x00000y00000", "tile")
+    assert "not enough memory; give smaller tiles.size" in failure.reason
+    assert set(summary.catalog["field"]) == {"north", "south"}
+    assert execute(survey).tiles == {"done": 1, "kept": 3, "failed": 0}
+
+
+def test_a_shard_that_is_damaged_during_a_run_is_told_and_done_again(survey: Path) -> None:
+    change(survey, "compute:", "tiles: {size: 128, overlap: 64}\ncompute:")
+
+    def damage(done: int, _total: int, what: str) -> None:
+        """Change a byte of the first shard's rows before its field is joined."""
+        if done == 1 and what == "north":
+            (shard,) = (survey.parent / "out/tiles/north").glob("*.rows.npz")
+            content = bytearray(shard.read_bytes())
+            content[-2000] ^= 1
+            shard.write_bytes(content)
+
+    summary = execute(survey, progress=damage)
+    assert summary.exit_code == 3
+    (failure,) = summary.failures
+    assert (failure.field, failure.stage) == ("north", "merge")
+    assert "damaged after it was written; run again to do just this tile" in failure.reason
+    assert set(summary.catalog["field"]) == {"north", "south"}, "its other tile is there"
+    again = execute(survey)
+    assert again.failures == []
+    assert again.tiles == {"done": 1, "kept": 3, "failed": 0}
+    assert len(again.catalog) > len(summary.catalog)
+
+
 def test_missing_band_is_named_and_the_rest_finished(survey: Path) -> None:
     (survey.parent / "north-g.fits").unlink()
     summary = execute(survey)
@@ -185,6 +246,10 @@ def test_missing_band_is_named_and_the_rest_finished(survey: Path) -> None:
     assert all("missing_band" in decode_flags(f) for f in north["flags"])
     south = summary.catalog[summary.catalog["field"] == "south"]
     assert np.isfinite(south["flux_g"]).any()
+    assert (summary.catalog.meta["NFIELDS"], summary.catalog.meta["NFAILED"]) == (2, 1)
+    assert bands_of(summary.directory) == {"north": ["r", "i"], "south": ["g", "r", "i"]}
+    record = json.loads((survey.parent / "out/run.json").read_text())
+    assert {field["name"]: field["status"] for field in record["fields"]} == {"north": "partial", "south": "done"}
 
 
 def test_truncated_reference_loses_its_field_only(survey: Path) -> None:
@@ -235,9 +300,11 @@ def test_truncated_bzip2_is_found_when_its_pixels_are_read(survey: Path) -> None
     assert summary.exit_code == 3
     assert [(f.field, f.band) for f in summary.failures] == [("north", "i")]
     assert np.isnan(summary.catalog["flux_i"][summary.catalog["field"] == "north"]).all()
+    assert bands_of(summary.directory) == {"north": ["g", "r"], "south": ["g", "r", "i"]}
     again = execute(survey)
     assert again.tiles["kept"] == 2
     assert again.failures == summary.failures
+    assert bands_of(again.directory) == {"north": ["g", "r"], "south": ["g", "r", "i"]}
 
 
 def test_a_band_that_could_not_be_read_for_a_while_is_read_by_the_next_run(
@@ -259,11 +326,32 @@ def test_a_band_that_could_not_be_read_for_a_while_is_read_by_the_next_run(
         patched.setattr(import_module("astrogalaxy.survey.run"), "hired", cut_off)
         first = execute(survey)
     assert {(f.field, f.band, f.stage) for f in first.failures} == {("south", "i", "read")}
+    assert bands_of(first.directory) == {"north": ["g", "r", "i"], "south": ["g", "r"]}
     path.write_bytes(packed)
     again = execute(survey)
     assert again.tiles == {"done": 1, "kept": 1, "failed": 0}
     assert again.failures == []
     assert np.isfinite(again.catalog["flux_i"][again.catalog["field"] == "south"]).any()
+
+
+def test_a_worker_that_stays_looks_again_in_the_next_run(survey: Path) -> None:
+    """Equal keys do not tell that what could not be read for a while has come back."""
+    config = SurveyConfig.read(survey)
+    (field, *_) = make_plan(config, load_weights("default"), memory=4e9).fields
+    (tile,) = field.tiles
+    task = TileTask(
+        field.field, tile, field.keys[tile.name], field.key, config, survey.parent, 1, alone=True, run="first"
+    )
+    path = survey.parent / "north-g.fits"
+    path.rename(survey.parent / "away")
+    try:
+        image, failures = _open(task)
+        assert image is not None and tuple(image.bands) == ("r", "i") and len(failures) == 1
+        (survey.parent / "away").rename(path)
+        image, failures = _open(replace(task, run="second"))
+        assert image is not None and tuple(image.bands) == ("g", "r", "i") and failures == []
+    finally:
+        forget_fields()
 
 
 def test_a_tile_is_done_again_where_a_band_can_be_read_after_all(survey: Path) -> None:
@@ -360,6 +448,7 @@ def test_a_band_without_the_mask_that_is_asked_for_is_used_and_told(survey: Path
     assert (failure.field, failure.band) == ("south", "i")
     assert "south-i.fits: used without a mask" in failure.reason
     assert np.isfinite(summary.catalog["flux_i"][summary.catalog["field"] == "south"]).any()
+    assert bands_of(summary.directory) == {"north": ["g", "r", "i"], "south": ["g", "r", "i"]}
     again = execute(survey)
     assert again.tiles["kept"] == 2
     assert again.failures == summary.failures

@@ -8,6 +8,7 @@ import pytest
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
+from astrogalaxy.survey.tasks import tile_catalog
 
 
 @pytest.fixture
@@ -63,3 +64,11 @@ def test_a_changed_byte_is_noticed(catalog: SourceCatalog, tmp_path: Path) -> No
     path.write_bytes(content)
     with pytest.raises(BadZipFile):
         read_shard(path)
+
+
+def test_only_a_shard_of_the_same_content_is_taken(catalog: SourceCatalog, tmp_path: Path) -> None:
+    path = shard_path(tmp_path, "tile")
+    assert tile_catalog(path, "k") is None
+    write_shard(path, catalog)
+    assert len(tile_catalog(path, "k") or ()) == len(catalog)
+    assert tile_catalog(path, "another") is None

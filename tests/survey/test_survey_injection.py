@@ -8,16 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 from typer.testing import CliRunner
 
 from astrogalaxy.cli import app
+from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ConfigError, ImageError
-from astrogalaxy.evaluation.injection import Recovery
-from astrogalaxy.images.fields import Field
+from astrogalaxy.evaluation.injection import Recovery, Round
+from astrogalaxy.images.fields import Field, find_fields
+from astrogalaxy.models import load_weights, save_weights
 from astrogalaxy.simulation import PROFILES, Conditions, Scene, simulate_scene
-from astrogalaxy.survey.injection import _chosen, inject_survey
+from astrogalaxy.survey.injection import _chosen, _Injected, _jobs, _opened, inject_survey
 from astrogalaxy.survey.report.injection import write_injection_report
+from astrogalaxy.survey.rounds import read_round, write_round
 
 FILES = {
     "report.html", "injection.json", "completeness.ecsv", "classification.ecsv", "photometry.ecsv", "positions.ecsv",
@@ -105,6 +109,66 @@ def test_finished_rounds_are_kept(survey: Path, monkeypatch: pytest.MonkeyPatch)
     assert len(other.recovery.injected) < (same["round"] == 0).sum()
 
 
+def test_a_round_comes_back_as_it_was(tmp_path: Path) -> None:
+    injected, extra = Table({"x": [1.5, np.nan], "found": [True, False]}), Table({"mag": [20.25]})
+    write_round(tmp_path / "north", "key", Round(3, injected, extra, 0.25))
+    back = read_round(tmp_path / "north", "key", 3)
+    assert back is not None and (back.number, back.near) == (3, 0.25)
+    for told, expected in ((back.injected, injected), (back.extra, extra)):
+        assert told.colnames == expected.colnames and not told.meta
+        for name in told.colnames:
+            np.testing.assert_array_equal(told[name], expected[name])
+    assert read_round(tmp_path / "north", "another", 3) is None
+    assert read_round(tmp_path / "north", "key", 4) is None
+    (tmp_path / "north" / "0003-extra.ecsv").unlink()
+    assert read_round(tmp_path / "north", "key", 3) is None
+
+
+def test_rounds_are_kept_as_long_as_nothing_changes_them(survey: Path, tmp_path: Path) -> None:
+    config = SurveyConfig.read(survey)
+    fields = find_fields(config.images)
+
+    def key(**changes: object) -> str:
+        """Of the first field's rounds, with some of the survey's sections or of what is injected changed."""
+        sections = {name: changes.pop(name) for name in ("detection", "measurement", "compute") if name in changes}
+        injected = _Injected(**{"density": 8.0, "magnitudes": None, "like": None, "seeing": None, "seed": 0} | changes)
+        return _jobs(fields, config.model_copy(update=sections), injected, tmp_path)[0].key
+
+    usual = key()
+    assert key() == key(compute=config.compute.model_copy(update={"workers": 7})) == usual
+    others = [
+        key(density=4.0), key(magnitudes=(20.0, 24.0)), key(like={"g": "u"}), key(seeing=1.5), key(seed=1),
+        key(detection=config.detection.model_copy(update={"field_prior": False})),
+        key(detection=config.detection.model_copy(update={"threshold": 0.9})),
+    ]  # fmt: skip
+    weights, path = load_weights(), tmp_path / "mine.safetensors"
+    for threshold in (0.4, 0.5):
+        card = weights.card.model_copy(update={"threshold": threshold})
+        save_weights(path, card, weights.tensors, weights.graph)
+        others.append(key(detection=config.detection.model_copy(update={"model": str(path)})))
+    with fits.open(survey.parent / f"{fields[0].name}-i.fits", mode="update") as hdus:
+        hdus[0].data[0, 0] += 1
+    assert len({usual, key(), *others}) == len(others) + 2
+
+
+def test_a_worker_that_stays_reads_a_changed_image_anew(survey: Path, tmp_path: Path) -> None:
+    """Workers of a cluster keep the field that they worked on last, and outlive a call."""
+    config = SurveyConfig.read(survey)
+    fields = find_fields(config.images)[:1]
+
+    def sky() -> float:
+        """What a worker sees of the field's first job."""
+        (job,) = _jobs(fields, config, _Injected(None, None, None, None, 0), tmp_path)
+        image, failures = _opened(job)
+        assert image is not None and not failures and _opened(job)[0] is image
+        return float(np.median(image.bands["r"].mesh.background_mesh))
+
+    before = sky()
+    with fits.open(survey.parent / f"{fields[0].name}-r.fits", mode="update") as hdus:
+        hdus[0].data += 50
+    assert sky() == pytest.approx(before + 50, abs=0.1)
+
+
 def test_a_bad_field_costs_only_itself(survey: Path) -> None:
     (survey.parent / "north-r.fits").write_bytes(b"SIMPLE  = nonsense")
     summary = inject_survey(survey, rounds=1)
@@ -118,9 +182,11 @@ def test_a_bad_field_costs_only_itself(survey: Path) -> None:
 
 
 def test_a_missing_band_is_said_and_the_rest_is_done(survey: Path) -> None:
+    survey.write_text(f"{survey.read_text()}output: {{keep_tiles: false}}\n")
     (survey.parent / "south-g.fits").unlink()
     summary = inject_survey(survey, rounds=1, field_name="south")
     assert summary.exit_code == 3
+    assert (summary.directory / "rounds" / "south").exists(), "kept until all is done"
     (failure,) = summary.failures
     assert (failure.field, failure.band) == ("south", "g")
     assert summary.recovery.bands == ("r", "i")
@@ -186,10 +252,12 @@ def test_options_that_make_no_sense(survey: Path, options: dict, words: str) -> 
 
 
 def test_command(survey: Path) -> None:
+    survey.write_text(f"{survey.read_text()}output: {{keep_tiles: false}}\n")
     ran = CliRunner().invoke(app, ["evaluate", "--inject", str(survey), "--rounds", "1", "--field", "north", "-q"])
     assert ran.exit_code == 0, ran.output
     assert "sources injected into one field" in ran.output
     assert "report.html" in ran.output
+    assert not (survey.parent / "out" / "injection" / "rounds").exists()
 
 
 def test_command_called_wrongly(survey: Path) -> None:

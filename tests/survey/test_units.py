@@ -50,6 +50,8 @@ def test_detect(scene, calibrated):
 
     expected = catalog(1.0)
     assert np.isfinite(expected["spread"]).any(), "its stars are known"
+    assert expected.calibrated == (("r",) if calibrated else ())
+    assert (str(expected["flux_r"].unit) == "nJy") == calibrated
     for scale in SCALES:
         compare(catalog(scale), expected, 1.0 if calibrated else scale)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -226,9 +226,10 @@ def _image_units(catalog: Table, name: str, band: Band) -> Floats:
     return flux / nanojansky(band.zeropoint) if band.zeropoint is not None else flux
 
 
-def plain_profile(bands: set[str], limit: float) -> SurveyProfile:
+def plain_profile(bands: Iterable[str], limit: float) -> SurveyProfile:
     """Whatever a population needs to know of a survey."""
-    return replace(PROFILES["sdss"], bands=tuple(bands), depth={"r": limit})
+    # a set goes in another order in every process, and with it what is drawn for each band
+    return replace(PROFILES["sdss"], bands=tuple(sorted(bands)), depth={"r": limit})
 
 
 def plain_conditions(
