@@ -90,7 +90,7 @@ def _claim(handle: int, folder: Path) -> None:
 
 
 def _barred(error: OSError, folder: Path) -> Path | None:
-    """What is in the way in a folder by an error: the file that it names, or the folder in which that cannot be made."""
+    """What an error says is in the way in a folder: the file that it names, or where that cannot be made."""
     if error.errno not in _BARRED or not isinstance(error.filename, str | os.PathLike):
         return None
     path = Path(error.filename)
