@@ -12,8 +12,8 @@ from torch import Tensor
 from astrogalaxy.detection.loss import LossWeights, multitask_loss
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.models.architecture import Architecture
+from astrogalaxy.training.checkpoints import learn_as_now
 from astrogalaxy.training.crops import Batch
-from astrogalaxy.training.running import learn_as_now
 from astrogalaxy.training.schedule import HEADS, Phase, Schedule
 
 __all__ = ["AstroYoloTrainer", "learn"]

@@ -35,25 +35,21 @@ from astrogalaxy.config import RecipeConfig
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.files import atomic_path
 from astrogalaxy.training.allocator import keep_freed_memory
+from astrogalaxy.training.checkpoints import (
+    LastCheckpoint,
+    WholeCheckpoints,
+    last_checkpoint,
+    learned_with,
+    read_checkpoint,
+    restore,
+    told_changes,
+)
 from astrogalaxy.training.crops import Batch
 from astrogalaxy.training.finish import Trained, finish
 from astrogalaxy.training.loaders import TrainingData
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.prepare import prepare
-from astrogalaxy.training.running import (
-    LastCheckpoint,
-    WholeCheckpoints,
-    held,
-    interruptions,
-    last_checkpoint,
-    learned_with,
-    loggers,
-    plain_errors,
-    quiet,
-    read_checkpoint,
-    restore,
-    told_changes,
-)
+from astrogalaxy.training.running import held, interruptions, loggers, plain_errors, quiet
 from astrogalaxy.training.schedule import Phase, Schedule
 from astrogalaxy.training.sets import prepare_sets
 from astrogalaxy.training.start import NORMALISATION_SEED, begin, check_start, chooses_from_start, mix_in_start

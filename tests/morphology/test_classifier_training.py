@@ -21,12 +21,12 @@ from astrogalaxy.models import load_classifier
 from astrogalaxy.morphology import Classifier
 from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_of
+from astrogalaxy.training.checkpoints import read_checkpoint
 from astrogalaxy.training.classifier.augment import augment, mix
 from astrogalaxy.training.classifier.finish import fit_temperature, logits_of
 from astrogalaxy.training.classifier.module import class_loss, distillation_loss, learning_rate
 from astrogalaxy.training.classifier.pictures import EpochSampler, open_bank
 from astrogalaxy.training.classifier.train import train_classifier
-from astrogalaxy.training.running import read_checkpoint
 from astrogalaxy.training.scores.classifiers import evaluate_classifier
 from tests.morphology.conftest import SMALL
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from astrogalaxy.errors import RunError
-from astrogalaxy.training.running import read_checkpoint
+from astrogalaxy.training.checkpoints import read_checkpoint
 
 
 class Payload:

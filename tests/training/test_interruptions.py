@@ -20,10 +20,12 @@ from lightning.pytorch.callbacks import Callback
 from PIL import Image as Picture
 
 from astrogalaxy.config import ClassifierRecipe, RecipeConfig
+from astrogalaxy.config.documentation import config_rows
 from astrogalaxy.errors import RunError
 from astrogalaxy.training import train as training
+from astrogalaxy.training.checkpoints import FREE_KEYS, WholeCheckpoints, read_checkpoint
 from astrogalaxy.training.examples import Example
-from astrogalaxy.training.running import WholeCheckpoints, held, interruptions, read_checkpoint
+from astrogalaxy.training.running import held, interruptions
 from astrogalaxy.training.train import train
 
 Make = Callable[..., RecipeConfig]
@@ -168,6 +170,11 @@ def test_a_recipe_that_has_changed_is_told_of_and_holds(
     caplog.clear()
     train(make_recipe(steps=12, batch=3, learning_rate=0.02, weight_decay=0.5, workers=1, patience=4))
     assert not caplog.text, "what does not change the learning is not told of"
+
+
+def test_keys_that_are_free_to_change_are_keys_of_recipes() -> None:
+    known = {row.key for kind in (RecipeConfig, ClassifierRecipe) for row in config_rows(kind)}
+    assert known >= FREE_KEYS
 
 
 def test_a_loss_that_is_no_number_ends_the_training(make_recipe: Make, folder: Path) -> None:

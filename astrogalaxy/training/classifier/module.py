@@ -15,8 +15,8 @@ from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.config.classifier import DistillationSection
 from astrogalaxy.morphology.network import GalaxyNetwork
 from astrogalaxy.morphology.pictures import brought
+from astrogalaxy.training.checkpoints import learn_as_now
 from astrogalaxy.training.classifier.augment import augment, mix
-from astrogalaxy.training.running import learn_as_now
 
 __all__ = ["ClassifierTrainer", "Teacher", "class_loss", "distillation_loss", "learning_rate", "normalised"]
 

@@ -32,24 +32,21 @@ from astrogalaxy.morphology.network import GalaxyNetwork, NetworkSpec
 from astrogalaxy.morphology.pretrained import start_from
 from astrogalaxy.morphology.tuning import tune
 from astrogalaxy.training.allocator import keep_freed_memory
-from astrogalaxy.training.classifier.clusters import cluster_network
-from astrogalaxy.training.classifier.finish import History, TrainedClassifier, finish
-from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher
-from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, open_bank
-from astrogalaxy.training.running import (
+from astrogalaxy.training.checkpoints import (
     FiniteEpochs,
     WholeCheckpoints,
     another_network,
-    held,
-    interruptions,
     last_checkpoint,
     learned_with,
-    loggers,
-    quiet,
     read_checkpoint,
     restore,
     told_changes,
 )
+from astrogalaxy.training.classifier.clusters import cluster_network
+from astrogalaxy.training.classifier.finish import History, TrainedClassifier, finish
+from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher
+from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, open_bank
+from astrogalaxy.training.running import held, interruptions, loggers, quiet
 
 __all__ = ["train_classifier"]
 
