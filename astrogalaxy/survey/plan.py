@@ -48,12 +48,13 @@ logger = logging.getLogger(__name__)
 
 # Version of what a shard holds: a change here makes every earlier shard stale.
 _SHARD_FORMAT = 5
-# Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile. Up to a quarter more than the
-# peaks that were measured on SDSS frames of 1500 to 10000 sources, of one to five bands and 1.6 to 17 million pixels:
-# 480 to 3900 MB. Smaller tiles need half as much, and so do classifiers where sources are few. Networks other than the
-# default one look at a finer image, or are larger. `python tests/benchmarks scaling` measures such peaks.
-_BASE_BYTES, _CLASSIFIER_BYTES = 420e6, 680e6
-_BYTES_PER_PIXEL, _OTHER_NETWORK_BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 45, 120, 20
+# Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile. Up to 30 % more than the
+# peaks that were measured on SDSS frames of 1500 to 10000 sources and on larger images, of one to nine bands, in tiles
+# of 1.6 to 18 million pixels, several in turn: 480 to 3900 MB. Smaller tiles need half as much, and so do classifiers
+# where sources are few. Networks other than the default one look at a finer image, or are larger.
+# `python tests/benchmarks scaling` measures such peaks.
+_BASE_BYTES, _CLASSIFIER_BYTES = 390e6, 680e6
+_BYTES_PER_PIXEL, _OTHER_NETWORK_BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 71, 120, 16
 _SMALLEST_TILE, _LARGEST_TILE = 512, 4096
 _HASHING_THREADS = 4
 # Magnitudes by which a zero point may differ from that of the header's unit: calibrations are better than that.

@@ -39,16 +39,21 @@ def test_tiles_fill_the_memory_that_they_may_have_and_no_more(bands: list[str], 
 
 
 def test_what_a_tile_needs_is_what_was_measured() -> None:
-    """Peaks in bytes of processes that did tiles of SDSS frames, crowded or not, with one thread."""
+    """Peaks in bytes of processes that did tiles of SDSS frames, crowded or not, and of larger images, one or several."""
     small, whole, large, fine = (1248, 1280), (1489, 2048), (2900, 2900), "astroyolo-fine"
-    largest = (4096, 4096)
+    largest, of_four, of_nine = (4096, 4096), (4224, 4224), (4256, 4256)
     measured = [
         (whole, ["r"], "default", None, 550e6),
         (whole, ["g", "r", "i"], "default", None, 693e6),
         (whole, ["u", "g", "r", "i", "z"], "default", None, 755e6),
         (small, ["g", "r", "i"], "default", None, 490e6),
         (large, ["g", "r", "i"], "default", None, 1071e6),
+        ((2048, 2048), list("ugrizyjhk"), "default", None, 1206e6),
+        (largest, ["r"], "default", None, 1579e6),
         (largest, ["g", "r", "i"], "astroyolo-nano", None, 1968e6),
+        (of_four, ["r"], "default", None, 1936e6),
+        (of_four, ["g", "r", "i"], "default", None, 2258e6),
+        (of_nine, ["r"], "default", None, 1895e6),
         (whole, ["g", "r", "i"], fine, None, 894e6),
         (largest, ["g", "r", "i"], fine, None, 3901e6),
         (whole, ["g", "r", "i"], "default", "galaxyzoo-fine", 1352e6),
