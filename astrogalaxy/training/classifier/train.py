@@ -168,9 +168,9 @@ def _train_in(
     resume: bool,
 ) -> TrainedClassifier:
     if resume:
-        before = learned_with(folder)
-        _check_inputs(recipe, before, last_checkpoint(folder))
-        told_changes(recipe, before)
+        learned = learned_with(folder)
+        _check_inputs(recipe, learned, last_checkpoint(folder))
+        told_changes(recipe, learned)
     with atomic_path(folder / "recipe.yml") as path:
         path.write_text(recipe.to_yaml(), encoding="utf-8")
     begin = time.perf_counter()
