@@ -85,6 +85,22 @@ class Crew:
             return dict(self.client.nthreads())
         return None
 
+    def lack(self) -> str | None:
+        """Why nobody can begin a task; None where somebody can, or the scheduler does not answer."""
+        if self.there() == {}:
+            return "no Dask worker has been connected"
+        with suppress(OSError, ValueError):
+            # by value: the scheduler need not have astrogalaxy
+            waiting = self.client.run_on_scheduler(
+                lambda dask_scheduler: all(
+                    worker.status.name == "paused" and not worker.executing
+                    for worker in dask_scheduler.workers.values()
+                )
+            )
+            if waiting:
+                return "all Dask workers have been paused for want of memory"
+        return None
+
     def meet(self, workers: Collection[str]) -> set[str]:
         """Ask workers where networks run on them, since they may differ, and whether they are fit; see `in_flight`."""
         if not workers:
@@ -286,6 +302,8 @@ def _for_workers(threads: int) -> dict[str, Any]:
     return {
         "distributed.comm.timeouts.connect": "60s",
         "distributed.worker.daemon": True,
+        # what a worker holds between two tiles is not Dask's to wait for: it would never begin another one
+        "distributed.worker.memory.pause": False,
         # it samples what every thread does, and keeps that of the last 1000 s: up to 0.4 GB in every worker
         "distributed.worker.profile.enabled": False,
         "distributed.nanny.pre-spawn-environ": environment,

@@ -35,7 +35,7 @@ from astrogalaxy.survey.opening import open_inputs
 from astrogalaxy.survey.plan import hashes, hashing, tiles_of
 from astrogalaxy.survey.report.injection import write_injection_report
 from astrogalaxy.survey.rounds import read_round, write_round
-from astrogalaxy.survey.scheduling import in_turn
+from astrogalaxy.survey.scheduling import in_turn, loss
 from astrogalaxy.survey.stages import classify
 from astrogalaxy.survey.store import RunDirectory, safe_name
 from astrogalaxy.survey.tasks import find_in_tile, read_field
@@ -387,7 +387,7 @@ def _answers(
             # the field's rounds go first: its pixels are still at hand
             waiting.extendleft((job, i) for i in reversed(range(rounds)))
         if isinstance(answer, Exception):
-            answer = Failure(job.name, "inject", f"its worker was lost ({type(answer).__name__})")
+            answer = Failure(job.name, "inject", loss(answer))
         yield job, number, answer
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from astrogalaxy.survey.cluster import Crew
 
-__all__ = ["in_turn", "work_through"]
+__all__ = ["in_turn", "loss", "work_through"]
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,8 @@ def in_turn(
     Raises
     ------
     RunError
-        If the scheduler vanishes, no worker has been connected for long, or one that came has another astrogalaxy.
+        If the scheduler vanishes, no worker has been connected, or all have been paused, for long, or one that came has
+        another astrogalaxy.
     """
     running: dict[Future, J] = {}
     done: SimpleQueue[Future] = SimpleQueue()
@@ -129,7 +130,8 @@ class _Watch:
             raise RunError(msg)
 
     def _look_for_workers(self) -> None:
-        if self._crew.there() != {}:
+        lack = self._crew.lack()
+        if lack is None:
             self._alone_since = None
             return
         now = monotonic()
@@ -139,9 +141,9 @@ class _Watch:
         self._tell(f"waiting for a worker ({seconds:.0f} s)")
         if seconds >= self._silent:
             self._silent *= 2
-            logger.warning("no Dask worker has been connected for %.0f s; waiting for one", seconds)
+            logger.warning("%s for %.0f s; waiting for one", lack, seconds)
         if seconds >= _patience():
-            msg = f"no Dask worker has been connected for {seconds:.0f} s, see the workers' logs; {_GO_ON}"
+            msg = f"{lack} for {seconds:.0f} s, see the workers' logs; {_GO_ON}"
             raise RunError(msg)
 
 
@@ -195,7 +197,18 @@ def _jobs(tasks: Sequence[TileTask]) -> Iterator[Job]:
         yield tiles[0] if tiles[0].alone else tiles
 
 
+def loss(error: Exception) -> str:
+    """Why a task has no answer."""
+    from distributed.scheduler import KilledWorker
+
+    if isinstance(error, KilledWorker):
+        settings = "compute.memory, compute.workers and tiles.size"
+        return f"its worker died again and again, most likely for want of memory; see {settings}"
+    return f"its worker was lost ({type(error).__name__})"
+
+
 def _lost(error: Exception, task: TileTask) -> TileOutcome:
-    reason = f"its worker was lost ({type(error).__name__}); run again to do just this tile"
-    failure = Failure(task.field.name or "field", "tile", reason, tile=task.tile.name)
+    failure = Failure(
+        task.field.name or "field", "tile", f"{loss(error)}; run again to do just this tile", tile=task.tile.name
+    )
     return TileOutcome(failure.field, task.tile.name, task.key, "failed", failures=[failure])

@@ -12,15 +12,19 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import dask
 import numpy as np
 import pytest
 from astropy.io import fits
 from distributed import Client, LocalCluster
+from distributed.scheduler import KilledWorker
 
 import astrogalaxy
 from astrogalaxy.catalog import SourceCatalog
@@ -29,7 +33,7 @@ from astrogalaxy.errors import ConfigError, RunError, WeightsError
 from astrogalaxy.simulation import PROFILES, simulate_scene
 from astrogalaxy.survey import execute
 from astrogalaxy.survey.cluster import Crew, _interrupts_wait, _network, hired
-from astrogalaxy.survey.scheduling import in_turn
+from astrogalaxy.survey.scheduling import in_turn, loss
 
 PATIENCE = 120.0
 
@@ -353,6 +357,45 @@ def test_without_any_worker_the_run_says_so_and_ends(
     assert len(told) > 5
     lines = [r for r in caplog.records if "no Dask worker has been connected" in r.getMessage()]
     assert 2 <= len(lines) <= 5, "now and then"
+
+
+def _only(workers: Mapping[Any, Any]) -> Any:
+    (worker,) = workers.values()
+    return worker
+
+
+def test_workers_that_pause_for_good_are_told_of(
+    in_process: LocalCluster, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On somebody else's cluster: Dask lets a worker begin nothing as long as it holds much memory, whoever holds it."""
+    for name, seconds in (("_LOOK", 0.05), ("_SAY", 0.1)):
+        monkeypatch.setattr(f"astrogalaxy.survey.scheduling.{name}", seconds)
+    with Client(in_process) as client, dask.config.set({"distributed.scheduler.no-workers-timeout": "1.5 s"}):
+        crew = Crew(client, 1, 1)
+        busy = client.submit(time.sleep, 2.5)
+        at_work = partial(client.run_on_scheduler, lambda dask_scheduler: _only(dask_scheduler.workers).executing)
+        wait_for(at_work, "the scheduler to hear of the work")
+        _only(in_process.workers).memory_manager.memory_pause_fraction = 1e-9
+        wait_for(lambda: client.run_on_scheduler(lambda dask_scheduler: not dask_scheduler.running), "the pause")
+        assert crew.lack() is None, "what it has begun it does"
+        busy.result()
+        with pytest.raises(RunError, match=r"all Dask workers have been paused for want of memory for \d+ s"):
+            list(in_turn(crew, deque([1, 2, 3]), lambda n: client.submit(abs, -n), lambda _: None))
+        assert "paused for want of memory" in caplog.text
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_of_ours_never_pause(workers: int) -> None:
+    compute = ComputeSection(workers=workers, memory="250 MB")
+    with hired(compute, tasks=workers) as crew:
+        pauses = crew.client.run(lambda dask_worker: dask_worker.memory_manager.memory_pause_fraction)
+    assert list(pauses.values()) == [False] * workers
+
+
+def test_a_worker_that_died_is_told_with_what_may_help() -> None:
+    died = KilledWorker("tile-1", SimpleNamespace(address="tcp://a:1"), 3)
+    assert "want of memory; see compute.memory, compute.workers and tiles.size" in loss(died)
+    assert loss(TimeoutError()) == "its worker was lost (TimeoutError)"
 
 
 def test_a_worker_that_comes_back_in_time_does_the_rest(
