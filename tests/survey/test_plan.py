@@ -110,3 +110,20 @@ def test_a_tile_of_the_same_name_is_another_where_what_makes_it_is(
     assert narrow < width and other != key, "workers with less memory"
     monkeypatch.setattr(plan, "version", lambda _: "another")
     assert first_tile()[1] != key, "another astrogalaxy"
+
+
+def test_a_tile_of_the_same_pixels_is_another_where_it_owns_others(one, tmp_path: Path) -> None:
+    """Larger tiles that overlap less may read what smaller ones did."""
+    config = one()
+    header = fits.getheader(tmp_path / "a-r.fits")
+    sky = np.random.default_rng(0).normal(100, 5, (60, 1500)).astype("f4")
+    fits.writeto(tmp_path / "a-r.fits", sky, header, overwrite=True)
+    made = []
+    for size, overlap in ((512, 288), (768, 32)):
+        tiles = config.tiles.model_copy(update={"size": size, "overlap": overlap})
+        (field,) = make_plan(config.model_copy(update={"tiles": tiles}), load_weights("default"), memory=4e9).fields
+        made.append((field.tiles[0], field.keys["x00000y00000"]))
+    (small, key), (large, other) = made
+    assert (small.name, small.outer) == (large.name, large.outer)
+    assert small.core != large.core
+    assert key != other
