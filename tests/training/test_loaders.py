@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,6 +65,24 @@ def test_parts_of_the_paper_s_sets(make_data: Callable[..., TrainingData], tmp_p
     assert set(_drawn(data, validation=False, batches=4)) == {11.0}
     assert set(_drawn(data, validation=True, batches=4)) == {12.0}
     assert [example.name for example in data.unseen_fields()] == ["field-12.0"]
+
+
+def test_galaxies_that_calibrate_do_not_train(make_recipe: Make, paper_sets: dict[str, Any], tmp_path: Path) -> None:
+    y, x = np.mgrid[:32, :32] - 15.5
+    light = np.exp(-(x**2 + y**2) / 18)
+    sets = {}
+    for part, votes in (("train", 0.25), ("val", 0.75)):
+        path = tmp_path / f"{part}.npy"
+        np.save(path, np.stack([light, light, light, light > 0.05])[None].astype(np.float16))
+        np.save(path.with_suffix(".votes.npy"), np.array([votes]))
+        np.save(path.with_suffix(".names.npy"), np.array([part]))
+        sets[part] = LabelledSets(galaxies=path)
+    data = TrainingData(make_recipe(data=paper_sets), [], tmp_path, **sets)
+    galaxies = Schedule([Phase("galaxies")])
+    for validation, votes in ((False, 0.25), (True, 0.75)):
+        batches = islice(data.loader(galaxies, seed=1, validation=validation), 4)
+        assert {vote for batch in batches for vote in batch.targets.disk.tolist()} == {votes}
+    assert [example.name for example in data.unseen_galaxies()] == ["val"]
 
 
 def test_the_seeing_is_shown_as_well_as_it_would_be_known(make_data: Callable[..., TrainingData]) -> None:
