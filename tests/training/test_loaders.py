@@ -46,6 +46,12 @@ def _drawn(data: TrainingData, *, validation: bool, batches: int = 40) -> Counte
     return Counter(side for batch in islice(loader, batches) for side in batch.targets.boxes[:, 2].tolist())
 
 
+def _with_seeing(data: TrainingData) -> TrainingData:
+    """For a network that has a channel for it."""
+    model = data.recipe.model.model_copy(update={"seeing": True})
+    return replace(data, recipe=data.recipe.model_copy(update={"model": model}))
+
+
 def test_what_validates_does_not_train(make_data: Callable[..., TrainingData]) -> None:
     data = make_data(*SIDES)
     assert set(_drawn(data, validation=False)) == {5.0, 6.0, 7.0}, "scenes, injections and labels"
@@ -60,11 +66,16 @@ def test_examples_are_drawn_as_often_as_they_weigh(make_data: Callable[..., Trai
 
 
 def test_parts_of_the_paper_s_sets(make_data: Callable[..., TrainingData], tmp_path: Path) -> None:
-    train, val = (LabelledSets((_example(tmp_path, f"field-{side}", side),)) for side in (11.0, 12.0))
-    data = make_data(train=train, val=val)
-    assert set(_drawn(data, validation=False, batches=4)) == {11.0}
-    assert set(_drawn(data, validation=True, batches=4)) == {12.0}
-    assert [example.name for example in data.unseen_fields()] == ["field-12.0"]
+    train, val = (
+        LabelledSets(tuple(_example(tmp_path, f"field-{side}", side, seeing=9.0) for side in sides))
+        for sides in ((11.0, 12.0, 13.0), (14.0,))
+    )
+    data = _with_seeing(make_data(train=train, val=val))
+    assert set(_drawn(data, validation=False)) == {11.0, 12.0, 13.0}
+    assert set(_drawn(data, validation=True)) == {14.0}
+    assert [example.name for example in data.unseen_fields()] == ["field-14.0"]
+    (batch,) = islice(data.loader(FIELDS, seed=1), 1)
+    assert batch.image[:, -1].numpy() == pytest.approx(2 * np.log(9.0 / 4.5)), "their seeing is known"
 
 
 def test_galaxies_that_calibrate_do_not_train(make_recipe: Make, paper_sets: dict[str, Any], tmp_path: Path) -> None:
@@ -77,19 +88,20 @@ def test_galaxies_that_calibrate_do_not_train(make_recipe: Make, paper_sets: dic
         np.save(path.with_suffix(".votes.npy"), np.array([votes]))
         np.save(path.with_suffix(".names.npy"), np.array([part]))
         sets[part] = LabelledSets(galaxies=path)
+    paper_sets["galaxies"] |= {"mix_up": 1.0}
     data = TrainingData(make_recipe(data=paper_sets), [], tmp_path, **sets)
     galaxies = Schedule([Phase("galaxies")])
     for validation, votes in ((False, 0.25), (True, 0.75)):
         batches = islice(data.loader(galaxies, seed=1, validation=validation), 4)
         assert {vote for batch in batches for vote in batch.targets.disk.tolist()} == {votes}
+    (batch,) = islice(data.loader(galaxies, seed=1), 1)
+    assert batch.targets.batch.bincount().tolist() == [8, 8], "two mosaics of four over each other"
     assert [example.name for example in data.unseen_galaxies()] == ["val"]
 
 
 def test_the_seeing_is_shown_as_well_as_it_would_be_known(make_data: Callable[..., TrainingData]) -> None:
     """Of most crops to a few per cent, of some not at all."""
-    data = make_data("train")
-    model = data.recipe.model.model_copy(update={"seeing": True})
-    loader = replace(data, recipe=data.recipe.model_copy(update={"model": model})).loader(FIELDS, seed=1)
+    loader = _with_seeing(make_data("train")).loader(FIELDS, seed=1)
     level = np.concatenate([batch.image[:, -1, 0, 0].numpy() for batch in islice(loader, 300)])
     unknown = level == 0
     assert unknown.mean() == pytest.approx(0.12, abs=0.05)
