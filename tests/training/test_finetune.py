@@ -298,6 +298,9 @@ def test_the_running_average_fits_into_the_training(steps: int) -> None:
     assert len(renewed) >= min(steps, 100), "validations differ, be they early or late"
     decay = average._kwargs["avg_fn"](torch.tensor(1.0), torch.tensor(0.0), 1).item()
     assert decay ** sum(step > steps / 2 for step in renewed) < 0.51, "the first half is forgotten"
+    assert decay >= 0.5, "no step alone is the end"
+    recent = sum(step >= steps - min(0.03 * steps, 300) for step in renewed)
+    assert decay**recent > 0.3, "nor are a few"
 
 
 def test_patience_ends_a_training(

@@ -147,6 +147,21 @@ def test_normalisation_is_measured_where_a_part_learns(monkeypatch: pytest.Monke
     last = [(Phase("galaxies", ("morphology",)), bright)]
     network.load_state_dict(AstroYolo(Architecture()).state_dict())
     before = _state(network.detection)
+    network.train()
     refresh_normalisation(network, last)
     assert torch.equal(_state(network.detection), before), "what did not learn is as it was"
     assert np.isfinite(stem.running_var.numpy()).all()
+
+
+def test_heads_are_measured_on_the_backbone_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_NORMALISATION_BATCHES", 2)
+    torch.manual_seed(0)
+    network = AstroYolo(Architecture())
+    batches = [Batch(level + torch.randn(2, 3, 64, 64), None) for level in (0.0, 3.0)]
+    refresh_normalisation(network, [(Phase("fields"), batches)])
+    stem, seen = network.detection.branches[0][0], []
+    stem.conv.register_forward_hook(lambda *given: seen.append(given[2].mean(dim=(0, 2, 3))))
+    with torch.no_grad():
+        for batch in batches:
+            network(batch.image)
+    torch.testing.assert_close(stem.bn.running_mean, torch.stack(seen).mean(0))

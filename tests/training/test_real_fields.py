@@ -108,11 +108,20 @@ def test_labels_and_what_else_is_there(image: Image) -> None:
     assert wanted["x"].tolist() == [20, 70, 130]
     assert wanted["y"].tolist() == [20, 90, 40]
     np.testing.assert_array_equal(wanted["galaxy"], np.float32([0, 1, np.nan]))
-    assert ((wanted["width"] >= 6) & (wanted["width"] < 20)).all()
+    # half of the light of these Gaussians is within 2.04 pixels
+    assert wanted["width"] == pytest.approx(2 * 2.2 * 2.04, rel=0.1)
     # the fourth star is seen but not labelled; pieces of labelled ones are not ignored
     assert np.hypot(ignored["x"] - 40, ignored["y"] - 110).min() < 1
     for x, y in zip(wanted["x"], wanted["y"], strict=True):
         assert np.hypot(ignored["x"] - x, ignored["y"] - y).min() > 3
+
+
+def test_labels_of_neighbours_have_boxes_of_their_own() -> None:
+    near = _gaussians((100, 100), (40, 50, 80, 1.75), (52, 50, 80, 1.75))
+    image = Image.read({"r": (np.random.default_rng(0).normal(50, 1, near.shape) + near).astype(np.float32)})
+    labels = Table({"x": [40.0, 52.0], "y": [50.0, 50.0], "class": ["star", "star"]})
+    wanted = labelled_example(image, labels, region=Section(0, 100, 0, 100)).sources[:2]
+    assert wanted["width"] == pytest.approx(2 * 2.2 * 1.18 * 1.75, rel=0.15)
 
 
 def test_weights_know_the_fields_that_they_were_shown(image: Image, tmp_path: Path) -> None:
@@ -201,9 +210,9 @@ def test_what_is_asked_of_a_field_that_is_injected_into(monkeypatch: pytest.Monk
         light = _gaussians(shape, (*alone, 80, star), (*upon, 80, star), (*beside, 80, 3 * star))
         half = np.array([6.0, 6.0, 18.0])
         x, y = np.array([alone, upon, beside]).T
-        truth = Table({"x": x, "y": y, "class": ["star", "star", "galaxy"], "half_light_radius": [0.0, 0, 3]})
+        truth = Table({"x": x, "y": y, "class": ["galaxy", "star", "galaxy"], "half_light_radius": [0.5, 0, 3]})
         truth["x_min"], truth["x_max"], truth["y_min"], truth["y_max"] = x - half, x + half, y - half, y + half
-        truth["disk"], truth["snr"], truth["visible"] = [np.nan, np.nan, 1.0], 200.0, True
+        truth["disk"], truth["snr"], truth["visible"] = [1.0, np.nan, 1.0], 200.0, True
         conditions = Conditions({"r": 1.5}, {"r": 1.0}, beta=3.5, shear=(0.0, 0.0), crowding=1.0, clustering=1.0)
         return Injected(Image.read({"r": ((sky + light).astype(np.float32), wcs)}), truth, conditions)
 
@@ -220,6 +229,8 @@ def test_what_is_asked_of_a_field_that_is_injected_into(monkeypatch: pytest.Monk
     assert example.snr[0, 200, 40] > 40, "its light is there"
     assert at(*upon, own=False)["ignore"], "another source is in the same place"
     assert not at(*beside, own=False)["ignore"]
+    assert at(*beside, own=False)["disk"] == 1
+    assert np.isnan(at(*alone, own=False)["disk"]), "a third of the seeing is too narrow to tell"
     assert at(140, 60, own=True)["ignore"], "it lies within what was injected"
     for x, y, *_ in stars:
         if (x, y) != (140, 60):
@@ -270,14 +281,16 @@ def test_real_galaxies_are_laid_where_nothing_is(tmp_path: Path, make_example: C
 def test_what_a_real_galaxy_covers_is_not_asked_for(tmp_path: Path, make_example: Callable[..., Example]) -> None:
     x, y = (v.ravel().astype(float) for v in np.meshgrid(np.arange(4, 252, 6), np.arange(4, 252, 6)))
     example = replace(make_example([], [], shape=(256, 256)), sources=sources_array(x=x, y=y, width=6, height=6, snr=9))
-    pasted = paste_galaxies(example, [_cutout(tmp_path / "a.png", 0.25)] * 3, seed=3)
+    pasted = paste_galaxies(example, [_cutout(tmp_path / "a.png", 0.25)] * 9, seed=3)
     faint, added = pasted.sources[: len(x)], pasted.snr.astype(float).sum(0) / np.sqrt(3)
     covered = added[y.astype(int), x.astype(int)] > 3.3
     assert covered.sum() > 3
     assert faint["ignore"][covered].all()
     assert not faint["ignore"][added[y.astype(int), x.astype(int)] < 1].any()
-    gaps = np.hypot(*(pasted.sources[n][-3:, None] - pasted.sources[n][-3:] for n in "xy"))
-    assert gaps[~np.eye(3, dtype=bool)].min() > 5, "nor do they cover each other"
+    laid = pasted.sources[len(x) :]
+    for number, galaxy in enumerate(laid):
+        gaps = np.hypot(laid["x"][:number] - galaxy["x"], laid["y"][:number] - galaxy["y"])
+        assert (gaps > 0.5 * max(galaxy["width"], galaxy["height"])).all(), "nor do they cover each other"
     assert replace(example, seeing=5.5).seeing == paste_galaxies(replace(example, seeing=5.5), [], seed=1).seeing
 
 
