@@ -281,7 +281,7 @@ def test_real_galaxies_are_laid_where_nothing_is(tmp_path: Path, make_example: C
 def test_what_a_real_galaxy_covers_is_not_asked_for(tmp_path: Path, make_example: Callable[..., Example]) -> None:
     x, y = (v.ravel().astype(float) for v in np.meshgrid(np.arange(4, 252, 6), np.arange(4, 252, 6)))
     example = replace(make_example([], [], shape=(256, 256)), sources=sources_array(x=x, y=y, width=6, height=6, snr=9))
-    pasted = paste_galaxies(example, [_cutout(tmp_path / "a.png", 0.25)] * 9, seed=3)
+    pasted = paste_galaxies(example, [_cutout(tmp_path / "a.png", 0.25)] * 25, seed=3)
     faint, added = pasted.sources[: len(x)], pasted.snr.astype(float).sum(0) / np.sqrt(3)
     covered = added[y.astype(int), x.astype(int)] > 3.3
     assert covered.sum() > 3

@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
 from astrogalaxy.config import RecipeConfig
+from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.detection import Runtime, find
 from astrogalaxy.detection.export import network_tensors
 from astrogalaxy.detection.loss import LossWeights, Targets, multitask_loss
@@ -23,8 +24,10 @@ from astrogalaxy.images import Image
 from astrogalaxy.models import HEADS, JOINED, Architecture, Weights, load_weights
 from astrogalaxy.training import finish as finishing
 from astrogalaxy.training import train as module
+from astrogalaxy.training.checkpoints import read_checkpoint
 from astrogalaxy.training.crops import Batch, CropStream
 from astrogalaxy.training.finish import Trained, recalibrate
+from astrogalaxy.training.galaxies import GalaxyBank
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.schedule import Head, Phase, Schedule
 from astrogalaxy.training.train import train
@@ -118,11 +121,13 @@ def test_a_resumed_training_sees_other_crops(
     make_recipe: Make, quick: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds: list[int] = []
+    kinds: list[set[str]] = []
     plain = CropStream.__init__
 
-    def watch(self: CropStream, *args: Any, **options: Any) -> None:
+    def watch(self: CropStream, paths: list[Path], *args: Any, **options: Any) -> None:
         seeds.append(options["seed"])
-        plain(self, *args, **options)
+        kinds.append({path.name.split("-")[0] for path in paths})
+        plain(self, paths, *args, **options)
 
     monkeypatch.setattr(CropStream, "__init__", watch)
     train(make_recipe(steps=4, seed=11))
@@ -131,6 +136,7 @@ def test_a_resumed_training_sees_other_crops(
     assert seeds[3] == 11 + 4
     assert seeds[1] == seeds[4] != seeds[0], "validation is always the same"
     assert seeds[2] == seeds[5], "and so is what normalisation is measured on"
+    assert kinds == [{"scene"}, {"val"}, {"scene"}] * 2
 
 
 def test_from_the_start_if_so_wished(make_recipe: Make, tmp_path: Path, quick: list[Any]) -> None:
@@ -144,11 +150,26 @@ def test_from_the_start_if_so_wished(make_recipe: Make, tmp_path: Path, quick: l
     assert not _same(quick[0], quick[2])
 
 
-def test_a_finished_training_keeps_its_averaged_weights(make_recipe: Make, quick: list[Any]) -> None:
+def test_a_finished_training_keeps_its_averaged_weights(make_recipe: Make, tmp_path: Path, quick: list[Any]) -> None:
     """The checkpoint holds the last weights too; they are not those that are published."""
     train(make_recipe(steps=4))
     train(make_recipe(steps=4))
     assert _same(*quick)
+    state = read_checkpoint(tmp_path / "runs" / "tiny" / "checkpoints" / "last.ckpt")
+    name = "detection.branches.0.3.weight"
+    last, averaged = (state[key][f"network.{name}"].numpy() for key in ("current_model_state", "state_dict"))
+    np.testing.assert_array_equal(quick[0][name], averaged)
+    assert not np.array_equal(averaged, last)
+
+
+def test_each_part_of_a_set_is_used_for_what_it_is(
+    make_recipe: Make, paper_sets: dict[str, Any], tmp_path: Path
+) -> None:
+    data = module._prepared(make_recipe(data=paper_sets), tmp_path / "examples", None)
+    for part in ("train", "val"):
+        bank = GalaxyBank.load(getattr(data, part).galaxies)
+        assert {part_of(name) for name in bank.names} == {part}
+        assert {path.parent.name for path in getattr(data, part).fields} == {part}
 
 
 def test_lightning_shows_no_bar_of_its_own(make_recipe: Make, tmp_path: Path) -> None:
