@@ -136,7 +136,11 @@ def test_vote_fractions_are_targets() -> None:
 def test_what_is_to_be_ignored_lends_its_labels_to_nothing() -> None:
     """Wherever it stands among the sources of a batch."""
     wanted, faint = (0, 20, 24, 8, 1, 0.25, 0), (0, 50, 44, 30, 0, 1, 1)
-    alone, after = (_loss(_maps(), _targets(*rows)) for rows in ((wanted,), (faint, wanted)))
+    maps = _maps()
+    with torch.no_grad():
+        for level in maps:
+            level[:, 5:] = 1.5
+    alone, after = (_loss(maps, _targets(*rows)) for rows in ((wanted,), (faint, wanted)))
     for name in ("box", "galaxy", "disk"):
         assert float(after[name].detach()) == pytest.approx(float(alone[name].detach()))
         assert float(alone[name].detach()) > 0
@@ -144,8 +148,11 @@ def test_what_is_to_be_ignored_lends_its_labels_to_nothing() -> None:
 
 def test_each_source_counts_once_among_all_cells() -> None:
     """Where one cell answers, the others of a source are sky; all are told apart in units of one source."""
-    two = _targets((0, 20, 24, 8, 1, NAN, 0), (0, 46, 40, 8, 0, NAN, 0))
-    source = float(multitask_loss(_maps(), two, LEVELS, one_cell=True)["source"].detach())
+    two = _targets((0, 18, 26, 8, 1, NAN, 0), (0, 46, 42, 8, 0, NAN, 0))
+    maps = _maps()
+    with torch.no_grad():
+        maps[0][:, 2:4] = math.log(2)  # several cells see each of them
+    source = float(multitask_loss(maps, two, LEVELS, one_cell=True)["source"].detach())
     cells = 16**2 + 8**2 + 4**2
     assert source == pytest.approx((2 * math.log1p(math.exp(6)) + (cells - 2) * math.log1p(math.exp(-6))) / 2, rel=1e-5)
 
