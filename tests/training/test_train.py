@@ -276,7 +276,8 @@ def _step(batch: Batch, **settings: Any) -> tuple[AstroYoloTrainer, torch.Tensor
     ("head", "outputs"), [("detection", [0, 1, 2, 3, 4]), ("stargalaxy", [0]), ("morphology", [0])]
 )
 def test_a_head_learns_from_its_own_part_of_the_loss(batch: Batch, head: Head, outputs: list[int]) -> None:
-    trainer, loss = _step(batch, schedule=Schedule([Phase("fields", (head,))]))
+    other: Head = "morphology" if head == "detection" else "detection"
+    trainer, loss = _step(batch, schedule=Schedule([Phase("fields", (head,)), Phase("fields", (other,))]))
     loss.backward()
     learned = {}
     for name in ("detection", "stargalaxy", "morphology"):
