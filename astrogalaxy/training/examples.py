@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from astrogalaxy.errors import RunError
 from astrogalaxy.files import atomic_path
-from astrogalaxy.images import Image
+from astrogalaxy.images import Image, Section
 from astrogalaxy.simulation import Scene
 from astrogalaxy.simulation.render import star_size
 
-__all__ = ["SOURCE_DTYPE", "Example", "example_from_scene", "scene_image", "sources_array", "truth_sources"]
+__all__ = ["SOURCE_DTYPE", "Example", "cut_out", "example_from_scene", "scene_image", "sources_array", "truth_sources"]
 
 #: One source of an example. Boxes in 0-based pixels; ``galaxy`` and ``disk`` are
 #: probabilities, NaN where unknown; ``snr`` NaN where unknown.
@@ -99,6 +99,14 @@ def example_from_scene(scene: Scene, *, name: str = "") -> Example:
     # as it would be measured with stars enough: a small scene often has too few
     stars = star_size(scene.conditions, scene.reference, scene.profile.pixel_scale)
     return Example(_half(snr), truth_sources(scene.truth, seeing), name, stars)
+
+
+def cut_out(example: Example, part: Section) -> Example:
+    """A part of an example, with the sources that have their centre there."""
+    sources = example.sources[part.contains(example.sources["x"], example.sources["y"])]
+    sources["x"] -= part.x0
+    sources["y"] -= part.y0
+    return replace(example, snr=example.snr[(slice(None), *part.slices)], sources=sources)
 
 
 def scene_image(scene: Scene) -> Image:

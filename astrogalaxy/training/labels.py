@@ -18,7 +18,7 @@ from astrogalaxy.images import Image, Section
 from astrogalaxy.images.seeing import FWHM
 from astrogalaxy.tables import spans
 
-__all__ = ["SEEN_SNR", "LabelCounts", "count_labels", "label_bounds", "parted", "read_labels"]
+__all__ = ["SEEN_SNR", "LabelCounts", "apart", "count_labels", "label_bounds", "parted", "read_labels"]
 
 #: Labels without light may come from other bands, or be artefacts of these: nobody could find them here.
 SEEN_SNR = 3.0
@@ -238,3 +238,11 @@ def parted(region: Section, holdout: float, *, held: bool) -> Section:
     # neighbours share light and sky
     gap = min(_GAP, (first - region.y0) // 4)
     return region._replace(y0=first) if held else region._replace(y1=first - gap)
+
+
+def apart(image: Section, region: Section, holdout: float) -> Section:
+    """Rows of an image without what is held out of a region of it, nor its neighbours: those below, or those above."""
+    held, trains = (parted(region, holdout, held=held) for held in (True, False))
+    gap = held.y0 - trains.y1
+    below, above = image._replace(y1=min(trains.y1, image.y1)), image._replace(y0=max(held.y1 + gap, image.y0))
+    return max(below, above, key=lambda part: part.size)

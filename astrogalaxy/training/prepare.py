@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from astropy.table import Table
 from numpy.typing import NDArray
 
 from astrogalaxy.config import RecipeConfig
@@ -27,9 +28,9 @@ from astrogalaxy.images import Image, Section
 from astrogalaxy.images.fields import Field, find_fields, open_field
 from astrogalaxy.simulation import PROFILES, Scene, draw_conditions, simulate_scene, vary
 from astrogalaxy.simulation.profiles import SurveyProfile
-from astrogalaxy.training.examples import example_from_scene, scene_image, truth_sources
+from astrogalaxy.training.examples import cut_out, example_from_scene, scene_image, truth_sources
 from astrogalaxy.training.fields import injected_example, labelled_example
-from astrogalaxy.training.labels import label_bounds, parted, read_labels
+from astrogalaxy.training.labels import apart, label_bounds, parted, read_labels
 from astrogalaxy.training.parallel import in_processes
 from astrogalaxy.training.stamps import paste_galaxies
 
@@ -193,14 +194,20 @@ def prepare(
 def _real_files(recipe: RecipeConfig) -> dict[tuple[str, int], list[list[Path]]]:
     """What examples of real images are made of, by kind and section; by field where there are several."""
     found = {
-        ("sky", number): [field.files for field in _wanted(sky, find_fields(sky.images))]
+        ("sky", number): [
+            [*field.files, *(path for labels in _held_out_of(recipe, field) for path in _tables(labels))]
+            for field in _wanted(sky, find_fields(sky.images))
+        ]
         for number, sky in enumerate(recipe.data.sky)
     }
     for number, labels in enumerate(recipe.data.labels):
-        tables = [Path(path) for path in (labels.truth, labels.split) if path]
-        files = [*tables, *_labelled_field(labels, f"data.labels[{number}]").files]
+        files = [*_tables(labels), *_labelled_field(labels, f"data.labels[{number}]").files]
         found["labels", number] = found["held", number] = [files]
     return found
+
+
+def _tables(labels: LabelsSection) -> list[Path]:
+    return [Path(path) for path in (labels.truth, labels.split) if path]
 
 
 def _made(folder: Path, item: Prepared, files: Mapping[tuple[str, int], list[list[Path]]]) -> bool:
@@ -305,19 +312,38 @@ def _cutouts(recipe: RecipeConfig, kind: str, rng: np.random.Generator) -> list[
 def _sky(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
     sky = recipe.data.sky[item.section]
     fields = _wanted(sky, find_fields(sky.images))
-    image = open_field(fields[item.index % len(fields)], sky.images)
+    field = fields[item.index % len(fields)]
+    image = open_field(field, sky.images)
     number = _FIRST_SEED["sky"] + 10**5 * item.section + item.index
     seed = np.random.SeedSequence([recipe.seed, number])
-    injected_example(image, PROFILES[sky.profile], seed=seed, name=item.name).save(folder)
+    example = injected_example(image, PROFILES[sky.profile], seed=seed, name=item.name)
+    part = Section.whole(image.shape)
+    for labels in _held_out_of(recipe, field):
+        part = apart(part, _labelled(labels, image)[1], labels.holdout)
+    cut_out(example, part).save(folder)
+
+
+def _held_out_of(recipe: RecipeConfig, field: Field) -> Iterator[LabelsSection]:
+    """Labels of a field, part of which is not to be trained on."""
+    for number, labels in enumerate(recipe.data.labels):
+        if labels.holdout:
+            other = _labelled_field(labels, f"data.labels[{number}]")
+            if other.extension == field.extension and not set(other.paths.values()).isdisjoint(field.paths.values()):
+                yield labels
 
 
 def _labels(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
     labels = recipe.data.labels[item.section]
     image = open_field(_labelled_field(labels, f"data.labels[{item.section}]"), labels.images)
-    region = Section(*labels.region) if labels.region else None
-    table = read_labels(labels.truth, image, labels.split, labels.part, region=region)
-    region = (region or label_bounds(table)).clip(image.shape)
+    table, region = _labelled(labels, image)
     if labels.holdout:
         region = parted(region, labels.holdout, held=item.kind == "held")
         table = table[region.contains(table["x"], table["y"])]
     labelled_example(image, table, region=region, name=item.name).save(folder)
+
+
+def _labelled(labels: LabelsSection, image: Image) -> tuple[Table, Section]:
+    """Labels of an image, and what they cover."""
+    region = Section(*labels.region) if labels.region else None
+    table = read_labels(labels.truth, image, labels.split, labels.part, region=region)
+    return table, (region or label_bounds(table)).clip(image.shape)

@@ -27,7 +27,9 @@ def test_tiles_are_filled_alike_and_small_masks_are_not() -> None:
     bad[:, :90] = True
     bad[100:112, 200:212] = True
     bad[:, 300] = True
-    whole = fill_blanks(section_of(bad, Section(0, 400, 0, 300)))
+    given = section_of(bad, Section(0, 400, 0, 300))
+    whole = fill_blanks(given)
+    assert (given.snr == 0).all(), "it is for the network alone"
     assert (whole[:, :, 90:] == 0).all()
     assert (whole[:, :, :90] != 0).all()
     assert abs(np.corrcoef(whole[0, :, :90].ravel(), whole[1, :, :90].ravel())[0, 1]) < 0.03

@@ -49,6 +49,15 @@ def test_what_several_levels_see_is_one_source() -> None:
     assert len(decode(maps, LEVELS, threshold=0.0, iou=1.0)) == 2
 
 
+def test_parts_of_an_extended_source_are_one_where_stars_would_be_two() -> None:
+    maps = _maps()
+    for level, row in ((0, 1), (2, 2)):
+        for column in (1, 2):  # two boxes that share half of what they cover together
+            maps[level][:, row, column] = [0.5, 0.5, np.log(3), np.log(3), 4.0 - column, 0, 0]
+    found = decode(maps, LEVELS, threshold=0.0, iou=0.7, extended=0.25)
+    assert sorted(found.width.tolist()) == pytest.approx([12, 12, 48])
+
+
 def test_nothing_is_found_on_empty_sky() -> None:
     boxes = decode(_maps(), LEVELS, threshold=0.0)
     assert len(boxes) == len(boxes.disk) == 0

@@ -133,6 +133,42 @@ def test_vote_fractions_are_targets() -> None:
     assert sum(float(level.grad[:, 6].sum()) for level in maps) == pytest.approx(0.25)
 
 
+def test_what_is_to_be_ignored_lends_its_labels_to_nothing() -> None:
+    """Wherever it stands among the sources of a batch."""
+    wanted, faint = (0, 20, 24, 8, 1, 0.25, 0), (0, 50, 44, 30, 0, 1, 1)
+    maps = _maps()
+    with torch.no_grad():
+        for level in maps:
+            level[:, 5:] = 1.5
+    alone, after = (_loss(maps, _targets(*rows)) for rows in ((wanted,), (faint, wanted)))
+    for name in ("box", "galaxy", "disk"):
+        assert float(after[name].detach()) == pytest.approx(float(alone[name].detach()))
+        assert float(alone[name].detach()) > 0
+
+
+def test_each_source_counts_once_among_all_cells() -> None:
+    """Where one cell answers, the others of a source are sky; all are told apart in units of one source."""
+    two = _targets((0, 18, 26, 8, 1, NAN, 0), (0, 46, 42, 8, 0, NAN, 0))
+    maps = _maps()
+    with torch.no_grad():
+        maps[0][:, 2:4] = math.log(2)  # several cells see each of them
+    source = float(multitask_loss(maps, two, LEVELS, one_cell=True)["source"].detach())
+    cells = 16**2 + 8**2 + 4**2
+    assert source == pytest.approx((2 * math.log1p(math.exp(6)) + (cells - 2) * math.log1p(math.exp(-6))) / 2, rel=1e-5)
+
+
+def test_a_box_costs_what_its_overlap_lacks() -> None:
+    """One less the square of intersection over union, as in YOLOX."""
+    # a box of one cell of the coarsest level, half as high as what the cell says; others do not come near
+    maps, half = _maps(), Targets(*_targets((0, 24, 24, 16, 1, NAN, 0)))
+    half.boxes[0, 3] = 8.0
+    with torch.no_grad():
+        for level in maps[:2]:
+            level[:, 2:4] = -6.0
+        maps[2][:, 4] = 9.0
+    assert float(_loss(maps, half)["box"].detach()) == pytest.approx(1 - 0.5**2)
+
+
 def test_an_empty_batch_has_a_loss() -> None:
     maps = _maps(2)
     parts = _loss(maps, _targets())

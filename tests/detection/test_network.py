@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from astrogalaxy.detection.export import network_from_tensors
 from astrogalaxy.detection.inputs import UNKNOWN_SEEING, network_input
 from astrogalaxy.detection.network import AstroYolo, Magnifier
-from astrogalaxy.models import ZOOMS, Architecture
+from astrogalaxy.models import ZOOMS, Architecture, load_weights
 
 
 @pytest.mark.parametrize("levels", [(4, 8, 16), (8, 16, 32)])
@@ -66,9 +68,12 @@ def test_magnifier_is_bicubic_interpolation(zoom: float) -> None:
 @pytest.mark.parametrize("zoom", ZOOMS[1:])
 def test_magnified_network_sees_a_finer_image(zoom: float) -> None:
     """It says of an image what the plain one says of the same sky on smaller pixels, where stars are so much wider."""
-    torch.manual_seed(1)
-    plain, fine = (AstroYolo(Architecture(seeing=True, zoom=z)).eval() for z in (1.0, zoom))
-    fine.load_state_dict(plain.state_dict())
+    # trained, since the others hardly look at the seeing
+    weights = load_weights("astroyolo-nano")
+    plain, fine = (
+        network_from_tensors(AstroYolo(replace(weights.card.architecture, zoom=z)), weights.tensors).eval()
+        for z in (1.0, zoom)
+    )
     bands = np.random.default_rng(1).standard_normal((3, 64, 96)).astype(np.float32)
     for seeing in (3.0, UNKNOWN_SEEING):
         given = torch.from_numpy(network_input(bands, 3, seeing=seeing))[None]
@@ -78,7 +83,7 @@ def test_magnified_network_sees_a_finer_image(zoom: float) -> None:
         with torch.inference_mode():
             said, wanted = fine(given), plain(torch.cat([magnified, level], 1))
         for mine, theirs in zip(said, wanted, strict=True):
-            torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-3)
+            torch.testing.assert_close(mine, theirs, atol=1e-2, rtol=1e-3)
 
 
 def test_zoom_adds_nothing_to_learn() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 
-from astrogalaxy.catalog import flag_bits
+from astrogalaxy.catalog import flag_bits, has_flags
+from astrogalaxy.config import SurveyConfig
+from astrogalaxy.survey import execute
 from astrogalaxy.survey.finish import _told, flagged_sources
 
 
@@ -44,3 +49,19 @@ def test_corrections_of_a_field_are_one_line_of_the_log() -> None:
     known = {"factor": 1.25, "error": 0.01, "stars": 30}
     assert _told({"g": {"factor": None, "error": None, "stars": 2}, "r": known}) == "r 1.2500 +- 0.0100 from 30 stars"
     assert _told({"g": {"factor": None, "error": None, "stars": 0}}) == "of no band, for want of stars"
+
+
+def test_bad_pixels_of_an_image_without_a_mask_are_not_the_mask_s(tmp_path: Path) -> None:
+    rows, columns = np.indices((160, 160))
+    data = np.random.default_rng(0).normal(100, 1, rows.shape)
+    for x, y in np.ndindex(9, 9):
+        data += 300 * np.exp(-((columns - 16 * x - 16) ** 2 + (rows - 16 * y - 16) ** 2) / 6)
+    data[18:150:16, 16:150:16] = np.nan
+    header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 150.0, "CDELT1": -1e-4, "CDELT2": 1e-4})
+    fits.writeto(tmp_path / "r.fits", data.astype(np.float32), header)
+    images = {"path": "{band}.fits", "bands": ["r"]}
+    summary = execute(
+        SurveyConfig.from_dict({"name": "s", "images": images, "compute": {"workers": 1}}, folder=tmp_path)
+    )
+    assert has_flags(summary.catalog["flags"], "masked").sum() > 70
+    assert not [failure for failure in summary.failures if "images.mask" in str(failure)]

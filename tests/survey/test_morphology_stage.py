@@ -22,7 +22,9 @@ from astrogalaxy.simulation.write import write_scene
 from astrogalaxy.survey.cutouts import classify_sources
 from astrogalaxy.survey.gallery import Gallery
 from astrogalaxy.survey.plan import make_plan
-from astrogalaxy.survey.run import execute
+from astrogalaxy.survey.run import _report, execute
+from astrogalaxy.survey.shelf import Tally
+from astrogalaxy.survey.store import RunDirectory
 from astrogalaxy.survey.tasks import find_in_tile
 
 OPTIONS = {"channels": 4, "blocks": 2, "dense": 4}
@@ -72,6 +74,16 @@ def test_a_run_with_a_classifier(survey_file: Path) -> None:
     assert record["seconds"]["morphology"] > 0
     page = (summary.directory / "report.html").read_text()
     assert 'id="gallery"' in page
+    # galleries that an earlier run left behind
+    directory, tally = RunDirectory(summary.directory, config.name), Tally(len(catalog))
+    list(tally.watch(iter([catalog])))
+    plan = make_plan(config, load_weights(), memory=4e9)
+    failed = [{**tile, "status": "failed"} for tile in record["tiles"]]
+    plain = {name: value for name, value in record.items() if name != "classifier"}
+    for told, shown in ((record, True), ({**record, "tiles": failed}, False), (plain, False)):
+        directory.report.unlink()
+        _report(directory, told, tally, plan)
+        assert ('id="gallery"' in directory.report.read_text()) == shown
 
 
 def test_openvino_runs_both_networks(survey_file: Path, tmp_path: Path) -> None:

@@ -110,3 +110,20 @@ def test_a_tile_of_the_same_name_is_another_where_what_makes_it_is(
     assert narrow < width and other != key, "workers with less memory"
     monkeypatch.setattr(plan, "version", lambda _: "another")
     assert first_tile()[1] != key, "another astrogalaxy"
+
+
+def test_a_tile_of_the_same_pixels_is_another_where_it_owns_others(one, tmp_path: Path) -> None:
+    """Where tiles overlap by much, workers of any memory read all of a small image."""
+    config = one()
+    header = fits.getheader(tmp_path / "a-r.fits")
+    sky = np.random.default_rng(0).normal(100, 5, (60, 1500)).astype("f4")
+    fits.writeto(tmp_path / "a-r.fits", sky, header, overwrite=True)
+    config = config.model_copy(update={"tiles": config.tiles.model_copy(update={"overlap": 1000})})
+    made = []
+    for memory in (4.5e8, 6e10):
+        (field,) = make_plan(config, load_weights("default"), memory=memory).fields
+        made.append((field.tiles[0], field.keys["x00000y00000"]))
+    (small, key), (large, other) = made
+    assert small.outer == large.outer
+    assert small.core != large.core
+    assert key != other

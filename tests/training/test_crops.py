@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from astrogalaxy.training import crops
 from astrogalaxy.training.crops import CropStream, collate, random_crop
@@ -49,6 +50,19 @@ def test_all_eight_turns_happen(make_example: Callable[..., Example], monkeypatc
     example, rng = make_example([10.0], [20.0], shape=(64, 64)), np.random.default_rng(2)
     places = {(float(s["x"][0]), float(s["y"][0])) for _, s in (random_crop(example, 64, rng) for _ in range(80))}
     assert places == {(x, y) for a, b in ((10.0, 20.0), (20.0, 10.0)) for x in (a, 63 - a) for y in (b, 63 - b)}
+
+
+def test_all_of_an_example_is_seen(make_example: Callable[..., Example]) -> None:
+    example, rng = make_example([], [], shape=(66, 90)), np.random.default_rng(1)
+    corners = {crops.random_cut(example, 64, rng)[1:] for _ in range(1500)}
+    assert corners == {(x, y) for x in range(27) for y in range(3)}
+
+
+def test_each_worker_has_crops_of_its_own(paths: list[Path]) -> None:
+    stream = CropStream(paths, [1, 1, 1], crop=32, channels=3, seed=1)
+    loader = DataLoader(stream, batch_size=1, num_workers=2, collate_fn=lambda items: items[0][0])
+    first, second = islice(loader, 2)
+    assert not np.array_equal(first, second)
 
 
 def test_a_source_cut_by_the_edge_is_ignored(

@@ -81,6 +81,17 @@ def test_a_truth_table_becomes_sources() -> None:
     assert sources["ignore"].tolist() == [False, False, True, False]
     # smooth or disk is asked only of what is bright and wide
     np.testing.assert_array_equal(sources["disk"], np.float32([np.nan, 1, np.nan, np.nan]))
+    assert np.isnan(truth_sources(truth, 2.5)["disk"]).all(), "than the seeing"
+
+
+def test_what_a_scene_s_example_says_of_its_stars() -> None:
+    scene = simulate_scene(PROFILES["sdss"], size=64, seed=3, artefacts=False)
+    scene.images["r"][5, 5] = 1e12
+    example = example_from_scene(scene)
+    # half of the light is within the FWHM of a Gaussian, and stars have wings
+    fwhm = scene.conditions.seeing[scene.reference] / scene.profile.pixel_scale
+    assert 1.0 < example.seeing / fwhm < 1.5, "pixels"
+    assert np.isfinite(example.snr).all(), "half precision ends at 65504"
 
 
 def test_a_scene_becomes_an_example() -> None:

@@ -16,6 +16,7 @@ from astropy.wcs import WCS
 from astrogalaxy.config import RecipeConfig, SurveyConfig
 from astrogalaxy.detection.export import network_tensors
 from astrogalaxy.errors import ConfigError
+from astrogalaxy.images import Section
 from astrogalaxy.images.band import Band
 from astrogalaxy.images.fields import find_fields, open_field
 from astrogalaxy.models import load_weights
@@ -25,7 +26,7 @@ from astrogalaxy.training.cards import draft_card
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.finetune import fine_tune_recipe
 from astrogalaxy.training.finish import Trained
-from astrogalaxy.training.labels import count_labels
+from astrogalaxy.training.labels import apart, count_labels
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.prepare import plan_examples, prepare
 from astrogalaxy.training.train import train
@@ -93,14 +94,39 @@ def test_nothing_is_injected_where_too_few_stars_tell_the_seeing(
 
 def test_what_is_held_out_is_not_trained_on(survey: SurveyConfig, tmp_path: Path) -> None:
     recipe = fine_tune_recipe(survey, tmp_path / "labels.ecsv", field="a")
-    alone = recipe.model_copy(update={"data": recipe.data.model_copy(update={"sky": (), "simulation": None})})
-    prepare(alone, tmp_path / "examples", workers=0)
-    trained, held = (Example.load(tmp_path / "examples" / f"{kind}-0.npy") for kind in ("labels", "held"))
+    real = recipe.model_copy(update={"data": recipe.data.model_copy(update={"simulation": None})})
+    prepare(real, tmp_path / "examples", workers=0)
+    trained, held, *skies = (
+        Example.load(tmp_path / "examples" / f"{name}.npy") for name in ("labels-0", "held-0", "sky-0-000", "sky-0-001")
+    )
     # the labels' rows are 12 to 108, give or take three
     assert held.snr.shape[1] == pytest.approx(25, abs=3)
     assert trained.snr.shape[1] == pytest.approx(55, abs=4), "less a gap between the two"
     assert len(held.sources) > 10
     assert len(trained.sources) > 20
+    # nor are they where the field's images are injected into: what is theirs begins so many rows below the last label
+    last = 63 + (Table.read(tmp_path / "labels.ecsv")["dec"].max() - 2) * 3600 / 0.25
+    for sky in skies:
+        rows = sky.snr.shape[1]
+        assert 50 < rows < last - held.snr.shape[1]
+        own = np.isnan(sky.sources["snr"]) & ~sky.sources["ignore"]
+        assert own.sum() > 10, "plain stars of the rows below are asked for"
+        assert sky.sources["y"].max() < rows
+
+
+@pytest.mark.parametrize(
+    ("labelled", "kept"),
+    [
+        ((0, 100), (118, 300)),  # 75 to 100 are held out, 18 on either side go with them
+        ((0, 300), (0, 193)),
+        ((200, 300), (0, 257)),
+        ((200, 290), (0, 251)),
+    ],
+)
+def test_rows_apart_from_what_is_held_out(labelled: tuple[int, int], kept: tuple[int, int]) -> None:
+    part = apart(Section(0, 50, 0, 300), Section(10, 40, *labelled), 0.25)
+    assert part[:2] == (0, 50)
+    assert part[2:] == kept
 
 
 def test_what_cannot_be_tuned_to(survey: SurveyConfig, tmp_path: Path) -> None:
@@ -272,6 +298,9 @@ def test_the_running_average_fits_into_the_training(steps: int) -> None:
     assert len(renewed) >= min(steps, 100), "validations differ, be they early or late"
     decay = average._kwargs["avg_fn"](torch.tensor(1.0), torch.tensor(0.0), 1).item()
     assert decay ** sum(step > steps / 2 for step in renewed) < 0.51, "the first half is forgotten"
+    assert decay >= 0.5, "no step alone is the end"
+    recent = sum(step >= steps - min(0.03 * steps, 300) for step in renewed)
+    assert decay**recent > 0.3, "nor are a few"
 
 
 def test_patience_ends_a_training(

@@ -41,15 +41,17 @@ class _Watch(Callback):
         self.galaxies: dict[int, bool] = {}
 
     def on_train_batch_start(self, trainer: Any, trained: AstroYoloTrainer, batch: Batch, _index: int) -> None:
-        self.before = {name: _state(part) for name, part in trained.network.named_children()}
+        self.before = {name: (_state(part), _weights(part)) for name, part in trained.network.named_children()}
         self.rate[trainer.global_step] = trainer.optimizers[0].param_groups[0]["lr"]
         self.galaxies[trainer.global_step] = bool(batch.targets.disk.isfinite().any())
 
     def on_train_batch_end(self, trainer: lightning.Trainer, trained: AstroYoloTrainer, *_: Any) -> None:
-        after = {name: _state(part) for name, part in trained.network.named_children()}
-        self.changed[trainer.global_step - 1] = [
-            name for name in PARTS if not torch.equal(after[name], self.before[name])
-        ]
+        after = {name: (_state(part), _weights(part)) for name, part in trained.network.named_children()}
+        changed, learned = (
+            [name for name in PARTS if not torch.equal(after[name][kind], self.before[name][kind])] for kind in (0, 1)
+        )
+        assert changed == learned, "what does not learn keeps its statistics"
+        self.changed[trainer.global_step - 1] = learned
         if trainer.global_step == self.stop:
             raise RuntimeError("the power is gone")
 
@@ -57,6 +59,10 @@ class _Watch(Callback):
 def _state(part: torch.nn.Module) -> torch.Tensor:
     """Weights and statistics of a part."""
     return torch.cat([v.detach().float().flatten() for v in part.state_dict().values()])
+
+
+def _weights(part: torch.nn.Module) -> torch.Tensor:
+    return torch.cat([v.detach().flatten() for v in part.parameters()])
 
 
 @pytest.fixture
@@ -147,6 +153,21 @@ def test_normalisation_is_measured_where_a_part_learns(monkeypatch: pytest.Monke
     last = [(Phase("galaxies", ("morphology",)), bright)]
     network.load_state_dict(AstroYolo(Architecture()).state_dict())
     before = _state(network.detection)
+    network.train()
     refresh_normalisation(network, last)
     assert torch.equal(_state(network.detection), before), "what did not learn is as it was"
     assert np.isfinite(stem.running_var.numpy()).all()
+
+
+def test_heads_are_measured_on_the_backbone_that_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_NORMALISATION_BATCHES", 2)
+    torch.manual_seed(0)
+    network = AstroYolo(Architecture())
+    batches = [Batch(level + torch.randn(2, 3, 64, 64), None) for level in (0.0, 3.0)]
+    refresh_normalisation(network, [(Phase("fields"), batches)])
+    stem, seen = network.detection.branches[0][0], []
+    stem.conv.register_forward_hook(lambda *given: seen.append(given[2].mean(dim=(0, 2, 3))))
+    with torch.no_grad():
+        for batch in batches:
+            network(batch.image)
+    torch.testing.assert_close(stem.bn.running_mean, torch.stack(seen).mean(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,18 @@ def test_examples_of_other_settings_are_not_taken_for_these(make_recipe: Make, t
     prepare(make_recipe(), tmp_path / "a", workers=0)
     wide = {"simulation": {"scenes": 2, "validation": 2, "size": 80, "surveys": {"hsc": 1.0}}}
     prepare(make_recipe(data=wide), tmp_path / "a", workers=0)
-    assert Example.load(tmp_path / "a" / "scene-00000.npy").snr.shape == (3, 80, 80)
+    made = Example.load(tmp_path / "a" / "scene-00000.npy")
+    assert made.snr.shape == (3, 80, 80)
+    prepare(make_recipe(data=wide, seed=2), tmp_path / "a", workers=0)
+    assert not np.array_equal(made.snr, Example.load(tmp_path / "a" / "scene-00000.npy").snr), "another seed"
+
+
+def test_surveys_are_drawn_by_their_share_and_vary(make_recipe: Make) -> None:
+    simulation = make_recipe(data={"simulation": {"surveys": {"sdss": 9.0, "hsc": 1.0}}}).data.simulation
+    rng = np.random.default_rng(0)
+    drawn = [module._draw_profile(simulation, rng) for _ in range(400)]
+    assert np.mean([profile.name == "sdss" for profile in drawn]) == pytest.approx(0.9, abs=0.05)
+    assert len({profile.pixel_scale for profile in drawn}) > 2
 
 
 def test_more_scenes_are_added_to_those_there_are(
@@ -177,26 +189,38 @@ def test_galaxies_are_pasted_into_a_share_of_the_scenes(
 
 def test_real_frames_and_labels(make_recipe: Make, tmp_path: Path) -> None:
     images = _frames(tmp_path, "one", "two", "three")
-    (tmp_path / "truth.csv").write_text("x,y,class\n30,20,star\n50,40,galaxy\n70,60,star\n")
-    (tmp_path / "split.csv").write_text("row,part\n0,train\n1,train\n2,test\n")
+    (tmp_path / "truth.csv").write_text("x,y,class\n30,20,star\n50,40,galaxy\n70,30,star\n")
+    (tmp_path / "split.csv").write_text("row,part\n0,mine\n1,mine\n2,test\n")
     data = {
-        "labels": [{"images": images, "field": "two", "truth": "truth.csv", "split": "split.csv", "weight": 7,
-                    "region": [0, 90, 0, 50]}],
-        "sky": [{"images": images, "exclude": ["two"], "profile": "hsc", "injections": 2, "weight": 3}],
+        "labels": [{"images": images, "field": "two", "truth": "truth.csv", "split": "split.csv", "part": "mine",
+                    "weight": 7, "region": [0, 90, 0, 50]},
+                   {"images": images, "field": "two", "truth": "truth.csv", "region": [0, 60, 0, 60], "holdout": 0.25}],
+        "sky": [{"images": images, "exclude": ["two"], "profile": "hsc", "injections": 2, "weight": 3},
+                {"images": images, "fields": ["one"], "profile": "hsc", "injections": 1}],
     }  # fmt: skip
     plan = prepare(make_recipe(data=data), tmp_path / "a", workers=0)
     assert [(item.name, item.kind, item.weight) for item in plan] == [
         ("sky-0-000", "sky", 3), ("sky-0-001", "sky", 3), ("sky-0-002", "sky", 3), ("sky-0-003", "sky", 3),
-        ("labels-0", "labels", 7),
+        ("sky-1-000", "sky", 1), ("labels-0", "labels", 7), ("labels-1", "labels", 1), ("held-1", "held", 1),
     ]  # fmt: skip
     labelled = Example.load(tmp_path / "a" / "labels-0.npy")
     assert labelled.snr.shape == (1, 50, 90)
     wanted = labelled.sources[~labelled.sources["ignore"]]
     assert wanted["x"].tolist() == [30, 50]
     assert wanted["galaxy"].tolist() == [0, 1]
+    held = Example.load(tmp_path / "a" / "held-1.npy")
+    assert held.snr.shape == (1, 15, 60)
     skies = [Example.load(tmp_path / "a" / f"sky-0-00{i}.npy") for i in range(4)]
     assert all(sky.snr.shape == (1, 70, 90) for sky in skies)
     assert len({len(sky.sources) for sky in skies}) > 1
+    assert not np.array_equal(skies[0].snr, Example.load(tmp_path / "a" / "sky-1-000.npy").snr), "of the same field"
+    # what has changed since is made again, and nothing else
+    times = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "a").glob("*.npy")}
+    later = 1 + max(times.values()) / 1e9
+    os.utime(tmp_path / "three-r.fits", (later, later))
+    prepare(make_recipe(data=data), tmp_path / "a", workers=0)
+    anew = {name for name, time in times.items() if (tmp_path / "a" / name).stat().st_mtime_ns != time}
+    assert anew == {"sky-0-001.npy", "sky-0-003.npy"}
 
 
 @pytest.mark.parametrize(

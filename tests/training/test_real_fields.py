@@ -16,11 +16,11 @@ from astrogalaxy.datasets.galaxyzoo import GalaxyCutout
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.images import Image, Section
 from astrogalaxy.models import load_weights
-from astrogalaxy.simulation import PROFILES
-from astrogalaxy.simulation.inject import inject_sources
+from astrogalaxy.simulation import PROFILES, Conditions
+from astrogalaxy.simulation.inject import Injected, inject_sources
 from astrogalaxy.training import fields
 from astrogalaxy.training.cards import widened
-from astrogalaxy.training.examples import Example
+from astrogalaxy.training.examples import Example, sources_array
 from astrogalaxy.training.fields import injected_example, labelled_example
 from astrogalaxy.training.labels import LabelCounts, count_labels, read_labels
 from astrogalaxy.training.stamps import paste_galaxies
@@ -108,11 +108,20 @@ def test_labels_and_what_else_is_there(image: Image) -> None:
     assert wanted["x"].tolist() == [20, 70, 130]
     assert wanted["y"].tolist() == [20, 90, 40]
     np.testing.assert_array_equal(wanted["galaxy"], np.float32([0, 1, np.nan]))
-    assert ((wanted["width"] >= 6) & (wanted["width"] < 20)).all()
+    # half of the light of these Gaussians is within 2.04 pixels
+    assert wanted["width"] == pytest.approx(2 * 2.2 * 2.04, rel=0.1)
     # the fourth star is seen but not labelled; pieces of labelled ones are not ignored
     assert np.hypot(ignored["x"] - 40, ignored["y"] - 110).min() < 1
     for x, y in zip(wanted["x"], wanted["y"], strict=True):
         assert np.hypot(ignored["x"] - x, ignored["y"] - y).min() > 3
+
+
+def test_labels_of_neighbours_have_boxes_of_their_own() -> None:
+    near = _gaussians((100, 100), (40, 50, 80, 1.75), (52, 50, 80, 1.75))
+    image = Image.read({"r": (np.random.default_rng(0).normal(50, 1, near.shape) + near).astype(np.float32)})
+    labels = Table({"x": [40.0, 52.0], "y": [50.0, 50.0], "class": ["star", "star"]})
+    wanted = labelled_example(image, labels, region=Section(0, 100, 0, 100)).sources[:2]
+    assert wanted["width"] == pytest.approx(2 * 2.2 * 1.18 * 1.75, rel=0.15)
 
 
 def test_weights_know_the_fields_that_they_were_shown(image: Image, tmp_path: Path) -> None:
@@ -153,8 +162,6 @@ def test_the_region_is_that_of_the_labels(image: Image) -> None:
 
 def test_injected_sources_and_the_field_s_own(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     def many(*args: object, **options: object) -> object:
-        from astrogalaxy.simulation import Conditions
-
         conditions = Conditions(
             dict.fromkeys("gri", 1.1), dict.fromkeys("gri", 1.0), beta=3.5, shear=(0.0, 0.0), crowding=60.0,
             clustering=30.0,
@@ -179,6 +186,62 @@ def test_injected_sources_and_the_field_s_own(image: Image, monkeypatch: pytest.
     wanted = ~example.sources["ignore"]
     assert wanted.sum() >= 5
     assert set(example.sources["galaxy"][wanted]) == {0.0, 1.0}
+
+
+def _gaussians(shape: tuple[int, int], *rows: tuple[float, float, float, float]) -> np.ndarray:
+    """Light of sources given by x, y, peak and sigma."""
+    y, x = np.indices(shape)
+    return sum(peak * np.exp(-((x - a) ** 2 + (y - b) ** 2) / 2 / sigma**2) for a, b, peak, sigma in rows)
+
+
+def test_what_is_asked_of_a_field_that_is_injected_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of its own sources what they plainly are, and of the injected ones what lies on none of these."""
+    star, shape = 1.75, (220, 220)
+    stars = [(20.0 + 40 * (i % 5), 20.0 + 40 * (i // 5), 150.0, star) for i in range(15)]
+    galaxy, bit_wider, narrow = (20, 140, 150, 1.6 * star), (60, 140, 150, 1.17 * star), (100, 140, 400, 0.6 * star)
+    brightest, pair = (140, 140, 9000, star), [(180, 140, 150, star), (186, 140, 150, star)]
+    others = [galaxy, bit_wider, narrow, brightest, *pair]
+    sky = np.random.default_rng(0).normal(50, 1, shape) + _gaussians(shape, *stars, *others)
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.cdelt = ["RA---TAN", "DEC--TAN"], [150.0, 2.0], [-1e-4, 1e-4]
+    alone, upon, beside = (40.0, 200.0), (20.0, 20.0), (140.0, 60.0 - 14)
+
+    def inject(image: Image, *_: object, **__: object) -> Injected:
+        light = _gaussians(shape, (*alone, 80, star), (*upon, 80, star), (*beside, 80, 3 * star))
+        half = np.array([6.0, 6.0, 18.0])
+        x, y = np.array([alone, upon, beside]).T
+        truth = Table({"x": x, "y": y, "class": ["galaxy", "star", "galaxy"], "half_light_radius": [0.5, 0, 3]})
+        truth["x_min"], truth["x_max"], truth["y_min"], truth["y_max"] = x - half, x + half, y - half, y + half
+        truth["disk"], truth["snr"], truth["visible"] = [1.0, np.nan, 1.0], 200.0, True
+        conditions = Conditions({"r": 1.5}, {"r": 1.0}, beta=3.5, shear=(0.0, 0.0), crowding=1.0, clustering=1.0)
+        return Injected(Image.read({"r": ((sky + light).astype(np.float32), wcs)}), truth, conditions)
+
+    monkeypatch.setattr(fields, "inject_sources", inject)
+    image = Image.read({"r": (sky.astype(np.float32), wcs)})
+    example = injected_example(image, PROFILES["sdss"], seed=1)
+
+    def at(x: float, y: float, *, own: bool) -> np.void:
+        known = example.sources[np.isnan(example.sources["snr"]) == own]
+        (source,) = known[np.hypot(known["x"] - x, known["y"] - y) < 1.5]
+        return source
+
+    assert not at(*alone, own=False)["ignore"]
+    assert example.snr[0, 200, 40] > 40, "its light is there"
+    assert at(*upon, own=False)["ignore"], "another source is in the same place"
+    assert not at(*beside, own=False)["ignore"]
+    assert at(*beside, own=False)["disk"] == 1
+    assert np.isnan(at(*alone, own=False)["disk"]), "a third of the seeing is too narrow to tell"
+    assert at(140, 60, own=True)["ignore"], "it lies within what was injected"
+    for x, y, *_ in stars:
+        if (x, y) != (140, 60):
+            source = at(x, y, own=True)
+            assert (source["ignore"], source["galaxy"]) == (False, 0)
+            # half of a Gaussian's light is within 1.18 sigma
+            assert source["width"] == source["height"] == pytest.approx(2 * 2.2 * 1.18 * star, rel=0.1)
+    assert (at(*galaxy[:2], own=True)["ignore"], at(*galaxy[:2], own=True)["galaxy"]) == (False, 1)
+    for x, y, *_ in (bit_wider, narrow, brightest, *pair):
+        assert at(x, y, own=True)["ignore"]
+        assert np.isnan(at(x, y, own=True)["galaxy"])
 
 
 def _cutout(path: Path, p_disk: float) -> GalaxyCutout:
@@ -213,6 +276,22 @@ def test_real_galaxies_are_laid_where_nothing_is(tmp_path: Path, make_example: C
     np.testing.assert_array_equal(pasted.snr, again.snr)
     other = paste_galaxies(example, [_cutout(tmp_path / "a.png", 0.25)] * 5, seed=4)
     assert not np.array_equal(pasted.snr, other.snr)
+
+
+def test_what_a_real_galaxy_covers_is_not_asked_for(tmp_path: Path, make_example: Callable[..., Example]) -> None:
+    x, y = (v.ravel().astype(float) for v in np.meshgrid(np.arange(4, 252, 6), np.arange(4, 252, 6)))
+    example = replace(make_example([], [], shape=(256, 256)), sources=sources_array(x=x, y=y, width=6, height=6, snr=9))
+    pasted = paste_galaxies(example, [_cutout(tmp_path / "a.png", 0.25)] * 25, seed=3)
+    faint, added = pasted.sources[: len(x)], pasted.snr.astype(float).sum(0) / np.sqrt(3)
+    covered = added[y.astype(int), x.astype(int)] > 3.3
+    assert covered.sum() > 3
+    assert faint["ignore"][covered].all()
+    assert not faint["ignore"][added[y.astype(int), x.astype(int)] < 1].any()
+    laid = pasted.sources[len(x) :]
+    for number, galaxy in enumerate(laid):
+        gaps = np.hypot(laid["x"][:number] - galaxy["x"], laid["y"][:number] - galaxy["y"])
+        assert (gaps > 0.5 * max(galaxy["width"], galaxy["height"])).all(), "nor do they cover each other"
+    assert replace(example, seeing=5.5).seeing == paste_galaxies(replace(example, seeing=5.5), [], seed=1).seeing
 
 
 def test_where_there_is_no_place_nothing_is_laid(tmp_path: Path, make_example: Callable[..., Example]) -> None:

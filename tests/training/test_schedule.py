@@ -39,6 +39,11 @@ def test_phases_last_as_many_steps_as_their_samples_need(make_recipe: Make, tmp_
     assert [phase.data for phase in once.lasting] == ["galaxies"]
 
 
+def test_all_sets_are_validated_on(make_recipe: Make, tmp_path: Path) -> None:
+    both = Schedule.in_turn(make_recipe(data=_both(tmp_path)))
+    assert {both.at(step).data for step in range(4)} == {"fields", "galaxies"}
+
+
 def test_what_learns() -> None:
     phase = Phase("galaxies", ("morphology",), frozen=True)
     assert [phase.trains(part) for part in ("neck", "detection", "stargalaxy", "morphology")] == 3 * [False] + [True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,21 @@ import torch
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
 from astrogalaxy.config import RecipeConfig
+from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.detection import Runtime, find
 from astrogalaxy.detection.export import network_tensors
+from astrogalaxy.detection.loss import LossWeights, Targets, multitask_loss
 from astrogalaxy.errors import AstrogalaxyError, ConfigError, RunError
 from astrogalaxy.images import Image
 from astrogalaxy.models import HEADS, JOINED, Architecture, Weights, load_weights
 from astrogalaxy.training import finish as finishing
 from astrogalaxy.training import train as module
-from astrogalaxy.training.crops import CropStream
+from astrogalaxy.training.checkpoints import read_checkpoint
+from astrogalaxy.training.crops import Batch, CropStream
 from astrogalaxy.training.finish import Trained, recalibrate
+from astrogalaxy.training.galaxies import GalaxyBank
 from astrogalaxy.training.module import AstroYoloTrainer
+from astrogalaxy.training.schedule import Head, Phase, Schedule
 from astrogalaxy.training.train import train
 
 Make = Callable[..., RecipeConfig]
@@ -115,11 +121,13 @@ def test_a_resumed_training_sees_other_crops(
     make_recipe: Make, quick: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds: list[int] = []
+    kinds: list[set[str]] = []
     plain = CropStream.__init__
 
-    def watch(self: CropStream, *args: Any, **options: Any) -> None:
+    def watch(self: CropStream, paths: list[Path], *args: Any, **options: Any) -> None:
         seeds.append(options["seed"])
-        plain(self, *args, **options)
+        kinds.append({path.name.split("-")[0] for path in paths})
+        plain(self, paths, *args, **options)
 
     monkeypatch.setattr(CropStream, "__init__", watch)
     train(make_recipe(steps=4, seed=11))
@@ -128,6 +136,7 @@ def test_a_resumed_training_sees_other_crops(
     assert seeds[3] == 11 + 4
     assert seeds[1] == seeds[4] != seeds[0], "validation is always the same"
     assert seeds[2] == seeds[5], "and so is what normalisation is measured on"
+    assert kinds == [{"scene"}, {"val"}, {"scene"}] * 2
 
 
 def test_from_the_start_if_so_wished(make_recipe: Make, tmp_path: Path, quick: list[Any]) -> None:
@@ -141,11 +150,26 @@ def test_from_the_start_if_so_wished(make_recipe: Make, tmp_path: Path, quick: l
     assert not _same(quick[0], quick[2])
 
 
-def test_a_finished_training_keeps_its_averaged_weights(make_recipe: Make, quick: list[Any]) -> None:
+def test_a_finished_training_keeps_its_averaged_weights(make_recipe: Make, tmp_path: Path, quick: list[Any]) -> None:
     """The checkpoint holds the last weights too; they are not those that are published."""
     train(make_recipe(steps=4))
     train(make_recipe(steps=4))
     assert _same(*quick)
+    state = read_checkpoint(tmp_path / "runs" / "tiny" / "checkpoints" / "last.ckpt")
+    name = "detection.branches.0.3.weight"
+    last, averaged = (state[key][f"network.{name}"].numpy() for key in ("current_model_state", "state_dict"))
+    np.testing.assert_array_equal(quick[0][name], averaged)
+    assert not np.array_equal(averaged, last)
+
+
+def test_each_part_of_a_set_is_used_for_what_it_is(
+    make_recipe: Make, paper_sets: dict[str, Any], tmp_path: Path
+) -> None:
+    data = module._prepared(make_recipe(data=paper_sets), tmp_path / "examples", None)
+    for part in ("train", "val"):
+        bank = GalaxyBank.load(getattr(data, part).galaxies)
+        assert {part_of(name) for name in bank.names} == {part}
+        assert {path.parent.name for path in getattr(data, part).fields} == {part}
 
 
 def test_lightning_shows_no_bar_of_its_own(make_recipe: Make, tmp_path: Path) -> None:
@@ -229,6 +253,51 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert (np.diff(rates[10:]) < 0).all()
     assert rates[-1] == pytest.approx(0.01)
     assert AstroYoloTrainer(Architecture(), steps=10, warmup=0)._rate(0) == 1.0
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Noise with a disk galaxy and a star."""
+    torch.manual_seed(0)
+    boxes, known = torch.tensor([[20.0, 24, 8, 8], [45, 40, 14, 14]]), torch.tensor([1.0, 0.0])
+    disk = torch.tensor([1.0, torch.nan])
+    return Batch(torch.randn(1, 3, 64, 64), Targets(torch.zeros(2).long(), boxes, known, disk, torch.zeros(2).bool()))
+
+
+def _step(batch: Batch, **settings: Any) -> tuple[AstroYoloTrainer, torch.Tensor]:
+    """A trainer with weights of its own, and its loss of a batch."""
+    torch.manual_seed(1)
+    trainer = AstroYoloTrainer(steps=1, **{"architecture": Architecture()} | settings)
+    trainer.log = trainer.log_dict = lambda *_, **__: None  # type: ignore[method-assign]
+    return trainer, trainer.training_step(batch, 0)
+
+
+@pytest.mark.parametrize(
+    ("head", "outputs"), [("detection", [0, 1, 2, 3, 4]), ("stargalaxy", [0]), ("morphology", [0])]
+)
+def test_a_head_learns_from_its_own_part_of_the_loss(batch: Batch, head: Head, outputs: list[int]) -> None:
+    other: Head = "morphology" if head == "detection" else "detection"
+    trainer, loss = _step(batch, schedule=Schedule([Phase("fields", (head,)), Phase("fields", (other,))]))
+    loss.backward()
+    learned = {}
+    for name in ("detection", "stargalaxy", "morphology"):
+        grads = [branch[-1].bias.grad for branch in getattr(trainer.network, name).branches]
+        moved = sum(grad.abs() for grad in grads if grad is not None)
+        learned[name] = torch.nonzero(torch.as_tensor(moved)).flatten().tolist()
+    assert learned == {"detection": [], "stargalaxy": [], "morphology": [], head: outputs}
+
+
+def test_a_step_has_the_loss_of_its_network(batch: Batch) -> None:
+    totals = []
+    for one_cell in (False, True):
+        shape = replace(Architecture(), one_cell=one_cell)
+        weights = LossWeights(2.0, 3.0, 5.0, 7.0)
+        trainer, loss = _step(batch, architecture=shape, weights=weights)
+        maps = trainer(batch.image)
+        wanted = multitask_loss(maps, batch.targets, shape.strides, weights=weights, one_cell=one_cell)["loss"]
+        assert float(loss.detach()) == pytest.approx(float(wanted.detach()), rel=1e-4)
+        totals.append(float(loss.detach()))
+    assert totals[0] != pytest.approx(totals[1], rel=1e-3)
 
 
 def test_biases_and_normalisations_are_not_decayed() -> None:
