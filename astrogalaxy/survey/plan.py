@@ -20,7 +20,7 @@ from astropy.coordinates import SkyCoord
 from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.images import Band, Image, Tile, plan_tiles
-from astrogalaxy.images.fields import Field, find_fields, missing_maps, open_field, unread_parts
+from astrogalaxy.images.fields import Field, closed_folders, find_fields, missing_maps, open_field, unread_parts
 from astrogalaxy.images.grids import check_overlap
 from astrogalaxy.images.tiling import STRETCH
 from astrogalaxy.models import Weights, load_classifier
@@ -250,7 +250,7 @@ def make_plan(
     }  # fmt: skip
     if config.morphology.model is not None:
         settings["classifier"] = load_classifier(config.morphology.model).card.sha256
-    failures: list[Failure] = []
+    failures = [Failure("(images)", "open", closed) for closed in closed_folders(config.images)]
     # headers are read while threads hash the files
     with hashing([path for f in found for path in f.files if contents], known_hashes or {}) as digest:
         fields = [

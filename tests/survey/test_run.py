@@ -511,6 +511,27 @@ def test_nothing_could_be_done(survey: Path) -> None:
         run(survey)
 
 
+def test_fields_in_a_folder_that_is_away_are_missed_and_their_tiles_stay(survey: Path) -> None:
+    for name in ("north", "south"):
+        (survey.parent / name).mkdir()
+        for band in "gri":
+            (survey.parent / f"{name}-{band}.fits").rename(survey.parent / name / f"{band}.fits")
+    change(survey, "{field}-{band}", "{field}/{band}")
+    assert execute(survey).exit_code == 0
+    south = survey.parent / "south"
+    away = south.rename(survey.parent / "away.d")
+    south.symlink_to("nowhere")
+    summary = execute(survey)
+    assert summary.exit_code == 3
+    assert [(f.field, f.stage, f.reason.split(":")[0]) for f in summary.failures] == [("(images)", "open", str(south))]
+    result = CliRunner().invoke(app, ["check", str(survey)])
+    assert result.exit_code == 3
+    assert f"{south}: cannot be looked into" in result.stderr
+    south.unlink()
+    away.rename(south)
+    assert execute(survey).tiles == {"done": 0, "kept": 2, "failed": 0}
+
+
 def test_no_files_at_all(survey: Path) -> None:
     change(survey, "{field}-{band}.fits", "nowhere-{field}-{band}.fits")
     with pytest.raises(ImageError, match="no image matches"):
