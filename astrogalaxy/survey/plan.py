@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 
 import numpy as np
@@ -439,6 +440,8 @@ def _hash(path: Path, known: Content | None) -> Content | None:
         status = path.stat()
         if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
             return known
+        if not S_ISREG(status.st_mode):
+            return None  # to read from a pipe would wait for ever
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return Content(status.st_size, status.st_mtime_ns, sha256)

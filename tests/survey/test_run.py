@@ -34,7 +34,7 @@ from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
 from astrogalaxy.survey.stages import TileResult
 from astrogalaxy.survey.store import RunDirectory
-from astrogalaxy.survey.tasks import TileTask, _open, forget_fields, kept_tile
+from astrogalaxy.survey.tasks import TileTask, _open, forget_fields, kept_tile, measure_sky, process_tile
 
 
 def change(path: Path, old: str, new: str) -> Path:
@@ -207,6 +207,40 @@ def test_a_tile_that_fails_costs_itself_only(survey: Path, monkeypatch: pytest.M
     assert "not enough memory; give smaller tiles.size" in failure.reason
     assert set(summary.catalog["field"]) == {"north", "south"}
     assert execute(survey).tiles == {"done": 1, "kept": 3, "failed": 0}
+
+
+def test_a_file_that_goes_away_between_two_tiles_costs_its_band_only(
+    survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astrogalaxy.images.band._KEPT", 0)  # pixels of images as small as these are read once
+    config = SurveyConfig.read(change(survey, "compute:", "tiles: {size: 128, overlap: 16}\ncompute:"))
+    (north, _) = make_plan(config, load_weights("default"), memory=4e9).fields
+    first, second = (
+        TileTask(north.field, tile, north.keys[tile.name], north.key, config, survey.parent, 1, alone=False)
+        for tile in north.tiles
+    )
+    path = survey.parent / "north-g.fits"
+    try:
+        measure_sky(first)
+        outcome = process_tile(first)
+        assert (outcome.status, outcome.failures) == ("done", [])
+        path.unlink()
+        outcome = process_tile(second)
+    finally:
+        forget_fields()
+    assert outcome.status == "done"
+    assert [(f.band, f.reason) for f in outcome.failures] == [("g", f"{path}: no such file")]
+    assert np.isfinite(read_shard(first.shard)["flux_g"]).any()
+    sources = read_shard(second.shard)
+    assert np.isnan(sources["flux_g"]).all() and np.isfinite(sources["flux_r"]).any()
+
+
+def test_a_pipe_is_no_image(survey: Path) -> None:
+    (survey.parent / "north-g.fits").unlink()
+    os.mkfifo(survey.parent / "north-g.fits")
+    summary = execute(survey)
+    assert [(f.field, f.band) for f in summary.failures] == [("north", "g")]
+    assert "north-g.fits: not a readable FITS file but a folder or a device" in str(summary.failures[0])
 
 
 def test_a_shard_that_is_damaged_during_a_run_is_told_and_done_again(survey: Path) -> None:
