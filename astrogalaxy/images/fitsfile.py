@@ -12,7 +12,7 @@ import zlib
 from collections import ChainMap, OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -180,15 +180,12 @@ class FitsPlane:
         raw = np.empty((rows, section.shape[1]), dtype=stored)
         # whole rows lie one behind the other
         together = section.shape[1] == self.shape[1]
-        with self.path.open("rb") as file:
+        with self.path.open("rb", buffering=0) as file:
             for start in range(0, section.shape[0], rows):
                 part = raw[: section.shape[0] - start]
                 for number, row in enumerate(part.reshape(1, -1) if together else part, start):
                     file.seek(first + width * number)
-                    read = file.readinto(row)
-                    if read < row.nbytes:
-                        end = file.tell()
-                        raise ImageError(truncated(self.origin, end, end - read + row.nbytes))
+                    _fill(row, file, self.origin)
                 pixels[start : start + rows] = self._decode(part, unit)
         return pixels
 
@@ -360,6 +357,18 @@ def to_float32(values: Any, unit: float = 1.0) -> NDArray[np.float32]:
         values = np.asarray(values, dtype=np.float64) / unit
     with np.errstate(over="ignore", invalid="ignore"):
         return np.array(values, dtype=np.float32, order="C", copy=True)
+
+
+def _fill(row: NDArray[Any], file: FileIO, origin: str) -> None:
+    """Read pixels from where a file stands; networks may give them in pieces."""
+    read = file.readinto(row)
+    while read < row.nbytes:
+        more = file.read(row.nbytes - read)
+        if not more:
+            end = file.tell()
+            raise ImageError(truncated(origin, end, end - read + row.nbytes))
+        row.view(np.uint8)[read : read + len(more)] = np.frombuffer(more, np.uint8)
+        read += len(more)
 
 
 def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane | None:
