@@ -706,6 +706,14 @@ def test_check_and_run_refuse_a_directory_alike(survey: Path) -> None:
             execute(path)
         checked = CliRunner().invoke(app, ["check", str(path)])
         assert str(checked.exception) == str(error.value)
+    for name in ("survey.yml", "run.json", "failures.ecsv"):
+        (survey.parent / "out" / name).mkdir(parents=True)
+        with pytest.raises(RunError, match=rf"out/{name}: cannot be written to \(Is a directory\); remove it") as error:
+            execute(survey)
+        checked = CliRunner().invoke(app, ["check", str(survey)])
+        assert str(checked.exception) == str(error.value)
+        assert [path.name for path in (survey.parent / "out").iterdir()] == [name]
+        (survey.parent / "out" / name).rmdir()
     free = RunDirectory(survey.parent / "not" / "yet", "pair")
     free.check()
     assert not free.path.parent.exists()
