@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from astrogalaxy.images.fitsfile import FitsPlane
 
 __all__ = [
-    "OPENERS", "choose_hdu", "elsewhere", "image_shape", "is_pattern", "list_hdus", "look_for_hdu", "missing",
-    "one_line", "packing_of", "readable",
+    "OPENERS", "check_file", "choose_hdu", "elsewhere", "image_shape", "is_pattern", "list_hdus", "look_for_hdu",
+    "missing", "one_line", "packing_of", "readable",
 ]  # fmt: skip
 
 OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
@@ -187,11 +187,16 @@ def _goes_on(plane: FitsPlane) -> bool:
     return size >= end + FITS_BLOCK
 
 
-def packing_of(path: Path) -> str:
-    """How a file is packed as a whole, by its first bytes: a key of `OPENERS`, or nothing."""
+def check_file(path: Path) -> None:
+    """Refuse what is there, but is no file: to read from a pipe would wait for ever."""
     if path.exists() and not path.is_file():
         msg = f"{path}: not a readable FITS file but a folder or a device"
         raise ImageError(msg)
+
+
+def packing_of(path: Path) -> str:
+    """How a file is packed as a whole, by its first bytes: a key of `OPENERS`, or nothing."""
+    check_file(path)
     with path.open("rb") as stream:
         start = stream.read(6)
     if not start:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import glob
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from astrogalaxy.config.images import ImagesSection
     from astrogalaxy.images.band import Band
 
-__all__ = ["Field", "find_fields", "missing_maps", "open_field", "unread_parts"]
+__all__ = ["Field", "closed_folders", "find_fields", "missing_maps", "open_field", "unread_parts"]
 
 Kind = Literal["path", "mask", "weight"]
+
+# File systems have one that is root's alone; no images are in it.
+_LOST_AND_FOUND = "lost+found"
 
 
 @dataclass(frozen=True)
@@ -81,19 +85,40 @@ def find_fields(images: ImagesSection, *, without: Collection[Path] = ()) -> lis
     Raises
     ------
     ImageError
-        If no file matches, or one field of a band matches several files.
+        If no file matches, or one field of a band matches several files; where a folder could not be looked into, it
+        names that.
     """
     left_out = {os.path.realpath(path) for path in without}
     by_band = {band: _matches(images.patterns(band), band, left_out) for band in images.bands}
     names = sorted(set().union(*by_band.values()))
     if not names:
-        tried = images.patterns(images.bands[0])[0]
         fetch = "; 'astrogalaxy fetch' with this survey.yml brings them" if images.archive else ""
-        msg = f"no image matches images.path, for instance {tried}{fetch}"
-        raise ImageError(msg)
+        raise _unmatched(images, "no image matches images.path", f"{images.patterns(images.bands[0])[0]}{fetch}")
     masks, weights = (_maps(images, kind, left_out) for kind in ("mask", "weight"))
     found = [Field(name, _of(by_band, name), _of(masks, name), _of(weights, name)) for name in names]
     return [part for whole in found for part in _parts(whole, images)]
+
+
+def closed_folders(images: ImagesSection) -> list[str]:
+    """Say which folders that a survey's patterns lead through could not be looked into: what is in them is no field.
+
+    Parameters
+    ----------
+    images : ImagesSection
+        The ``images`` section of a survey.yml.
+
+    Returns
+    -------
+    list of str
+        A sentence each, with the folder's name.
+    """
+    kinds: tuple[Kind, ...] = ("path", "mask", "weight")
+    patterns = {
+        text.replace("{field}", "*") for k in kinds for b in images.bands for text in images.patterns(b, kind=k)
+    }
+    folders = {(head, glob.has_magic(tail)) for head, tail in map(os.path.split, patterns)}
+    closed = dict.fromkeys(found for head, listed in sorted(folders) for found in _closed(head, listed=listed))
+    return [f"{folder}: cannot be looked into ({why}); what is in it is missing" for folder, why in closed]
 
 
 def missing_maps(field: Field, images: ImagesSection, band: str) -> list[str]:
@@ -223,9 +248,14 @@ def _maps(
     found = {band: _matches(images.patterns(band, kind=kind), band, left_out) for band in images.bands}
     tried = [pattern for band in images.bands for pattern in images.patterns(band, kind=kind)]
     if tried and not any(found.values()):
-        msg = f"no file matches images.{kind}, for instance {tried[0]}"
-        raise ImageError(msg)
+        raise _unmatched(images, f"no file matches images.{kind}", tried[0])
     return found
+
+
+def _unmatched(images: ImagesSection, what: str, tried: str) -> ImageError:
+    """What to raise where no file matches, with what keeps them away."""
+    closed = closed_folders(images)
+    return ImageError(f"{what}: {closed[0]}" if closed else f"{what}, for instance {tried}")
 
 
 def _of(by_band: dict[str, dict[str, Path]], name: str) -> dict[str, Path]:
@@ -253,6 +283,27 @@ def _matches(patterns: tuple[str, ...], band: str, left_out: Collection[str]) ->
                 raise ImageError(msg)
             found[name] = Path(text)
     return found
+
+
+def _closed(pattern: str, *, listed: bool) -> Iterator[tuple[str, str]]:
+    """Folders of a pattern that cannot be listed, or have no file that could be opened, and why; `glob` tells none."""
+    folders = [pattern]
+    if glob.has_magic(pattern):
+        head, tail = os.path.split(pattern)
+        yield from _closed(head, listed=glob.has_magic(tail))
+        # of all that is below a folder, which may be many files, the folders alone
+        folders = glob.glob(os.path.join(pattern, "") if tail == "**" else pattern, recursive=True)
+    for folder in folders:
+        try:
+            os.lstat(os.path.join(folder, "."))
+            if listed:
+                os.scandir(folder).close()
+        except (FileNotFoundError, NotADirectoryError):
+            if os.path.islink(folder) and not os.path.exists(folder):
+                yield folder, "a link to what is not there"
+        except OSError as error:
+            if os.path.basename(os.path.normpath(folder)) != _LOST_AND_FOUND:
+                yield os.path.normpath(folder), os.strerror(error.errno or errno.EIO)
 
 
 def _expression(pattern: str) -> re.Pattern[str]:

@@ -12,7 +12,7 @@ import zlib
 from collections import ChainMap, OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BytesIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -20,7 +20,16 @@ import numpy as np
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.extensions import OPENERS, image_shape, look_for_hdu, missing, one_line, packing_of, readable
+from astrogalaxy.images.extensions import (
+    OPENERS,
+    check_file,
+    image_shape,
+    look_for_hdu,
+    missing,
+    one_line,
+    packing_of,
+    readable,
+)
 from astrogalaxy.images.fitscheck import (
     FITS_BLOCK,
     PIXEL_TYPES,
@@ -51,6 +60,8 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _RECENT_BYTES = 256 * 2**20
 # Tile-compressed images up to this size are decoded once rather than section by section.
 _DECODE_WHOLE_BYTES = 64 * 2**20
+# Bytes of a plain file that are read at a time: they stay in the processor's cache.
+_READ_BYTES = 256 * 2**10
 # Of larger ones this many pixels are decoded at a time.
 _STRIP_PIXELS = 4 * 2**20
 
@@ -153,10 +164,33 @@ class FitsPlane:
             part = pixels[section.slices]
             decoded = pixels.dtype == np.float32 and pixels.dtype.isnative
             return to_float32(part, unit) if decoded else self._decode(part, unit)
-        return self._decode(self._raw(self.path)[section.slices], unit)
+        return self._by_reads(section, unit)
+
+    def _by_reads(self, section: Section, unit: float) -> NDArray[np.float32]:
+        """Pixels of a plain file, some rows at a time.
+
+        They are read and not mapped: a disk that fails, or somebody who cuts the file off, would end the process.
+        """
+        check_file(self.path)
+        pixels = np.empty(section.shape, dtype=np.float32)
+        stored = np.dtype(PIXEL_TYPES[self.bitpix])
+        width = stored.itemsize * self.shape[1]
+        first = self.offset + width * section.y0 + stored.itemsize * section.x0
+        rows = max(_READ_BYTES // (stored.itemsize * section.shape[1]), 1)
+        raw = np.empty((rows, section.shape[1]), dtype=stored)
+        # whole rows lie one behind the other
+        together = section.shape[1] == self.shape[1]
+        with self.path.open("rb", buffering=0) as file:
+            for start in range(0, section.shape[0], rows):
+                part = raw[: section.shape[0] - start]
+                for number, row in enumerate(part.reshape(1, -1) if together else part, start):
+                    file.seek(first + width * number)
+                    _fill(row, file, self.origin)
+                pixels[start : start + rows] = self._decode(part, unit)
+        return pixels
 
     def _raw(self, file: Any) -> NDArray[Any]:
-        """Pixels as they are stored, mapped from an unpacked file."""
+        """Pixels as they are stored, mapped from the file that they were unpacked to."""
         mapped = np.memmap(file, dtype=PIXEL_TYPES[self.bitpix], mode="r", offset=self.offset, shape=self.shape)
         return mapped.view(np.ndarray)
 
@@ -323,6 +357,18 @@ def to_float32(values: Any, unit: float = 1.0) -> NDArray[np.float32]:
         values = np.asarray(values, dtype=np.float64) / unit
     with np.errstate(over="ignore", invalid="ignore"):
         return np.array(values, dtype=np.float32, order="C", copy=True)
+
+
+def _fill(row: NDArray[Any], file: FileIO, origin: str) -> None:
+    """Read pixels from where a file stands; networks may give them in pieces."""
+    read = file.readinto(row)
+    while read < row.nbytes:
+        more = file.read(row.nbytes - read)
+        if not more:
+            end = file.tell()
+            raise ImageError(truncated(origin, end, end - read + row.nbytes))
+        row.view(np.uint8)[read : read + len(more)] = np.frombuffer(more, np.uint8)
+        read += len(more)
 
 
 def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane | None:

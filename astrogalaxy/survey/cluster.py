@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import os
@@ -21,6 +22,7 @@ from astrogalaxy.catalog import provenance
 from astrogalaxy.config.survey import ComputeSection
 from astrogalaxy.devices import Device, Precision, choose_placement
 from astrogalaxy.errors import ConfigError, RunError, WeightsError
+from astrogalaxy.files import DISK_ERRORS
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -323,8 +325,19 @@ def _started(**settings: Any) -> LocalCluster:
     try:
         return LocalCluster(**settings)
     except (OSError, RuntimeError) as error:
-        msg = f"the workers did not start ({error}); was one killed, for want of memory? compute.workers: 1 starts none"
+        msg = f"the workers did not start ({error}){_remedy(error, processes=settings['processes'])}"
         raise RunError(msg) from None
+
+
+def _remedy(error: BaseException, *, processes: bool) -> str:
+    """What to do about workers that did not start."""
+    cause: BaseException | None = error
+    while cause is not None and not (isinstance(cause, OSError) and cause.errno in {errno.ENOENT, *DISK_ERRORS}):
+        cause = cause.__cause__ or cause.__context__
+    if cause is not None:
+        return "; each needs a folder for temporary files: set TMPDIR to one that can be written to and has room"
+    # a single one lives in this process
+    return "; was one killed, for want of memory? compute.workers: 1 starts none" if processes else ""
 
 
 @contextmanager

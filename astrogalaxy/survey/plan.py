@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from astropy.coordinates import SkyCoord
 from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.images import Band, Image, Tile, plan_tiles
-from astrogalaxy.images.fields import Field, find_fields, missing_maps, open_field, unread_parts
+from astrogalaxy.images.fields import Field, closed_folders, find_fields, missing_maps, open_field, unread_parts
 from astrogalaxy.images.grids import check_overlap
 from astrogalaxy.images.tiling import STRETCH
 from astrogalaxy.models import Weights, load_classifier
@@ -250,7 +251,7 @@ def make_plan(
     }  # fmt: skip
     if config.morphology.model is not None:
         settings["classifier"] = load_classifier(config.morphology.model).card.sha256
-    failures: list[Failure] = []
+    failures = [Failure("(images)", "open", closed) for closed in closed_folders(config.images)]
     # headers are read while threads hash the files
     with hashing([path for f in found for path in f.files if contents], known_hashes or {}) as digest:
         fields = [
@@ -439,6 +440,8 @@ def _hash(path: Path, known: Content | None) -> Content | None:
         status = path.stat()
         if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
             return known
+        if not S_ISREG(status.st_mode):
+            return None  # to read from a pipe would wait for ever
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return Content(status.st_size, status.st_mtime_ns, sha256)

@@ -216,6 +216,7 @@ def execute(
     weights = open_inputs(config, here=client is None)
     check_targets(config)
     directory = RunDirectory(Path(config.output.directory), config.name)
+    directory.check()
     with directory.locked(), _logged(directory.log):
         logger.info("run %s in %s", config.name, directory.path)
         for remark in remarks(config):

@@ -124,7 +124,7 @@ class RunDirectory:
         Raises
         ------
         RunError
-            If it is, or lies in, what is no folder or may not be written to.
+            If it is, or lies in, what is no folder or may not be written to, or has folders in the place of files.
         """
         nearest = next(path for path in (self.path, *self.path.parents) if os.path.lexists(path))
         if not nearest.is_dir():
@@ -135,6 +135,9 @@ class RunDirectory:
         for path in (self.lock, self.log, self.tiles):
             if path.exists() and not os.access(path, os.W_OK):
                 raise unwritable(self.path, errno.EACCES, path)
+        for path in (self.settings, self.record, self.failures):
+            if path.is_dir():
+                raise unwritable(self.path, errno.EISDIR, path)
 
     def locked(self) -> AbstractContextManager[None]:
         """Hold the directory for one run; see `~astrogalaxy.folders.locked`."""

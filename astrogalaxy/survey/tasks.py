@@ -181,11 +181,18 @@ def process_tile(task: TileTask) -> TileOutcome:
     name, known = task.field.name or "field", []
     try:
         with _quiet():
-            with watch("read"):
-                image, known = _open(task)
-            if image is None:
-                return TileOutcome(name, task.tile.name, task.key, "failed", failures=known)
-            sources = _make_shard(task, image, known, watch)
+            for anew in (False, True):
+                with watch("read"):
+                    image, known = _open(task, anew=anew)
+                if image is None:
+                    return TileOutcome(name, task.tile.name, task.key, "failed", failures=known)
+                try:
+                    sources = _make_shard(task, image, known, watch)
+                    break
+                except ImageError:
+                    # a file may have been damaged since the field was opened: without its band the rest can be done
+                    if anew:
+                        raise
     except AstrogalaxyError as error:
         reason = str(error)
     except MemoryError:
@@ -274,15 +281,16 @@ def _arcsec(config: SurveyConfig, pixel_scale: float) -> list[float]:
     return [length_in_pixels(length, scale) * scale for length in config.measurement.apertures]
 
 
-def _open(task: TileTask) -> tuple[Image | None, list[Failure]]:
-    """The field with its sky measured; bands whose pixels cannot be read are left out."""
+def _open(task: TileTask, *, anew: bool = False) -> tuple[Image | None, list[Failure]]:
+    """The field with its sky measured; bands whose pixels cannot be read, which ``anew`` tries again, are left out."""
     # content alone does not do: equal files of another place may be gone from theirs, and what an earlier run could
     # not read may have come back
     key = (task.run, task.field_key, *map(str, task.field.files))
-    if key not in _OPEN:
+    if anew or key not in _OPEN:
         while len(_OPEN) >= _KEEP_OPEN:
             _OPEN.popitem(last=False)
-        _OPEN[key] = read_field(task.field, task.config, sky=task.sky)
+        # a sky that was measured before tells nothing of what can be read now
+        _OPEN[key] = read_field(task.field, task.config, sky=None if anew else task.sky)
     return _OPEN[key]
 
 

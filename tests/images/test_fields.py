@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from astropy.io import fits
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.config.images import ImagesSection
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.fields import Field, find_fields, missing_maps, open_field
+from astrogalaxy.images.fields import Field, closed_folders, find_fields, missing_maps, open_field
 
 BANDS = ("g", "r")
 
@@ -141,6 +143,68 @@ def test_second_file_of_a_field_is_refused(files, section):
 def test_no_match_is_refused_with_the_pattern(tmp_path, section):
     with pytest.raises(ImageError, match=rf"no image matches images\.path, for instance {tmp_path}/x-g-{{field}}"):
         find_fields(section("x-{band}-{field}.fits"))
+
+
+# -- folders that cannot be looked into ------------------------------------------------------------
+
+
+@pytest.fixture
+def close(tmp_path, monkeypatch) -> Callable[[str], None]:
+    """Take away the right to list a folder, from root as well."""
+    closed = set()
+    listed = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if os.fspath(path).rstrip("/") in closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    return lambda name: closed.add(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("pattern", ["nights/*/{field}-{band}.fits", "nights/**/{field}-{band}.f*"])
+def test_fields_of_a_folder_that_cannot_be_listed_are_missed(tmp_path, files, section, close, pattern):
+    files(*(f"nights/{night}/{night}-{band}.fits" for night in "ab" for band in BANDS))
+    images = section(pattern)
+    assert closed_folders(images) == []
+    close("nights/b")
+    assert [field.name for field in find_fields(images)] == ["a"]
+    (said,) = closed_folders(images)
+    assert said.startswith(f"{tmp_path}/nights/b: cannot be looked into (Permission denied)")
+
+
+def test_folders_that_cannot_be_reached_are_missed(tmp_path, files, section):
+    files(*(f"nights/{night}/{band}.fits" for night in "ab" for band in BANDS), "nights/README")
+    (tmp_path / "nights/c").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "nights/d").symlink_to(tmp_path / "nights/d")
+    images = section("nights/{field}/{band}.fits")
+    assert [field.name for field in find_fields(images)] == ["a", "b"]
+    assert [(Path(said.split(":")[0]).name, "link" in said) for said in closed_folders(images)] == [
+        ("c", True),
+        ("d", True),
+    ]
+
+
+def test_a_folder_that_is_roots_alone_is_not_missed(files, section, close):
+    files(*(f"a/{band}.fits" for band in BANDS), "lost+found/x")
+    close("lost+found")
+    assert closed_folders(section("*/*{band}.fits")) == []
+
+
+@pytest.mark.parametrize("pattern", ["nights/x-{band}-{field}.fits", "nights/*/*-{band}.fits"])
+def test_no_match_is_refused_with_the_folder_that_cannot_be_listed(tmp_path, files, section, close, pattern):
+    files("nights/x-g-1.fits", "nights/a/x-g.fits")
+    close("nights")
+    with pytest.raises(ImageError, match=rf"images\.path: {tmp_path}/nights: cannot be looked into \(Permission"):
+        find_fields(section(pattern))
+
+
+def test_maps_in_a_folder_that_cannot_be_listed_are_missed(tmp_path, files, section, close):
+    files("x-g.fits", "x-r.fits", "masks/x-g.fits")
+    close("masks")
+    with pytest.raises(ImageError, match=rf"images\.mask: {tmp_path}/masks: cannot be looked into"):
+        find_fields(section("{field}-{band}.fits", mask="masks/{field}-{band}.fits"))
 
 
 # -- masks and weights -----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import errno
 import gzip
 import logging
 import lzma
+import os
 import pickle
 import tempfile
 import threading
@@ -173,6 +174,40 @@ def test_no_room_to_unpack_is_no_damage_of_the_file(packed, monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", Full)
     plane = find_plane(packed(".gz"))
     with pytest.raises(ImageError, match=r"image.fits.gz: no room in .* \(No space left on device\).* set TMPDIR"):
+        plane.read(WHOLE)
+
+
+def test_a_file_that_is_cut_off_while_it_is_read_ends_no_process(packed, monkeypatch):
+    """What is mapped and then gone is a signal that ends the process, and so is what a disk or network cannot give."""
+    path = packed(".gz").with_name("plain.fits")
+    plane = find_plane(path)
+    monkeypatch.setattr(fitsfile, "_READ_BYTES", 5 * 4 * 40)
+    decode = fitsfile.FitsPlane._decode
+
+    def cut_off(*args):
+        os.truncate(path, plane.offset)
+        return decode(*args)
+
+    monkeypatch.setattr(fitsfile.FitsPlane, "_decode", cut_off)
+    with pytest.raises(ImageError, match=r"plain\.fits: truncated"):
+        plane.read(WHOLE)
+
+
+@pytest.mark.parametrize("section", [Section(0, 40, 0, 30), Section(3, 11, 2, 30), Section(0, 40, 7, 9)])
+@pytest.mark.parametrize("read", [1, 3 * 4 * 40, 2**20])
+def test_plain_files_are_read_some_rows_at_a_time(packed, pixels, monkeypatch, section, read):
+    monkeypatch.setattr(fitsfile, "_READ_BYTES", read)
+    np.testing.assert_array_equal(
+        find_plane(packed(".gz").with_name("plain.fits")).read(section), pixels[section.slices]
+    )
+
+
+def test_a_pipe_that_came_into_the_place_of_a_file_is_not_waited_for(packed):
+    path = packed(".gz").with_name("plain.fits")
+    plane = find_plane(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(ImageError, match=r"plain\.fits: not a readable FITS file but a folder or a device"):
         plane.read(WHOLE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import random
@@ -489,13 +490,24 @@ def test_processes_that_are_started_do_not_hear_ctrl_c() -> None:
     assert child.returncode == 0
 
 
-def test_workers_that_do_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("workers", "cause", "remedy"),
+    [
+        (2, None, r"; was one killed, for want of memory\? compute.workers: 1 starts none"),
+        (1, None, ""),
+        (1, FileNotFoundError(errno.ENOENT, "No usable temporary directory found"), "; each needs .* set TMPDIR to .*"),
+        (2, OSError(errno.ENOSPC, "No space left on device"), "; each needs .* set TMPDIR to .*"),
+    ],
+)
+def test_workers_that_do_not_start(
+    monkeypatch: pytest.MonkeyPatch, workers: int, cause: OSError | None, remedy: str
+) -> None:
     def fail(**_: object) -> None:
-        raise RuntimeError("Cluster failed to start: Nanny failed to start.")
+        raise RuntimeError("Cluster failed to start: no reason") from cause
 
     monkeypatch.setattr("distributed.LocalCluster", fail)
     with (
-        pytest.raises(RunError, match=r"the workers did not start \(Cluster failed to start: Nanny failed to start"),
-        hired(ComputeSection(workers=2, device="cpu"), tasks=2),
+        pytest.raises(RunError, match=rf"the workers did not start \(Cluster failed to start: no reason\){remedy}$"),
+        hired(ComputeSection(workers=workers, device="cpu"), tasks=2),
     ):
         pass

@@ -34,7 +34,7 @@ from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
 from astrogalaxy.survey.stages import TileResult
 from astrogalaxy.survey.store import RunDirectory
-from astrogalaxy.survey.tasks import TileTask, _open, forget_fields, kept_tile
+from astrogalaxy.survey.tasks import TileTask, _open, forget_fields, kept_tile, measure_sky, process_tile
 
 
 def change(path: Path, old: str, new: str) -> Path:
@@ -207,6 +207,40 @@ def test_a_tile_that_fails_costs_itself_only(survey: Path, monkeypatch: pytest.M
     assert "not enough memory; give smaller tiles.size" in failure.reason
     assert set(summary.catalog["field"]) == {"north", "south"}
     assert execute(survey).tiles == {"done": 1, "kept": 3, "failed": 0}
+
+
+def test_a_file_that_goes_away_between_two_tiles_costs_its_band_only(
+    survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astrogalaxy.images.band._KEPT", 0)  # pixels of images as small as these are read once
+    config = SurveyConfig.read(change(survey, "compute:", "tiles: {size: 128, overlap: 16}\ncompute:"))
+    (north, _) = make_plan(config, load_weights("default"), memory=4e9).fields
+    first, second = (
+        TileTask(north.field, tile, north.keys[tile.name], north.key, config, survey.parent, 1, alone=False)
+        for tile in north.tiles
+    )
+    path = survey.parent / "north-g.fits"
+    try:
+        measure_sky(first)
+        outcome = process_tile(first)
+        assert (outcome.status, outcome.failures) == ("done", [])
+        path.unlink()
+        outcome = process_tile(second)
+    finally:
+        forget_fields()
+    assert outcome.status == "done"
+    assert [(f.band, f.reason) for f in outcome.failures] == [("g", f"{path}: no such file")]
+    assert np.isfinite(read_shard(first.shard)["flux_g"]).any()
+    sources = read_shard(second.shard)
+    assert np.isnan(sources["flux_g"]).all() and np.isfinite(sources["flux_r"]).any()
+
+
+def test_a_pipe_is_no_image(survey: Path) -> None:
+    (survey.parent / "north-g.fits").unlink()
+    os.mkfifo(survey.parent / "north-g.fits")
+    summary = execute(survey)
+    assert [(f.field, f.band) for f in summary.failures] == [("north", "g")]
+    assert "north-g.fits: not a readable FITS file but a folder or a device" in str(summary.failures[0])
 
 
 def test_a_shard_that_is_damaged_during_a_run_is_told_and_done_again(survey: Path) -> None:
@@ -511,6 +545,27 @@ def test_nothing_could_be_done(survey: Path) -> None:
         run(survey)
 
 
+def test_fields_in_a_folder_that_is_away_are_missed_and_their_tiles_stay(survey: Path) -> None:
+    for name in ("north", "south"):
+        (survey.parent / name).mkdir()
+        for band in "gri":
+            (survey.parent / f"{name}-{band}.fits").rename(survey.parent / name / f"{band}.fits")
+    change(survey, "{field}-{band}", "{field}/{band}")
+    assert execute(survey).exit_code == 0
+    south = survey.parent / "south"
+    away = south.rename(survey.parent / "away.d")
+    south.symlink_to("nowhere")
+    summary = execute(survey)
+    assert summary.exit_code == 3
+    assert [(f.field, f.stage, f.reason.split(":")[0]) for f in summary.failures] == [("(images)", "open", str(south))]
+    result = CliRunner().invoke(app, ["check", str(survey)])
+    assert result.exit_code == 3
+    assert f"{south}: cannot be looked into" in result.stderr
+    south.unlink()
+    away.rename(south)
+    assert execute(survey).tiles == {"done": 0, "kept": 2, "failed": 0}
+
+
 def test_no_files_at_all(survey: Path) -> None:
     change(survey, "{field}-{band}.fits", "nowhere-{field}-{band}.fits")
     with pytest.raises(ImageError, match="no image matches"):
@@ -651,6 +706,14 @@ def test_check_and_run_refuse_a_directory_alike(survey: Path) -> None:
             execute(path)
         checked = CliRunner().invoke(app, ["check", str(path)])
         assert str(checked.exception) == str(error.value)
+    for name in ("survey.yml", "run.json", "failures.ecsv"):
+        (survey.parent / "out" / name).mkdir(parents=True)
+        with pytest.raises(RunError, match=rf"out/{name}: cannot be written to \(Is a directory\); remove it") as error:
+            execute(survey)
+        checked = CliRunner().invoke(app, ["check", str(survey)])
+        assert str(checked.exception) == str(error.value)
+        assert [path.name for path in (survey.parent / "out").iterdir()] == [name]
+        (survey.parent / "out" / name).rmdir()
     free = RunDirectory(survey.parent / "not" / "yet", "pair")
     free.check()
     assert not free.path.parent.exists()
