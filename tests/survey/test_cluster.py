@@ -24,7 +24,7 @@ import dask
 import numpy as np
 import pytest
 from astropy.io import fits
-from distributed import Client, LocalCluster
+from distributed import Client, Event, LocalCluster
 from distributed.scheduler import KilledWorker
 
 import astrogalaxy
@@ -373,12 +373,14 @@ def test_workers_that_pause_for_good_are_told_of(
         monkeypatch.setattr(f"astrogalaxy.survey.scheduling.{name}", seconds)
     with Client(in_process) as client, dask.config.set({"distributed.scheduler.no-workers-timeout": "1.5 s"}):
         crew = Crew(client, 1, 1)
-        busy = client.submit(time.sleep, 2.5)
+        over = Event("over", client=client)
+        busy = client.submit(lambda: Event("over").wait())
         at_work = partial(client.run_on_scheduler, lambda dask_scheduler: _only(dask_scheduler.workers).executing)
         wait_for(at_work, "the scheduler to hear of the work")
         _only(in_process.workers).memory_manager.memory_pause_fraction = 1e-9
         wait_for(lambda: client.run_on_scheduler(lambda dask_scheduler: not dask_scheduler.running), "the pause")
         assert crew.lack() is None, "what it has begun it does"
+        over.set()
         busy.result()
         with pytest.raises(RunError, match=r"all Dask workers have been paused for want of memory for \d+ s"):
             list(in_turn(crew, deque([1, 2, 3]), lambda n: client.submit(abs, -n), lambda _: None))
