@@ -15,7 +15,7 @@ from pathlib import Path
 
 from astrogalaxy.errors import RunError
 
-__all__ = ["DISK_ERRORS", "LogFile", "atomic_folder", "atomic_path", "remove_unfinished"]
+__all__ = ["DISK_ERRORS", "LogHandler", "atomic_folder", "atomic_path", "remove_unfinished"]
 
 # End of the names of hidden folders in which files are being written.
 _PART = ".part"
@@ -169,7 +169,7 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-class LogFile(logging.FileHandler):
+class LogHandler(logging.FileHandler):
     """A log that goes silent where its disk is full: what could not be written is told once, and not line by line.
 
     Parameters
@@ -179,8 +179,8 @@ class LogFile(logging.FileHandler):
 
     Examples
     --------
-    >>> from astrogalaxy.files import LogFile
-    >>> handler = LogFile("/dev/null", encoding="utf-8")
+    >>> from astrogalaxy.files import LogHandler
+    >>> handler = LogHandler("/dev/null", encoding="utf-8")
     >>> handler.close()
     """
 

@@ -155,7 +155,7 @@ def crossmatch(
     index, other, separation = index[order], other[order], separation[order]
     return CrossMatch(
         index, other, separation * u.arcsec,
-        _others(len(here), index), _others(len(there), other),
+        np.delete(np.arange(len(here)), index), np.delete(np.arange(len(there)), other),
         first, second if isinstance(second, Table) else Table({"ra": there.ra.deg, "dec": there.dec.deg}),
     )  # fmt: skip
 
@@ -239,13 +239,6 @@ def _pairs(
     else:
         other, index, separation, _ = here.search_around_sky(there, limit)
     return known[index], other_known[other], separation.to_value(u.arcsec)
-
-
-def _others(n: int, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Those of n rows that are not among these."""
-    left = np.ones(n, dtype=bool)
-    left[rows] = False
-    return np.flatnonzero(left)
 
 
 def closest_first(

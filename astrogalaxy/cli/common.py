@@ -12,8 +12,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from astrogalaxy import files
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
+from astrogalaxy.files import LogHandler
 from astrogalaxy.progress import progress_bar
 
 __all__ = [
@@ -56,7 +56,7 @@ def _log_to_terminal(context: typer.Context, wanted: bool) -> bool:
 def _log_to_file(context: typer.Context, path: Path | None) -> Path | None:
     if path is not None:
         try:
-            handler = files.LogFile(path, encoding="utf-8")
+            handler = LogHandler(path, encoding="utf-8")
         except OSError as error:
             msg = f"--log-file {path}: cannot be written ({error.strerror})"
             raise ConfigError(msg) from error

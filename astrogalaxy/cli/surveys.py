@@ -144,9 +144,7 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
     where = config.compute.scheduler or f"{need.workers} worker{'s'[: need.workers != 1]} here"
     typer.echo(f"workers:  {where}, each needs {need.memory / 1e9:.1f} GB and may have {need.allowed / 1e9:.1f} GB")
     if need.memory > need.allowed:
-        warn(
-            "a worker that takes more than it may have is killed: give it more (compute.memory, fewer compute.workers)"
-        )
+        warn("a worker may take more than it may have, and be killed: see compute.memory and compute.workers")
     if config.compute.scheduler is None:
         typer.echo(f"networks: {choose_placement(config.compute.device, config.compute.precision)}")
     if need.seconds > 0:

@@ -89,7 +89,8 @@ class Crew:
 
     def lack(self) -> str | None:
         """Why nobody can begin a task; None where somebody can, or the scheduler does not answer."""
-        if self.there() == {}:
+        there = self.there()
+        if there == {}:
             return "no Dask worker has been connected"
         with suppress(OSError, ValueError):
             # by value: the scheduler need not have astrogalaxy
@@ -99,7 +100,7 @@ class Crew:
                     for worker in dask_scheduler.workers.values()
                 )
             )
-            if waiting:
+            if there and waiting:
                 return "all Dask workers have been paused for want of memory"
         return None
 

@@ -17,7 +17,7 @@ from uuid import uuid4
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ArchiveError, AstrogalaxyError, ConfigError, ImageError, RunError
-from astrogalaxy.files import LogFile, remove_unfinished
+from astrogalaxy.files import LogHandler, remove_unfinished
 from astrogalaxy.formats import FORMATS, format_of
 from astrogalaxy.images import Tile
 from astrogalaxy.images.fields import find_fields
@@ -511,7 +511,7 @@ def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan:
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """Write what the package logs to the run's own log file; who listens else hears no more of it than before."""
-    handler = LogFile(path, encoding="utf-8")
+    handler = LogHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_LOG_FORMAT))
     package = logging.getLogger("astrogalaxy")
     level, wanted = package.level, package.getEffectiveLevel()

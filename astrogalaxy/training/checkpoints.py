@@ -37,12 +37,13 @@ logger = logging.getLogger(__name__)
 
 #: Keys of recipes that say how long and where a training works, and what follows it.
 FREE_KEYS = {
-    *(f"training.{key}" for key in ("steps", "warmup", "epochs", "validate_every", "patience")),
-    *(f"training.{key}" for key in ("patience_from", "monitor", "restore_best", "start_share")),
-    *(f"training.{key}" for key in ("precision", "workers", "devices")),
-    *("published", "seeds", "evaluation.views", "evaluation.bootstrap", "evaluation.timing"),
-    *("output.directory", "output.graph", "output.half"),
-}
+    "evaluation.bootstrap", "evaluation.timing", "evaluation.views",
+    "output.directory", "output.graph", "output.half",
+    "published", "seeds",
+    "training.devices", "training.epochs", "training.monitor", "training.patience", "training.patience_from",
+    "training.precision", "training.restore_best", "training.start_share", "training.steps",
+    "training.validate_every", "training.warmup", "training.workers",
+}  # fmt: skip
 
 
 def last_checkpoint(folder: Path) -> Path:

@@ -7,7 +7,7 @@ interrupted preparation goes on where it stopped and a repeated one changes noth
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -193,9 +193,10 @@ def prepare(
 
 def _real_files(recipe: RecipeConfig) -> dict[tuple[str, int], list[list[Path]]]:
     """What examples of real images are made of, by kind and section; by field where there are several."""
+    holdouts = _holdouts(recipe)
     found = {
         ("sky", number): [
-            [*field.files, *(path for labels in _held_out_of(recipe, field) for path in _tables(labels))]
+            [*field.files, *(path for labels in _held_out_of(field, holdouts) for path in _tables(labels))]
             for field in _wanted(sky, find_fields(sky.images))
         ]
         for number, sky in enumerate(recipe.data.sky)
@@ -318,18 +319,25 @@ def _sky(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
     seed = np.random.SeedSequence([recipe.seed, number])
     example = injected_example(image, PROFILES[sky.profile], seed=seed, name=item.name)
     part = Section.whole(image.shape)
-    for labels in _held_out_of(recipe, field):
+    for labels in _held_out_of(field, _holdouts(recipe)):
         part = apart(part, _labelled(labels, image)[1], labels.holdout)
     cut_out(example, part).save(folder)
 
 
-def _held_out_of(recipe: RecipeConfig, field: Field) -> Iterator[LabelsSection]:
-    """Labels of a field, part of which is not to be trained on."""
-    for number, labels in enumerate(recipe.data.labels):
-        if labels.holdout:
-            other = _labelled_field(labels, f"data.labels[{number}]")
-            if other.extension == field.extension and not set(other.paths.values()).isdisjoint(field.paths.values()):
-                yield labels
+def _holdouts(recipe: RecipeConfig) -> list[tuple[LabelsSection, Field]]:
+    """Labels part of which is not to be trained on, and their fields."""
+    return [
+        (labels, _labelled_field(labels, f"data.labels[{number}]"))
+        for number, labels in enumerate(recipe.data.labels)
+        if labels.holdout
+    ]
+
+
+def _held_out_of(field: Field, holdouts: Sequence[tuple[LabelsSection, Field]]) -> Iterator[LabelsSection]:
+    """Those that are of a field, or of a band of it."""
+    for labels, other in holdouts:
+        if other.extension == field.extension and not set(other.paths.values()).isdisjoint(field.paths.values()):
+            yield labels
 
 
 def _labels(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:

@@ -49,6 +49,16 @@ def test_why_a_wcs_is_not_used_stands_in_the_failures(one, cards: dict[str, obje
     assert "sky positions need one" in made.failures[0].reason
 
 
+@pytest.mark.parametrize(("memory", "told"), [("100 MB", True), ("4 GB", False)])
+def test_check_warns_where_a_worker_may_take_more_than_it_may_have(
+    one, tmp_path: Path, memory: str, told: bool
+) -> None:
+    (tmp_path / "survey.yml").write_text(one().to_yaml().replace("memory: auto", f"memory: {memory}"))
+    checked = CliRunner().invoke(app, ["check", str(tmp_path / "survey.yml")])
+    assert checked.exit_code == 0, checked.output
+    assert ("warning: a worker may take more than it may have" in checked.stderr) == told
+
+
 def test_check_does_not_read_all_of_every_file(one, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its plan has no use for what takes hours on a large survey."""
     (tmp_path / "survey.yml").write_text(one().to_yaml())
