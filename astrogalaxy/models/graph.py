@@ -78,7 +78,7 @@ def _onnxruntime(graph: bytes, tensors: Arrays, threads: int, _placement: Placem
     options.log_severity_level = 3
     # the plan of the memory of each shape of image would be kept, a hundred MB for each of a mosaic's
     options.enable_mem_pattern = False
-    # threads that wait for work would spin: half as much processor time again, and no sooner done
+    # threads that wait for work would spin, at the cost of whatever else wants the processor, and be no sooner done
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # the session takes the weights' memory without a copy: they must outlive it
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in tensors.values()]

@@ -118,7 +118,7 @@ def test_threads_are_a_whole_number(weights: Weights, threads: int) -> None:
 
 
 def test_threads_that_wait_take_no_time_of_the_processor(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On two cores the network took half as much processor time again, and was no sooner done."""
+    """Other processes would wait for them, and the network is no sooner done."""
     opened, session = [], onnxruntime.InferenceSession
 
     def note(graph: bytes, options: onnxruntime.SessionOptions, **settings: Any) -> onnxruntime.InferenceSession:
