@@ -69,7 +69,8 @@ summary
 
 # %%
 # Because of the damaged file, one field lacks one band; nothing else is lost. The sources of this field have NaN in
-# that band, and the flag ``missing_band``.
+# that band, and the flag ``missing_band``. A source at the edge of another field has the flag, too, because the *g*
+# image does not cover it.
 catalog = summary.catalog
 hurt = catalog.flagged("missing_band")
 print(
