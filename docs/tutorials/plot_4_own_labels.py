@@ -86,8 +86,8 @@ print(trained.weights.card.name, trained.weights.path.name)
 
 # %%
 # The metrics of the new weights, and those of the weights that the training started from, are measured on what was kept
-# out of the training. After so short a training they mean nothing. With weights of your own, look at them before you use
-# the weights.
+# out of the training. After so short a training they mean nothing. With weights of your own, look at them before you
+# use the weights.
 before, now = (
     metrics["average_precision"] for metrics in (trained.start, trained.metrics)
 )
