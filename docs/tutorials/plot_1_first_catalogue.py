@@ -2,16 +2,19 @@
 Your first catalogue
 ====================
 
-From three FITS images to a table of stars and galaxies: read, look, detect, plot, write.
+This tutorial makes a table of stars and galaxies from three FITS images. It shows how to read the images, detect the
+sources, look at them, plot them, and write the catalogue.
 
-The images come with the package: one small field in *g*, *r* and *i*, simulated with GalSim in the likeness of SDSS.
+The images come with the package. They show one small field in *g*, *r* and *i*, which was simulated with GalSim to
+look like SDSS data.
 """
 
 # %%
 # Read the images
 # ---------------
-# `Image.read <astrogalaxy.images.Image.read>` takes a file per band, the shortest wavelength first. The zero point is the AB
-# magnitude of one image unit: these images, like those of SDSS, are in nanomaggies.
+# `Image.read <astrogalaxy.images.Image.read>` takes one file per band, in order of wavelength, the shortest first. The
+# zero point is the AB magnitude of one image unit. These images are in nanomaggies, like those of SDSS, so the zero
+# point is 22.5.
 import matplotlib.pyplot as plt
 
 import astrogalaxy as ag
@@ -25,19 +28,20 @@ image
 # %%
 # Find the sources
 # ----------------
-# One call finds, classifies and measures. It needs no threshold to be chosen: the network's answers are calibrated, so that
-# of the sources with ``det_score`` 0.9 nine in ten are real.
+# One call finds, classifies and measures the sources. You need not choose a threshold, since the scores of the network
+# are calibrated: nine in ten sources with ``det_score`` 0.9 are real.
 catalog = ag.detect(image)
 catalog
 
 # %%
-# Look at it. Ellipses are three times as large as the light's second moments:
+# Draw the sources over the image. The semi-axes of the ellipses are three times ``a`` and ``b``, the rms widths of the
+# light along each axis:
 _ = image.plot(catalog=catalog)
 
 # %%
 # What is in the table
 # --------------------
-# A `SourceCatalog <astrogalaxy.catalog.SourceCatalog>` is an astropy table; every column has its unit and description
+# A `SourceCatalog <astrogalaxy.catalog.SourceCatalog>` is an astropy table. Every column has a unit and a description
 # (:doc:`/reference/columns`).
 catalog[
     "ra",
@@ -51,16 +55,17 @@ catalog[
 ][:5]
 
 # %%
-# Positions are a ``SkyCoord``, and the bits of ``flags`` have names (:doc:`/reference/flags`):
+# ``coords`` gives the positions as a ``SkyCoord``. The bits of ``flags`` have names (:doc:`/reference/flags`), and
+# ``count_flags`` counts the sources with each flag:
 from astrogalaxy.catalog import count_flags
 
 print(catalog.coords[0].to_string("hmsdms", precision=2))
 print({name: int(n) for name, n in count_flags(catalog["flags"]).items() if n})
 
 # %%
-# Choose, and plot
-# ----------------
-# Clean, well measured sources; stars and galaxies part ways in size:
+# Select and plot
+# ---------------
+# Select sources without flags and with a signal-to-noise ratio above 10. Stars and galaxies differ in size:
 clean = catalog[(catalog["snr"] > 10) & (catalog["flags"] == 0)]
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for kind, colour in (("star", "#0072b2"), ("galaxy", "#d55e00")):
@@ -83,9 +88,9 @@ left.legend()
 _ = right.set(xlabel="g - r", ylabel="r - i", xlim=(-0.5, 2.5), ylim=(-0.5, 2))
 
 # %%
-# Write it
-# --------
-# FITS and VOTable carry units and UCDs, and open in TOPCAT and Aladin:
+# Write the catalogue
+# -------------------
+# FITS and VOTable files contain units and UCDs. They open in TOPCAT and Aladin:
 import tempfile
 from pathlib import Path
 
@@ -95,7 +100,7 @@ catalog.galaxies.write(out / "galaxies.vot")
 print(sorted(path.name for path in out.iterdir()))
 
 # %%
-# The command line does the same for all fields of a survey, and adds a report for the browser:
+# On the command line, ``astrogalaxy run`` does the same for all fields of a survey, and also writes an HTML report:
 #
 # .. code-block:: bash
 #

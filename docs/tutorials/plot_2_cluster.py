@@ -2,18 +2,20 @@
 A survey on a cluster
 =====================
 
-Several fields, worked on by the workers of a Dask cluster; one file is damaged, and a second run mends it.
+This tutorial processes several fields on a Dask cluster. One of the files is damaged; a second run repairs the
+catalogue once the file has been replaced.
 
-Here the cluster is two workers within this script. With the address of a scheduler, or a cluster of `dask-jobqueue
-<https://jobqueue.dask.org>`_, the rest stays as it is (:doc:`/howto/slurm`).
+Here, the cluster consists of two workers within this script. To use another cluster, give its scheduler address or a
+cluster of `dask-jobqueue <https://jobqueue.dask.org>`_ instead (:doc:`/howto/slurm`). The rest of the script stays the
+same.
 
-The images are simulated, for which this page needs the extra ``train``; a survey of your own does not.
+This page needs the extra ``train``, because it simulates its images. A survey of your own does not need it.
 """
 
 # %%
-# A survey
-# --------
-# Four small fields in two bands, as ``{field}-{band}.fits``:
+# Make a survey
+# -------------
+# Simulate four small fields in two bands, and write them as ``{field}-{band}.fits``:
 import json
 import tempfile
 from pathlib import Path
@@ -45,15 +47,15 @@ images:
 """)
 
 # %%
-# Something goes wrong, as it does: a transfer broke off.
+# Now damage one file, as if its transfer had been interrupted:
 whole = (folder / "north2-g.fits").read_bytes()
 _ = (folder / "north2-g.fits").write_bytes(whole[:20_000])
 
 # %%
 # Run it on the cluster
 # ---------------------
-# `execute <astrogalaxy.survey.execute>` is `run <astrogalaxy.survey.run>` with a summary of what was done. Any Dask client will
-# do.
+# `execute <astrogalaxy.survey.execute>` does the same as `run <astrogalaxy.survey.run>`, and returns a summary of the
+# run. It works with any Dask client.
 from distributed import Client, LocalCluster
 
 from astrogalaxy.survey import execute
@@ -66,7 +68,9 @@ summary = execute(survey, client=client)
 summary
 
 # %%
-# The damaged file cost its band in its field, and nothing else: those sources have NaN there, and say so by a flag.
+# Because of the damaged file, one field lacks one band; nothing else is lost. The sources of this field have NaN in
+# that band, and the flag ``missing_band``. A source at the edge of another field has the flag, too, because the *g*
+# image does not cover it.
 catalog = summary.catalog
 hurt = catalog.flagged("missing_band")
 print(
@@ -75,20 +79,22 @@ print(
 print(hurt["field", "ra", "mag_g", "mag_r"][:3])
 
 # %%
-# Mend, and run again
-# -------------------
-# Every tile has a key, made of the content of its files, of the settings and of the weights. Only what has changed is done again:
+# Repair the file and run again
+# -----------------------------
+# Every tile has a key that depends on the content of its files, the settings and the weights. A second run processes
+# only the tiles whose key has changed:
 _ = (folder / "north2-g.fits").write_bytes(whole)
 again = execute(survey, client=client)
 again
 
 # %%
-# Everything that was done, for programs, is in ``run.json``:
+# ``run.json`` records everything that was done, in a form that programs can read:
 record = json.loads((again.directory / "run.json").read_text())
 print(record["status"], {tile["field"]: tile["status"] for tile in record["tiles"]})
 
 # %%
-# Where the time goes, in seconds of one core; the small fields of this page spend it on what a run needs whatever its size.
+# It also records how long each stage took, in seconds of one core. For fields as small as these, most of the time is
+# overhead that does not depend on their size.
 import matplotlib.pyplot as plt
 
 figure, ax = plt.subplots(figsize=(6, 2.5), layout="constrained")

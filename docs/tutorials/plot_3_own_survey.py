@@ -2,17 +2,17 @@
 Bring your own survey
 =====================
 
-Images of a camera that nobody has heard of: what to find out about them, how to say it in a survey.yml, and how to check it
-before anything is computed.
+This tutorial makes a catalogue from the images of a camera that astrogalaxy does not know. It shows what you must find
+out about the images, how to write it into a survey.yml, and how to check the file before anything is computed.
 
-The images are simulated, for which this page needs the extra ``train``; a survey of your own does not.
+This page needs the extra ``train``, because it simulates its images. A survey of your own does not need it.
 """
 
 # %%
 # The images
 # ----------
-# Let us make some that are as awkward as real ones: compressed, in counts, with the zero point in the header, the image in
-# the first extension, a weight map in the second, and a mask in a file of its own.
+# First simulate images that are as awkward as real ones. They are compressed and in counts, and the zero point is in
+# the header. The image is in the first extension and a weight map in the second. The mask is in a file of its own.
 import tempfile
 from pathlib import Path
 
@@ -41,15 +41,15 @@ fits.writeto(folder / "badpix.fits", bad)
 fits.info(folder / "obs_R_ngc0.fits.gz")
 
 # %%
-# Questions to ask
+# What to find out
 # ----------------
-# #. What are the files called, and where in the names are band and field? (``path``, ``bands``)
+# #. What are the files called, and where in the names are the band and the field? (``path``, ``bands``)
 # #. Which extension holds the image? (``hdu``; ``auto`` takes the first image)
-# #. What is one image unit? (``zeropoint``, and ``gain`` for the photon noise)
-# #. What is known of bad pixels and of the noise? (``mask``, ``weight``, ``saturation``)
+# #. What is the unit of the pixels? (``zeropoint``, and ``gain`` for the photon noise)
+# #. What is known about bad pixels and about the noise? (``mask``, ``weight``, ``saturation``)
 #
-# ``astrogalaxy init`` writes a file with all keys and their meaning. The bands' names are upper case in these files, so each
-# band has a pattern of its own:
+# ``astrogalaxy init`` writes a file that lists all keys and explains them. In these file names, the bands are in upper
+# case, so each band has a pattern of its own:
 survey = folder / "survey.yml"
 _ = survey.write_text("""\
 name: ngc0
@@ -65,7 +65,8 @@ images:
 """)
 
 # %%
-# A slip of the pen is found before anything is read, with the line and the key that was meant:
+# If you mistype a key, the error comes before any image is read. It names the line, and the key that you probably
+# meant:
 from astrogalaxy import SurveyConfig
 from astrogalaxy.errors import ConfigError
 
@@ -79,7 +80,8 @@ except ConfigError as error:
 # %%
 # Check, then run
 # ---------------
-# ``astrogalaxy check survey.yml`` opens every header and says what a run would do. Here the same from Python:
+# ``astrogalaxy check survey.yml`` opens every input and prints what a run would do. Here the command is started from
+# Python:
 import subprocess
 import sys
 
@@ -88,14 +90,15 @@ told = subprocess.run(command, capture_output=True, text=True, check=True).stdou
 print(told)
 
 # %%
+# The plan is as expected, so run the survey:
 import astrogalaxy as ag
 
 catalog = ag.run(survey)
 catalog
 
 # %%
-# Did it understand the units? The simulation knows the truth: magnitudes should agree, and what lies on the dead columns
-# should be flagged.
+# Were the units understood? The truth of the simulation is known. The magnitudes should agree with it, and sources on
+# the dead columns should be flagged.
 import matplotlib.pyplot as plt
 from astropy.coordinates import SkyCoord
 
@@ -115,6 +118,8 @@ _ = ax.set(xlabel="true r", ylabel="measured - true", ylim=(-1, 1))
 print(len(catalog.flagged("masked")), "sources touch masked pixels")
 
 # %%
-# The weight map of these files is an extension beside the image. To use it, write it as a file of its own
-# (``weight: "weight_{band}_{field}.fits"``); without one the noise is measured in the image, which is as good where the depth
-# is even. Once the file works, it is worth keeping beside the data: it *is* the reduction.
+# The weight map of these files is the second extension, beside the image. To use it, name the same files in ``weight``
+# and the extension in ``weight_hdu`` (:doc:`/howto/masks`). Without a weight map, the noise is measured in the image,
+# which is as good where the depth is uniform.
+#
+# Once the survey.yml works, keep it with the data: it is a complete record of how the catalogue was made.

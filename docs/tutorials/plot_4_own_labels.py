@@ -2,17 +2,19 @@
 Train on your own labels
 ========================
 
-Weights go on from the bundled ones on a labelled field of your own. This page shows the way with a training so short that
-it learns next to nothing: on real data leave it its default of 1500 steps.
+This tutorial fine-tunes the bundled weights on a labelled field of your own. The training on this page is so short that
+the network learns next to nothing. On real data, keep the default of 1500 steps.
 
-From the command line it is one line: ``astrogalaxy train survey.yml --truth labels.csv``. Both need the extra ``train``.
+On the command line, one command does the same: ``astrogalaxy train survey.yml --truth labels.csv``. Both ways need the
+extra ``train``.
 """
 
 # %%
 # A labelled field
 # ----------------
-# Images, a survey.yml, and a table with ``class`` and either ``x`` and ``y`` or ``ra`` and ``dec``. Here all three are simulated;
-# yours may come from a spectroscopic survey or a space telescope.
+# You need images, a survey.yml, and a table of labels. The table has the column ``class``, and either ``x`` and ``y``
+# or ``ra`` and ``dec``. Here, all three are simulated. Your labels may come from a spectroscopic survey or a space
+# telescope.
 import tempfile
 from pathlib import Path
 
@@ -28,6 +30,7 @@ labels.write(folder / "labels.csv")
 labels[:3]
 
 # %%
+# Draw the labels over the image:
 import astrogalaxy as ag
 
 bands = {band: folder / f"mine-{band}.fits" for band in scene.images}
@@ -41,7 +44,8 @@ _ = ax.legend(loc="upper right")
 # %%
 # The recipe
 # ----------
-# It is made from the survey: a quarter of the labelled rows of pixels is kept apart to stop the training and to calibrate it.
+# The recipe is made from the survey.yml. A quarter of the labelled rows of pixels is kept out of the training; it
+# decides which weights are kept, and calibrates their probabilities.
 from astrogalaxy.training.finetune import fine_tune_recipe
 
 config = SurveyConfig.read(folder / "mine.yml")
@@ -52,11 +56,11 @@ recipe = fine_tune_recipe(
     steps=8,
     directory=folder / "runs",
 )
-print("goes on from:", recipe.model.start)
+print("starts from:", recipe.model.start)
 print("learns from:", ", ".join(name for name, part in recipe.data if part))
 
 # %%
-# So that this page is built in seconds, the recipe is made smaller still:
+# Make the training smaller still, so that this page is built in seconds:
 small = recipe.model_dump(mode="json")
 small["data"]["simulation"] |= {"scenes": 1, "validation": 1}
 small["data"]["sky"] = []
@@ -74,24 +78,26 @@ recipe = RecipeConfig.from_dict(small)
 # %%
 # Train
 # -----
-# Interrupted, the same call goes on from the last checkpoint.
+# If the training is interrupted, the same call continues from the last checkpoint.
 from astrogalaxy.training.train import train
 
 trained = train(recipe, command="astrogalaxy train mine.yml --truth labels.csv")
 print(trained.weights.card.name, trained.weights.path.name)
 
 # %%
-# Its metrics, and those of the weights that it started from, were measured on what was kept apart. Of so short a training they
-# mean nothing; look at them before you use weights of your own.
+# The metrics of the new weights, and those of the weights that the training started from, are measured on what was kept
+# out of the training. After so short a training they mean nothing. With weights of your own, look at them before you
+# use the weights.
 before, now = (
     metrics["average_precision"] for metrics in (trained.start, trained.metrics)
 )
 print(f"average precision {before:.2f} -> {now:.2f}")
 
 # %%
-# Use it
-# ------
-# The weight file goes into ``detection.model`` of a survey.yml, or into `detect <astrogalaxy.survey.detect>`. Whether it is better is
-# told by sources that neither has seen: ``astrogalaxy evaluate catalogue.fits truth.csv`` (:doc:`/user_guide/training`).
+# Use the new weights
+# -------------------
+# Name the weight file in ``detection.model`` of a survey.yml, or give it to `detect <astrogalaxy.survey.detect>`. To
+# find out whether the new weights are better, compare both on sources that neither was trained on:
+# ``astrogalaxy evaluate catalogue.fits truth.csv`` (:doc:`/user_guide/training`).
 print(len(ag.detect(image)), "sources with the bundled weights")
-print(len(ag.detect(image, model=trained.weights.path)), "with these")
+print(len(ag.detect(image, model=trained.weights.path)), "with the new weights")

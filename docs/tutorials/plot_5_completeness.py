@@ -2,13 +2,14 @@
 How complete is my catalogue?
 =============================
 
-Lay sources of known light into your own image, search it again, and see which come out. From the command line:
-``astrogalaxy evaluate --inject survey.yml`` (:doc:`/user_guide/completeness`). Both need the extra ``train``.
+This tutorial measures completeness by injection: it adds sources of known flux to an image, detects sources again, and
+counts how many of the added sources are found. On the command line, ``astrogalaxy evaluate --inject survey.yml`` does
+the same for a whole survey (:doc:`/user_guide/completeness`). Both ways need the extra ``train``.
 """
 
 # %%
-# An image
-# --------
+# Read an image
+# -------------
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -21,10 +22,11 @@ image = ag.Image.read(
 )
 
 # %%
-# Inject, and recover
-# -------------------
-# Stars have the point spread that is measured on the image's own stars; galaxies have realistic sizes, shapes and colours. The
-# detector is any function from an image to a catalogue, so that other detectors can be measured alike.
+# Inject and recover
+# ------------------
+# Injected stars have the point-spread function (PSF) that is measured on the stars of the image. Injected galaxies have
+# realistic sizes, shapes and colours. The detector can be any function that makes a catalogue from an image, so you can
+# measure other detectors in the same way.
 from astrogalaxy.evaluation.injection import inject_and_recover
 
 recovery = inject_and_recover(image, ag.detect, rounds=3, density=8.0, seed=1)
@@ -35,11 +37,12 @@ print(
 # %%
 # Completeness
 # ------------
-# By magnitude, with intervals (68 %) that are honest about how few sources a bin has:
+# The table gives the completeness by magnitude. Its intervals (68 %) take into account how few sources a bin has:
 table = recovery.completeness()
 table[:6]
 
 # %%
+# Plot the fitted curves:
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 faint = np.linspace(18, 25, 200)
 for (kind, _, _, curve), colour in zip(
@@ -51,9 +54,10 @@ ax.set(xlabel="r (AB mag)", ylabel="completeness", ylim=(0, 1.05))
 _ = ax.legend()
 
 # %%
-# And what else one wants to know: how often a star is called a galaxy, how biased fluxes are, how much is noise.
+# ``lines`` summarises the other results: how often stars and galaxies are confused, how biased the fluxes are, and how
+# many detections are noise.
 print("\n".join(recovery.lines()))
 
 # %%
-# Three rounds on a small field are a glance. Ten rounds over a few fields give curves worth publishing; every round is kept, so
-# that ``--rounds 30`` later adds twenty to ten.
+# Three rounds on a small field give only a first impression. Ten rounds over a few fields give curves that can be
+# published. On the command line, every round is kept: after ten rounds, ``--rounds 30`` adds only twenty.

@@ -1,14 +1,16 @@
 """
-Beside photutils and SEP
-========================
+With photutils and SEP
+======================
 
-A catalogue of astrogalaxy is an astropy table of positions, and its images give up their pixels: both go into the tools that
-you use already, and theirs come back.
+A catalogue of astrogalaxy is an astropy table, and the pixels of its images are plain arrays. You can therefore combine
+astrogalaxy with the tools that you already use. This tutorial measures its sources with photutils, compares them with
+those of SEP, and measures the sources of SEP with astrogalaxy.
 """
 
 # %%
-# One field, one band
-# -------------------
+# Detect sources in one band
+# --------------------------
+# A ``CCDData`` is read with its mask, uncertainty and WCS.
 import matplotlib.pyplot as plt
 import numpy as np
 import sep
@@ -22,27 +24,26 @@ from astrogalaxy.config import pipelines_folder
 
 folder = pipelines_folder() / "quickstart"
 ccd = CCDData.read(folder / "quickstart-r.fits", hdu=1, unit="adu")
-image = ag.Image.read(
-    {"r": ccd}, zeropoint=22.5
-)  # a CCDData is read as it is, with mask, uncertainty and WCS
+image = ag.Image.read({"r": ccd}, zeropoint=22.5)
 catalog = ag.detect(image)
 
 # %%
-# The sky
-# -------
-# photutils measures a background; so does astrogalaxy, on a mesh of its own (pixels 0-based, as in both).
+# Compare the noise
+# -----------------
+# photutils and astrogalaxy each measure the sky background and its noise on a mesh. Both count pixels from 0.
 from astrogalaxy.images import Section
 
 ours = image.bands["r"].pixels(Section.whole(image.shape))
 theirs = Background2D(ccd.data, 64)
 print(
-    f"noise: {np.median(ours.noise):.4f} here, {theirs.background_rms_median:.4f} photutils"
+    f"noise: {np.median(ours.noise):.4f} astrogalaxy, {theirs.background_rms_median:.4f} photutils"
 )
 
 # %%
-# photutils at our positions
-# --------------------------
-# ``x`` and ``y`` are photutils' pixels. The fixed aperture of the catalogue is 3 arcsec wide unless survey.yml says otherwise.
+# Measure the sources with photutils
+# ----------------------------------
+# ``x`` and ``y`` are pixel coordinates as photutils uses them. The fixed aperture of the catalogue has a diameter of
+# 3 arcsec, unless you choose another one.
 radius = 1.5 / image.pixel_scale
 positions = np.column_stack([catalog["x"], catalog["y"]])
 good = np.isfinite(positions).all(axis=1)
@@ -52,12 +53,13 @@ table = aperture_photometry(
 flux = np.asarray(table["aperture_sum"]) * 10 ** (0.4 * (31.4 - 22.5))  # nJy
 
 # %%
-# SEP finds, we compare
-# ---------------------
+# Compare with the sources of SEP
+# -------------------------------
+# Match the sources on the sky, within 1 arcsec:
 data = np.ascontiguousarray(ours.data)
 objects = sep.extract(data, 1.5, err=ours.noise, mask=ours.bad)
 print(
-    f"{len(catalog)} sources here, {len(objects)} of SEP at 1.5 sigma in one band"
+    f"{len(catalog)} sources of astrogalaxy, {len(objects)} of SEP at 1.5 sigma in one band"
 )
 
 sky = image.wcs.pixel_to_world(objects["x"], objects["y"])
@@ -66,7 +68,8 @@ both = apart.arcsec < 1.0
 print(f"{both.sum()} in both")
 
 # %%
-# Colours tell what only one of them has:
+# On the left are the aperture fluxes of photutils and astrogalaxy. The histogram on the right shows which sources of
+# astrogalaxy SEP also finds:
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
 ours_flux = np.asarray(
     catalog[next(n for n in catalog.colnames if n.startswith("flux_aper"))]
@@ -79,15 +82,15 @@ left.set(
 right.hist(
     [catalog["snr"][both], catalog["snr"][~both]],
     bins=np.geomspace(3, 300, 25),
-    label=["also SEP", "only here"],
+    label=["also found by SEP", "only astrogalaxy"],
 )
 right.set(xscale="log", xlabel="signal to noise", ylabel="sources")
 _ = right.legend()
 
 # %%
-# The other way round
-# -------------------
-# `measure <astrogalaxy.measurement.measure>` takes anyone's positions: here SEP's sources are measured by our means.
+# Measure the sources of SEP with astrogalaxy
+# -------------------------------------------
+# `measure <astrogalaxy.measurement.measure>` measures sources at any positions, here those of SEP:
 from astrogalaxy.measurement import Sources, measure
 
 some = objects[:200]

@@ -2,18 +2,19 @@
 Morphology from cutouts
 =======================
 
-The network that finds sources tells smooth galaxies from disks. This page goes further: cutouts of galaxies by their positions, seven
-finer classes by the classifier that comes with the package, what that classifier looks at, and one of your own, trained on a folder
-of cutouts for each class.
+The network that detects sources also tells smooth galaxies from disks. This tutorial goes further. It makes cutouts of
+galaxies from their positions, and classifies them into seven finer classes with the classifier that comes with the
+package. It shows what the classifier looks at. At the end, it trains a classifier of its own on one folder of cutouts
+per class.
 
-The simulated field, the maps and training need the extra ``train``; classifying images of your own does not.
+The simulation, the maps and the training need the extra ``train``. Classifying images of your own does not.
 """
 
 # %%
 # A field and its galaxies
 # ------------------------
-# A simulated field as the Sloan Digital Sky Survey would see it, with more nearby galaxies than the sky has; yours comes from
-# `Image.read <astrogalaxy.images.Image.read>`, and positions may come from any table.
+# Simulate a field as the Sloan Digital Sky Survey would see it, but with more nearby galaxies than the sky has. Read
+# your own images with `Image.read <astrogalaxy.images.Image.read>`; the positions of galaxies may come from any table.
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -46,9 +47,10 @@ print(f"{len(catalog)} sources, {len(galaxies)} galaxies that show a shape")
 # %%
 # Cutouts by position
 # -------------------
-# A classifier knows galaxies of one size in the picture: the side of a cutout goes with the half-light radius, and is that of
-# Galaxy Zoo's pictures, from which the classifier learned. Three bands make a colour picture, the longest wavelength as red. Here
-# ``snr`` is the cube of the bands on one grid, in units of the sky's noise.
+# A classifier expects galaxies of a certain size in the picture. The side of each cutout is therefore proportional to
+# the half-light radius, with the factor of the Galaxy Zoo pictures on which the classifier was trained. Three bands
+# make a colour picture, in which the longest wavelength is red. ``snr`` is the cube of all bands on one grid, in units
+# of the sky noise.
 from astrogalaxy.morphology import FIELD_OF_VIEW, colour_picture
 from astrogalaxy.morphology.pictures import cut
 
@@ -59,7 +61,7 @@ pictures = colour_picture(cubes)
 pictures.shape
 
 # %%
-# On the disk they are ordinary pictures. Cutouts of your own may be JPEG, PNG or FITS (one image, or a cube of bands).
+# Save the cutouts as PNG files. Cutouts of your own may be JPEG, PNG or FITS files (one image, or a cube of bands).
 from PIL import Image as Picture
 
 cutouts = folder / "cutouts"
@@ -70,8 +72,8 @@ for number, picture in enumerate(pictures):
 # %%
 # Classify them
 # -------------
-# From the command line this is ``astrogalaxy classify cutouts/*.png -o classes.csv --model galaxyzoo-fine``.
-# ``astrogalaxy weights show galaxyzoo-fine`` tells what that classifier was trained on, and how good it is.
+# On the command line, this is ``astrogalaxy classify cutouts/*.png -o classes.csv --model galaxyzoo-fine``.
+# ``astrogalaxy weights show galaxyzoo-fine`` prints what the classifier was trained on, and how accurate it is.
 from astrogalaxy.morphology import open_classifier
 from astrogalaxy.survey.classify import classify_files
 
@@ -90,14 +92,15 @@ for panel, number in zip(panels.flat, surest, strict=False):
     panel.set_title(f"{classes['class'][number]} {best[number]:.2f}", fontsize=8)
 
 # %%
-# The log warns that the cutouts look narrow. In this crowd of galaxies they do, since neighbours touch them; they were cut to the right
-# width, so the warning is none here.
+# The log warns that the cutouts look narrow. This is because the galaxies are crowded and touch their neighbours. The
+# cutouts have the right width, so you can ignore the warning here.
 #
-# The probabilities are calibrated and add up to one: a low one says that the picture fits several classes. Simulated galaxies have no
-# spiral arms, and the classifier learned from real ones; take this page for the way, not for a test.
+# The probabilities are calibrated and add up to one. If the largest probability is low, the picture fits several
+# classes. Simulated galaxies have no spiral arms, while the classifier was trained on real galaxies. This page
+# therefore shows how to use the classifier; it is no test of its accuracy.
 #
-# For the galaxies of a whole survey no files are needed. One line in the survey.yml gives each galaxy above a signal to noise its
-# probabilities, as columns of the catalogue, and the report a gallery of each class:
+# For the galaxies of a whole survey you need no cutout files. One line in the survey.yml adds the class probabilities
+# to the catalogue, for each galaxy above a signal-to-noise ratio, and a gallery of each class to the report:
 survey = (folder / "field.yml").read_text()
 survey += "\nmorphology: {model: galaxyzoo-fine, min_snr: 100}\n"
 (folder / "survey.yml").write_text(survey)
@@ -108,8 +111,9 @@ classified["class", "mag_r", "p_smooth_round", "p_edge_on", "p_merger"][:4]
 # %%
 # What it looks at
 # ----------------
-# Pixels that change the answer (saliency), and the places whose features speak for it (Grad-CAM); from the command line ``astrogalaxy
-# explain cutouts/000.png --model galaxyzoo-fine``. A classifier that looks at the corners has learned the wrong thing.
+# Two maps show what the classifier looks at: the pixels that change the answer (saliency), and the places whose
+# features support it (Grad-CAM). A classifier that looks at the corners has learned the wrong thing. On the command
+# line, this is ``astrogalaxy explain cutouts/000.png --model galaxyzoo-fine``.
 from astrogalaxy.models import load_classifier
 from astrogalaxy.morphology.explain import explain
 from astrogalaxy.morphology.export import network_of
@@ -132,9 +136,13 @@ for panel, (name, shown) in zip(
 # %%
 # Classes of your own
 # -------------------
-# Put cutouts into one folder for each class. Whoever knows galaxies does that by eye; here their measured ellipticity does it.
-# Which of them train, choose the best epoch (val) and measure (test) is said in a table, so that each class has its share in each
-# part; by default a hash of the name decides, and of few cutouts a part may get none of a class, which is warned of.
+# Put the cutouts into one folder for each class. Usually you sort galaxies by eye; here, their measured ellipticity
+# decides.
+#
+# The cutouts are divided into three parts. The first trains the network (train), the second chooses the best epoch
+# (val), and the third measures the accuracy (test). Here, a table assigns each cutout to a part, so that every class
+# has its share in each part. Without a table, a hash of the file name decides. With few cutouts, a part may then
+# contain none of a class; the log warns of that.
 from astrogalaxy.datasets.splits import PARTS, stratified, write_split
 
 kinds = np.where(galaxies["ellipticity"] > 0.4, "flat", "round")
@@ -151,10 +159,12 @@ for kind in ("flat", "round"):
     print(f"{kind:>5}:", ", ".join(f"{mine.count(part)} {part}" for part in PARTS))
 
 # %%
-# A recipe says what to train, on what, and how. Its keys are in :doc:`/reference/recipe`; as a file it is trained by
-# ``astrogalaxy train recipe.yml``. With so few cutouts a network cannot learn to see: this one goes on from the classifier above, and
-# of it the head alone learns. So it must get pictures as that one got them. With some hundred cutouts of each class start from
-# ImageNet weights, and let all learn.
+# A recipe says what to train, on which data, and how. :doc:`/reference/recipe` lists its keys. If you write the recipe
+# into a file, ``astrogalaxy train recipe.yml`` trains it.
+#
+# So few cutouts cannot train a whole network. This recipe starts from the classifier above and trains only its head.
+# The new classifier must therefore get its pictures in the same form. If you have some hundred cutouts of each class,
+# start from ImageNet weights and train all layers.
 from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.training.classifier.train import train_classifier
 
@@ -192,8 +202,9 @@ trained = train_classifier(recipe)
 print(trained.weights.path.name)
 
 # %%
-# The validation part chose the best epoch and calibrated the probabilities, so the third part measures; from the command line that
-# is ``astrogalaxy evaluate recipe.yml``. Of so few cutouts the interval is wide.
+# The validation part has chosen the best epoch and calibrated the probabilities. The accuracy is therefore measured on
+# the test part. With so few cutouts, its interval is wide. On the command line, this is
+# ``astrogalaxy evaluate recipe.yml``.
 from astrogalaxy.training.scores.classifiers import evaluate_classifier
 
 test = evaluate_classifier(recipe).test
@@ -207,8 +218,9 @@ for one_class in test.classes:
     )
 
 # %%
-# The weight file goes wherever ``galaxyzoo-fine`` went above: ``--model``, ``morphology.model``,
-# `open_classifier <astrogalaxy.morphology.open_classifier>`. Galaxies of the test part, from the roundest to the flattest:
+# You can use the weight file wherever ``galaxyzoo-fine`` was used above: in ``--model``, ``morphology.model`` and
+# `open_classifier <astrogalaxy.morphology.open_classifier>`. Here it classifies the galaxies of the test part, from the
+# roundest to the flattest:
 own = open_classifier(trained.weights.path)
 unseen = np.flatnonzero([part == "test" for part in parts.values()])
 unseen = unseen[np.argsort(galaxies["ellipticity"][unseen])]
