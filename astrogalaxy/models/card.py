@@ -99,7 +99,8 @@ class Card(_Strict):
     metrics_command: str = Field(description="command that gives the metrics")
     reliability: dict[str, tuple[tuple[float, float, int], ...]] = Field(
         default_factory=dict,
-        description="for each head and bin (held-out data): mean predicted probability, observed share, number of sources",
+        description="for each head and bin of held-out data: mean predicted probability, observed share, number of "
+        "sources",
     )
     sha256: str = Field(description="hash of everything that determines results: tensors, graph and settings")
 
