@@ -90,9 +90,9 @@ class NetworkSection(Section):
     )
     tuning: Literal["all", "deep", "shallow"] = Field(
         "all",
-        description="Layers that are trained. all: every layer. deep: the later feature layers, which start from "
-        "random numbers, all layers after them, which keep their weights as a start, and the head. shallow: only the "
-        "head and the dense layers before it.",
+        description="Layers that are trained. all: every layer. deep: the later feature layers (starting from random "
+        "numbers), all layers after them (starting from the given weights) and the head. shallow: only the head and "
+        "the dense layers before it.",
     )
     frozen: float = Field(
         0.5,
