@@ -85,10 +85,10 @@ def test_images_unlike_those_of_the_weights_are_told(scene: Path) -> None:
                 for key in hdu.header["CD?_?"] or hdu.header["CDELT?"]:
                     hdu.header[key] /= 10
     told = astrogalaxy("check", scene)
-    assert (told.returncode, "these weights have seen" in told.stderr) == (0, True), told.stderr
+    assert (told.returncode, "these weights were trained on" in told.stderr) == (0, True), told.stderr
     ran = astrogalaxy("run", scene, "--workers", 1)
     assert ran.returncode == 0, ran.stderr
-    assert "all of them are on images unlike those that the weights have seen" in ran.stderr
+    assert "all of them are on images unlike those that the weights were trained on" in ran.stderr
 
 
 def test_init_writes_a_file_that_reads_and_refuses_to_overwrite(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_scene_needs_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     ran = CliRunner().invoke(app, ["simulate", "sdss", "--size", "64", "-o", str(tmp_path / "file")])
     assert isinstance(ran.exception, ConfigError)
-    assert "file: no folder can be made there (File exists)" in str(ran.exception)
+    assert "file: the folder cannot be created (File exists)" in str(ran.exception)
 
 
 def test_unknown_pipeline_and_survey_name_what_there_is(tmp_path: Path) -> None:

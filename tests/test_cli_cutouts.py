@@ -142,13 +142,13 @@ def test_explain(folder: Path, tmp_path: Path) -> None:
     assert "round-0.png exists; give another name with --output, or --force" in str(again.exception)
     assert _astrogalaxy(*same, "--force").exit_code == 0
     wrong = _astrogalaxy("explain", picture, "--model", _weights(folder), "-o", tmp_path / "m", "--class", "ring")
-    assert "knows flat, round" in str(wrong.exception)
+    assert "has the classes flat, round" in str(wrong.exception)
     twice = _astrogalaxy("explain", picture, tmp_path / "round-0.fits", "--model", "none", "-o", tmp_path / "maps")
-    assert "one figure, round-0.png" in str(twice.exception)
+    assert "both write round-0.png" in str(twice.exception)
     (tmp_path / "file").write_text("")
     taken = _astrogalaxy("explain", picture, "--model", _weights(folder), "-o", tmp_path / "file")
     assert isinstance(taken.exception, ConfigError)
-    assert "file: no folder can be made there (File exists)" in str(taken.exception)
+    assert "file: the folder cannot be created (File exists)" in str(taken.exception)
 
 
 def test_weights_of_a_classifier(folder: Path) -> None:

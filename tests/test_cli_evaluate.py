@@ -67,7 +67,7 @@ def test_a_plain_table_is_a_catalogue_too(folder: Path) -> None:
 def test_classes_that_are_none_are_told(folder: Path) -> None:
     ran = _evaluate(folder / "out", folder / "numbered.csv")
     assert ran.exit_code == 0
-    assert "numbered.csv: its column 'class' says star or galaxy nowhere" in ran.stderr
+    assert "numbered.csv: its column 'class' has neither star nor galaxy in any row" in ran.stderr
     assert not _evaluate(folder / "out", folder / "xy.csv").stderr
 
 
@@ -117,4 +117,4 @@ def test_a_truth_that_is_written_twice_is_told(folder: Path) -> None:
     vstack([truth, truth]).write(folder / "twice.csv")
     ran = _evaluate(folder / "out", folder / "twice.csv")
     assert _number(ran, "completeness") == 0.375
-    assert "twice.csv: 40 of the 80 true sources are at the place of another" in ran.stderr
+    assert "twice.csv: 40 of the 80 true sources are at the position of another" in ran.stderr

@@ -40,7 +40,7 @@ def test_a_survey_is_no_recipe(tmp_path: Path) -> None:
 def test_options_of_truth_need_it(tmp_path: Path) -> None:
     (tmp_path / "recipe.yml").write_text(RECIPE)
     error = _error(tmp_path / "recipe.yml", "--steps", 5, "--name", "x")
-    assert str(error) == "--name, --steps: only with --truth; a recipe says this itself (name, training.steps)"
+    assert str(error) == "--name, --steps: only with --truth; a recipe has keys for this (name, training.steps)"
 
 
 def test_a_name_that_names_no_file() -> None:

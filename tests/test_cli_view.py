@@ -107,7 +107,7 @@ def test_regions(astrogalaxy: Command, run_dir: Path, tmp_path: Path, what: str)
         (["none"], 2, "no such run directory"),
         ([""], 2, "no run.json"),
         (["notes.txt"], 2, "names of catalogues end with .fits, .vot"),
-        (["out here", "--image", "x.fits"], 2, "give --samp too"),
+        (["out here", "--image", "x.fits"], 2, "add --samp"),
         (["out here/sky.fits", "--samp"], 1, "no SAMP hub is running"),
         (["out here/sky.parquet", "--samp"], 1, "needed as votable or fits, but there is sky.parquet"),
         (["out here", "--regions", "sky.txt"], 2, "--regions sky.txt: the name must end in .reg"),

@@ -116,21 +116,21 @@ class Column:
 def _columns() -> Iterable[Column]:
     """Every column of the contract, in its order."""
     f4, f8 = "float32", "float64"
-    text = "HEALPix nested order 29 pixel of ra, dec; -1: none"
+    text = "HEALPix pixel of ra, dec (nested, order 29); -1: no position"
     yield Column("source_id", "int64", None, "meta.id;meta.main", text, missing=-1)
     yield Column("ra", f8, "deg", "pos.eq.ra;meta.main", "Right ascension, ICRS")
     yield Column("dec", f8, "deg", "pos.eq.dec;meta.main", "Declination, ICRS")
-    yield Column("ra_err", f4, "arcsec", "stat.error;pos.eq.ra", "1 sigma error along ra, on the sky (times cos dec)")
-    yield Column("dec_err", f4, "arcsec", "stat.error;pos.eq.dec", "1 sigma error along dec")
+    yield Column("ra_err", f4, "arcsec", "stat.error;pos.eq.ra", "1 sigma error of ra on the sky (cos dec included)")
+    yield Column("dec_err", f4, "arcsec", "stat.error;pos.eq.dec", "1 sigma error of dec")
     for axis in ("x", "y"):
-        text = f"{axis} in the reference image; first pixel's centre is 0"
+        text = f"{axis} in the reference image; the centre of the first pixel is 0"
         yield Column(axis, f8, "pix", f"pos.cartesian.{axis};instr.pixel", text)
     for axis in ("x", "y"):
         for end, word in (("min", "Lower"), ("max", "Upper")):
-            text = f"{word} {axis} edge of the source's box, 0-based"
+            text = f"{word} {axis} edge of the source's bounding box, 0-based"
             yield Column(f"{axis}_{end}", f4, "pix", f"pos.cartesian.{axis};stat.{end}", text)
-    yield Column("field", "U", None, "meta.id;obs.field", "Field of the survey the source was found in", missing="")
-    text = "Row of the given table, from 0; with given positions"
+    yield Column("field", "U", None, "meta.id;obs.field", "Survey field in which the source was found", missing="")
+    text = "Row of the source in the table of given positions, from 0"
     yield Column(INPUT_ROW, "int64", None, "meta.id.cross", text, "positions", missing=-1)
     yield Column("det_score", f4, None, "stat.probability", "Calibrated probability that the source is real")
     for name in ("star", "galaxy"):
@@ -140,36 +140,36 @@ def _columns() -> Iterable[Column]:
     for name, text in (("smooth", "smooth"), ("disk", "a disk")):
         text = f"Calibrated probability that the galaxy is {text}; NaN for stars"
         yield Column(f"p_{name}", f4, None, CLASS_UCD, text)
-    text = "smooth, disk or unsure; empty where no galaxy"
+    text = "smooth, disk or unsure; empty if the source is not a galaxy"
     yield Column("morphology", "U6", None, "src.morph.type", text, missing="", values=MORPHOLOGIES)
     text = "Calibrated probability of the class {class}"
     yield Column("p_{class}", f4, None, CLASS_UCD, text, "classifier")
     yield from _band_columns()
-    yield Column("snr", f4, None, "stat.snr", "Signal to noise ratio, all bands together")
-    yield Column("a", f4, "arcsec", "phys.angSize.smajAxis", "Semi-major axis, rms of the light along it")
-    yield Column("b", f4, "arcsec", "phys.angSize.sminAxis", "Semi-minor axis, rms of the light along it")
+    yield Column("snr", f4, None, "stat.snr", "Signal-to-noise ratio of all bands combined")
+    yield Column("a", f4, "arcsec", "phys.angSize.smajAxis", "Semi-major axis: rms extent of the light along it")
+    yield Column("b", f4, "arcsec", "phys.angSize.sminAxis", "Semi-minor axis: rms extent of the light along it")
     yield Column("theta", f4, "deg", "pos.posAng", "Position angle of the major axis, east of north")
     yield Column("ellipticity", f4, None, "src.ellipticity", "1 - b/a")
-    yield Column("half_light_radius", f4, "arcsec", "phys.angSize", "Radius of the circle with half of the light")
-    text = "half_light_radius, seeing taken out in quadrature; 0: a star's"
+    yield Column("half_light_radius", f4, "arcsec", "phys.angSize", "Radius of the circle containing half of the light")
+    text = "half_light_radius with seeing removed in quadrature; 0: as a star"
     yield Column("radius_corr", f4, "arcsec", "phys.angSize", text)
     yield Column("fwhm", f4, "arcsec", "phys.angSize", "Full width at half maximum of the light")
-    text = "Width beyond the point spread; 0: a point, about 1: as much again"
+    text = "Disk fraction of a PSF plus disk fit; 0: point, about 1: extended"
     yield Column("spread", f4, None, "phys.angSize;arith.ratio", text)
     yield Column("spread_err", f4, None, "stat.error;phys.angSize;arith.ratio", "1 sigma error of spread")
-    yield Column("flags", "int32", None, "meta.code.qual", "Bit field; 0: nothing to report", missing=0)
+    yield Column("flags", "int32", None, "meta.code.qual", "Quality flags, a bit field; 0: none is set", missing=0)
 
 
 def _band_columns() -> Iterable[Column]:
     """The columns that each band has, for a band with a zero point."""
     yield from _pair("flux_{band}", "Total flux in {band}, AB zero point", "nJy", "phot.flux")
     yield from _pair("mag_{band}", "Total AB magnitude in {band}", "mag", "phot.mag")
-    text = "Aperture flux in {band}, AB zero point"
+    text = "Fixed-aperture flux in {band}, AB zero point"
     yield from _pair("flux_aper_{band}", text, "nJy", "phot.flux")
     yield from _pair(
         "flux_aper{number}_{band}", "Aperture {number} flux in {band}, AB zero point", "nJy", "phot.flux", "aperture"
     )
-    text = "Star-corrected aperture flux in {band}, AB zero point"
+    text = "Aperture-corrected star flux in {band}, AB zero point"
     yield from _pair("flux_apcor_{band}", text, "nJy", "phot.flux")
 
 

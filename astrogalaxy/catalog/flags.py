@@ -47,14 +47,14 @@ class Flag:
 FLAGS: dict[str, Flag] = {
     flag.name: flag
     for flag in (
-        Flag(0, "edge", "The source touches an edge of the image, so part of its light is lost."),
-        Flag(1, "saturated", "A pixel of the source is saturated in at least one band, by level or by its blunt core."),
+        Flag(0, "edge", "The source touches an edge of the image, so part of its light is missing."),
+        Flag(1, "saturated", "The source is saturated in at least one band: by a pixel's value, or by its blunt core."),
         Flag(2, "masked", "A pixel of the source is bad (NaN, masked or without weight) in at least one band."),
-        Flag(3, "blended", "Another source overlaps this one; its light may be in the fluxes."),
-        Flag(4, "missing_band", "At least one band has no usable pixels here; its columns are NaN."),
-        Flag(5, "deblended", "The light of an overlapping source was taken out before measuring."),
-        Flag(6, "bad_centroid", "The centroid could not be refined; x and y are the detector's."),
-        Flag(7, "outside_weight", "The data differ in scale or seeing from what the weights were trained on."),
+        Flag(3, "blended", "Another source overlaps this one and may contaminate its fluxes."),
+        Flag(4, "missing_band", "At least one band has no usable pixels here; the columns of that band are NaN."),
+        Flag(5, "deblended", "The light of an overlapping source was subtracted before this one was measured."),
+        Flag(6, "bad_centroid", "The centroid could not be refined; x and y are those of the detection."),
+        Flag(7, "outside_weight", "The pixel scale or seeing is outside the range that the weights were trained on."),
     )
 }
 

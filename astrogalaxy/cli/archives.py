@@ -36,29 +36,31 @@ def fetch(
         list[str] | None,
         typer.Argument(
             metavar="POSITION...",
-            help='In quotes: "10.68 41.27" (degrees), "0:42:44 +41:16:09", a name; or a table with ra and dec.',
+            help='In quotes: "10.68 41.27" (degrees), "0:42:44 +41:16:09" or a name. Or a table with ra and dec.',
         ),
     ] = None,
     size: Annotated[str, typer.Option(help="Side of the square around each position.")] = "5 arcmin",
-    bands: Annotated[str | None, typer.Option(help="Such as gri, or dss2_blue,dss2_red. Default: by archive.")] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the images.")] = Path("images"),
+    bands: Annotated[
+        str | None, typer.Option(help="Bands, such as gri or dss2_blue,dss2_red. The default depends on the archive.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the images.")] = Path("images"),
     init: Annotated[
-        Path | None, typer.Option(metavar="SURVEY.yml", help="Write a survey.yml that runs on what came.")
+        Path | None, typer.Option(metavar="SURVEY.yml", help="Write a survey.yml that runs on the fetched images.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Let --init replace an existing file.")] = False,
-    retries: Annotated[int, typer.Option(min=0, help="How often a failed request is sent again.")] = 3,
+    retries: Annotated[int, typer.Option(min=0, help="How often a failed request is repeated.")] = 3,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
 ) -> None:
-    """Bring the images of positions from an archive, and the survey.yml to run on them.
+    """Fetch images around positions from an archive, with a survey.yml to run on them.
 
-    What is there already is not fetched again; what failed is listed, and the same command tries it
-    again. With a survey.yml, its images.archive is fetched.
+    Images that are there already are not fetched again. Failures are listed, and the same command
+    retries them. With a survey.yml, the images that its images.archive describes are fetched.
     """
     if init is not None:
         check_target(init, option="--init", force=force)
-    going_on = interruptible("what came is kept, and the same command fetches the rest")
+    going_on = interruptible("fetched images are kept, and the same command fetches the rest")
     with going_on, progress_bar(quiet=quiet, unit="images") as progress:
         if archive.endswith((".yml", ".yaml")):
             summary = _from_survey(Path(archive), positions, retries, progress)
@@ -80,7 +82,7 @@ def _from_survey(path: Path, positions: list[str] | None, retries: int, progress
     from astrogalaxy.images.archives import fetch_survey
 
     if positions:
-        msg = f"{path} says what is fetched; leave out {positions[0]!r}"
+        msg = f"{path} gives the positions itself; leave out {positions[0]!r}"
         raise ConfigError(msg)
     summary = fetch_survey(SurveyConfig.read(path).images, progress=progress, retries=retries)
     if summary is None:
@@ -93,10 +95,10 @@ def _print(summary: FetchSummary, *, quiet: bool) -> None:
     for loss in summary.losses:
         typer.secho(f"failed: {loss}", fg="red", err=True)
     if not summary.files:
-        typer.secho("error: no image came", fg="red", err=True)
+        typer.secho("error: no image could be fetched", fg="red", err=True)
         raise typer.Exit(FAILED)
     n, old = len(summary.files), len(summary.files) - summary.fetched
-    known = f", {old} of them there before" if old else ""
+    known = f", {old} of them already there" if old else ""
     echo(f"{n} image{'s'[: n != 1]} in {short(summary.folder)}{known}", quiet=quiet)
 
 
@@ -107,7 +109,7 @@ def _next_step(summary: FetchSummary, positions: list[str], size: str, init: Pat
     file = init or Path("survey.yml")
     text = survey_yaml(summary, positions, size, file=file)
     if init is None:
-        echo(f"put this into {file}, then: astrogalaxy run {file}\n\n{text.rstrip()}", quiet=quiet)
+        echo(f"save this as {file}, then: astrogalaxy run {file}\n\n{text.rstrip()}", quiet=quiet)
         return
     with atomic_path(init) as path:
         path.write_text(text, encoding="utf-8")

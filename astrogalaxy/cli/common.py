@@ -81,13 +81,13 @@ def _attach(context: typer.Context, handler: logging.Handler) -> None:
     context.call_on_close(detach)
 
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only; no progress bar.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors, and no progress bar.")]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", callback=_log_to_terminal, help="Print the log, on standard error.")
+    bool, typer.Option("--verbose", "-v", callback=_log_to_terminal, help="Print the log to standard error.")
 ]
 LogFile = Annotated[
     Path | None,
-    typer.Option("--log-file", metavar="FILE", callback=_log_to_file, help="Append the log to this file too."),
+    typer.Option("--log-file", metavar="FILE", callback=_log_to_file, help="Also append the log to this file."),
 ]
 
 
@@ -160,7 +160,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        msg = f"--output {path}: no folder can be made there ({error.strerror}); give the name of another one"
+        msg = f"--output {path}: the folder cannot be created ({error.strerror}); choose another one"
         raise ConfigError(msg) from error
 
 

@@ -29,24 +29,29 @@ Images = Annotated[
     list[Path],
     typer.Argument(
         metavar="IMAGES...",
-        help="JPEG, PNG or FITS; square, one galaxy in the middle, 19.5 half-light radii wide for galaxyzoo-fine.",
+        help="JPEG, PNG or FITS images: square, with one galaxy in the centre; for galaxyzoo-fine 19.5 half-light "
+        "radii wide.",
     ),
 ]
 
 
 def classify(
     images: Images,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="TABLE", help="CSV, ECSV, FITS or VOTable.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="TABLE", help="Table to write: CSV, ECSV, FITS or VOTable.")
+    ],
     model: Annotated[
-        str | None, typer.Option(metavar="WEIGHTS", help="Classifier whose classes get columns: a name or a path.")
+        str | None, typer.Option(metavar="WEIGHTS", help="Classifier whose classes become columns: a name or a path.")
     ] = None,
     detector: Annotated[
-        str, typer.Option(metavar="WEIGHTS", help="Weights whose head tells smooth from disk; none: leave that out.")
+        str,
+        typer.Option(metavar="WEIGHTS", help="Detector weights for p_smooth and p_disk; none: without these columns."),
     ] = "default",
     frame: Annotated[
         Literal["given", "measured"],
         typer.Option(
-            help="given: cutouts are as wide as --model learned from; measured: scale each by its half-light radius."
+            help="given: cutouts are as wide as those --model was trained on; measured: each is scaled by its "
+            "half-light radius."
         ),
     ] = "given",
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing table.")] = False,
@@ -54,7 +59,7 @@ def classify(
     verbose: Verbose = False,
     log_file: LogFile = None,
 ) -> None:
-    """Classify cutouts: a row for each, with the probabilities of its classes."""
+    """Classify galaxy cutouts: one row for each, with the probabilities of its classes."""
     from astrogalaxy.detection import open_runtime
     from astrogalaxy.files import atomic_path
     from astrogalaxy.morphology import open_classifier
@@ -89,22 +94,22 @@ def classify(
 
 def explain(
     images: Images,
-    model: Annotated[str, typer.Option(metavar="WEIGHTS", help="Classifier: a name or a path.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the figures go.")] = Path(
+    model: Annotated[str, typer.Option(metavar="WEIGHTS", help="Classifier to explain: a name or a path.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder for the figures.")] = Path(
         "explained"
     ),
     maps: Annotated[
-        str, typer.Option(help="Which maps, with commas: saliency, gradcam, attention (of transformers).")
+        str, typer.Option(help="Maps to draw, separated by commas: saliency, gradcam, attention (transformers only).")
     ] = "saliency,gradcam,attention",
     target: Annotated[
-        str | None, typer.Option("--class", help="Class that is asked about; default the likeliest.")
+        str | None, typer.Option("--class", help="Class to explain. Default: the most probable one.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace existing figures.")] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
 ) -> None:
-    """Show what a classifier looks at in cutouts: a figure for each."""
+    """Show which parts of a cutout a classifier looks at: one figure for each cutout."""
     need("captum", "train")
     from astrogalaxy.files import atomic_path
     from astrogalaxy.models import load_classifier
@@ -116,7 +121,7 @@ def explain(
         weights = load_classifier(model)
         card, network = weights.card, network_of(weights)
     if target is not None and target not in card.classes:
-        msg = f"--class {target}: {card.name} knows {', '.join(card.classes)}"
+        msg = f"--class {target}: {card.name} has the classes {', '.join(card.classes)}"
         raise ConfigError(msg)
     wanted = [name.strip() for name in maps.split(",") if name.strip()]
     make_folder(output)
@@ -139,7 +144,7 @@ def _figures(images: list[Path], folder: Path, *, force: bool) -> dict[Path, Pat
     """Where the figure of each image goes."""
     twice = next((stem for stem, n in Counter(image.stem for image in images).items() if n > 1), None)
     if twice is not None:
-        msg = f"two images would have one figure, {twice}.png; explain each with an --output of its own"
+        msg = f"two images would both write {twice}.png; explain them with different --output folders"
         raise ConfigError(msg)
     figures = {image: folder / f"{image.stem}.png" for image in images}
     for path in figures.values():

@@ -39,41 +39,44 @@ def evaluate(
         list[Path] | None,
         typer.Argument(
             metavar="[CATALOG TRUTH | RECIPE.yml ...]",
-            help="A catalogue or the directory of a run, and a table with x, y or ra, dec, and class; or recipes that "
-            "are trained.",
+            help="A catalogue or the directory of a run, and a truth table with x, y or ra, dec, and class. Or recipes "
+            "that have been trained.",
         ),
     ] = None,
     radius: Annotated[
         float | None,
         typer.Option(
-            help="Largest distance: in pixels of the reference image (default 3), or in arcsec (default 1) where not "
-            "both tables have x and y."
+            help="Largest distance of a match: in pixels of the reference image (default 3), or in arcsec (default 1) "
+            "if one of the tables has no x and y."
         ),
     ] = None,
-    split: Annotated[Path | None, typer.Option(help="Table that assigns the truth's rows to parts.")] = None,
-    part: Annotated[str, typer.Option(help="Part of the split.")] = "test",
-    field: Annotated[str | None, typer.Option(help="Only this field of the catalogue, or of the survey.")] = None,
+    split: Annotated[Path | None, typer.Option(help="Table that assigns the rows of the truth table to parts.")] = None,
+    part: Annotated[str, typer.Option(help="Part of the split to use.")] = "test",
+    field: Annotated[str | None, typer.Option(help="Use only this field of the catalogue, or of the survey.")] = None,
     inject: Annotated[
         Path | None,
-        typer.Option(metavar="SURVEY.yml", help="Inject known sources into this survey's images, and find them again."),
+        typer.Option(
+            metavar="SURVEY.yml", help="Inject simulated sources into this survey's images, and recover them."
+        ),
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="With --inject: how often, for each field.")] = 10,
+    rounds: Annotated[int, typer.Option(min=1, help="With --inject: number of rounds for each field.")] = 10,
     density: Annotated[
-        float | None, typer.Option(help="With --inject: sources per square arcmin and round. Default: by field.")
+        float | None, typer.Option(help="With --inject: sources per square arcmin and round. Default: chosen by field.")
     ] = None,
     magnitudes: Annotated[
-        tuple[float, float] | None, typer.Option(help="With --inject: brightest and faintest. Default: by depth.")
+        tuple[float, float] | None,
+        typer.Option(help="With --inject: brightest and faintest magnitude. Default: chosen by depth."),
     ] = None,
     like: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="BAND=KNOWN", help="With --inject: a known band (r, ...) that one of another name is like."
+            metavar="BAND=KNOWN", help="With --inject: the known band (r, ...) that a band of another name resembles."
         ),
     ] = None,
     seeing: Annotated[
-        float | None, typer.Option(help="With --inject: FWHM of stars, arcsec, for fields with too few of them.")
+        float | None, typer.Option(help="With --inject: FWHM of stars in arcsec, for fields with too few stars.")
     ] = None,
-    fields: Annotated[int | None, typer.Option(min=1, help="With --inject: so many fields, drawn by the seed.")] = None,
+    fields: Annotated[int | None, typer.Option(min=1, help="With --inject: number of fields, drawn at random.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="With --inject: the same seed injects the same sources.")] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
     verbose: Verbose = False,
@@ -81,10 +84,10 @@ def evaluate(
 ) -> None:
     """Score a catalogue against a truth table, recipes on their test sets, or (--inject) a survey by injected sources.
 
-    A truth table is compared within the area that it covers: from the first to the last source in x and y, or in ra
-    and dec, if sources fill that rectangle; else what lies between neighbouring ones, whatever its form. Recipes that
-    follow a paper are shown beside its numbers. Injections give completeness and purity by magnitude and size, in the
-    folder injection of the survey's output directory.
+    A catalogue and a truth table are compared within the area that the truth table covers: its bounding rectangle in x
+    and y, or in ra and dec, if the true sources fill it; otherwise the area between neighbouring true sources, whatever
+    its shape. Recipes that follow a paper are shown beside its numbers. Injections give completeness and purity as
+    functions of magnitude and size, in the folder injection of the survey's output directory.
     """
     what = what or []
     if inject is not None:
@@ -121,21 +124,21 @@ def _compare(
         msg = f"{catalog} against {truth}{f', part {part}' if split else ''}: {error}"
         raise ConfigError(msg) from error
     if "class" in labels.colnames and not any(labels["class"]):
-        warn(f"{truth}: its column 'class' says star or galaxy nowhere, so that no accuracy is known")
+        warn(f"{truth}: its column 'class' has neither star nor galaxy in any row, so there is no accuracy")
     if score.n_truth_twice:
         warn(
-            f"{truth}: {score.n_truth_twice} of the {score.n_truth} true sources are at the place of another; of one "
-            "that is written twice, one counts as missed: leave copies out"
+            f"{truth}: {score.n_truth_twice} of the {score.n_truth} true sources are at the position of another; if a "
+            "source is listed twice, one of the two counts as missed: leave out duplicates"
         )
     if score.n_truth_afar:
         warn(
             f"{truth}: {score.n_truth_afar} of the {score.n_truth} true sources are far from any source of the "
-            "catalogue, as outside of its images; they count as missed: leave them out"
+            "catalogue, as if outside its images; they count as missed: leave them out"
         )
     if score.n_found_afar:
         warn(
-            f"{catalog}: {score.n_found_afar} of the {score.n_found} sources that count are far from any true one, as "
-            "outside of what the truth covers; they count as false: leave them out, or give --field"
+            f"{catalog}: {score.n_found_afar} of the {score.n_found} sources that count are far from any true source, "
+            "as if outside the area of the truth table; they count as false: leave them out, or give --field"
         )
     typer.echo("\n".join(score.table().pformat(show_unit=False, max_lines=-1, max_width=-1)))
 
@@ -200,7 +203,9 @@ def _evaluate_classifiers(recipes: Sequence[ClassifierRecipe], *, quiet: bool) -
     typer.echo("\n".join(printed_comparison(classifier_comparison(scores))))
     findings = printed_findings(check_findings(scores))
     if findings:
-        typer.echo("\n".join(["", "The papers' findings, as differences of accuracies in points", *findings, ""]))
+        typer.echo(
+            "\n".join(["", "The papers' findings, as differences of accuracy in percentage points", *findings, ""])
+        )
     _end(files, missing)
 
 

@@ -18,24 +18,28 @@ __all__ = ["view"]
 
 
 def view(
-    results: Annotated[Path, typer.Argument(metavar="RUN_DIR|CATALOGUE", help="What to look at.")],
+    results: Annotated[
+        Path, typer.Argument(metavar="RUN_DIR|CATALOGUE", help="Output directory of a run, or a catalogue.")
+    ],
     regions: Annotated[
-        Path | None, typer.Option(metavar="OUT.reg", help="Write the sources as DS9 regions, to lay over an image.")
+        Path | None, typer.Option(metavar="OUT.reg", help="Write the sources as DS9 regions, to overlay on an image.")
     ] = None,
-    samp: Annotated[bool, typer.Option("--samp", help="Send the catalogue to TOPCAT, Aladin and the like.")] = False,
-    image: Annotated[Path | None, typer.Option(metavar="IMG.fits", help="With --samp: send this image too.")] = None,
-    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing file of regions.")] = False,
+    samp: Annotated[
+        bool, typer.Option("--samp", help="Send the catalogue to TOPCAT, Aladin and similar programs.")
+    ] = False,
+    image: Annotated[Path | None, typer.Option(metavar="IMG.fits", help="With --samp: also send this image.")] = None,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing region file.")] = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
 ) -> None:
     """Open a run's report in the browser, write its sources as regions, or send them to other programs.
 
-    Programs are reached over SAMP, on this machine: start TOPCAT or Aladin first.
+    Programs on this machine are reached over SAMP: start TOPCAT or Aladin first.
     """
     from astrogalaxy.survey.view import find_results, open_in_browser
 
     if image is not None and not samp:
-        msg = "--image is sent over SAMP; give --samp too"
+        msg = "--image is sent over SAMP; add --samp"
         raise ConfigError(msg)
     if regions is not None:
         form = format_of(regions)
@@ -46,7 +50,7 @@ def view(
     with argument():
         found = find_results(results)
     if found.status not in {"", "complete"}:
-        warn(f"{results}: the run is {found.status}; its failures.ecsv says what could not be done")
+        warn(f"{results}: the run is {found.status}; its failures.ecsv lists what could not be done")
     if regions is not None:
         number = found.write_regions(regions, overwrite=force)
         typer.echo(f"wrote {number} regions to {short(regions)}")
@@ -54,7 +58,7 @@ def view(
         _send(found.send(image=image))
     if regions is None and not samp:
         if found.report is None:
-            msg = f"{results}: there is no report; --regions and --samp need only the catalogue"
+            msg = f"{results}: there is no report; --regions and --samp work with the catalogue alone"
             raise ConfigError(msg)
         opened = open_in_browser(found.report)
         typer.echo(f"{'opened' if opened else 'no browser to open it with:'} {short(found.report)}")

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "init", "run"]
 
-_BELIEVE_LESS = "believe scores and classes less (flag outside_weight)"
+_BELIEVE_LESS = "scores and classes are less reliable (flag outside_weight)"
 
 
 def run(
-    survey: Annotated[Path, typer.Argument(metavar="SURVEY.yml", help="What to run.")],
+    survey: Annotated[Path, typer.Argument(metavar="SURVEY.yml", help="The survey to run.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Output directory instead of the file's.")
+        Path | None, typer.Option("--output", "-o", help="Output directory, instead of the one in the file.")
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", "-j", min=1, help="Worker processes.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", "-j", min=1, help="Number of worker processes.")] = None,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -78,7 +78,7 @@ def _print_summary(summary: RunSummary, *, quiet: bool) -> None:
     outside = counts["flags"].get("outside_weight", 0)
     if outside:
         which = "all" if outside == counts["sources"] else str(outside)
-        warn(f"{which} of them are on images unlike those that the weights have seen: {_BELIEVE_LESS}")
+        warn(f"{which} of them are on images unlike those that the weights were trained on: {_BELIEVE_LESS}")
     kept = f", {tiles['kept']} kept from before" if tiles.get("kept") else ""
     done = f"{tiles['done']} tile{'s'[: tiles['done'] != 1]} done"
     typer.echo(f"{done}{kept}, {tiles['failed']} failed, in {summary.seconds:.1f} s")
@@ -89,9 +89,9 @@ def _print_summary(summary: RunSummary, *, quiet: bool) -> None:
 
 
 def check(
-    survey: Annotated[Path, typer.Argument(metavar="SURVEY.yml", help="What would be run.")],
+    survey: Annotated[Path, typer.Argument(metavar="SURVEY.yml", help="The survey to check.")],
 ) -> None:
-    """Open every input and print the plan; run nothing."""
+    """Open every input and print the plan, without running it."""
     from astrogalaxy.config import SurveyConfig
     from astrogalaxy.survey.cluster import worker_memory
     from astrogalaxy.survey.leftovers import Earlier
@@ -135,20 +135,21 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
     outside = sum(card.is_outside(field.pixel_scale) for field in plan.fields)
     if outside:
         low, high = card.pixel_scale
-        which = "the pixels" if outside == len(plan.fields) else f"the pixels of {outside} of the fields"
-        warn(f"{which} are not of the {low:g} to {high:g} arcsec that these weights have seen: {_BELIEVE_LESS}")
+        which = "every field" if outside == len(plan.fields) else f"{outside} of the fields"
+        trained = f"the range of {low:g} to {high:g} arcsec that these weights were trained on"
+        warn(f"the pixel scale of {which} is outside {trained}: {_BELIEVE_LESS}")
     zero = config.images.zeropoint
     typer.echo(
-        f"fluxes:   {'in image units, for want of images.zeropoint' if zero is None else 'in nJy, magnitudes AB'}"
+        f"fluxes:   {'in image units (images.zeropoint is not set)' if zero is None else 'in nJy, magnitudes AB'}"
     )
     where = config.compute.scheduler or f"{need.workers} worker{'s'[: need.workers != 1]} here"
     typer.echo(f"workers:  {where}, each needs {need.memory / 1e9:.1f} GB and may have {need.allowed / 1e9:.1f} GB")
     if need.memory > need.allowed:
-        warn("a worker may take more than it may have, and be killed: see compute.memory and compute.workers")
+        warn("a worker may need more memory than it may have, and be killed: see compute.memory and compute.workers")
     if config.compute.scheduler is None:
         typer.echo(f"networks: {choose_placement(config.compute.device, config.compute.precision)}")
     if need.seconds > 0:
-        basis = "as fast as the last run here" if need.measured else "a rough guess"
+        basis = "at the speed of the last run here" if need.measured else "a rough guess"
         typer.echo(f"time:     about {_duration(need.seconds)} ({basis})")
     typer.echo(f"output:   {short(Path(config.output.directory))}")
 
@@ -162,12 +163,12 @@ def _duration(seconds: float) -> str:
 
 def init(
     pipeline: Annotated[
-        str | None, typer.Argument(metavar="PIPELINE", help="A ready pipeline to start from, such as sdss.")
+        str | None, typer.Argument(metavar="PIPELINE", help="Ready-made pipeline to start from, such as sdss.")
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")] = Path("survey.yml"),
     force: Annotated[bool, typer.Option("--force", "-f", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a commented survey.yml."""
+    """Write a survey.yml in which every key is explained."""
     from astrogalaxy.config import commented_yaml, presets
     from astrogalaxy.files import atomic_path
 
@@ -177,4 +178,4 @@ def init(
         path.write_text(text, encoding="utf-8")
     typer.echo(f"wrote {output}; edit it, then: astrogalaxy check {output}")
     if pipeline is None:
-        typer.echo(f"ready pipelines to start from: {', '.join(presets())}")
+        typer.echo(f"ready-made pipelines to start from: {', '.join(presets())}")

@@ -45,28 +45,29 @@ def _file_name(value: str | None) -> str | None:
 
 def train(
     recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE.yml", help="What to train; with --truth the survey.yml of your images.")
+        Path, typer.Argument(metavar="RECIPE.yml", help="Recipe to train; with --truth, the survey.yml of your images.")
     ],
     truth: Annotated[
         Path | None,
-        typer.Option(metavar="TABLE", help="Go on from the survey's weights on these labels: x, y or ra, dec; class."),
+        typer.Option(metavar="TABLE", help="Tune the survey's weights to these labels: x, y or ra, dec; and class."),
     ] = None,
     field: Annotated[str | None, typer.Option(help="With --truth: the labelled field, if there are several.")] = None,
     name: Annotated[
         str | None, typer.Option(callback=_file_name, help="With --truth: name of the new weights.")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help=f"With --truth: longest training; {_STEPS} unless given.")
+        int | None, typer.Option(min=1, help=f"With --truth: largest number of training steps. Default: {_STEPS}.")
     ] = None,
-    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint, if there is one.")] = True,
+    resume: Annotated[bool, typer.Option(help="Continue from the last checkpoint, if there is one.")] = True,
     quiet: Quiet = False,
     verbose: Verbose = False,
     log_file: LogFile = None,
 ) -> None:
-    """Train a recipe to a calibrated weight file; interrupted, the same command goes on.
+    """Train a recipe and write a calibrated weight file.
 
-    With --truth, weights are tuned to labelled images of your own: the recipe is made from the
-    survey.yml, and left in runs/NAME/recipe.yml to be changed and trained again.
+    After an interruption, the same command continues the training. With --truth, weights are tuned
+    to labelled images of your own: the recipe is made from the survey.yml, and written to
+    runs/NAME/recipe.yml, where you can change it and train it again.
     """
     need("lightning", "train")
     from astrogalaxy.config import ClassifierRecipe, read_recipe
@@ -80,7 +81,7 @@ def train(
         return
     if given:
         keys = ", ".join(_SAID_BY_RECIPES[option] for option in given)
-        msg = f"{', '.join(given)}: only with --truth; a recipe says this itself ({keys})"
+        msg = f"{', '.join(given)}: only with --truth; a recipe has keys for this ({keys})"
         raise ConfigError(msg)
     with explained_by("reference/recipe"):
         config = read_recipe(recipe)
@@ -103,7 +104,7 @@ def _train_detector(recipe: RecipeConfig, command: str, *, resume: bool, quiet: 
     """Train a recipe of ``task: detection``."""
     from astrogalaxy.training.train import train as train_recipe
 
-    going_on = interruptible(f"the last checkpoint is kept, and {_again(resume=resume)} goes on from it")
+    going_on = interruptible(f"the last checkpoint is kept, and {_again(resume=resume)} continues from it")
     with going_on, progress_bar(quiet=quiet, unit="steps") as progress:
         made = None if progress is None else lambda done, total: progress(done, total, "making examples")
         trained = train_recipe(recipe, command=command, resume=resume, progress=made, callbacks=_bar(progress))
@@ -118,7 +119,7 @@ def _train_classifier(recipe: ClassifierRecipe, command: str, *, resume: bool, q
     need("timm", "train")
     from astrogalaxy.training.classifier.train import train_classifier
 
-    going_on = interruptible(f"the last epoch is kept, and {_again(resume=resume)} goes on from it")
+    going_on = interruptible(f"the last epoch is kept, and {_again(resume=resume)} continues from it")
     with going_on, progress_bar(quiet=quiet, unit="steps") as progress:
         made = None if progress is None else lambda done, total: progress(done, total, "making pictures")
         trained = train_classifier(recipe, command=command, resume=resume, progress=made, callbacks=_bar(progress))

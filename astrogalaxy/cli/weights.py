@@ -16,7 +16,7 @@ __all__ = ["app"]
 
 Name = Annotated[str, typer.Argument(metavar="WEIGHTS", help="Name or path.")]
 
-app = typer.Typer(help="Weight files: what there is, and what they are good for.", no_args_is_help=True)
+app = typer.Typer(help="Weight files: list them, show their cards, verify them.", no_args_is_help=True)
 
 
 @app.command("list", epilog="Example: astrogalaxy weights list")
@@ -34,7 +34,7 @@ def weights_list() -> None:
 
 @app.command("show", epilog="Example: astrogalaxy weights show default")
 def weights_show(name: Name = "default") -> None:
-    """Print a weight card."""
+    """Print the card of a weight file."""
     weights = _named(name).verified()
     megabytes = weights.path.stat().st_size / 1e6
     typer.secho(f"{weights.card.name} {weights.card.version}", bold=True)
@@ -70,7 +70,9 @@ def _short(value: Any) -> str:
         return f"{value:.4g}"
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
         worst = max(abs(float(said) - float(was)) for said, was, _ in value)
-        return f"{len(value)} bins of {sum(int(n) for *_, n in value)}; said and observed differ by up to {worst:.3f}"
+        return (
+            f"{len(value)} bins of {sum(int(n) for *_, n in value)}; predicted and observed differ by up to {worst:.3f}"
+        )
     if isinstance(value, tuple):
         return " to ".join(map(_short, value)) if len(value) == 2 else ", ".join(map(_short, value))
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)

@@ -24,25 +24,38 @@ class CutoutsSection(Section):
     """``data[]``: a labelled set of galaxy cutouts."""
 
     format: Literal["galaxyzoo", "galaxy10", "efigi", "folders", "catalog"] = Field(
-        description="Layout of the set: galaxyzoo (a folder of Galaxy Zoo 2 or Galaxy Zoo DECaLS: labels.csv and "
-        "images/), galaxy10 (the HDF5 file of Galaxy10 DECaLS), efigi (folder with the attribute table and the "
-        "images), folders (a folder of class folders), catalog (a table of sources, and the survey.yml of its images).",
+        description="Layout of the set: galaxyzoo (a folder of Galaxy Zoo 2 or Galaxy Zoo DECaLS with labels.csv and "
+        "images/), galaxy10 (the HDF5 file of Galaxy10 DECaLS), efigi (a folder with the attribute table and the "
+        "images), folders (a folder with one folder per class), or catalog (a table of sources, and the survey.yml of "
+        "its images).",
         examples=["galaxyzoo"],
     )
     path: paths.InputPath = Field(description="File or folder of the set.", examples=["gz2"])
     classes: Literal["labels", "smooth-disk", "fine", "galaxy10"] = Field(
         "labels",
-        description="Of Galaxy Zoo votes: labels (the sample's own), smooth-disk, fine (seven classes), or galaxy10 "
-        "(the ten of Galaxy10, as far as the votes tell). Other sets have their own classes.",
+        description="Classes that are made from Galaxy Zoo votes: labels (those of the sample itself), smooth-disk, "
+        "fine (seven classes), or galaxy10 (the ten of Galaxy10, as far as the votes define them). Other sets have "
+        "their own classes.",
     )
-    soft: bool = Field(True, description="Learn the shares of the votes; false: the class with most of them.")
+    soft: bool = Field(
+        True, description="Learn the shares of the votes as soft labels. false: the class with most votes."
+    )
     split: paths.InputPath | None = Field(
-        None, description="Table (CSV) that assigns galaxies to parts: name, part. null: by a hash of the name."
+        None,
+        description="Table (CSV) that assigns galaxies to parts, with the columns name and part. null: a hash of the "
+        "name decides.",
     )
-    survey: paths.InputPath | None = Field(None, description="Of a catalog: the survey.yml with its images.")
-    centre: float = Field(1.0, gt=0, le=1, description="Side of the middle that is cut out, in sides of the image.")
+    survey: paths.InputPath | None = Field(
+        None, description="The survey.yml of the images; required with format catalog."
+    )
+    centre: float = Field(
+        1.0, gt=0, le=1, description="Side of the central square that is cut out, as a fraction of the image side."
+    )
     clear: float = Field(
-        0.5, ge=0, lt=1, description="Share of the votes above which a test galaxy's class is clear enough to count."
+        0.5,
+        ge=0,
+        lt=1,
+        description="Share of the votes above which the class of a test galaxy is clear enough to count.",
     )
 
 
@@ -55,30 +68,37 @@ class NetworkSection(Section):
         description="A name of astrogalaxy.morphology.ARCHITECTURES, or timm:<name> for any model of timm.",
     )
     options: dict[str, Any] = Field(
-        default_factory=dict, description="Further arguments of the architecture, such as fused_share."
+        default_factory=dict, description="Additional arguments of the architecture, such as fused_share."
     )
     attention: Literal["none", "cbam", "self"] = Field(
-        "none", description="Attention on the last feature map: CBAM, or self-attention over its pixels."
+        "none", description="Attention on the last feature map: cbam, or self (self-attention over its pixels)."
     )
     hidden: int | None = Field(
-        None, ge=1, le=65536, description="Units of a dense layer before the classes; null: none."
+        None,
+        ge=1,
+        le=65536,
+        description="Number of units of a dense layer before the output layer. null: no such layer.",
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the classes.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate before the output layer.")
     pretrained: Literal["auto", "true", "false"] = Field(
         "auto",
-        description="Start from published weights: true (an error if they cannot be had), false, or auto: where they "
-        "are at hand. What happened is said in the weight card.",
+        description="Start from published weights: true (an error if they are not available), false, or auto (if they "
+        "are available). The weight card names the start.",
     )
     weights: paths.InputPath | None = Field(
-        None, description="File with the weights to start from (safetensors or a state dict); instead of pretrained."
+        None, description="File with the weights to start from (safetensors or a state dict), instead of pretrained."
     )
     tuning: Literal["all", "deep", "shallow"] = Field(
         "all",
-        description="What learns: all; deep: the later feature layers, from new random numbers, what comes after them, "
-        "from its weights, and the head; shallow: the head and dense layers before it alone.",
+        description="Layers that are trained. all: every layer. deep: the later feature layers (starting from random "
+        "numbers), all layers after them (starting from the given weights) and the head. shallow: only the head and "
+        "the dense layers before it.",
     )
     frozen: float = Field(
-        0.5, ge=0, le=1, description="With tuning deep: share of the feature layers that stay, with all before them."
+        0.5,
+        ge=0,
+        le=1,
+        description="With tuning deep: share of the feature layers that stay fixed, like all layers before them.",
     )
 
     @field_validator("pretrained", mode="before")
@@ -90,45 +110,57 @@ class NetworkSection(Section):
 class InputSection(Section):
     """``input``: how pixels become network input."""
 
-    side: int = Field(96, ge=16, le=1024, description="Side in pixels to which the cutout is brought.")
+    side: int = Field(96, ge=16, le=1024, description="Side in pixels to which the cutout is scaled.")
     normalise: Literal["symmetric", "imagenet", "unit"] = Field(
-        "symmetric", description="symmetric: x/127.5 - 1; imagenet: by ImageNet's mean and deviation; unit: x/255."
+        "symmetric",
+        description="Normalisation of a pixel value x. symmetric: x/127.5 - 1; imagenet: with the mean and standard "
+        "deviation of ImageNet; unit: x/255.",
     )
 
 
 class AugmentationSection(Section):
     """``augmentation``: what is changed of the training images, at random."""
 
-    rotation: float = Field(0.0, ge=0, le=180, description="Largest rotation in degrees; corners become black.")
-    flip: bool = Field(False, description="Flip left to right and upside down, each half of the time.")
-    zoom: float = Field(0.0, ge=0, lt=1, description="Largest change of the scale, as a share.")
-    shear: float = Field(0.0, ge=0, lt=1, description="Largest shear, as a share.")
-    shift: float = Field(0.0, ge=0, lt=1, description="Largest shift, in sides: what a random crop does.")
-    noise: float = Field(0.0, ge=0, le=1, description="Deviation of Gaussian noise, of pixels from 0 to 1.")
-    rand_augment: int = Field(0, ge=0, le=10, description="Operations of RandAugment on each image.")
-    rand_magnitude: int = Field(5, ge=0, le=30, description="Their strength.")
-    mix_up: float = Field(0.0, ge=0, le=10, description="Parameter of mix-up's beta distribution; 0: none.")
-    cut_mix: float = Field(0.0, ge=0, le=10, description="The same of CutMix; with both, each half of the time.")
+    rotation: float = Field(0.0, ge=0, le=180, description="Largest rotation in degrees. Empty corners become black.")
+    flip: bool = Field(False, description="Flip left to right and upside down, each with a probability of one half.")
+    zoom: float = Field(0.0, ge=0, lt=1, description="Largest relative change of the scale.")
+    shear: float = Field(0.0, ge=0, lt=1, description="Largest shear, as a fraction.")
+    shift: float = Field(0.0, ge=0, lt=1, description="Largest shift, as a fraction of the side (a random crop).")
+    noise: float = Field(0.0, ge=0, le=1, description="Standard deviation of Gaussian noise, for pixels from 0 to 1.")
+    rand_augment: int = Field(0, ge=0, le=10, description="Number of RandAugment operations on each image.")
+    rand_magnitude: int = Field(5, ge=0, le=30, description="Strength of the RandAugment operations.")
+    mix_up: float = Field(0.0, ge=0, le=10, description="Parameter of the beta distribution of mix-up. 0: no mix-up.")
+    cut_mix: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Parameter of the beta distribution of CutMix. 0: no CutMix. With mix-up too, each is used half of "
+        "the time.",
+    )
 
 
 class DistillationSection(Section):
     """``training.distillation``: learning from a teacher."""
 
     teacher: paths.ModelName = Field(
-        description="Recipe with the same output folder, or weight file, that teaches.", examples=["my-teacher"]
+        description="The teacher: a recipe with the same output directory, or a weight file.", examples=["my-teacher"]
     )
-    temperature: float = Field(4.0, gt=0, le=100, description="By which both networks' logits are divided.")
-    predictions: float = Field(0.7, ge=0, le=1, description="Weight of the teacher's predictions against the labels.")
-    features: float = Field(1.0, ge=0, le=1000, description="Weight of the teacher's features.")
+    temperature: float = Field(4.0, gt=0, le=100, description="Divisor of the logits of both networks.")
+    predictions: float = Field(
+        0.7, ge=0, le=1, description="Weight of the teacher's predictions in the loss. The labels have the rest."
+    )
+    features: float = Field(1.0, ge=0, le=1000, description="Weight of the teacher's features in the loss.")
 
 
 class SelfSupervisedSection(Section):
     """``training.dino``: tuning without labels before the clusters are found."""
 
-    epochs: int = Field(10, ge=0, le=10**6, description="Passes over the training images.")
+    epochs: int = Field(10, ge=0, le=10**6, description="Number of passes over the training images.")
     rank: int = Field(8, ge=1, le=1024, description="Rank of the student's LoRA matrices.")
-    prototypes: int = Field(1024, ge=2, le=10**6, description="Outputs of the projection heads.")
-    local_views: int = Field(4, ge=0, le=32, description="Small crops of each image, beside the two large ones.")
+    prototypes: int = Field(1024, ge=2, le=10**6, description="Number of outputs of the projection heads.")
+    local_views: int = Field(
+        4, ge=0, le=32, description="Number of small crops of each image, in addition to the two large ones."
+    )
     momentum: float = Field(0.996, gt=0, lt=1, description="Momentum of the teacher.")
 
 
@@ -137,38 +169,56 @@ class LearningSection(Section):
 
     objective: Literal["classes", "clusters"] = Field(
         "classes",
-        description="classes: from labels; clusters: k-means on features, matched with the classes.",
+        description="What is learned. classes: the labels. clusters: k-means clusters of features, which are then "
+        "matched with the classes.",
     )
     distillation: DistillationSection | None = Field(
-        None, description="Learning from a teacher. null: from labels alone."
+        None, description="Learning from a teacher. null: only from labels."
     )
-    dino: SelfSupervisedSection | None = Field(None, description="Self-supervised tuning before clusters. null: none.")
-    batch: int = Field(64, ge=1, le=65536, description="Images in a step.")
-    epochs: int = Field(30, ge=1, le=10**6, description="Passes over the training images.")
+    dino: SelfSupervisedSection | None = Field(
+        None, description="Self-supervised tuning before the clusters are found. null: none."
+    )
+    batch: int = Field(64, ge=1, le=65536, description="Number of images in a step.")
+    epochs: int = Field(30, ge=1, le=10**6, description="Number of passes over the training images.")
     optimiser: Literal["adamw", "adam", "sgd"] = Field("adamw", description="Optimiser.")
     learning_rate: float = Field(5e-4, gt=0, le=10, description="Highest learning rate.")
-    weight_decay: float = Field(0.01, ge=0, le=10, description="Weight decay; with adam an L2 term of the gradient.")
+    weight_decay: float = Field(
+        0.01, ge=0, le=10, description="Weight decay. With adam it is an L2 term of the gradient."
+    )
     l2: float = Field(0.0, ge=0, le=10, description="L2 penalty on the hidden dense layer.")
     schedule: Literal["constant", "cosine", "exponential", "inverse"] = Field(
         "cosine",
-        description="Learning rate by step s: cosine down to lowest_rate at the end; exponential: times "
-        "decay^(s/decay_steps); inverse: over 1 + decay s.",
+        description="Learning rate as a function of the step s. cosine: falls to lowest_rate at the end; exponential: "
+        "learning_rate times decay^(s/decay_steps); inverse: learning_rate / (1 + decay s).",
     )
-    lowest_rate: float = Field(1e-6, ge=0, le=10, description="Learning rate at the end of cosine.")
-    decay: float = Field(0.01, gt=0, le=1, description="Of exponential and inverse.")
-    decay_steps: int = Field(10_000, ge=1, le=10**9, description="Of exponential.")
-    warmup: int = Field(0, ge=0, le=10**9, description="Steps over which the learning rate rises.")
+    lowest_rate: float = Field(1e-6, ge=0, le=10, description="Learning rate at the end of the schedule cosine.")
+    decay: float = Field(0.01, gt=0, le=1, description="Parameter of the schedules exponential and inverse.")
+    decay_steps: int = Field(10_000, ge=1, le=10**9, description="Parameter of the schedule exponential.")
+    warmup: int = Field(
+        0, ge=0, le=10**9, description="Number of steps over which the learning rate rises to its highest value."
+    )
     smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing.")
     balance: Literal["none", "sampling", "loss"] = Field(
-        "none", description="Against rare classes: draw their images more often, or weigh their loss more."
+        "none",
+        description="How rare classes are balanced. sampling: their images are drawn more often; loss: their loss has "
+        "a larger weight.",
     )
-    clip: float | None = Field(None, gt=0, le=10**6, description="Largest norm of the gradient; null: any.")
-    monitor: Literal["loss", "accuracy"] = Field("loss", description="By which validations are compared.")
-    patience: int | None = Field(None, ge=1, le=10**6, description="Epochs without a better one; null: all are done.")
+    clip: float | None = Field(
+        None, gt=0, le=10**6, description="Norm to which larger gradients are clipped. null: no clipping."
+    )
+    monitor: Literal["loss", "accuracy"] = Field(
+        "loss", description="Validation metric that decides which epoch is best."
+    )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        le=10**6,
+        description="Number of epochs without a better one after which training stops. null: all epochs are done.",
+    )
     patience_from: int = Field(0, ge=0, le=10**6, description="Epoch from which patience counts.")
-    restore_best: bool = Field(True, description="Keep the weights of the best epoch; false: of the last.")
+    restore_best: bool = Field(True, description="Keep the weights of the best epoch. false: those of the last epoch.")
     precision: values.TrainingPrecision = Field("32", description="Number format of the forward pass.")
-    workers: int = Field(0, ge=0, le=1024, description="Processes that prepare images; 0: none.")
+    workers: int = Field(0, ge=0, le=1024, description="Number of processes that prepare images. 0: none.")
 
 
 class TestSection(Section):
@@ -176,22 +226,25 @@ class TestSection(Section):
 
     __test__ = False  # for pytest: no test
     views: Literal[1, 8] = Field(
-        1, description="8: the mean over turns by right angles and flips (test-time augmentation)."
+        1,
+        description="Number of views of a cutout over which predictions are averaged. 8: all rotations by right angles "
+        "and flips (test-time augmentation).",
     )
-    bootstrap: int = Field(1000, ge=0, le=10**6, description="Resamplings for the intervals.")
-    timing: bool = Field(True, description="Measure milliseconds per image.")
+    bootstrap: int = Field(1000, ge=0, le=10**6, description="Number of bootstrap resamplings for the intervals.")
+    timing: bool = Field(True, description="Whether the time per image is measured, in milliseconds.")
 
 
 class ClassifierOutputSection(Section):
     """``output``: where checkpoints and logs go."""
 
-    directory: paths.OutputPath = Field("runs", description="Folder of the runs, relative to this file.")
+    directory: paths.OutputPath = Field("runs", description="Folder for the trainings, relative to this file.")
     graph: bool = Field(
-        True, description="Put the ONNX graph into the weight file, so that it can serve in a survey.yml."
+        True, description="Put the ONNX graph into the weight file. A survey.yml needs it to use the classifier."
     )
     half: bool = Field(
         False,
-        description="Keep the weights of layers in half precision: half the file, the same answers to 0.001 or so.",
+        description="Store the weights of layers in half precision: half the file size, and the same probabilities to "
+        "about 0.001.",
     )
 
 
@@ -212,23 +265,32 @@ class ClassifierRecipe(File):
 
     name: values.FileName = Field(description="Name of the weights.", examples=["my-classifier"])
     published: str | None = Field(
-        None, description="Row of a paper's table that 'astrogalaxy evaluate' prints beside this recipe's numbers."
+        None, description="Row of a paper's table that 'astrogalaxy evaluate' prints beside the numbers of this recipe."
     )
-    task: Literal["morphology"] = Field("morphology", description="What is learned.")
+    task: Literal["morphology"] = Field("morphology", description="Task to train for.")
     model: NetworkSection = Field(default_factory=dict, description="The classifier.")
     data: tuple[CutoutsSection, ...] = Field(
         strict=False,
         min_length=1,
-        description="Labelled sets; the first one that is there is used.",
+        description="Labelled sets. The first one that exists is used.",
         examples=[[{"format": "galaxyzoo", "path": "gz2"}]],
     )
-    input: InputSection = Field(default_factory=dict, description="From pixels to network input.")
-    augmentation: AugmentationSection = Field(default_factory=dict, description="Changes of the training images.")
-    training: LearningSection = Field(default_factory=dict, description="How to learn.")
-    evaluation: TestSection = Field(default_factory=dict, description="How it is measured.")
+    input: InputSection = Field(default_factory=dict, description="How pixels become the input of the network.")
+    augmentation: AugmentationSection = Field(
+        default_factory=dict, description="Random changes of the training images."
+    )
+    training: LearningSection = Field(default_factory=dict, description="How the classifier is trained.")
+    evaluation: TestSection = Field(default_factory=dict, description="How the classifier is evaluated.")
     seed: int = Field(1, ge=0, lt=2**31, description="Seed of every random choice.")
-    seeds: int = Field(1, ge=1, le=1000, description="Trainings, each with the next seed; the first one serves.")
-    output: ClassifierOutputSection = Field(default_factory=dict, description="The results.")
+    seeds: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="Number of trainings, each with the next seed. The weights to use are those of the first.",
+    )
+    output: ClassifierOutputSection = Field(
+        default_factory=dict, description="Where checkpoints, logs and weights are written."
+    )
 
     @model_validator(mode="after")
     def _parts_agree(self) -> Self:

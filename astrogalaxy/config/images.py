@@ -1,4 +1,4 @@
-"""The section ``images`` of survey files and recipes: which files to read, and what their numbers mean."""
+"""The section ``images`` of survey files and recipes: which files to read, and what their pixel values mean."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["ArchiveSection", "ImagesSection"]
 
 
 class ArchiveSection(Section):
-    """``images.archive``: where images come from that are not there yet."""
+    """``images.archive``: where missing images are fetched from."""
 
     name: Literal["sdss", "panstarrs", "skyview", "hips2fits"] = Field(
-        description="Archive that is asked, through astroquery (extra archives).", examples=["sdss"]
+        description="Archive to query through astroquery (needs the extra archives).", examples=["sdss"]
     )
     position: paths.Positions = Field(
-        description="Centre of the square that is wanted: degrees, hours and degrees, or an object's name, in quotes; "
-        "or a list of these and of tables (CSV, ECSV, FITS, VOTable) with ra and dec.",
+        description="Centre of the square to fetch, in quotes: degrees, hours and degrees, or the name of an object. "
+        "Also a list of such positions and of tables (CSV, ECSV, FITS, VOTable) with ra and dec.",
         examples=["179.68 -0.45"],
     )
     size: values.Length = Field(description="Side of the square, such as 10 arcmin.", examples=["10 arcmin"])
@@ -38,88 +38,91 @@ class ArchiveSection(Section):
 
 
 class ImagesSection(Section):
-    """``images``: which files to read, and what their numbers mean."""
+    """``images``: which files to read, and what their pixel values mean."""
 
     _BY_BAND: ClassVar = (
         "path", "hdu", "plane", "zeropoint", "gain", "saturation", "seeing", "mask", "mask_hdu", "weight", "weight_hdu",
     )  # fmt: skip
 
     path: paths.Patterns = Field(
-        description="Image files. {band} and {field} are placeholders, * stands for anything; relative to "
-        "this file; ~ and $VARIABLES are expanded. Without {field} it is one field. Also a "
-        "list of patterns, or {band: pattern}. Compressed files (.bz2, .gz, .fz) are read as "
-        "they are.",
+        description="Pattern of the image files, relative to this file. {band} and {field} are placeholders, * matches "
+        "anything, ~ and $VARIABLES are expanded. Without {field} there is one field. Also a list of patterns, or "
+        "{band: pattern}. Compressed files (.bz2, .gz, .fz) need not be unpacked.",
         examples=["frame-{band}-{field}.fits"],
     )
     bands: values.Bands = Field(
-        description="Bands, shortest wavelength first. Their names fill in {band} and end the columns' names (flux_r).",
+        description="Names of the bands, shortest wavelength first. They replace {band} in paths, and end the names of "
+        "columns (flux_r).",
         examples=[["g", "r", "i"]],
     )
     reference: str | None = Field(
         None,
-        description="Band on whose pixel grid sources are found; the others are aligned with it through "
-        "their WCS. null: the middle one.",
+        description="Band on whose pixel grid sources are found. The other bands are aligned with it through their "
+        "WCS. null: the middle band.",
     )
     hdu: values.Hdu = Field(
         "auto",
-        description="Extension with the image: its name (SCI, or SCI,2 where there are several), its number (0 is "
-        "the first), or auto: the first image. A name with * is every extension that is called so, each a field of its "
-        "own, such as the detectors of a camera.",
+        description="Extension that holds the image: its name (SCI, or SCI,2 with EXTVER 2), its "
+        "number (0 is the first), or auto: the first image. With * in the name, every extension that matches is a "
+        "separate field, such as each detector of a camera.",
     )
     plane: values.Planes = Field(
         None,
-        description="Plane of a cube of images, from 0, such as {r: 0, g: 1, b: 2} of a colour camera. null: the image "
-        "is no cube.",
+        description="Plane of an image cube, counted from 0, or one for each band, such as {r: 0, g: 1, b: 2} for a "
+        "colour camera. null: the image is not a cube.",
     )
     zeropoint: values.ZeroPoint = Field(
         None,
-        description="AB magnitude of one image unit: a number, a header keyword, a sum of keywords and "
-        "numbers such as MAGZPT + 2.5*log10(EXPTIME), or auto: what the header says of the unit (BUNIT such as nJy or "
-        "MJy/sr, PHOTFLAM and PHOTPLAM); or one of these by band. null: fluxes stay in image units, "
-        "without magnitudes.",
+        description="AB magnitude of one image unit: a number, a header keyword, or a sum of keywords and numbers such "
+        "as MAGZPT + 2.5*log10(EXPTIME). auto: derived from the unit in the header (BUNIT such as nJy or MJy/sr, or "
+        "PHOTFLAM and PHOTPLAM). Also one of these for each band. null: fluxes stay in image units, and magnitudes are "
+        "NaN.",
     )
     gain: values.PerBand = Field(
         None,
-        description="Electrons per image unit, for the photon noise of sources: a number, a header keyword, or a sum "
-        "as in zeropoint; or one of these by band. null: errors hold the noise of the sky only.",
+        description="Electrons per image unit, from which the photon noise of sources is computed: a number, a header "
+        "keyword, or a sum as in zeropoint; also one of these for each band. null: errors contain only the noise of "
+        "the sky background.",
     )
     saturation: values.PerBand = Field(
         None,
-        description="Image value from which a pixel is saturated: a number, a header keyword, or one of these by band. "
-        "null: the header's SATURATE, where it has one. Stars with blunt cores are recognised without.",
+        description="Image value at and above which a pixel is saturated: a number, a header keyword, or one of these "
+        "for each band. null: SATURATE from the header, if it is there. Stars whose cores saturation has made blunt "
+        "are recognised without a value.",
     )
     seeing: values.PerBand = Field(
         None,
-        description="FWHM of stars in arcsec (pixels without a WCS), for images with few stars or none, where the "
-        "narrowest galaxies would be taken for stars: a number, a header keyword, or a sum such as FWHMPIX*0.262; or "
-        "one of these by band. null: measured.",
+        description="FWHM of stars in arcsec (in pixels if there is no WCS): a number, a header keyword, or a sum such "
+        "as FWHMPIX*0.262; also one of these for each band. Give it for images with few or no stars, where the "
+        "narrowest galaxies would be taken for stars. null: it is measured.",
     )
     mask: paths.OptionalPatterns = Field(
         None,
-        description="Mask files, with the placeholders of path; pixels that are not 0 are bad. Without "
-        "{band}, one mask serves all bands. May be the images' own files, with mask_hdu.",
+        description="Mask files, with the same placeholders as path. Pixels whose mask is not 0 are bad. Without "
+        "{band}, one mask is used for all bands. The masks may be in the image files themselves; see mask_hdu.",
     )
-    mask_hdu: values.Hdu = Field("auto", description="Extension with the mask, as hdu.")
+    mask_hdu: values.Hdu = Field("auto", description="Extension that holds the mask, given as for hdu.")
     mask_bits: values.Bits = Field(
         None,
-        description="Bits of the mask that make a pixel bad: numbers from 0 (bit 3 is the value 8), or the names of "
-        "mask planes whose numbers the mask's header gives (MP_BAD). null: all of them.",
+        description="Bits of the mask that make a pixel bad: numbers from 0 (bit 3 is the value 8), or names of mask "
+        "planes that the header of the mask defines (BAD for MP_BAD). null: all bits.",
     )
     weight: paths.OptionalPatterns = Field(
         None,
-        description="Weight files, with the placeholders of path: inverse variance in image units, or what "
-        "weight_type says. May be the images' own files, with weight_hdu. null: the noise is measured in the images.",
+        description="Weight files, with the same placeholders as path. They hold inverse variances in image units, or "
+        "what weight_type names. The weights may be in the image files themselves; see weight_hdu. null: the noise is "
+        "measured in the images.",
     )
-    weight_hdu: values.Hdu = Field("auto", description="Extension with the weights, as hdu.")
+    weight_hdu: values.Hdu = Field("auto", description="Extension that holds the weights, given as for hdu.")
     weight_type: Literal["inverse_variance", "relative", "variance", "rms"] = Field(
         "inverse_variance",
-        description="What the weight files hold, in image units. relative: something proportional to the inverse "
-        "variance, such as exposure times and confidence maps; the images say how much it is.",
+        description="Quantity in the weight files, in image units. relative: anything proportional to the inverse "
+        "variance, such as exposure times or confidence maps, which is scaled to the noise measured in the images.",
     )
     archive: ArchiveSection | None = Field(
         None,
-        description="An archive from which 'run' and 'astrogalaxy fetch' bring the images that are not there yet, "
-        "into the folder of path. null: images are there.",
+        description="Archive from which 'astrogalaxy run' and 'astrogalaxy fetch' fetch missing images into the folder "
+        "of path. null: all images are there already.",
     )
 
     @field_validator("bands")

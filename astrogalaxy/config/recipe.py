@@ -36,27 +36,28 @@ class ModelSection(Section):
     """``model``: the network to train."""
 
     architecture: Literal["astroyolo"] = Field("astroyolo", description="Family of networks.")
-    size: Literal["nano", "micro", "tiny", "s"] = Field("nano", description="Width and depth.")
+    size: Literal["nano", "micro", "tiny", "s"] = Field("nano", description="Width and depth of the network.")
     levels: values.Levels = Field(
-        (4, 8, 16), description="Strides of the detection levels in pixels of what the network sees, finest first."
+        (4, 8, 16),
+        description="Strides of the detection levels, finest first, in pixels of the network input (after zoom).",
     )
     zoom: values.Zoom = Field(
         1.0,
-        description="Factor by which the network magnifies images before it looks at them, for finer cells.",
+        description="Factor by which the network magnifies its input. The cells become finer on the sky.",
     )
-    inputs: int = Field(3, ge=1, le=64, description="Input channels; bands are mapped onto them.")
-    seeing: bool = Field(False, description="Whether one more input channel holds the seeing of the image.")
+    inputs: int = Field(3, ge=1, le=64, description="Number of input channels, onto which the bands are mapped.")
+    seeing: bool = Field(False, description="Whether an additional input channel holds the seeing of the image.")
     one_cell: bool = Field(
         False,
-        description="Whether one cell alone learns to answer for each source, so that both members of a close pair can "
-        "stay; false: several cells, as in YOLOX.",
+        description="Whether only one cell learns to detect each source, so that both members of a close pair can be "
+        "kept. false: several cells, as in YOLOX.",
     )
     start: paths.OptionalModelName = Field(
         None,
-        description="Weights to go on from: default, a name, a path, or the name of another recipe with the same "
-        "output; levels, inputs and seeing must be theirs, and so must size, but that a micro may go on from a nano. "
-        "Or a YOLOX of the same size that was trained on "
-        "photographs (.onnx, as its authors release it). null: from random numbers.",
+        description="Weights from which the training starts: default, a name, a path, or the name of another recipe "
+        "with the same output directory. Levels, inputs, seeing and size must be the same, except that a micro may "
+        "start from a nano. Also a YOLOX of the same size that was trained on photographs (.onnx, as its authors "
+        "release it). null: the training starts from random numbers.",
     )
 
     @property
@@ -75,19 +76,19 @@ class ModelSection(Section):
 class SimulationSection(Section):
     """``data.simulation``: scenes made with GalSim, whose truth is known."""
 
-    scenes: int = Field(1000, ge=1, le=10**9, description="Number of scenes.")
+    scenes: int = Field(1000, ge=1, le=10**9, description="Number of scenes for training.")
     validation: int = Field(40, ge=1, le=10**9, description="Number of scenes kept for validation.")
     size: int = Field(512, ge=32, le=65536, description="Side of a scene in pixels.")
     surveys: values.Weights = Field(
         {"sdss": 1.0},
-        description="Surveys whose pixels, seeing and depth are imitated, with the share of each.",
+        description="Surveys whose pixel scale, seeing and depth are imitated, with the share of each.",
     )
     even: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Share of the scenes to train on that have as many galaxies as stars at every magnitude, and "
-        "galaxies of every size; the others have the counts of the sky, where bright compact galaxies are rare.",
+        description="Share of the training scenes that have as many galaxies as stars at every magnitude, and galaxies "
+        "of every size. The other scenes have the counts of the real sky, where bright compact galaxies are rare.",
     )
 
 
@@ -97,26 +98,28 @@ class LabelsSection(Section):
     images: ImagesSection = Field(
         description="The images, as in a survey.yml.", examples=[{"path": "field-{band}.fits", "bands": ["r"]}]
     )
-    field: str | None = Field(None, description="Name of the field; null: the only one.")
+    field: str | None = Field(None, description="Name of the field. null: the only field.")
     truth: paths.InputPath = Field(
-        description="Table of the sources (CSV): x, y (0-based pixels of the reference band), class.",
+        description="Table of the sources (CSV) with x, y (0-based pixels of the reference band) and class.",
         examples=["truth.csv"],
     )
     split: paths.InputPath | None = Field(
-        None, description="Table (CSV) that assigns the rows of truth to parts: row, part."
+        None, description="Table (CSV) that assigns the rows of truth to parts, with the columns row and part."
     )
     part: str = Field("train", min_length=1, max_length=100, description="Part of the split that is used.")
     region: tuple[int, int, int, int] | None = Field(
-        None, strict=False, description="x0, x1, y0, y1 of the pixels that the labels cover; null: their bounds."
+        None,
+        strict=False,
+        description="x0, x1, y0, y1 of the pixels that the labels cover. null: the bounding box of the labels.",
     )
     holdout: float = Field(
         0.0,
         ge=0,
         le=0.5,
-        description="Share of the rows of the labelled region, those with the highest y, that is kept out of training, "
-        "to validate and calibrate on.",
+        description="Share of the pixel rows of the labelled region, those with the highest y, that is kept out of "
+        "training and used for validation and calibration.",
     )
-    weight: float = Field(1.0, gt=0, le=1e6, description="How often it is drawn, in units of one scene.")
+    weight: float = Field(1.0, gt=0, le=1e6, description="How often the field is drawn, relative to one scene.")
 
 
 class SkySection(Section):
@@ -125,11 +128,11 @@ class SkySection(Section):
     images: ImagesSection = Field(
         description="The images, as in a survey.yml.", examples=[{"path": "field-{band}.fits", "bands": ["r"]}]
     )
-    fields: values.NameList = Field((), description="Names of the fields to use; none: all.")
-    exclude: values.NameList = Field((), description="Names of fields that are left out.")
+    fields: values.NameList = Field((), description="Names of the fields to use. Empty: all.")
+    exclude: values.NameList = Field((), description="Names of the fields to leave out.")
     profile: str = Field("sdss", description="Survey whose population of sources is injected.")
-    injections: int = Field(2, ge=1, le=10**6, description="Examples made of each field.")
-    weight: float = Field(1.0, gt=0, le=1e6, description="How often each is drawn, in units of one scene.")
+    injections: int = Field(2, ge=1, le=10**6, description="Number of examples that are made from each field.")
+    weight: float = Field(1.0, gt=0, le=1e6, description="How often each example is drawn, relative to one scene.")
 
 
 class StampsSection(Section):
@@ -138,9 +141,9 @@ class StampsSection(Section):
     folder: paths.InputPath = Field(
         description="Folder of a Galaxy Zoo 2 sample: labels.csv and images/.", examples=["gz2"]
     )
-    part: Literal["train", "val", "test"] = Field("train", description="Part that is used for training.")
-    share: float = Field(0.3, ge=0, le=1, description="Share of the scenes that get some.")
-    per_scene: int = Field(10, ge=1, le=1000, description="Galaxies laid into such a scene.")
+    part: Literal["train", "val", "test"] = Field("train", description="Part of the sample that is used for training.")
+    share: float = Field(0.3, ge=0, le=1, description="Share of the scenes into which cutouts are inserted.")
+    per_scene: int = Field(10, ge=1, le=1000, description="Number of galaxies inserted into such a scene.")
 
 
 class PhosimSection(Section):
@@ -148,22 +151,27 @@ class PhosimSection(Section):
 
     folder: paths.InputPath | None = Field(
         None,
-        description="Folder of sets in Astro R-CNN's layout (set_0/img_g.fits, ..., masks). null: fields like them are "
-        "simulated.",
+        description="Folder of sets in the layout of Astro R-CNN (set_0/img_g.fits, ..., masks). null: similar fields "
+        "are simulated.",
     )
-    train: int = Field(200, ge=1, le=10**6, description="Fields simulated for training; of a folder all are used.")
-    validation: int = Field(12, ge=1, le=10**6, description="The same for validation.")
-    test: int = Field(50, ge=1, le=10**6, description="The same for the test.")
+    train: int = Field(
+        200, ge=1, le=10**6, description="Number of fields simulated for training. From a folder, all fields are used."
+    )
+    validation: int = Field(12, ge=1, le=10**6, description="Number of fields simulated for validation.")
+    test: int = Field(50, ge=1, le=10**6, description="Number of fields simulated for the test.")
     size: int = Field(512, ge=64, le=4096, description="Side of a simulated field in pixels.")
     isophote: float = Field(
         0.3,
         gt=0,
         le=100,
-        description="Boxes end where a source's own light falls below this, in units of the sky's noise in all bands "
-        "together.",
+        description="Surface brightness at which the box of a source ends, in units of the sky noise of all bands "
+        "combined. Only the source's own light counts.",
     )
     faintest: float = Field(
-        15.0, gt=0, le=1000, description="Signal to noise below which a source is neither asked for nor punished."
+        15.0,
+        gt=0,
+        le=1000,
+        description="Signal-to-noise ratio below which a source is ignored: neither finding it nor missing it counts.",
     )
 
 
@@ -174,14 +182,17 @@ class GalaxiesSection(Section):
         description="Folder of a sample of Galaxy Zoo DECaLS or Galaxy Zoo 2: labels.csv and images/.",
         examples=["gz2"],
     )
-    centre: float = Field(0.5, gt=0, le=1, description="Side of the middle that is cut out, in sides of the image.")
-    side: int = Field(96, ge=16, le=1024, description="Side in pixels to which the middle is made smaller.")
-    mix_up: float = Field(0.3, ge=0, le=1, description="How often two mosaics are laid over each other.")
+    centre: float = Field(
+        0.5, gt=0, le=1, description="Side of the central square that is cut out, as a fraction of the image side."
+    )
+    side: int = Field(96, ge=16, le=1024, description="Side in pixels to which that square is scaled down.")
+    mix_up: float = Field(0.3, ge=0, le=1, description="Probability that two mosaics are superposed.")
     majority: float = Field(
         0.8,
         ge=0.5,
         lt=1,
-        description="Share of the votes that makes a clear majority; the test's accuracy is that over such galaxies.",
+        description="Share of the votes that makes a clear majority. The accuracy of the test is that of galaxies with "
+        "a clear majority.",
     )
 
 
@@ -189,16 +200,16 @@ class DataSection(Section):
     """``data``: what to learn from."""
 
     simulation: SimulationSection | None = Field(None, description="Simulated scenes. null: none.")
-    labels: tuple[LabelsSection, ...] = Field((), strict=False, description="Real images with known sources.")
+    labels: tuple[LabelsSection, ...] = Field((), strict=False, description="Real images with labelled sources.")
     sky: tuple[SkySection, ...] = Field(
-        (), strict=False, description="Real images whose sky and noise lie under injected sources."
+        (), strict=False, description="Real images into which simulated sources are injected."
     )
     stamps: StampsSection | None = Field(None, description="Galaxy cutouts for the morphology head. null: none.")
     phosim: PhosimSection | None = Field(
-        None, description="Fields of Astro R-CNN, or simulated like them; instead of the above. null: none."
+        None, description="Fields of Astro R-CNN, or similar simulated fields, instead of the above. null: none."
     )
     galaxies: GalaxiesSection | None = Field(
-        None, description="Cutouts of single galaxies, shown by themselves and not in fields. null: none."
+        None, description="Cutouts of single galaxies, shown on their own instead of within fields. null: none."
     )
 
     @model_validator(mode="after")
@@ -221,18 +232,20 @@ class PhaseSection(Section):
     """``training.schedule.phases[]``: a part of the training with one data set."""
 
     data: Literal["fields", "galaxies", "both"] = Field(
-        description="Data set: fields (phosim, simulation, labels, sky), galaxies, or both, as many of each in a step.",
+        description="Data set: fields (phosim, simulation, labels, sky), galaxies, or both in equal numbers per step.",
         examples=["fields"],
     )
     heads: values.Heads = Field(
         strict=False,
         min_length=1,
-        description="Heads that learn from it; the others stay as they are.",
+        description="Heads that learn from the data set. The others stay as they are.",
         examples=[["detection", "stargalaxy"]],
     )
-    samples: int = Field(1000, ge=1, le=10**9, description="Crops or mosaics, after which the next phase begins.")
-    freeze: bool = Field(False, description="Keep the backbone as it is.")
-    rate: float = Field(1.0, gt=0, le=10, description="Factor on the learning rate.")
+    samples: int = Field(
+        1000, ge=1, le=10**9, description="Number of crops or mosaics after which the next phase begins."
+    )
+    freeze: bool = Field(False, description="Whether the backbone stays as it is.")
+    rate: float = Field(1.0, gt=0, le=10, description="Factor by which the learning rate is multiplied.")
 
 
 class ScheduleSection(Section):
@@ -241,11 +254,13 @@ class ScheduleSection(Section):
     phases: tuple[PhaseSection, ...] = Field(
         strict=False,
         min_length=1,
-        description="The phases, in their order.",
+        description="The phases, in order.",
         examples=[[{"data": "fields", "heads": ["detection", "stargalaxy"]}]],
     )
     repeat: bool = Field(
-        True, description="Begin anew after the last phase, until the steps are done. false: it lasts."
+        True,
+        description="Start again with the first phase after the last one, until all steps are done. false: the last "
+        "phase continues to the end.",
     )
 
 
@@ -253,39 +268,43 @@ class TrainingSection(Section):
     """``training``: how to learn."""
 
     crop: int = Field(256, ge=32, le=65536, description="Side of a training crop in pixels.")
-    batch: int = Field(24, ge=1, le=65536, description="Crops in a step, on each device.")
-    steps: int = Field(20_000, ge=1, le=10**9, description="Optimiser steps.")
+    batch: int = Field(24, ge=1, le=65536, description="Number of crops in a step, on each device.")
+    steps: int = Field(20_000, ge=1, le=10**9, description="Number of optimiser steps.")
     learning_rate: float = Field(1e-3, gt=0, le=10, description="Highest learning rate.")
     weight_decay: float = Field(0.05, ge=0, le=10, description="Weight decay (AdamW).")
-    warmup: int = Field(1000, ge=0, le=10**9, description="Steps over which the learning rate rises.")
+    warmup: int = Field(
+        1000, ge=0, le=10**9, description="Number of steps over which the learning rate rises to its highest value."
+    )
     precision: values.TrainingPrecision = Field("32", description="Number format of the forward pass.")
-    workers: int = Field(2, ge=0, le=1024, description="Processes that prepare the data; 0: none.")
-    validate_every: int = Field(1000, ge=1, le=10**9, description="Steps between two validations.")
+    workers: int = Field(2, ge=0, le=1024, description="Number of processes that prepare the data. 0: none.")
+    validate_every: int = Field(1000, ge=1, le=10**9, description="Number of steps between two validations.")
     patience: int | None = Field(
         None,
         ge=1,
         le=10**6,
-        description="Validations without a better loss after which training stops; the best weights are kept. null: "
-        "all steps are done, and the last are kept.",
+        description="Number of validations without a better loss after which training stops; the best weights are "
+        "kept. null: all steps are done, and the last weights are kept.",
     )
     devices: values.Workers = Field(
         "auto",
-        description="GPUs that train together, or processes on a machine without one; auto: every GPU, or one process.",
+        description="Number of GPUs that train together, or of processes on a machine without a GPU. auto: all GPUs, "
+        "or one process.",
     )
     start_share: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Share of model.start in the weights that are kept; the rest is what was learned. The mean of both "
-        "keeps more of what the start knew of images unlike those trained on.",
+        description="Share of model.start in the final weights, which are the weighted mean of it and the trained "
+        "weights. The mean keeps more of what the start has learned about images unlike the training data.",
     )
     normalisation: Literal["learn", "keep"] = Field(
         "learn",
-        description="Statistics of the batch normalisation: those of the data, or (keep) those of model.start, so that "
-        "data sets that take turns do not disturb each other's.",
+        description="Statistics of the batch normalisation. learn: those of the data. keep: those of model.start, so "
+        "that alternating data sets do not disturb each other's statistics.",
     )
     schedule: ScheduleSection | None = Field(
-        None, description="What is learned when. null: all heads from all fields, all the time."
+        None,
+        description="Order in which data sets and heads are trained. null: all heads learn from all fields throughout.",
     )
 
     @model_validator(mode="after")
@@ -298,7 +317,7 @@ class TrainingSection(Section):
 class RunsSection(Section):
     """``output``: where checkpoints and logs go."""
 
-    directory: paths.OutputPath = Field("runs", description="Folder of the runs, relative to this file.")
+    directory: paths.OutputPath = Field("runs", description="Folder for the trainings, relative to this file.")
 
 
 class RecipeConfig(File):
@@ -314,14 +333,14 @@ class RecipeConfig(File):
 
     name: values.FileName = Field(description="Name of the weights.", examples=["my-detector"])
     published: str | None = Field(
-        None, description="Row of a paper's table that 'astrogalaxy evaluate' prints beside this recipe's numbers."
+        None, description="Row of a paper's table that 'astrogalaxy evaluate' prints beside the numbers of this recipe."
     )
-    task: Literal["detection"] = Field("detection", description="What is learned.")
+    task: Literal["detection"] = Field("detection", description="Task to train for.")
     model: ModelSection = Field(default_factory=dict, description="The network.")
-    data: DataSection = Field(description="What to learn from.", examples=[{"simulation": {"scenes": 1000}}])
-    training: TrainingSection = Field(default_factory=dict, description="How to learn.")
+    data: DataSection = Field(description="The training data.", examples=[{"simulation": {"scenes": 1000}}])
+    training: TrainingSection = Field(default_factory=dict, description="How the network is trained.")
     seed: int = Field(1, ge=0, lt=2**32, description="Seed of every random choice.")
-    output: RunsSection = Field(default_factory=dict, description="The results.")
+    output: RunsSection = Field(default_factory=dict, description="Where checkpoints, logs and weights are written.")
 
     @model_validator(mode="after")
     def _crop_fits_levels(self) -> Self:

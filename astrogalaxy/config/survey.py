@@ -24,23 +24,23 @@ class DetectionSection(Section):
 
     model: paths.ModelName = Field(
         "default",
-        description="Weights: default (the bundled astroyolo-nano), astroyolo-fine (bundled, too: finds more, "
-        "slower), another name of 'astrogalaxy weights list', or a path.",
+        description="Weights of the network: default (the bundled astroyolo-nano), astroyolo-fine (also bundled; finds "
+        "more, but is slower), another name from 'astrogalaxy weights list', or a path.",
     )
     threshold: values.Threshold = Field(
         "default",
-        description="Lowest calibrated probability that a source is real, from 0 to 1. default: the one "
-        "in the weights' card.",
+        description="Lowest calibrated probability, from 0 to 1, at which a source is kept as real. default: the "
+        "threshold in the card of the weights.",
     )
     field_prior: bool = Field(
         True,
-        description="Whether stars and galaxies are told by how many galaxies their field has for each star, too, "
-        "among its clear sources. false: by each source alone, so that one rule holds in all fields.",
+        description="Whether the ratio of galaxies to stars among the clear sources of a field enters p_galaxy of its "
+        "sources. false: each source is judged by itself, so that the same rule holds in all fields.",
     )
     positions: paths.OptionalInputPath = Field(
         None,
-        description="Table with ra and dec (ICRS, degrees): each of its rows on an image is measured and classified "
-        "where it says, and nothing else has a row. null: the network finds the sources.",
+        description="Table with ra and dec (ICRS, degrees). Every row that lies on an image is measured and "
+        "classified at that position, and the catalogue has no other sources. null: the network finds the sources.",
     )
 
 
@@ -49,8 +49,8 @@ class MorphologySection(Section):
 
     model: paths.OptionalModelName = Field(
         None,
-        description="Cutout classifier that adds the probabilities of its classes: a name of 'astrogalaxy weights "
-        "list', or a path. null: the network's own smooth/disk head alone.",
+        description="Cutout classifier whose class probabilities are added to the catalogue: a name from 'astrogalaxy "
+        "weights list', or a path. null: only the smooth and disk probabilities of the network itself.",
     )
     min_snr: float = Field(
         20.0, gt=0, lt=1e6, description="Galaxies with a lower signal-to-noise ratio are not classified."
@@ -59,8 +59,8 @@ class MorphologySection(Section):
         1.5,
         ge=0,
         lt=1e3,
-        description="Least half-light radius of what the cutout classifier sees, in those of the field's stars: the "
-        "seeing leaves smaller ones no structure.",
+        description="Smallest half-light radius of a galaxy that the cutout classifier is given, in units of that of "
+        "the field's stars. The seeing leaves no structure in smaller galaxies.",
     )
 
 
@@ -69,8 +69,8 @@ class MeasurementSection(Section):
 
     apertures: values.Lengths = Field(
         "3 arcsec",
-        description="Diameters of the fixed apertures, one or a list: angles, or pixels of the reference. The first "
-        "is that of flux_aper_<band>, the others those of flux_aper2_<band> and so on.",
+        description="Diameter of the fixed aperture, or a list of diameters: angles, or pixels of the reference band. "
+        "The first is used for flux_aper_<band>, the next for flux_aper2_<band>, and so on.",
     )
 
 
@@ -79,11 +79,12 @@ class AstrometrySection(Section):
 
     check: paths.OptionalReference = Field(
         None,
-        description="Table with ra and dec (ICRS, degrees) against which each field's positions are checked, or gaia "
-        "for Gaia DR3 through astroquery. null: no check.",
+        description="Table with ra and dec (ICRS, degrees) against which the positions of each field are checked, or "
+        "gaia for Gaia DR3 through astroquery. null: no check.",
     )
     apply: bool = Field(
-        False, description="Take the median offset of a field out of its positions. false: it is only reported."
+        False,
+        description="Subtract the median offset of a field from its positions. false: the offset is only reported.",
     )
 
 
@@ -96,34 +97,36 @@ class TilesSection(Section):
     )
     overlap: values.LengthOrAuto = Field(
         "auto",
-        description="How far tiles reach into their neighbours, more than the largest source: an angle "
-        "such as 20 arcsec, or pixels. auto: chosen by the pixel scale.",
+        description="How far tiles reach into their neighbours, an angle such as 20 arcsec or a number of pixels. It "
+        "must exceed the size of the largest source. auto: chosen from the pixel scale.",
     )
 
 
 class ComputeSection(Section):
     """``compute``: where the work is done."""
 
-    workers: values.Workers = Field("auto", description="Worker processes. auto: as many as cores and memory allow.")
+    workers: values.Workers = Field(
+        "auto", description="Number of worker processes. auto: as many as the cores and the memory allow."
+    )
     memory: values.Size = Field(
         "auto",
-        description="Memory of each worker, such as 4 GB. auto: the machine's memory shared by the workers.",
+        description="Memory of each worker, such as 4 GB. auto: the memory of the machine is shared among the workers.",
     )
     device: Device = Field(
         "auto",
-        description="Where networks run: cpu (through onnxruntime), openvino (the CPU too; extra accel), or cuda, an "
-        "NVIDIA GPU. auto: cuda where there is one, else cpu.",
+        description="Where the networks run: cpu (with ONNX Runtime), openvino (also on the CPU; needs the extra "
+        "accel), or cuda (an NVIDIA GPU). auto: cuda if there is a GPU, otherwise cpu.",
     )
     precision: Precision = Field(
         "auto",
-        description="Numbers with which networks reckon. Half precision is quicker and changes the last digits of "
-        "probabilities: bfloat16 on openvino where the processor has it, float16 and bfloat16 on cuda. auto: float16 "
-        "on cuda, else float32.",
+        description="Number format in which the networks compute. Half precision is faster and changes the last digits "
+        "of probabilities: float16 and bfloat16 on cuda, bfloat16 on openvino if the processor has it. auto: float16 "
+        "on cuda, otherwise float32.",
     )
     scheduler: values.Scheduler = Field(
         None,
-        description="Address of a running Dask scheduler (tcp://host:8786); its workers are used instead. "
-        "null: start workers here.",
+        description="Address of a running Dask scheduler, such as tcp://host:8786, whose workers do the work. "
+        "null: workers are started on this machine.",
     )
 
     @model_validator(mode="after")
@@ -140,17 +143,16 @@ class OutputSection(Section):
 
     directory: paths.OutputPath = Field(
         "out",
-        description="Folder of the results, relative to this file (for the pipelines that come with "
-        "astrogalaxy: to the working directory). Made if need be; a rerun takes up what is "
-        "there.",
+        description="Folder for the results, relative to this file (for the pipelines that come with astrogalaxy, "
+        "relative to the working directory). It is made if it does not exist. A rerun continues from what is there.",
     )
     formats: values.Formats = Field(
-        ("fits", "votable"), description=f"Catalogue files to write, of {', '.join(FORMATS)}."
+        ("fits", "votable"), description=f"File formats of the catalogue: any of {', '.join(FORMATS)}."
     )
     keep_tiles: bool = Field(
         True,
-        description="Keep the catalogues of the tiles, so that a rerun does only what has changed. false: "
-        "remove them when the run is complete.",
+        description="Keep the catalogues of the tiles, so that a rerun only does what has changed. false: "
+        "they are removed once the run is complete.",
     )
 
     @field_validator("formats")
@@ -184,22 +186,24 @@ class SurveyConfig(File):
     astrogalaxy.errors.ConfigError: configuration: images.band: unknown key; did you mean 'bands'?
     """
 
-    version: Literal[1] = Field(1, description="Version of this file's format.")
+    version: Literal[1] = Field(1, description="Version of the file format.")
     name: values.FileName = Field(
         description="Name of the survey or run; the catalogues are <name>.fits and <name>.vot.",
         examples=["my-survey"],
     )
     images: ImagesSection = Field(description="The images to read.")
-    detection: DetectionSection = Field(default_factory=dict, description="Finding and classifying sources.")
+    detection: DetectionSection = Field(default_factory=dict, description="How sources are found and classified.")
     morphology: MorphologySection = Field(default_factory=dict, description="An optional classifier of galaxy cutouts.")
-    measurement: MeasurementSection = Field(default_factory=dict, description="Measuring sources.")
-    astrometry: AstrometrySection = Field(default_factory=dict, description="Checking positions.")
+    measurement: MeasurementSection = Field(default_factory=dict, description="How sources are measured.")
+    astrometry: AstrometrySection = Field(
+        default_factory=dict, description="A check of the positions against another catalogue."
+    )
     tiles: TilesSection = Field(
         default_factory=dict,
-        description="How images are cut for the work; the catalogue does not depend on it.",
+        description="How images are cut into tiles. The catalogue does not depend on it.",
     )
-    compute: ComputeSection = Field(default_factory=dict, description="Where the work is done.")
-    output: OutputSection = Field(default_factory=dict, description="The results.")
+    compute: ComputeSection = Field(default_factory=dict, description="Where and how the work is done.")
+    output: OutputSection = Field(default_factory=dict, description="What is written, and where.")
 
     @model_validator(mode="after")
     def _given_positions_stay(self) -> Self:

@@ -95,13 +95,14 @@ class Card(_Strict):
     data: tuple[str, ...] = Field(description="training data and its terms")
     licence: str = Field(description="licence of the weights")
     command: str = Field(description="command that trained them")
-    metrics: dict[str, float] = Field(description="measured on held-out data")
+    metrics: dict[str, float] = Field(description="metrics measured on held-out data")
     metrics_command: str = Field(description="command that gives the metrics")
     reliability: dict[str, tuple[tuple[float, float, int], ...]] = Field(
         default_factory=dict,
-        description="per head and bin on held-out data: mean probability, share that was so, number of sources",
+        description="for each head and bin of held-out data: mean predicted probability, observed share, number of "
+        "sources",
     )
-    sha256: str = Field(description="hash of all that decides results: tensors, graph, and these settings")
+    sha256: str = Field(description="hash of everything that determines results: tensors, graph and settings")
 
     @classmethod
     def from_json(cls, text: str, *, source: str) -> Self:
@@ -147,20 +148,18 @@ class WeightCard(Card):
     task: Literal["detection"] = Field("detection", description="what the network does")
     size: str = Field(description="member of the YOLOX family")
     levels: tuple[int, ...] = Field(
-        description="strides of the pyramid's levels in what the network sees, finest first"
+        description="strides of the pyramid levels in pixels of the network input, finest first"
     )
-    zoom: float = Field(1.0, description="factor by which the network magnifies images before it looks at them")
+    zoom: float = Field(1.0, description="factor by which the network magnifies its input")
     inputs: int = Field(description="input channels onto which the bands are mapped")
-    seeing_input: bool = Field(False, description="whether the seeing of the image is an input channel of its own")
-    one_cell: bool = Field(
-        False, description="whether one cell alone answers for each source, so that close pairs stay"
-    )
+    seeing_input: bool = Field(False, description="whether an additional input channel holds the seeing of the image")
+    one_cell: bool = Field(False, description="whether only one cell detects each source, so that close pairs are kept")
     bands: str = Field(description="bands wanted, and how they are mapped onto the input channels")
-    min_bands: int = Field(1, description="fewest bands that can be served")
-    max_bands: int = Field(description="most bands that can be served")
-    pixel_scale: tuple[float, float] = Field(description="arcsec per pixel seen in training")
-    seeing: tuple[float, float] = Field(description="FWHM of stars in pixels seen in training")
-    calibration: dict[str, Calibration] = Field(description="logits to probabilities")
+    min_bands: int = Field(1, description="smallest number of bands that the network accepts")
+    max_bands: int = Field(description="largest number of bands that the network accepts")
+    pixel_scale: tuple[float, float] = Field(description="range of the pixel scale in training, in arcsec per pixel")
+    seeing: tuple[float, float] = Field(description="range of the FWHM of stars in training, in pixels")
+    calibration: dict[str, Calibration] = Field(description="coefficients that turn logits into probabilities")
     threshold: float = Field(description="default det_score below which a source is dropped")
 
     @model_validator(mode="after")

@@ -56,7 +56,7 @@ def test_check_warns_where_a_worker_may_take_more_than_it_may_have(
     (tmp_path / "survey.yml").write_text(one().to_yaml().replace("memory: auto", f"memory: {memory}"))
     checked = CliRunner().invoke(app, ["check", str(tmp_path / "survey.yml")])
     assert checked.exit_code == 0, checked.output
-    assert ("warning: a worker may take more than it may have" in checked.stderr) == told
+    assert ("warning: a worker may need more memory than it may have" in checked.stderr) == told
 
 
 def test_check_does_not_read_all_of_every_file(one, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

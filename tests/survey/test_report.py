@@ -149,7 +149,7 @@ def test_says_what_was_done(tmp_path: Path) -> None:
     for part in (
         "my survey", "complete", "60 sources from 1 field in g r i", "20 galaxies", "20 stars", "1 min 23 s",
         "2.1 arcmin²", "4 March 2025, 05:07 UTC", "90.0 % expected to be real", "nano 7", "feed", "c0ffee", "1.2.3",
-        "frame-g.fits", "3.3 MB", "0123456789abcdef", "read, measure the sky", "8.0 s", "2 workers × 1 thread on cpu",
+        "frame-g.fits", "3.3 MB", "0123456789abcdef", "read images, measure the sky", "8.0 s", "2 workers × 1 thread on cpu",
         "1 of 1 tile", f"All {len(make_catalog(1).colnames)} columns",
     ):  # fmt: skip
         assert part in page.text, part

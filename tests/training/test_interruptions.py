@@ -59,7 +59,7 @@ def test_a_detector_s_training(
 ) -> None:
     recipe = make_recipe(steps=100_000, validate_every=2, crop=32, workers=workers)
     returned, told = _stopped(recipe, sign, tmp_path)
-    assert (returned, told) == (code, "stopped; the last checkpoint is kept, and the same command goes on from it\n")
+    assert (returned, told) == (code, "stopped; the last checkpoint is kept, and the same command continues from it\n")
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_a_classifier_s_training_goes_on(classifier: ClassifierRecipe, tmp_path:
     assert returned == -signal.SIGKILL
     returned, told = _stopped(classifier, signal.SIGINT, tmp_path)
     assert returned == 130
-    assert told.splitlines()[-1] == "stopped; the last epoch is kept, and the same command goes on from it"
+    assert told.splitlines()[-1] == "stopped; the last epoch is kept, and the same command continues from it"
     logs = [path.name for path in (tmp_path / "runs" / "tiny" / "log").iterdir() if path.is_dir()]
     assert [name.startswith("from-") for name in logs] == [True], "the second went on from an epoch of the first"
 

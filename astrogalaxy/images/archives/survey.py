@@ -49,7 +49,7 @@ def survey_yaml(summary: FetchSummary, positions: Sequence[str], size: str, *, f
         *comment,
         f"name: {flow(name)}",
         "images:",
-        "  # Fetched before a run, where they are not there yet; remove this to keep to what is there.",
+        "  # A run first fetches the images that are missing. Remove this key to use only those that are there.",
         f"  archive: {flow({'name': archive.name, 'position': places, 'size': size})}",
         f"  path: {flow(os.path.join(folder, archive.pattern))}",
         f"  bands: {flow(bands)}",

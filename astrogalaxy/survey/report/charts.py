@@ -124,7 +124,7 @@ def _points(axes: Axes, x: Floats, y: Floats, rows: NDArray[np.intp], name: str)
         color=CLASS_COLOURS[name], marker={"star": "D", "galaxy": "o"}.get(name, "s"),
         label=f"{CLASS_NAMES[name]} ({count(len(rows))})",
     )  # fmt: skip
-    return f" Of each class, at most {count(_MOST_POINTS)} are drawn." if len(drawn) < len(rows) else ""
+    return f" At most {count(_MOST_POINTS)} sources of each class are drawn." if len(drawn) < len(rows) else ""
 
 
 def _legend(axes: Axes) -> None:
@@ -174,9 +174,9 @@ def _counts(catalog: SourceCatalog, band: str, facts: Sequence[FieldFacts]) -> C
         axes.set_ylabel(f"sources per {width:g} mag")
         _legend(axes)
         peak = float((bins[:-1] + width / 2)[np.argmax(totals)])
-        caption = f"Counts peak at {band} ≈ {number(peak, 1)}; fainter than that the catalogue misses sources."
+        caption = f"The counts peak at {band} ≈ {number(peak, 1)}. At fainter magnitudes the catalogue is incomplete."
         if np.isfinite(limit):
-            caption += f" Dashed: {number(limit)}, five times the noise in the fixed aperture."
+            caption += f" Dashed line: {number(limit)}, five times the noise in the fixed aperture."
         return chart(figure, title="Number counts", caption=caption, alt=f"Histogram of {band} magnitudes by class")
 
 
@@ -204,7 +204,7 @@ def _sizes(catalog: SourceCatalog, band: str) -> Chart | None:
         _plain_ticks(axes)
         axes.set_xlabel(_label(catalog, band))
         axes.set_ylabel(f"{name}  (arcsec)")
-        caption = "As observed, seeing included: stars lie on a level line, galaxies above it." + note
+        caption = "Observed sizes, which include the seeing. Stars lie on a horizontal line, galaxies above it." + note
         return chart(figure, title="Size and magnitude", caption=caption, alt=f"{name} against {band} magnitude")
 
 
@@ -237,7 +237,7 @@ def _facets(axes: Axes, catalog: SourceCatalog, x: Floats, y: Floats, among: Boo
     axes.set_ylabel(labels[1])
     right.tick_params(labelleft=False)
     unsure = int(np.count_nonzero(among & (kind == "unsure")))
-    return note + (f" {count(unsure)} unsure ones are not drawn." if unsure else "")
+    return note + (f" Unsure sources are not drawn ({count(unsure)})." if unsure else "")
 
 
 def _colour_magnitude(catalog: SourceCatalog, bands: Sequence[str], reference: str) -> Chart | None:
@@ -261,8 +261,8 @@ def _colour_magnitude(catalog: SourceCatalog, bands: Sequence[str], reference: s
 
 def _colour_caption(good: Bools) -> str:
     return (
-        f"{count(good.sum())} sources whose magnitudes are known to {_COLOUR_ERROR} mag, "
-        "without saturation, edges and masked pixels."
+        f"{count(good.sum())} sources with magnitude errors below {_COLOUR_ERROR} mag, "
+        "without the flags edge, saturated and masked."
     )
 
 
@@ -278,7 +278,7 @@ def _colour_colour(catalog: SourceCatalog, bands: Sequence[str]) -> Chart | None
         note = _facets(axes, catalog, across, up, good, labels)
         axes.set_xlim(*_limits(across[good]))
         axes.set_ylim(*_limits(up[good]))
-        caption = "Stars follow a narrow track; its place checks the zero points. " + _colour_caption(good)
+        caption = "Stars follow a narrow track, whose position tests the zero points. " + _colour_caption(good)
         track = stellar_locus(bands) if set(bands) <= set(catalog.calibrated) else None
         if track is not None:
             for panel in figure.axes:
@@ -317,13 +317,13 @@ def _probabilities(catalog: SourceCatalog) -> Chart | None:
         return None
     with new_axes() as (figure, axes):
         _stacked(axes, galaxy, np.asarray(catalog["class"]), CLASS_COLOURS, CLASS_NAMES)
-        axes.set_xlabel("p_galaxy  (calibrated; p_star is the rest)")
+        axes.set_xlabel("p_galaxy  (calibrated; p_star = 1 \N{MINUS SIGN} p_galaxy)")
         n = int(known.sum())
         caption = (
-            f"Summed over sources, the probabilities expect {count(round(float(galaxy[known].sum())))} galaxies and "
+            f"The sums of the probabilities predict {count(round(float(galaxy[known].sum())))} galaxies and "
             f"{count(round(float((1 - galaxy[known]).sum())))} stars among {count(n)} sources."
         )
-        return chart(figure, title="Star or galaxy", caption=caption, alt="Histogram of the probability to be a galaxy")
+        return chart(figure, title="Star or galaxy", caption=caption, alt="Histogram of the probability of a galaxy")
 
 
 def _morphology(catalog: SourceCatalog) -> Chart | None:
@@ -334,11 +334,13 @@ def _morphology(catalog: SourceCatalog) -> Chart | None:
         return None
     with new_axes() as (figure, axes):
         _stacked(axes, np.where(known, disk, np.nan), shape, SHAPE_COLOURS, {})
-        axes.set_xlabel("p_disk  (calibrated; p_smooth is the rest)")
+        axes.set_xlabel("p_disk  (calibrated; p_smooth = 1 \N{MINUS SIGN} p_disk)")
         n = int(known.sum())
         caption = (
-            f"Of {count(n)} galaxies, {share(int((shape == 'disk').sum()), n)} are called disks and "
-            f"{share(int((shape == 'smooth').sum()), n)} smooth; the others are too faint or too close to call."
+            f"Of {count(n)} sources that are more probably galaxies than stars, "
+            f"{share(int((shape == 'disk').sum()), n)} are classified as disks and "
+            f"{share(int((shape == 'smooth').sum()), n)} as smooth. The others are unsure: too faint, or with neither "
+            "probability high enough."
         )
         return chart(figure, title="Smooth or disk", caption=caption, alt="Histogram of the probability of a disk")
 
@@ -365,7 +367,7 @@ def _seeing(facts: Sequence[FieldFacts]) -> Chart | None:
         else:
             axes.set_xlabel("field, in the order of the table")
         axes.set_ylabel("FWHM of stars  (arcsec)")
-        caption = "Median of the bright, lone, unsaturated stars of each field; bars hold the middle 68 %."
+        caption = "Median of the bright, isolated, unsaturated stars of each field. Bars show the central 68 %."
         return chart(figure, title="Seeing", caption=caption, alt="Seeing of each field")
 
 
@@ -386,10 +388,11 @@ def _reliability(run: Mapping[str, Any]) -> Chart | None:
             axes.plot(said, true, "o-", ms=4, lw=1.4, color=colours.get(name), label=f"is a {name}")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
-        axes.set_xlabel("probability said")
-        axes.set_ylabel("share that came true")
+        axes.set_xlabel("predicted probability")
+        axes.set_ylabel("observed share")
         _legend(axes)
         caption = (
-            "Measured with the weights on data kept apart from training; on the dashed line, a probability is one."
+            "Measured with these weights on data that were not used for training. "
+            "On the dashed line the probabilities are exact."
         )
         return chart(figure, title="Reliability", caption=caption, alt="Reliability of the probabilities")

@@ -97,7 +97,7 @@ def _finding(check: Check) -> dict[str, str]:
         "second": f"{check.second} {two}", "difference": f"{100 * difference.value:+.1f}",
         "interval": f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}",
         "published": NOTHING if check.published is None else f"{100 * check.published:+.1f}",
-        "galaxies": f"{check.n}" if check.paired else f"{check.n}, others", "verdict": check.verdict,
+        "galaxies": f"{check.n}" if check.paired else f"{check.n}, different", "verdict": check.verdict,
     }  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def _overview(scores: Sequence[ClassifierScore]) -> Chart:
                 axes.plot(100 * paper, place, "D", mfc="none", color=MUTED, ms=4.5, label=None)
         axes.set_yticks(range(len(scores)), [score.name for score in reversed(scores)], fontsize=7.5)
         axes.set_xlabel("accuracy (%)")
-        caption = "Dots: here, with 68 % intervals. Diamonds: the papers', on their own sets."
+        caption = "Dots: measured here, with 68 % intervals. Diamonds: the papers' values, on their own data sets."
         return chart(figure, title="Accuracy", caption=caption, alt="Accuracy of each recipe")
 
 
@@ -147,9 +147,10 @@ def _confusion(score: ClassifierScore) -> Chart:
             )
         axes.set_xticks(range(len(names)), names, rotation=40, ha="right", fontsize=8)
         axes.set_yticks(range(len(names)), names, fontsize=8)
-        axes.set_xlabel("said")
-        axes.set_ylabel("is")
-        return chart(figure, title="Confusion", caption="Test galaxies; shades by row.", alt="Confusion matrix")
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
+        caption = "Numbers of test galaxies. Shades show the share of each row."
+        return chart(figure, title="Confusion matrix", caption=caption, alt="Confusion matrix")
 
 
 def _curves(score: ClassifierScore) -> Chart | None:
@@ -166,7 +167,7 @@ def _curves(score: ClassifierScore) -> Chart | None:
                 where.set_xlabel("epoch")
                 where.set_ylabel(kind)
         axes.legend()
-        caption = "Training images are changed at random; validation images are not."
+        caption = "Training images are augmented at random; validation images are not."
         return chart(figure, title="Training", caption=caption, alt="Loss and accuracy by epoch")
 
 
@@ -179,10 +180,11 @@ def _roc(score: ClassifierScore) -> Chart | None:
             if np.isfinite(c.auc):
                 curve = roc_curve(score.probability[:, number], score.truth == number)
                 axes.plot(*curve, color=_COLOURS[number % len(_COLOURS)], lw=1.3, label=f"{c.name} {c.auc:.2f}")
-        axes.set_xlabel("share of the others that are named so")
-        axes.set_ylabel("share that is named so")
+        axes.set_xlabel("false positive rate")
+        axes.set_ylabel("true positive rate")
         axes.legend(fontsize=7.5)
-        return chart(figure, title="ROC", caption="One class against the rest, with the areas.", alt="ROC curves")
+        caption = "Each class against the rest, with the area under the curve."
+        return chart(figure, title="ROC curves", caption=caption, alt="ROC curves")
 
 
 def _reliability(score: ClassifierScore) -> Chart | None:
@@ -194,10 +196,10 @@ def _reliability(score: ClassifierScore) -> Chart | None:
         axes.errorbar(
             said, true, np.sqrt(np.maximum(true * (1 - true), 0.25 / n) / n), fmt="o-", color=_COLOURS[0], ms=4, lw=1
         )
-        axes.set_xlabel("probability of the class that is named")
-        axes.set_ylabel("share that was right")
+        axes.set_xlabel("probability of the predicted class")
+        axes.set_ylabel("share of correct predictions")
         caption = (
-            f"Expected calibration error {score.test.ece:.3f}, {score.test.n} galaxies. If the probabilities were "
-            f"exactly right it would be {score.test.ece_perfect.value:.3f} on average, with so few."
+            f"Expected calibration error {score.test.ece:.3f} from {score.test.n} galaxies. For exact probabilities "
+            f"and so few galaxies it would be {score.test.ece_perfect.value:.3f} on average."
         )
         return chart(figure, title="Reliability", caption=caption, alt="Reliability curve")

@@ -80,9 +80,9 @@ def _magnitude(values: list[float | None]) -> tuple[str, str]:
     """A magnitude and its interval."""
     value, low, high = (float("nan") if v is None else v for v in values)
     if not np.isfinite(value):
-        return text.NOTHING, "not among what was injected"
+        return text.NOTHING, "outside the injected range"
     if not (np.isfinite(low) and np.isfinite(high)):
-        return text.number(value), "interval open"
+        return text.number(value), "interval unbounded"
     return text.number(value), f"{text.number(low)} to {text.number(high)}"
 
 
@@ -99,7 +99,7 @@ def _headline(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     purity = record["purity"]
     if purity and purity[0] is not None:
         value, low, high = (100 * v for v in purity)
-        rows.append(("purity", f"{value:.1f} %", f"{low:.1f} to {high:.1f}; against noise alone"))
+        rows.append(("purity", f"{value:.1f} %", f"{low:.1f} to {high:.1f}; against noise only"))
     return rows
 
 
@@ -149,7 +149,7 @@ def _field_row(field: Mapping[str, Any], recovery: Recovery) -> dict[str, Any]:
             text.number(field["point_spread"][b]["fwhm"]) if b in field["point_spread"] else text.NOTHING
             for b in recovery.bands
         ],
-        "from": f"from {text.count(stars)} stars" if stars else "guessed, too few stars",
+        "from": f"from {text.count(stars)} stars" if stars else "assumed, too few stars",
         "width": text.number(field["star_width"], 3),
         "false": text.count(field["false"]),
         "free": text.share(field["free"], 1.0),
@@ -173,8 +173,8 @@ def _facts(record: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple
         ("wall time", text.duration(record.get("wall_seconds"))),
         ("rounds", str(settings.get("rounds") or "")),
         ("seed", str(settings["seed"]) if "seed" in settings else ""),
-        ("density", f"{settings['density']:g} per arcmin²" if settings.get("density") else "chosen by field"),
-        ("magnitudes", f"{span[0]:g} to {span[1]:g}" if span else "chosen by the depth of each field"),
+        ("density", f"{settings['density']:g} per arcmin²" if settings.get("density") else "chosen for each field"),
+        ("magnitudes", f"{span[0]:g} to {span[1]:g}" if span else "chosen from the depth of each field"),
         ("weights", " ".join(str(weights[key]) for key in ("name", "version") if weights.get(key))),
         ("weights, SHA-256", str(weights.get("sha256") or "")),
         ("configuration, SHA-256", str(record.get("config_sha256") or "")),

@@ -65,8 +65,8 @@ def radius_words(low: float | None, high: float | None) -> str:
     if low is None or not np.isfinite(low):
         return "all sizes"
     if high is None or not np.isfinite(high):
-        return f"from {low:g}{_PRIME}"
-    return f"to {high:g}{_PRIME}" if low == 0 else f"{low:g} to {high:g}{_PRIME}"
+        return f"above {low:g}{_PRIME}"
+    return f"up to {high:g}{_PRIME}" if low == 0 else f"{low:g} to {high:g}{_PRIME}"
 
 
 def _centres(table: Table) -> Floats:
@@ -138,11 +138,11 @@ def _completeness(recovery: Recovery) -> Chart | None:
                 _mark_half(axes, curves[kind], kind)
         axes.set_xlim(*_range(recovery))
         axes.set_xlabel(magnitude_label(recovery))
-        _share_axis(axes, "found")
+        _share_axis(axes, "sources found")
         _legend(axes)
         said = [f"{CLASS_NAMES[kind]} at {_pair(curve)}" for kind, curve in curves.items()]
         caption = f"Completeness is 50 % and 90 % for {' and for '.join(said)}." if said else ""
-        caption += " Bars hold 68 % (Wilson); lines are fitted to every source."
+        caption += " Bars: 68 % Wilson intervals. Lines: fits to the individual sources."
         return chart(figure, title="Completeness", caption=caption.strip(), alt="Completeness against magnitude")
 
 
@@ -180,8 +180,8 @@ def _by_size(recovery: Recovery) -> Chart | None:
         _share_axis(axes, "galaxies found")
         _legend(axes)
         caption = (
-            "By half-light radius (along the major axis, without seeing): each colour is a quarter of the galaxies. "
-            "The larger a galaxy of a magnitude, the fainter its surface."
+            "By half-light radius (along the major axis, without seeing). Each colour is a quarter of the galaxies. "
+            "At a given magnitude, larger galaxies have a lower surface brightness."
         )
         return chart(
             figure, title="Completeness by size", caption=caption,
@@ -211,8 +211,8 @@ def _map(recovery: Recovery) -> Chart | None:
         axes.set_ylabel("half-light radius  (arcsec)")
         axes.grid(visible=False)
         caption = (
-            f"Galaxies found, in percent; cells with fewer than {_FEWEST} are empty. The rows at the ends hold "
-            "the smaller and the larger ones, too."
+            f"Galaxies found, in percent. Cells with fewer than {_FEWEST} galaxies are empty. The lowest and highest "
+            "rows include all smaller and all larger galaxies."
         )
         return chart(
             figure, title="Completeness over magnitude and size", caption=caption,
@@ -234,7 +234,7 @@ def _classes(recovery: Recovery) -> Chart | None:
             _title(here, kind, int(part["n_found"].sum()))
             here.set_xlabel(magnitude_label(recovery))
             here.grid(visible=False, axis="x")
-        _share_axis(axes, "called", low=0)
+        _share_axis(axes, "classified as", low=0)
         axes.set_ylim(0, 1)
         axes.set_xlim(*_range(recovery))
         right.tick_params(labelleft=False)
@@ -244,10 +244,10 @@ def _classes(recovery: Recovery) -> Chart | None:
             for kind, part in ((k, _is(table, k)) for k in ("star", "galaxy"))
         }
         caption = (
-            f"Of those found, {share(*right_of['star'])} of the stars are called stars and "
-            f"{share(*right_of['galaxy'])} of the galaxies galaxies. Bars of few sources are narrow."
+            f"Of the sources found, {share(*right_of['star'])} of the stars are classified as stars, and "
+            f"{share(*right_of['galaxy'])} of the galaxies as galaxies. Narrow bars have few sources."
         )
-        return chart(figure, title="Star or galaxy", caption=caption, alt="What injected stars and galaxies are called")
+        return chart(figure, title="Star or galaxy", caption=caption, alt="Classes of injected stars and galaxies")
 
 
 def _stack(axes: Axes, part: Table, kind: str) -> None:
@@ -260,7 +260,7 @@ def _stack(axes: Axes, part: Table, kind: str) -> None:
         height = np.asarray(part[f"n_{name}"], dtype=float) / np.maximum(n, 1)
         axes.bar(
             _centres(part), height, wide, floor, color=CLASS_COLOURS[name], linewidth=0,
-            label=f"called {'unsure' if name == 'unsure' else name}",
+            label=name,
         )  # fmt: skip
         floor += height
 
@@ -275,7 +275,7 @@ def _purity(recovery: Recovery) -> Chart | None:
     with new_axes() as (figure, axes):
         x = _centres(table)
         axes.plot(x, np.asarray(table["said"]), color=MUTED, lw=1.3, ls=(0, (4, 3)), label="mean det_score")
-        _errors(axes, table, "purity", color=CLASS_COLOURS["star"], label="from the mirrored frames")
+        _errors(axes, table, "purity", color=CLASS_COLOURS["star"], label="from the inverted frames")
         axes.set_xlim(x.min() - 0.5, x.max() + 0.5)
         lowest = float(min(np.nanmin(table["low"]), np.nanmin(table["said"])))
         axes.set_xlabel(magnitude_label(recovery, word="measured "))
@@ -283,9 +283,9 @@ def _purity(recovery: Recovery) -> Chart | None:
         _legend(axes)
         share_, low, high = (f"{100 * float(whole[name][0]):.1f}" for name in ("purity", "low", "high"))
         caption = (
-            f"Of all {count(whole['n_catalog'][0])} sources of the untouched frames {share_} % [{low}, {high}] are no "
-            f"noise: the same frames upside down hold {number(whole['n_false'][0], 1)}. Artefacts and pieces of other "
-            "sources do not show."
+            f"Of all {count(whole['n_catalog'][0])} sources of the original frames, {share_} % [{low}, {high}] are not "
+            f"noise: the inverted frames imply {number(whole['n_false'][0], 1)} false detections. Artefacts and "
+            "fragments of other sources do not show here."
         )
         return chart(figure, title="Purity", caption=caption, alt="Purity against measured magnitude")
 
@@ -320,8 +320,8 @@ def _fluxes(recovery: Recovery) -> Chart | None:
         axes.set_ylabel(f"measured {_MINUS} true  (mag)")
         right.tick_params(labelleft=False)
         caption = (
-            f"Total fluxes in {band} of those found. Black: medians; shaded: the middle 68 %. Above zero, light was "
-            "missed. Other bands are in photometry.ecsv."
+            f"Total fluxes in {band} of the sources found. Black: medians. Shaded: the central 68 %. Values above zero "
+            "mean that light was missed. Other bands are in photometry.ecsv."
         )
         return chart(figure, title="Fluxes", caption=caption, alt="Measured minus true magnitude, stars and galaxies")
 
@@ -348,7 +348,7 @@ def _positions(recovery: Recovery) -> Chart | None:
         _legend(axes)
         east, north = (float(np.nanmedian(np.asarray(table[name], float))) * 1000 for name in ("east", "north"))
         caption = (
-            "Half of the range of the middle 68 %. Measured minus true positions, median over all bins: "
+            "Scatter: half the range of the central 68 %. Median over all bins of measured minus true positions: "
             f"{number(east, 1)} mas to the east, {number(north, 1)} mas to the north."
         )
         return chart(figure, title="Positions", caption=caption, alt="Scatter of positions against magnitude")

@@ -33,7 +33,7 @@ _STATUS = {
 }
 _STAGES = {
     "plan": "headers and hashes",
-    "read": "read, measure the sky",
+    "read": "read images, measure the sky",
     "align": "align bands",
     "detect": "detect and classify",
     "measure": "measure",
@@ -335,7 +335,7 @@ def _run_facts(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("finished", str(run.get("finished") or "").replace("T", " ")),
         ("computed by", compute if workers else ""),
         ("tiles", text.joined(by_status) if by_status else ""),
-        ("seen in two fields", f"{text.count(duplicates)} sources, kept once" if duplicates is not None else ""),
+        ("seen in two fields", f"{text.count(duplicates)} sources, each kept once" if duplicates is not None else ""),
         ("weights", " ".join(str(weights[key]) for key in ("name", "version") if weights.get(key))),
         ("weights, SHA-256", weights.get("sha256")),
         ("configuration, SHA-256", run.get("config_sha256")),

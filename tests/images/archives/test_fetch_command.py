@@ -29,7 +29,7 @@ def test_init_writes_a_survey_that_finds_what_came(server, tmp_path: Path) -> No
     asked = len(server.asked)
     again = run("fetch", "my.yml")
     assert again.exit_code == 0, again.output
-    assert "6 of them there before" in again.output
+    assert "6 of them already there" in again.output
     assert len(server.asked) == asked
     assert run("fetch", "sdss", "180 1", "--init", "my.yml").exception.args[0].startswith("my.yml exists")
 
