@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -158,6 +159,18 @@ def test_what_auto_picks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("astrogalaxy.devices._gpu_driver", lambda: False)
     monkeypatch.setattr("astrogalaxy.devices._torch_sees_gpu", lambda: pytest.fail("torch is slow to ask"))
     assert choose_placement("auto", "float32") == Placement("cpu", "float32")
+
+
+def test_a_gpu_that_lacks_its_extra_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    install = "needs torch and yolox, which is not installed: pip install 'astrogalaxy[gpu]'"
+    monkeypatch.setattr("astrogalaxy.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("astrogalaxy.devices._gpu_driver", lambda: True)
+    assert choose_placement() == Placement("cpu", "float32")
+    assert caplog.messages == [f"the GPU of this machine {install}; networks run on the CPU"]
+    with pytest.raises(WeightsError, match=re.escape(f"the device cuda {install}")):
+        choose_placement("cuda")
 
 
 @pytest.mark.parametrize(("precision", "atol"), [("float32", 1e-5), ("bfloat16", 0.5)])
