@@ -200,6 +200,21 @@ def test_without_a_gpu(weights: Weights) -> None:
     assert Runtime(weights, device="auto", threads=1).placement.device == "cpu"
 
 
+@pytest.mark.parametrize("name", ["astroyolo-nano", "astroyolo-fine"])
+def test_large_images_go_through_the_network_in_pieces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = Runtime(load_weights(name), device="cpu", threads=1)
+    image = _sky((640, 1024), inputs=runtime.weights.card.architecture.channels)
+    whole = runtime(image)
+    given: list[tuple[int, ...]] = []
+    monkeypatch.setattr("astrogalaxy.detection.runtime._PIECE", 320)
+    monkeypatch.setattr(
+        runtime, "_forward", lambda batch, forward=runtime._forward: given.append(batch.shape) or forward(batch)
+    )
+    _agree(runtime(image), whole, atol=1e-4)
+    assert len(given) == 6
+    assert max(rows * columns for *_, rows, columns in given) < 0.6 * 640 * 1024
+
+
 def test_a_runtime_is_opened_once(weights: Weights) -> None:
     first = open_runtime(weights.path, "cpu", 1)
     assert open_runtime(weights.path, "cpu", 1) is first
