@@ -5,6 +5,7 @@ It imports none of what it names, so that a ``survey.yml`` is checked without lo
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,6 +14,8 @@ from astrogalaxy.errors import WeightsError
 from astrogalaxy.extras import not_installed
 
 __all__ = ["PRECISIONS", "Device", "Placement", "Precision", "choose_placement", "precision_of"]
+
+logger = logging.getLogger(__name__)
 
 #: Where a network runs; ``auto`` is a GPU where there is one, else the processor through onnxruntime.
 Device = Literal["auto", "cpu", "openvino", "cuda"]
@@ -129,11 +132,10 @@ def choose_placement(device: Device = "auto", precision: Precision = "auto") -> 
         raise WeightsError(str(error)) from None
     if device == "openvino":
         _check_openvino(wanted)
-    elif device == "cuda" and not _torch_sees_gpu():
-        msg = "the device cuda needs a GPU, and torch finds none; use auto or cpu"
-        raise WeightsError(msg)
+    elif device == "cuda":
+        _check_cuda()
     elif device == "auto":
-        if not (_gpu_driver() and _torch_sees_gpu()):
+        if not (_gpu_driver() and _gpu_can_be_used()):
             return Placement("cpu", wanted)
         return Placement("cuda", precision_of("cuda", precision))
     return Placement(device, wanted)
@@ -152,6 +154,28 @@ def _cpu_has_bfloat16() -> bool:
     import openvino
 
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _check_cuda() -> None:
+    problem = _lacks_for_gpu("the device cuda")
+    if problem:
+        raise WeightsError(problem)
+    if not _torch_sees_gpu():
+        msg = "the device cuda needs a GPU, and torch finds none; use auto or cpu"
+        raise WeightsError(msg)
+
+
+def _gpu_can_be_used() -> bool:
+    """Whether networks can run on the GPU that seems to be there; say what keeps it idle if it is an extra."""
+    problem = _lacks_for_gpu("the GPU of this machine")
+    if problem:
+        logger.warning("%s; networks run on the CPU", problem)
+        return False
+    return _torch_sees_gpu()
+
+
+def _lacks_for_gpu(what: str) -> str | None:
+    return not_installed(what, ("torch", "yolox"), "gpu")
 
 
 def _torch_sees_gpu() -> bool:

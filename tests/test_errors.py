@@ -22,6 +22,11 @@ def test_a_message_moves_no_cursor_and_breaks_no_line() -> None:
         ("galsim", "evaluation.injection"),
         ("lightning", "training.train"),
         ("lightning", "training.classifier.train"),
+        ("torch", "detection.network"),
+        ("yolox", "detection.network"),
+        ("torch", "training.finish"),
+        ("torch", "training.classifier.finish"),
+        ("torch", "survey.explain"),
     ],
 )
 def test_rooms_that_need_an_extra_name_it(module: str, room: str) -> None:

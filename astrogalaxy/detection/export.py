@@ -7,12 +7,20 @@ import copy
 import io
 import warnings
 
+from astrogalaxy.errors import need
+
+try:
+    import torch
+    from yolox.models.network_blocks import BaseConv
+except ModuleNotFoundError:
+    need("torch", "train")
+    need("yolox", "train")
+    raise
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from yolox.models.network_blocks import BaseConv
 
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.models.graph import without_weights

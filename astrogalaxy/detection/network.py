@@ -14,14 +14,22 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
+from astrogalaxy.errors import need
+
+try:
+    import torch
+    from yolox.models.darknet import CspDarknet
+    from yolox.models.network_blocks import BaseConv, DWConv, Focus
+    from yolox.models.yolo_pafpn import YoloPafpn
+except ModuleNotFoundError:
+    need("torch", "train")
+    need("yolox", "train")
+    raise
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from yolox.models.darknet import CspDarknet
-from yolox.models.network_blocks import BaseConv, DWConv, Focus
-from yolox.models.yolo_pafpn import YoloPafpn
 
 from astrogalaxy.detection.inputs import seeing_shift
 from astrogalaxy.models.architecture import CHANNELS, SIZES, Architecture

@@ -12,16 +12,21 @@ from numpy.typing import NDArray
 
 from astrogalaxy.devices import Device, Placement, Precision, choose_placement
 from astrogalaxy.errors import WeightsError
-from astrogalaxy.models import Weights, folded, load_weights
+from astrogalaxy.images import Section, Tile, plan_tiles
+from astrogalaxy.models import CHANNELS, Weights, folded, load_weights
 from astrogalaxy.models.files import WeightFile, file_of
 from astrogalaxy.models.graph import open_graph
 
-__all__ = ["Runtime", "open_runtime"]
+__all__ = ["Runtime", "open_runtime", "pieces_of"]
 
 logger = logging.getLogger(__name__)
 
 Cube = NDArray[np.float32]
 Forward = Callable[[Cube], list[Cube]]
+
+# The memory of the network grows with the image that it is given, so larger ones go through it in pieces: of about
+# so many pixels a side, with so many more around them, which is as far as the bundled networks see.
+_PIECE, _MARGIN = 2048, 192
 
 
 class Runtime:
@@ -70,7 +75,7 @@ class Runtime:
         logger.debug("%s runs on %s", weights.card.name, self.placement)
 
     def __call__(self, image: Cube) -> list[Cube]:
-        """Run the network on one image.
+        """Run the network on one image, piece by piece if it is large.
 
         Parameters
         ----------
@@ -82,7 +87,23 @@ class Runtime:
         list of ndarray
             ``(7, rows, columns)`` float32 per level, finest first.
         """
-        return [level[0] for level in self._forward(image[None])]
+        network = self.weights.card.architecture
+        pieces = pieces_of(image.shape[1:], network.multiple)
+        if len(pieces) == 1:
+            return [level[0] for level in self._forward(image[None])]
+        shapes = [[round(side / stride) for side in image.shape[1:]] for stride in network.strides]
+        whole = [np.empty((len(CHANNELS), *shape), dtype=np.float32) for shape in shapes]
+        for piece in pieces:
+            levels = self._forward(np.ascontiguousarray(image[None, :, *piece.outer.slices]))
+            for made, (level,), stride in zip(whole, levels, network.strides, strict=True):
+                core, outer = (Section(*(round(edge / stride) for edge in part)) for part in (piece.core, piece.outer))
+                made[:, *core.slices] = level[:, *core.within(outer).slices]
+        return whole
+
+
+def pieces_of(shape: tuple[int, ...], multiple: int = 32) -> list[Tile]:
+    """Pieces in which an image goes through the network, beginning at multiples of so many pixels."""
+    return plan_tiles(shape, size=_PIECE, overlap=_MARGIN, multiple=multiple)
 
 
 def open_runtime(

@@ -72,6 +72,10 @@ class Section(NamedTuple):
         """Return this section with `n` pixels more on every side (not clipped)."""
         return Section(self.x0 - n, self.x1 + n, self.y0 - n, self.y1 + n)
 
+    def within(self, other: Section) -> Section:
+        """Return this section in the pixels of another one, counted from that one's first."""
+        return Section(self.x0 - other.x0, self.x1 - other.x0, self.y0 - other.y0, self.y1 - other.y0)
+
     def rounded(self, limits: Section) -> Section:
         """Return this section, or the one that it lies in where it is nearly all of that."""
         return limits if self.size > _NEARLY * limits.size else self

@@ -6,13 +6,20 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from astrogalaxy.errors import need
+
+try:
+    import torch
+except ModuleNotFoundError:
+    need("torch", "train")
+    raise
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from astrogalaxy.errors import WeightsError, need
+from astrogalaxy.errors import WeightsError
 from astrogalaxy.morphology.backbones import feature_layers
 from astrogalaxy.morphology.network import GalaxyNetwork
 from astrogalaxy.morphology.pictures import checked_pictures, network_input, views

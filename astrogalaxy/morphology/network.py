@@ -6,12 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from astrogalaxy.errors import need
+
+try:
+    import torch
+except ModuleNotFoundError:
+    need("torch", "train")
+    raise
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from astrogalaxy.errors import ConfigError, need
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.models.tensors import load_tensors
 from astrogalaxy.morphology import backbones
 from astrogalaxy.morphology.attention import Cbam, SelfAttention

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from stat import S_ISREG
@@ -19,6 +20,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 
 from astrogalaxy.config import SurveyConfig, length_in_pixels
+from astrogalaxy.detection.runtime import pieces_of
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.images import Band, Image, Tile, plan_tiles
 from astrogalaxy.images.fields import Field, closed_folders, find_fields, missing_maps, open_field, unread_parts
@@ -49,13 +51,14 @@ logger = logging.getLogger(__name__)
 
 # Version of what a shard holds: a change here makes every earlier shard stale.
 _SHARD_FORMAT = 5
-# Memory of a task: what a process needs whatever the tile, and bytes per pixel of a tile. Up to 30 % more than the
-# peaks that were measured on SDSS frames of 1500 to 10000 sources and on larger images, of one to nine bands, in tiles
-# of 1.6 to 18 million pixels, several in turn: 480 to 3900 MB. Smaller tiles need half as much, and so do classifiers
-# where sources are few. Networks other than the default one look at a finer image, or are larger.
-# `python tests/benchmarks scaling` measures such peaks.
+# Memory of a task: what a process needs whatever the tile, bytes per pixel of a tile, and bytes per pixel that goes
+# through the network at once. Up to 30 % more than the peaks that were measured on SDSS frames of 1500 to 10000 sources
+# and on larger images, of one to nine bands, in tiles of 1.6 to 18 million pixels, several in turn: 480 to 2300 MB.
+# Smaller tiles need half as much, and so do classifiers where sources are few. Networks other than the default one look
+# at a finer image, or are larger. `python tests/benchmarks scaling` measures such peaks.
 _BASE_BYTES, _CLASSIFIER_BYTES = 390e6, 680e6
-_BYTES_PER_PIXEL, _OTHER_NETWORK_BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 71, 120, 16
+_BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 32, 16
+_NETWORK_BYTES_PER_PIXEL, _OTHER_NETWORK_BYTES_PER_PIXEL = 39, 120
 _SMALLEST_TILE, _LARGEST_TILE = 512, 4096
 _HASHING_THREADS = 4
 # Magnitudes by which a zero point may differ from that of the header's unit: calibrations are better than that.
@@ -385,24 +388,29 @@ def open_band(field: Field, band: str, config: SurveyConfig) -> Band:
 def _tile_size(config: SurveyConfig, memory: float, overlap: int) -> int:
     if isinstance(config.tiles.size, int):
         return config.tiles.size
-    outer = np.sqrt(max(memory - _base_bytes(config), 1.0) / _pixel_bytes(len(config.images.bands), config))
-    # with the overlap on both sides, of a core that is larger than asked for
-    side = (outer - 2 * (overlap + 32)) / (1 + STRETCH)
-    return int(np.clip(side // 32 * 32, _SMALLEST_TILE, _LARGEST_TILE))
+    for size in range(_LARGEST_TILE, _SMALLEST_TILE, -32):
+        # with the overlap on both sides, of a core that is larger than asked for
+        outer = int(size * (1 + STRETCH)) + 2 * (overlap + 32)
+        if tile_memory((outer, outer), len(config.images.bands), config) <= memory:
+            return size
+    return _SMALLEST_TILE
 
 
 def tile_memory(shape: tuple[int, int], bands: int, config: SurveyConfig) -> float:
     """Bytes that a worker needs at most for a tile of some rows and columns, what it needs in any case included."""
-    return _base_bytes(config) + shape[0] * shape[1] * _pixel_bytes(bands, config)
+    other = config.detection.model != "default" and file_of(config.detection.model) != file_of("default")
+    return (
+        _BASE_BYTES
+        + (config.morphology.model is not None) * _CLASSIFIER_BYTES
+        + shape[0] * shape[1] * (_BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * bands)
+        + _largest_piece(shape) * (_NETWORK_BYTES_PER_PIXEL + other * _OTHER_NETWORK_BYTES_PER_PIXEL)
+    )
 
 
-def _base_bytes(config: SurveyConfig) -> float:
-    return _BASE_BYTES + (config.morphology.model is not None) * _CLASSIFIER_BYTES
-
-
-def _pixel_bytes(bands: int, config: SurveyConfig) -> float:
-    other = file_of(config.detection.model) != file_of("default")
-    return _BYTES_PER_PIXEL + other * _OTHER_NETWORK_BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * bands
+@lru_cache(maxsize=1024)
+def _largest_piece(shape: tuple[int, int]) -> int:
+    """Most pixels that go through the network at once."""
+    return max(piece.outer.size for piece in pieces_of(shape))
 
 
 def _overlap(config: SurveyConfig, pixel_scale: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -160,6 +161,18 @@ def test_what_auto_picks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_placement("auto", "float32") == Placement("cpu", "float32")
 
 
+def test_a_gpu_that_lacks_its_extra_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    install = "needs torch and yolox, which is not installed: pip install 'astrogalaxy[gpu]'"
+    monkeypatch.setattr("astrogalaxy.extras.find_spec", lambda name: None)
+    monkeypatch.setattr("astrogalaxy.devices._gpu_driver", lambda: True)
+    assert choose_placement() == Placement("cpu", "float32")
+    assert caplog.messages == [f"the GPU of this machine {install}; networks run on the CPU"]
+    with pytest.raises(WeightsError, match=re.escape(f"the device cuda {install}")):
+        choose_placement("cuda")
+
+
 @pytest.mark.parametrize(("precision", "atol"), [("float32", 1e-5), ("bfloat16", 0.5)])
 def test_the_way_over_a_gpu(weights: Weights, precision: Precision, atol: float) -> None:
     """What brings an image to a GPU and maps back, on the CPU; two images at a time, as classifiers have more."""
@@ -185,6 +198,21 @@ def test_without_a_gpu(weights: Weights) -> None:
     with pytest.raises(WeightsError, match="cuda needs a GPU, and torch finds none; use auto or cpu"):
         Runtime(weights, device="cuda")
     assert Runtime(weights, device="auto", threads=1).placement.device == "cpu"
+
+
+@pytest.mark.parametrize("name", ["astroyolo-nano", "astroyolo-fine"])
+def test_large_images_go_through_the_network_in_pieces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = Runtime(load_weights(name), device="cpu", threads=1)
+    image = _sky((640, 1024), inputs=runtime.weights.card.architecture.channels)
+    whole = runtime(image)
+    given: list[tuple[int, ...]] = []
+    monkeypatch.setattr("astrogalaxy.detection.runtime._PIECE", 320)
+    monkeypatch.setattr(
+        runtime, "_forward", lambda batch, forward=runtime._forward: given.append(batch.shape) or forward(batch)
+    )
+    _agree(runtime(image), whole, atol=1e-4)
+    assert len(given) == 6
+    assert max(rows * columns for *_, rows, columns in given) < 0.6 * 640 * 1024
 
 
 def test_a_runtime_is_opened_once(weights: Weights) -> None:

@@ -9,8 +9,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from astrogalaxy.errors import need
+
+try:
+    import torch
+except ModuleNotFoundError:
+    need("torch", "train")
+    raise
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
