@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from astrogalaxy.config.problems import Loc, Problem, did_you_mean, show
-from astrogalaxy.config.schema import bare_type, example_of, field_at, key_rows, section_at, section_of
+from astrogalaxy.config.schema import example_of, field_at, key_rows, section_at, section_of
 from astrogalaxy.config.yaml import YamlDocument, flow
 from astrogalaxy.errors import ConfigError
 
@@ -112,10 +112,8 @@ def _sentence(detail: Mapping[str, Any], cls: type[BaseModel]) -> str:
     if kind in {"extra_forbidden", "invalid_key"}:
         return _unknown_key(loc, cls)
     if kind == "missing":
-        return f"required{_wanted(field_at(cls, loc))}"
-    if kind == "literal_error":
-        choices = [str(c) for c in get_args(bare_type(field_at(cls, loc).annotation))]
-        return f"must be {_or(choices)}, not {show(value)}"
+        # an item: the list is too short
+        return "is missing from the list" if isinstance(loc[-1], int) else f"required{_wanted(field_at(cls, loc))}"
     wanted = {
         "int_type": "a whole number",
         "float_type": "a number",
@@ -126,7 +124,9 @@ def _sentence(detail: Mapping[str, Any], cls: type[BaseModel]) -> str:
         "model_type": "a section of 'key: value' lines",
         "model_attributes_type": "a section of 'key: value' lines",
         "tuple_type": "a list",
+        "literal_error": str(ctx.get("expected")).replace("'", ""),
         "too_short": f"a list of {ctx.get('min_length')} or more",
+        "too_long": f"a list of {ctx.get('max_length')} or fewer",
         "string_too_short": f"text of {ctx.get('min_length')} or more letters",
         "string_too_long": f"text of {ctx.get('max_length')} letters or fewer",
         "greater_than": f"greater than {ctx.get('gt')}",
@@ -147,10 +147,6 @@ def _wanted(info: FieldInfo) -> str:
         return f", for example {flow(example_of(info))}"
     needs = [name for name, inner in section.model_fields.items() if inner.is_required()]
     return f": a section with {', '.join(needs or list(section.model_fields)[:3])}"
-
-
-def _or(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _unknown_key(loc: Loc, cls: type[BaseModel]) -> str:
