@@ -19,6 +19,7 @@ from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.cluster import Crew
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.plan import Content, FieldPlan, Opened, Plan
+from astrogalaxy.survey.store import RECORD_FORMAT
 from astrogalaxy.survey.tasks import TileOutcome
 
 __all__ = ["catalog_meta", "known_fields", "known_hashes", "run_record"]
@@ -72,7 +73,7 @@ def run_record(
             seconds[stage] += value
     tiles, flaws = _by_field(outcomes), _by_field(failures)
     record = {
-        "format": 1,
+        "format": RECORD_FORMAT,
         "name": config.name,
         "status": "running",
         "started": started.isoformat(timespec="seconds"),

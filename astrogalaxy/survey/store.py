@@ -19,6 +19,8 @@ from astrogalaxy.formats import FORMATS
 
 __all__ = ["RunDirectory", "safe_name"]
 
+#: ``format`` of ``run.json``.
+RECORD_FORMAT = 1
 # So a survey.yml begins that may be replaced.
 _FROZEN = "# The settings of a run, every key written out; written anew by each run into this folder.\n"
 
@@ -153,9 +155,9 @@ class RunDirectory:
             temporary.write_text(text, encoding="utf-8")
 
     def read_json(self) -> dict[str, Any]:
-        """What an earlier run recorded; empty if none did, or none that can be read."""
+        """What an earlier run recorded; empty where there is no ``run.json``, it is damaged, or of another program."""
         try:
             record = json.loads(self.record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return record if isinstance(record, dict) else {}
+        return record if isinstance(record, dict) and record.get("format") == RECORD_FORMAT else {}
