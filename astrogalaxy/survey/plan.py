@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -412,13 +412,13 @@ def _overlap(config: SurveyConfig, pixel_scale: float) -> int:
 
 
 @contextmanager
-def hashing(paths: Sequence[Path], known: Mapping[str, Content]) -> Iterator[Callable[[Path], Content | None]]:
+def hashing(paths: Iterable[Path], known: Mapping[str, Content]) -> Iterator[Callable[[Path], Content | None]]:
     """Hash files on threads while the block goes on.
 
     Parameters
     ----------
-    paths : sequence of Path
-        The files.
+    paths : iterable of Path
+        The files; one that several fields share, such as a mask, is read once.
     known : mapping
         By path, of files that need not be read if they have not changed since.
 
@@ -428,7 +428,7 @@ def hashing(paths: Sequence[Path], known: Mapping[str, Content]) -> Iterator[Cal
         Waits for the content of one of the files; None where it cannot be read, and of any other file.
     """
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-        running = {path: pool.submit(_hash, path, known.get(str(path))) for path in paths}
+        running = {path: pool.submit(_hash, path, known.get(str(path))) for path in dict.fromkeys(paths)}
         try:
             yield lambda path: running[path].result() if path in running else None
         finally:
