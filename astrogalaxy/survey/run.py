@@ -493,14 +493,14 @@ def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan:
     }
     previews = StoredPreviews({name: [p for p in files if p.is_file()] for name, files in paths.items()})
     done = {(tile["field"], tile["tile"]) for tile in record["tiles"] if tile["status"] != "failed"}
-    galleries = [
+    galleries = (
         gallery
         for field_plan in plan.fields
         for tile in field_plan.tiles
         # what a failed tile left behind is of an earlier run
         if (field_plan.name, tile.name) in done
         and (gallery := Gallery.load(directory.shards(field_plan.name) / f"{tile.name}.gallery.npz"))
-    ]
+    )
     # of an earlier run with a classifier they may still be there
     gallery = Gallery.join(galleries) if "classifier" in record else None
     write_report(
