@@ -139,7 +139,7 @@ def flagged_sources(catalog: SourceCatalog, flag: str) -> str:
     Parameters
     ----------
     catalog : SourceCatalog
-        Rows of a field, with flags and signal to noise.
+        Rows of a field, with flags and signal to noise; those whose signal to noise is NaN do not count.
     flag : {'masked', 'saturated'}
         Which.
 
@@ -148,7 +148,9 @@ def flagged_sources(catalog: SourceCatalog, flag: str) -> str:
     str
         One sentence, or none.
     """
-    bright = catalog["flags"][catalog["snr"] >= np.median(catalog["snr"])] if len(catalog) else []
+    snr = np.asarray(catalog["snr"], dtype=float)
+    known = snr[np.isfinite(snr)]  # NaN where no band has data
+    bright = catalog["flags"][snr >= np.median(known)] if len(known) else []
     flagged = int(has_flags(bright, flag).sum()) if len(bright) >= _FEW else 0
     if flagged <= _MOST * len(bright):
         return ""

@@ -29,6 +29,14 @@ def test_a_mask_of_sources_is_told(number: int, share: float, told: bool) -> Non
         assert said.endswith("images.mask_bits")
 
 
+def test_a_source_without_data_does_not_hide_a_mask_of_sources() -> None:
+    snr = np.append(np.full(40, 9.0), np.nan)
+    table = Table({"snr": snr, "flags": np.full(41, flag_bits("masked"))})
+    assert flagged_sources(table, "masked").startswith("of the brighter half of the sources, 40 of 40")
+    table["snr"] = np.nan
+    assert not flagged_sources(table, "masked")
+
+
 def test_faint_masked_sources_are_no_sign() -> None:
     snr = np.arange(100.0)
     assert not flagged_sources(Table({"snr": snr, "flags": np.where(snr < 50, flag_bits("masked"), 0)}), "masked")
