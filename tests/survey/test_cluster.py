@@ -14,6 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ import dask
 import numpy as np
 import pytest
 from astropy.io import fits
-from distributed import Client, Event, LocalCluster
+from distributed import Client, Event, Future, LocalCluster
 from distributed.scheduler import KilledWorker
 
 import astrogalaxy
@@ -425,6 +426,23 @@ def test_errors_are_answers(in_process: LocalCluster) -> None:
         jobs = deque([ValueError("a"), TimeoutError("b")])
         answers = list(in_turn(Crew(client, 1, 1), jobs, lambda error: client.submit(fail, error), lambda _: None))
     assert sorted((type(job), str(answer)) == (type(answer), str(job)) for job, answer in answers) == [True, True]
+
+
+def test_a_cancelled_task_has_an_error_for_an_answer(in_process: LocalCluster) -> None:
+    """Whoever shares the cluster may restart it, which cancels all tasks."""
+    sent: list[Future] = []
+    with Client(in_process) as client:
+
+        def send(seconds: float) -> Future:
+            sent.append(client.submit(time.sleep, seconds, pure=False))
+            return sent[-1]
+
+        answers = in_turn(Crew(client, 1, 1), deque([0.0, 3.0]), send, lambda _: None)
+        assert next(answers) == (0.0, None)
+        client.cancel(sent[1])
+        ((_, answer),) = answers
+    assert isinstance(answer, CancelledError)
+    assert loss(answer).endswith("CancelledError)")
 
 
 def test_what_is_no_client_is_refused(
