@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from astrogalaxy.catalog import provenance
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from distributed import Client, LocalCluster
 
-__all__ = ["Crew", "check_client", "hired", "worker_memory"]
+__all__ = ["Crew", "check_client", "hired", "local_workers", "usable_cores", "usable_memory", "worker_memory"]
 
 logger = logging.getLogger(__name__)
 
@@ -114,20 +115,80 @@ class Crew:
         return {network for address, answer in answers.items() if (network := _network(address, answer))}
 
 
-def worker_memory(compute: ComputeSection) -> float:
-    """Bytes that a worker may use."""
+def usable_cores() -> int:
+    """Number of cores that this process may use, which a batch system or a container may limit."""
+    from dask.system import CPU_COUNT
+
+    return CPU_COUNT
+
+
+def usable_memory() -> float:
+    """Bytes that all workers together may use.
+
+    A process that may use a part of the machine's cores counts on the same part of its memory, and never on more than
+    the limit of its container or batch job.
+    """
+    cores = os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * min(usable_cores(), cores) / cores
+    with suppress(OSError):
+        group = Path("/sys/fs/cgroup", Path("/proc/self/cgroup").read_text().rpartition("::/")[2].strip())
+        files = [folder / "memory.max" for folder in (group, *group.parents)]
+        for file in (*files, Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")):
+            with suppress(OSError, ValueError):  # no number: no limit
+                memory = min(memory, int(file.read_text()))
+    return _MEMORY_SHARE * memory
+
+
+def worker_memory(compute: ComputeSection, workers: int | None = None) -> float:
+    """Bytes that each of several workers may use; by default ``compute.workers`` of them, or one per core."""
     if isinstance(compute.memory, int):
         return float(compute.memory)
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    workers = compute.workers if isinstance(compute.workers, int) else os.cpu_count() or 1
-    return _MEMORY_SHARE * total / workers
+    if workers is None:
+        workers = compute.workers if isinstance(compute.workers, int) else usable_cores()
+    return usable_memory() / workers
+
+
+def local_workers(compute: ComputeSection, *, tasks: int, need: float) -> int:
+    """Number of workers to start on this machine: ``compute.workers``, or as many as cores and memory allow.
+
+    Parameters
+    ----------
+    compute : ComputeSection
+        What the survey asks for.
+    tasks : int
+        Number of tasks; more workers would have nothing to do.
+    need : float
+        Bytes that a task needs at most.
+
+    Returns
+    -------
+    int
+        At least 1.
+    """
+    wanted = compute.workers
+    if not isinstance(wanted, int):
+        wanted = min(usable_cores(), int(usable_memory() / max(need, 1.0)))
+    return max(1, min(wanted, tasks))
 
 
 @contextmanager
-def hired(compute: ComputeSection, *, tasks: int, client: Client | None = None) -> Iterator[Crew]:
+def hired(compute: ComputeSection, *, tasks: int, need: float = 0.0, client: Client | None = None) -> Iterator[Crew]:
     """Provide workers: the given client's, those of ``compute.scheduler``, or new ones.
 
-    Workers times threads is the number of cores.
+    Workers times threads is the number of cores, unless the memory that each needs allows fewer workers.
+
+    Parameters
+    ----------
+    compute : ComputeSection
+        What is asked for.
+    tasks, need
+        See `local_workers`.
+    client : Client, optional
+        Use its workers.
+
+    Yields
+    ------
+    Crew
 
     Raises
     ------
@@ -142,7 +203,7 @@ def hired(compute: ComputeSection, *, tasks: int, client: Client | None = None) 
         elif compute.scheduler is not None:
             crew = _crew_of(stack.enter_context(_connected(compute.scheduler)))
         else:
-            crew = stack.enter_context(_local(compute, tasks))
+            crew = stack.enter_context(_local(compute, local_workers(compute, tasks=tasks, need=need)))
         crew = replace(crew, compute=compute)
         networks = " and ".join(sorted(crew.meet(crew.there() or {})))
         if not networks:
@@ -246,14 +307,11 @@ def _connected(address: str) -> Iterator[Client]:
 
 
 @contextmanager
-def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
+def _local(compute: ComputeSection, workers: int) -> Iterator[Crew]:
     import dask
     from distributed import Client
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = compute.workers if isinstance(compute.workers, int) else cores
-    workers = max(1, min(wanted, tasks))
-    threads = max(1, cores // workers)
+    threads = max(1, usable_cores() // workers)
     # one worker lives in this process: nothing to start, nothing to send
     settings = {"processes": workers > 1, "n_workers": workers, "threads_per_worker": 1}
     with ExitStack() as stack:
@@ -271,7 +329,7 @@ def _local(compute: ComputeSection, tasks: int) -> Iterator[Crew]:
                 cluster = stack.enter_context(
                     _started(
                         **settings,
-                        memory_limit=int(worker_memory(compute)),
+                        memory_limit=int(worker_memory(compute, workers)),
                         dashboard_address="127.0.0.1:0",
                         silence_logs=logging.ERROR,
                     )

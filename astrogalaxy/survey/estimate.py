@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.survey.cluster import worker_memory
+from astrogalaxy.survey.cluster import local_workers, usable_cores, worker_memory
 from astrogalaxy.survey.plan import Plan, tile_memory
 from astrogalaxy.survey.shards import shard_path
 from astrogalaxy.survey.store import RunDirectory, safe_name
@@ -84,13 +83,11 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
     rate, measured = _rate(directory)
     if config.compute.scheduler is not None:
         return Estimate(pixels, todo, 0, memory, worker_memory(config.compute), float("nan"), measured)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = config.compute.workers if isinstance(config.compute.workers, int) else cores
-    workers = max(1, min(wanted, tiles_left))
+    workers = local_workers(config.compute, tasks=tiles_left, need=memory)
     # a rate that was measured on such fields has it all
     spent = todo / 1e6 * rate + (0.0 if measured else _SECONDS_PER_FIELD * fields_left)
-    seconds = _START + spent / min(cores, max(workers, 1))
-    return Estimate(pixels, todo, workers, memory, worker_memory(config.compute), seconds, measured)
+    seconds = _START + spent / min(usable_cores(), workers)
+    return Estimate(pixels, todo, workers, memory, worker_memory(config.compute, workers), seconds, measured)
 
 
 def _rate(directory: RunDirectory) -> tuple[float, bool]:

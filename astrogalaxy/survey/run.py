@@ -30,7 +30,7 @@ from astrogalaxy.survey.finish import Finisher
 from astrogalaxy.survey.leftovers import Earlier, forget_changed, forget_removed, listing
 from astrogalaxy.survey.notebook import summary_html
 from astrogalaxy.survey.opening import check_targets, named_files, open_inputs, remarks
-from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan
+from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan, tile_memory
 from astrogalaxy.survey.products import write_products
 from astrogalaxy.survey.record import catalog_meta, known_fields, known_hashes, run_record
 from astrogalaxy.survey.scheduling import work_through
@@ -410,7 +410,8 @@ def _send(
 ) -> Crew:
     """Have tiles done by workers; ``take`` is called with each outcome as it comes."""
     name = uuid4().hex
-    with hired(run.config.compute, tasks=len(todo), client=client) as crew:
+    need = max(tile_memory(tile.outer.shape, len(field_plan.bands), run.config) for field_plan, tile in todo)
+    with hired(run.config.compute, tasks=len(todo), need=need, client=client) as crew:
         tasks = [
             TileTask(
                 field_plan.field, tile, field_plan.keys[tile.name], field_plan.key, run.config,
