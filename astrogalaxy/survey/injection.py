@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import warnings
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ from astrogalaxy.survey.rounds import read_round, write_round
 from astrogalaxy.survey.scheduling import in_turn, loss
 from astrogalaxy.survey.stages import classify
 from astrogalaxy.survey.store import RunDirectory, safe_name
-from astrogalaxy.survey.tasks import find_in_tile, read_field
+from astrogalaxy.survey.tasks import find_in_tile, forget_fields, keep_open, read_field
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 __all__ = ["InjectionSummary", "inject_survey"]
 
 logger = logging.getLogger(__name__)
-
-# A process keeps the field that it worked on last: its next round is probably of the same.
-_OPEN: OrderedDict[tuple[str, ...], tuple[Image | None, list[Failure]]] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -311,11 +308,7 @@ def _failure(job: _Job, error: Exception) -> Failure:
 
 def _opened(job: _Job) -> tuple[Image | None, list[Failure]]:
     # workers of a cluster outlive a call: by then the files may hold something else
-    key = (job.key, *map(str, job.field.files))
-    if key not in _OPEN:
-        _OPEN.clear()
-        _OPEN[key] = read_field(job.field, job.config)
-    return _OPEN[key]
+    return keep_open((job.key, *map(str, job.field.files)), lambda: read_field(job.field, job.config))
 
 
 def _detector(job: _Job, image: Image) -> Callable[[Image], SourceCatalog]:
@@ -364,7 +357,7 @@ def _work(
             else:
                 made.setdefault(job.name, []).append(answer)
             progress(done, total, job.name)
-    _OPEN.clear()
+    forget_fields()
     ordered = [job.name for job in jobs if job.name in bases]
     return [(bases[name], sorted(made.get(name, []), key=lambda one: one.number)) for name in ordered], failures
 

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -36,6 +35,7 @@ __all__ = [
     "can_be_read",
     "find_in_tile",
     "forget_fields",
+    "keep_open",
     "kept_tile",
     "measure_sky",
     "process_tile",
@@ -46,9 +46,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-# A process keeps the field that it worked on last: its next tile is probably of the same.
-_OPEN: OrderedDict[tuple[str, ...], tuple[Image | None, list[Failure]]] = OrderedDict()
-_KEEP_OPEN = 1
+# The field that this process worked on last, by what makes it another: the next task is probably of the same.
+_OPEN: dict[tuple[str, ...], tuple[Image | None, list[Failure]]] = {}
 # Names under which what measurement knows of a band's stars and noise is kept beside its sky, and the large galaxies.
 CONDITIONS, LARGE = "conditions", "large"
 
@@ -286,12 +285,29 @@ def _open(task: TileTask, *, anew: bool = False) -> tuple[Image | None, list[Fai
     # content alone does not do: equal files of another place may be gone from theirs, and what an earlier run could
     # not read may have come back
     key = (task.run, task.field_key, *map(str, task.field.files))
-    if anew or key not in _OPEN:
-        while len(_OPEN) >= _KEEP_OPEN:
-            _OPEN.popitem(last=False)
-        # a sky that was measured before tells nothing of what can be read now
-        _OPEN[key] = read_field(task.field, task.config, sky=None if anew else task.sky)
-    return _OPEN[key]
+    if anew:
+        forget_fields()
+    # a sky that was measured before tells nothing of what can be read now
+    return keep_open(key, lambda: read_field(task.field, task.config, sky=None if anew else task.sky))
+
+
+def keep_open(
+    key: tuple[str, ...], read: Callable[[], tuple[Image | None, list[Failure]]]
+) -> tuple[Image | None, list[Failure]]:
+    """What `read_field` gives for a field, which is read unless this process has it open from its last task.
+
+    Parameters
+    ----------
+    key : tuple of str
+        Another key is another field, or the same one with other content.
+    read : callable
+        Reads it.
+    """
+    found = _OPEN.get(key)
+    if found is None:
+        forget_fields()  # before the next one is read, so that memory never holds two
+        found = _OPEN[key] = read()
+    return found
 
 
 def forget_fields() -> None:
