@@ -7,7 +7,7 @@ import logging
 import shutil
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,7 +27,7 @@ from astrogalaxy.images import Image
 from astrogalaxy.images.fields import Field, find_fields
 from astrogalaxy.models import load_weights
 from astrogalaxy.progress import Progress
-from astrogalaxy.survey.cluster import Crew, check_client, hired, worker_memory
+from astrogalaxy.survey.cluster import check_client, hired, worker_memory
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.leftovers import Earlier
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
@@ -335,7 +335,7 @@ def _work(
     """Look at every field, then inject into it, on the survey's workers."""
     total, done = len(jobs) * (rounds + 1), 0
     bases: dict[str, Baseline] = {}
-    made: dict[str, list[Round]] = {}
+    made: dict[str, list[Round]] = {job.name: [] for job in jobs}
     failures: list[Failure] = []
 
     def tell(what: str) -> None:
@@ -344,44 +344,38 @@ def _work(
 
     tell("starting")
     with hired(jobs[0].config.compute, tasks=len(jobs) * rounds, client=client) as crew:
-        jobs = [replace(job, threads=crew.threads) for job in jobs]
-        for job, number, answer in _answers(crew, jobs, rounds, bases, tell):
+        # of each field first the look, which has no number, then its rounds
+        waiting: deque[tuple[_Job, int | None]] = deque((replace(job, threads=crew.threads), None) for job in jobs)
+
+        def send(task: tuple[_Job, int | None]) -> Future:
+            """Submit a look or a round."""
+            job, number = task
+            work = (_look, job) if number is None else (_round, job, bases[job.name], number)
+            return crew.client.submit(*work, pure=False, retries=1)
+
+        for (job, number), answer in in_turn(crew, waiting, send, tell):
             done += 1
-            if number is None:
-                base, known = answer if isinstance(answer, tuple) else (None, [answer])
-                failures += known
-                if base is None:
-                    done += rounds
+            if isinstance(answer, Exception):
+                failures.append(Failure(job.name, "inject", loss(answer)))
             elif isinstance(answer, Failure):
                 failures.append(answer)
+            elif number is not None:
+                made[job.name].append(answer)
             else:
-                made.setdefault(job.name, []).append(answer)
-            progress(done, total, job.name)
+                base, known = answer
+                failures += known
+                if base is not None:
+                    bases[job.name] = base
+                    # the field's rounds go next, while a worker still has its pixels at hand
+                    waiting.extendleft((job, i) for i in reversed(range(rounds)))
+            if number is None and job.name not in bases:
+                done += rounds  # which are not done
+            tell(job.name)
     forget_fields()
-    ordered = [job.name for job in jobs if job.name in bases]
-    return [(bases[name], sorted(made.get(name, []), key=lambda one: one.number)) for name in ordered], failures
-
-
-def _answers(
-    crew: Crew, jobs: Sequence[_Job], rounds: int, bases: dict[str, Baseline], tell: Callable[[str], None]
-) -> Iterator[tuple[_Job, int | None, Any]]:
-    """Results as they come: of a field's look (its number is None), then of its rounds."""
-    waiting: deque[tuple[_Job, int | None]] = deque((job, None) for job in jobs)
-
-    def send(task: tuple[_Job, int | None]) -> Future:
-        """Give a look or a round to a worker."""
-        job, number = task
-        work = (_look, job) if number is None else (_round, job, bases[job.name], number)
-        return crew.client.submit(*work, pure=False, retries=1)
-
-    for (job, number), answer in in_turn(crew, waiting, send, tell):
-        if number is None and isinstance(answer, tuple) and answer[0] is not None:
-            bases[job.name] = answer[0]
-            # the field's rounds go first: its pixels are still at hand
-            waiting.extendleft((job, i) for i in reversed(range(rounds)))
-        if isinstance(answer, Exception):
-            answer = Failure(job.name, "inject", loss(answer))
-        yield job, number, answer
+    results = [
+        (bases[job.name], sorted(made[job.name], key=lambda one: one.number)) for job in jobs if job.name in bases
+    ]
+    return results, failures
 
 
 # -- results ---------------------------------------------------------------------------------------
