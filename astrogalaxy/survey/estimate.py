@@ -8,8 +8,7 @@ from pathlib import Path
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.survey.cluster import local_workers, usable_cores, worker_memory
 from astrogalaxy.survey.plan import Plan, tile_memory
-from astrogalaxy.survey.shards import shard_path
-from astrogalaxy.survey.store import RunDirectory, safe_name
+from astrogalaxy.survey.store import RunDirectory, safe_name, tile_path
 
 __all__ = ["Estimate", "estimate"]
 
@@ -76,7 +75,7 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
             pixels += n
             memory = max(memory, tile_memory(tile.outer.shape, bands, config))
             # Whether the shard is of this content is only known when it is read; its name is a good guess.
-            if not shard_path(directory.tiles / safe_name(field.name), tile.name).is_file():
+            if not tile_path(directory.tiles / safe_name(field.name), tile.name, "rows").is_file():
                 todo += n
                 tiles_left += 1
         fields_left += todo > done

@@ -16,10 +16,9 @@ from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.plan import FieldPlan, Plan
 from astrogalaxy.survey.positions import given_rows
-from astrogalaxy.survey.shards import shard_path
 from astrogalaxy.survey.shelf import Shelf
 from astrogalaxy.survey.stages import QUALITY, check_field, classify
-from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.store import RunDirectory, tile_path
 from astrogalaxy.survey.tasks import TileOutcome, tile_catalog
 
 __all__ = ["Finisher", "flagged_sources"]
@@ -87,7 +86,7 @@ class Finisher:
         for tile in field.tiles:
             if tile.name not in done:
                 continue
-            path = shard_path(self._directory.shards(field.name), tile.name)
+            path = tile_path(self._directory.shards(field.name), tile.name, "rows")
             shard = tile_catalog(path, field.keys[tile.name])
             if shard is None:
                 path.unlink(missing_ok=True)

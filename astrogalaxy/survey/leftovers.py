@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +10,11 @@ from typing import Any, Self
 
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.plan import Plan
-from astrogalaxy.survey.store import RunDirectory, safe_name
-from astrogalaxy.survey.tasks import sky_path
+from astrogalaxy.survey.store import TILE_FILES, RunDirectory, safe_name, sky_path
 
 __all__ = ["Earlier", "forget_changed", "forget_removed", "listing"]
 
 logger = logging.getLogger(__name__)
-
-# What tiles leave in the folder of their field.
-_OF_TILES = re.compile(r"(?P<tile>x\d+y\d+)\.(rows|preview|gallery)\.npz|sky-[0-9a-f]{16}\.npz")
 
 
 def listing(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -114,7 +109,7 @@ def _forget(folder: Path, keep: Sequence[str]) -> None:
     """Remove what tiles have left in a folder, but for the tiles and files to keep; and the folder, if it is empty."""
     kept = set(keep)
     for path in folder.iterdir():
-        ours = _OF_TILES.fullmatch(path.name)
+        ours = TILE_FILES.fullmatch(path.name)
         if ours is not None and not {path.name, ours["tile"]} & kept:
             path.unlink(missing_ok=True)
     if not any(folder.iterdir()):

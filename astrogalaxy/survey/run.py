@@ -36,7 +36,7 @@ from astrogalaxy.survey.record import catalog_meta, known_fields, known_hashes, 
 from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.shelf import Shelf, Tally
 from astrogalaxy.survey.stages import Stopwatch
-from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.store import RunDirectory, tile_path
 from astrogalaxy.survey.tasks import TileOutcome, TileTask, can_be_read, forget_fields, kept_tile
 
 if TYPE_CHECKING:
@@ -396,8 +396,9 @@ def _tiles(run: _Run) -> Iterator[tuple[FieldPlan, Tile, TileOutcome | None]]:
     for field_plan in run.plan.fields:
         # one damaged file is tried once, however many tiles lack it
         readable = cache(partial(can_be_read, field_plan.field, run.config))
+        folder = run.directory.shards(field_plan.name)
         for tile in field_plan.tiles:
-            folder, key = run.directory.shards(field_plan.name), field_plan.keys[tile.name]
+            key = field_plan.keys[tile.name]
             yield field_plan, tile, kept_tile(field_plan.name, tile, key, folder, field_plan.bands, readable)
 
 
@@ -489,7 +490,9 @@ def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan:
     from astrogalaxy.survey.report import write_report
 
     paths = {
-        field_plan.name: [directory.shards(field_plan.name) / f"{tile.name}.preview.npz" for tile in field_plan.tiles]
+        field_plan.name: [
+            tile_path(directory.shards(field_plan.name), tile.name, "preview") for tile in field_plan.tiles
+        ]
         for field_plan in plan.fields
     }
     previews = StoredPreviews({name: [p for p in files if p.is_file()] for name, files in paths.items()})
@@ -500,7 +503,7 @@ def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan:
         for tile in field_plan.tiles
         # what a failed tile left behind is of an earlier run
         if (field_plan.name, tile.name) in done
-        and (gallery := Gallery.load(directory.shards(field_plan.name) / f"{tile.name}.gallery.npz"))
+        and (gallery := Gallery.load(tile_path(directory.shards(field_plan.name), tile.name, "gallery")))
     )
     # of an earlier run with a classifier they may still be there
     gallery = Gallery.join(galleries) if "classifier" in record else None

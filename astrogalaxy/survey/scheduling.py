@@ -28,8 +28,8 @@ Job = TileTask | list[TileTask]
 J = TypeVar("J")
 T = TypeVar("T")
 
-# How often a task that raised an error is sent again. A task whose worker died is sent to another one by Dask itself, as
-# often as its key distributed.scheduler.allowed-failures says.
+# How often a task that raised an error is sent again. If its worker died, Dask itself sends it to another one, as often
+# as its key distributed.scheduler.allowed-failures says.
 _RETRIES = 2
 # Seconds to wait for an answer before looking whether there are workers at all.
 _LOOK = 5.0

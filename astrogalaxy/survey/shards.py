@@ -13,12 +13,7 @@ from numpy.typing import NDArray
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.files import atomic_path
 
-__all__ = ["catalog_of", "peek_shard", "read_rows", "read_shard", "rows_of", "shard_path", "words_of", "write_shard"]
-
-
-def shard_path(folder: Path, name: str) -> Path:
-    """Where the shard of that name lies in a folder."""
-    return folder / f"{name}.rows.npz"
+__all__ = ["catalog_of", "peek_shard", "read_rows", "read_shard", "rows_of", "words_of", "write_shard"]
 
 
 def write_shard(path: Path, catalog: SourceCatalog) -> None:

@@ -11,17 +11,19 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from astrogalaxy.files import atomic_path
 from astrogalaxy.folders import LOCK, locked, unwritable
 from astrogalaxy.formats import FORMATS
 
-__all__ = ["RunDirectory", "safe_name"]
+__all__ = ["TILE_FILES", "RunDirectory", "safe_name", "sky_path", "tile_path"]
 
 #: ``format`` of ``run.json``.
 RECORD_FORMAT = 1
-# So a survey.yml begins that may be replaced.
+#: Names of what lies in the folder of a field: see `tile_path` and `sky_path`.
+TILE_FILES = re.compile(r"(?P<tile>x\d+y\d+)\.(rows|preview|gallery)\.npz|sky-[0-9a-f]{16}\.npz")
+# First line of a survey.yml that a run has written, and may replace.
 _FROZEN = "# The settings of a run, every key written out; written anew by each run into this folder.\n"
 
 
@@ -32,6 +34,16 @@ def safe_name(field: str) -> str:
         return safe or "field"
     # two names that differ in what is left out must not share a folder
     return f"{safe[:50]}-{hashlib.sha256(os.fsencode(field)).hexdigest()[:8]}".lstrip("-")
+
+
+def tile_path(folder: Path, tile: str, content: Literal["rows", "preview", "gallery"]) -> Path:
+    """File of a tile in the folder of its field: its catalogue, its picture, or pictures of its classified galaxies."""
+    return folder / f"{tile}.{content}.npz"
+
+
+def sky_path(folder: Path, field_key: str) -> Path:
+    """File of a field's sky in its folder; named by content, so that a changed input cannot find the old one."""
+    return folder / f"sky-{field_key[:16]}.npz"
 
 
 @dataclass(frozen=True)

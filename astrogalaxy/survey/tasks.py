@@ -26,8 +26,9 @@ from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.plan import open_band, open_bands
 from astrogalaxy.survey.positions import Positions
 from astrogalaxy.survey.preview import make_preview, preview_step
-from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
+from astrogalaxy.survey.shards import peek_shard, read_shard, write_shard
 from astrogalaxy.survey.stages import Stopwatch, TileResult, TileSettings, extract
+from astrogalaxy.survey.store import sky_path, tile_path
 
 __all__ = [
     "TileOutcome",
@@ -40,7 +41,6 @@ __all__ = [
     "measure_sky",
     "process_tile",
     "read_field",
-    "sky_path",
     "tile_catalog",
 ]
 
@@ -90,27 +90,22 @@ class TileTask:
     @property
     def shard(self) -> Path:
         """Where the tile's catalogue goes."""
-        return shard_path(self.folder, self.tile.name)
+        return tile_path(self.folder, self.tile.name, "rows")
 
     @property
     def sky(self) -> Path:
-        """Where the sky of the whole field goes; by content, so that a changed input cannot find the old one."""
+        """Where the sky of the whole field goes."""
         return sky_path(self.folder, self.field_key)
 
     @property
     def preview(self) -> Path:
         """Where the tile's picture goes."""
-        return self.folder / f"{self.tile.name}.preview.npz"
+        return tile_path(self.folder, self.tile.name, "preview")
 
     @property
     def gallery(self) -> Path:
         """Where the pictures of the tile's classified galaxies go."""
-        return self.folder / f"{self.tile.name}.gallery.npz"
-
-
-def sky_path(folder: Path, field_key: str) -> Path:
-    """Where the sky of a whole field lies in the field's folder."""
-    return folder / f"sky-{field_key[:16]}.npz"
+        return tile_path(self.folder, self.tile.name, "gallery")
 
 
 @dataclass(frozen=True)
@@ -408,7 +403,7 @@ def kept_tile(
     lacks one of the ``bands`` that can be opened is done again. So is one that lacks a band whose pixels could not be
     read then, and are ``readable`` now.
     """
-    path = shard_path(folder, tile.name)
+    path = tile_path(folder, tile.name, "rows")
     if not path.is_file():
         return None
     try:
