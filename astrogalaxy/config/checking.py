@@ -22,7 +22,7 @@ MAX_PROBLEMS = 40
 
 @dataclass(frozen=True)
 class Origin:
-    """The document that a model was made of; all are equal, for it is no part of what the model says."""
+    """The document that a model was made from; all compare equal, since it is no part of the model's values."""
 
     document: YamlDocument = field(default_factory=lambda: YamlDocument({}), compare=False)
 
@@ -54,7 +54,7 @@ def validate_model(document: YamlDocument, cls: type[M], *, context: Mapping[str
         Anything is wrong: one line ``file:line: key: what is wrong`` for each problem.
     """
     problems = list(document.problems)
-    unread = {problem.loc for problem in problems}  # these were replaced by null: no second complaint
+    unread = {problem.loc for problem in problems}  # these were replaced by null: no second error about them
     model: M | None = None
     try:
         model = cls.model_validate(document.data, context=dict(context or {}))
@@ -70,16 +70,16 @@ def validate_model(document: YamlDocument, cls: type[M], *, context: Mapping[str
 
 
 def _is_said_elsewhere(detail: Mapping[str, Any], details: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether another complaint says it better: of a key's misspelt name, or of what is wrong with a list's items."""
+    """Whether another error says it better: that a key's name is misspelt, or that items of a list are wrong."""
     loc = tuple(detail["loc"])
     if detail["type"] == "missing":
         return _is_misspelt(loc, details)
-    # items that are wrong are missing where items are counted
+    # wrong items are not counted, so that their list seems too short
     return detail["type"] == "too_short" and any(tuple(other["loc"])[:-1][: len(loc)] == loc for other in details)
 
 
 def _is_misspelt(loc: Loc, details: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a missing key is there under a name so near that the complaint about that name says it all."""
+    """Whether a missing key is there under a misspelt name, about which there is another error."""
     unknown = [tuple(other["loc"]) for other in details if other["type"] == "extra_forbidden"]
     return any(other[:-1] == loc[:-1] and did_you_mean(str(other[-1]), [str(loc[-1])]) for other in unknown)
 

@@ -81,14 +81,14 @@ def as_tuple(value: str | Sequence[str] | None) -> tuple[str, ...]:
 # -- words and numbers -----------------------------------------------------------------------------
 
 
-def checked_text(value: Any, what: str) -> str:
-    """Printable text without blanks around it; ``what`` is what an error says is wanted."""
+def checked_text(value: Any, wanted: str) -> str:
+    """Printable text without blanks around it; an error says that it must be ``wanted``."""
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise ValueError(f"must be {what}, not the number {show(value)}; put it in quotes")
+        raise ValueError(f"must be {wanted}, not the number {show(value)}; put it in quotes")
     if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > 4000:
-        raise ValueError(f"must be {what}, not {show(value)}")
+        raise ValueError(f"must be {wanted}, not {show(value)}")
     return value.strip()
 
 

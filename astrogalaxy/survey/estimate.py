@@ -1,4 +1,4 @@
-"""What a run will need, told beforehand: workers, memory and time."""
+"""What a run will need: workers, memory and time."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
             n = tile.core.size * bands
             pixels += n
             memory = max(memory, tile_memory(tile.outer.shape, bands, config))
-            # Whether the shard is of this content is only known when it is read; its name is a good guess.
+            # only reading a shard tells whether its content is this tile's; its name is a good guess
             if not tile_path(directory.tiles / safe_name(field.name), tile.name, "rows").is_file():
                 todo += n
                 tiles_left += 1
@@ -83,14 +83,14 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
     if config.compute.scheduler is not None:
         return Estimate(pixels, todo, 0, memory, worker_memory(config.compute), float("nan"), measured)
     workers = local_workers(config.compute, tasks=tiles_left, need=memory)
-    # a rate that was measured on such fields has it all
+    # a measured rate includes what a field needs whatever its size
     spent = todo / 1e6 * rate + (0.0 if measured else _SECONDS_PER_FIELD * fields_left)
     seconds = _START + spent / min(usable_cores(), workers)
     return Estimate(pixels, todo, workers, memory, worker_memory(config.compute, workers), seconds, measured)
 
 
 def _rate(directory: RunDirectory) -> tuple[float, bool]:
-    """Core-seconds per million pixels of a band: of the last run here, if it did some work."""
+    """Core-seconds per million pixels of a band, and whether that was measured by the last run here."""
     record = directory.read_json()
     bands = len(record.get("bands", ()))
     done = [tile for tile in record.get("tiles", ()) if tile.get("status") == "done"]

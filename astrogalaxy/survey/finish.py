@@ -25,8 +25,8 @@ __all__ = ["Finisher", "flagged_sources"]
 
 logger = logging.getLogger(__name__)
 
-# Where more than this share of bright sources (of so many at least) is masked, the mask is hardly one of bad pixels;
-# where it is saturated, the level is hardly one.
+# If more than this share of the bright sources (at least so many) is masked, the mask can hardly be one of bad pixels;
+# if more are saturated, the level can hardly be right.
 _MOST, _FEW = 0.5, 10
 _ADVICE = {
     "masked": "lie on pixels that images.mask calls bad; if it marks good ones, too, such as those of sources, give "
@@ -37,7 +37,7 @@ _ADVICE = {
 
 
 class Finisher:
-    """Joins each field's tiles, classifies its sources, and puts it on the shelf, while workers are at other fields.
+    """Joins each field's tiles, classifies its sources, and puts it on the shelf, while workers do other fields.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class Finisher:
             min_snr=self._config.morphology.min_snr,
         )
         measured = json.loads(catalog.meta.pop(QUALITY))
-        logger.info("field %s: aperture corrections %s", field.name, _told(measured["corrections"]))
+        logger.info("field %s: aperture corrections %s", field.name, _corrections(measured["corrections"]))
         measured["astrometry"] = check = check_field(catalog, self._config.astrometry)
         if check is not None and "error" in check:
             self._fail(Failure(field.name, "astrometry", check["error"]))
@@ -114,7 +114,7 @@ class Finisher:
             if said := flagged_sources(catalog, flag):
                 self._fail(Failure(field.name, "read", said))
         measured["shifts"] = dict(shifts)
-        # the workers' own log may be on another machine
+        # a worker has logged this, too, but perhaps on another machine
         for band, (dx, dy) in shifts.items():
             logger.warning("field %s: the WCS of band %s was shifted by %+.2f, %+.2f pixels", field.name, band, dx, dy)
         self.measured[field.name] = measured
@@ -125,27 +125,27 @@ class Finisher:
         logger.warning("%s", failure)
 
 
-def _told(corrections: Mapping[str, Mapping[str, Any]]) -> str:
-    """The corrections of a field, for the log."""
-    known = ((band, entry) for band, entry in corrections.items() if entry["factor"] is not None)
-    told = [f"{band} {e['factor']:.4f} +- {e['error']:.4f} from {e['stars']} stars" for band, e in known]
-    return ", ".join(told) or "of no band, for want of stars"
+def _corrections(corrections: Mapping[str, Mapping[str, Any]]) -> str:
+    """Aperture corrections of a field, for the log."""
+    known = [(band, entry) for band, entry in corrections.items() if entry["factor"] is not None]
+    texts = [f"{band} {e['factor']:.4f} +- {e['error']:.4f} from {e['stars']} stars" for band, e in known]
+    return ", ".join(texts) or "of no band, for want of stars"
 
 
 def flagged_sources(catalog: SourceCatalog, flag: str) -> str:
-    """Say that most of the bright sources of a field are masked, or saturated; nothing where they are not.
+    """Say that most of the bright sources of a field are masked, or saturated; an empty text if they are not.
 
     Parameters
     ----------
     catalog : SourceCatalog
         Rows of a field, with flags and signal to noise; those whose signal to noise is NaN do not count.
     flag : {'masked', 'saturated'}
-        Which.
+        Which of the two to look for.
 
     Returns
     -------
     str
-        One sentence, or none.
+        One sentence, or empty.
     """
     snr = np.asarray(catalog["snr"], dtype=float)
     known = snr[np.isfinite(snr)]  # NaN where no band has data

@@ -132,8 +132,8 @@ class _Watch:
             raise RunError(msg)
 
     def _look_for_workers(self) -> None:
-        lack = self._crew.lack()
-        if lack is None:
+        shortage = self._crew.shortage()
+        if shortage is None:
             self._alone_since = None
             return
         now = monotonic()
@@ -143,9 +143,9 @@ class _Watch:
         self._tell(f"waiting for a worker ({seconds:.0f} s)")
         if seconds >= self._silent:
             self._silent *= 2
-            logger.warning("%s for %.0f s; waiting for one", lack, seconds)
+            logger.warning("%s for %.0f s; waiting for one", shortage, seconds)
         if seconds >= _patience():
-            msg = f"{lack} for {seconds:.0f} s, see the workers' logs; {_GO_ON}"
+            msg = f"{shortage} for {seconds:.0f} s, see the workers' logs; {_GO_ON}"
             raise RunError(msg)
 
 

@@ -28,11 +28,11 @@ _FROZEN = "# The settings of a run, every key written out; written anew by each 
 
 
 def safe_name(field: str) -> str:
-    """A field's name as that of a folder: it comes from a file's name, and must not lead out of the directory."""
+    """Name of a field's folder: fields are named after files, and the name must not lead out of the directory."""
     safe = re.sub(r"[^\w.+-]", "_", field).lstrip(".")
     if safe == field:
         return safe or "field"
-    # two names that differ in what is left out must not share a folder
+    # names that differ only in what was replaced must not share a folder
     return f"{safe[:50]}-{hashlib.sha256(os.fsencode(field)).hexdigest()[:8]}".lstrip("-")
 
 
@@ -119,13 +119,13 @@ class RunDirectory:
         ]  # fmt: skip
 
     def has_foreign_settings(self) -> bool:
-        """Whether a survey.yml lies here that no run has written."""
+        """Whether there is a survey.yml here that no run has written."""
         if not os.path.isfile(self.settings):
             return False
         try:
             with self.settings.open("rb") as file:
                 return file.read(len(_FROZEN)) != _FROZEN.encode()
-        except OSError:  # what may not be looked at is not to be replaced either
+        except OSError:  # a file that cannot be read must not be replaced either
             return True
 
     def write_settings(self, text: str) -> None:
@@ -133,19 +133,19 @@ class RunDirectory:
         self.write_text(self.settings, _FROZEN + text)
 
     def check(self) -> None:
-        """Say what `locked` would say of a directory that cannot be made or written to; nothing is made.
+        """Raise what `locked` would raise for a directory that cannot be made or written to, without making anything.
 
         Raises
         ------
         RunError
-            If it is, or lies in, what is no folder or may not be written to, or has folders in the place of files.
+            If it is no folder or lies in none, may not be written to, or has folders in the place of files.
         """
         nearest = next(path for path in (self.path, *self.path.parents) if os.path.lexists(path))
         if not nearest.is_dir():
             raise unwritable(self.path, errno.EEXIST if nearest == self.path else errno.ENOTDIR)
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise unwritable(self.path, errno.EACCES)
-        # of somebody else who may write to the folder, too
+        # these may belong to somebody else who can write to the folder, too
         for path in (self.lock, self.log, self.tiles):
             if path.exists() and not os.access(path, os.W_OK):
                 raise unwritable(self.path, errno.EACCES, path)

@@ -435,7 +435,7 @@ def test_workers_that_pause_for_good_are_told_of(
         wait_for(at_work, "the scheduler to hear of the work")
         _only(in_process.workers).memory_manager.memory_pause_fraction = 1e-9
         wait_for(lambda: client.run_on_scheduler(lambda dask_scheduler: not dask_scheduler.running), "the pause")
-        assert crew.lack() is None, "what it has begun it does"
+        assert crew.shortage() is None, "what it has begun it does"
         over.set()
         busy.result()
         with pytest.raises(RunError, match=r"all Dask workers have been paused for want of memory for \d+ s"):
