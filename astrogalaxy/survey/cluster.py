@@ -39,6 +39,8 @@ _CONNECT_SECONDS = 20
 _IN_FLIGHT = 2
 # Share of the machine's memory that workers may use between them.
 _MEMORY_SHARE = 0.8
+# Bytes below which a worker could do small tiles only, which cost much for their overlap.
+_LEAST_MEMORY = 0.8e9
 
 
 @dataclass(frozen=True)
@@ -140,12 +142,14 @@ def usable_memory() -> float:
 
 
 def worker_memory(compute: ComputeSection, workers: int | None = None) -> float:
-    """Bytes that each of several workers may use; by default ``compute.workers`` of them, or one per core."""
+    """Bytes that each of several workers may use; by default of ``compute.workers``, or of as many as there will be."""
     if isinstance(compute.memory, int):
         return float(compute.memory)
-    if workers is None:
-        workers = compute.workers if isinstance(compute.workers, int) else usable_cores()
-    return usable_memory() / workers
+    memory = usable_memory()
+    if workers is None and not isinstance(compute.workers, int):
+        # if that is little for one worker per core, `local_workers` starts fewer
+        return max(memory / usable_cores(), min(memory, _LEAST_MEMORY))
+    return memory / (workers or compute.workers)
 
 
 def local_workers(compute: ComputeSection, *, tasks: int, need: float) -> int:

@@ -220,6 +220,11 @@ def test_auto_is_as_many_workers_as_cores_and_memory_allow(
     if not compute:
         assert worker_memory(asked) == 0.8e9
         assert worker_memory(asked, workers) == 6.4e9 / workers
+        monkeypatch.setattr(cluster_module, "usable_memory", lambda: 2e9)
+        assert worker_memory(asked) == 0.8e9, "tiles are not cut for eight workers, which there will not be"
+        assert local_workers(asked, tasks=100, need=0.75e9) == 2
+        monkeypatch.setattr(cluster_module, "usable_memory", lambda: 0.5e9)
+        assert worker_memory(asked) == 0.5e9
 
 
 def test_memory_is_that_of_the_cores_and_of_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
