@@ -171,7 +171,8 @@ def local_workers(compute: ComputeSection, *, tasks: int, need: float) -> int:
     """
     wanted = compute.workers
     if not isinstance(wanted, int):
-        wanted = min(usable_cores(), int(usable_memory() / max(need, 1.0)))
+        # equal shares of the memory add up to all of it, whatever the rounding
+        wanted = min(usable_cores(), int(usable_memory() / max(need, 1.0) + 1e-6))
     return max(1, min(wanted, tasks))
 
 

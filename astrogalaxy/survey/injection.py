@@ -343,7 +343,9 @@ def _work(
         progress(done, total, what)
 
     tell("starting")
-    with hired(jobs[0].config.compute, tasks=len(jobs) * rounds, client=client) as crew:
+    compute = jobs[0].config.compute
+    # tiles are cut for as much memory as a worker may use, see `_detector`
+    with hired(compute, tasks=len(jobs) * rounds, need=worker_memory(compute), client=client) as crew:
         # of each field first the look, which has no number, then its rounds
         waiting: deque[tuple[_Job, int | None]] = deque((replace(job, threads=crew.threads), None) for job in jobs)
 

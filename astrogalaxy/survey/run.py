@@ -310,7 +310,7 @@ def _plan(config: SurveyConfig, weights: Weights, earlier: Earlier) -> Plan:
 
 
 def _tidy(config: SurveyConfig, directory: RunDirectory, earlier: Earlier, record: dict[str, Any]) -> None:
-    """Remove what an earlier run wrote and this one did not; then write the record, by which all else is in place."""
+    """Remove what an earlier run wrote and this one did not; then write the record, the last of the files."""
     keep = [*named_files(config), *directory.targets(config.output.formats)]
     record["earlier_files"] = listing(earlier.remove(record, keep))
     directory.write_json(record)

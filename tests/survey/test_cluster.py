@@ -205,6 +205,7 @@ def test_workers_that_cannot_run_the_network_end_the_run(
         ({}, 3, 0.5e9, 3),
         ({}, 100, 1.2e9, 5),
         ({}, 100, 9e9, 1),
+        ({}, 100, 6.4e9 / 7, 7),
         ({}, 0, 1.2e9, 1),
         ({"memory": 2 * 10**9}, 100, 1.2e9, 5),
         ({"workers": 12}, 100, 1.2e9, 12),
