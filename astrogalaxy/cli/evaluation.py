@@ -35,7 +35,7 @@ Score = TypeVar("Score")
 
 
 def evaluate(
-    what: Annotated[
+    inputs: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="[CATALOG TRUTH | RECIPE.yml ...]",
@@ -89,21 +89,21 @@ def evaluate(
     its shape. Recipes that follow a paper are shown beside its numbers. Injections give completeness and purity as
     functions of magnitude and size, in the folder injection of the survey's output directory.
     """
-    what = what or []
+    inputs = inputs or []
     if inject is not None:
-        if what:
-            msg = f"evaluate takes CATALOG and TRUTH, or --inject SURVEY.yml, but not both: {what[0]}"
+        if inputs:
+            msg = f"evaluate takes CATALOG and TRUTH, or --inject SURVEY.yml, but not both: {inputs[0]}"
             raise ConfigError(msg)
         _inject(
             inject, quiet=quiet, rounds=rounds, density=density, magnitudes=magnitudes, like=_pairs(like),
             seeing=seeing, seed=seed, field_name=field, n_fields=fields,
         )  # fmt: skip
-    if what and all(path.suffix.lower() in {".yml", ".yaml"} for path in what):
-        _evaluate_recipes(what, quiet=quiet)
-    if len(what) != 2:
+    if inputs and all(path.suffix.lower() in {".yml", ".yaml"} for path in inputs):
+        _evaluate_recipes(inputs, quiet=quiet)
+    if len(inputs) != 2:
         msg = "evaluate needs CATALOG and TRUTH, or RECIPE.yml, or --inject SURVEY.yml"
         raise ConfigError(msg)
-    _compare(*what, radius=radius, split=split, part=part, field=field)
+    _compare(*inputs, radius=radius, split=split, part=part, field=field)
 
 
 def _compare(

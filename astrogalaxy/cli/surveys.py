@@ -9,6 +9,7 @@ import typer
 
 from astrogalaxy.cli.common import (
     FAILED,
+    PARTLY,
     LogFile,
     Quiet,
     Verbose,
@@ -112,7 +113,7 @@ def check(
     for failure in plan.failures:
         typer.secho(f"problem: {failure}", fg="red", err=True)
     if plan.failures:
-        raise typer.Exit(3 if plan.n_tiles else FAILED)
+        raise typer.Exit(PARTLY if plan.n_tiles else FAILED)
 
 
 def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from astrogalaxy.config.problems import Loc, Problem, did_you_mean, show
-from astrogalaxy.config.schema import bare_type, example_of, field_at, key_rows, section_at, section_of
+from astrogalaxy.config.schema import example_of, field_at, key_rows, section_at, section_of
 from astrogalaxy.config.yaml import YamlDocument, flow
 from astrogalaxy.errors import ConfigError
 
@@ -22,7 +22,7 @@ MAX_PROBLEMS = 40
 
 @dataclass(frozen=True)
 class Origin:
-    """The document that a model was made of; all are equal, for it is no part of what the model says."""
+    """The document that a model was made from; all compare equal, since it is no part of the model's values."""
 
     document: YamlDocument = field(default_factory=lambda: YamlDocument({}), compare=False)
 
@@ -54,7 +54,7 @@ def validate_model(document: YamlDocument, cls: type[M], *, context: Mapping[str
         Anything is wrong: one line ``file:line: key: what is wrong`` for each problem.
     """
     problems = list(document.problems)
-    unread = {problem.loc for problem in problems}  # these were replaced by null: no second complaint
+    unread = {problem.loc for problem in problems}  # these were replaced by null: no second error about them
     model: M | None = None
     try:
         model = cls.model_validate(document.data, context=dict(context or {}))
@@ -70,16 +70,16 @@ def validate_model(document: YamlDocument, cls: type[M], *, context: Mapping[str
 
 
 def _is_said_elsewhere(detail: Mapping[str, Any], details: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether another complaint says it better: of a key's misspelt name, or of what is wrong with a list's items."""
+    """Whether another error says it better: that a key's name is misspelt, or that items of a list are wrong."""
     loc = tuple(detail["loc"])
     if detail["type"] == "missing":
         return _is_misspelt(loc, details)
-    # items that are wrong are missing where items are counted
+    # wrong items are not counted, so that their list seems too short
     return detail["type"] == "too_short" and any(tuple(other["loc"])[:-1][: len(loc)] == loc for other in details)
 
 
 def _is_misspelt(loc: Loc, details: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a missing key is there under a name so near that the complaint about that name says it all."""
+    """Whether a missing key is there under a misspelt name, about which there is another error."""
     unknown = [tuple(other["loc"]) for other in details if other["type"] == "extra_forbidden"]
     return any(other[:-1] == loc[:-1] and did_you_mean(str(other[-1]), [str(loc[-1])]) for other in unknown)
 
@@ -112,10 +112,8 @@ def _sentence(detail: Mapping[str, Any], cls: type[BaseModel]) -> str:
     if kind in {"extra_forbidden", "invalid_key"}:
         return _unknown_key(loc, cls)
     if kind == "missing":
-        return f"required{_wanted(field_at(cls, loc))}"
-    if kind == "literal_error":
-        choices = [str(c) for c in get_args(bare_type(field_at(cls, loc).annotation))]
-        return f"must be {_or(choices)}, not {show(value)}"
+        # an item: the list is too short
+        return "is missing from the list" if isinstance(loc[-1], int) else f"required{_wanted(field_at(cls, loc))}"
     wanted = {
         "int_type": "a whole number",
         "float_type": "a number",
@@ -126,7 +124,9 @@ def _sentence(detail: Mapping[str, Any], cls: type[BaseModel]) -> str:
         "model_type": "a section of 'key: value' lines",
         "model_attributes_type": "a section of 'key: value' lines",
         "tuple_type": "a list",
+        "literal_error": str(ctx.get("expected")).replace("'", ""),
         "too_short": f"a list of {ctx.get('min_length')} or more",
+        "too_long": f"a list of {ctx.get('max_length')} or fewer",
         "string_too_short": f"text of {ctx.get('min_length')} or more letters",
         "string_too_long": f"text of {ctx.get('max_length')} letters or fewer",
         "greater_than": f"greater than {ctx.get('gt')}",
@@ -147,10 +147,6 @@ def _wanted(info: FieldInfo) -> str:
         return f", for example {flow(example_of(info))}"
     needs = [name for name, inner in section.model_fields.items() if inner.is_required()]
     return f": a section with {', '.join(needs or list(section.model_fields)[:3])}"
-
-
-def _or(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 def _unknown_key(loc: Loc, cls: type[BaseModel]) -> str:

@@ -91,7 +91,7 @@ class File(Section):
     @classmethod
     def _checked(cls, document: YamlDocument, folders: Mapping[str, str]) -> Self:
         model = validate_model(document, cls, context=folders)
-        # its values are in the model; only where they stand is still asked for
+        # the values are in the model; of the document only their lines are still needed
         model._origin = Origin(replace(document, data={}))  # noqa: SLF001 (of the same class)
         return model
 
@@ -101,7 +101,7 @@ class File(Section):
         Parameters
         ----------
         *loc : str or int
-            The way to the key.
+            Path of the key: names, and positions in lists.
         reason : str
             What is wrong, and what to do.
 
@@ -163,7 +163,7 @@ def locate(path: Path) -> Path:
 
 
 def _is_shipped(path: Path) -> bool:
-    """Whether a file came with astrogalaxy: from the installed package, or a checkout with the same in it."""
+    """Whether a file came with astrogalaxy: from the installed package, or from a checkout that has the same file."""
     folder = pipelines_folder()
     if folder in path.resolve().parents:
         return True

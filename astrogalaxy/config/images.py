@@ -181,15 +181,15 @@ class ImagesSection(Section):
                     yield key, f"must be {wanted}, not {number:g}"
 
     def _pattern_problems(self) -> Iterator[tuple[str, str]]:
-        paths = [text for band in self.bands for text in self.patterns(band, filled=False)]
+        images = [text for band in self.bands for text in self.patterns(band, filled=False)]
         one_file = isinstance(self.hdu, dict) or isinstance(self.plane, dict)
-        if not (one_file or isinstance(self.path, dict) or len(self.bands) == 1 or all("{band}" in p for p in paths)):
+        if not (one_file or isinstance(self.path, dict) or len(self.bands) == 1 or all("{band}" in p for p in images)):
             yield "path", "must hold {band}, since there are several bands; or give {band: pattern}"
-        if len({"{field}" in text for text in paths}) > 1:
+        if len({"{field}" in text for text in images}) > 1:
             yield "path", "must hold {field} in every pattern, or in none"
         for key in ("mask", "weight"):
-            texts = [text for band in self.bands for text in self.patterns(band, kind=key, filled=False)]
-            if any("{field}" in text for text in texts) and not any("{field}" in text for text in paths):
+            maps = [text for band in self.bands for text in self.patterns(band, kind=key, filled=False)]
+            if any("{field}" in text for text in maps) and not any("{field}" in text for text in images):
                 yield key, "holds {field}, but path does not"
 
     def patterns(

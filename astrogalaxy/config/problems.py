@@ -1,4 +1,4 @@
-"""What is wrong with a configuration: the place and a sentence, and the words that a sentence needs."""
+"""What is wrong with a configuration: problems, and the words in which they are put."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 __all__ = ["Loc", "Problem", "did_you_mean", "fail", "show"]
 
-Loc = tuple[Any, ...]  # the way to a key: names, and positions in lists
+Loc = tuple[Any, ...]  # path of a key: names, and positions in lists
 
 
 class Problem(NamedTuple):
-    """What is wrong with one key: the way to it, a sentence, and the line where it is not the key's own."""
+    """What is wrong with one key: its path, a sentence, and the line if it is not that of the key."""
 
     loc: Loc
     sentence: str
@@ -23,7 +23,7 @@ class Problem(NamedTuple):
 
 
 def fail(title: str, problems: Sequence[tuple[str | Loc, str]]) -> None:
-    """Raise, from a model's validator, one problem for each ``(key or way, sentence)``; none: return."""
+    """Raise, from a model's validator, one problem for each ``(key or path, sentence)``; return if there is none."""
     if problems:
         raise ValidationError.from_exception_data(
             title,
@@ -52,7 +52,7 @@ def show(value: Any) -> str:
 
 
 def _show_many(value: Sequence[Any] | Mapping[Any, Any]) -> str:
-    """A list of a few plain values as YAML has it; of others what they are."""
+    """A list of a few plain values as in YAML; of anything else, whether it is a list or a mapping."""
     kind = "mapping" if isinstance(value, dict) else "list"
     if not value:
         return f"an empty {kind}"

@@ -73,7 +73,7 @@ def section_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
 
 
 def section_at(cls: type[BaseModel], loc: Loc) -> type[BaseModel]:
-    """The section to which a way leads; the last one on it where there is none."""
+    """The section at a path; if there is none, the last section on the path."""
     for name in loc:
         if not isinstance(name, int):
             info = cls.model_fields.get(name)
@@ -82,7 +82,7 @@ def section_at(cls: type[BaseModel], loc: Loc) -> type[BaseModel]:
 
 
 def field_at(cls: type[BaseModel], loc: Loc) -> FieldInfo:
-    """The key to which a way leads."""
+    """The key at a path, which must end with a name."""
     return section_at(cls, loc[:-1]).model_fields[loc[-1]]
 
 

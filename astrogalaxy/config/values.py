@@ -81,14 +81,14 @@ def as_tuple(value: str | Sequence[str] | None) -> tuple[str, ...]:
 # -- words and numbers -----------------------------------------------------------------------------
 
 
-def checked_text(value: Any, what: str) -> str:
-    """Printable text without blanks around it; ``what`` is what an error says is wanted."""
+def checked_text(value: Any, wanted: str) -> str:
+    """Printable text without blanks around it; an error says that it must be ``wanted``."""
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        raise ValueError(f"must be {what}, not the number {show(value)}; put it in quotes")
+        raise ValueError(f"must be {wanted}, not the number {show(value)}; put it in quotes")
     if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > 4000:
-        raise ValueError(f"must be {what}, not {show(value)}")
+        raise ValueError(f"must be {wanted}, not {show(value)}")
     return value.strip()
 
 
@@ -175,9 +175,12 @@ def _bits(value: Any) -> tuple[int | str, ...] | None:
 
 
 def _scheduler(value: Any) -> str | None:
-    if value is not None and not re.fullmatch(r"[a-z]+://\S+", checked_text(value, "an address")):
+    if value is None:
+        return None
+    address = checked_text(value, "an address")
+    if not re.fullmatch(r"[a-z]+://\S+", address):
         raise ValueError(f"must be an address such as 'tcp://host:8786', or null, not {show(value)}")
-    return value
+    return address
 
 
 def _per_band(value: Any, *, auto: bool = False) -> Any:
@@ -243,9 +246,7 @@ def _number_format(value: Any) -> Any:
 
 def _levels(value: Any) -> tuple[int, ...]:
     steps = tuple(value) if isinstance(value, (list, tuple)) else ()
-    if not steps or steps != tuple(
-        s for s in (1, 2, 4, 8, 16, 32, 64) if any(s is step or s == step for step in steps)
-    ):
+    if not steps or steps != tuple(step for step in (1, 2, 4, 8, 16, 32, 64) if step in steps):
         raise ValueError(f"must be rising powers of two up to 64, such as [4, 8, 16], not {show(value)}")
     return steps
 

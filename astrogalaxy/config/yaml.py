@@ -35,7 +35,7 @@ class YamlDocument:
     data : dict
         The mapping, of plain Python values.
     lines : dict
-        Line number (from 1) of each key and list item, by the way to it.
+        Line number (from 1) of each key and list item, by its path.
     problems : list of Problem
         What could not be read.
     source : str
@@ -48,7 +48,7 @@ class YamlDocument:
     source: str = "configuration"
 
     def line(self, loc: Loc) -> int | None:
-        """Line on which `loc` is written; its section's where it is absent, None where no line is known."""
+        """Line of the key at a path; that of its section if it is absent, None if no line is known."""
         return next((self.lines[loc[:n]] for n in range(len(loc), -1, -1) if loc[:n] in self.lines), None)
 
 
@@ -173,7 +173,7 @@ class _Builder:
         self.count = 0
 
     def build(self, node: yaml.Node, loc: Loc) -> Any:
-        """Make the value of a node; ``loc`` is where it stands."""
+        """Make the value of a node, which is at the path ``loc``."""
         self.count += 1
         if self.count > MAX_VALUES or len(loc) > MAX_DEPTH:
             what = "is nested too deeply" if len(loc) > MAX_DEPTH else f"holds more than {MAX_VALUES} values"

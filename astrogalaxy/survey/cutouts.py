@@ -112,9 +112,9 @@ def classify_sources(
         at_x, at_y = int(x[number]), int(y[number])
         section = Section(at_x - reach, at_x + reach + 1, at_y - reach, at_y + reach + 1).clip(image.shape)
         cube = map_bands(image.aligned(section).snr, 3)
-        cubes[number] = cut(cube, [x[number] - section.x0], [y[number] - section.y0], [side[number]], pixels=card.side)[
-            0
-        ]
+        (cubes[number],) = cut(
+            cube, [x[number] - section.x0], [y[number] - section.y0], [side[number]], pixels=card.side
+        )
     pictures = colour_picture(cubes)
     probability = classifier(pictures) if len(rows) else np.zeros((0, len(card.classes)))
     return CutoutClasses(rows, pictures, probability)

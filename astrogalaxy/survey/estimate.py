@@ -1,16 +1,14 @@
-"""What a run will need, told beforehand: workers, memory and time."""
+"""What a run will need: workers, memory and time."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.survey.cluster import worker_memory
+from astrogalaxy.survey.cluster import local_workers, usable_cores, worker_memory
 from astrogalaxy.survey.plan import Plan, tile_memory
-from astrogalaxy.survey.shards import shard_path
-from astrogalaxy.survey.store import RunDirectory, safe_name
+from astrogalaxy.survey.store import RunDirectory, safe_name, tile_path
 
 __all__ = ["Estimate", "estimate"]
 
@@ -76,25 +74,23 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
             n = tile.core.size * bands
             pixels += n
             memory = max(memory, tile_memory(tile.outer.shape, bands, config))
-            # Whether the shard is of this content is only known when it is read; its name is a good guess.
-            if not shard_path(directory.tiles / safe_name(field.name), tile.name).is_file():
+            # only reading a shard tells whether its content is this tile's; its name is a good guess
+            if not tile_path(directory.tiles / safe_name(field.name), tile.name, "rows").is_file():
                 todo += n
                 tiles_left += 1
         fields_left += todo > done
     rate, measured = _rate(directory)
     if config.compute.scheduler is not None:
         return Estimate(pixels, todo, 0, memory, worker_memory(config.compute), float("nan"), measured)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    wanted = config.compute.workers if isinstance(config.compute.workers, int) else cores
-    workers = max(1, min(wanted, tiles_left))
-    # a rate that was measured on such fields has it all
+    workers = local_workers(config.compute, tasks=tiles_left, need=memory)
+    # a measured rate includes what a field needs whatever its size
     spent = todo / 1e6 * rate + (0.0 if measured else _SECONDS_PER_FIELD * fields_left)
-    seconds = _START + spent / min(cores, max(workers, 1))
-    return Estimate(pixels, todo, workers, memory, worker_memory(config.compute), seconds, measured)
+    seconds = _START + spent / min(usable_cores(), workers)
+    return Estimate(pixels, todo, workers, memory, worker_memory(config.compute, workers), seconds, measured)
 
 
 def _rate(directory: RunDirectory) -> tuple[float, bool]:
-    """Core-seconds per million pixels of a band: of the last run here, if it did some work."""
+    """Core-seconds per million pixels of a band, and whether that was measured by the last run here."""
     record = directory.read_json()
     bands = len(record.get("bands", ()))
     done = [tile for tile in record.get("tiles", ()) if tile.get("status") == "done"]

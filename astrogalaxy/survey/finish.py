@@ -16,18 +16,17 @@ from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.plan import FieldPlan, Plan
 from astrogalaxy.survey.positions import given_rows
-from astrogalaxy.survey.shards import shard_path
 from astrogalaxy.survey.shelf import Shelf
 from astrogalaxy.survey.stages import QUALITY, check_field, classify
-from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.store import RunDirectory, tile_path
 from astrogalaxy.survey.tasks import TileOutcome, tile_catalog
 
 __all__ = ["Finisher", "flagged_sources"]
 
 logger = logging.getLogger(__name__)
 
-# Where more than this share of bright sources (of so many at least) is masked, the mask is hardly one of bad pixels;
-# where it is saturated, the level is hardly one.
+# If more than this share of the bright sources (at least so many) is masked, the mask can hardly be one of bad pixels;
+# if more are saturated, the level can hardly be right.
 _MOST, _FEW = 0.5, 10
 _ADVICE = {
     "masked": "lie on pixels that images.mask calls bad; if it marks good ones, too, such as those of sources, give "
@@ -38,7 +37,7 @@ _ADVICE = {
 
 
 class Finisher:
-    """Joins each field's tiles, classifies its sources, and puts it on the shelf, while workers are at other fields.
+    """Joins each field's tiles, classifies its sources, and puts it on the shelf, while workers do other fields.
 
     Parameters
     ----------
@@ -87,7 +86,7 @@ class Finisher:
         for tile in field.tiles:
             if tile.name not in done:
                 continue
-            path = shard_path(self._directory.shards(field.name), tile.name)
+            path = tile_path(self._directory.shards(field.name), tile.name, "rows")
             shard = tile_catalog(path, field.keys[tile.name])
             if shard is None:
                 path.unlink(missing_ok=True)
@@ -107,7 +106,7 @@ class Finisher:
             min_snr=self._config.morphology.min_snr,
         )
         measured = json.loads(catalog.meta.pop(QUALITY))
-        logger.info("field %s: aperture corrections %s", field.name, _told(measured["corrections"]))
+        logger.info("field %s: aperture corrections %s", field.name, _corrections(measured["corrections"]))
         measured["astrometry"] = check = check_field(catalog, self._config.astrometry)
         if check is not None and "error" in check:
             self._fail(Failure(field.name, "astrometry", check["error"]))
@@ -115,7 +114,7 @@ class Finisher:
             if said := flagged_sources(catalog, flag):
                 self._fail(Failure(field.name, "read", said))
         measured["shifts"] = dict(shifts)
-        # the workers' own log may be on another machine
+        # a worker has logged this, too, but perhaps on another machine
         for band, (dx, dy) in shifts.items():
             logger.warning("field %s: the WCS of band %s was shifted by %+.2f, %+.2f pixels", field.name, band, dx, dy)
         self.measured[field.name] = measured
@@ -126,29 +125,31 @@ class Finisher:
         logger.warning("%s", failure)
 
 
-def _told(corrections: Mapping[str, Mapping[str, Any]]) -> str:
-    """The corrections of a field, for the log."""
-    known = ((band, entry) for band, entry in corrections.items() if entry["factor"] is not None)
-    told = [f"{band} {e['factor']:.4f} +- {e['error']:.4f} from {e['stars']} stars" for band, e in known]
-    return ", ".join(told) or "of no band, for want of stars"
+def _corrections(corrections: Mapping[str, Mapping[str, Any]]) -> str:
+    """Aperture corrections of a field, for the log."""
+    known = [(band, entry) for band, entry in corrections.items() if entry["factor"] is not None]
+    texts = [f"{band} {e['factor']:.4f} +- {e['error']:.4f} from {e['stars']} stars" for band, e in known]
+    return ", ".join(texts) or "of no band, for want of stars"
 
 
 def flagged_sources(catalog: SourceCatalog, flag: str) -> str:
-    """Say that most of the bright sources of a field are masked, or saturated; nothing where they are not.
+    """Say that most of the bright sources of a field are masked, or saturated; an empty text if they are not.
 
     Parameters
     ----------
     catalog : SourceCatalog
-        Rows of a field, with flags and signal to noise.
+        Rows of a field, with flags and signal to noise; those whose signal to noise is NaN do not count.
     flag : {'masked', 'saturated'}
-        Which.
+        Which of the two to look for.
 
     Returns
     -------
     str
-        One sentence, or none.
+        One sentence, or empty.
     """
-    bright = catalog["flags"][catalog["snr"] >= np.median(catalog["snr"])] if len(catalog) else []
+    snr = np.asarray(catalog["snr"], dtype=float)
+    known = snr[np.isfinite(snr)]  # NaN where no band has data
+    bright = catalog["flags"][snr >= np.median(known)] if len(known) else []
     flagged = int(has_flags(bright, flag).sum()) if len(bright) >= _FEW else 0
     if flagged <= _MOST * len(bright):
         return ""

@@ -55,15 +55,19 @@ class Gallery:
 
     @classmethod
     def join(cls, parts: Iterable[Self]) -> Self | None:
-        """The clearest of several tiles with one classifier; None of none."""
-        given = list(parts)
-        given = [part for part in given if part.classes == given[0].classes]
-        if not given:
-            return None
-        joined = (
-            np.concatenate([getattr(part, name) for part in given]) for name in ("pictures", "kinds", "probability")
-        )
-        return cls(given[0].classes, *joined).clearest()
+        """The clearest of several tiles, of which one is held at a time; None of none.
+
+        Tiles of another classifier than the first one's are left out.
+        """
+        best: Self | None = None
+        for part in parts:
+            if best is None:
+                best = part
+            elif part.classes == best.classes:
+                names = ("pictures", "kinds", "probability")
+                both = (np.concatenate([getattr(best, name), getattr(part, name)]) for name in names)
+                best = cls(best.classes, *both).clearest()
+        return best
 
     def clearest(self) -> Self:
         """The most probable ones of each class."""

@@ -6,8 +6,8 @@ import json
 import logging
 import shutil
 import warnings
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -27,7 +27,7 @@ from astrogalaxy.images import Image
 from astrogalaxy.images.fields import Field, find_fields
 from astrogalaxy.models import load_weights
 from astrogalaxy.progress import Progress
-from astrogalaxy.survey.cluster import Crew, check_client, hired, worker_memory
+from astrogalaxy.survey.cluster import check_client, hired, worker_memory
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.leftovers import Earlier
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
@@ -38,7 +38,7 @@ from astrogalaxy.survey.rounds import read_round, write_round
 from astrogalaxy.survey.scheduling import in_turn, loss
 from astrogalaxy.survey.stages import classify
 from astrogalaxy.survey.store import RunDirectory, safe_name
-from astrogalaxy.survey.tasks import find_in_tile, read_field
+from astrogalaxy.survey.tasks import find_in_tile, forget_fields, keep_open, read_field
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 __all__ = ["InjectionSummary", "inject_survey"]
 
 logger = logging.getLogger(__name__)
-
-# A process keeps the field that it worked on last: its next round is probably of the same.
-_OPEN: OrderedDict[tuple[str, ...], tuple[Image | None, list[Failure]]] = OrderedDict()
 
 
 @dataclass(frozen=True)
@@ -311,11 +308,7 @@ def _failure(job: _Job, error: Exception) -> Failure:
 
 def _opened(job: _Job) -> tuple[Image | None, list[Failure]]:
     # workers of a cluster outlive a call: by then the files may hold something else
-    key = (job.key, *map(str, job.field.files))
-    if key not in _OPEN:
-        _OPEN.clear()
-        _OPEN[key] = read_field(job.field, job.config)
-    return _OPEN[key]
+    return keep_open((job.key, *map(str, job.field.files)), lambda: read_field(job.field, job.config))
 
 
 def _detector(job: _Job, image: Image) -> Callable[[Image], SourceCatalog]:
@@ -342,7 +335,7 @@ def _work(
     """Look at every field, then inject into it, on the survey's workers."""
     total, done = len(jobs) * (rounds + 1), 0
     bases: dict[str, Baseline] = {}
-    made: dict[str, list[Round]] = {}
+    made: dict[str, list[Round]] = {job.name: [] for job in jobs}
     failures: list[Failure] = []
 
     def tell(what: str) -> None:
@@ -350,45 +343,41 @@ def _work(
         progress(done, total, what)
 
     tell("starting")
-    with hired(jobs[0].config.compute, tasks=len(jobs) * rounds, client=client) as crew:
-        jobs = [replace(job, threads=crew.threads) for job in jobs]
-        for job, number, answer in _answers(crew, jobs, rounds, bases, tell):
+    compute = jobs[0].config.compute
+    # tiles are cut for as much memory as a worker may use, see `_detector`
+    with hired(compute, tasks=len(jobs) * rounds, need=worker_memory(compute), client=client) as crew:
+        # of each field first the look, which has no number, then its rounds
+        waiting: deque[tuple[_Job, int | None]] = deque((replace(job, threads=crew.threads), None) for job in jobs)
+
+        def send(task: tuple[_Job, int | None]) -> Future:
+            """Submit a look or a round."""
+            job, number = task
+            work = (_look, job) if number is None else (_round, job, bases[job.name], number)
+            return crew.client.submit(*work, pure=False, retries=1)
+
+        for (job, number), answer in in_turn(crew, waiting, send, tell):
             done += 1
-            if number is None:
-                base, known = answer if isinstance(answer, tuple) else (None, [answer])
-                failures += known
-                if base is None:
-                    done += rounds
+            if isinstance(answer, Exception):
+                failures.append(Failure(job.name, "inject", loss(answer)))
             elif isinstance(answer, Failure):
                 failures.append(answer)
+            elif number is not None:
+                made[job.name].append(answer)
             else:
-                made.setdefault(job.name, []).append(answer)
-            progress(done, total, job.name)
-    _OPEN.clear()
-    ordered = [job.name for job in jobs if job.name in bases]
-    return [(bases[name], sorted(made.get(name, []), key=lambda one: one.number)) for name in ordered], failures
-
-
-def _answers(
-    crew: Crew, jobs: Sequence[_Job], rounds: int, bases: dict[str, Baseline], tell: Callable[[str], None]
-) -> Iterator[tuple[_Job, int | None, Any]]:
-    """Results as they come: of a field's look (its number is None), then of its rounds."""
-    waiting: deque[tuple[_Job, int | None]] = deque((job, None) for job in jobs)
-
-    def send(task: tuple[_Job, int | None]) -> Future:
-        """Give a look or a round to a worker."""
-        job, number = task
-        work = (_look, job) if number is None else (_round, job, bases[job.name], number)
-        return crew.client.submit(*work, pure=False, retries=1)
-
-    for (job, number), answer in in_turn(crew, waiting, send, tell):
-        if number is None and isinstance(answer, tuple) and answer[0] is not None:
-            bases[job.name] = answer[0]
-            # the field's rounds go first: its pixels are still at hand
-            waiting.extendleft((job, i) for i in reversed(range(rounds)))
-        if isinstance(answer, Exception):
-            answer = Failure(job.name, "inject", loss(answer))
-        yield job, number, answer
+                base, known = answer
+                failures += known
+                if base is not None:
+                    bases[job.name] = base
+                    # the field's rounds go next, while a worker still has its pixels at hand
+                    waiting.extendleft((job, i) for i in reversed(range(rounds)))
+            if number is None and job.name not in bases:
+                done += rounds  # which are not done
+            tell(job.name)
+    forget_fields()
+    results = [
+        (bases[job.name], sorted(made[job.name], key=lambda one: one.number)) for job in jobs if job.name in bases
+    ]
+    return results, failures
 
 
 # -- results ---------------------------------------------------------------------------------------

@@ -1,9 +1,8 @@
-"""Whose a file of the run directory is: what runs have written there, and what of it is of an earlier one."""
+"""Which files of a run directory runs have written, and which of them are left over from earlier runs."""
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,19 +10,15 @@ from typing import Any, Self
 
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.plan import Plan
-from astrogalaxy.survey.store import RunDirectory, safe_name
-from astrogalaxy.survey.tasks import sky_path
+from astrogalaxy.survey.store import TILE_FILES, RunDirectory, safe_name, sky_path
 
 __all__ = ["Earlier", "forget_changed", "forget_removed", "listing"]
 
 logger = logging.getLogger(__name__)
 
-# What tiles leave in the folder of their field.
-_OF_TILES = re.compile(r"(?P<tile>x\d+y\d+)\.(rows|preview|gallery)\.npz|sky-[0-9a-f]{16}\.npz")
-
 
 def listing(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Entries of ``run.json`` for what was written: the names, and what tells that nobody has changed it since."""
+    """Entries of ``run.json`` for files that were written: name, size, and time of the last change."""
     return [entry for path in paths if (entry := _entry(path)) is not None]
 
 
@@ -37,15 +32,15 @@ def _entry(path: Path) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What earlier runs have left in a run directory; look at it before anything is written.
+    """What earlier runs have left in a run directory; to be made before a run writes anything there.
 
     Attributes
     ----------
     record : dict
         The ``run.json`` of the last; empty if there is none.
     files : list of Path
-        What they wrote beside it, and nobody has changed since: a file that somebody has put in the place of one of
-        them is that person's.
+        What they wrote beside it and nobody has changed since; a file that somebody has put in the place of one of
+        them is not among these.
     """
 
     record: dict[str, Any]
@@ -63,15 +58,15 @@ class Earlier:
     def remove(self, record: Mapping[str, Any], keep: Iterable[Path]) -> list[Path]:
         """Remove what a run of the same name has not written again, so that nothing old passes for new.
 
-        Nothing is removed by a run without a catalogue, nor catalogues of another name, nor whole folders: of these
-        the log says that they are of an earlier run.
+        Folders stay, and so does everything if the run has made no catalogue or has another name; a warning in the log
+        then names what is left of an earlier run.
 
         Parameters
         ----------
         record : mapping
             Of the run, with the ``files`` that it wrote.
         keep : iterable of Path
-            What the run reads, and what it would have written: a full disk must not cost what was there.
+            What the run reads, and what it was to write: if that failed, as on a full disk, the old file stays.
 
         Returns
         -------
@@ -89,13 +84,13 @@ class Earlier:
                     "%s: of an earlier run, this one has not written it; remove it if you need it no more", path
                 )
             else:
-                path.unlink()
+                path.unlink(missing_ok=True)
                 logger.info("removed %s of an earlier run", path)
         return left
 
 
 def forget_changed(directory: RunDirectory, plan: Plan, changed: Iterable[Failure]) -> None:
-    """Remove the tiles of fields whose inputs changed under them: what they were made of is not what their keys say."""
+    """Remove the tiles of fields whose inputs changed during the run: their keys may not be those of what they saw."""
     names = {failure.field for failure in changed}
     for field in plan.fields:
         if field.name in names:
@@ -103,7 +98,7 @@ def forget_changed(directory: RunDirectory, plan: Plan, changed: Iterable[Failur
 
 
 def forget_removed(directory: RunDirectory, plan: Plan) -> None:
-    """Remove what earlier runs kept of fields that are no more, and of tiles of other sizes."""
+    """Remove what earlier runs kept of fields that no longer exist, and of tiles that are no longer in the plan."""
     fields = {safe_name(field.name): field for field in plan.fields}
     for folder in directory.tiles.glob("*/"):
         field = fields.get(folder.name)
@@ -111,10 +106,10 @@ def forget_removed(directory: RunDirectory, plan: Plan) -> None:
 
 
 def _forget(folder: Path, keep: Sequence[str]) -> None:
-    """Remove what tiles have left in a folder, but for the tiles and files to keep; and the folder, if it is empty."""
+    """Remove files of tiles from a folder, except those whose tile or name is in ``keep``; and the folder, if empty."""
     kept = set(keep)
     for path in folder.iterdir():
-        ours = _OF_TILES.fullmatch(path.name)
+        ours = TILE_FILES.fullmatch(path.name)
         if ours is not None and not {path.name, ours["tile"]} & kept:
             path.unlink(missing_ok=True)
     if not any(folder.iterdir()):

@@ -18,11 +18,11 @@ from astrogalaxy.images import Tile
 
 __all__ = ["Claim", "TileCatalog", "best_claims", "merge_tiles", "neighbouring", "rank_between"]
 
-#: Two tiles' reports of one source differ by no more than this, in pixels.
+#: Positions that two tiles report for one source differ by no more than this, in pixels.
 SAME_PIXELS = 1.5
-#: Two fields' reports of one source differ by no more than this, in arcsec.
+#: Positions that two fields report for one source differ by no more than this, in arcsec,
 SAME_ARCSEC = 1.0
-# Or by no more than so many times their errors, the smaller of their widths, and so many arcsec.
+# or by no more than the least of so many times their errors, the smaller of their widths, and so many arcsec.
 _SAME_ERRORS, _FARTHEST_ARCSEC = 3.0, 3.0
 
 Bools = NDArray[np.bool_]
@@ -40,8 +40,8 @@ class TileCatalog:
 def merge_tiles(tiles: Sequence[TileCatalog]) -> SourceCatalog:
     """Join the tiles of one field.
 
-    A source within a pixel of the line between two tiles may be reported by both. The
-    tile whose core holds its centre keeps it; if both say so, or neither, the first.
+    A source within a pixel of the line between two tiles may be reported by both. Then the tile whose core holds its
+    centre keeps it; if that is so in both, or in neither, the first tile.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def merge_tiles(tiles: Sequence[TileCatalog]) -> SourceCatalog:
     own = np.concatenate([t.tile.owns(t.catalog["x"], t.catalog["y"]) for t in tiles])
     points = np.column_stack([joined["x"], joined["y"]])
     if INPUT_ROW in joined.colnames:
-        # each given position is in one core only, however close to another
+        # each given position is in the core of one tile, and is never the same source as another
         points[np.asarray(joined[INPUT_ROW]) >= 0] = np.nan
     first, second = _mutual(*_pairs(points, SAME_PIXELS, number), number)
     gone = np.zeros(len(joined), dtype=bool)
@@ -69,7 +69,7 @@ def merge_tiles(tiles: Sequence[TileCatalog]) -> SourceCatalog:
 
 @dataclass(frozen=True)
 class Claim:
-    """What joining fields needs to know of one field's n sources, and no more.
+    """All that joining fields needs to know of the n sources of one field.
 
     Attributes
     ----------
@@ -78,11 +78,11 @@ class Claim:
     cut : ndarray of bool, shape (n,)
         Whether the field's edge cuts them.
     row : ndarray of int, shape (n,)
-        Given positions that they stand for; -1 for what was found.
+        Row of the given position that they stand for; -1 if they were found.
     lacking : ndarray of int, shape (n,)
-        Bands without light in the fixed aperture.
+        Number of bands without a flux in the fixed aperture.
     noise : ndarray, shape (n,)
-        Summed noise of the others.
+        Sum of the errors of that flux in the other bands.
     error, width : ndarray, shape (n,)
         One-sigma error of their place along an axis, and their FWHM, arcsec; 0 where not known.
     """
@@ -100,7 +100,7 @@ class Claim:
 
     @classmethod
     def of(cls, catalog: SourceCatalog) -> Self:
-        """That of a field's catalogue."""
+        """The claim of a field, from its catalogue."""
         given = INPUT_ROW in catalog.colnames
         errors = [np.asarray(catalog[f"flux_aper_{band}_err"], dtype=float) for band in catalog.bands]
         unknown = ~np.isfinite(errors)
@@ -117,7 +117,7 @@ class Claim:
 
     @property
     def cap(self) -> tuple[NDArray[np.float64], float]:
-        """Centre of a ball that holds all sources of the sphere, and its radius; NaN without any."""
+        """Centre and radius of a ball that holds all the points; NaN if there are none."""
         known = self.points[np.isfinite(self.points).all(axis=1)]
         if not len(known):
             return np.full(3, np.nan), np.nan
@@ -126,7 +126,7 @@ class Claim:
 
 
 def neighbouring(caps: Sequence[tuple[NDArray[np.float64], float]]) -> list[tuple[int, int]]:
-    """Pairs of fields that may have seen the same source, each with the earlier field first, in order."""
+    """Pairs of fields, by their `Claim.cap`, that may have seen the same source; sorted, the earlier field first."""
     index = np.flatnonzero([np.isfinite(radius) for _, radius in caps])
     if len(index) < 2:
         return []
@@ -138,7 +138,10 @@ def neighbouring(caps: Sequence[tuple[NDArray[np.float64], float]]) -> list[tupl
 
 
 def _within_reach(points: NDArray[np.float64], reach: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Pairs of points within the larger of their reaches, each found by that one: one far reach is not that of all."""
+    """Pairs of points whose distance is within the larger of their reaches.
+
+    Each pair is found from the point with the larger reach, so that one large field does not make all others look far.
+    """
     found = cKDTree(points).query_ball_point(points, reach)
     first = np.repeat(np.arange(len(points)), [len(others) for others in found])
     second = np.fromiter(chain.from_iterable(found), np.intp, len(first))
@@ -149,10 +152,10 @@ def _within_reach(points: NDArray[np.float64], reach: NDArray[np.float64]) -> ND
 def rank_between(first: Claim, second: Claim) -> tuple[Bools, Bools]:
     """Which sources of two fields give way to the other field's report of the same source.
 
-    Of two reports the one not cut by its field's edge stays, else the one with more bands, else the one with less noise
-    in the fixed aperture, else that of the first. The edge comes first, since what it cuts is wrong, and what is
-    lacking is only not known; signal to noise would favour what chance has made bright. A choice between two fields
-    does not depend on any third.
+    The report that is not cut by its field's edge stays; else the one with more bands; else the one with less noise in
+    the fixed aperture; else that of the first field. The edge comes first because a source that it cuts is measured
+    wrongly, while a band that is lacking is only unknown. Signal to noise would favour what chance has made bright. The
+    choice between two fields does not depend on any third.
 
     Parameters
     ----------
@@ -182,9 +185,7 @@ def rank_between(first: Claim, second: Claim) -> tuple[Bools, Bools]:
 
 
 def best_claims(claims: Sequence[Claim]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The best report of each given position.
-
-    As `rank_between` has it: the one not cut by an edge with the most bands stays, else that with the least noise.
+    """The best report of each given position, by the rules of `rank_between`.
 
     Parameters
     ----------
@@ -193,8 +194,8 @@ def best_claims(claims: Sequence[Claim]) -> tuple[NDArray[np.intp], NDArray[np.i
 
     Returns
     -------
-    field, source : ndarray
-        Where it is, in the order of the table of positions.
+    field, source : ndarray of int
+        Index of its claim, and its row in that; in the order of the table of positions.
     """
     field = np.repeat(np.arange(len(claims)), [len(c) for c in claims])
     source = np.concatenate([np.arange(len(c)) for c in claims])
@@ -211,7 +212,7 @@ def _chord(arcsec: ArrayLike) -> NDArray[np.float64]:
 def _pairs(
     points: NDArray[np.floating], radius: float, group: NDArray[np.intp]
 ) -> tuple[Places, Places, NDArray[np.floating]]:
-    """Pairs of different groups within a radius, the earlier point first, and how far apart they are."""
+    """Pairs of points of different groups within a radius, the earlier point first, and their distances."""
     index = np.flatnonzero(np.isfinite(points).all(axis=1))
     if len(index) < 2 or np.ptp(group) == 0:
         return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp), np.zeros(0)
@@ -223,13 +224,13 @@ def _pairs(
 
 
 def _mutual(a: Places, b: Places, distance: NDArray[np.floating], group: NDArray[np.intp]) -> tuple[Places, Places]:
-    """Those pairs that are each other's nearest of their groups."""
+    """The pairs of which each point is the nearest of its group to the other."""
     nearest = _nearest(a, group[b], distance) & _nearest(b, group[a], distance)
     return a[nearest], b[nearest]
 
 
 def _nearest(a: NDArray[np.intp], group: NDArray[np.intp], distance: NDArray[np.floating]) -> Bools:
-    """Whether a pair's other is the nearest of its group to ``a``: a close pair must not be thinned."""
+    """Whether the other point of a pair is the nearest of its group to ``a``: both stars of a close pair must stay."""
     _, key = np.unique(np.column_stack([a, group]), axis=0, return_inverse=True)
     best = np.full(len(a), np.inf)
     np.minimum.at(best, key.ravel(), distance)

@@ -45,17 +45,17 @@ def open_inputs(config: SurveyConfig, *, here: bool = True) -> Weights:
     if config.morphology.model is not None:
         _opened(_classifier, config, "morphology", "model")
     if config.detection.positions is not None:
-        _opened(_there, config, "detection", "positions")
+        _opened(_exists, config, "detection", "positions")
     if config.astrometry.check not in {None, GAIA}:
         _opened(read_positions, config, "astrometry", "check")
-    # auto takes what there is, and to look for a GPU costs seconds
+    # auto takes what there is; to look for a GPU takes seconds
     if here and config.compute.scheduler is None and config.compute.device != "auto":
         _opened(lambda device: choose_placement(device, config.compute.precision), config, "compute", "device")
     return weights
 
 
 def check_targets(config: SurveyConfig, images: Iterable[Path] = ()) -> None:
-    """See that a run replaces nothing that it reads, and no survey.yml but that of a run.
+    """Refuse a run that would replace what it reads, or a survey.yml that no run has written.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def named_files(config: SurveyConfig) -> list[Path]:
 
 
 def _place(path: Path) -> tuple[int, int] | None:
-    """What tells that two names are of one file, where a file system takes capitals and small letters for the same."""
+    """Device and inode of a file: two names of one file share them, as on disks that do not tell capitals apart."""
     try:
         status = path.stat()
     except OSError:
@@ -125,7 +125,7 @@ def remarks(config: SurveyConfig) -> list[str]:
 
 
 def _classifier(name: str) -> Weights[ClassifierCard]:
-    """Weights of a classifier whose classes have columns that are none of the network's own."""
+    """Weights of a classifier, if none of its classes would take the place of a column of the detector."""
     weights = load_classifier(name).verified()
     check_classes(weights.card.classes)
     for kind in weights.card.classes:
@@ -142,8 +142,8 @@ def _opened(read: Callable[[Any], T], config: SurveyConfig, section: str, key: s
         raise config.wrong(section, key, reason=str(error)) from None
 
 
-def _there(path: str) -> None:
-    """Given positions are read with the plan."""
+def _exists(path: str) -> None:
+    """Refuse a missing table of given positions, which is read when the run is planned."""
     if not Path(path).is_file():
         msg = f"{path}: no such file"
         raise ConfigError(msg)

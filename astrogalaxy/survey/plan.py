@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,14 +68,14 @@ _OVERLAP = 128
 
 
 class Content(NamedTuple):
-    """What is in a file, and what tells without reading it that it is still the same.
+    """The content of a file, and what tells without reading it that it has not changed.
 
     Attributes
     ----------
     bytes, mtime_ns : int
-        Size and time of the last change, from before it was read: a change in the meantime shows, too.
+        Size and time of the last change, taken before the file is read, so that a change while it is read shows.
     sha256 : str
-        Of what was read.
+        Of the content.
     """
 
     bytes: int
@@ -83,7 +83,7 @@ class Content(NamedTuple):
     sha256: str
 
     def is_still_in(self, path: Path) -> bool:
-        """Whether the file has not been written to since; true of one that is gone."""
+        """Whether a file has not been written to since; true if it is gone."""
         try:
             status = path.stat()
         except OSError:
@@ -92,12 +92,12 @@ class Content(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """What opening the files of a field has found, where nothing was wrong with any; told by an earlier run.
+    """What an earlier run found when it opened the files of a field, if nothing was wrong with any of them.
 
     Attributes
     ----------
     contents : dict of str to dict of str to (str, Content or None)
-        Path and content, if it is known, of each file, by what it is for and by band.
+        Path, and content if it is known, of each file, by role and band; see `Field.roles`.
     bands : tuple of str
         Bands that could be opened.
     shape : tuple of int
@@ -112,7 +112,7 @@ class Opened(NamedTuple):
     pixel_scale: float
 
     def holds(self, field: Field, inputs: Mapping[Path, Content]) -> bool:
-        """Whether a field has the same files, and nobody has written to any."""
+        """Whether a field has the same files with the same content."""
         now = {
             role: {band: (str(path), inputs.get(path)) for band, path in by_band.items()}
             for role, by_band in field.roles.items()
@@ -122,7 +122,7 @@ class Opened(NamedTuple):
 
 @dataclass(frozen=True)
 class FieldPlan:
-    """One field of a run.
+    """What there is to do of one field.
 
     Attributes
     ----------
@@ -135,11 +135,11 @@ class FieldPlan:
     pixel_scale : float
         Arcsec; NaN if unknown.
     tiles : list of Tile
-        The work.
+        Its tiles; none if it cannot be done.
     keys : dict of str to str
         Content key of each tile, by the tile's name.
     inputs : dict of Path to Content
-        What was in every file that could be read.
+        Content of every file that could be read.
     positions : Positions or None
         Given positions on the field; None where the network finds the sources.
     """
@@ -164,7 +164,7 @@ class FieldPlan:
         return self.field.name or "field"
 
     def changed(self) -> list[Failure]:
-        """Files that were replaced or written to after they were hashed: nobody knows what tiles have seen of them."""
+        """Files that were written to after they were hashed: which content the tiles have seen is not known."""
         return [
             Failure(self.name, "read", f"{path}: changed while the run was at work; run again", band=band)
             for by_band in self.field.roles.values()
@@ -180,7 +180,7 @@ class Plan:
     Attributes
     ----------
     fields : list of FieldPlan
-        The work.
+        What there is to do of each.
     failures : list of Failure
         What cannot be done.
     n_positions : int or None
@@ -224,13 +224,13 @@ def make_plan(
     memory : float
         Bytes that a worker may use.
     known_hashes : mapping, optional
-        By path, from an earlier run; files that have not changed since are not read again.
+        Contents by path, from an earlier run; files that have not changed since are not read again.
     known_fields : mapping, optional
         By name, from an earlier run with the same ``images``; fields of which no file has changed are not opened again.
     own : collection of Path, optional
-        What earlier runs wrote: no images, though they may be called like these.
+        Files that earlier runs wrote: they are no images, even if their names match the patterns.
     contents : bool, optional
-        Whether files are hashed, for which each is read whole; else the keys of tiles tell nothing.
+        Whether to hash the files, which reads all of them; without that, keys of tiles say nothing of their content.
 
     Returns
     -------
@@ -255,12 +255,15 @@ def make_plan(
     if config.morphology.model is not None:
         settings["classifier"] = load_classifier(config.morphology.model).card.sha256
     failures = [Failure("(images)", "open", closed) for closed in closed_folders(config.images)]
+    fields = []
     # headers are read while threads hash the files
-    with hashing([path for f in found for path in f.files if contents], known_hashes or {}) as digest:
-        fields = [
-            _plan_field(f, config, memory, digest, settings, failures, sky, (known_fields or {}).get(f.name or "field"))
-            for f in found
-        ]
+    with hashing([path for field in found for path in field.files if contents], known_hashes or {}) as digest:
+        for field in found:
+            inputs = {path: content for path in field.files if (content := digest(path))}
+            known = (known_fields or {}).get(field.name or "field")
+            field_plan, problems = _plan_field(field, config, memory, inputs, settings, sky, known)
+            fields.append(field_plan)
+            failures += problems
     plan = Plan(fields, failures, None if sky is None else len(sky))
     if sky is not None and plan.n_tiles and not plan.n_placed:
         where = spans(ra=sky.ra.deg, dec=sky.dec.deg)
@@ -276,26 +279,25 @@ def _plan_field(
     field: Field,
     config: SurveyConfig,
     memory: float,
-    digest: Callable[[Path], Content | None],
+    inputs: dict[Path, Content],
     settings: Mapping[str, object],
-    failures: list[Failure],
     sky: SkyCoord | None,
     known: Opened | None,
-) -> FieldPlan:
-    inputs = {path: content for path in field.files if (content := digest(path))}
+) -> tuple[FieldPlan, list[Failure]]:
+    """Plan one field, and say what is wrong with its files."""
+    failures: list[Failure] = []
     given = None
-    # where given positions lie takes the WCS
+    # to place given positions takes the WCS
     if known is not None and sky is None and known.holds(field, inputs):
         bands, shape, scale = known.bands, known.shape, known.pixel_scale
     else:
-        image, problems = open_bands(field, config)
-        failures.extend(problems)
+        image, failures = open_bands(field, config)
         if image is None:
-            return FieldPlan(field, inputs=inputs)
-        for band in image.bands:
-            _compare_zeropoints(image.bands[band])
-            lacks = missing_maps(field, config.images, band) + unread_parts(image.bands[band], config.images)
-            failures.extend(Failure(image.name, "open", reason, band=band) for reason in lacks)
+            return FieldPlan(field, inputs=inputs), failures
+        for name, band in image.bands.items():
+            _compare_zeropoints(band)
+            flaws = missing_maps(field, config.images, name) + unread_parts(band, config.images)
+            failures += [Failure(image.name, "open", flaw, band=name) for flaw in flaws]
         bands, shape, scale = tuple(image.bands), image.shape, float(image.pixel_scale)
         given = None if sky is None else place(image, sky)
     tiles = tiles_of(shape, scale, config, memory=memory)
@@ -304,21 +306,21 @@ def _plan_field(
     for tile in tiles:
         own = {} if given is None else {"positions": given.within(tile.outer).digest()}
         plan.keys[tile.name] = _digest({**content, **own, "core": tile.core, "outer": tile.outer})
-    return plan
+    return plan, failures
 
 
 def _compare_zeropoints(band: Band) -> None:
-    """Warn where the zero point that is given is not that of the header's unit."""
-    given, told = band.zeropoint, band.header_zeropoint
-    if given is not None and told is not None and abs(given - told) > _OTHER_ZEROPOINT:
+    """Warn if the given zero point contradicts the unit in the header."""
+    given, in_header = band.zeropoint, band.header_zeropoint
+    if given is not None and in_header is not None and abs(given - in_header) > _OTHER_ZEROPOINT:
         logger.warning(
             "%s: images.zeropoint says %.2f, but the unit in its header is that of zero point %.2f (zeropoint: auto)",
-            band.origin, given, told,
+            band.origin, given, in_header,
         )  # fmt: skip
 
 
 def hashes(field: Field, contents: Mapping[Path, Content]) -> dict[str, dict[str, str]]:
-    """SHA-256 of a field's files by what they are for and by band; empty where one cannot be read."""
+    """SHA-256 of a field's files by role and band (see `Field.roles`); empty text for files that cannot be read."""
     return {
         role: {band: contents[path].sha256 if path in contents else "" for band, path in by_band.items()}
         for role, by_band in field.roles.items()
@@ -332,12 +334,12 @@ def tiles_of(shape: tuple[int, int], pixel_scale: float, config: SurveyConfig, *
 
 
 def open_bands(field: Field, config: SurveyConfig) -> tuple[Image | None, list[Failure]]:
-    """Open what can be opened of a field, and say what cannot and why.
+    """Open the bands of a field, and say which cannot be opened and why.
 
     Returns
     -------
     image : Image or None
-        The bands that are there and can be aligned; None without the reference band.
+        The bands that can be opened and aligned; None without the reference band.
     failures : list of Failure
         One per band that is missing or refused.
     """
@@ -376,7 +378,7 @@ def open_band(field: Field, band: str, config: SurveyConfig) -> Band:
         raise ImageError(msg)
     only = config.images.model_copy(update={"reference": band})
     opened = open_field(field, only, bands=[band]).bands[band]
-    # bands of one shape are not of one grid for that: nothing is assumed aligned
+    # without one it cannot be aligned: bands of the same shape need not share a pixel grid
     if opened.wcs is None:
         why = opened.no_wcs or "no celestial WCS in the header"
         msg = f"{field.paths[band]}: {why}; sky positions need one: solve its astrometry first, or find its sources"
@@ -389,7 +391,7 @@ def _tile_size(config: SurveyConfig, memory: float, overlap: int) -> int:
     if isinstance(config.tiles.size, int):
         return config.tiles.size
     for size in range(_LARGEST_TILE, _SMALLEST_TILE, -32):
-        # with the overlap on both sides, of a core that is larger than asked for
+        # a core may be stretched, and has the overlap on both sides
         outer = int(size * (1 + STRETCH)) + 2 * (overlap + 32)
         if tile_memory((outer, outer), len(config.images.bands), config) <= memory:
             return size
@@ -397,7 +399,7 @@ def _tile_size(config: SurveyConfig, memory: float, overlap: int) -> int:
 
 
 def tile_memory(shape: tuple[int, int], bands: int, config: SurveyConfig) -> float:
-    """Bytes that a worker needs at most for a tile of some rows and columns, what it needs in any case included."""
+    """Bytes that a worker needs at most while it does a tile of some rows and columns."""
     other = config.detection.model != "default" and file_of(config.detection.model) != file_of("default")
     return (
         _BASE_BYTES
@@ -420,13 +422,13 @@ def _overlap(config: SurveyConfig, pixel_scale: float) -> int:
 
 
 @contextmanager
-def hashing(paths: Sequence[Path], known: Mapping[str, Content]) -> Iterator[Callable[[Path], Content | None]]:
+def hashing(paths: Iterable[Path], known: Mapping[str, Content]) -> Iterator[Callable[[Path], Content | None]]:
     """Hash files on threads while the block goes on.
 
     Parameters
     ----------
-    paths : sequence of Path
-        The files.
+    paths : iterable of Path
+        The files; one that several fields share, such as a mask, is read once.
     known : mapping
         By path, of files that need not be read if they have not changed since.
 
@@ -436,7 +438,7 @@ def hashing(paths: Sequence[Path], known: Mapping[str, Content]) -> Iterator[Cal
         Waits for the content of one of the files; None where it cannot be read, and of any other file.
     """
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-        running = {path: pool.submit(_hash, path, known.get(str(path))) for path in paths}
+        running = {path: pool.submit(_hash, path, known.get(str(path))) for path in dict.fromkeys(paths)}
         try:
             yield lambda path: running[path].result() if path in running else None
         finally:

@@ -24,7 +24,7 @@ from astrogalaxy.tables import numbers_of
 __all__ = ["Positions", "given_rows", "image_positions", "place", "read_sky"]
 
 Floats = NDArray[np.float64]
-# A pixel whose own sky position is further than this from the given one (degrees) is of the sky's other side.
+# If the sky position of the pixel is further than this (degrees) from the given one, that lies on the sky's other side.
 _SAME_SKY = 1.0 / 3600.0
 KEY = "detection.positions"
 
@@ -58,10 +58,20 @@ class Positions:
         return Positions(*(getattr(self, name)[inside] for name in self.__dataclass_fields__))
 
     def standing_for(self, reach: float) -> NDArray[np.intp]:
-        """Which position each is measured with: itself, or an earlier row's within ``reach`` pixels of it.
+        """Which position each is measured as: itself, or that of an earlier row within ``reach`` pixels.
 
-        Light cannot be shared between positions that coincide. Of a chain of near ones none stands for another that
+        Light cannot be divided between positions that coincide. In a chain of near positions, none stands for one that
         is further than ``reach`` from it.
+
+        Parameters
+        ----------
+        reach : float
+            Pixels.
+
+        Returns
+        -------
+        ndarray of int, shape (n,)
+            Index for each position.
         """
         points = np.column_stack([self.x, self.y])
         _, once, same = np.unique(points, axis=0, return_index=True, return_inverse=True)
@@ -69,7 +79,7 @@ class Positions:
         pairs = distinct[cKDTree(points[distinct]).query_pairs(reach, output_type="ndarray")]
         later, earlier = pairs.max(axis=1), pairs.min(axis=1)
         order = np.lexsort([np.linalg.norm(points[later] - points[earlier], axis=1), later])
-        # row by row, the nearest of the earlier ones first
+        # row by row, with the nearest of the earlier positions first
         for row, other in zip(later[order], earlier[order], strict=True):
             if first[row] == row and first[other] == other:
                 first[row] = other

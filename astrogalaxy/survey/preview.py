@@ -235,7 +235,7 @@ def make_preview(aligned: Aligned, core: Section, *, step: int, detail: int = 28
     if step < 1:
         msg = f"step must be at least 1 pixel, not {step}"
         raise ValueError(msg)
-    if not _within(core, aligned.section):
+    if not aligned.section.holds(core):
         msg = f"the core {tuple(core)} is not within the aligned section {tuple(aligned.section)}"
         raise ValueError(msg)
     x0, y0 = -(-core.x0 // step) * step, -(-core.y0 // step) * step
@@ -281,10 +281,6 @@ def assemble(previews: Sequence[Preview], shape: tuple[int, int]) -> Picture:
         here = field[row : row + preview.rgb.shape[0], column : column + preview.rgb.shape[1]]
         here[...] = preview.rgb[: here.shape[0], : here.shape[1]]
     return field
-
-
-def _within(inner: Section, outer: Section) -> bool:
-    return outer.x0 <= inner.x0 and inner.x1 <= outer.x1 and outer.y0 <= inner.y0 and inner.y1 <= outer.y1
 
 
 def _picture(array: NDArray[np.generic]) -> Picture:

@@ -36,12 +36,12 @@ def write_products(
     plan: Plan,
     outcomes: Sequence[TileOutcome],
 ) -> tuple[list[Path], list[Failure]]:
-    """Write every format of ``output.formats``; one that cannot be written does not keep the others away.
+    """Write every format of ``output.formats``; if one cannot be written, the others still are.
 
     Parameters
     ----------
     chunks : iterable of SourceCatalog
-        The rows; no more than one chunk is held at a time.
+        The rows; one chunk is held at a time.
     meta : mapping
         Provenance.
     config : SurveyConfig
@@ -116,7 +116,7 @@ def _outlines(
     reference = str(config.images.reference)
     wcs = open_field(field_plan.field, config.images, bands=[reference]).bands[reference].wcs
     steps = np.linspace(0, 1, _POINTS)[:-1]
-    # Once around, from each corner to the one before the next.
+    # once around, each side without its last point, which is the first of the next side
     across = np.concatenate([steps, np.ones_like(steps), 1 - steps, np.zeros_like(steps)])
     along = np.concatenate([np.zeros_like(steps), steps, np.ones_like(steps), 1 - steps])
     for section in sections:

@@ -19,6 +19,7 @@ from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.cluster import Crew
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.plan import Content, FieldPlan, Opened, Plan
+from astrogalaxy.survey.store import RECORD_FORMAT
 from astrogalaxy.survey.tasks import TileOutcome
 
 __all__ = ["catalog_meta", "known_fields", "known_hashes", "run_record"]
@@ -40,7 +41,7 @@ def run_record(
     crew: Crew | None,
     started: datetime,
 ) -> dict[str, Any]:
-    """Everything that ``run.json`` holds but counts and the times of the end.
+    """Everything in ``run.json`` except for the counts and how and when the run ended.
 
     Parameters
     ----------
@@ -55,9 +56,9 @@ def run_record(
     failures : sequence of Failure
         What could not be done.
     measured : mapping
-        What the stars of each field say of it.
+        What the stars of each field tell of it, by its name.
     crew : Crew or None
-        Who did it; None where nothing was to be done.
+        The workers that did it; None if there was nothing to do.
     started : datetime
         When it began.
 
@@ -72,7 +73,7 @@ def run_record(
             seconds[stage] += value
     tiles, flaws = _by_field(outcomes), _by_field(failures)
     record = {
-        "format": 1,
+        "format": RECORD_FORMAT,
         "name": config.name,
         "status": "running",
         "started": started.isoformat(timespec="seconds"),
@@ -109,7 +110,7 @@ def _by_field(things: Iterable[Any]) -> defaultdict[str, list[Any]]:
 def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileOutcome]) -> dict[str, Any]:
     done = [o for o in outcomes if o.status != "failed"]
     status = "failed" if not done else "partial" if failures else "done"
-    # what is told of other bands, such as that they lack a mask, does not keep them away
+    # bands with other failures, such as a missing mask, were used all the same
     lost = {failure.band for outcome in outcomes for failure in outcome.failures}
     return {
         "name": plan.name,
@@ -122,7 +123,7 @@ def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileO
 
 
 def _inputs_record(paths: Mapping[str, Path], plan: FieldPlan) -> dict[str, Any]:
-    """What was in the files when they were hashed, not what may have come into them since."""
+    """Content of the files when they were hashed, not what may have been written to them since."""
     return {
         band: {"path": str(path), **(plan.inputs[path]._asdict() if path in plan.inputs else {"sha256": ""})}
         for band, path in paths.items()
@@ -137,7 +138,7 @@ def _tile_record(outcome: TileOutcome) -> dict[str, Any]:
 
 
 def known_hashes(record: Mapping[str, Any]) -> dict[str, Content]:
-    """Hashes of inputs from the record of an earlier run, with what tells that a file is still the same."""
+    """Contents of inputs by path, from the record of an earlier run."""
     return {
         entry["path"]: Content(entry["bytes"], entry["mtime_ns"], entry["sha256"])
         for field_record in record.get("fields", [])
@@ -148,7 +149,7 @@ def known_hashes(record: Mapping[str, Any]) -> dict[str, Content]:
 
 
 def known_fields(record: Mapping[str, Any], config: SurveyConfig) -> dict[str, Opened]:
-    """Fields of which an earlier run with the same images and software has opened all files, and lost nothing."""
+    """Fields, by name, that an earlier run with the same images and software opened, and that had no failures."""
     if record.get("images_sha256") != _images_digest(config) or record.get("versions") != _versions():
         return {}
     hashes = known_hashes(record)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from astropy.table import Table
 
-from astrogalaxy.errors import AstrogalaxyError
 from astrogalaxy.evaluation.injection import Round
 from astrogalaxy.files import atomic_path
 
@@ -31,7 +30,7 @@ def write_round(folder: Path, key: str, made: Round) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     extra, injected = made.extra.copy(), made.injected.copy()
     injected.meta |= {_KEY: key, _NEAR: float(made.near)}
-    # What else turned up comes first: a round is there when what was injected is.
+    # the extra sources first: the round is there as soon as the table of what was injected is
     for table, path in zip((extra, injected), reversed(_paths(folder, made.number)), strict=True):
         with atomic_path(path) as temporary:
             table.write(temporary, format="ascii.ecsv", overwrite=True)
@@ -52,16 +51,15 @@ def read_round(folder: Path, key: str, number: int) -> Round | None:
     Returns
     -------
     Round or None
-        None also where it was made with other content, or is damaged.
+        None also if it was made with other content, or is damaged.
     """
     try:
         with warnings.catch_warnings(action="ignore"):
             injected, extra = (Table.read(path, format="ascii.ecsv") for path in _paths(folder, number))
-    except (OSError, ValueError, AstrogalaxyError):
-        return None  # not there, or damaged: it is made again
-    if injected.meta.pop(_KEY, None) != key:
+        near = float(injected.meta.pop(_NEAR))
+    except Exception:  # noqa: BLE001 (there is none, or whatever is wrong with it, it must be made again)
         return None
-    return Round(number, injected, extra, float(injected.meta.pop(_NEAR, 0.0)))
+    return Round(number, injected, extra, near) if injected.meta.pop(_KEY, None) == key else None
 
 
 def _paths(folder: Path, number: int) -> tuple[Path, Path]:

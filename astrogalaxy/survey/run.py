@@ -30,13 +30,13 @@ from astrogalaxy.survey.finish import Finisher
 from astrogalaxy.survey.leftovers import Earlier, forget_changed, forget_removed, listing
 from astrogalaxy.survey.notebook import summary_html
 from astrogalaxy.survey.opening import check_targets, named_files, open_inputs, remarks
-from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan
+from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan, tile_memory
 from astrogalaxy.survey.products import write_products
 from astrogalaxy.survey.record import catalog_meta, known_fields, known_hashes, run_record
 from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.shelf import Shelf, Tally
 from astrogalaxy.survey.stages import Stopwatch
-from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.store import RunDirectory, tile_path
 from astrogalaxy.survey.tasks import TileOutcome, TileTask, can_be_read, forget_fields, kept_tile
 
 if TYPE_CHECKING:
@@ -178,21 +178,21 @@ def execute(
     client: Client | None = None,
     progress: Progress | bool | None = None,
 ) -> RunSummary:
-    """Run a survey and say how it went, also where nothing could be done; see `run`.
+    """Run a survey and say how it went, even if nothing could be done; see `run`.
 
     Parameters
     ----------
     config : path-like or SurveyConfig
         The survey.
     client : dask.distributed.Client, optional
-        Where tiles are done; default as ``compute`` of the survey says.
+        Its workers do the tiles; by default those that ``compute`` of the survey asks for.
     progress : callable or bool, optional
         See `run`.
 
     Returns
     -------
     RunSummary
-        With the catalogue, unless nothing could be done, and with all failures.
+        With the catalogue, unless nothing could be done, and all failures.
 
     Raises
     ------
@@ -238,13 +238,13 @@ class _Run:
     watch: Stopwatch
 
     def tell(self, what: str) -> None:
-        """Say what happens after the last tile."""
+        """Report what happens after the last tile."""
         self.progress(self.plan.n_tiles, self.plan.n_tiles, what)
 
 
 @dataclass(frozen=True)
 class _Work:
-    """What became of the tiles, and who did them; the crew is None where nothing was to be done."""
+    """What became of the tiles, and the crew that did them; None if there was nothing to do."""
 
     outcomes: list[TileOutcome]
     finisher: Finisher
@@ -284,7 +284,7 @@ def _execute(
     failures += unwritten
     tiles = {status: sum(o.status == status for o in work.outcomes) for status in ("done", "kept", "failed")}
     summary = RunSummary(directory.path, files, record["counts"], failures, tiles, perf_counter() - begin)
-    written = _write_words(run, record, summary, tally)
+    written = _write_report(run, record, summary, tally)
     record["files"] = listing([*files, directory.settings, *written])
     _tidy(config, directory, earlier, record)
     _forget(run, earlier, changed, done=summary.exit_code == 0)
@@ -295,7 +295,7 @@ def _execute(
 
 
 def _plan(config: SurveyConfig, weights: Weights, earlier: Earlier) -> Plan:
-    """What there is to do; what cannot be done is told."""
+    """Plan the run, and log what cannot be done."""
     plan = make_plan(
         config, weights, memory=worker_memory(config.compute),
         known_hashes=known_hashes(earlier.record), known_fields=known_fields(earlier.record, config),
@@ -310,7 +310,7 @@ def _plan(config: SurveyConfig, weights: Weights, earlier: Earlier) -> Plan:
 
 
 def _tidy(config: SurveyConfig, directory: RunDirectory, earlier: Earlier, record: dict[str, Any]) -> None:
-    """Remove what an earlier run wrote and this one did not, and write the record: the sign that all is there."""
+    """Remove what an earlier run wrote and this one did not; then write the record, the last of the files."""
     keep = [*named_files(config), *directory.targets(config.output.formats)]
     record["earlier_files"] = listing(earlier.remove(record, keep))
     directory.write_json(record)
@@ -319,13 +319,13 @@ def _tidy(config: SurveyConfig, directory: RunDirectory, earlier: Earlier, recor
 def _forget(run: _Run, earlier: Earlier, changed: Sequence[Failure], *, done: bool) -> None:
     """Remove tiles of what has changed, and of fields that are no longer there."""
     forget_changed(run.directory, run.plan, changed)
-    # another survey may have tiles here, and a field of this one may be away only for now
+    # tiles may belong to another survey, and fields of this one may be missing only for the moment
     if done and earlier.record.get("name") == run.config.name:
         forget_removed(run.directory, run.plan)
 
 
 def _changed(plan: Plan, models: Sequence[WeightFile]) -> list[Failure]:
-    """What has changed since the plan was made: inputs of fields, and weights, which are inputs of all."""
+    """What has changed since the plan was made: inputs of fields, and weights, which every field depends on."""
     changed = [failure for field_plan in plan.fields for failure in field_plan.changed()]
     changed += [
         Failure(field_plan.name, "read", f"{file.path}: changed while the run was at work; run again")
@@ -345,7 +345,7 @@ def _position_counts(plan: Plan) -> dict[str, int]:
 
 
 def _fetch(config: SurveyConfig, progress: Progress) -> list[Failure]:
-    """Bring the images that ``images.archive`` names; what did not come."""
+    """Fetch the images that ``images.archive`` names, and return what could not be fetched."""
     if config.images.archive is None:
         return []
     from astrogalaxy.images.archives import fetch_survey
@@ -356,7 +356,7 @@ def _fetch(config: SurveyConfig, progress: Progress) -> list[Failure]:
         try:
             find_fields(config.images)
         except ImageError:
-            raise error from None  # there is nothing from before either
+            raise error from None  # nor are there images of an earlier fetch
         logger.warning("%s", error)
         return [Failure("(archive)", "fetch", f"{error}; images of an earlier fetch are used")]
     losses = summary.losses if summary else []
@@ -366,9 +366,10 @@ def _fetch(config: SurveyConfig, progress: Progress) -> list[Failure]:
 
 
 def _do_tiles(run: _Run, client: Client | None, shelf: Shelf) -> _Work:
-    """Do the tiles that no earlier run has done, and put each field on the shelf when its last tile has come."""
+    """Do the tiles that no earlier run has done, and put each field on the shelf as soon as its last tile is done."""
     finisher = Finisher(shelf, run.plan, run.directory, run.weights.card, run.config)
     outcomes: list[TileOutcome] = []
+    total = run.plan.n_tiles
 
     def take(outcome: TileOutcome) -> None:
         """Note what became of a tile, and finish its field if that was the last."""
@@ -378,8 +379,8 @@ def _do_tiles(run: _Run, client: Client | None, shelf: Shelf) -> _Work:
             finisher.take(outcome)
 
     def tell(what: str) -> None:
-        """Say what happens, also while no tile comes."""
-        run.progress(len(outcomes), run.plan.n_tiles, what)
+        """Report what happens; workers are waited for here, too."""
+        run.progress(len(outcomes), total, what)
 
     todo = []
     for field_plan, tile, kept in _tiles(run):
@@ -387,17 +388,18 @@ def _do_tiles(run: _Run, client: Client | None, shelf: Shelf) -> _Work:
             todo.append((field_plan, tile))
         else:
             take(kept)
-    logger.info("%d tiles, %d of them done by an earlier run", run.plan.n_tiles, run.plan.n_tiles - len(todo))
+    logger.info("%d tiles, %d of them done by an earlier run", total, total - len(todo))
     return _Work(outcomes, finisher, _send(run, todo, client, take, tell) if todo else None)
 
 
 def _tiles(run: _Run) -> Iterator[tuple[FieldPlan, Tile, TileOutcome | None]]:
     """Every tile, with its outcome where an earlier run has done it."""
     for field_plan in run.plan.fields:
-        # one damaged file is tried once, however many tiles lack it
+        # a damaged file is tried once for all tiles of the field
         readable = cache(partial(can_be_read, field_plan.field, run.config))
+        folder = run.directory.shards(field_plan.name)
         for tile in field_plan.tiles:
-            folder, key = run.directory.shards(field_plan.name), field_plan.keys[tile.name]
+            key = field_plan.keys[tile.name]
             yield field_plan, tile, kept_tile(field_plan.name, tile, key, folder, field_plan.bands, readable)
 
 
@@ -410,7 +412,8 @@ def _send(
 ) -> Crew:
     """Have tiles done by workers; ``take`` is called with each outcome as it comes."""
     name = uuid4().hex
-    with hired(run.config.compute, tasks=len(todo), client=client) as crew:
+    need = max(tile_memory(tile.outer.shape, len(field_plan.bands), run.config) for field_plan, tile in todo)
+    with hired(run.config.compute, tasks=len(todo), need=need, client=client) as crew:
         tasks = [
             TileTask(
                 field_plan.field, tile, field_plan.keys[tile.name], field_plan.key, run.config,
@@ -441,7 +444,7 @@ def _log_outcome(outcome: TileOutcome) -> None:
 def _write_catalogs(
     run: _Run, shelf: Shelf, outcomes: Sequence[TileOutcome], record: dict[str, Any]
 ) -> tuple[list[Path], list[Failure], Tally | None]:
-    """Join the fields and write the catalogue, and note in the record what is in it and what could not be written."""
+    """Join the fields and write the catalogue; record its counts and what could not be written."""
     if not len(shelf):
         return [], [], None
     run.tell("merging")
@@ -457,8 +460,8 @@ def _write_catalogs(
     return files, unwritten, tally
 
 
-def _write_words(run: _Run, record: dict[str, Any], summary: RunSummary, tally: Tally | None) -> list[Path]:
-    """Write report and failures, and note in the record how it ended; give what was written."""
+def _write_report(run: _Run, record: dict[str, Any], summary: RunSummary, tally: Tally | None) -> list[Path]:
+    """Record how the run ended, and write the report and the failures; return what was written."""
     words = {0: "complete", 1: "failed", 3: "partial"}
     record["seconds"].update(run.watch.seconds)
     record["wall_seconds"] = summary.seconds
@@ -488,20 +491,22 @@ def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan:
     from astrogalaxy.survey.report import write_report
 
     paths = {
-        field_plan.name: [directory.shards(field_plan.name) / f"{tile.name}.preview.npz" for tile in field_plan.tiles]
+        field_plan.name: [
+            tile_path(directory.shards(field_plan.name), tile.name, "preview") for tile in field_plan.tiles
+        ]
         for field_plan in plan.fields
     }
     previews = StoredPreviews({name: [p for p in files if p.is_file()] for name, files in paths.items()})
     done = {(tile["field"], tile["tile"]) for tile in record["tiles"] if tile["status"] != "failed"}
-    galleries = [
+    galleries = (
         gallery
         for field_plan in plan.fields
         for tile in field_plan.tiles
-        # what a failed tile left behind is of an earlier run
+        # files of a tile that failed are of an earlier run
         if (field_plan.name, tile.name) in done
-        and (gallery := Gallery.load(directory.shards(field_plan.name) / f"{tile.name}.gallery.npz"))
-    ]
-    # of an earlier run with a classifier they may still be there
+        and (gallery := Gallery.load(tile_path(directory.shards(field_plan.name), tile.name, "gallery")))
+    )
+    # those of an earlier run with a classifier may still be there
     gallery = Gallery.join(galleries) if "classifier" in record else None
     write_report(
         directory.report, run=record, catalog=tally.sample, previews=previews, gallery=gallery, step=tally.step
@@ -510,19 +515,19 @@ def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan:
 
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Write what the package logs to the run's own log file; who listens else hears no more of it than before."""
+    """Write what the package logs to the run's log file, without other handlers getting more of it than before."""
     handler = LogHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(_LOG_FORMAT))
     package = logging.getLogger("astrogalaxy")
     level, wanted = package.level, package.getEffectiveLevel()
 
     def asked_for(record: logging.LogRecord) -> bool:
-        """Whether the record would have come without the log file."""
+        """Whether other handlers would have got the record without the log file."""
         return record.levelno >= wanted or not record.name.startswith("astrogalaxy")
 
-    listeners = [*package.handlers, *logging.getLogger().handlers]
-    for listener in listeners:
-        listener.addFilter(asked_for)
+    others = [*package.handlers, *logging.getLogger().handlers]
+    for other in others:
+        other.addFilter(asked_for)
     package.addHandler(handler)
     package.setLevel(min(wanted, logging.INFO))
     try:
@@ -530,8 +535,8 @@ def _logged(path: Path) -> Iterator[None]:
     finally:
         package.removeHandler(handler)
         package.setLevel(level)
-        for listener in listeners:
-            listener.removeFilter(asked_for)
+        for other in others:
+            other.removeFilter(asked_for)
         handler.close()
 
 

@@ -23,18 +23,19 @@ __all__ = ["in_turn", "loss", "work_through"]
 
 logger = logging.getLogger(__name__)
 
-# A tile, or a field's tiles whose sky has to be measured before.
+# A tile that is alone in its field, or the tiles of a field, whose sky has to be measured before them.
 Job = TileTask | list[TileTask]
 J = TypeVar("J")
 T = TypeVar("T")
 
-# How often a task whose worker died is tried on another.
+# How often a task that raised an error is sent again. If its worker died, Dask itself sends it to another one, as often
+# as its key distributed.scheduler.allowed-failures says.
 _RETRIES = 2
-# Seconds without an answer after which the workers are looked for.
+# Seconds to wait for an answer before looking whether there are workers at all.
 _LOOK = 5.0
-# Seconds without any worker after which a line of the log says so; the next one comes after twice as many.
+# Seconds without any worker after which the log says so, for the first time; then after twice as many, and so on.
 _SAY = 10.0
-# How long there may be no worker, where Dask's own key does not say it: jobs may wait in a queue.
+# How long to wait for a worker where Dask's own key does not say it: workers may be jobs in a queue.
 _PATIENCE = "1 hour"
 _PATIENCE_KEY = "distributed.scheduler.no-workers-timeout"
 _GO_ON = "what is finished is kept, and the same command does the rest"
@@ -43,7 +44,7 @@ _GO_ON = "what is finished is kept, and the same command does the rest"
 def in_turn(
     crew: Crew, waiting: deque[J], send: Callable[[J], Future], tell: Callable[[str], None]
 ) -> Iterator[tuple[J, Any]]:
-    """Do jobs on the crew's workers and yield them with their answers as these come.
+    """Do jobs on the crew's workers, and yield each with its answer as soon as that is there.
 
     No more than two tasks per worker are in flight, so that thousands of fields never make one giant graph.
 
@@ -52,29 +53,29 @@ def in_turn(
     crew : Crew
         The workers.
     waiting : deque
-        The jobs. More may be put to them between two answers.
+        The jobs; more may be added between two answers.
     send : callable
-        Gives a job to the crew's client.
+        Submits a job to the crew's client and returns its future.
     tell : callable
         Called with what happens while no worker is connected.
 
     Yields
     ------
     job, answer
-        An exception is the answer of a task that raised one, or whose worker died three times over.
+        The answer is an exception where the task raised it, or where one worker after another died of the task.
 
     Raises
     ------
     RunError
-        If the scheduler vanishes, no worker has been connected, or all have been paused, for long, or one that came has
-        another astrogalaxy.
+        If the scheduler vanishes, if for long no worker has been connected or all have been paused, or if a worker that
+        joined has another astrogalaxy.
     """
     running: dict[Future, J] = {}
     done: SimpleQueue[Future] = SimpleQueue()
     watch = _Watch(crew, tell)
 
     def fill() -> None:
-        """Send work as long as there is room for it."""
+        """Send jobs as long as there is room for them."""
         room = crew.in_flight() if waiting else 0
         while waiting and len(running) < room:
             job = waiting.popleft()
@@ -85,7 +86,7 @@ def in_turn(
     fill()
     while running:
         future = watch.until(lambda: done.get(timeout=_LOOK))
-        # what a worker has done is lost with it, and done again, as long as it has not been fetched
+        # until an answer is fetched, it is lost if its worker dies, and Dask computes it again
         answer = watch.until(lambda future=future: _fetched(future))
         yield running.pop(future), answer
         future.release()
@@ -93,29 +94,30 @@ def in_turn(
 
 
 def _fetched(future: Future) -> Any:
-    if future.status in ("error", "cancelled"):
-        return future.exception()
+    """What a task that has ended returned, or the error that it ended with; `queue.Empty` if it is computed again."""
+    if future.status == "error":
+        return future.exception()  # a TimeoutError of the task's own is no reason to wait
     try:
         return future.result(timeout=_LOOK)
     except TimeoutError:
         raise Empty from None
-    except Exception as error:  # noqa: BLE001 (whatever the task has raised is its answer)
+    except Exception as error:  # noqa: BLE001 (such as that it was cancelled, by a restart of the cluster)
         return error
 
 
 class _Watch:
-    """Looks for the scheduler and the workers while there is no answer."""
+    """Waits for answers, and meanwhile watches the scheduler and the workers."""
 
     def __init__(self, crew: Crew, tell: Callable[[str], None]) -> None:
         self._crew, self._tell = crew, tell
         self._alone_since: float | None = None
         self._silent = _SAY
 
-    def until(self, come: Callable[[], T]) -> T:
-        """What comes in the end; ``come`` raises `queue.Empty` where nothing has come for a while."""
+    def until(self, get: Callable[[], T]) -> T:
+        """Call ``get`` until it returns something; it raises `queue.Empty` if there is nothing for a while."""
         while True:
             try:
-                answer = come()
+                answer = get()
             except Empty:
                 self._check_scheduler()
                 self._look_for_workers()
@@ -130,8 +132,8 @@ class _Watch:
             raise RunError(msg)
 
     def _look_for_workers(self) -> None:
-        lack = self._crew.lack()
-        if lack is None:
+        shortage = self._crew.shortage()
+        if shortage is None:
             self._alone_since = None
             return
         now = monotonic()
@@ -141,9 +143,9 @@ class _Watch:
         self._tell(f"waiting for a worker ({seconds:.0f} s)")
         if seconds >= self._silent:
             self._silent *= 2
-            logger.warning("%s for %.0f s; waiting for one", lack, seconds)
+            logger.warning("%s for %.0f s; waiting for one", shortage, seconds)
         if seconds >= _patience():
-            msg = f"{lack} for {seconds:.0f} s, see the workers' logs; {_GO_ON}"
+            msg = f"{shortage} for {seconds:.0f} s, see the workers' logs; {_GO_ON}"
             raise RunError(msg)
 
 
@@ -155,28 +157,28 @@ def _patience() -> float:
 
 
 def work_through(crew: Crew, tasks: Sequence[TileTask], tell: Callable[[str], None]) -> Iterator[TileOutcome]:
-    """Do tasks on the crew's workers and yield outcomes as they come; see `in_turn`.
+    """Do tiles on the crew's workers, and yield their outcomes as they come; see `in_turn`.
 
-    A field of several tiles has its sky measured first, once for all of them.
+    The sky of a field with several tiles is measured first, once for all of them.
 
     Parameters
     ----------
     crew : Crew
         The workers.
     tasks : sequence of TileTask
-        Tiles of one field next to each other.
+        The tiles; those of one field must follow each other.
     tell : callable
         Called with what happens while no worker is connected.
 
     Yields
     ------
     TileOutcome
-        One per task. A task whose worker died three times over comes out as failed.
+        One per task; failed where one worker after another died of it.
     """
     waiting: deque[Job] = deque(_jobs(tasks))
 
     def send(job: Job) -> Future:
-        """Give a tile, or the sky of a field, to a worker."""
+        """Submit a tile, or the sky of a field."""
         function, first = (process_tile, job) if isinstance(job, TileTask) else (measure_sky, job[0])
         return crew.client.submit(function, first, pure=False, retries=_RETRIES)
 
@@ -186,12 +188,12 @@ def work_through(crew: Crew, tasks: Sequence[TileTask], tell: Callable[[str], No
         else:
             if answer is not None:
                 logger.warning("%s: sky not measured ahead: %s", job[0].folder, answer)
-            # the field's tiles go first: its pixels are still at hand
+            # the field's tiles go next, while a worker still has its pixels at hand
             waiting.extendleft(reversed(job))
 
 
 def _jobs(tasks: Sequence[TileTask]) -> Iterator[Job]:
-    """A tile that is alone in its field, or all tiles of a field, whose sky comes first."""
+    """Tiles that are alone in their field one by one, and the tiles of other fields together: their sky comes first."""
     for _, group in groupby(tasks, key=lambda task: task.field_key):
         tiles = list(group)
         yield tiles[0] if tiles[0].alone else tiles

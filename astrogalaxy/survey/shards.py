@@ -1,4 +1,4 @@
-"""Catalogues on their way through a run: rows on the disk that are quick to write and to read."""
+"""Catalogues on their way through a run: files of rows that are quick to write and to read."""
 
 from __future__ import annotations
 
@@ -13,19 +13,14 @@ from numpy.typing import NDArray
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.files import atomic_path
 
-__all__ = ["catalog_of", "peek_shard", "read_rows", "read_shard", "rows_of", "shard_path", "words_of", "write_shard"]
-
-
-def shard_path(folder: Path, name: str) -> Path:
-    """Where the shard of that name lies in a folder."""
-    return folder / f"{name}.rows.npz"
+__all__ = ["catalog_of", "layout_of", "peek_shard", "read_rows", "read_shard", "rows_of", "write_shard"]
 
 
 def write_shard(path: Path, catalog: SourceCatalog) -> None:
     """Write a catalogue, whole or not at all.
 
-    Not as FITS: a survey has as many shards as tiles, and describing each column to each of them costs more than the
-    rows. What the columns are follows from a few words by the registry.
+    Not as FITS: a survey has as many shards as tiles, and to describe the columns in each takes longer than to write
+    the rows. Here a few words say which columns of the registry they are.
 
     Parameters
     ----------
@@ -44,8 +39,8 @@ def write_shard(path: Path, catalog: SourceCatalog) -> None:
 
 
 def rows_of(catalog: SourceCatalog) -> dict[str, NDArray[Any]]:
-    """What a shard holds: the rows, and a note that says what they are."""
-    note = {"n": len(catalog), "meta": dict(catalog.meta), "columns": words_of(catalog)}
+    """Arrays of a shard: the rows, and a note that says what they are."""
+    note = {"n": len(catalog), "meta": dict(catalog.meta), "columns": layout_of(catalog)}
     return {"note": np.array(json.dumps(note)), "rows": catalog.as_array()}
 
 
@@ -55,33 +50,33 @@ def read_shard(path: Path) -> SourceCatalog:
     Raises
     ------
     OSError, EOFError, ValueError, zipfile.BadZipFile
-        If the file is not whole, which its checksums tell.
+        If the file is damaged, by its checksums.
     """
     note, rows = read_rows(path)
     return catalog_of(rows, note["columns"], meta=note["meta"])
 
 
 def read_rows(path: Path) -> tuple[dict[str, Any], NDArray[np.void]]:
-    """Read a catalogue's note, in which ``columns`` are its `words_of`, and its rows; else as `read_shard`."""
+    """Read a catalogue's note, whose ``columns`` are its `layout_of`, and its rows; raises as `read_shard` does."""
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         return json.loads(str(stored["note"])), stored["rows"]
 
 
-def words_of(catalog: SourceCatalog) -> dict[str, Any]:
-    """The few words from which the registry tells what a catalogue's columns are."""
+def layout_of(catalog: SourceCatalog) -> dict[str, Any]:
+    """What the registry needs to tell what a catalogue's columns are."""
     return {name: getattr(catalog, name) for name in ("bands", "calibrated", "classes", "apertures")}
 
 
 def catalog_of(
-    rows: NDArray[np.void], words: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None
+    rows: NDArray[np.void], layout: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None
 ) -> SourceCatalog:
-    """The catalogue of rows (``catalog.as_array()``), by its `words_of`; a copy."""
+    """The catalogue whose rows (``catalog.as_array()``) and `layout_of` are given; a copy."""
     columns = {name: np.ascontiguousarray(rows[name]) for name in rows.dtype.names or ()}
-    return SourceCatalog.from_columns(columns, **words, meta=meta)
+    return SourceCatalog.from_columns(columns, **layout, meta=meta)
 
 
 def peek_shard(path: Path) -> tuple[int, dict[str, Any]]:
-    """Number of rows and ``meta`` of a catalogue, without its rows.
+    """Number of rows and ``meta`` of a catalogue; its rows are not read.
 
     Raises
     ------

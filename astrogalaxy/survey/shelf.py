@@ -1,4 +1,4 @@
-"""Catalogues of finished fields, which wait on the disk until all are there and become one."""
+"""Catalogues of finished fields, which wait on the disk until they are joined to one."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, count_flags
 from astrogalaxy.survey.merge import Claim, best_claims, neighbouring, rank_between
-from astrogalaxy.survey.shards import catalog_of, read_rows, rows_of, words_of
+from astrogalaxy.survey.shards import catalog_of, layout_of, read_rows, rows_of
 
 __all__ = ["Shelf", "Tally"]
 
-# Fields of which positions or rows are held at a time, for their neighbours.
+# Number of fields whose claims, or rows, are kept in memory for the next of their neighbours.
 _AT_HAND = 8
-# Rows of a chunk.
+# Most rows of a chunk.
 _CHUNK = 100_000
-# Rows up to which fields go into one chunk: to make a table of a few rows takes longer than to read and write them.
+# Fields go into one chunk up to so many rows: to make a table of a few rows takes longer than to read and write them.
 _TOGETHER = 20_000
-# Before the names of what joining needs to know, where rows lie beside it.
+# Prefix of the arrays of a field's claim, which are in one file with its rows.
 _OF_CLAIM = "claim."
-# Rows of a sample.
+# Most rows of a sample.
 _MOST_SAMPLED = 300_000
 
 
@@ -37,13 +37,13 @@ class Shelf:
     Parameters
     ----------
     folder : Path
-        Where they wait; what an interrupted run left there is removed, and in the end the folder.
+        Where they wait; emptied first of what an interrupted run left there, and removed in the end.
     given : bool, optional
-        Whether rows stand for given positions (``input_row``): the result then goes in their order.
+        Whether rows stand for given positions (``input_row``): the result is then in their order.
 
     Notes
     -----
-    Memory is that of a few fields, and of a byte for each source that another field may have seen too.
+    In memory are a few fields at a time, and a byte for each source that another field may have seen, too.
     """
 
     def __init__(self, folder: Path, *, given: bool = False) -> None:
@@ -67,9 +67,9 @@ class Shelf:
         return len(self._lengths)
 
     def put(self, number: int, catalog: SourceCatalog) -> None:
-        """Take a field's catalogue; fields may come in any order, their numbers tell that of the result."""
+        """Take a field's catalogue; fields may come in any order, and are joined in that of their numbers."""
         claim = Claim.of(catalog)
-        # nobody looks for it after this run: it need not be whole, nor wait for the disk
+        # not written atomically: it serves this run alone
         np.savez(self._path(number), **rows_of(catalog), **{_OF_CLAIM + k: v for k, v in asdict(claim).items()})
         self._lengths[number], self._caps[number] = len(catalog), claim.cap
 
@@ -81,10 +81,10 @@ class Shelf:
         n : int
             Rows.
         duplicates : int
-            Rows that gave way to others.
+            Rows left out because another field has the same source.
         chunks : iterator of SourceCatalog
-            The rows: field by field, small ones together and large ones in parts, or given positions in the order of
-            their table. At least one chunk, if there is a field.
+            The rows, field by field, with small fields together and large ones in parts; given positions in the order
+            of their table. At least one chunk, if there is a field.
         """
         total, numbers = sum(self._lengths.values()), sorted(self._lengths)
         if self._given:
@@ -95,7 +95,7 @@ class Shelf:
         return total - lost, lost, self._remaining(numbers, gone)
 
     def _given_way(self) -> dict[int, NDArray[np.bool_]]:
-        """Rows that another field tells better, of the fields that have neighbours."""
+        """Which rows of each field that has neighbours give way to a neighbour's."""
         gone: dict[int, NDArray[np.bool_]] = {}
         numbers = sorted(self._caps)
         for places in neighbouring([self._caps[number] for number in numbers]):
@@ -108,22 +108,23 @@ class Shelf:
     def _remaining(self, numbers: Iterable[int], gone: Mapping[int, NDArray[np.bool_]]) -> Iterator[SourceCatalog]:
         """What is left of each field, in chunks."""
         held: list[NDArray[np.void]] = []
-        words: Any = None
+        before: Any = None
         for number in numbers:
             note, rows = read_rows(self._path(number))
             if number in gone:
                 rows = rows[~gone[number]]
-            # tables of other columns or units cannot be put under each other
-            alike = (note["columns"], rows.dtype.names)
-            if held and (alike != words or sum(map(len, held)) + len(rows) > _TOGETHER):
-                yield from _chunks(held, words[0])
+            # tables with other columns or units cannot be stacked
+            columns = (note["columns"], rows.dtype.names)
+            if held and (columns != before or sum(map(len, held)) + len(rows) > _TOGETHER):
+                yield from _chunks(held, before[0])
                 held.clear()
             held.append(rows)
-            words = alike
+            before = columns
         if held:
-            yield from _chunks(held, words[0])
+            yield from _chunks(held, before[0])
 
     def _gather(self, field: NDArray[np.intp], source: NDArray[np.intp]) -> Iterator[SourceCatalog]:
+        """Rows by their field's number and their place in it, in chunks."""
         for start in range(0, max(len(field), 1), _CHUNK):
             here, rows = field[start : start + _CHUNK], source[start : start + _CHUNK]
             numbers = np.unique(here) if len(here) else list(self._lengths)[:1]
@@ -142,25 +143,25 @@ class Shelf:
             return Claim(**{name: stored[_OF_CLAIM + name] for name in Claim.__dataclass_fields__})
 
 
-def _chunks(held: list[NDArray[np.void]], words: Mapping[str, Any]) -> Iterator[SourceCatalog]:
-    """Rows that belong together, a large field in parts: as tables they are there twice."""
+def _chunks(held: list[NDArray[np.void]], layout: Mapping[str, Any]) -> Iterator[SourceCatalog]:
+    """Rows of a few small fields, or of a large one in parts, since a table is a second copy of its rows."""
     rows = held[0] if len(held) == 1 else np.concatenate(held)
     for start in range(0, max(len(rows), 1), _CHUNK):
-        yield catalog_of(rows[start : start + _CHUNK], words)
+        yield catalog_of(rows[start : start + _CHUNK], layout)
 
 
 class Tally:
-    """Counts of a catalogue that goes by in chunks, and an even sample of its rows.
+    """Counts of a catalogue that passes in chunks, and an even sample of its rows.
 
     Parameters
     ----------
     n : int
-        Rows that will come.
+        Number of rows that will pass.
 
     Attributes
     ----------
     step : int
-        Every so many rows one is in the sample; 1 for all.
+        One of every so many rows is in the sample; 1 if it is all of them.
     """
 
     def __init__(self, n: int) -> None:
@@ -168,12 +169,12 @@ class Tally:
         self._seen = 0
         self._classes = dict.fromkeys(("star", "galaxy", "unsure"), 0)
         self._flags: dict[str, int] = {}
-        self._words: dict[str, Any] = {}
-        # rows of all chunks in one: a table for each would take more than its few rows
+        self._layout: dict[str, Any] = {}
+        # the rows of all chunks in one array: tables of a few rows would take more memory than the rows
         self._rows: NDArray[np.void] | None = None
 
     def watch(self, chunks: Iterator[SourceCatalog]) -> Iterator[SourceCatalog]:
-        """Let chunks pass, and count them."""
+        """Pass chunks on, and count their rows."""
         for chunk in chunks:
             kind = np.asarray(chunk["class"])
             for name in self._classes:
@@ -181,12 +182,12 @@ class Tally:
             for name, number in count_flags(chunk["flags"]).items():
                 self._flags[name] = self._flags.get(name, 0) + int(number)
             self._keep(chunk[-self._seen % self.step :: self.step].as_array())
-            self._words = self._words or words_of(chunk)
+            self._layout = self._layout or layout_of(chunk)
             self._seen += len(chunk)
             yield chunk
 
     def _keep(self, rows: NDArray[np.void]) -> None:
-        """Copy rows to the sample, whose texts become as wide as theirs."""
+        """Copy rows to the sample, whose columns of text grow to the width of theirs."""
         if self._rows is None:
             self._rows = np.empty(self._upto(self._n), rows.dtype)
         wider = np.result_type(self._rows, rows)
@@ -196,7 +197,7 @@ class Tally:
         self._rows[start : start + len(rows)] = rows
 
     def _upto(self, n: int) -> int:
-        """Rows of the sample among the first n."""
+        """How many of the first n rows are in the sample."""
         return -(-n // self.step)
 
     @property
@@ -208,7 +209,7 @@ class Tally:
 
     @property
     def sample(self) -> SourceCatalog:
-        """Rows at even steps, all of them where they are not many."""
+        """Rows at even steps; all of them if there are not many."""
         if self._rows is None:
             return SourceCatalog()
-        return catalog_of(self._rows[: self._upto(self._seen)], self._words)
+        return catalog_of(self._rows[: self._upto(self._seen)], self._layout)

@@ -52,7 +52,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-#: Key of the header that holds what the field's stars say of it, as JSON.
+#: Key of the header with what a field's stars tell of it, as JSON.
 QUALITY = "FIELDQ"
 #: A class is given where its probability reaches this; else the source is ``unsure``.
 SURE = 0.6
@@ -60,9 +60,9 @@ SURE = 0.6
 MORPHOLOGY_SNR = 20.0
 #: Cutouts are classified of sources at least this large, in half-light radii of the field's stars.
 MORPHOLOGY_SIZE = 1.5
-# A source this near to a tile's edge is reported by both tiles; the merge keeps one.
+# A tile also reports sources this far outside its core, in pixels; the merge keeps one of two reports.
 _SHARED_EDGE = 1.0
-# What rows of given positions that coincide do not share.
+# Columns in which rows of given positions that coincide differ.
 _OF_ROW = (INPUT_ROW, "source_id", "ra", "dec", "x", "y")
 # Given positions closer than this share of the seeing, or than so many pixels, are measured once.
 _SAME_SEEING, _SAME_PIXELS = 0.25, 0.5
@@ -93,7 +93,7 @@ class TileSettings:
     bands : sequence of str
         Bands of the survey; those that the image lacks get NaN columns and a flag. By default those of the image.
     calibrated : mapping of str to bool, optional
-        Which of them have a zero point; by default as in the image.
+        Which of them have a zero point; by default those of the image that have one.
     threshold : float, optional
         Lowest ``det_score``; see `detect`.
     apertures : float, Quantity or sequence of them
@@ -101,7 +101,8 @@ class TileSettings:
     classifier : Classifier, optional
         Adds the probabilities of its classes.
     min_snr, min_size : float
-        Lowest signal to noise of what it classifies, and least half-light radius in those of the field's stars.
+        Lowest signal to noise of the galaxies that it classifies, and their least half-light radius, in units of that
+        of the field's stars.
 
     Examples
     --------
@@ -121,7 +122,7 @@ class TileSettings:
 
 @dataclass(frozen=True)
 class TileResult:
-    """What a tile gives: its sources, the aligned pixels for a preview, and pictures of classified galaxies."""
+    """What comes of a tile: its sources, the aligned pixels for a preview, and pictures of classified galaxies."""
 
     catalog: SourceCatalog
     aligned: Aligned
@@ -151,7 +152,7 @@ def detect(
     threshold : float, optional
         Lowest ``det_score`` of a source; the weights' own by default.
     field_prior : bool
-        Whether what the image's clear sources are tells of the others; see `classify`.
+        Whether the shares of stars and galaxies among the image's clear sources count for the others; see `classify`.
     apertures : float, Quantity or sequence of them
         Diameters of the fixed apertures, arcsec or angles.
     positions : Table, SkyCoord or path, optional
@@ -218,7 +219,7 @@ def detect(
 
 
 def _forget_lengths(catalog: SourceCatalog) -> None:
-    """Take out, in place, what was measured in pixels of an unknown size, and what was asked for in arcsec."""
+    """Set to NaN, in place, lengths in pixels of unknown size, and fluxes in apertures that are given in arcsec."""
     names = ["ra_err", "dec_err", "a", "b", "half_light_radius", "radius_corr", "fwhm"]
     for name in names + [name for name in catalog.colnames if name.startswith("flux_aper")]:
         catalog[name][:] = np.nan
@@ -245,24 +246,22 @@ def extract(
     image : Image
         The field.
     tile : Tile
-        Sources are looked for in its outer section; those of its core are kept, and those
-        within a pixel of the core.
+        Sources are looked for in its outer section; those in its core, and within a pixel of it, are kept.
     runtime : Runtime
         The network.
     settings : TileSettings, optional
         How; by default as `TileSettings` has it.
     positions : Positions, optional
-        Where sources are given: those of the core have one row each, and stay where they are; those that coincide (see
-        `detect`) are measured once. What the network finds
-        besides has ``input_row`` -1: its light is taken out, and its stars tell of the field;
-        `~astrogalaxy.survey.positions.given_rows` leaves it out in the end.
+        Given positions: those in the core have one row each, and are not moved; those that coincide (see `detect`) are
+        measured once. Sources that the network finds besides have ``input_row`` -1: their light is taken out, and stars
+        among them calibrate the field; `~astrogalaxy.survey.positions.given_rows` leaves them out in the end.
     watch : Stopwatch, optional
         Takes the time of the stages ``align``, ``detect``, ``measure`` and ``morphology``.
 
     Returns
     -------
     TileResult
-        Sources in order of rows.
+        Sources from the tile's first row to its last.
 
     Examples
     --------
@@ -301,7 +300,7 @@ def extract(
 
 @dataclass(frozen=True)
 class _Given:
-    """Given positions on a tile, and which of the found sources, of which they are the first ones, each of them is."""
+    """Given positions on a tile, and for each the number of the source that it is measured as; these come first."""
 
     positions: Positions
     source: NDArray[np.intp]
@@ -310,7 +309,7 @@ class _Given:
 def _detect(
     image: Image, aligned: Aligned, tile: Tile, runtime: Runtime, threshold: float | None, positions: Positions | None
 ) -> tuple[Detections, _Given | None]:
-    """The sources of a tile, those of given positions first."""
+    """Find the sources of a tile; those at given positions come first."""
     seeing = field_seeing(image, runtime.weights.card)
     if positions is None:
         return find_aligned(aligned, runtime, seeing=seeing, threshold=threshold, large=image.large), None
@@ -323,31 +322,31 @@ def _detect(
 
 
 def _same_position(seeing: float) -> float:
-    """Pixels within which given positions coincide; the seeing may be NaN."""
+    """Distance in pixels below which given positions coincide; the seeing may be NaN."""
     return float(np.fmax(_SAME_SEEING * seeing, _SAME_PIXELS))
 
 
 def _measure(
     image: Image, found: Detections, given: _Given | None, tile: Tile, settings: TileSettings
 ) -> tuple[Detections, dict[str, NDArray[np.generic]]]:
-    """Measure all that was found, and keep what is the tile's own: a row for each given position, then the others."""
+    """Measure all sources, and keep the tile's own: a row for each given position, then the others."""
     source = np.zeros(0, dtype=np.intp) if given is None else given.source
     held = np.isin(np.arange(len(found)), source)
     sources = Sources(found.x, found.y, found.x_min, found.x_max, found.y_min, found.y_max, held=held)
-    # without a WCS lengths are pixels, so that the field's stars can be a ruler all the same
+    # without a WCS lengths are in pixels, in which sizes can still be compared with those of the field's stars
     measured = measure(image, sources, section=tile.outer, apertures=settings.apertures, pixel_scale=1.0)
     row = np.concatenate([source, np.flatnonzero(~held)])
     found, measured = found.take(row), {name: values[row] for name, values in measured.items()}
-    mine = tile.core.grow(int(np.ceil(_SHARED_EDGE))).contains(found.x, found.y)
+    own = tile.core.grow(int(np.ceil(_SHARED_EDGE))).contains(found.x, found.y)
     if given is not None:
-        # given positions are what they are in every tile: one core holds each
-        mine[: len(source)] = tile.owns(given.positions.x, given.positions.y)
+        # a given position is the same in every tile, and so in one core only
+        own[: len(source)] = tile.owns(given.positions.x, given.positions.y)
         _put_given(measured, given.positions)
-    return found.take(mine), {name: values[mine] for name, values in measured.items()}
+    return found.take(own), {name: values[own] for name, values in measured.items()}
 
 
 def _put_given(measured: dict[str, NDArray[np.generic]], near: Positions) -> None:
-    """Let the first sources stand where they were given, to the last digit, and say which rows they are."""
+    """Put the first sources exactly where they were given, and add the column of their rows, in place."""
     n = len(near)
     measured[INPUT_ROW] = np.full(len(measured["x"]), -1, dtype=np.int64)
     measured[INPUT_ROW][:n] = near.row
@@ -383,7 +382,7 @@ def _catalog(
 def _classify_cutouts(
     image: Image, aligned: Aligned, catalog: SourceCatalog, classifier: Classifier, settings: TileSettings
 ) -> Gallery:
-    """Put in, in place, what a classifier of cutouts says of galaxies, and keep their pictures."""
+    """Fill in, in place, a cutout classifier's probabilities of galaxies, and keep their pictures."""
     seen = classify_sources(image, aligned, classifier, catalog, min_snr=settings.min_snr, min_size=settings.min_size)
     for name, values in seen.columns(classifier.classes, len(catalog)).items():
         catalog[name][seen.rows] = values[seen.rows]
@@ -395,19 +394,17 @@ def classify(
 ) -> SourceCatalog:
     """Complete the probabilities of a field's sources, and name their classes.
 
-    The network judges the width of a source against the few stars that it happens to see around
-    it. The spread beyond the field's point spread, and the half-light radius over that of the
-    field's clear stars, say it better; all go into one calibrated probability where the field has
-    stars enough, and so does how many galaxies the field has for each star
-    (`~astrogalaxy.measurement.stargalaxy.galaxy_probability`).
+    The network judges the width of a source by the few stars that it happens to see around it. Better measures are the
+    spread beyond the field's point spread, and the half-light radius over that of the field's clear stars. If the field
+    has enough stars, all go into one calibrated probability, together with the number of galaxies that the field has
+    for each star (`~astrogalaxy.measurement.stargalaxy.galaxy_probability`).
 
-    ``class`` is star or galaxy where that is at least 0.6 probable, else ``unsure``; of a given position only where
-    ``det_score`` reaches the threshold of the weights, else there is hardly a source. Morphology
-    is told of what is more probably a galaxy than a star: smooth or disk where that is at least
-    0.6 probable and the signal to noise at least ``min_snr``, else ``unsure``. Of stars it is empty and
-    its probabilities are NaN.
+    ``class`` is star or galaxy if its probability is at least 0.6, else ``unsure``. A given position has a class only
+    if its ``det_score`` reaches the threshold of the weights; otherwise there is hardly a source. Whatever is more
+    probably a galaxy than a star has a morphology: smooth or disk if its probability is at least 0.6 and the signal to
+    noise at least ``min_snr``, else ``unsure``. For stars it is empty, and its probabilities are NaN.
 
-    The stars then correct the fluxes of the small aperture, and take the seeing out of sizes
+    The field's stars are then used to correct fluxes in the small aperture, and to take the seeing out of sizes
     (`astrogalaxy.measurement.calibrate_field`).
 
     Parameters
@@ -417,9 +414,9 @@ def classify(
     card : WeightCard
         Of the weights that found them.
     field_prior : bool
-        False: what the field's clear sources are does not tell of the others, so that one rule holds in all fields.
+        False: the number of galaxies for each star does not count, so that the same rule holds in all fields.
     min_snr : float
-        Lowest signal to noise of a galaxy whose morphology is told.
+        Lowest signal to noise of a galaxy that is called smooth or disk.
 
     Returns
     -------
@@ -428,7 +425,7 @@ def classify(
     """
     once, source = _measured_once(catalog)
     if len(once) < len(catalog):
-        # a position that is given twice must not count twice in what the field's sources say
+        # a position that is given twice must not count twice in what is learnt from the field's sources
         result = classify(catalog[once], card, field_prior=field_prior, min_snr=min_snr)[source]
         for name in _OF_ROW:
             result[name][:] = catalog[name]
@@ -439,7 +436,7 @@ def classify(
     # in place: a column keeps its type, unit and UCD
     result["p_galaxy"][:], result["p_star"][:] = p_galaxy, 1 - p_galaxy
     galaxy = p_galaxy >= 0.5
-    # of a given position where nothing is seen, the probabilities say nothing
+    # at a given position where nothing is seen, the probabilities mean nothing
     seen = np.asarray(catalog["det_score"]) >= (card.threshold if INPUT_ROW in catalog.colnames else 0.0)
     result["class"][:] = np.select(
         [seen & (p_galaxy <= 1 - SURE), seen & (p_galaxy >= SURE)], ["star", "galaxy"], "unsure"
@@ -456,7 +453,10 @@ def classify(
 
 
 def _measured_once(catalog: SourceCatalog) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """One row of each source, and which of these each row is: given positions that coincide have the same box."""
+    """The first row of each source, and for every row the index of its source among these.
+
+    Given positions that coincide, which are measured once, have the same box.
+    """
     if INPUT_ROW not in catalog.colnames:
         return np.arange(len(catalog)), np.arange(len(catalog))
     boxes = np.column_stack([catalog[name] for name in ("x_min", "x_max", "y_min", "y_max")])
@@ -466,13 +466,13 @@ def _measured_once(catalog: SourceCatalog) -> tuple[NDArray[np.intp], NDArray[np
 
 
 def check_field(catalog: SourceCatalog, settings: AstrometrySection) -> dict[str, Any] | None:
-    """Check a field's positions against an external catalogue, and correct them where that is asked for, in place.
+    """Check a field's positions against an external catalogue, and correct them, in place, if ``settings`` say so.
 
     Returns
     -------
     dict or None
-        The offsets, for the record; None where no check is wanted. An archive that does not answer ends no run: why
-        the field was not checked is its ``error``.
+        The offsets, for the record; None if no check is wanted. If the check failed, as where an archive does not
+        answer, ``error`` says why.
     """
     if settings.check is None:
         return None
@@ -481,7 +481,7 @@ def check_field(catalog: SourceCatalog, settings: AstrometrySection) -> dict[str
     try:
         gaia = settings.check == astrometry.GAIA
         reference = astrometry.gaia_positions(catalog) if gaia else astrometry.read_positions(settings.check)
-    except (ArchiveError, ConfigError) as error:  # a table was there when the run began
+    except (ArchiveError, ConfigError) as error:  # a table could be read when the run began
         kept = "; positions are not corrected" if settings.apply else ""
         return {"reference": settings.check, "error": f"astrometry.check: {error}{kept}"}
     check = astrometry.check_positions(catalog, reference, name=settings.check)

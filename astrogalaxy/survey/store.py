@@ -11,25 +11,39 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from astrogalaxy.files import atomic_path
 from astrogalaxy.folders import LOCK, locked, unwritable
 from astrogalaxy.formats import FORMATS
 
-__all__ = ["RunDirectory", "safe_name"]
+__all__ = ["TILE_FILES", "RunDirectory", "safe_name", "sky_path", "tile_path"]
 
-# So a survey.yml begins that may be replaced.
+#: ``format`` of ``run.json``.
+RECORD_FORMAT = 1
+#: Names of what lies in the folder of a field: see `tile_path` and `sky_path`.
+TILE_FILES = re.compile(r"(?P<tile>x\d+y\d+)\.(rows|preview|gallery)\.npz|sky-[0-9a-f]{16}\.npz")
+# First line of a survey.yml that a run has written, and may replace.
 _FROZEN = "# The settings of a run, every key written out; written anew by each run into this folder.\n"
 
 
 def safe_name(field: str) -> str:
-    """A field's name as that of a folder: it comes from a file's name, and must not lead out of the directory."""
+    """Name of a field's folder: fields are named after files, and the name must not lead out of the directory."""
     safe = re.sub(r"[^\w.+-]", "_", field).lstrip(".")
     if safe == field:
         return safe or "field"
-    # two names that differ in what is left out must not share a folder
+    # names that differ only in what was replaced must not share a folder
     return f"{safe[:50]}-{hashlib.sha256(os.fsencode(field)).hexdigest()[:8]}".lstrip("-")
+
+
+def tile_path(folder: Path, tile: str, content: Literal["rows", "preview", "gallery"]) -> Path:
+    """File of a tile in the folder of its field: its catalogue, its picture, or pictures of its classified galaxies."""
+    return folder / f"{tile}.{content}.npz"
+
+
+def sky_path(folder: Path, field_key: str) -> Path:
+    """File of a field's sky in its folder; named by content, so that a changed input cannot find the old one."""
+    return folder / f"sky-{field_key[:16]}.npz"
 
 
 @dataclass(frozen=True)
@@ -105,13 +119,13 @@ class RunDirectory:
         ]  # fmt: skip
 
     def has_foreign_settings(self) -> bool:
-        """Whether a survey.yml lies here that no run has written."""
+        """Whether there is a survey.yml here that no run has written."""
         if not os.path.isfile(self.settings):
             return False
         try:
             with self.settings.open("rb") as file:
                 return file.read(len(_FROZEN)) != _FROZEN.encode()
-        except OSError:  # what may not be looked at is not to be replaced either
+        except OSError:  # a file that cannot be read must not be replaced either
             return True
 
     def write_settings(self, text: str) -> None:
@@ -119,19 +133,19 @@ class RunDirectory:
         self.write_text(self.settings, _FROZEN + text)
 
     def check(self) -> None:
-        """Say what `locked` would say of a directory that cannot be made or written to; nothing is made.
+        """Raise what `locked` would raise for a directory that cannot be made or written to, without making anything.
 
         Raises
         ------
         RunError
-            If it is, or lies in, what is no folder or may not be written to, or has folders in the place of files.
+            If it is no folder or lies in none, may not be written to, or has folders in the place of files.
         """
         nearest = next(path for path in (self.path, *self.path.parents) if os.path.lexists(path))
         if not nearest.is_dir():
             raise unwritable(self.path, errno.EEXIST if nearest == self.path else errno.ENOTDIR)
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise unwritable(self.path, errno.EACCES)
-        # of somebody else who may write to the folder, too
+        # these may belong to somebody else who can write to the folder, too
         for path in (self.lock, self.log, self.tiles):
             if path.exists() and not os.access(path, os.W_OK):
                 raise unwritable(self.path, errno.EACCES, path)
@@ -153,9 +167,9 @@ class RunDirectory:
             temporary.write_text(text, encoding="utf-8")
 
     def read_json(self) -> dict[str, Any]:
-        """What an earlier run recorded; empty if none did, or none that can be read."""
+        """What an earlier run recorded; empty where there is no ``run.json``, it is damaged, or of another program."""
         try:
             record = json.loads(self.record.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return record if isinstance(record, dict) else {}
+        return record if isinstance(record, dict) and record.get("format") == RECORD_FORMAT else {}

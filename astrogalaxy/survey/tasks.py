@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,8 +26,9 @@ from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.plan import open_band, open_bands
 from astrogalaxy.survey.positions import Positions
 from astrogalaxy.survey.preview import make_preview, preview_step
-from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
+from astrogalaxy.survey.shards import peek_shard, read_shard, write_shard
 from astrogalaxy.survey.stages import Stopwatch, TileResult, TileSettings, extract
+from astrogalaxy.survey.store import sky_path, tile_path
 
 __all__ = [
     "TileOutcome",
@@ -36,19 +36,18 @@ __all__ = [
     "can_be_read",
     "find_in_tile",
     "forget_fields",
+    "keep_open",
     "kept_tile",
     "measure_sky",
     "process_tile",
     "read_field",
-    "sky_path",
     "tile_catalog",
 ]
 
 logger = logging.getLogger(__name__)
 
-# A process keeps the field that it worked on last: its next tile is probably of the same.
-_OPEN: OrderedDict[tuple[str, ...], tuple[Image | None, list[Failure]]] = OrderedDict()
-_KEEP_OPEN = 1
+# The field that this process worked on last, by what makes it another: the next task is probably of the same.
+_OPEN: dict[tuple[str, ...], tuple[Image | None, list[Failure]]] = {}
 # Names under which what measurement knows of a band's stars and noise is kept beside its sky, and the large galaxies.
 CONDITIONS, LARGE = "conditions", "large"
 
@@ -74,7 +73,7 @@ class TileTask:
     positions : Positions, optional
         Given positions on the tile.
     run : str
-        Names the run: what a worker keeps open in memory, it keeps for one.
+        Identifies the run: a worker keeps no field open from one run to the next.
     """
 
     field: Field
@@ -91,27 +90,22 @@ class TileTask:
     @property
     def shard(self) -> Path:
         """Where the tile's catalogue goes."""
-        return shard_path(self.folder, self.tile.name)
+        return tile_path(self.folder, self.tile.name, "rows")
 
     @property
     def sky(self) -> Path:
-        """Where the sky of the whole field goes; by content, so that a changed input cannot find the old one."""
+        """Where the sky of the whole field goes."""
         return sky_path(self.folder, self.field_key)
 
     @property
     def preview(self) -> Path:
         """Where the tile's picture goes."""
-        return self.folder / f"{self.tile.name}.preview.npz"
+        return tile_path(self.folder, self.tile.name, "preview")
 
     @property
     def gallery(self) -> Path:
         """Where the pictures of the tile's classified galaxies go."""
-        return self.folder / f"{self.tile.name}.gallery.npz"
-
-
-def sky_path(folder: Path, field_key: str) -> Path:
-    """Where the sky of a whole field lies in the field's folder."""
-    return folder / f"sky-{field_key[:16]}.npz"
+        return tile_path(self.folder, self.tile.name, "gallery")
 
 
 @dataclass(frozen=True)
@@ -120,14 +114,18 @@ class TileOutcome:
 
     Attributes
     ----------
+    field, tile, key : str
+        Names of field and tile, and the content key of the tile.
     status : str
         ``done``, ``kept`` (an earlier run had done it) or ``failed``.
     sources : int
         Rows of the shard.
+    pixels : int
+        Of its core, in one band.
     seconds : dict
         Wall time by stage.
     failures : list of Failure
-        What went wrong, bands that could not be read among it.
+        What went wrong, including bands that could not be read.
     shifts : dict of str to (float, float)
         See `~astrogalaxy.images.Image.shifts`.
     """
@@ -144,14 +142,14 @@ class TileOutcome:
 
 
 def measure_sky(task: TileTask) -> None:
-    """Measure background and noise of a field's bands, its stars, seeing and large galaxies, once, for all its tiles.
+    """Measure background and noise of a field's bands, its stars, seeing and large galaxies, once for all its tiles.
 
-    What cannot be read is found again, and reported, by the tiles.
+    Nothing is reported: the tiles find what cannot be read, too.
     """
-    with _quiet():
+    with warnings.catch_warnings(action="ignore"):
         image, _ = _open(task)
         if image is not None:
-            # in the order in which a tile that is alone does it
+            # in the same order as in a tile that is alone
             image.register()
             find_large(image, _runtime(task.config, task.threads))
             arrays = {
@@ -166,21 +164,22 @@ def measure_sky(task: TileTask) -> None:
             with atomic_path(task.sky) as path:
                 np.savez(path, **arrays)
             for other in set(task.folder.glob("sky-*.npz")) - {task.sky}:
-                other.unlink(missing_ok=True)  # of other content: nobody asks for it any more
+                other.unlink(missing_ok=True)  # of other content: it is not needed any more
 
 
 def process_tile(task: TileTask) -> TileOutcome:
-    """Turn a tile into a shard on disk; nothing that goes wrong with it gets out.
+    """Turn a tile into a shard on disk; whatever goes wrong is returned, not raised.
 
     Returns
     -------
     TileOutcome
-        Always; what went wrong is in its failures.
+        Its failures say what went wrong.
     """
     watch = Stopwatch()
     name, known = task.field.name or "field", []
     try:
-        with _quiet():
+        # warnings of libraries are for developers; what matters to the user is in the failures
+        with warnings.catch_warnings(action="ignore"):
             for anew in (False, True):
                 with watch("read"):
                     image, known = _open(task, anew=anew)
@@ -190,7 +189,7 @@ def process_tile(task: TileTask) -> TileOutcome:
                     sources = _make_shard(task, image, known, watch)
                     break
                 except ImageError:
-                    # a file may have been damaged since the field was opened: without its band the rest can be done
+                    # a file may have been damaged since the field was opened; the other bands can still be done
                     if anew:
                         raise
     except AstrogalaxyError as error:
@@ -215,7 +214,7 @@ def _make_shard(task: TileTask, image: Image, known: list[Failure], watch: Stopw
         if result.gallery is not None:
             result.gallery.save(task.gallery)
         result.catalog.meta["TILEKEY"] = task.key
-        # a rerun that keeps this tile must still say what it lacks, and what was put right
+        # a rerun that keeps this tile must still report what it lacks and which bands were shifted
         result.catalog.meta["TILESHFT"] = json.dumps(image.shifts)
         result.catalog.meta["TILEFAIL"] = json.dumps([asdict(failure) for failure in known])
         write_shard(task.shard, result.catalog)
@@ -276,22 +275,41 @@ def _where(config: SurveyConfig, threads: int) -> tuple[Device, int, Precision]:
 
 
 def _arcsec(config: SurveyConfig, pixel_scale: float) -> list[float]:
-    """Diameters of the fixed apertures; without a scale they are not used."""
+    """Diameters of the fixed apertures in arcsec; in pixels if the pixel scale is not known."""
     scale = pixel_scale if np.isfinite(pixel_scale) else 1.0
     return [length_in_pixels(length, scale) * scale for length in config.measurement.apertures]
 
 
 def _open(task: TileTask, *, anew: bool = False) -> tuple[Image | None, list[Failure]]:
-    """The field with its sky measured; bands whose pixels cannot be read, which ``anew`` tries again, are left out."""
-    # content alone does not do: equal files of another place may be gone from theirs, and what an earlier run could
-    # not read may have come back
+    """The field with its sky measured, without bands whose pixels cannot be read; ``anew``: read once more.
+
+    The key has run and paths besides the content: files with the same content may be there in one folder and gone from
+    another, and what could not be read in one run may be readable in the next.
+    """
     key = (task.run, task.field_key, *map(str, task.field.files))
-    if anew or key not in _OPEN:
-        while len(_OPEN) >= _KEEP_OPEN:
-            _OPEN.popitem(last=False)
-        # a sky that was measured before tells nothing of what can be read now
-        _OPEN[key] = read_field(task.field, task.config, sky=None if anew else task.sky)
-    return _OPEN[key]
+    if anew:
+        forget_fields()
+    # with a sky that was measured before, no pixels would be read, and damage would not show
+    return keep_open(key, lambda: read_field(task.field, task.config, sky=None if anew else task.sky))
+
+
+def keep_open(
+    key: tuple[str, ...], read: Callable[[], tuple[Image | None, list[Failure]]]
+) -> tuple[Image | None, list[Failure]]:
+    """What `read_field` gives for a field, which is read unless this process has it open from its last task.
+
+    Parameters
+    ----------
+    key : tuple of str
+        Another key is another field, or the same one with other content.
+    read : callable
+        Reads it.
+    """
+    found = _OPEN.get(key)
+    if found is None:
+        forget_fields()  # before the next one is read, so that memory never holds two
+        found = _OPEN[key] = read()
+    return found
 
 
 def forget_fields() -> None:
@@ -309,7 +327,7 @@ def read_field(field: Field, config: SurveyConfig, *, sky: Path | None = None) -
     config : SurveyConfig
         How to read them.
     sky : Path, optional
-        Where `measure_sky` has put its sky.
+        Where `measure_sky` has written its sky.
 
     Returns
     -------
@@ -355,7 +373,7 @@ def _restore_sky(path: Path, image: Image) -> None:
 
 
 def tile_catalog(path: Path, key: str) -> SourceCatalog | None:
-    """The catalogue of a finished tile; None if there is none or it is of other content."""
+    """The catalogue of a finished tile; None if there is none, it is damaged, or its content key is another."""
     if not path.is_file():
         return None
     try:
@@ -367,13 +385,13 @@ def tile_catalog(path: Path, key: str) -> SourceCatalog | None:
 
 
 def can_be_read(field: Field, config: SurveyConfig, band: str) -> bool:
-    """Whether the pixels of a band can be read now, by trying; false only of damage that a worker would find, too."""
+    """Whether the pixels of a band can be read now, by reading them; false only if a worker could not do it either."""
     try:
-        with _quiet():
+        with warnings.catch_warnings(action="ignore"):
             open_band(field, band, config).mesh  # noqa: B018 (reads the pixels: damage shows here)
     except ImageError:
         return False
-    except Exception as error:  # noqa: BLE001 (what it is, the tile will say)
+    except Exception as error:  # noqa: BLE001 (the tile will report it)
         logger.warning("field %s, band %s: %s", field.name or "field", band, error)
     return True
 
@@ -386,13 +404,13 @@ def kept_tile(
     bands: Collection[str],
     readable: Callable[[str], bool] = lambda _band: False,
 ) -> TileOutcome | None:
-    """Outcome of a tile that an earlier run has done, by the note of its shard; None if it has not.
+    """Outcome of a tile that an earlier run has done, from the note in its shard; None if it has to be done (again).
 
-    What could not be opened then, the plan has tried again: what it says of that now is what holds, and a tile that
-    lacks one of the ``bands`` that can be opened is done again. So is one that lacks a band whose pixels could not be
-    read then, and are ``readable`` now.
+    It has to be done again if it lacks one of the ``bands`` that can be opened now, or a band whose pixels could not be
+    read then and are ``readable`` now. What could not be opened then is not reported again: the plan reports what
+    cannot be opened now.
     """
-    path = shard_path(folder, tile.name)
+    path = tile_path(folder, tile.name, "rows")
     if not path.is_file():
         return None
     try:
@@ -408,10 +426,3 @@ def kept_tile(
     failures = [failure for failure in failures if failure.stage != "open"]
     ny, nx = tile.core.shape
     return TileOutcome(field, tile.name, key, "kept", rows, ny * nx, failures=failures, shifts=shifts)
-
-
-class _quiet(warnings.catch_warnings):  # noqa: N801
-    """Warnings of libraries are for developers; what matters to the user is in the failures."""
-
-    def __init__(self) -> None:
-        super().__init__(action="ignore")

@@ -119,7 +119,7 @@ def _of_run(path: Path) -> Results:
     try:
         record = json.loads((path / "run.json").read_text(encoding="utf-8"))
         directory = RunDirectory(path, str(record["name"]))
-        # what else lies there is of an earlier run; records of the first runs do not say
+        # other files there are of an earlier run; the oldest records have no list
         written = {entry["name"] for entry in record["files"]} if "files" in record else None
     except (OSError, ValueError, LookupError, TypeError) as error:
         msg = f"{path}: not a run directory, it has no run.json that can be read; is the run finished?"

@@ -61,6 +61,21 @@ def test_a_recipe_is_read_and_written(tmp_path: Path) -> None:
         ),
         ("precision: 32", "start_share: 0.5", 8, "training.start_share", "0.5 needs weights of astrogalaxy"),
         ("name: detector", "name: detector\nseed: -1", 2, "seed", "must be 0 or more, not -1"),
+        (
+            "precision: 32",
+            "schedule: {phases: [{data: fields, heads: [detection, star]}]}",
+            8,
+            "training.schedule.phases[0].heads[1]",
+            "must be detection, stargalaxy or morphology, not 'star'",
+        ),
+        ("split: s.csv", "region: [0, 9, 0]", 7, "data.labels[1].region[3]", "is missing from the list"),
+        (
+            "split: s.csv",
+            "region: [0, 9, 0, 9, 5]",
+            7,
+            "data.labels[1].region",
+            "must be a list of 4 or fewer, not [0, 9",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_explained(tmp_path: Path, old: str, new: str, line: int, key: str, words: str) -> None:

@@ -33,6 +33,10 @@ def test_defaults(tmp_path: Path) -> None:
     assert config.output.directory == str(tmp_path / "out")
 
 
+def test_an_address_has_no_blanks_around_it() -> None:
+    assert variant(compute={"scheduler": " tcp://host:8786 "}).compute.scheduler == "tcp://host:8786"
+
+
 def test_a_section_without_keys_has_its_defaults(tmp_path: Path) -> None:
     assert read(tmp_path, HEAD + "tiles:\ncompute:\n  # workers: 2\n") == read(tmp_path, HEAD)
 

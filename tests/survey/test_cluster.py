@@ -14,6 +14,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ import dask
 import numpy as np
 import pytest
 from astropy.io import fits
-from distributed import Client, Event, LocalCluster
+from distributed import Client, Event, Future, LocalCluster
 from distributed.scheduler import KilledWorker
 
 import astrogalaxy
@@ -32,8 +33,17 @@ from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config.survey import ComputeSection
 from astrogalaxy.errors import ConfigError, RunError, WeightsError
 from astrogalaxy.simulation import PROFILES, simulate_scene
+from astrogalaxy.survey import cluster as cluster_module
 from astrogalaxy.survey import execute
-from astrogalaxy.survey.cluster import Crew, _interrupts_wait, _network, hired
+from astrogalaxy.survey.cluster import (
+    Crew,
+    _interrupts_wait,
+    _network,
+    hired,
+    local_workers,
+    usable_memory,
+    worker_memory,
+)
 from astrogalaxy.survey.scheduling import in_turn, loss
 
 PATIENCE = 120.0
@@ -186,6 +196,58 @@ def test_workers_that_cannot_run_the_network_end_the_run(
     with Client(**settings) as client, pytest.raises(WeightsError, match="openvino needs"):
         execute(survey_in(tmp_path, images, "{device: openvino}"), client=client)
     assert not [path for path in (tmp_path / "out").rglob("*") if path.suffix in {".fits", ".vot", ".npz"}]
+
+
+@pytest.mark.parametrize(
+    ("compute", "tasks", "need", "workers"),
+    [
+        ({}, 100, 0.5e9, 8),
+        ({}, 3, 0.5e9, 3),
+        ({}, 100, 1.2e9, 5),
+        ({}, 100, 9e9, 1),
+        ({}, 100, 6.4e9 / 7, 7),
+        ({}, 0, 1.2e9, 1),
+        ({"memory": 2 * 10**9}, 100, 1.2e9, 5),
+        ({"workers": 12}, 100, 1.2e9, 12),
+    ],
+)
+def test_auto_is_as_many_workers_as_cores_and_memory_allow(
+    monkeypatch: pytest.MonkeyPatch, compute: dict[str, int], tasks: int, need: float, workers: int
+) -> None:
+    monkeypatch.setattr(cluster_module, "usable_cores", lambda: 8)
+    monkeypatch.setattr(cluster_module, "usable_memory", lambda: 6.4e9)
+    asked = ComputeSection.model_construct(**{"workers": "auto", "memory": "auto", **compute})
+    assert local_workers(asked, tasks=tasks, need=need) == workers
+    if not compute:
+        assert worker_memory(asked) == 0.8e9
+        assert worker_memory(asked, workers) == 6.4e9 / workers
+        monkeypatch.setattr(cluster_module, "usable_memory", lambda: 2e9)
+        assert worker_memory(asked) == 0.8e9, "tiles are not cut for eight workers, which there will not be"
+        assert local_workers(asked, tasks=100, need=0.75e9) == 2
+        monkeypatch.setattr(cluster_module, "usable_memory", lambda: 0.5e9)
+        assert worker_memory(asked) == 0.5e9
+
+
+def test_memory_is_that_of_the_cores_and_of_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 16 * 2**20}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(cluster_module, "usable_cores", lambda: 4)
+    limits = {"/proc/self/cgroup": "0::/job_7/step_0\n"}
+
+    def read_text(path: Path) -> str:
+        if str(path) not in limits:
+            raise FileNotFoundError(path)
+        return limits[str(path)]
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    assert usable_memory() == 0.8 * 16 * 2**30
+    limits["/sys/fs/cgroup/job_7/step_0/memory.max"] = "max\n"
+    assert usable_memory() == 0.8 * 16 * 2**30
+    limits["/sys/fs/cgroup/job_7/memory.max"] = f"{4 * 2**30}\n"
+    assert usable_memory() == 0.8 * 4 * 2**30
+    del limits["/proc/self/cgroup"]
+    assert usable_memory() == 0.8 * 16 * 2**30
 
 
 def test_no_scheduler_there(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,7 +441,7 @@ def test_workers_that_pause_for_good_are_told_of(
         wait_for(at_work, "the scheduler to hear of the work")
         _only(in_process.workers).memory_manager.memory_pause_fraction = 1e-9
         wait_for(lambda: client.run_on_scheduler(lambda dask_scheduler: not dask_scheduler.running), "the pause")
-        assert crew.lack() is None, "what it has begun it does"
+        assert crew.shortage() is None, "what it has begun it does"
         over.set()
         busy.result()
         with pytest.raises(RunError, match=r"all Dask workers have been paused for want of memory for \d+ s"):
@@ -425,6 +487,23 @@ def test_errors_are_answers(in_process: LocalCluster) -> None:
         jobs = deque([ValueError("a"), TimeoutError("b")])
         answers = list(in_turn(Crew(client, 1, 1), jobs, lambda error: client.submit(fail, error), lambda _: None))
     assert sorted((type(job), str(answer)) == (type(answer), str(job)) for job, answer in answers) == [True, True]
+
+
+def test_a_cancelled_task_has_an_error_for_an_answer(in_process: LocalCluster) -> None:
+    """Whoever shares the cluster may restart it, which cancels all tasks."""
+    sent: list[Future] = []
+    with Client(in_process) as client:
+
+        def send(seconds: float) -> Future:
+            sent.append(client.submit(time.sleep, seconds, pure=False))
+            return sent[-1]
+
+        answers = in_turn(Crew(client, 1, 1), deque([0.0, 3.0]), send, lambda _: None)
+        assert next(answers) == (0.0, None)
+        client.cancel(sent[1])
+        ((_, answer),) = answers
+    assert isinstance(answer, CancelledError)
+    assert loss(answer).endswith("CancelledError)")
 
 
 def test_what_is_no_client_is_refused(

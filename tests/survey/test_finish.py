@@ -12,7 +12,7 @@ from astropy.table import Table
 from astrogalaxy.catalog import flag_bits, has_flags
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.survey import execute
-from astrogalaxy.survey.finish import _told, flagged_sources
+from astrogalaxy.survey.finish import _corrections, flagged_sources
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,14 @@ def test_a_mask_of_sources_is_told(number: int, share: float, told: bool) -> Non
     if told:
         assert said.startswith("of the brighter half of the sources, 45 of 50 lie on pixels that images.mask calls bad")
         assert said.endswith("images.mask_bits")
+
+
+def test_a_source_without_data_does_not_hide_a_mask_of_sources() -> None:
+    snr = np.append(np.full(40, 9.0), np.nan)
+    table = Table({"snr": snr, "flags": np.full(41, flag_bits("masked"))})
+    assert flagged_sources(table, "masked").startswith("of the brighter half of the sources, 40 of 40")
+    table["snr"] = np.nan
+    assert not flagged_sources(table, "masked")
 
 
 def test_faint_masked_sources_are_no_sign() -> None:
@@ -47,8 +55,11 @@ def test_a_level_of_saturation_below_most_sources_is_said(saturated: bool) -> No
 
 def test_corrections_of_a_field_are_one_line_of_the_log() -> None:
     known = {"factor": 1.25, "error": 0.01, "stars": 30}
-    assert _told({"g": {"factor": None, "error": None, "stars": 2}, "r": known}) == "r 1.2500 +- 0.0100 from 30 stars"
-    assert _told({"g": {"factor": None, "error": None, "stars": 0}}) == "of no band, for want of stars"
+    assert (
+        _corrections({"g": {"factor": None, "error": None, "stars": 2}, "r": known})
+        == "r 1.2500 +- 0.0100 from 30 stars"
+    )
+    assert _corrections({"g": {"factor": None, "error": None, "stars": 0}}) == "of no band, for want of stars"
 
 
 def test_bad_pixels_of_an_image_without_a_mask_are_not_the_mask_s(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -197,6 +199,22 @@ def test_pictures_keep_colours() -> None:
     assert 0 < picture[0, 0] < picture[1, 0]
 
 
+def test_galleries_of_many_tiles_are_not_held_together() -> None:
+    """A gallery may be a megabyte, and a survey has as many as tiles."""
+    rng, alive = np.random.default_rng(0), []
+
+    def read() -> Iterator[Gallery]:
+        for _ in range(50):
+            pictures = rng.integers(0, 255, (8, 4, 4, 3)).astype(np.uint8)
+            alive.append(weakref.ref(pictures))
+            yield Gallery(CLASSES, pictures, np.zeros(8, np.intp), rng.random(8))
+            del pictures
+            assert sum(one() is not None for one in alive) < 4
+
+    joined = Gallery.join(read())
+    assert joined is not None and len(joined.pictures) == 8 and len(alive) == 50
+
+
 def test_galleries_join(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     parts = [
@@ -213,6 +231,8 @@ def test_galleries_join(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.pictures, joined.pictures)
     assert [name for name, *_ in again.sheets()] == ["smooth"]
     assert Gallery.join([]) is None
+    other = Gallery(("smooth", "disk"), parts[0].pictures, parts[0].kinds, parts[0].probability)
+    assert Gallery.join([parts[0], other]) is parts[0], "of another classifier"
     assert Gallery.load(tmp_path / "no.npz") is None
     whole = (tmp_path / "g.npz").read_bytes()
     for n in (0, len(whole) // 2):

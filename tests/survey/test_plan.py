@@ -72,6 +72,19 @@ def test_check_does_not_read_all_of_every_file(one, tmp_path: Path, monkeypatch:
     assert made.n_tiles == len(hashed) == 1
 
 
+def test_a_file_of_several_fields_is_hashed_once(one, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = one()
+    (tmp_path / "b-r.fits").write_bytes((tmp_path / "a-r.fits").read_bytes())
+    fits.writeto(tmp_path / "mask.fits", np.zeros((100, 120), "u1"))
+    images = config.images.model_copy(update={"mask": str(tmp_path / "mask.fits")})
+    hashed = []
+    real = plan._hash
+    monkeypatch.setattr(plan, "_hash", lambda path, known: hashed.append(path.name) or real(path, known))
+    made = make_plan(config.model_copy(update={"images": images}), load_weights("default"), memory=4e9)
+    assert (made.n_tiles, made.failures) == (2, [])
+    assert sorted(hashed) == ["a-r.fits", "b-r.fits", "mask.fits"]
+
+
 def test_what_has_not_changed_is_not_opened_again(one, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = one()
     assert execute(config).exit_code == 0

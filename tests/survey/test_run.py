@@ -31,9 +31,9 @@ from astrogalaxy.survey import Failure, execute, run, tasks
 from astrogalaxy.survey.cluster import hired
 from astrogalaxy.survey.opening import open_inputs, remarks
 from astrogalaxy.survey.plan import make_plan
-from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
+from astrogalaxy.survey.shards import peek_shard, read_shard, write_shard
 from astrogalaxy.survey.stages import TileResult
-from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.store import RunDirectory, tile_path
 from astrogalaxy.survey.tasks import TileTask, _open, forget_fields, kept_tile, measure_sky, process_tile
 
 
@@ -317,7 +317,7 @@ def test_a_failure_of_before_is_not_told_again(survey: Path) -> None:
     (field,) = (f for f in whole.fields if f.name == "north")
     (tile,) = field.tiles
     shards = survey.parent / "out/tiles/north"
-    key = peek_shard(shard_path(shards, tile.name))[1]["TILEKEY"]
+    key = peek_shard(tile_path(shards, tile.name, "rows"))[1]["TILEKEY"]
     assert kept_tile("north", tile, str(key), shards, ["r", "i"]) is not None
     assert kept_tile("north", tile, str(key), shards, field.bands) is None
 

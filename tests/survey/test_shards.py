@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from astrogalaxy.catalog import SourceCatalog
-from astrogalaxy.survey.shards import peek_shard, read_shard, shard_path, write_shard
+from astrogalaxy.survey.shards import peek_shard, read_shard, write_shard
 from astrogalaxy.survey.tasks import tile_catalog
 
 
@@ -34,7 +34,7 @@ def catalog() -> SourceCatalog:
 
 @pytest.mark.parametrize("rows", [slice(None), slice(0)])
 def test_comes_back_as_it_was(catalog: SourceCatalog, rows: slice, tmp_path: Path) -> None:
-    path, written = shard_path(tmp_path, "x00000y00000"), catalog[rows]
+    path, written = tmp_path / "x00000y00000.rows.npz", catalog[rows]
     write_shard(path, written)
     back = read_shard(path)
     assert back.colnames == written.colnames
@@ -48,7 +48,7 @@ def test_comes_back_as_it_was(catalog: SourceCatalog, rows: slice, tmp_path: Pat
 
 @pytest.mark.parametrize("cut", [0, 10, -30])
 def test_a_part_of_a_file_is_refused(catalog: SourceCatalog, cut: int, tmp_path: Path) -> None:
-    path = shard_path(tmp_path, "tile")
+    path = tmp_path / "tile.rows.npz"
     write_shard(path, catalog)
     path.write_bytes(path.read_bytes()[:cut])
     for read in (read_shard, peek_shard):
@@ -57,7 +57,7 @@ def test_a_part_of_a_file_is_refused(catalog: SourceCatalog, cut: int, tmp_path:
 
 
 def test_a_changed_byte_is_noticed(catalog: SourceCatalog, tmp_path: Path) -> None:
-    path = shard_path(tmp_path, "tile")
+    path = tmp_path / "tile.rows.npz"
     write_shard(path, catalog)
     content = bytearray(path.read_bytes())
     content[-2 * catalog.as_array().itemsize] ^= 1
@@ -67,7 +67,7 @@ def test_a_changed_byte_is_noticed(catalog: SourceCatalog, tmp_path: Path) -> No
 
 
 def test_only_a_shard_of_the_same_content_is_taken(catalog: SourceCatalog, tmp_path: Path) -> None:
-    path = shard_path(tmp_path, "tile")
+    path = tmp_path / "tile.rows.npz"
     assert tile_catalog(path, "k") is None
     write_shard(path, catalog)
     assert len(tile_catalog(path, "k") or ()) == len(catalog)

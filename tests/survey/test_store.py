@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from astrogalaxy.errors import RunError
+from astrogalaxy.survey.leftovers import Earlier
 from astrogalaxy.survey.run import _logged
 from astrogalaxy.survey.store import RunDirectory
 
@@ -51,6 +52,16 @@ def _leads_to(descriptor: str, path: Path) -> bool:
         return os.readlink(f"/proc/self/fd/{descriptor}") == str(path)
     except OSError:
         return False
+
+
+@pytest.mark.parametrize(
+    "text", ['{"files": ["a.txt"], "fields": ["a"]}', '{"format": "2.0", "fields": 5}', "[1]", "{"]
+)
+def test_a_run_json_of_another_program_is_no_record(text: str, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path, "pair")
+    directory.record.write_text(text)
+    assert directory.read_json() == {}
+    assert Earlier.of(directory).files == []
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")

@@ -119,6 +119,18 @@ def test_a_round_comes_back_as_it_was(tmp_path: Path) -> None:
         for name in told.colnames:
             np.testing.assert_array_equal(told[name], expected[name])
     assert read_round(tmp_path / "north", "another", 3) is None
+    path = tmp_path / "north" / "0003-injected.ecsv"
+    text = path.read_text()
+    for damaged in (
+        text[:3],
+        text[: len(text) // 3],
+        text.replace("datatype", "dat"),
+        text.replace("near: 0.25", "near: x"),
+    ):
+        assert damaged != text
+        path.write_text(damaged)
+        assert read_round(tmp_path / "north", "key", 3) is None
+    path.write_text(text)
     assert read_round(tmp_path / "north", "key", 4) is None
     (tmp_path / "north" / "0003-extra.ecsv").unlink()
     assert read_round(tmp_path / "north", "key", 3) is None

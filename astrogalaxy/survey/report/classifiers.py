@@ -124,10 +124,10 @@ def _overview(scores: Sequence[ClassifierScore]) -> Chart:
             value = score.test.accuracy
             if np.isfinite(value.low):
                 axes.plot([100 * value.low, 100 * value.high], [place, place], color=_COLOURS[0], lw=1.6)
-            axes.plot(100 * value.value, place, "o", color=_COLOURS[0], ms=4.5, label="here" if not place else None)
+            axes.plot(100 * value.value, place, "o", color=_COLOURS[0], ms=4.5)
             paper = PUBLISHED[score.published].accuracy if score.published else None
             if paper is not None:
-                axes.plot(100 * paper, place, "D", mfc="none", color=MUTED, ms=4.5, label=None)
+                axes.plot(100 * paper, place, "D", mfc="none", color=MUTED, ms=4.5)
         axes.set_yticks(range(len(scores)), [score.name for score in reversed(scores)], fontsize=7.5)
         axes.set_xlabel("accuracy (%)")
         caption = "Dots: measured here, with 68 % intervals. Diamonds: the papers' values, on their own data sets."
@@ -157,8 +157,7 @@ def _curves(score: ClassifierScore) -> Chart | None:
     if not score.curves:
         return None
     with new_axes(columns=2) as (figure, axes):
-        place = axes.get_subplotspec()
-        other = figure.add_subplot(place.get_gridspec()[0, 1]) if place else axes
+        other = figure.add_subplot(axes.get_gridspec()[0, 1])
         for part, colour in (("train", _COLOURS[1]), ("val", _COLOURS[0])):
             for where, kind in ((axes, "loss"), (other, "accuracy")):
                 points = score.curves.get(f"{part}_{kind}")

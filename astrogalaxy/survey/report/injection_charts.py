@@ -311,9 +311,7 @@ def _fluxes(recovery: Recovery) -> Chart | None:
             x, bias, spread = _centres(part), np.asarray(part["bias"], float), np.asarray(part["scatter"], float)
             here.fill_between(x, bias - spread, bias + spread, color=CLASS_COLOURS[kind], alpha=0.16, lw=0)
             here.plot(x, bias, color=INK, lw=1.3, marker="o", ms=3)
-            here.set_title(
-                f"{CLASS_NAMES[kind]} ({count(len(rows))})", color=CLASS_COLOURS[kind], fontsize=9.5, loc="left"
-            )
+            _title(here, kind, len(rows))
             here.set_xlabel(magnitude_label(recovery, word="true "))
         axes.set_ylim(-reach, reach)
         axes.set_xlim(*_range(recovery))

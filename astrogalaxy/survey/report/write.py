@@ -194,7 +194,7 @@ def _headline(
         ("stars", text.count(counts["stars"]), text.share(counts["stars"], n)),
         ("unsure", text.count(counts["unsure"]), text.share(counts["unsure"], n)),
         ("fields", text.count(done), f"of {text.count(len(facts))} complete"),
-        ("area", text.area(searched), f"{_density(n, searched)}"),
+        ("area", text.area(searched), _density(n, searched)),
     ]
     sharp = [f.seeing.median for f in facts if f.seeing is not None]
     if sharp:
