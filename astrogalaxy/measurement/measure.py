@@ -175,7 +175,7 @@ def _start(sources: Sources, index: np.ndarray) -> Start:
     x, y = sources.x[index], sources.y[index]
     edges = [getattr(sources, name)[index] for name in ("x_min", "x_max", "y_min", "y_max")]
     usable = (edges[0] <= x) & (x <= edges[1]) & (edges[2] <= y) & (y <= edges[3])
-    usable &= np.isfinite(sum(edges))
+    usable &= np.isfinite(edges).all(axis=0)
     half = np.where(usable, np.maximum(edges[1] - edges[0], edges[3] - edges[2]) / 2, _USUAL_HALF_BOX)
     half = np.maximum(half, 2.0)
     x_min, x_max = np.where(usable, edges[0], x - half), np.where(usable, edges[1], x + half)

@@ -36,6 +36,13 @@ def test_border_of_nan(data: np.ndarray) -> None:
     np.testing.assert_allclose(table["flux_r"], FLUX * UNIT, rtol=0.05)
 
 
+def test_boxes_without_end(data: np.ndarray) -> None:
+    one, far = np.array([60.0]), np.array([np.inf])
+    boxed = Sources(one, one, -far, far, one - 6, one + 6)
+    plain = measure(Image.read(data), Sources.around(one, one, side=10), pixel_scale=0.4)
+    assert measure(Image.read(data), boxed, pixel_scale=0.4)["flux_image"] == plain["flux_image"]
+
+
 def test_weights_that_are_zero_or_negative(data: np.ndarray) -> None:
     weight = np.ones_like(data)
     weight[90:111, 20:41], weight[90:111, 140:161] = 0.0, -1.0
