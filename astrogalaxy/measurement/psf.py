@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,8 +178,13 @@ class Psf:
     def with_floor(self, floor: float) -> Self:
         """Copy with another floor, and with the table of models if it has been made: the floor is not in it."""
         copy = replace(self, floor=floor)
-        copy.__dict__.update({name: made for name, made in vars(self).items() if name == "_blocks"})
+        if "_blocks" in vars(self):
+            vars(copy)["_blocks"] = self._blocks
         return copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the table of models: it is large, and quickly made again."""
+        return {name: value for name, value in vars(self).items() if name != "_blocks"}
 
     def models(self, x: Floats, y: Floats) -> Floats32:
         """Point sources and wider ones of light 1, on stamps around the nearest pixel.
