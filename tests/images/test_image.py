@@ -114,3 +114,11 @@ def test_import_stays_light(name, heavy):
     code = f"import sys, {name}; sys.exit(str(set({heavy.split()}) & set(sys.modules) or ''))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert found.stderr.strip() == ""
+
+
+def test_names_are_text_in_notebooks(rng):
+    image = Image.read({"<g>": rng.normal(10, 1, (60, 70))}, name="a<b")
+    page = image._repr_html_()
+    assert page.count("bands &lt;g&gt;") == 2
+    assert "<br><b>a&lt;b</b> 70 x 60" in page
+    assert 'alt="a&lt;b 70 x 60' in page
