@@ -371,13 +371,23 @@ class Band:
             If the section leaves the band, the file cannot be read, or the band has no
             usable pixels, or its weight map is not one of inverse variances.
         """
-        section = self._check(section)
+        section = self.checked(section)
         kept = self._kept
         if kept is not None and kept.section.holds(section):
             return kept.part(section)
         made = self._prepared(section)
         self._kept = made if made.data.size <= _KEPT else None
         return made
+
+    def checked(self, section: Section | None) -> Section:
+        """The section, by default all of the band; an `ImageError` where it is empty or leaves the band."""
+        if section is None:
+            return Section.whole(self.shape)
+        section = Section(*(int(edge) for edge in section))
+        if section.clip(self.shape) != section or 0 in section.shape:
+            msg = f"{self.origin}: {section} does not lie within its {self.shape[1]} x {self.shape[0]} pixels"
+            raise ImageError(msg)
+        return section
 
     def rounded(self, section: Section) -> Section:
         """The section, or all of a small band where that is little more: what looks at nearly all has it at hand."""
@@ -455,15 +465,6 @@ class Band:
             raise ImageError(f"{text}; {wanted}")
         logger.warning("%s; it is divided by that", text)
         return 1 / ratio
-
-    def _check(self, section: Section | None) -> Section:
-        if section is None:
-            return Section.whole(self.shape)
-        section = Section(*(int(edge) for edge in section))
-        if section.clip(self.shape) != section or 0 in section.shape:
-            msg = f"{self.origin}: {section} does not lie within its {self.shape[1]} x {self.shape[0]} pixels"
-            raise ImageError(msg)
-        return section
 
 
 def _check_map(key: str, extra: Plane, plane: Plane) -> None:

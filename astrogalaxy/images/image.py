@@ -343,9 +343,9 @@ class Image:
         Raises
         ------
         astrogalaxy.errors.ImageError
-            If the section leaves the image, or a band cannot be read or has no usable pixels.
+            If the section is empty or leaves the image, or a band cannot be read or has no usable pixels.
         """
-        section = Section.whole(self.shape) if section is None else section
+        section = self.bands[self.reference].checked(section)
         snr = np.empty((len(self.bands), *section.shape), dtype=np.float32)
         bad = np.empty(snr.shape, dtype=bool)
         for i, (name, band) in enumerate(self.bands.items()):

@@ -91,9 +91,10 @@ def test_other_grid_without_wcs_is_refused_at_once(files, rng, without):
         Image.read(files)
 
 
-def test_section_beyond_the_image_is_refused(files):
-    with pytest.raises(ImageError, match="does not lie within"):
-        Image.read(files).aligned(Section(0, 200, 0, 50))
+@pytest.mark.parametrize("section", [Section(0, 200, 0, 50), Section(5, 5, 0, 50), Section(9, 5, 0, 50)])
+def test_section_beyond_the_image_or_empty_is_refused(files, section):
+    with pytest.raises(ImageError, match=r"r\.fits: .*does not lie within"):
+        Image.read(files).aligned(section)
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0, np.nan])
