@@ -234,13 +234,14 @@ class Band:
     @property
     def elsewhere(self) -> tuple[str, str] | None:
         """An extension of its file that shows another part of the sky, and a pattern for both; None without one."""
-        return elsewhere(self._plane) if isinstance(self._plane, FitsPlane) else None
+        file = _file_plane(self._plane)
+        return None if file is None else elsewhere(file)
 
     @property
     def no_wcs(self) -> str:
         """Why it has no WCS, where the headers of its file have one; empty where they have none, or it works."""
-        plane = self._plane.plane if isinstance(self._plane, AlteredPlane) else self._plane
-        return plane.no_wcs if isinstance(plane, FitsPlane) else ""
+        file = _file_plane(self._plane)
+        return "" if file is None else file.no_wcs
 
     @property
     def header_zeropoint(self) -> float | None:
@@ -467,13 +468,21 @@ class Band:
         return 1 / ratio
 
 
+def _file_plane(plane: Plane) -> FitsPlane | None:
+    """Return the image in a file that a plane reads, altered or not; None where it reads no file."""
+    while isinstance(plane, AlteredPlane):
+        plane = plane.plane
+    return plane if isinstance(plane, FitsPlane) else None
+
+
 def _check_map(key: str, extra: Plane, plane: Plane) -> None:
     """Refuse a map that is not one of the image: of another size or place, or the image itself."""
     label = f"{extra.origin}: this {'weight map' if key == 'weight' else key}"
     if extra.shape != plane.shape:
         msg = f"{label} has shape {extra.shape}, but {plane.origin} has {plane.shape}"
         raise ImageError(msg)
-    if isinstance(extra, FitsPlane) and isinstance(plane, FitsPlane) and extra.place == plane.place:
+    map_file, file = _file_plane(extra), _file_plane(plane)
+    if map_file is not None and file is not None and map_file.place == file.place:
         msg = f"{label} is the image itself; name the map's extension as images.{key}_hdu"
         raise ImageError(msg)
     if extra.wcs is not None and plane.wcs is not None and is_off(extra.wcs, extra.shape, plane.wcs, plane.shape):
