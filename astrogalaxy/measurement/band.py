@@ -109,7 +109,7 @@ class BandLight:
             *(np.zeros(n, dtype=bool) for _ in range(3)),
         )
 
-    def put(self, index: np.ndarray | slice, **values: np.ndarray) -> None:
+    def put(self, index: np.ndarray, **values: np.ndarray) -> None:
         """Overwrite some of the values of some of the sources."""
         for name, value in values.items():
             getattr(self, name)[index] = value
@@ -237,14 +237,12 @@ def _take_sky(result: BandLight, canvas: Canvas, footprint: Footprint) -> None:
     level = _FELT * canvas.noise_at(shapes.x, shapes.y) * a * b / np.fmax(result.total, 1e-30)
     wings = np.minimum(Moffat(_HIDDEN_BETA).radius_of(level), _FURTHEST)
     sky, error = local_sky(canvas, shapes.x, shapes.y, a * np.maximum(_HIDDEN * footprint.radius, wings))
-    for name, area in (
-        ("total", np.pi * footprint.radius**2 * a * b / footprint.share),
-        ("circles", np.pi * footprint.circles**2),
-    ):
-        if name == "circles":
-            sky, error = sky[:, None], error[:, None]
-        light, old = getattr(result, name), getattr(result, f"{name}_err")
-        result.put(slice(None), **{name: light - area * sky, f"{name}_err": np.hypot(old, area * error)})
+    area = np.pi * footprint.radius**2 * a * b / footprint.share
+    result.total -= area * sky
+    result.total_err = np.hypot(result.total_err, area * error)
+    areas = np.pi * footprint.circles**2
+    result.circles -= areas * sky[:, None]
+    result.circles_err = np.hypot(result.circles_err, areas * error[:, None])
 
 
 def _crosses_edge(canvas: Canvas, footprint: Footprint) -> np.ndarray:
