@@ -26,7 +26,7 @@ class Target:
     ra, dec : float
         ICRS, deg.
     name : str
-        Letters, digits and ``.+-_``: it names files.
+        Letters, digits and ``.+-``: it names files.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def _target(ra: float, dec: float, name: str = "") -> Target:
 
 def _iau_name(ra: float, dec: float) -> str:
     """Name by position, cut and not rounded, as the IAU wants: J004243.2+411612."""
-    tenths = int(ra % 360 / 15 * 36000 + 1e-4)
+    tenths = int(ra % 360 / 15 * 36000 + 1e-4) % (24 * 36000)
     seconds = int(abs(dec) * 3600 + 1e-3)  # what is a whole second but for rounding stays one
     hms = f"{tenths // 36000:02d}{tenths // 600 % 60:02d}{tenths % 600 / 10:04.1f}"
     return f"J{hms}{'-' if dec < 0 else '+'}{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}"
