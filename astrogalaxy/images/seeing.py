@@ -287,7 +287,8 @@ def _likelihoods(
     """Radii that stars may have; densities of the sources with each; logarithms of likelihoods by share and radius."""
     scatter = np.hypot(_STARS, _NOISE / snr)
     lowest = max(float(radii.min()) - 3 * _WIDER, narrowest)
-    highest = float(radii.max()) + 2 * _STEP
+    # a tilt may leave all radii below the narrowest
+    highest = max(float(radii.max()), lowest) + 2 * _STEP
     if known is not None:
         lowest, highest = known - _FARTHEST, known + _FARTHEST
     grid = np.arange(lowest, highest, _STEP)
