@@ -39,8 +39,8 @@ _SQUARES, _SQUARE = 3, 1024
 # Numbers as large as this stand for "no data" in files that have no other way to say it: SExtractor and SWarp write
 # -1e30, IRAF 1.6e38, others the largest that there are.
 _NO_DATA = 1e29
-# A weight map whose noise is so many times that of the pixels, or so many times less, is something else. Up to the
-# second number it is taken at its word: crowds and what the noise is measured with make that much.
+# A weight map whose noise differs from that of the pixels by more than the first factor is another kind of map. Up to
+# the second it is believed as it is: crowds, and the way in which noise is measured, make that much difference.
 _OTHER_NOISE, _SAME_NOISE = 10.0, 1.15
 _WANTED = {
     "inverse_variance": "inverse variances, in image units to the power -2",
@@ -48,7 +48,7 @@ _WANTED = {
     "variance": "variances, in image units to the power 2",
     "rms": "noise (rms), in image units",
 }
-# A section of up to this many pixels is kept until another is read: one thing after the other looks at a tile.
+# The section that was read last is kept if it has no more pixels: several stages ask for the same tile in turn.
 _KEPT = 2048**2
 
 
@@ -304,9 +304,9 @@ class Band:
     def seeing(self) -> float:
         """Half-light diameter of stars in pixels (for a Gaussian its FWHM), measured when first asked for.
 
-        Near the `fwhm` that is known, and what that says where there are hardly any stars; without it NaN where
-        nothing says it to 15 %. Large bands are sampled on nine squares. Set it to
-        restore a value measured earlier.
+        Where `fwhm` is known it is near that, and taken from it where there are hardly any stars; without `fwhm` it is
+        NaN where the stars do not tell it to 15 %. Large bands are sampled on nine squares. Set it to restore a value
+        measured earlier.
 
         Raises
         ------
@@ -391,7 +391,7 @@ class Band:
         return section
 
     def rounded(self, section: Section) -> Section:
-        """The section, or all of a small band where that is little more: what looks at nearly all has it at hand."""
+        """The section, or all of a small band where that is little more, so that it is kept for what comes next."""
         whole = Section.whole(self.shape)
         return section.rounded(whole) if whole.size <= _KEPT else section
 
@@ -452,7 +452,7 @@ class Band:
         return data, bad | ~usable(weight), weight
 
     def _weight_factor(self, ratio: float, turned: bool) -> float:
-        """What brings a map to the noise of the pixels: relative weights are common, and errors must not be."""
+        """Factor that brings the noise of the map to that of the pixels; relative weights are common."""
         ratio *= self.unit
         wanted = f"it must hold {_WANTED[self._weight_type]}; images.weight_type says what else a map may hold"
         if turned:

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 _SIDE = 8
 # The band is sampled on so many squares of this side along its diagonal.
 _SQUARES, _SQUARE = 3, 512
-# Apertures with a pixel beyond this many sigma, and those beside them, are not empty. One pixel in so many rows and
-# columns tells what sigma is: were it taken from a weight map that is off, all would be full.
+# Apertures with a pixel beyond this many sigma, and those beside them, are not empty. Sigma is measured on one pixel in
+# so many rows and columns: with that of a weight map that is too low, all apertures would be full.
 _PEAK, _SPARSE = 4.0, 4
 _LEAST = 200
 # The estimate's own noise, and undetected sources, make a factor this far above 1 where there is no correlation.

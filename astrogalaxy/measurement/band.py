@@ -33,9 +33,10 @@ _MODEL_ERROR, _SHARED_ERROR = 0.02, 0.15
 _SATURATED_PART = 0.6
 # Inner part of the aperture in which half of the light is reached.
 _HALF_LIGHT_PART = 0.6
-# What is hidden when the sky is measured, in units of the total aperture.
+# Where the sky is measured, each source is hidden out to so many times its total aperture.
 _HIDDEN = 1.3
-# And at least to where a profile with wide wings falls below so much of the noise, though not beyond so many sigma.
+# And at least to where it falls below this part of the noise, if its profile has this exponent, for wide wings; but no
+# further than so many sigma.
 _FELT, _HIDDEN_BETA, _FURTHEST = 0.05, 2.5, 25.0
 
 
@@ -151,7 +152,7 @@ def band_scene(
     pairs : tuple of ndarray
         Ordered pairs, counted over all n sources.
     held : bool
-        Keep the shapes, so that the bands differ in the light alone, and an error of shapes is the same in all.
+        Keep the shapes fixed, so that bands differ in their light alone, and share any error of the shapes.
 
     Returns
     -------
@@ -202,7 +203,7 @@ def measure_light(
     index : ndarray of int
         Sources that are measured with their neighbours taken away; the rest is measured as it is.
     sizes : ndarray of bool, shape (n,)
-        Whose half-light radii are found, too.
+        Of which sources half-light radii are measured, too.
 
     Returns
     -------
@@ -331,7 +332,7 @@ def _sum_scene(
 
 
 def _model_error(own: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Light per pixel that may be wrong for the models of neighbours: what one source loses another has got."""
+    """Light per pixel that the neighbours' models may have misplaced: what one source loses, another gains."""
     shared = own * others / np.maximum(own + others, np.float32(1e-30))
     return np.maximum(np.float32(_MODEL_ERROR) * others + np.float32(_SHARED_ERROR) * shared, 0.0)
 

@@ -88,7 +88,7 @@ def look_elsewhere(
 
 
 def _homes(image: Image, canvas: Canvas, start: Start, guess: Places) -> tuple[np.ndarray, np.ndarray]:
-    """Signal to noise that another band needs to be asked, and the band that has most of it; empty where none has."""
+    """Signal to noise that another band must exceed, and the band with most of it; empty where none exceeds it."""
     radius = _APERTURE * start.sigma
     x0, y0 = canvas.origin
     light, error = circle_sums(canvas.data, canvas.noise, start.x - x0, start.y - y0, radius)

@@ -54,10 +54,10 @@ def measure(
     every band on the band's own pixels, in the same apertures on the sky: an ellipse of
     Kron's size for the total, circles for ``flux_aper``. Neighbours are modelled and taken
     away first, and so is the sky that the mesh has left around each source. What a source's
-    profile puts outside the ellipse is added to the total. Where the field has stars enough,
-    ellipse and addition go by the seeing of each band. How wrong all this is says the user
-    guide, page "Measurement". The errors of total fluxes hold that of the addition, which is common
-    to all bands: errors of colours made from them are upper limits.
+    profile puts outside the ellipse is added to the total. Where the field has enough stars,
+    ellipse and addition follow the seeing of each band. The page "Measurement" of the user guide
+    says how accurate this is. The errors of total fluxes include that of the addition, which all
+    bands share: errors of colours computed from them are upper limits.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ def neighbours(x: np.ndarray, y: np.ndarray, reach: np.ndarray, wing: np.ndarray
     Returns
     -------
     i, j : ndarray of int
-        One entry a pair, both orders looked at; empty where no source has a neighbour.
+        One entry a pair, in both orders where each disturbs the other; empty where no source has a neighbour.
     """
     from scipy.spatial import cKDTree
 

@@ -181,8 +181,8 @@ class Scene:
         everywhere : bool, optional
             Take all sources, not only those that a change has reached since the last round.
         sweeps : int, optional
-            Take the light for what each source asks for while the others stand still, and share it out with so many
-            steps; see `_shared_out`.
+            The new light is what each source asks for while all others stand still, and is shared out among them in
+            so many steps; see `_shared_out`.
         """
         todo = np.ones(len(self.shapes), dtype=bool) if everywhere else self._stale
         old, light = self.shapes.take(slice(None)), self.light.copy()
