@@ -304,7 +304,8 @@ def _sum_scene(
     noise = stamps.gather(canvas.noise)
     outside = stamps.outside
     if outside is not None:
-        noise = np.where(outside, np.median(noise[~outside]), noise)
+        # that of the source itself, whatever others are measured with it
+        noise = np.where(outside, noise[:, stamps.half, stamps.half, None, None], noise)
     if canvas.gain is not None:
         noise = np.sqrt(noise**2 + np.maximum(others, 0.0) / np.float32(canvas.gain))
     x, y = stacked(scene, stamps, members)

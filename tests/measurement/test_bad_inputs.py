@@ -10,7 +10,7 @@ from known_skies import field_of, make_wcs
 
 from astrogalaxy.catalog import decode_flags
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images import Image
+from astrogalaxy.images import Image, Section
 from astrogalaxy.measurement import Sources, measure
 
 X, Y = np.array([60.0, 30.0, 150.0]), np.array([60.0, 100.0, 100.0])
@@ -57,6 +57,17 @@ def test_weights_set_the_errors(data: np.ndarray) -> None:
     uneven[:, 120:] = 0.25
     errors = [_measured(Image.read({"r": (data, wcs)}, weight=w))[0]["flux_aper_r_err"] for w in (even, uneven)]
     np.testing.assert_allclose(errors[1] / errors[0], [1, 1, 2], rtol=0.05)
+
+
+def test_errors_at_the_edge_do_not_depend_on_the_section(rng: np.random.Generator) -> None:
+    sigma = np.broadcast_to(1 + 6 * np.linspace(0, 1, 600) ** 2, (60, 600))
+    x, y = np.arange(20.0, 590, 30), np.tile([2.0, 57.0], 10)[:19]
+    image = Image.read(field_of((60, 600), x, y, FLUX) + rng.normal(size=(60, 600)) * sigma, weight=sigma**-2.0)
+    sources = Sources.around(x, y, side=12)
+    whole, part = (measure(image, sources, section=section) for section in (None, Section(0, 300, 0, 60)))
+    inside = x < 200
+    for name in ("flux_image_err", "flux_aper_image_err"):
+        np.testing.assert_allclose(part[name][inside], whole[name][inside], rtol=1e-6)
 
 
 def test_scale_of_weights_sets_no_errors(data: np.ndarray) -> None:
