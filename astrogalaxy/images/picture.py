@@ -150,8 +150,8 @@ def colours(snr: Floats, bad: Bools) -> Picture:
     ndarray, shape (ny, nx, 3), uint8
     """
     channels, missing = _channels(snr, bad)
-    there = np.sum(~missing, axis=0, dtype=np.float32)
-    light = channels.sum(axis=0) / np.maximum(there, 1)
+    known = np.sum(~missing, axis=0, dtype=np.float32)
+    light = channels.sum(axis=0) / np.maximum(known, 1)
     channels = np.where(missing, light, channels)
     faint = np.maximum(np.abs(light), 1e-3)
     vivid = _VIVID / (1 + (_COLOURFUL / faint) ** 2) / (1 + faint / _BLINDING)
@@ -161,5 +161,5 @@ def colours(snr: Floats, bad: Bools) -> Picture:
     # too bright: all three channels are reduced alike, which keeps the colour
     scaled /= np.maximum(scaled.max(axis=0), 1.0)
     picture = (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
-    picture[there == 0] = BAD
+    picture[known == 0] = BAD
     return np.ascontiguousarray(picture)

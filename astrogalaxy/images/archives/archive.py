@@ -216,8 +216,8 @@ def asked(archive: str) -> Iterator[None]:
     except ArchiveError:
         raise
     except requests.HTTPError as error:
-        what = error.response
-        status = "an error" if what is None else f"status {what.status_code} ({what.reason})"
+        response = error.response
+        status = "an error" if response is None else f"status {response.status_code} ({response.reason})"
         raise ArchiveError(f"{archive} answered with {status}") from error
     except (requests.RequestException, TimeoutError, ConnectionError) as error:
         raise UnreachableError(f"{archive} cannot be reached ({type(error).__name__}); is there a network?") from error
