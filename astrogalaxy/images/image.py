@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane, linear_plane,
 from astrogalaxy.images.register import find_shifts
 from astrogalaxy.images.sky import pixel_scale
 from astrogalaxy.images.tiling import Section
-from astrogalaxy.images.zeropoint import unit_zeropoint, zeropoint_of
+from astrogalaxy.images.zeropoint import positive_card, unit_zeropoint, zeropoint_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -394,8 +393,7 @@ def _make_band(
         zeropoint = unit_zeropoint(raw.unit) if zeropoint is None else zeropoint
         gain = 1.0 if gain is None and str(raw.unit) == "electron" else gain
     if saturation is None:
-        saturation = plane.keywords.get("SATURATE")
-        saturation = saturation if isinstance(saturation, Real) and saturation > 0 else None
+        saturation = positive_card(plane.keywords, "SATURATE") or None
     return Band(
         name,
         plane,
