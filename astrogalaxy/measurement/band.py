@@ -334,7 +334,9 @@ def _sum_scene(
 
 def _model_error(own: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Light per pixel that the neighbours' models may have misplaced: what one source loses, another gains."""
-    shared = own * others / np.maximum(own + others, np.float32(1e-30))
+    both = own + others
+    with np.errstate(over="ignore"):  # of damaged pixels
+        shared = np.divide(own * others, both, where=both > 0, out=np.zeros_like(both))
     return np.maximum(np.float32(_MODEL_ERROR) * others + np.float32(_SHARED_ERROR) * shared, 0.0)
 
 

@@ -276,9 +276,10 @@ class Psf:
         unit = _unit(noise)
         counts = None if gain is None else gain * float(unit)
         parts = []
-        for start in range(0, len(x), _BATCH):
-            some = slice(start, start + _BATCH)
-            parts.append(self._fit(stamps[some] / unit, noise[some] / unit, x[some], y[some], counts))
+        with np.errstate(over="ignore", invalid="ignore"):  # damaged pixels as bright as no star
+            for start in range(0, len(x), _BATCH):
+                some = slice(start, start + _BATCH)
+                parts.append(self._fit(stamps[some] / unit, noise[some] / unit, x[some], y[some], counts))
         flux, spread, error, least = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0))
         flux = flux * float(unit)
         # what is brighter than the stars that the model was learnt from need not follow it

@@ -43,6 +43,16 @@ def test_boxes_without_end(data: np.ndarray) -> None:
     assert measure(Image.read(data), boxed, pixel_scale=0.4)["flux_image"] == plain["flux_image"]
 
 
+@pytest.mark.parametrize("value", [1e10, 1e25])
+def test_damage_that_is_brighter_than_any_star_brings_no_warning(rng: np.random.Generator, value: float) -> None:
+    x, y = (g.ravel() for g in np.meshgrid(np.arange(20.0, 190, 30), np.arange(20.0, 190, 30)))
+    data = field_of((200, 200), x, y, FLUX) + rng.normal(10, 1, (200, 200))
+    data += field_of((200, 200), [115.0], [110.0], value)
+    sources = Sources.around(np.append(x, 115.0), np.append(y, 110.0), side=12)
+    table = measure(Image.read(data, gain=2.0), sources, pixel_scale=0.4)
+    assert table["flux_image"][-1] == pytest.approx(value, rel=0.1)
+
+
 def test_weights_that_are_zero_or_negative(data: np.ndarray) -> None:
     weight = np.ones_like(data)
     weight[90:111, 20:41], weight[90:111, 140:161] = 0.0, -1.0
