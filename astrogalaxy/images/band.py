@@ -39,8 +39,8 @@ _SQUARES, _SQUARE = 3, 1024
 # Numbers as large as this stand for "no data" in files that have no other way to say it: SExtractor and SWarp write
 # -1e30, IRAF 1.6e38, others the largest that there are.
 _NO_DATA = 1e29
-# A weight map whose noise is so many times that of the pixels, or so many times less, is something else. Up to the
-# second number it is taken at its word: crowds and what the noise is measured with make that much.
+# A weight map whose noise differs from that of the pixels by more than the first factor is another kind of map. Up to
+# the second it is believed as it is: crowds, and the way in which noise is measured, make that much difference.
 _OTHER_NOISE, _SAME_NOISE = 10.0, 1.15
 _WANTED = {
     "inverse_variance": "inverse variances, in image units to the power -2",
@@ -48,7 +48,7 @@ _WANTED = {
     "variance": "variances, in image units to the power 2",
     "rms": "noise (rms), in image units",
 }
-# A section of up to this many pixels is kept until another is read: one thing after the other looks at a tile.
+# The section that was read last is kept if it has no more pixels: several stages ask for the same tile in turn.
 _KEPT = 2048**2
 
 
@@ -234,13 +234,14 @@ class Band:
     @property
     def elsewhere(self) -> tuple[str, str] | None:
         """An extension of its file that shows another part of the sky, and a pattern for both; None without one."""
-        return elsewhere(self._plane) if isinstance(self._plane, FitsPlane) else None
+        file = _file_plane(self._plane)
+        return None if file is None else elsewhere(file)
 
     @property
     def no_wcs(self) -> str:
         """Why it has no WCS, where the headers of its file have one; empty where they have none, or it works."""
-        plane = self._plane.plane if isinstance(self._plane, AlteredPlane) else self._plane
-        return plane.no_wcs if isinstance(plane, FitsPlane) else ""
+        file = _file_plane(self._plane)
+        return "" if file is None else file.no_wcs
 
     @property
     def header_zeropoint(self) -> float | None:
@@ -303,9 +304,9 @@ class Band:
     def seeing(self) -> float:
         """Half-light diameter of stars in pixels (for a Gaussian its FWHM), measured when first asked for.
 
-        Near the `fwhm` that is known, and what that says where there are hardly any stars; without it NaN where
-        nothing says it to 15 %. Large bands are sampled on nine squares. Set it to
-        restore a value measured earlier.
+        Where `fwhm` is known it is near that, and taken from it where there are hardly any stars; without `fwhm` it is
+        NaN where the stars do not tell it to 15 %. Large bands are sampled on nine squares. Set it to restore a value
+        measured earlier.
 
         Raises
         ------
@@ -371,7 +372,7 @@ class Band:
             If the section leaves the band, the file cannot be read, or the band has no
             usable pixels, or its weight map is not one of inverse variances.
         """
-        section = self._check(section)
+        section = self.checked(section)
         kept = self._kept
         if kept is not None and kept.section.holds(section):
             return kept.part(section)
@@ -379,8 +380,18 @@ class Band:
         self._kept = made if made.data.size <= _KEPT else None
         return made
 
+    def checked(self, section: Section | None) -> Section:
+        """The section, by default all of the band; an `ImageError` where it is empty or leaves the band."""
+        if section is None:
+            return Section.whole(self.shape)
+        section = Section(*(int(edge) for edge in section))
+        if section.clip(self.shape) != section or 0 in section.shape:
+            msg = f"{self.origin}: {section} does not lie within its {self.shape[1]} x {self.shape[0]} pixels"
+            raise ImageError(msg)
+        return section
+
     def rounded(self, section: Section) -> Section:
-        """The section, or all of a small band where that is little more: what looks at nearly all has it at hand."""
+        """The section, or all of a small band where that is little more, so that it is kept for what comes next."""
         whole = Section.whole(self.shape)
         return section.rounded(whole) if whole.size <= _KEPT else section
 
@@ -441,7 +452,7 @@ class Band:
         return data, bad | ~usable(weight), weight
 
     def _weight_factor(self, ratio: float, turned: bool) -> float:
-        """What brings a map to the noise of the pixels: relative weights are common, and errors must not be."""
+        """Factor that brings the noise of the map to that of the pixels; relative weights are common."""
         ratio *= self.unit
         wanted = f"it must hold {_WANTED[self._weight_type]}; images.weight_type says what else a map may hold"
         if turned:
@@ -456,14 +467,12 @@ class Band:
         logger.warning("%s; it is divided by that", text)
         return 1 / ratio
 
-    def _check(self, section: Section | None) -> Section:
-        if section is None:
-            return Section.whole(self.shape)
-        section = Section(*(int(edge) for edge in section))
-        if section.clip(self.shape) != section or 0 in section.shape:
-            msg = f"{self.origin}: {section} does not lie within its {self.shape[1]} x {self.shape[0]} pixels"
-            raise ImageError(msg)
-        return section
+
+def _file_plane(plane: Plane) -> FitsPlane | None:
+    """Return the image in a file that a plane reads, altered or not; None where it reads no file."""
+    while isinstance(plane, AlteredPlane):
+        plane = plane.plane
+    return plane if isinstance(plane, FitsPlane) else None
 
 
 def _check_map(key: str, extra: Plane, plane: Plane) -> None:
@@ -472,7 +481,8 @@ def _check_map(key: str, extra: Plane, plane: Plane) -> None:
     if extra.shape != plane.shape:
         msg = f"{label} has shape {extra.shape}, but {plane.origin} has {plane.shape}"
         raise ImageError(msg)
-    if isinstance(extra, FitsPlane) and isinstance(plane, FitsPlane) and extra.place == plane.place:
+    map_file, file = _file_plane(extra), _file_plane(plane)
+    if map_file is not None and file is not None and map_file.place == file.place:
         msg = f"{label} is the image itself; name the map's extension as images.{key}_hdu"
         raise ImageError(msg)
     if extra.wcs is not None and plane.wcs is not None and is_off(extra.wcs, extra.shape, plane.wcs, plane.shape):

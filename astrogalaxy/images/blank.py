@@ -104,7 +104,7 @@ def _outline(
     pixels: NDArray[np.float32], inside: NDArray[np.bool_], outside: NDArray[np.bool_], value: float
 ) -> tuple[int, int, int]:
     """Where an area ends along the first axis: number of edges; of pixels beside them that fade into it, and of all."""
-    told = np.nonzero(inside[:-2] & outside[1:-1] & outside[2:])
-    first, second = pixels[1:-1][told], pixels[2:][told]
+    beside = np.nonzero(inside[:-2] & outside[1:-1] & outside[2:])
+    first, second = pixels[1:-1][beside], pixels[2:][beside]
     fading = np.abs(first - value) < np.abs(second - first)
     return np.count_nonzero(inside[:-1] & outside[1:]), np.count_nonzero(fading), len(fading)

@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 _SIDE = 8
 # The band is sampled on so many squares of this side along its diagonal.
 _SQUARES, _SQUARE = 3, 512
-# Apertures with a pixel beyond this many sigma, and those beside them, are not empty. One pixel in so many rows and
-# columns tells what sigma is: were it taken from a weight map that is off, all would be full.
+# Apertures with a pixel beyond this many sigma, and those beside them, are not empty. Sigma is measured on one pixel in
+# so many rows and columns: with that of a weight map that is too low, all apertures would be full.
 _PEAK, _SPARSE = 4.0, 4
 _LEAST = 200
 # The estimate's own noise, and undetected sources, make a factor this far above 1 where there is no correlation.
@@ -58,11 +58,8 @@ def noise_factor(band: Band) -> float:
 
 
 def _measured(band: Band) -> float:
-    sums = []
-    for section in _squares(band.shape):
-        pixels = band.pixels(section)
-        sums.append(_empty_sums(pixels.data / pixels.noise, pixels.bad))
-    factor = scatter_of_sums(np.concatenate(sums)) if sums else np.nan
+    squares = map(band.pixels, _squares(band.shape))
+    factor = scatter_of_sums(np.concatenate([_empty_sums(part.data / part.noise, part.bad) for part in squares]))
     return factor if factor > _SURE else 1.0
 
 
@@ -86,6 +83,8 @@ def scatter_of_sums(sums: np.ndarray) -> float:
 
 def _empty_sums(snr: np.ndarray, bad: np.ndarray) -> np.ndarray:
     """Sums over empty squares of pixels in units of their noise, divided by that of independent pixels."""
+    from scipy import ndimage
+
     rows, columns = snr.shape[0] // _SIDE, snr.shape[1] // _SIDE
     if rows < 1 or columns < 1:
         return np.zeros(0)
@@ -93,11 +92,8 @@ def _empty_sums(snr: np.ndarray, bad: np.ndarray) -> np.ndarray:
     scatter = scatter_of_sums(snr[::_SPARSE, ::_SPARSE][~bad[::_SPARSE, ::_SPARSE]])
     peak = _PEAK * scatter if scatter > 0 else _PEAK
     full = (binned(snr[part], _SIDE, np.maximum) > peak) | binned(bad[part], _SIDE, np.logical_or)
-    beside = np.zeros((rows + 2, columns + 2), dtype=bool)
-    for dy in range(3):
-        for dx in range(3):
-            beside[dy : dy + rows, dx : dx + columns] |= full
-    return binned(snr[part], _SIDE)[~beside[1:-1, 1:-1]] / _SIDE
+    beside = ndimage.binary_dilation(full, np.ones((3, 3)))
+    return binned(snr[part], _SIDE)[~beside] / _SIDE
 
 
 def _squares(shape: tuple[int, int]) -> Iterator[Section]:

@@ -310,7 +310,9 @@ def _expression(pattern: str) -> re.Pattern[str]:
     """The glob pattern as a regular expression whose group ``field`` is the field's name."""
     parts: list[str] = []
     seen = False
-    for piece in re.split(r"(\{field\}|\*\*/?|\*|\?|\[[^\]]+\])", pattern):
+    # the first ] of a set is one of its letters
+    for piece in re.split(r"(\{field\}|\*\*/?|\*|\?|\[!?\]?[^\]]*\])", pattern):
+        letters = piece[1:-1].removeprefix("!") if piece.startswith("[") and piece.endswith("]") else ""
         if piece == "{field}":
             parts.append("(?P=field)" if seen else r"(?P<field>[^/]+?)")
             seen = True
@@ -320,10 +322,9 @@ def _expression(pattern: str) -> re.Pattern[str]:
             parts.append("[^/]*")
         elif piece == "?":
             parts.append("[^/]")
-        elif piece.startswith("[") and len(piece) > 2:
-            inside = piece[2:-1] if piece[1] == "!" else piece[1:-1]
+        elif letters:
             # what only regular expressions know stands for itself
-            parts.append("[" + "^" * (piece[1] == "!") + re.sub(r"([\\\[&~|^])", r"\\\1", inside) + "]")
+            parts.append("[" + "^" * (piece[1] == "!") + re.sub(r"([\\\[\]&~|^])", r"\\\1", letters) + "]")
         else:
             parts.append(re.escape(piece))
     return re.compile("".join(parts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import lzma
+import os
 import shutil
 import tempfile
 import threading
@@ -229,7 +230,9 @@ class FitsPlane:
             _copy_whole(packed, unpacked, self.origin)
             if self.tiled:
                 unpacked.seek(0)
-                with quiet(), fits.open(unpacked) as hdus:
+                # astropy refuses to read only what is open for writing, too
+                stream = os.fdopen(unpacked.fileno(), "rb", closefd=False) if large else unpacked
+                with quiet(), fits.open(stream) as hdus:
                     return self._float32(self._part(hdus[self.index].section, Section.whole(self.shape)))
             size = self.offset + abs(self.bitpix) // 8 * ny * nx
             if unpacked.seek(0, 2) < size:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -26,7 +26,6 @@ _SAME_PX = 1e-3
 # distortion bends faster than the tolerance allows, the lattice is made finer.
 _STEPS = (256, 128, 64, 32, 16, 8, 4)
 _TOLERANCE_PX = 0.005
-_ROUND_TRIP_PX = 0.5
 # Positions along a side that tell where an image lies.
 _OUTLINE = 17
 # Bands with pixels this much smaller than the reference's are binned before interpolation.
@@ -198,7 +197,7 @@ def map_grid(reference: Band, band: Band) -> GridMap | None:
     ratio = pixel_scale(reference.wcs, reference.shape) / pixel_scale(band.wcs, band.shape)
     bins = round(ratio) if ratio >= _BIN_FROM else 1
     grid = GridMap(x, y, step, reference.shape, bins)
-    return GridMap(x, y, step, reference.shape, bins, _noise_scale(grid, band))
+    return replace(grid, scale=_noise_scale(grid, band))
 
 
 def check_overlap(reference: Band, band: Band) -> None:
@@ -231,13 +230,7 @@ def _lattice(reference: Band, band: Band, step: int) -> tuple[NDArray[np.float64
     columns, rows = np.meshgrid(
         np.arange(0.0, max(nx - 1, 1) + step, step), np.arange(0.0, max(ny - 1, 1) + step, step)
     )
-    x, y = map_pixels(reference.wcs, band.wcs, columns, rows)
-    # Far from the band, where distortions have no inverse, solvers may return anything.
-    columns_back, rows_back = map_pixels(band.wcs, reference.wcs, x, y)
-    with np.errstate(invalid="ignore"):
-        wrong = ~(np.hypot(columns_back - columns, rows_back - rows) < _ROUND_TRIP_PX)
-    x[wrong], y[wrong] = np.nan, np.nan
-    return x, y
+    return map_pixels(reference.wcs, band.wcs, columns, rows, checked=True)
 
 
 def _bend(reference: Band, band: Band, x: NDArray[Any], y: NDArray[Any], step: int) -> float:

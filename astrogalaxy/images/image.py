@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane, linear_plane,
 from astrogalaxy.images.register import find_shifts
 from astrogalaxy.images.sky import pixel_scale
 from astrogalaxy.images.tiling import Section
-from astrogalaxy.images.zeropoint import unit_zeropoint, zeropoint_of
+from astrogalaxy.images.zeropoint import positive_card, unit_zeropoint, zeropoint_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -185,10 +184,10 @@ class Image:
                 msg = f"{key} is given for {', '.join(sorted(unknown))}, but the bands are {', '.join(sources)}"
                 raise ImageError(msg)
         bands = {}
-        for band, what in sources.items():
+        for band, given in sources.items():
             own = {key: value.get(band) if isinstance(value, Mapping) else value for key, value in settings.items()}
             layer = own.pop("plane")
-            bands[band] = _make_band(band, what, box, layer, mask_bits=mask_bits, weight_type=weight_type, **own)
+            bands[band] = _make_band(band, given, box, layer, mask_bits=mask_bits, weight_type=weight_type, **own)
         return cls(bands, reference=reference, name=name)
 
     def __repr__(self) -> str:
@@ -343,9 +342,9 @@ class Image:
         Raises
         ------
         astrogalaxy.errors.ImageError
-            If the section leaves the image, or a band cannot be read or has no usable pixels.
+            If the section is empty or leaves the image, or a band cannot be read or has no usable pixels.
         """
-        section = Section.whole(self.shape) if section is None else section
+        section = self.bands[self.reference].checked(section)
         snr = np.empty((len(self.bands), *section.shape), dtype=np.float32)
         bad = np.empty(snr.shape, dtype=bool)
         for i, (name, band) in enumerate(self.bands.items()):
@@ -394,8 +393,7 @@ def _make_band(
         zeropoint = unit_zeropoint(raw.unit) if zeropoint is None else zeropoint
         gain = 1.0 if gain is None and str(raw.unit) == "electron" else gain
     if saturation is None:
-        saturation = plane.keywords.get("SATURATE")
-        saturation = saturation if isinstance(saturation, Real) and saturation > 0 else None
+        saturation = positive_card(plane.keywords, "SATURATE") or None
     return Band(
         name,
         plane,
@@ -413,12 +411,12 @@ def _make_band(
 def _zeropoint(value: Any, plane: Plane) -> float | None:
     if value != "auto":
         return _number(value, "zeropoint", plane)
-    told = zeropoint_of(plane)
-    if told is None:
+    found = zeropoint_of(plane)
+    if found is None:
         unit = plane.keywords.get("BUNIT")
         msg = f"{plane.origin}: zeropoint is auto, but the header does not tell what its unit (BUNIT {unit!r}) is in AB"
         raise ImageError(f"{msg}; give a number or a keyword")
-    return told
+    return found
 
 
 def _seeing(value: Any, plane: Plane) -> float | None:
@@ -443,9 +441,9 @@ def _sum(text: str, setting: str, plane: Plane) -> float:
 
 def _number(value: Any, setting: str, plane: Plane) -> float | None:
     """Value of a setting that is a number or a header keyword; all but zero points are more than 0."""
-    what = setting
+    label = setting
     if isinstance(value, str) and value not in plane.keywords and is_sum(value):
-        what, value = f"{setting}, {value!r},", _sum(value, setting, plane)
+        label, value = f"{setting}, {value!r},", _sum(value, setting, plane)
     if isinstance(value, str):
         if value not in plane.keywords:
             msg = f"{plane.origin}: the header has no keyword {value!r}, given as {setting}"
@@ -454,7 +452,7 @@ def _number(value: Any, setting: str, plane: Plane) -> float | None:
         if value is None or isinstance(value, fits.card.Undefined):
             msg = f"{plane.origin}: the header's {keyword!r}, given as {setting}, has no value"
             raise ImageError(msg)
-        what = f"{setting}, the header's {keyword},"
+        label = f"{setting}, the header's {keyword},"
     if value is None:
         return None
     try:
@@ -462,9 +460,9 @@ def _number(value: Any, setting: str, plane: Plane) -> float | None:
     except (TypeError, ValueError):
         number = float("nan")
     if not np.isfinite(number):
-        msg = f"{plane.origin}: {what} must be a number, not {value!r}"
+        msg = f"{plane.origin}: {label} must be a number, not {value!r}"
         raise ImageError(msg)
     if number <= 0 and setting != "zeropoint":
-        msg = f"{plane.origin}: {what} must be more than 0, not {value!r}"
+        msg = f"{plane.origin}: {label} must be more than 0, not {value!r}"
         raise ImageError(msg)
     return number

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from astrogalaxy.images import bins
 from astrogalaxy.images.align import Aligned
 from astrogalaxy.images.tiling import Section
 
@@ -112,16 +113,8 @@ def _lengths(n: int, count: int, step: int) -> Floats:
 
 def _block_sums(cube: Floats | Bools, rows: int, columns: int, step: int) -> Floats:
     """Sums over blocks of step x step pixels; what is missing at the far ends counts as 0."""
-    n, ny, nx = cube.shape
-    by_row = np.zeros((n, rows, nx), dtype=np.float32)
-    for j in range(min(step, ny)):
-        lines = cube[:, j::step]
-        by_row[:, : lines.shape[1]] += lines
-    sums = np.zeros((n, rows, columns), dtype=np.float32)
-    for i in range(min(step, nx)):
-        lines = by_row[:, :, i::step]
-        sums[:, :, : lines.shape[2]] += lines
-    return sums
+    missing = [(0, count * step - n) for count, n in zip((rows, columns), cube.shape[1:], strict=True)]
+    return np.array([bins.binned(np.pad(plane, missing), step, dtype=np.float32) for plane in cube])
 
 
 def _channels(snr: Floats, bad: Bools) -> tuple[Floats, Bools]:
@@ -157,8 +150,8 @@ def colours(snr: Floats, bad: Bools) -> Picture:
     ndarray, shape (ny, nx, 3), uint8
     """
     channels, missing = _channels(snr, bad)
-    there = np.sum(~missing, axis=0, dtype=np.float32)
-    light = channels.sum(axis=0) / np.maximum(there, 1)
+    known = np.sum(~missing, axis=0, dtype=np.float32)
+    light = channels.sum(axis=0) / np.maximum(known, 1)
     channels = np.where(missing, light, channels)
     faint = np.maximum(np.abs(light), 1e-3)
     vivid = _VIVID / (1 + (_COLOURFUL / faint) ** 2) / (1 + faint / _BLINDING)
@@ -168,5 +161,5 @@ def colours(snr: Floats, bad: Bools) -> Picture:
     # too bright: all three channels are reduced alike, which keeps the colour
     scaled /= np.maximum(scaled.max(axis=0), 1.0)
     picture = (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
-    picture[there == 0] = BAD
+    picture[known == 0] = BAD
     return np.ascontiguousarray(picture)

@@ -79,15 +79,18 @@ def find_shifts(reference: Band, bands: Iterable[Band]) -> list[tuple[float, flo
 def _shift(reference: Band, stars: Floats, band: Band) -> tuple[float, float]:
     scale = pixel_scale(reference.wcs, reference.shape) / pixel_scale(band.wcs, band.shape)
     seeing = reference.seeing * scale
-    expected, found = _centred(band, np.column_stack(map_pixels(reference.wcs, band.wcs, *stars.T)), seeing)
+    places = np.column_stack(map_pixels(reference.wcs, band.wcs, *stars.T, checked=True))
+    expected, found = _centred(band, places, seeing)
     offsets = found - expected
     offsets = offsets[np.hypot(*offsets.T) < _FURTHEST * seeing]
     if len(offsets) < _LEAST:
         return 0.0, 0.0
     shift = np.median(offsets, axis=0)
     alike = offsets[np.hypot(*(offsets - shift).T) < _ALIKE]
-    error = _MEDIAN_ERROR * np.hypot(*alike.std(axis=0)) / np.sqrt(max(len(alike), 1))
-    if len(alike) < max(_LEAST, len(expected) / 2) or np.hypot(*shift) < max(_NOTICED, _SURE * error):
+    if len(alike) < max(_LEAST, len(expected) / 2):
+        return 0.0, 0.0
+    error = _MEDIAN_ERROR * np.hypot(*alike.std(axis=0)) / np.sqrt(len(alike))
+    if np.hypot(*shift) < max(_NOTICED, _SURE * error):
         return 0.0, 0.0
     dx, dy = (float(value) for value in shift)
     text = "%s: its stars lie %+.2f, %+.2f pixels beside where its WCS puts those of %s (%d agree); corrected"

@@ -10,17 +10,18 @@ from astrogalaxy.images.threshold import above_threshold
 
 __all__ = ["blunt_cores", "core_of", "with_cores"]
 
-# A core is looked at where so many pixels stand so high above the noise: no detector saturates much lower.
+# Cores are looked for where so many pixels stand so many sigma above the noise: no detector saturates much lower.
 _SIGMA, _PIXELS = 80.0, 5
-# Of the light of a core, what is less than this share is one with it: interpolation leaves stripes. So few levels do.
+# Parts with less than this share of a core's light belong to it, for interpolation leaves stripes; few levels do.
 _STRIPE, _LEVELS = 0.2, 8
-# Of the highest mean brightness around the centre: where a core ends, and where an edge does. A Gaussian, which is
-# blunter than any point spread and any galaxy, has its edge at 3.2 times its core.
+# Shares of the highest mean brightness around the centre at which the core ends, half is left, and the edge ends; and
+# the ratio of the last radius to the first below which a core is blunt. A Gaussian, which is blunter than any point
+# spread and any galaxy, has a ratio of 3.2.
 _CORE, _HALF, _EDGE = 0.8, 0.5, 0.1
 _BLUNT = 2.6
 # Half the width of a core is at least this share of the seeing. In its narrowest direction it is at least the first of
-# these shares, and the second where it is not round: two stars beside each other are narrower. The axis ratio from
-# which it is round; an unknown seeing.
+# the next shares, and the second where it is not round, because two stars beside each other are narrow. Then the axis
+# ratio above which it is round, and what stands for an unknown seeing.
 _WIDE = 0.8
 _LEAST, _LONG_LEAST, _ROUND = 0.6, 0.75, 0.5
 _COMMON_SEEING = 5.0

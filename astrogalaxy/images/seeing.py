@@ -21,42 +21,42 @@ __all__ = ["FWHM", "estimate_seeing", "find_stars", "half_light_radius", "is_abo
 #: FWHM of stars in half-light diameters: of Moffat profiles with exponents from 2.5 to 5 it is 0.76 to 0.89.
 FWHM = 0.8
 
-# What is found at first; blends are left out, and so few levels show what is one.
+# Of the first detection. Blends are left out, and so few levels of deblending tell them.
 _DETECT_SIGMA, _DETECT_PIXELS, _DEBLEND_LEVELS = 5.0, 5, 8
 _ROUNDEST = 0.7  # axis ratio below which a source is not a star's
-# Signal to noise of what tells how wide stars are, and of what can stand for one.
+# Least signal to noise of sources that tell how wide stars are, and of those that are taken for stars.
 _SEEN_SNR, _CLEAR_SNR = 10.0, 20.0
 # Narrower is a cosmic ray, wider a galaxy: no survey's stars have such half-light radii (pixels).
 _NARROWEST, _WIDEST = 0.75, 30.0
-# Logarithms of radii. Those of stars differ by this, and by so much over the signal to noise; galaxies are wider by
-# this, on the average; this share of all sources is neither, and may be anything within such a range.
+# In logarithms of radii: the scatter of stars, and that of noise, times the signal to noise; by how much galaxies are
+# wider on average; the share of sources that are neither, and the range over which those may lie.
 _STARS, _NOISE = 0.04, 4.0
 _WIDER = 0.4
 _ODD, _ODD_RANGE = 0.05, 3.5
-# Shares of stars that are thought possible; steps in which the stars' radius is looked for; how well it must be known.
+# Shares of stars that are tried; steps of the stars' radius, weights that do not count, and how well it must be known.
 _SHARES = (0.03, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
 _STEP, _NEGLIGIBLE = 0.01, 1e-6
 _KNOWN = 0.15
-# Half-light diameter over the FWHM of stars, which is 1 of a Gaussian, and 1.15 to 1.35 of what has wings. Where the
-# FWHM is known beforehand, it is this, give or take (logarithm) that, and no farther off than that; and so many stars
-# tell it better.
+# Where the FWHM is known beforehand: the half-light diameter of stars over it (1 for a Gaussian, 1.15 to 1.35 for
+# profiles with wings), the scatter of this ratio (logarithm) and its largest departure, and how many stars are believed
+# rather than what is known.
 _HALF_LIGHT, _ABOUT, _FARTHEST, _FEWEST = 1.2, 0.04, 0.2, 6
-# So many bright sources that are alike, and this share of all, are stars whatever is known: fewer galaxies are alike.
+# A known FWHM is overruled by so many bright sources of one width, if they are this share of all: galaxies differ more.
 _DENYING = 30, 0.5
-# First step in which a change of the stars' radius over the image is looked for (logarithm, from the middle to an
-# edge), and the last; the largest change; and by how much the first step must explain the radii better (logarithm):
-# more by far than chance makes it, so that the little that SDSS's fields change is left as it is.
+# The stars' radius may change over the image (logarithm, from the middle to an edge): first and last step of the
+# search, and the largest change. The first step must raise the logarithm of the evidence by the last number, far more
+# than chance does, so that the small changes over SDSS's fields are ignored.
 _TILT, _FINEST, _STEEPEST = 0.1, 0.025, 0.5
 _CLEARLY = 15.0
 _WAYS = ((1, 0), (-1, 0), (0, 1), (0, -1))
-# Densities, which are between 1e-2 and 10, that are multiplied before a logarithm is taken: that is the slow part.
+# So many densities, each between 1e-2 and 10, are multiplied before a logarithm, the slow part, is taken.
 _FACTORS = 64
-# Only the clearest sources tell: so many, or this share of them if that is more. Of the faint ones of a crowded field
-# those are clear that lie where little other light is, and they look narrower than they are.
-# So many times as many are looked at closely, since what is clearest shows itself then.
+# Only the clearest sources are used: so many, or this share of the bright ones if that is more. In a crowded field the
+# faint sources that pass for clear lie where there is little other light, and look narrower than they are. The last
+# number of times as many are measured closely, since only that shows which are the clearest.
 _CLEAREST, _CLEAREST_SHARE = 300, 0.1
 _SPARE = 2
-# Pixels are read in one go where the band is smaller, else around cells of the stars.
+# Bands of up to so many pixels are read in one go, larger ones around the stars of one cell after the other.
 _WHOLE, _CELL = 3072**2, 1024
 
 Floats = NDArray[np.float64]
@@ -70,25 +70,25 @@ def estimate_seeing(pixels: Iterable[Pixels]) -> float:
 def find_stars(pixels: Iterable[Pixels], *, fwhm: float | None = None) -> tuple[float, Floats]:
     """Half-light diameter of the stars of an image, and where they are.
 
-    All stars have one size, and galaxies scatter over larger ones. Which size of the stars, and which share of
-    them, explains the radii of clear round sources best is found by Bayes' rule; what is more probably a star than
-    not, and bright, is one. Where there are many sources, only the clearest are looked at. The size of the stars may
-    change steadily over the image, where that explains the radii much better.
+    All stars have one size, and galaxies scatter over larger ones. Bayes' rule finds the size and the share of stars
+    that explain the radii of clear round sources best; bright sources that are more probably stars than not are taken
+    for stars. Where there are many sources, only the clearest are looked at. The size of the stars may change steadily
+    over the image, where that explains the radii much better.
 
     Parameters
     ----------
     pixels : iterable of Pixels
         Sections of one band.
     fwhm : float, optional
-        That of stars, in pixels, where it is known: only what is about so wide is a star, unless most bright sources
-        are alike and of another width. Else the narrowest galaxies of an image without stars may be taken for them.
+        That of stars, in pixels, where it is known: only sources of about this width are stars, unless most bright
+        sources have one other width. Without it the narrowest galaxies of an image without stars may pass for stars.
 
     Returns
     -------
     seeing : float
-        In pixels, in the middle of the image; for a Gaussian its FWHM. NaN where nothing says it to 15 %; what ``fwhm``
-        says where there are hardly any stars. Of 120
-        simulated scenes of 512 pixels 112 have it within 10 % of the truth (``tests/benchmarks/bench_seeing.py``).
+        In pixels, in the middle of the image; for a Gaussian its FWHM. NaN where it is not known to 15 %; where there
+        are hardly any stars, what ``fwhm`` says. In 112 of 120 simulated scenes of 512 pixels it is within 10 % of the
+        truth (``tests/benchmarks/bench_seeing.py``).
     places : ndarray, shape (n, 2)
         Positions x and y in pixels of the whole band, section by section.
     """
@@ -119,7 +119,7 @@ def stars_radius(radii: ArrayLike, snr: ArrayLike) -> float:
     Returns
     -------
     float
-        In the unit of the radii; NaN where nothing says it to 15 %, or fewer than six sources are that of stars.
+        In the unit of the radii; NaN where it is not known to 15 %, or fewer than six sources are stars.
 
     Examples
     --------
@@ -165,8 +165,8 @@ def half_light_radius(
     Returns
     -------
     ndarray, shape (n,)
-        Pixels; the guess where there is no light. What lies beyond four radii, sky or halo, does
-        not count, so that bright and faint sources of one shape have one radius.
+        Pixels; the guess where there is no light. Light beyond four radii, of sky or halo, does not
+        count, so that bright and faint sources of one shape have one radius.
     """
     radius = np.maximum(np.asarray(start, dtype=float), 1.0)
     for _ in range(4):
@@ -246,7 +246,7 @@ def _signal_to_noise(pixels: Pixels, x: Floats, y: Floats, radius: Floats) -> Fl
 
 
 def _enough(bright: int) -> int:
-    """How many of the clearest sources tell the size of the stars, of so many bright ones."""
+    """How many of the clearest sources are used, where so many are bright."""
     return max(_CLEAREST, int(_CLEAREST_SHARE * bright))
 
 
@@ -260,9 +260,8 @@ def _stars_radius(
 ) -> tuple[float, Floats]:
     """Logarithm of the radius of stars, and how probably each source is one; NaN and 0 where it is not known.
 
-    ``radii`` are logarithms, too. Galaxies' are those of stars and an exponential distribution beyond, both blurred by
-    the noise; no radius of the stars (near the ``known`` one), and no share of them, is thought likelier than another
-    one before one looks.
+    ``radii`` are logarithms, too. Galaxies have the radius of stars plus an exponentially distributed excess; noise
+    blurs both. All radii of stars (near the ``known`` one) and all shares of them have the same prior.
     """
     if not len(radii):
         return float("nan"), np.zeros(0)
@@ -287,7 +286,8 @@ def _likelihoods(
     """Radii that stars may have; densities of the sources with each; logarithms of likelihoods by share and radius."""
     scatter = np.hypot(_STARS, _NOISE / snr)
     lowest = max(float(radii.min()) - 3 * _WIDER, narrowest)
-    highest = float(radii.max()) + 2 * _STEP
+    # a tilt may leave all radii below the narrowest
+    highest = max(float(radii.max()), lowest) + 2 * _STEP
     if known is not None:
         lowest, highest = known - _FARTHEST, known + _FARTHEST
     grid = np.arange(lowest, highest, _STEP)
@@ -299,13 +299,13 @@ def _likelihoods(
 
 
 def _evidence(radii: Floats, snr: Floats, known: float | None) -> float:
-    """Logarithm of how probable the radii are, whatever that of the stars and their share."""
+    """Logarithm of the evidence for the radii, summed over radii and shares of stars."""
     likely = _likelihoods(radii, snr, known)[3]
     return float(likely.max() + np.log(np.exp(likely - likely.max()).sum()))
 
 
 def _tilt(radii: Floats, snr: Floats, places: Floats, known: float | None) -> Floats:
-    """By how much the stars' radius (logarithm) at each source differs from that in the middle: a plane, or nothing."""
+    """Difference of the stars' radius (logarithm) at each source from that in the middle: a plane, or 0."""
     if not len(radii):
         return np.zeros(0)
     low, high = places.min(axis=0), places.max(axis=0)
@@ -326,7 +326,7 @@ def _tilt(radii: Floats, snr: Floats, places: Floats, known: float | None) -> Fl
 
 
 def _densities(beyond: Floats, scatter: Floats) -> tuple[Floats, Floats]:
-    """How probable radii are of a star, and of a galaxy, by how much they are beyond that of stars."""
+    """Probability densities of radii that exceed that of stars by so much, for a star and for a galaxy."""
     from scipy.special import log_ndtr  # takes a tenth of a second, and reading images does not need it
 
     star = np.exp(-0.5 * (beyond / scatter) ** 2) / (scatter * np.sqrt(2 * np.pi))
@@ -336,7 +336,7 @@ def _densities(beyond: Floats, scatter: Floats) -> tuple[Floats, Floats]:
 
 
 def _mixed(star: Floats, galaxy: Floats, share: float) -> Floats:
-    """How probable radii are where so many sources are stars."""
+    """Probability densities of radii where this share of the sources are stars."""
     return (1 - _ODD) * (share * star + (1 - share) * galaxy) + _ODD / _ODD_RANGE
 
 

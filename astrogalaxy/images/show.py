@@ -50,16 +50,18 @@ def image_html(image: Image) -> str:
     """A picture and a line about it, in HTML."""
     ny, nx = image.shape
     scale = f", {image.pixel_scale:.3g} arcsec per pixel" if math.isfinite(image.pixel_scale) else ""
-    label = f"<b>{escape(image.name)}</b> " if image.name else ""
-    line = f"{label}{nx} x {ny} pixels{scale}; bands {', '.join(image.bands)}, reference {image.reference}"
+    line = escape(f"{nx} x {ny} pixels{scale}; bands {', '.join(image.bands)}, reference {image.reference}")
+    name = escape(image.name)
+    title = f"<b>{name}</b> {line}" if name else line
     x0, y0 = max(0, (nx - _MIDDLE) // 2), max(0, (ny - _MIDDLE) // 2)
     middle = Section(x0, min(nx, x0 + _MIDDLE), y0, min(ny, y0 + _MIDDLE))
     shown = "" if middle.shape == (ny, nx) else f" (shown: the middle {_MIDDLE} pixels)"
     try:
         uri = _png(image, middle)
     except ImageError as error:
-        return f"<div>{escape(line)}<br>{escape(str(error))}</div>"
-    return f'<div><img src="{uri}" width="{_WIDTH}" alt="{escape(line)}"><br>{line}{shown}</div>'
+        return f"<div>{title}<br>{escape(str(error))}</div>"
+    alt = f"{name} {line}".strip()
+    return f'<div><img src="{uri}" width="{_WIDTH}" alt="{alt}"><br>{title}{shown}</div>'
 
 
 def _png(image: Image, section: Section) -> str:

@@ -20,7 +20,7 @@ __all__ = ["find_wcs", "is_off", "map_pixels", "pixel_scale", "read_wcs", "shift
 
 logger = logging.getLogger(__name__)
 
-# Positions of pixels that do not come back to within this distance mean a broken WCS.
+# Pixels that do not come back to within this distance are not where their WCS says.
 _ROUND_TRIP_PX = 0.5
 # Cards of a WCS that hold numbers, those of polynomials, and names of celestial frames that astropy knows.
 _NUMBERS = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PV[12]_\d+|L(ON|AT)POLE")
@@ -137,18 +137,23 @@ def _problem(wcs: Any, shape: tuple[int, int]) -> str:
 
 
 def map_pixels(
-    source: BaseHighLevelWCS, target: BaseHighLevelWCS, x: NDArray[Any], y: NDArray[Any]
+    source: BaseHighLevelWCS, target: BaseHighLevelWCS, x: NDArray[Any], y: NDArray[Any], *, checked: bool = False
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Positions on the grid of `target` of the pixels (x, y) of the grid of `source`.
 
-    Celestial frames may differ. Positions that the sky projection cannot reach are NaN.
+    Celestial frames may differ. Positions that the sky projection cannot reach are NaN. Far outside of `target`,
+    where its distortion has no inverse, they may be anything; `checked` makes those NaN, too.
     """
     with quiet():
         # Through the sky even where source and target are one object: `pixel_to_pixel`
         # would return the input then.
         sky = source.pixel_to_world(x, y)
-        x_new, y_new = target.world_to_pixel(sky)
-    return np.asarray(x_new, dtype=float), np.asarray(y_new, dtype=float)
+        x_new, y_new = (np.array(part, dtype=float) for part in target.world_to_pixel(sky))
+    if checked:
+        x_back, y_back = map_pixels(target, source, x_new, y_new)
+        wrong = ~(np.hypot(x_back - x, y_back - y) < _ROUND_TRIP_PX)
+        x_new[wrong], y_new[wrong] = np.nan, np.nan
+    return x_new, y_new
 
 
 def is_off(wcs: Any, shape: tuple[int, int], onto: Any, onto_shape: tuple[int, int]) -> bool:

@@ -40,7 +40,7 @@ def slopes(levels: NDArray[Float], axis: int) -> NDArray[Float]:
     found = np.full_like(levels, np.nan)
     steps = np.diff(levels, axis=axis)
     before, after = (np.moveaxis(steps, axis, 0)[part] for part in (np.s_[:-1], np.s_[1:]))
-    same = np.where(before * after < 0, 0, np.sign(before))
+    same = np.where(np.sign(before) == -np.sign(after), 0, np.sign(before))
     np.moveaxis(found, axis, 0)[1:-1] = same * np.minimum(np.abs(before), np.abs(after))
     return filled(found, np.isfinite(found), 0.0)
 

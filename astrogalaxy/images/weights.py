@@ -58,12 +58,12 @@ class WeightSample:
             good = ~bad if mesh.blank is None else ~bad & (data != mesh.blank)
             noise = mesh.noise(Section(0, mesh.shape[1], y, y + 1))[0, ::_SPARSE]
             noises.append(np.log([1 / np.sqrt(weight[good]), noise[good]]))
-        told, seen = np.concatenate(noises, axis=1)
-        if not len(seen):
+        weighted, measured = np.concatenate(noises, axis=1)
+        if not len(measured):
             return float("nan"), False
-        spread = told.std() * seen.std()
-        turned = seen.std() > _VARIES and spread > 0 and np.cov(told, seen, ddof=0)[0, 1] / spread < _TURNED
-        return float(np.exp(np.median(told - seen))), bool(turned)
+        spread = weighted.std() * measured.std()
+        turned = measured.std() > _VARIES and spread > 0 and np.cov(weighted, measured, ddof=0)[0, 1] / spread < _TURNED
+        return float(np.exp(np.median(weighted - measured))), bool(turned)
 
 
 def as_inverse_variance(values: NDArray[np.float32], kind: str) -> NDArray[np.float32]:

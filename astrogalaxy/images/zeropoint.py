@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from astrogalaxy.images.sky import pixel_scale
 if TYPE_CHECKING:
     from astrogalaxy.images.inputs import Plane
 
-__all__ = ["unit_zeropoint", "zeropoint_of"]
+__all__ = ["positive_card", "unit_zeropoint", "zeropoint_of"]
 
 # Of a flux density of 1 erg/s/cm2/Angstrom at 1 Angstrom: the speed of light over 10^(-0.4 * 48.6).
 _STMAG, _AB_OF_ST = -21.10, 18.6921
@@ -50,7 +51,8 @@ def zeropoint_of(plane: Plane) -> float | None:
         unit = getattr(plane, "unit", None) or u.Unit(text.replace("maggies", "maggy"), parse_strict="silent")
         found = unit_zeropoint(unit)
         if found is None and unit.is_equivalent(u.Jy / u.sr):
-            area = _positive(keywords, "PIXAR_SR") or pixel_scale(plane.wcs, plane.shape) ** 2 * u.arcsec.to("rad") ** 2
+            by_wcs = pixel_scale(plane.wcs, plane.shape) ** 2 * u.arcsec.to("rad") ** 2
+            area = positive_card(keywords, "PIXAR_SR") or by_wcs
             found = unit_zeropoint(u.Unit(unit * area * u.sr)) if area > 0 else None
     return found if found is not None else _of_counts(keywords)
 
@@ -64,8 +66,8 @@ def unit_zeropoint(unit: Any) -> float | None:
 
 
 def _of_counts(keywords: Mapping[str, Any]) -> float | None:
-    flam, pivot = _positive(keywords, "PHOTFLAM"), _positive(keywords, "PHOTPLAM")
-    exposure, one = _positive(keywords, "EXPTIME"), _positive(keywords, "FLUXMAG0")
+    flam, pivot = positive_card(keywords, "PHOTFLAM"), positive_card(keywords, "PHOTPLAM")
+    exposure, one = positive_card(keywords, "EXPTIME"), positive_card(keywords, "FLUXMAG0")
     unit = str(keywords.get("BUNIT", "")).strip().upper()
     if flam and pivot:
         rate = _STMAG + _AB_OF_ST - 2.5 * np.log10(flam * pivot**2)
@@ -77,7 +79,7 @@ def _of_counts(keywords: Mapping[str, Any]) -> float | None:
     return float(25 + 2.5 * np.log10(exposure)) if "BSOFTEN" in keywords and exposure else None
 
 
-def _positive(keywords: Mapping[str, Any], key: str) -> float:
+def positive_card(keywords: Mapping[str, Any], key: str) -> float:
     """Value of a card if that is a number above 0, and else 0."""
     value = keywords.get(key)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) and value > 0 else 0.0
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) and value > 0 else 0.0

@@ -156,7 +156,7 @@ def read_positions(path: str | Path) -> SkyCoord:
 
 
 def gaia_positions(catalog: Table) -> SkyCoord:
-    """Gaia DR3 positions (epoch 2016.0) over the area of a catalogue, through astroquery.
+    """Gaia DR3 positions (epoch 2016.0) over the area of a catalogue, through astroquery; none where it has none.
 
     Raises
     ------
@@ -170,6 +170,8 @@ def gaia_positions(catalog: Table) -> SkyCoord:
 
     known = np.isfinite(catalog["ra"])
     ours = SkyCoord(np.asarray(catalog["ra"])[known], np.asarray(catalog["dec"])[known], unit="deg")
+    if not len(ours):
+        return ours
     centre = SkyCoord(ours.cartesian.mean(), representation_type="unitspherical").spherical
     middle = SkyCoord(centre.lon, centre.lat)
     radius = ours.separation(middle).max().deg

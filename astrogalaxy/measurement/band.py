@@ -33,9 +33,10 @@ _MODEL_ERROR, _SHARED_ERROR = 0.02, 0.15
 _SATURATED_PART = 0.6
 # Inner part of the aperture in which half of the light is reached.
 _HALF_LIGHT_PART = 0.6
-# What is hidden when the sky is measured, in units of the total aperture.
+# Where the sky is measured, each source is hidden out to so many times its total aperture.
 _HIDDEN = 1.3
-# And at least to where a profile with wide wings falls below so much of the noise, though not beyond so many sigma.
+# And at least to where it falls below this part of the noise, if its profile has this exponent, for wide wings; but no
+# further than so many sigma.
 _FELT, _HIDDEN_BETA, _FURTHEST = 0.05, 2.5, 25.0
 
 
@@ -109,7 +110,7 @@ class BandLight:
             *(np.zeros(n, dtype=bool) for _ in range(3)),
         )
 
-    def put(self, index: np.ndarray | slice, **values: np.ndarray) -> None:
+    def put(self, index: np.ndarray, **values: np.ndarray) -> None:
         """Overwrite some of the values of some of the sources."""
         for name, value in values.items():
             getattr(self, name)[index] = value
@@ -151,7 +152,7 @@ def band_scene(
     pairs : tuple of ndarray
         Ordered pairs, counted over all n sources.
     held : bool
-        Keep the shapes, so that the bands differ in the light alone, and an error of shapes is the same in all.
+        Keep the shapes fixed, so that bands differ in their light alone, and share any error of the shapes.
 
     Returns
     -------
@@ -202,7 +203,7 @@ def measure_light(
     index : ndarray of int
         Sources that are measured with their neighbours taken away; the rest is measured as it is.
     sizes : ndarray of bool, shape (n,)
-        Whose half-light radii are found, too.
+        Of which sources half-light radii are measured, too.
 
     Returns
     -------
@@ -237,14 +238,12 @@ def _take_sky(result: BandLight, canvas: Canvas, footprint: Footprint) -> None:
     level = _FELT * canvas.noise_at(shapes.x, shapes.y) * a * b / np.fmax(result.total, 1e-30)
     wings = np.minimum(Moffat(_HIDDEN_BETA).radius_of(level), _FURTHEST)
     sky, error = local_sky(canvas, shapes.x, shapes.y, a * np.maximum(_HIDDEN * footprint.radius, wings))
-    for name, area in (
-        ("total", np.pi * footprint.radius**2 * a * b / footprint.share),
-        ("circles", np.pi * footprint.circles**2),
-    ):
-        if name == "circles":
-            sky, error = sky[:, None], error[:, None]
-        light, old = getattr(result, name), getattr(result, f"{name}_err")
-        result.put(slice(None), **{name: light - area * sky, f"{name}_err": np.hypot(old, area * error)})
+    area = np.pi * footprint.radius**2 * a * b / footprint.share
+    result.total -= area * sky
+    result.total_err = np.hypot(result.total_err, area * error)
+    areas = np.pi * footprint.circles**2
+    result.circles -= areas * sky[:, None]
+    result.circles_err = np.hypot(result.circles_err, areas * error[:, None])
 
 
 def _crosses_edge(canvas: Canvas, footprint: Footprint) -> np.ndarray:
@@ -305,7 +304,8 @@ def _sum_scene(
     noise = stamps.gather(canvas.noise)
     outside = stamps.outside
     if outside is not None:
-        noise = np.where(outside, np.median(noise[~outside]), noise)
+        # that of the source itself, whatever others are measured with it
+        noise = np.where(outside, noise[:, stamps.half, stamps.half, None, None], noise)
     if canvas.gain is not None:
         noise = np.sqrt(noise**2 + np.maximum(others, 0.0) / np.float32(canvas.gain))
     x, y = stacked(scene, stamps, members)
@@ -333,8 +333,10 @@ def _sum_scene(
 
 
 def _model_error(own: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Light per pixel that may be wrong for the models of neighbours: what one source loses another has got."""
-    shared = own * others / np.maximum(own + others, np.float32(1e-30))
+    """Light per pixel that the neighbours' models may have misplaced: what one source loses, another gains."""
+    both = own + others
+    with np.errstate(over="ignore"):  # of damaged pixels
+        shared = np.divide(own * others, both, where=both > 0, out=np.zeros_like(both))
     return np.maximum(np.float32(_MODEL_ERROR) * others + np.float32(_SHARED_ERROR) * shared, 0.0)
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from astrogalaxy.images.bins import box_sums, sum_table
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.stamps import nearest_pixel
 
@@ -114,10 +115,8 @@ def touched(canvas: Canvas, x: np.ndarray, y: np.ndarray, reach: np.ndarray) -> 
 def _in_cells(flawed: np.ndarray, x0: np.ndarray, x1: np.ndarray, y0: np.ndarray, y1: np.ndarray) -> np.ndarray:
     """Whether any of the cells that boxes of pixels meet has a flawed pixel, (n,)."""
     ny, nx = flawed.shape
-    # sums over boxes from a table of sums over all boxes that begin at the origin
-    table = np.zeros((-(-ny // _CELL) + 1, -(-nx // _CELL) + 1), dtype=np.int64)
+    cells = np.zeros((-(-ny // _CELL), -(-nx // _CELL)), dtype=bool)
     row, column = np.divmod(np.flatnonzero(flawed), nx)
-    table[1 + row // _CELL, 1 + column // _CELL] = 1
-    np.cumsum(np.cumsum(table, axis=0), axis=1, out=table)
-    low, high = (y0 // _CELL, x0 // _CELL), (-(-y1 // _CELL), -(-x1 // _CELL))
-    return table[high] - table[low[0], high[1]] - table[high[0], low[1]] + table[low] > 0
+    cells[row // _CELL, column // _CELL] = True
+    edges = y0 // _CELL, -(-y1 // _CELL), x0 // _CELL, -(-x1 // _CELL)
+    return box_sums(sum_table(cells), *edges) > 0

@@ -88,7 +88,7 @@ def look_elsewhere(
 
 
 def _homes(image: Image, canvas: Canvas, start: Start, guess: Places) -> tuple[np.ndarray, np.ndarray]:
-    """Signal to noise that another band needs to be asked, and the band that has most of it; empty where none has."""
+    """Signal to noise that another band must exceed, and the band with most of it; empty where none exceeds it."""
     radius = _APERTURE * start.sigma
     x0, y0 = canvas.origin
     light, error = circle_sums(canvas.data, canvas.noise, start.x - x0, start.y - y0, radius)
@@ -104,7 +104,7 @@ def _homes(image: Image, canvas: Canvas, start: Start, guess: Places) -> tuple[n
 
 
 def _signal_to_noise(band: Band, guess: Places, radius: np.ndarray) -> np.ndarray:
-    """Of the light in circles around places, whose radius is in pixels of theirs; 0 where the band does not reach."""
+    """Signal to noise of the light in circles, of radii in pixels of `guess`; 0 where the band does not reach."""
     places = guess.on(band)
     radius = radius * guess.ratio(places)
     result = np.zeros(len(radius))
@@ -133,18 +133,18 @@ def _found_in(
     Places and all else are in pixels and seeing of the reference, whose stars come first.
     """
     members = _and_neighbours(start, np.isfinite(least))
-    here = guess.take(members)
-    there = here.on(band)
-    inside = there.covered & (here.ratio(there) > 0)
-    members, here, there = members[inside], here.take(inside), there.take(inside)
-    begin = _carried(start, members, here, there)
-    canvas = read_canvas(band, section_around(there.x, there.y, begin.half, Section.whole(band.shape)))
-    located = locate_in_band(canvas, begin, there, stars[1], circles=circles, kron_factor=kron_factor)
+    in_reference = guess.take(members)
+    in_band = in_reference.on(band)
+    inside = in_band.covered & (in_reference.ratio(in_band) > 0)
+    members, in_reference, in_band = members[inside], in_reference.take(inside), in_band.take(inside)
+    begin = _carried(start, members, in_reference, in_band)
+    canvas = read_canvas(band, section_around(in_band.x, in_band.y, begin.half, Section.whole(band.shape)))
+    located = locate_in_band(canvas, begin, in_band, stars[1], circles=circles, kron_factor=kron_factor)
     shapes = located.shapes
     rows = np.flatnonzero(shapes.clarity(canvas.noise_at(shapes.x, shapes.y)) > least[members])
-    there = there.take(rows).moved(shapes.x[rows] + canvas.origin[0], shapes.y[rows] + canvas.origin[1])
-    here = there.on(guess.band)
-    return members[rows], here, _given(canvas, located, rows, there, here, stars)
+    in_band = in_band.take(rows).moved(shapes.x[rows] + canvas.origin[0], shapes.y[rows] + canvas.origin[1])
+    in_reference = in_band.on(guess.band)
+    return members[rows], in_reference, _given(canvas, located, rows, in_band, in_reference, stars)
 
 
 def _and_neighbours(start: Start, wanted: np.ndarray) -> np.ndarray:
@@ -153,34 +153,34 @@ def _and_neighbours(start: Start, wanted: np.ndarray) -> np.ndarray:
     return np.union1d(np.flatnonzero(wanted), j[wanted[i]])
 
 
-def _carried(start: Start, members: np.ndarray, here: Places, there: Places) -> Start:
+def _carried(start: Start, members: np.ndarray, in_reference: Places, in_band: Places) -> Start:
     """First guess of some sources in pixels of another band; boxes hold what the turned ones held."""
-    across, half = here.across(there), start.half[members] * here.ratio(there)
+    across, half = in_reference.across(in_band), start.half[members] * in_reference.ratio(in_band)
     edges = [
         across * np.column_stack([x - start.x, y - start.y])[members, None, :]
         for x, y in ((start.x_min, start.y_min), (start.x_max, start.y_max))
     ]
     low, high = np.minimum(*edges).sum(axis=2), np.maximum(*edges).sum(axis=2)
-    sides = there.x + low[:, 0], there.x + high[:, 0], there.y + low[:, 1], there.y + high[:, 1]
-    return Start(there.x, there.y, half, *sides, start.held[members], Given.nothing(len(members)))
+    sides = in_band.x + low[:, 0], in_band.x + high[:, 0], in_band.y + low[:, 1], in_band.y + high[:, 1]
+    return Start(in_band.x, in_band.y, half, *sides, start.held[members], Given.nothing(len(members)))
 
 
 def _given(
     canvas: Canvas,
     located: Located,
     rows: np.ndarray,
-    there: Places,
-    here: Places,
+    in_band: Places,
+    in_reference: Places,
     stars: tuple[Starlight, Starlight],
 ) -> Given:
     """What was found of some of the located sources, in pixels and seeing of the reference."""
     shapes, (own, other) = located.shapes.take(rows), stars
-    carried = with_seeing((shapes.xx, shapes.xy, shapes.yy), there, here, (other, own))
+    carried = with_seeing((shapes.xx, shapes.xy, shapes.yy), in_band, in_reference, (other, own))
     apertures = located.apertures.take(rows)
     if own.known and other.known:
         shift = (own.kron - other.kron) * other.compactness(shapes.area)
         apertures = replace(apertures, kron=apertures.kron + shift, inner=apertures.inner + shift)
-    home = np.full(len(rows), there.band.name, dtype=object)
-    wing = located.half[rows] * there.ratio(here)
-    scatter = centre_scatter(canvas, shapes, there)
+    home = np.full(len(rows), in_band.band.name, dtype=object)
+    wing = located.half[rows] * in_band.ratio(in_reference)
+    scatter = centre_scatter(canvas, shapes, in_band)
     return Given(home, np.array(carried), apertures, wing, located.bad_centroid[rows], scatter)

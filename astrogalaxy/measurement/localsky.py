@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from astrogalaxy.images.bins import binned
+from astrogalaxy.images.bins import binned, box_sums, sum_table
 from astrogalaxy.measurement.stamps import nearest_pixel
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def local_sky(canvas: Canvas, x: np.ndarray, y: np.ndarray, hidden: np.ndarray) 
     box = _corners(*place, np.full(len(x), REACH / _BLOCK), count.shape)
     noise = canvas.noise_at(x, y)
     # as many pixels as it takes to know the sky as well as the mesh does
-    number = _sum(_table(count), box) + 1.0 / _MESH_ERROR**2
-    return _sum(_table(light), box) / number, noise / np.sqrt(number)
+    number = box_sums(sum_table(count), *box) + 1.0 / _MESH_ERROR**2
+    return box_sums(sum_table(light), *box) / number, noise / np.sqrt(number)
 
 
 def _blocks(canvas: Canvas, origin: list[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -83,21 +83,8 @@ def _coverage(corners: tuple[np.ndarray, ...], shape: tuple[int, ...]) -> np.nda
 
 
 def _corners(x: np.ndarray, y: np.ndarray, half: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """First and last-but-one rows and columns of squares, within the canvas."""
+    """First rows of squares and those after the last, and columns likewise, within the canvas."""
     low, high = np.rint(half).astype(np.int64), np.rint(half).astype(np.int64) + 1
     column, row = nearest_pixel(x).astype(np.int64), nearest_pixel(y).astype(np.int64)
     rows = (np.clip(row - low, 0, shape[0]), np.clip(row + high, 0, shape[0]))
     return (*rows, np.clip(column - low, 0, shape[1]), np.clip(column + high, 0, shape[1]))
-
-
-def _table(values: np.ndarray) -> np.ndarray:
-    """Sums over all boxes that begin at the origin."""
-    table = np.zeros((values.shape[0] + 1, values.shape[1] + 1), dtype=np.float64)
-    np.cumsum(values, axis=0, out=table[1:, 1:])
-    np.cumsum(table[1:, 1:], axis=1, out=table[1:, 1:])
-    return table
-
-
-def _sum(table: np.ndarray, box: tuple[np.ndarray, ...]) -> np.ndarray:
-    y0, y1, x0, x1 = box
-    return table[y1, x1] - table[y0, x1] - table[y1, x0] + table[y0, x0]

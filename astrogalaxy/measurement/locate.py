@@ -34,12 +34,12 @@ _ROUND_SNR = 5.0
 
 @dataclass
 class Given:
-    """What is known of n sources, or of some, from another band, in pixels and seeing of this one.
+    """What another band has shown of n sources, or of some of them, in the pixels and seeing of this one.
 
     Attributes
     ----------
     home : ndarray of str, shape (n,)
-        Name of the band that has shown centre and shape; empty: none has, and the rest is not looked at.
+        Name of the band that has shown centre and shape; empty where none has, and then the rest means nothing.
     covariance : ndarray, shape (3, n)
         Shapes, which stay: xx, xy and yy.
     apertures : KronApertures
@@ -47,7 +47,7 @@ class Given:
     wing : ndarray, shape (n,)
         Radius out to which the light is seen there; 0 where nothing is given.
     bad_centroid : ndarray of bool, shape (n,)
-        Where the first guess had to stand there.
+        Sources whose centre there is still the first guess.
     scatter : ndarray, shape (3, n)
         Covariance of the centre from the noise there, on the sky: along east, mixed, and north, square arcsec.
     """
@@ -164,7 +164,7 @@ class Start:
 
 @dataclass
 class Located:
-    """What the reference band tells about n sources; see `locate`.
+    """Where n sources are on a band, and what they look like there; see `locate`.
 
     Attributes
     ----------
@@ -173,7 +173,7 @@ class Located:
     apertures : KronApertures
         Total apertures.
     bad_centroid, bad_shape : ndarray of bool, shape (n,)
-        Where the first guess had to stand.
+        Sources whose centre, or shape, is still the first guess.
     modelled : ndarray of int
         Sources that are measured through the scene.
     half, core : ndarray, shape (n,)
@@ -269,7 +269,7 @@ def _widths(
 
 
 def _rounded(shapes: Shapes, noise: np.ndarray, free: np.ndarray) -> Shapes:
-    """Shapes, but for those not free, drawn towards circles of the same size by the noise: it makes all look long."""
+    """Draw free shapes towards circles of their size, the noisier the more: noise makes every source look elongated."""
     snr2 = shapes.clarity(noise) ** 2
     trust = np.where(free, snr2 / (snr2 + _ROUND_SNR**2), 1.0)
     result = shapes.take(slice(None))
@@ -351,7 +351,7 @@ def _again(
 
 
 def _moved(start: Start, members: np.ndarray, shapes: Shapes) -> np.ndarray:
-    """Centroids that ran away from where they started, or out of their box, or have no light, but those given."""
+    """Sources that strayed too far or out of their box, or have no light; those with a given shape never do."""
     distance = np.hypot(shapes.x - start.x[members], shapes.y - start.y[members])
     inside = (shapes.x >= start.x_min[members]) & (shapes.x <= start.x_max[members])
     inside &= (shapes.y >= start.y_min[members]) & (shapes.y <= start.y_max[members])
@@ -360,7 +360,7 @@ def _moved(start: Start, members: np.ndarray, shapes: Shapes) -> np.ndarray:
 
 
 def _shapeless(start: Start, members: np.ndarray, shapes: Shapes) -> np.ndarray:
-    """Shapes that hit the limits, but those given: the moments followed noise, or a glow wider than the source."""
+    """Sources, without those of a given shape, whose moments followed noise or a wider glow up to their limits."""
     a, _, _ = shapes.axes()
     lost = (shapes.core <= 0) | (a >= 0.99 * start.largest[members])
     return lost & ~start.given.known[members]

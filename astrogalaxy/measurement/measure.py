@@ -54,10 +54,10 @@ def measure(
     every band on the band's own pixels, in the same apertures on the sky: an ellipse of
     Kron's size for the total, circles for ``flux_aper``. Neighbours are modelled and taken
     away first, and so is the sky that the mesh has left around each source. What a source's
-    profile puts outside the ellipse is added to the total. Where the field has stars enough,
-    ellipse and addition go by the seeing of each band. How wrong all this is says the user
-    guide, page "Measurement". The errors of total fluxes hold that of the addition, which is common
-    to all bands: errors of colours made from them are upper limits.
+    profile puts outside the ellipse is added to the total. Where the field has enough stars,
+    ellipse and addition follow the seeing of each band. The page "Measurement" of the user guide
+    says how accurate this is. The errors of total fluxes include that of the addition, which all
+    bands share: errors of colours computed from them are upper limits.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def _start(sources: Sources, index: np.ndarray) -> Start:
     x, y = sources.x[index], sources.y[index]
     edges = [getattr(sources, name)[index] for name in ("x_min", "x_max", "y_min", "y_max")]
     usable = (edges[0] <= x) & (x <= edges[1]) & (edges[2] <= y) & (y <= edges[3])
-    usable &= np.isfinite(sum(edges))
+    usable &= np.isfinite(edges).all(axis=0)
     half = np.where(usable, np.maximum(edges[1] - edges[0], edges[3] - edges[2]) / 2, _USUAL_HALF_BOX)
     half = np.maximum(half, 2.0)
     x_min, x_max = np.where(usable, edges[0], x - half), np.where(usable, edges[1], x + half)

@@ -24,26 +24,28 @@ def neighbours(x: np.ndarray, y: np.ndarray, reach: np.ndarray, wing: np.ndarray
     Returns
     -------
     i, j : ndarray of int
-        One entry a pair, both orders looked at; empty where no source has a neighbour.
+        One entry a pair, in both orders where each disturbs the other; empty where no source has a neighbour.
     """
     from scipy.spatial import cKDTree
 
     points = np.column_stack([x, y])
-    wings = class_of(wing)
-    found_i, found_j = [], []
+
+    def by_class(lengths: np.ndarray) -> list[tuple[np.ndarray, cKDTree]]:
+        """Sources of each class of lengths, and a tree of them."""
+        classes = class_of(lengths)
+        members = [np.flatnonzero(classes == number) for number in np.unique(classes)]
+        return [(index, cKDTree(points[index])) for index in members]
+
+    none = np.zeros(0, dtype=np.int64)
+    found_i, found_j = [none], [none]
+    measured = by_class(reach)
     # Few sources shine far: looking from each class of wings keeps the search radius small.
-    for number in np.unique(wings):
-        members = np.flatnonzero(wings == number)
-        tree = cKDTree(points[members])
-        reaches = class_of(reach)
-        for other in np.unique(reaches):
-            seen = np.flatnonzero(reaches == other)
-            radius = wing[members].max() + reach[seen].max()
-            pairs = cKDTree(points[seen]).sparse_distance_matrix(tree, radius, output_type="ndarray")
-            i, j = seen[pairs["i"]], members[pairs["j"]]
+    for shining, tree in by_class(wing):
+        for seen, other in measured:
+            radius = wing[shining].max() + reach[seen].max()
+            pairs = other.sparse_distance_matrix(tree, radius, output_type="ndarray")
+            i, j = seen[pairs["i"]], shining[pairs["j"]]
             close = (pairs["v"] < reach[i] + wing[j]) & (i != j)
             found_i.append(i[close])
             found_j.append(j[close])
-    if not found_i:
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     return np.concatenate(found_i), np.concatenate(found_j)

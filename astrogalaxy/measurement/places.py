@@ -119,28 +119,28 @@ class Places:
         return np.sqrt(np.abs(determinant(self.across(other))))
 
 
-def with_seeing(covariance: Covariance, here: Places, there: Places, stars: tuple[Starlight, Starlight]) -> Covariance:
-    """Covariances in pixels of one band as they are in those of another, with its seeing in place of that of the first.
+def with_seeing(covariance: Covariance, old: Places, new: Places, stars: tuple[Starlight, Starlight]) -> Covariance:
+    """Carry covariances from pixels and seeing of one band over to those of another.
 
     Parameters
     ----------
     covariance : tuple of ndarray, shape (n,)
-        In pixels of the one band.
-    here, there : Places
-        The sources in the one band and in the other.
+        In pixels of the first band.
+    old, new : Places
+        The sources in the first band and in the second.
     stars : tuple of Starlight
-        Of the one band and of the other.
+        Of the first band and of the second.
 
     Returns
     -------
     tuple of ndarray, shape (n,)
     """
-    (own, other), ratio = stars, here.ratio(there)
-    xx, xy, yy = transform(here.across(there), *covariance)
-    if own.known and other.known:
-        wider = other.sigma**2 - (own.sigma * ratio) ** 2
+    old_stars, new_stars = stars
+    xx, xy, yy = transform(old.across(new), *covariance)
+    if old_stars.known and new_stars.known:
+        wider = new_stars.sigma**2 - (old_stars.sigma * old.ratio(new)) ** 2
         # no source is sharper than the stars of its band
-        wider = np.maximum(wider, _SHARPEST * other.sigma**2 - np.minimum(xx, yy))
+        wider = np.maximum(wider, _SHARPEST * new_stars.sigma**2 - np.minimum(xx, yy))
         xx, yy = xx + wider, yy + wider
     return bound(xx, xy, yy, _SMALLEST, np.inf)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,8 +178,13 @@ class Psf:
     def with_floor(self, floor: float) -> Self:
         """Copy with another floor, and with the table of models if it has been made: the floor is not in it."""
         copy = replace(self, floor=floor)
-        copy.__dict__.update({name: made for name, made in vars(self).items() if name == "_blocks"})
+        if "_blocks" in vars(self):
+            vars(copy)["_blocks"] = self._blocks
         return copy
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the table of models: it is large, and quickly made again."""
+        return {name: value for name, value in vars(self).items() if name != "_blocks"}
 
     def models(self, x: Floats, y: Floats) -> Floats32:
         """Point sources and wider ones of light 1, on stamps around the nearest pixel.
@@ -271,9 +276,10 @@ class Psf:
         unit = _unit(noise)
         counts = None if gain is None else gain * float(unit)
         parts = []
-        for start in range(0, len(x), _BATCH):
-            some = slice(start, start + _BATCH)
-            parts.append(self._fit(stamps[some] / unit, noise[some] / unit, x[some], y[some], counts))
+        with np.errstate(over="ignore", invalid="ignore"):  # damaged pixels as bright as no star
+            for start in range(0, len(x), _BATCH):
+                some = slice(start, start + _BATCH)
+                parts.append(self._fit(stamps[some] / unit, noise[some] / unit, x[some], y[some], counts))
         flux, spread, error, least = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0))
         flux = flux * float(unit)
         # what is brighter than the stars that the model was learnt from need not follow it

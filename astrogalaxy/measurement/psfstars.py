@@ -238,8 +238,7 @@ def _fit_profile(stars: _Stars, start: tuple[float, float, float, float]) -> tup
     # what a residual is measured by must not change with the profile, else it runs away
     model, amplitude = _scaled(stars, start)
     peak = np.maximum(amplitude, 0) * model.max()
-    noise = np.min(np.where(counts, stars.noise, np.inf), axis=(1, 2))
-    scale = np.hypot(noise, _MODEL_ERROR * peak)[:, None, None]
+    scale = np.hypot(stars.noise.min(axis=(1, 2)), _MODEL_ERROR * peak)[:, None, None]
 
     def misfit(values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Residuals of all pixels that count, in units of their errors."""

@@ -196,16 +196,16 @@ def light_in_band(reference: Reference, band: Band, stars: Starlight) -> BandLig
     result = BandLight.empty(n, len(reference.circles) + 1)
     if not len(inside):
         return result
-    here, there = reference.places.take(inside), places.take(inside)
-    ratio, shapes = here.ratio(there), located.shapes.take(inside)
+    in_reference, in_band = reference.places.take(inside), places.take(inside)
+    ratio, shapes = in_reference.ratio(in_band), located.shapes.take(inside)
     half, core = (np.ceil(part[inside] * ratio - _ROUNDING) + 1.0 for part in (located.half, located.core))
     canvas = reference.canvas
     if not own:
-        canvas = read_canvas(band, section_around(there.x, there.y, half, Section.whole(band.shape)))
-    shapes.x, shapes.y = there.x - canvas.origin[0], there.y - canvas.origin[1]
-    carried = with_seeing((shapes.xx, shapes.xy, shapes.yy), here, there, (reference.stars, stars))
+        canvas = read_canvas(band, section_around(in_band.x, in_band.y, half, Section.whole(band.shape)))
+    shapes.x, shapes.y = in_band.x - canvas.origin[0], in_band.y - canvas.origin[1]
+    carried = with_seeing((shapes.xx, shapes.xy, shapes.yy), in_reference, in_band, (reference.stars, stars))
     shapes.xx, shapes.xy, shapes.yy = carried
-    circles = _circles(reference, there, stars)
+    circles = _circles(reference, in_band, stars)
     footprint = Footprint(shapes, located.apertures.radius[inside], circles, _share_in(reference, stars)[inside])
     renumber = np.full(n, -1)
     renumber[inside] = np.arange(len(inside))

@@ -148,11 +148,10 @@ class Scene:
         """Flat indices of the bad pixels that any stamp covers."""
         if not self.canvas.any_bad:
             return np.zeros(0, dtype=np.int64)
-        covered = np.zeros(self.canvas.shape, dtype=np.uint8)
+        covered = np.zeros(self.canvas.shape, dtype=bool)
         for group in self._groups:
-            ones = np.ones((1, group.stamps.size, group.stamps.size), dtype=np.uint8)
-            group.stamps.add(covered, np.broadcast_to(ones, group.models.shape))
-        return np.flatnonzero((covered > 0) & self.canvas.bad)
+            group.stamps.add(covered, np.broadcast_to(True, group.models.shape))
+        return np.flatnonzero(covered & self.canvas.bad)
 
     def batches(self) -> Iterator[tuple[Stamps, np.ndarray, np.ndarray]]:
         """Stamps on which sources are measured, their indices, and their own models there."""
@@ -182,8 +181,8 @@ class Scene:
         everywhere : bool, optional
             Take all sources, not only those that a change has reached since the last round.
         sweeps : int, optional
-            Take the light for what each source asks for while the others stand still, and share it out with so many
-            steps; see `_shared_out`.
+            The new light is what each source asks for while all others stand still, and is shared out among them in
+            so many steps; see `_shared_out`.
         """
         todo = np.ones(len(self.shapes), dtype=bool) if everywhere else self._stale
         old, light = self.shapes.take(slice(None)), self.light.copy()

@@ -43,8 +43,7 @@ def star_radius(radius: ArrayLike, snr: ArrayLike, p_star: ArrayLike, flags: Arr
     radius, snr = np.asarray(radius, dtype=float), np.asarray(snr, dtype=float)
     with np.errstate(invalid="ignore"):
         clear = (np.asarray(p_star) > CLEAR) & (snr > CLEAR_SNR) & np.isfinite(radius)
-    for flaw in ("saturated", "blended", "edge"):
-        clear &= ~has_flags(np.asarray(flags), flaw)
+    clear &= ~has_flags(flags, "saturated", "blended", "edge")
     return float(np.median(radius[clear])) if clear.sum() >= _MIN_CLEAR else float("nan")
 
 

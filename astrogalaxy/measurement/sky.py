@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SkyGrid", "determinant", "ellipse_on_sky", "invert", "transform"]
 
-logger = logging.getLogger(__name__)
-
 _ARCSEC = np.degrees(1.0) * 3600.0
+# A pixel whose own sky is further than this from the position it was found for, in pixels, is not that position's.
+_ROUND_TRIP_PX = 0.5
 
 
 class SkyGrid:
@@ -40,27 +39,22 @@ class SkyGrid:
         return np.asarray(sky.ra.deg, dtype=float) % 360.0, np.asarray(sky.dec.deg, dtype=float)
 
     def to_pixel(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of ICRS positions; NaN where the projection does not reach."""
+        """Pixels of ICRS positions; NaN where the projection, or the inverse of the distortion, does not reach."""
         from astropy.coordinates import SkyCoord
-        from astropy.wcs import NoConvergence
 
         x, y = np.full(np.shape(ra), np.nan), np.full(np.shape(ra), np.nan)
         known = np.isfinite(ra) & np.isfinite(dec)
         if not known.any():
             return x, y
-        sky = SkyCoord(ra[known], dec[known], unit="deg")
-        try:
-            with quiet():
-                pixels: Any = self.wcs.world_to_pixel(sky)
-        except NoConvergence as error:
-            # Far outside the image a distortion need not be invertible; there no pixel is measured.
-            logger.debug("distortion not inverted for some positions: %s", error)
-            solution = np.array(error.best_solution, dtype=float)
-            for failed in (error.divergent, error.slow_conv):
-                if failed is not None:
-                    solution[failed] = np.nan
-            pixels = solution.T
-        x[known], y[known] = pixels
+        ra, dec = ra[known], dec[known]
+        with quiet():
+            found: Any = self.wcs.world_to_pixel(SkyCoord(ra, dec, unit="deg"))
+        # far outside an image, solvers for a distortion's inverse may return any pixel, on the image too
+        aside, along = np.array([[0.0], [1.0], [0.0]]), np.array([[0.0], [0.0], [1.0]])
+        here, right, up = directions(*self.to_sky(found[0] + aside, found[1] + along))
+        miss, wide, high = (np.linalg.norm(place - here, axis=-1) for place in (directions(ra, dec), right, up))
+        hit = miss < _ROUND_TRIP_PX * np.maximum(wide, high)
+        x[known], y[known] = (np.where(hit, part, np.nan) for part in found)
         return x, y
 
     def jacobian(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:

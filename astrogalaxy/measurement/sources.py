@@ -54,13 +54,12 @@ class Sources:
     held: np.ndarray = field(default_factory=lambda: np.array(False))
 
     def __post_init__(self) -> None:
-        lengths = set()
-        for name in ("x", "y", "x_min", "x_max", "y_min", "y_max"):
-            values = np.array(_pixels(name, getattr(self, name)))
-            object.__setattr__(self, name, values)
-            lengths.add(values.shape)
-        if len(lengths) != 1 or len(lengths.copy().pop()) != 1:
-            msg = f"x, y and the edges of the boxes must be one-dimensional and equally long, not {sorted(lengths)}"
+        names = ("x", "y", "x_min", "x_max", "y_min", "y_max")
+        for name in names:
+            object.__setattr__(self, name, np.array(_pixels(name, getattr(self, name))))
+        shapes = {getattr(self, name).shape for name in names}
+        if shapes != {(self.x.size,)}:
+            msg = f"x, y and the edges of the boxes must be one-dimensional and equally long, not {sorted(shapes)}"
             raise ValueError(msg)
         held = np.array(np.broadcast_to(np.asarray(self.held, dtype=bool), self.x.shape))
         object.__setattr__(self, "held", held)

@@ -56,15 +56,13 @@ def spread_in_band(
         See `~astrogalaxy.measurement.psf.Widths`; NaN, and of no weight, where the point spread is not known, or the
         source is not seen. The core of a saturated star is lost, but nothing wider than a point has such edges: 0.
     """
-    n = len(shapes)
-    spread, error, weight = np.full(n, np.nan), np.full(n, np.nan), np.zeros(n)
     if psf is None or not psf.known:
-        return spread, error, weight
-    seen = np.flatnonzero(np.isfinite(shapes.x) & np.isfinite(shapes.y))
-    light, noise = _light(canvas, scene, shapes.take(seen), np.searchsorted(seen, modelled), psf.half)
-    x, y = shapes.x[seen] + canvas.origin[0], shapes.y[seen] + canvas.origin[1]
+        n = len(shapes)
+        return np.full(n, np.nan), np.full(n, np.nan), np.zeros(n)
+    light, noise = _light(canvas, scene, shapes, modelled, psf.half)
+    x, y = shapes.x + canvas.origin[0], shapes.y + canvas.origin[1]
     found = psf.widths(light, noise, x, y, gain=canvas.gain)
-    spread[seen], error[seen], weight[seen] = found.spread, found.error, found.weight
+    spread, error, weight = found.spread, found.error, found.weight
     points = core_of(canvas.cores, shapes.x, shapes.y) >= 0
     spread[points], error[points], weight[points] = 0.0, _SATURATED_ERROR, _SATURATED_ERROR**-2
     return spread, error, weight

@@ -131,9 +131,9 @@ class Stamps:
             stamps = windows[rows, np.clip(self.x0, 0, self.shape[1] - self.size)]
         # Few stamps cross the edge; they are cut one by one.
         for row in self._crossing:
-            there, here = self._overlap(row)
+            in_image, in_stamp = self._overlap(row)
             stamps[row] = fill
-            stamps[row][here] = image[there]
+            stamps[row][in_stamp] = image[in_image]
         return stamps
 
     def add(self, image: np.ndarray, stamps: np.ndarray) -> None:
@@ -145,14 +145,14 @@ class Stamps:
                 target = image[y0 : y0 + size, x0 : x0 + size]
                 target += stamps[row, : target.shape[0], : target.shape[1]]
             else:
-                there, here = self._overlap(row)
-                image[there] += stamps[row][here]
+                in_image, in_stamp = self._overlap(row)
+                image[in_image] += stamps[row][in_stamp]
 
     def _overlap(self, row: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """Slices of the part that image and stamp share, in the image and in the stamp."""
-        there, here = [], []
+        in_image, in_stamp = [], []
         for first, length in ((int(self.y0[row]), self.shape[0]), (int(self.x0[row]), self.shape[1])):
             low, high = min(max(first, 0), length), min(max(first + self.size, 0), length)
-            there.append(slice(low, high))
-            here.append(slice(low - first, high - first))
-        return (there[0], there[1]), (here[0], here[1])
+            in_image.append(slice(low, high))
+            in_stamp.append(slice(low - first, high - first))
+        return (in_image[0], in_image[1]), (in_stamp[0], in_stamp[1])

@@ -73,11 +73,10 @@ def field_starlight(image: Image) -> dict[str, Starlight]:
         Unknown in bands with fewer than four clear stars.
     """
     image.register()
-    missing = [name for name, band in image.bands.items() if band.starlight is None]
     reference = image.bands[image.reference]
-    for name in missing:
-        band = image.bands[name]
-        band.starlight = _measure(band, star_places(reference, band))
+    for band in image.bands.values():
+        if band.starlight is None:
+            band.starlight = _measure(band, star_places(reference, band))
     return {name: band.starlight for name, band in image.bands.items()}
 
 
@@ -96,7 +95,7 @@ def star_places(reference: Band, band: Band) -> np.ndarray:
 
 def _measure(band: Band, places: np.ndarray) -> Starlight:
     """Median size and Kron radius of the brightest stars of a band."""
-    inside = Section.whole(band.shape).contains(places[:, 0], places[:, 1]) if len(places) else np.zeros(0, bool)
+    inside = Section.whole(band.shape).contains(*places.T)
     half = _half_width(5.0 * _FIRST_SIGMA)
     reach = 2.0 * KRON_LIMIT * _FIRST_SIGMA + half
     found = [_look(pixels, group, half) for group, pixels in read_around(band, places[inside], reach)]

@@ -206,6 +206,7 @@ def test_settings_by_number_band_or_keyword(sky):
     assert [band.saturation for band in bands.values()] == [40000, 40000]
     assert Image.read(source, zeropoint={"g": 25.0}).bands["r"].zeropoint is None
     assert Image.read(sky).bands["image"].saturation is None
+    assert Image.read((sky, fits.Header({"SATURATE": True}))).bands["image"].saturation is None
     with pytest.raises(ImageError, match="band g: the header has no keyword 'NONE', given as zeropoint"):
         Image.read(source, zeropoint="NONE")
     with pytest.raises(ImageError, match="band g: gain, the header's TEXT, must be a number"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astrogalaxy.images.bins import binned
+from astrogalaxy.images.bins import binned, box_sums, sum_table
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 8])
@@ -28,3 +28,13 @@ def test_truth_values_are_counted():
     counted = binned(np.ones((8, 8), dtype=bool), 4, dtype=np.uint8)
     assert counted.dtype == np.uint8
     np.testing.assert_array_equal(counted, np.full((2, 2), 16))
+
+
+@pytest.mark.parametrize("kind", [bool, np.float32])
+def test_sums_over_boxes_are_those_of_each(kind):
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 3, (40, 50)).astype(kind)
+    y, x = (np.sort(rng.integers(0, side + 1, (2, 30)), axis=0) for side in values.shape)
+    sums = box_sums(sum_table(values), *y, *x)
+    boxes = zip(*y, *x, strict=True)
+    np.testing.assert_array_equal(sums, [values[y0:y1, x0:x1].sum() for y0, y1, x0, x1 in boxes])

@@ -241,7 +241,10 @@ def test_maps_that_single_bands_lack_are_told(files, section):
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("pattern", ["x[[]1]-{band}.fits", "x[!a]1]-{band}.fits", "[[x][[&]1]-{band}*"])
+@pytest.mark.parametrize(
+    "pattern",
+    ["x[[]1]-{band}.fits", "x[!a]1]-{band}.fits", "[[x][[&]1]-{band}*", "x?1[]]-{band}.fits", "x?[!]]]-{band}.fits"],
+)
 def test_brackets_in_names(tmp_path, files, section, pattern):
     files("x[1]-g.fits", "x[1]-r.fits")
     (field,) = find_fields(section(pattern))

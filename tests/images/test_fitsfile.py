@@ -145,7 +145,9 @@ def test_large_tile_compressed_images_are_read_by_section(tmp_path, pixels, monk
     check(find_plane(path), pixels)
 
 
-def test_tile_compression_within_gzip(tmp_path, pixels):
+@pytest.mark.parametrize("in_memory", [0, 2**20])
+def test_tile_compression_within_gzip(tmp_path, pixels, monkeypatch, in_memory):
+    monkeypatch.setattr(fitsfile, "_IN_MEMORY_BYTES", in_memory)
     fits.CompImageHDU(pixels, compression_type="GZIP_2", quantize_level=0).writeto(tmp_path / "image.fz")
     path = tmp_path / "image.fz.gz"
     path.write_bytes(gzip.compress((tmp_path / "image.fz").read_bytes()))

@@ -91,9 +91,10 @@ def test_other_grid_without_wcs_is_refused_at_once(files, rng, without):
         Image.read(files)
 
 
-def test_section_beyond_the_image_is_refused(files):
-    with pytest.raises(ImageError, match="does not lie within"):
-        Image.read(files).aligned(Section(0, 200, 0, 50))
+@pytest.mark.parametrize("section", [Section(0, 200, 0, 50), Section(5, 5, 0, 50), Section(9, 5, 0, 50)])
+def test_section_beyond_the_image_or_empty_is_refused(files, section):
+    with pytest.raises(ImageError, match=r"r\.fits: .*does not lie within"):
+        Image.read(files).aligned(section)
 
 
 @pytest.mark.parametrize("value", [0.0, 7.0, np.nan])
@@ -114,3 +115,11 @@ def test_import_stays_light(name, heavy):
     code = f"import sys, {name}; sys.exit(str(set({heavy.split()}) & set(sys.modules) or ''))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert found.stderr.strip() == ""
+
+
+def test_names_are_text_in_notebooks(rng):
+    image = Image.read({"<g>": rng.normal(10, 1, (60, 70))}, name="a<b")
+    page = image._repr_html_()
+    assert page.count("bands &lt;g&gt;") == 2
+    assert "<br><b>a&lt;b</b> 70 x 60" in page
+    assert 'alt="a&lt;b 70 x 60' in page

@@ -56,6 +56,14 @@ def test_three_stars_tell(wider: int) -> None:
     assert _field(3, fwhm=4.0, wider=wider).bands["image"].seeing == pytest.approx(4.0, rel=0.07)
 
 
+@pytest.mark.parametrize("sigma", [0.62, 0.63, 0.64])
+def test_one_star_as_narrow_as_any_may_be(sigma: float) -> None:
+    rows, columns = np.indices((60, 70))
+    star = 400 * np.exp(-((columns - 40) ** 2 + (rows - 30) ** 2) / (2 * sigma**2))
+    sky = np.random.default_rng(0).normal(0, 1, star.shape) + star
+    assert not Image.read(sky.astype(np.float32)).bands["image"].seeing > 2
+
+
 def test_stars_are_chosen_and_galaxies_are_not() -> None:
     crowd, alone = _field(9, fwhm=4.0, wider=20).bands["image"], _field(9, fwhm=4.0).bands["image"]
     assert 4 <= len(crowd.stars) <= 9

@@ -22,6 +22,7 @@ from astrogalaxy.images.tiling import Section
 from astrogalaxy.images.zeropoint import zeropoint_of
 
 SHAPE = (100, 120)
+STACK = {"BSOFTEN": 120.0, "BOFFSET": 3.0, "EXPTIME": 1000.0}
 
 
 @pytest.fixture
@@ -188,6 +189,12 @@ def test_an_image_is_not_its_own_map(tmp_path: Path, sky: Any, header: Any) -> N
     assert band.pixels().noise == pytest.approx(2)
 
 
+def test_an_image_on_another_scale_is_not_its_own_map_either(tmp_path: Path, sky: Any, header: Any) -> None:
+    write(tmp_path / "stack.fits", ("SCI", sky(0.5, 0.1), header(**STACK)))
+    with pytest.raises(ImageError, match="is the image itself"):
+        Image.read(tmp_path / "stack.fits", weight=tmp_path / "stack.fits")
+
+
 def test_a_map_of_another_detector_is_refused(camera: Path) -> None:
     with pytest.raises(ImageError, match=r"a-ood.fits\[1\]: this mask shows another part of the sky.*images.mask_hdu"):
         Image.read({"r": camera / "a-ooi.fits"}, hdu="S29", mask=camera / "a-ood.fits")
@@ -293,8 +300,6 @@ def test_sip_of_a_cube_is_kept(tmp_path: Path, header: Any) -> None:
 
 
 # -- units -----------------------------------------------------------------------------------------
-
-STACK = {"BSOFTEN": 120.0, "BOFFSET": 3.0, "EXPTIME": 1000.0}
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,13 @@ def test_stars_that_do_not_agree_shift_nothing() -> None:
     assert image.bands["g"].shift == (0.0, 0.0)
 
 
+def test_stars_that_go_apart_in_two_halves_shift_nothing() -> None:
+    halves = np.where(np.arange(len(X)) % 2, 1.5, -1.5)
+    image = Image.read({"g": (_sky((halves, 0 * halves), seed=1), _wcs()), "r": (_sky(), _wcs())}, reference="r")
+    image.register()
+    assert image.bands["g"].shift == (0.0, 0.0)
+
+
 def test_without_wcs_nothing_is_shifted() -> None:
     image = Image.read({"g": _sky(SHIFT), "r": _sky()}, reference="r")
     image.register()

@@ -50,6 +50,12 @@ def test_slope_is_what_both_neighbours_agree_on():
     np.testing.assert_array_equal(slopes(np.array([[np.nan, 1.0, 3.0, 5.0, np.nan]]).T, 0), 2)
 
 
+@pytest.mark.parametrize("unit", [1e-25, 1e25])
+def test_the_unit_does_not_matter(unit):
+    levels = np.array([[1.0, 3.0, 1.0, 2.0, 3.0, 7.0]], dtype=np.float32)
+    np.testing.assert_allclose(continued(levels * np.float32(unit)) / unit, continued(levels), rtol=1e-6)
+
+
 def test_planes_go_on():
     rows, columns = np.indices((5, 6)) - 1.0
     plane = 3 * rows - 2 * columns

@@ -144,6 +144,9 @@ def test_gaia_is_asked_for_the_field(sky: tuple[SourceCatalog, SkyCoord], monkey
     told = check_field(sky[0], AstrometrySection(check="gaia"))
     assert told is not None and told["matches"] == N
     assert "gaiadr3" in asked[0] and ", 59.99" in asked[0]
+    told = check_field(sky[0][:0], AstrometrySection(check="gaia", apply=True))
+    assert told is not None and told["matches"] == 0
+    assert len(asked) == 1, "a field without sources asks nothing"
 
 
 def test_tiles_do_not_depend_on_the_check(tmp_path: Path) -> None:

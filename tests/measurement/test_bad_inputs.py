@@ -10,7 +10,7 @@ from known_skies import field_of, make_wcs
 
 from astrogalaxy.catalog import decode_flags
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images import Image
+from astrogalaxy.images import Image, Section
 from astrogalaxy.measurement import Sources, measure
 
 X, Y = np.array([60.0, 30.0, 150.0]), np.array([60.0, 100.0, 100.0])
@@ -36,6 +36,23 @@ def test_border_of_nan(data: np.ndarray) -> None:
     np.testing.assert_allclose(table["flux_r"], FLUX * UNIT, rtol=0.05)
 
 
+def test_boxes_without_end(data: np.ndarray) -> None:
+    one, far = np.array([60.0]), np.array([np.inf])
+    boxed = Sources(one, one, -far, far, one - 6, one + 6)
+    plain = measure(Image.read(data), Sources.around(one, one, side=10), pixel_scale=0.4)
+    assert measure(Image.read(data), boxed, pixel_scale=0.4)["flux_image"] == plain["flux_image"]
+
+
+@pytest.mark.parametrize("value", [1e10, 1e25])
+def test_damage_that_is_brighter_than_any_star_brings_no_warning(rng: np.random.Generator, value: float) -> None:
+    x, y = (g.ravel() for g in np.meshgrid(np.arange(20.0, 190, 30), np.arange(20.0, 190, 30)))
+    data = field_of((200, 200), x, y, FLUX) + rng.normal(10, 1, (200, 200))
+    data += field_of((200, 200), [115.0], [110.0], value)
+    sources = Sources.around(np.append(x, 115.0), np.append(y, 110.0), side=12)
+    table = measure(Image.read(data, gain=2.0), sources, pixel_scale=0.4)
+    assert table["flux_image"][-1] == pytest.approx(value, rel=0.1)
+
+
 def test_weights_that_are_zero_or_negative(data: np.ndarray) -> None:
     weight = np.ones_like(data)
     weight[90:111, 20:41], weight[90:111, 140:161] = 0.0, -1.0
@@ -50,6 +67,17 @@ def test_weights_set_the_errors(data: np.ndarray) -> None:
     uneven[:, 120:] = 0.25
     errors = [_measured(Image.read({"r": (data, wcs)}, weight=w))[0]["flux_aper_r_err"] for w in (even, uneven)]
     np.testing.assert_allclose(errors[1] / errors[0], [1, 1, 2], rtol=0.05)
+
+
+def test_errors_at_the_edge_do_not_depend_on_the_section(rng: np.random.Generator) -> None:
+    sigma = np.broadcast_to(1 + 6 * np.linspace(0, 1, 600) ** 2, (60, 600))
+    x, y = np.arange(20.0, 590, 30), np.tile([2.0, 57.0], 10)[:19]
+    image = Image.read(field_of((60, 600), x, y, FLUX) + rng.normal(size=(60, 600)) * sigma, weight=sigma**-2.0)
+    sources = Sources.around(x, y, side=12)
+    whole, part = (measure(image, sources, section=section) for section in (None, Section(0, 300, 0, 60)))
+    inside = x < 200
+    for name in ("flux_image_err", "flux_aper_image_err"):
+        np.testing.assert_allclose(part[name][inside], whole[name][inside], rtol=1e-6)
 
 
 def test_scale_of_weights_sets_no_errors(data: np.ndarray) -> None:

@@ -119,6 +119,17 @@ def test_bad_pixels_are_filled_by_the_model() -> None:
     assert np.all(scene.residual[bad] == 0)
 
 
+@pytest.mark.parametrize("n", [255, 256])
+def test_bad_pixels_stay_empty_however_many_sources_cover_them(n: int) -> None:
+    bad = np.zeros((40, 40), dtype=bool)
+    bad[20, 22] = True
+    shapes = Shapes.circles(np.full(n, 20.0), np.full(n, 20.0), np.full(n, 1.7))
+    scene = Scene(_canvas(np.ones((40, 40)), bad), shapes, np.full(n, 12.0), np.full(n, 12.0), np.full(n, 3.0))
+    scene.measure_light()
+    assert scene.light.min() > 0
+    assert scene.residual[20, 22] == 0
+
+
 def test_twice_the_same_star_shares_its_light() -> None:
     scene = _scene(_canvas(moffat((60, 60), 30.0, 30.0, 1000.0)), [30.0, 30.0], [30.0, 30.0])
     for _ in range(20):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.wcs import Sip
 from known_skies import SCALE, make_wcs
 
+from astrogalaxy.images import Section
 from astrogalaxy.measurement.sky import SkyGrid, ellipse_on_sky, invert, transform
 
 SHAPE = (500, 600)
@@ -69,6 +71,21 @@ def test_distortion_that_cannot_be_inverted_far_out() -> None:
     np.testing.assert_allclose(x[:3], X, atol=1e-3)
     np.testing.assert_allclose(y[:3], Y, atol=1e-3)
     assert np.isnan(x[3]) or abs(x[3]) > 1e4
+
+
+def test_what_lies_far_outside_a_distorted_image_is_not_on_it(rng: np.random.Generator) -> None:
+    shape = (2000, 2000)
+    wcs = make_wcs(shape)
+    wcs.wcs.ctype = ["RA---TAN-SIP", "DEC--TAN-SIP"]
+    a = np.zeros((4, 4))
+    a[3, 0] = a[1, 2] = 1e-8  # ten pixels at the edges
+    wcs.sip = Sip(a, a.T.copy(), None, None, wcs.wcs.crpix)
+    wcs.wcs.set()
+    grid = SkyGrid(wcs)
+    around = SkyCoord(*grid.to_sky(np.array([1000.0]), np.array([1000.0])), unit="deg")
+    far = around.directional_offset_by(rng.uniform(0, 360, 2000) * u.deg, rng.uniform(0.3, 2, 2000) * u.deg)
+    x, y = grid.to_pixel(far.ra.deg, far.dec.deg)
+    assert not Section.whole(shape).contains(x, y).any()
 
 
 @pytest.mark.parametrize("angle", [0.0, 30.0, 90.0, 155.0])

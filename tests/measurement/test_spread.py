@@ -212,6 +212,8 @@ def test_the_point_spread_is_kept_with_the_field(sky: Sky, table: dict[str, np.n
     np.testing.assert_allclose(
         measure(again.image, again.sources, pixel_scale=0.4)["spread"], table["spread"], rtol=1e-6, atol=1e-6
     )
+    for band in sky.image.bands.values():
+        assert len(pickle.dumps(band.psf)) < 10_000, "the table of models is made again, not sent"
     copy = pickle.loads(pickle.dumps(Psf.unknown((5, 6))))
     assert not copy.known
     assert not Psf.from_array(copy.to_array()).known

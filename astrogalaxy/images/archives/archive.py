@@ -15,7 +15,7 @@ from astrogalaxy.errors import ArchiveError, ConfigError
 if TYPE_CHECKING:
     from astrogalaxy.images.archives.targets import Target
 
-__all__ = ["Archive", "NoImageError", "Remote", "UnreachableError", "asked", "words_of"]
+__all__ = ["Archive", "BusyError", "NoImageError", "Remote", "UnreachableError", "asked", "words_of"]
 
 
 class UnreachableError(ArchiveError):
@@ -24,6 +24,20 @@ class UnreachableError(ArchiveError):
 
 class NoImageError(ArchiveError):
     """The archive answered, and has nothing there; asking again will not help."""
+
+
+class BusyError(ArchiveError):
+    """The archive has no time at the moment, and may have said when to ask again.
+
+    Attributes
+    ----------
+    wait : float
+        Seconds; 0 where it has not said.
+    """
+
+    def __init__(self, message: str, *, wait: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 @dataclass(frozen=True)
@@ -202,8 +216,8 @@ def asked(archive: str) -> Iterator[None]:
     except ArchiveError:
         raise
     except requests.HTTPError as error:
-        what = error.response
-        status = "an error" if what is None else f"status {what.status_code} ({what.reason})"
+        response = error.response
+        status = "an error" if response is None else f"status {response.status_code} ({response.reason})"
         raise ArchiveError(f"{archive} answered with {status}") from error
     except (requests.RequestException, TimeoutError, ConnectionError) as error:
         raise UnreachableError(f"{archive} cannot be reached ({type(error).__name__}); is there a network?") from error

@@ -11,13 +11,16 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from astrogalaxy.errors import ArchiveError, RunError
 from astrogalaxy.files import atomic_path
-from astrogalaxy.images.archives.archive import NoImageError, Remote, UnreachableError, words_of
+from astrogalaxy.images.archives.archive import BusyError, NoImageError, Remote, UnreachableError, words_of
+
+if TYPE_CHECKING:
+    import requests
 
 __all__ = ["cache_folder", "check_answer", "download", "made_folder", "retried"]
 
@@ -79,18 +82,17 @@ def retried(task: Callable[[], T], *, retries: int, backoff: float, what: str) -
     ArchiveError
         The last one.
     """
-    for attempt in range(retries + 1):
+    for attempt in range(retries):
         try:
             return task()
         except NoImageError:
             raise
         except ArchiveError as error:
-            if attempt == retries:
-                raise
-            wait = min(max(backoff * 2**attempt, getattr(error, "wait", 0.0) if backoff else 0.0), _LONGEST_WAIT)
+            asked = error.wait if isinstance(error, BusyError) and backoff else 0.0
+            wait = min(max(backoff * 2**attempt, asked), _LONGEST_WAIT)
             logger.warning("%s: %s; trying again in %.0f s", what, error, wait)
             time.sleep(wait)
-    raise AssertionError  # pragma: no cover (the loop returns or raises)
+    return task()
 
 
 def download(remote: Remote, *, cache: Path, title: str, retries: int, backoff: float) -> tuple[Path, bool]:
@@ -155,17 +157,15 @@ def _get(url: str, path: Path, title: str) -> None:
         raise UnreachableError(f"{title} cannot be reached ({type(error).__name__}); is there a network?") from error
 
 
-def _check_status(answer: object, title: str) -> None:
-    status = answer.status_code  # type: ignore[attr-defined]
+def _check_status(answer: requests.Response, title: str) -> None:
+    status = answer.status_code
     if status < 400:
         return
-    reason = f"{title} answered with status {status} ({answer.reason})"  # type: ignore[attr-defined]
+    reason = f"{title} answered with status {status} ({answer.reason})"
     if status not in _AGAIN:
         raise NoImageError(reason)
-    error = ArchiveError(reason)
-    after = str(answer.headers.get("Retry-After", ""))  # type: ignore[attr-defined]
-    error.wait = float(after) if after.isdigit() else 0.0  # type: ignore[attr-defined]
-    raise error
+    after = answer.headers.get("Retry-After", "")
+    raise BusyError(reason, wait=float(after) if after.isdigit() else 0.0)
 
 
 def check_answer(path: Path, title: str) -> None:

@@ -44,10 +44,10 @@ class PanStarrs(Archive):
         from astropy.coordinates import SkyCoord
         from astroquery.mast import Observations
 
-        there = SkyCoord(target.ra, target.dec, unit="deg")
+        centre = SkyCoord(target.ra, target.dec, unit="deg")
         with asked(self.title):
             observations = Observations.query_criteria(
-                coordinates=there, radius=size / np.sqrt(2) * u.arcsec,  # as far as the corners
+                coordinates=centre, radius=size / np.sqrt(2) * u.arcsec,  # as far as the corners
                 obs_collection="PS1", dataproduct_type="image", filters=list(bands),
             )  # fmt: skip
             if not len(observations):
@@ -128,9 +128,9 @@ def _cut(hdu: fits.PrimaryHDU, remote: Remote) -> fits.PrimaryHDU:
     from astropy.wcs import WCS
 
     wcs = WCS(hdu.header)
-    there = SkyCoord(remote.target.ra, remote.target.dec, unit="deg")
+    centre = SkyCoord(remote.target.ra, remote.target.dec, unit="deg")
     try:
-        part = Cutout2D(hdu.data, there, remote.size * u.arcsec, wcs=wcs, mode="trim", copy=True)
+        part = Cutout2D(hdu.data, centre, remote.size * u.arcsec, wcs=wcs, mode="trim", copy=True)
     except NoOverlapError:
         raise NoImageError(f"skycell of {remote.field} has no pixel in the square") from None
     hdu.data = part.data

@@ -26,7 +26,7 @@ class Target:
     ra, dec : float
         ICRS, deg.
     name : str
-        Letters, digits and ``.+-_``: it names files.
+        Letters, digits and ``.+-``: it names files.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def _target(ra: float, dec: float, name: str = "") -> Target:
 
 def _iau_name(ra: float, dec: float) -> str:
     """Name by position, cut and not rounded, as the IAU wants: J004243.2+411612."""
-    tenths = int(ra % 360 / 15 * 36000 + 1e-4)
+    tenths = int(ra % 360 / 15 * 36000 + 1e-4) % (24 * 36000)
     seconds = int(abs(dec) * 3600 + 1e-3)  # what is a whole second but for rounding stays one
     hms = f"{tenths // 36000:02d}{tenths // 600 % 60:02d}{tenths % 600 / 10:04.1f}"
     return f"J{hms}{'-' if dec < 0 else '+'}{seconds // 3600:02d}{seconds // 60 % 60:02d}{seconds % 60:02d}"
@@ -104,11 +104,11 @@ def _sexagesimal(text: str) -> Target:
     from astropy.coordinates import SkyCoord
 
     try:
-        there = SkyCoord(text, unit=(u.hourangle, u.deg))
+        position = SkyCoord(text, unit=(u.hourangle, u.deg))
     except (ValueError, u.UnitsError):
         msg = f'{text!r} is no position; give it in degrees, as "10.68 41.27", or as "00:42:44 +41:16:09"'
         raise ConfigError(msg) from None
-    return _target(there.ra.deg, there.dec.deg)
+    return _target(position.ra.deg, position.dec.deg)
 
 
 def _resolved(name: str) -> Target:
@@ -117,13 +117,13 @@ def _resolved(name: str) -> Target:
     from astropy.coordinates.name_resolve import NameResolveError
 
     try:
-        there = SkyCoord.from_name(name)
+        position = SkyCoord.from_name(name)
     except (NameResolveError, OSError, ValueError) as error:
         known = "Unable to find coordinates" in str(error)
         why = "Sesame knows no such object" if known else "names are resolved by Sesame, which cannot be reached"
         msg = f'{name}: {why}; give the position in degrees, as "10.68 41.27"'
         raise ArchiveError(msg) from error
-    return _target(there.icrs.ra.deg, there.icrs.dec.deg, name)
+    return _target(position.icrs.ra.deg, position.icrs.dec.deg, name)
 
 
 def read_positions(path: str | Path) -> list[Target]:
@@ -172,17 +172,17 @@ def read_positions(path: str | Path) -> list[Target]:
     try:
         with warnings.catch_warnings(), np.errstate(invalid="ignore"):
             warnings.simplefilter("ignore")  # of what is refused below
-            there = SkyCoord(ra, dec, unit=(ra.unit or default, dec.unit or u.deg)).icrs
+            places = SkyCoord(ra, dec, unit=(ra.unit or default, dec.unit or u.deg)).icrs
     except (ValueError, TypeError, u.UnitsError) as error:
         msg = f"{path}: ra and dec are no positions: {' '.join(str(error).split())[:120]}"
         raise ConfigError(msg) from None
-    unknown = np.flatnonzero(~np.isfinite(np.ma.filled(there.ra.deg + there.dec.deg, np.nan)))
+    unknown = np.flatnonzero(~np.isfinite(np.ma.filled(places.ra.deg + places.dec.deg, np.nan)))
     if len(unknown):
         msg = f"{path}: row {unknown[0]} (from 0) has no position; leave such rows out"
         raise ConfigError(msg)
     called = next((columns[name] for name in ("name", "object", "target", "id") if name in columns), None)
     names: Iterable[Any] = table[called] if called else [""] * len(table)
-    rows = zip(there.ra.deg, there.dec.deg, names, strict=True)
+    rows = zip(places.ra.deg, places.dec.deg, names, strict=True)
     return [_target(float(a), float(d), str(name)) for a, d, name in rows]
 
 
