@@ -291,6 +291,8 @@ def _stacked(
     axes: Axes, probability: Floats, kinds: NDArray[np.str_], colours: Mapping[str, str], names: Mapping[str, str]
 ) -> None:
     """Histogram of a probability, coloured by what was decided."""
+    from matplotlib.ticker import MaxNLocator
+
     bins = np.linspace(0, 1, 26)
     floor = np.zeros(len(bins) - 1)
     for kind, colour in colours.items():
@@ -304,6 +306,7 @@ def _stacked(
             floor += n
     axes.set_xlim(0, 1)
     axes.set_ylabel("sources")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.grid(visible=False, axis="x")
     _legend(axes)

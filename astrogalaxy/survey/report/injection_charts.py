@@ -326,6 +326,8 @@ def _fluxes(recovery: Recovery) -> Chart | None:
 
 def _positions(recovery: Recovery) -> Chart | None:
     """Scatter of measured positions."""
+    from matplotlib.ticker import LogFormatter
+
     table = recovery.positions()
     if not len(table) or not np.isfinite(table["scatter"]).any():
         return None
@@ -339,7 +341,9 @@ def _positions(recovery: Recovery) -> Chart | None:
                     color=CLASS_COLOURS[kind], label=CLASS_NAMES[kind],
                 )  # fmt: skip
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        # without 10 to the power of anything, and between the powers where there is hardly more than one
+        axes.yaxis.set_major_formatter(LogFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
         axes.set_xlim(*_range(recovery))
         axes.set_xlabel(magnitude_label(recovery))
         axes.set_ylabel("scatter along one axis  (mas)")
