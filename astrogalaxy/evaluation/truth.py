@@ -17,7 +17,7 @@ _POSITIONS = (("x", "y"), ("ra", "dec"))
 # Columns whose names are known in any case: catalogues write RA as often as ra.
 _KNOWN = ("x", "y", "ra", "dec", "class", "visible")
 _CLASSES = {"star": "star", "galaxy": "galaxy"}
-_TRUE = {"true", "t", "1", "yes"}
+_TRUE = {"true", "t", "1", "1.0", "yes"}
 
 
 def read_truth(
