@@ -15,7 +15,7 @@ from astrogalaxy.errors import ConfigError, need
 from astrogalaxy.models.tensors import load_tensors
 from astrogalaxy.morphology import backbones
 from astrogalaxy.morphology.attention import Cbam, SelfAttention
-from astrogalaxy.morphology.registry import architecture
+from astrogalaxy.morphology.registry import architecture, input_size
 
 __all__ = ["ClusterHead", "GalaxyNetwork", "NetworkSpec", "build", "count_parameters", "make_backbone"]
 
@@ -68,9 +68,7 @@ def make_backbone(name: str, *, side: int, options: Mapping[str, Any] | None = N
     import timm
 
     found = architecture(name)
-    given = {**found.options, **(options or {})}
-    if found.fixed:
-        given.setdefault("img_size", side if "vit" in found.timm else (side, side))
+    given = {**found.options, **input_size(found, side), **(options or {})}
     try:
         if found.own:
             backbone: nn.Module = getattr(backbones, found.own)(**given)
