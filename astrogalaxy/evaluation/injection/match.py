@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy.spatial import cKDTree
 from astrogalaxy.catalog import has_flags
 from astrogalaxy.evaluation.matching import match_positions
 from astrogalaxy.images import Image, Section
+from astrogalaxy.images.background import Mesh
 from astrogalaxy.tables import numbers_of
 
 __all__ = ["MatchedRound", "free_and_good", "match_round", "mirrored"]
@@ -126,19 +128,21 @@ def mirrored(image: Image, catalog: Table) -> Image:
     discs = _discs(catalog)
     bands = {}
     for name, band in image.bands.items():
-        here = _on_band(image, name, discs)
-
-        def mirror(
-            section: Section, pixels: NDArray[np.float32], mesh: object = band.mesh, here: Floats = here
-        ) -> NDArray[np.float32]:
-            """Turn the light over about the sky; NaN on known sources."""
-            turned = 2 * mesh.background(section) - pixels  # type: ignore[attr-defined]
-            turned[_covered(section, here)] = np.nan
-            return np.asarray(turned, dtype=np.float32)
-
-        bands[name] = band.altered(mirror)
+        bands[name] = band.altered(_turner(band.mesh, _on_band(image, name, discs)))
         bands[name].mesh, bands[name].seeing = band.mesh, band.seeing
     return Image(bands, reference=image.reference, name=image.name)
+
+
+def _turner(mesh: Mesh, discs: Floats) -> Callable[[Section, NDArray[np.float32]], NDArray[np.float32]]:
+    """Give what turns the light of a section over about the sky; NaN within discs."""
+
+    def turn(section: Section, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn the pixels of a section over."""
+        turned = 2 * mesh.background(section) - pixels
+        turned[_covered(section, discs)] = np.nan
+        return np.asarray(turned, dtype=np.float32)
+
+    return turn
 
 
 def free_and_good(image: Image, catalog: Table) -> tuple[float, int]:
