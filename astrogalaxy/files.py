@@ -113,8 +113,8 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Notes
     -----
-    Files are flushed to disk before the rename. An old folder is moved aside first and removed
-    last: a power cut between the two renames leaves it in the hidden folder.
+    Files and folders are flushed to disk before the rename. An old folder is moved aside first and removed
+    last: after a power cut between the two renames, `remove_unfinished` puts the new one in its place.
 
     Examples
     --------
@@ -137,9 +137,8 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary = hidden / target.name
             temporary.mkdir()
             yield temporary
-            for entry in temporary.rglob("*"):
-                if entry.is_file():
-                    _flush(entry)
+            for entry in (temporary, *temporary.rglob("*")):
+                (_flush_folder if entry.is_dir() else _flush)(entry)
             _exchange(temporary, target, hidden / (target.name + _OLD))
             _flush_folder(target.parent)
     finally:
