@@ -152,7 +152,8 @@ def catalog_html(catalog: SourceCatalog) -> str:
     rest = [name for name in catalog.colnames if name not in wanted]
     head = f"<b>SourceCatalog</b>: {len(catalog)} sources{counts}, {len(catalog.colnames)} columns"
     more = f"<details><summary>{len(rest)} more columns</summary>{escape(', '.join(rest))}</details>" if rest else ""
-    shown = Table(catalog[wanted])
+    # The rows are shared: a format of one's own must not take a copy of millions of them.
+    shown = Table([catalog[name] for name in wanted], names=wanted, copy=False)
     for name in wanted:
         if shown[name].dtype.kind == "f":
             shown[name].info.format = ".6f" if name in {"ra", "dec"} else ".4g"
