@@ -1,4 +1,4 @@
-"""What a classifier looks at: saliency, Grad-CAM, and the attention of its class token."""
+"""Explanation maps of a classifier: saliency, Grad-CAM, and the attention of its class token."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAPS", "Map", "attention_map", "explain", "figure_of", "grad_cam", "likeliest", "saliency"]
 
-#: What a network looks at, told in one way.
+#: Name of an explanation map.
 Map = Literal["saliency", "gradcam", "attention"]
 #: The maps that `explain` makes.
 MAPS: tuple[Map, ...] = ("saliency", "gradcam", "attention")
@@ -52,8 +52,8 @@ def explain(
     target : int, optional
         Class that the maps are of, by its number in the weight card; default the `likeliest`.
     maps : str or sequence of str
-        Of `MAPS`; what a network does not have (attention without a class token) is left out, if another map is asked
-        for too.
+        Out of `MAPS`. A map that the network does not have (attention without a class token) is left out if another
+        one is asked for as well.
 
     Returns
     -------
@@ -184,7 +184,7 @@ def saliency(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
 
 
 def grad_cam(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
-    """Where the last feature layer speaks for the class (Selvaraju et al. 2017).
+    """Where the last feature layer is evidence for the class (Selvaraju et al. 2017).
 
     Parameters
     ----------
@@ -351,9 +351,10 @@ def _places(shape: tuple[int, ...]) -> int:
 
 
 def _cam_of_tokens(network: GalaxyNetwork, x: Tensor, target: int, layer: nn.Module) -> Tensor | None:
-    """Grad-CAM over the tokens of a transformer's patches; the class token tells what is asked of them.
+    """Grad-CAM over the tokens of a transformer's patches.
 
-    The last block's patches have no gradient where only the class token is used; then the input of the block is taken.
+    Taken at the input of the block: where a network's head uses the class token alone, the patches that the last block
+    gives have no gradient.
     """
     kept: list[Tensor] = []
 

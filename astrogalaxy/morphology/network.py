@@ -24,7 +24,7 @@ Attention = Literal["none", "cbam", "self"]
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What a network is, in words; the weight card keeps it.
+    """The description of a network, as its weight card keeps it.
 
     Attributes
     ----------

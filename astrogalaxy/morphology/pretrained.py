@@ -87,7 +87,7 @@ def _from_package(network: GalaxyNetwork, name: str) -> str:
 
 
 def _from_hub(network: GalaxyNetwork, name: str) -> str:
-    """From timm's hub, or what an earlier call has left of it in the cache."""
+    """From timm's hub, or from the cache that an earlier call has filled."""
     import timm
     from timm.models import get_pretrained_cfg
 

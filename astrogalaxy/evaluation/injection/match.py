@@ -1,4 +1,4 @@
-"""Which injected sources came out: against all that a frame had before, and what came out besides."""
+"""Which injected sources were found, as against the frame's own sources, and what else was found."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from astrogalaxy.tables import numbers_of
 
 __all__ = ["MatchedRound", "free_and_good", "match_round", "mirrored"]
 
-# A detection that was there before must have gained this share of an injected source's light to be it.
+# A detection that was there before is the injected source only if it has gained this share of its light.
 _GAINED = 0.5
-# Of the box of a source, what is masked in the mirrored frame; more around saturated ones.
+# Radii of what is masked in the mirrored frame, in half sides of a source's box; more around saturated ones.
 _MASKED, _MASKED_SATURATED = 1.5, 3.0
 # Rows of pixels that are looked at together.
 _ROWS = 512
@@ -49,7 +49,7 @@ class MatchedRound:
 
 
 def match_round(truth: Table, found: Table, before: Table, *, band: str, radius: float) -> MatchedRound:
-    """Tell injected sources from those that were there before.
+    """Tell injected sources from the frame's own.
 
     Injected sources and those of the untouched frame are matched together with the detections,
     the brightest first, each with the nearest free detection. Where a source of the frame is
@@ -109,7 +109,7 @@ def _nearest(table: Table, others: Table, radius: float) -> NDArray[np.intp]:
 
 
 def mirrored(image: Image, catalog: Table) -> Image:
-    """Turn a field upside down about its sky, its own sources masked: what is found there is noise.
+    """Turn a field's light upside down about its sky, and mask its own sources: what is found there is noise.
 
     Sky, noise and seeing are those of the field.
 

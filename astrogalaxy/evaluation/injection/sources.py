@@ -1,4 +1,4 @@
-"""Simulated stars and galaxies for a real field: drawn as it would see them, and laid into its frames."""
+"""Simulated stars and galaxies for a real field: drawn under its own conditions, and added to its frames."""
 
 from __future__ import annotations
 
