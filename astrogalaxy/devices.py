@@ -19,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 #: Where a network runs; ``auto`` is a GPU where there is one, else the processor through onnxruntime.
 Device = Literal["auto", "cpu", "openvino", "cuda"]
-#: Numbers with which it reckons; ``auto`` is the first of `PRECISIONS`.
+#: Type of the numbers that it computes with; ``auto`` is the device's first in `PRECISIONS`.
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
-#: What each device can do. Half precision is for devices that are named: what ``auto`` finds may not have it.
+#: What each device can do. Half precision must be asked for by device: what ``auto`` finds may not have it.
 PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "auto": ("float32",),
     "cpu": ("float32",),
@@ -34,7 +34,7 @@ _ENGINES = {"cpu": ("cpu", "onnxruntime"), "openvino": ("cpu", "openvino"), "cud
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a network really runs.
+    """The device and precision that a network runs with.
 
     Attributes
     ----------
@@ -113,12 +113,12 @@ def choose_placement(device: Device = "auto", precision: Precision = "auto") -> 
     Returns
     -------
     Placement
-        What is there and can do what is asked.
+        Neither device nor precision is ``auto``.
 
     Raises
     ------
     WeightsError
-        If it cannot: nothing else is taken in its place.
+        If this machine does not have what was asked for; nothing else is taken in its place.
 
     Examples
     --------

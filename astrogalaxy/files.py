@@ -17,13 +17,13 @@ from astrogalaxy.errors import RunError
 
 __all__ = ["DISK_ERRORS", "LogHandler", "atomic_folder", "atomic_path", "remove_unfinished"]
 
-# End of the names of hidden folders in which files are being written.
+# End of the name of a hidden folder in which something is being written.
 _PART = ".part"
 _OURS = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(_PART)}")
-# There a folder waits that is being replaced.
-_ASIDE = "old"
+# End of the name under which a folder that is being replaced waits beside the new one.
+_OLD = ".old"
 
-#: What an operating system says when the disk, and not the caller, is at fault.
+#: Error numbers of the operating system that blame the disk, not the caller.
 DISK_ERRORS = frozenset(
     code
     for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS", "EACCES", "EPERM", "ENAMETOOLONG", "ENOTDIR")
@@ -113,8 +113,8 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Notes
     -----
-    Files are flushed to disk before the rename. An old folder is moved aside first and removed
-    last: a power cut between the two renames leaves it in the hidden folder.
+    Files and folders are flushed to disk before the rename. An old folder is moved aside first and removed
+    last: after a power cut between the two renames, `remove_unfinished` puts the new one in its place.
 
     Examples
     --------
@@ -137,19 +137,19 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary = hidden / target.name
             temporary.mkdir()
             yield temporary
-            for entry in temporary.rglob("*"):
-                if entry.is_file():
-                    _flush(entry)
-            _exchange(temporary, target, hidden / _ASIDE)
+            for entry in (temporary, *temporary.rglob("*")):
+                (_flush_folder if entry.is_dir() else _flush)(entry)
+            _exchange(temporary, target, hidden / (target.name + _OLD))
             _flush_folder(target.parent)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
 def remove_unfinished(folder: str | os.PathLike[str]) -> None:
-    """Remove what processes that were killed while they wrote have left in a folder.
+    """Remove what processes left in a folder when they were killed while writing.
 
-    Nobody else may be writing there. A folder whose predecessor was already moved aside is whole, and takes its place.
+    Nobody else may be writing there. A new folder whose predecessor was already moved aside is
+    whole, and is put in its place.
 
     Parameters
     ----------
@@ -162,15 +162,15 @@ def remove_unfinished(folder: str | os.PathLike[str]) -> None:
     >>> remove_unfinished("out")
     """
     for hidden in [entry for entry in Path(folder).glob(f".*{_PART}") if _OURS.fullmatch(entry.name)]:
-        if (hidden / _ASIDE).is_dir():
-            for entry in hidden.iterdir():
-                if entry.name != _ASIDE and not (hidden.parent / entry.name).exists():
-                    os.replace(entry, hidden.parent / entry.name)
+        for old in list(hidden.glob(f"*{_OLD}")):
+            name = old.name.removesuffix(_OLD)
+            if (hidden / name).is_dir() and not (hidden.parent / name).exists():
+                os.replace(hidden / name, hidden.parent / name)
         shutil.rmtree(hidden, ignore_errors=True)
 
 
 class LogHandler(logging.FileHandler):
-    """A log that goes silent where its disk is full: what could not be written is told once, and not line by line.
+    """A log file that falls silent when its disk is full, instead of printing a traceback for every line.
 
     Parameters
     ----------
@@ -185,7 +185,7 @@ class LogHandler(logging.FileHandler):
     """
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is that of logging)
-        """Pass over what the disk does not take."""
+        """Drop what the disk does not take."""
         if not isinstance(sys.exception(), OSError):
             super().handleError(record)
 
@@ -196,7 +196,7 @@ class LogHandler(logging.FileHandler):
 
 
 def _exchange(new: Path, target: Path, aside: Path) -> None:
-    """Put a folder in the place of another, which comes back if that fails."""
+    """Put a folder in the place of another, which is moved back if that fails."""
     if not target.exists():
         os.replace(new, target)
         return
@@ -214,7 +214,7 @@ def _make_folder(target: Path, path: str | os.PathLike[str]) -> Path:
         # A folder, not a file: a half-written "x.fits" can then never match the pattern "*.fits".
         return Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=_PART, dir=target.parent))
     except OSError as error:
-        # /proc and its like say "no such file" of a folder that is there
+        # in /proc and the like, "no such file" is said of a folder that exists
         if target.parent.exists():
             msg = f"cannot write {path}: {error.strerror or error} (folder {target.parent})"
         else:
@@ -228,11 +228,11 @@ def _disk_errors(path: str | os.PathLike[str], folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # An OSError about another file (an input, say) belongs to the caller.
-        # What copies names the input, and then where it goes.
+        # An OSError about another file (an input, say) belongs to the caller. Errors of copying name the input
+        # first, and the copy second.
         about = [str(os.fsdecode(name)) for name in (error.filename, error.filename2) if name is not None]
         ours = not about or any(name.startswith(str(folder)) for name in about)
-        # Libraries wrap "disk full" in an OSError without a number; then its cause has it.
+        # Some libraries raise an OSError without a number while they handle the one that has it.
         code = error.errno or getattr(error.__context__, "errno", None)
         if not ours or code not in DISK_ERRORS:
             raise

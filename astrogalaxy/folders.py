@@ -1,4 +1,4 @@
-"""Folders of results: held by one run or one training at a time; what is wrong with them is said in a line."""
+"""Folders of results: each is locked by one run or training at a time, and what is wrong with it is one clear line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["LOCK", "locked", "unwritable"]
 
 logger = logging.getLogger(__name__)
 
-#: Name of the file that who holds a folder has locked.
+#: Name of the lock file in a folder of results.
 LOCK = ".lock"
-# What a lock says that another process holds, and a file system that has none.
+# Error numbers of a lock that another process holds, and of a file system without locks.
 _TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
-# What a disk says that takes no more, whatever the file.
+# Error numbers of a disk that takes nothing more, whatever the file.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
-# What is said of a file that is somebody else's, or of a folder in its place.
+# Error numbers of a file that belongs to somebody else, or that has a folder in its place.
 _BARRED = frozenset({errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST})
 
 
@@ -90,23 +90,23 @@ def _claim(handle: int, folder: Path) -> None:
 
 
 def _barred(error: OSError, folder: Path) -> Path | None:
-    """What an error says is in the way in a folder: the file that it names, or where that cannot be made."""
+    """What is in the way in a folder: the file that an error names, or else the nearest folder above it that exists."""
     if error.errno not in _BARRED or not isinstance(error.filename, str | os.PathLike):
         return None
     path = Path(error.filename)
-    there = next(path for path in (path, *path.parents) if os.path.lexists(path))
-    return there if path.is_relative_to(folder) else None
+    existing = next(path for path in (path, *path.parents) if os.path.lexists(path))
+    return existing if path.is_relative_to(folder) else None
 
 
 def unwritable(folder: Path, number: int | None, path: Path | None = None) -> RunError:
-    """What to raise where a folder of results cannot be made or written to.
+    """The error to raise where a folder of results cannot be made or written to.
 
     Parameters
     ----------
     folder : Path
         The folder.
     number : int or None
-        The system's number of the error.
+        The error number of the operating system.
     path : Path, optional
         What is in the way in it.
 

@@ -1,4 +1,4 @@
-"""What holds of normal distributions: widths, and robust estimates of them."""
+"""Widths of normal distributions, and robust estimates of them."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ from typing import Any
 
 __all__ = ["Progress", "in_notebook", "notebook_bar", "progress_bar"]
 
-#: Called with (done, in all, what happens now); 0 in all where that is not known yet.
+#: Called with (done, total, what is being done); the total is 0 while it is not known.
 Progress = Callable[[int, int, str], None]
 
-# Seconds between two pictures of a bar in a notebook: each is a message to the browser.
+# Seconds between two updates of a bar in a notebook: each is a message to the browser.
 _BETWEEN = 0.2
 
 
@@ -53,7 +53,7 @@ def progress_bar(*, quiet: bool = False, unit: str = "tiles") -> Iterator[Progre
     Yields
     ------
     callable or None
-        To be called with (done, in all, what happens now); None where nothing is shown.
+        To be called with (done, total, what is being done); None where nothing is shown.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Tables that users give: read in whatever format they are, and numbers out of their columns."""
+"""Tables that users give: read in any format, and their columns as plain numbers."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def read_table(path: str | os.PathLike[str], *, error: type[AstrogalaxyError] = 
     path : path-like
         CSV (lines that begin with # are comments), ECSV, FITS, VOTable or another.
     error : type, optional
-        Kind of the error where it cannot be read.
+        Class of the error to raise if it cannot be read.
 
     Returns
     -------
     Table
-        Its texts are str, not bytes.
+        Its strings are str, not bytes.
 
     Raises
     ------
     AstrogalaxyError
-        Of the kind asked for: one line that names the file and what is wrong.
+        Of the class asked for: one line that names the file and what is wrong.
 
     Examples
     --------
@@ -122,17 +122,17 @@ def numbers(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def spans(**columns: ArrayLike) -> str:
-    """From where to where columns go, for messages about positions that lie elsewhere.
+    """The range of each column, for messages about positions that lie elsewhere.
 
     Parameters
     ----------
     **columns : array_like
-        Numbers, by name; those that are not finite are left out.
+        Numbers, by name; values that are not finite are left out.
 
     Returns
     -------
     str
-        Without those that have no numbers at all.
+        Without the columns that have no finite number.
 
     Examples
     --------
@@ -140,11 +140,11 @@ def spans(**columns: ArrayLike) -> str:
     >>> spans(ra=[9.61, 9.72], dec=[-0.8])
     'ra 9.61 to 9.72, dec -0.8'
     """
-    said = []
+    ranges = []
     for name, values in columns.items():
         known = numbers(values)
         known = known[np.isfinite(known)]
         if known.size:
             low, high = f"{known.min():.6g}", f"{known.max():.6g}"
-            said.append(f"{name} {low}" + f" to {high}" * (high != low))
-    return ", ".join(said)
+            ranges.append(f"{name} {low}" + f" to {high}" * (high != low))
+    return ", ".join(ranges)

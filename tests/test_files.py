@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from astrogalaxy.errors import RunError
-from astrogalaxy.files import atomic_path, remove_unfinished
+from astrogalaxy.files import atomic_folder, atomic_path, remove_unfinished
 
 
 def names(folder: Path) -> list[str]:
@@ -153,9 +153,22 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
 
 def test_a_replacement_that_was_cut_between_two_renames_is_finished(tmp_path: Path) -> None:
     hidden = tmp_path / ".sky.hats.abcd_123.part"
-    for name, text in (("old", "before"), ("sky.hats", "after")):
+    for name, text in (("sky.hats.old", "before"), ("sky.hats", "after")):
         (hidden / name).mkdir(parents=True)
         (hidden / name / "file").write_text(text)
     remove_unfinished(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["sky.hats"]
     assert (tmp_path / "sky.hats" / "file").read_text() == "after"
+
+
+@pytest.mark.parametrize("name", ["old", "sky.old", "new"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    for text in ("before", "after"):
+        with atomic_folder(tmp_path / name) as temporary:
+            (temporary / "file").write_text(text)
+    assert names(tmp_path) == [name] and (tmp_path / name / "file").read_text() == "after"
+    # the first one of its name, half written
+    half = tmp_path / "below" / f".{name}.abcd_123.part" / name
+    half.mkdir(parents=True)
+    remove_unfinished(tmp_path / "below")
+    assert names(tmp_path / "below") == []

@@ -49,7 +49,7 @@ def schema_of(head: Table) -> pa.Schema:
 
     fields = [pa.field(name, _type(head[name])) for name in head.colnames]
     texts = {n: ("unicodeChar", f"{_width(head[n])}*") for n in head.colnames if head[n].dtype.kind == "U"}
-    # Without nulls: the rows have real ones, and no value stands for them.
+    # Without null values: Arrow marks missing cells by itself.
     document = "\n".join([*table_head(head, None, texts, {}), "</TABLE>", "</RESOURCE>", "</VOTABLE>", ""])
     metadata = {_VERSION: b"1.0", _CONTENT: document.encode("utf-8"), **_for_astropy(head)}
     return pa.schema(fields, metadata=metadata)

@@ -1,4 +1,4 @@
-"""Checksums of FITS, for data that are written part by part."""
+"""FITS checksums of data that are written part by part."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PUNCTUATION = {*range(0x3A, 0x41), *range(0x5B, 0x61)}
 
 
 def add_checksum(total: int, data: np.ndarray, before: int) -> int:
-    """Go on with the sum of an extension's bytes.
+    """Continue the sum over an extension's bytes.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def _encoded(value: int) -> str:
     for byte in value.to_bytes(4, "big"):
         quarter, rest = divmod(byte, 4)
         letters = [0x30 + quarter + (rest if place == 0 else 0) for place in range(4)]
-        # A letter gives what its neighbour takes until neither is a punctuation mark.
+        # One letter of a pair goes up as the other goes down, until neither is a punctuation mark.
         while any(letter in _PUNCTUATION for letter in letters):
             for place in (0, 2):
                 if letters[place] in _PUNCTUATION or letters[place + 1] in _PUNCTUATION:

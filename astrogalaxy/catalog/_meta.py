@@ -1,4 +1,4 @@
-"""Provenance as text: flat entries that people read, and JSON for whatever else."""
+"""Provenance as text: flat entries for people to read, and JSON for everything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns as files hold them, and rows as the big-endian records that FITS and VOTable BINARY have in common."""
+"""Columns as files hold them, and the big-endian records of FITS and VOTable BINARY."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def ascii_bytes(text: np.ndarray, width: int) -> np.ndarray | None:
 
 
 def big_endian(columns: Mapping[str, np.ndarray], n_rows: int) -> np.ndarray:
-    """Cells of all columns as bytes, row after row."""
+    """The bytes of all cells, row by row."""
     kinds = [(name, values.dtype, values.shape[1:]) for name, values in columns.items()]
     if not kinds or not n_rows:
         return np.empty(0, dtype=np.uint8)

@@ -1,7 +1,7 @@
-"""Rows of a catalogue that are gone through part by part, so that no more than a part is in memory.
+"""Iterate over a catalogue's rows in blocks, so that no more than a block is in memory.
 
-A file's header needs what only all rows tell: their number, the width of the strings, whether
-there are holes. So rows are gone through twice; those that come in chunks wait in a temporary file.
+A file's header needs what is only known from all rows: their number, the width of the strings, whether
+there are holes. So writers iterate twice, and rows that come in chunks wait in a temporary file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from astropy.table import Column, MaskedColumn, Table
 from astrogalaxy.catalog._records import check_alike, plain_table
 from astrogalaxy.errors import RunError
 
-__all__ = ["BLOCK", "Block", "FilledRows", "Rows", "Spool", "TableRows"]
+__all__ = ["BLOCK", "Block", "FilledRows", "Rows", "Spool", "TableRows", "joined"]
 
 BLOCK = 32768
 """Rows that are in memory at a time."""
@@ -26,12 +26,12 @@ BLOCK = 32768
 Block = dict[str, np.ndarray]
 """Values of some rows by column, native byte order; masked arrays where integers or booleans have holes."""
 
-# For an integer column that has holes, and every value that its type has.
+# The wider type of an integer column with holes in which every value of its own type occurs.
 _ROOMIER = {"u1": "i2", "i2": "i4", "i4": "i8"}
 
 
 class Rows(Protocol):
-    """All rows of a catalogue, to be gone through as often as need be."""
+    """All rows of a catalogue, which can be iterated over any number of times."""
 
     @property
     def head(self) -> Table:
@@ -78,17 +78,17 @@ class TableRows:
 
 
 class FilledRows:
-    """Rows for a format that knows an integer's hole by its value alone.
+    """Rows for a format that marks a hole among integers by a value.
 
     Parameters
     ----------
     rows : Rows
-        Integer columns with holes are gone through at once, to find a value that they do not have.
+        Integer columns with holes are read at once, to find a value that does not occur in them.
 
     Attributes
     ----------
     head : astropy.table.Table
-        That of the rows; an integer with holes whose type has no value left is of a wider one.
+        That of the rows; an integer column with holes whose type has no value left is of a wider type.
     nulls : dict of str to int
         What stands for a hole, for each integer column that has some.
     """
@@ -122,7 +122,7 @@ class FilledRows:
 
 
 def _unused(rows: Rows, name: str, dtype: np.dtype) -> int | None:
-    """A value that no cell of an integer column has, best at the type's end; None where they have them all."""
+    """A value that occurs nowhere in an integer column, at the end of its type if possible; None if there is none."""
     limits = np.iinfo(dtype)
     for start in range(int(limits.min), int(limits.max) + 1, BLOCK):
         free = start + np.arange(min(BLOCK, int(limits.max) + 1 - start))
@@ -150,12 +150,12 @@ class _Part(NamedTuple):
 
 
 class Spool:
-    """Rows that come in chunks and wait in a temporary file, which leaves no trace.
+    """Rows that come in chunks and wait in a temporary file without a name, which no crash can leave behind.
 
     Parameters
     ----------
     folder : path-like
-        Where the temporary file is made; a file of a catalogue's size must find room there.
+        Where the temporary file is made; it grows as large as the catalogue.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
@@ -165,10 +165,10 @@ class Spool:
             msg = f"cannot write to the folder {os.fspath(folder)}: {error.strerror}"
             raise RunError(msg) from error
         self._parts: list[_Part] = []
-        # Most parts have one layout; kept once, so that a part is a few numbers.
+        # Nearly all parts have the same layout: kept once, it leaves a part a few numbers.
         self._layouts: dict[_Layout, _Layout] = {}
         self._head: Table | None = None
-        self._n_chunks = 0
+        self._n_chunks = self._n_rows = 0
 
     @property
     def head(self) -> Table:
@@ -176,7 +176,7 @@ class Spool:
         return Table() if self._head is None else self._head
 
     def __len__(self) -> int:
-        return sum(part.n_rows for part in self._parts)
+        return self._n_rows
 
     def add(self, chunk: Table) -> None:
         """Put rows at the end.
@@ -211,6 +211,7 @@ class Spool:
         layout = tuple((name, v.dtype, v.shape[1:], np.ma.isMaskedArray(v)) for name, v in block.items())
         n_rows = len(next(iter(block.values()), ()))
         self._parts.append(_Part(self._file.tell(), n_rows, self._layouts.setdefault(layout, layout)))
+        self._n_rows += n_rows
         for values in block.values():
             self._keep(np.ma.getdata(values))
             if np.ma.isMaskedArray(values):
@@ -222,17 +223,19 @@ class Spool:
     def blocks(self, names: Sequence[str] | None = None) -> Iterator[Block]:
         """Some columns (default: all) in blocks of at most `BLOCK` rows; small chunks are put together."""
         waiting: list[_Part] = []
+        n_rows = 0
         for part in self._parts:
-            if waiting and sum(other.n_rows for other in waiting) + part.n_rows > BLOCK:
+            if waiting and n_rows + part.n_rows > BLOCK:
                 yield self._joined(waiting, names)
-                waiting = []
+                waiting, n_rows = [], 0
             waiting.append(part)
+            n_rows += part.n_rows
         if waiting:
             yield self._joined(waiting, names)
 
     def _joined(self, parts: Sequence[_Part], names: Sequence[str] | None) -> Block:
         blocks = [self._values(part, names) for part in parts]
-        return blocks[0] if len(blocks) == 1 else {n: _under_each_other([b[n] for b in blocks]) for n in blocks[0]}
+        return blocks[0] if len(blocks) == 1 else {n: joined([b[n] for b in blocks]) for n in blocks[0]}
 
     def _values(self, part: _Part, names: Sequence[str] | None) -> Block:
         found, offset = {}, part.offset
@@ -254,15 +257,15 @@ class Spool:
         self._file.close()
 
 
-def _under_each_other(parts: Sequence[np.ndarray]) -> np.ndarray:
-    # numpy's own forgets the masks.
-    joined: np.ndarray = (np.ma if any(map(np.ma.isMaskedArray, parts)) else np).concatenate(parts)
-    return joined
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays under each other; masked where any is, which numpy's own function forgets."""
+    together: np.ndarray = (np.ma if any(map(np.ma.isMaskedArray, parts)) else np).concatenate(parts)
+    return together
 
 
 def _without_rows(table: Table) -> Table:
     head = table[:0]
-    # A slice without rows has no holes to tell of; whether it is masked says it instead.
+    # A slice without rows has no holes; that a column is masked says that there are some.
     return Table([head[name].copy() for name in head.colnames], names=head.colnames, copy=False)
 
 

@@ -1,4 +1,4 @@
-"""Where a catalogue is written to, whole or not at all, and what is said of one that cannot be read."""
+"""Open what a catalogue is written to, and turn what goes wrong in reading one into a clear error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def open_target(target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool) 
         return
     check_free(target, overwrite=overwrite)
     with atomic_path(target) as temporary, open(temporary, "wb") as raw:
-        if temporary.suffix == ".gz":
+        if temporary.suffix.lower() == ".gz":
             # No file name and no clock in the gzip header: the same catalogue gives the same bytes.
             with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
                 yield packed
@@ -52,7 +52,7 @@ def name_of(source: Any) -> str:
 
 @contextmanager
 def reading(name: str, what: str) -> Iterator[None]:
-    """Turn whatever a reader stumbles over in a damaged file into one sentence.
+    """Turn whatever a damaged file makes a reader raise into one sentence.
 
     Raises
     ------

@@ -14,6 +14,7 @@ from astropy import units as u
 from astropy.io.registry import UnifiedReadWriteMethod
 from astropy.table import MaskedColumn, Table, vstack
 from astropy.table.connect import TableRead, TableWrite
+from astropy.utils.masked import Masked
 
 from astrogalaxy.catalog._records import check_alike
 from astrogalaxy.catalog.columns import (
@@ -504,13 +505,16 @@ def _common_length(columns: Mapping[str, Any]) -> int:
 
 def _values(column: Column, given: Any, n_rows: int) -> np.ndarray:
     """Values of one column: converted, checked, of the contract's type, and a copy."""
-    mask = np.ma.getmaskarray(given) if np.ma.isMaskedArray(given) else getattr(given, "mask", None)
-    # astropy's Masked classes call their data "unmasked"; numpy's masked arrays have getdata().
-    raw = getattr(given, "unmasked", None)
-    raw = np.ma.getdata(given) if raw is None else raw
+    raw, mask = given, None
+    if isinstance(given, Masked):
+        raw, mask = given.unmasked, given.mask
+    elif np.ma.isMaskedArray(given):
+        raw, mask = np.ma.getdata(given), np.ma.getmaskarray(given)
     if getattr(given, "unit", None) is not None:
         raw = _in_unit(column, u.Quantity(raw, given.unit))
     raw = np.asarray(raw)
+    if raw.dtype.kind == "S":
+        raw = np.char.decode(raw, "utf-8")
     if mask is not None and np.any(mask):
         raw = np.where(mask, np.asarray(column.missing), raw)
     wanted = np.dtype(column.dtype).kind
@@ -546,10 +550,10 @@ def _integers(column: Column, raw: np.ndarray) -> np.ndarray:
 
 
 def _strings(column: Column, raw: np.ndarray) -> np.ndarray:
-    if raw.dtype.kind not in "USO" and raw.size:
+    if raw.dtype.kind not in "UO" and raw.size:
         msg = f"column {column.name!r} wants strings, but got {raw.dtype}"
         raise CatalogError(msg)
-    text = np.char.decode(raw, "utf-8") if raw.dtype.kind == "S" else raw.astype(str)
+    text = raw.astype(str)
     if column.values:
         if not np.isin(text, column.values).all():
             msg = f"column {column.name!r} {_stranger(column, text)}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
+from astropy.utils.masked import Masked
 
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.ids import degrees
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CrossMatch", "as_table", "closest_first", "crossmatch", "sky_positions"]
 
-# Largest radius that makes sense to match by: beyond it nearly everything pairs with something.
+# Largest sensible radius: beyond it nearly everything pairs with something.
 _WIDEST = 10 * u.deg
 
 
@@ -124,17 +125,19 @@ def _taken(column: Column, rows: NDArray[np.intp]) -> Column:
     """Cells of some rows; masked where the row is -1."""
     gone = rows < 0
     if not len(column):
-        filled = np.zeros((len(rows), *column.shape[1:]), dtype=column.dtype)
-        about = {"unit": column.unit, "description": column.info.description, "meta": column.info.meta}
+        # what is no array, such as coordinates, has no type and no unit
+        dtype, unit = (getattr(column, name, None) for name in ("dtype", "unit"))
+        filled = np.zeros((len(rows), *column.shape[1:]), dtype=dtype)
+        about = {"unit": unit, "description": column.info.description, "meta": column.info.meta}
         return MaskedColumn(filled, mask=np.ones(filled.shape, dtype=bool), **about)
     chosen = column[np.where(gone, 0, rows)]
     if not gone.any():
         return chosen
+    if isinstance(chosen, u.Quantity):
+        return Masked(chosen, mask=gone)
     if not isinstance(chosen, Column):
-        chosen.info.indices = []
-        from astropy.utils.masked import Masked
-
-        return Masked(chosen, mask=gone) if isinstance(chosen, u.Quantity) else chosen
+        chosen[gone] = chosen.info.mask_val
+        return chosen
     masked = MaskedColumn(chosen)
     masked.mask = masked.mask | gone.reshape(-1, *[1] * (masked.ndim - 1))
     return masked
@@ -178,7 +181,7 @@ def as_table(table: Any, what: str) -> Table | SkyCoord:
 
     if isinstance(table, Table | SkyCoord):
         return table
-    # Who gives one has loaded pandas, which nobody else has to wait for.
+    # Whoever passes a DataFrame has imported pandas; nobody else shall have to wait for that.
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(table, pandas.DataFrame):
         return Table.from_pandas(table)
@@ -248,7 +251,7 @@ def closest_first(
     chosen: list[int] = []
     left = np.lexsort([other, index, separation])
     while len(left):
-        # Of what is left, the pairs that come first on both sides would be taken in any case.
+        # A pair that is the closest one left of both its rows is taken, whatever becomes of the others.
         is_first = np.zeros(len(left), dtype=bool)
         is_first[np.unique(index[left], return_index=True)[1]] = True
         other_first = np.zeros(len(left), dtype=bool)

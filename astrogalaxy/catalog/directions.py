@@ -1,4 +1,4 @@
-"""Places on the sky as unit vectors: what lies between them knows no poles and no right ascension 0."""
+"""Positions on the sky as unit vectors, whose distances need no special case at the poles or at right ascension 0."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["directions"]
 
 
 def directions(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
-    """Unit vectors of places on the sky.
+    """Unit vectors of positions on the sky.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def directions(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     ndarray
-        Of that shape, and 3; NaN where the place is.
+        That shape with a last axis of 3; NaN where the position is NaN.
 
     Examples
     --------

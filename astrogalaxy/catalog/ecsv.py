@@ -6,16 +6,17 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
-from typing import IO, Any
+from itertools import chain, islice
+from typing import IO, Any, TextIO
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
 from astrogalaxy.catalog._meta import plain_meta
 from astrogalaxy.catalog._records import holes, settled_column
-from astrogalaxy.catalog._rows import Rows, TableRows
+from astrogalaxy.catalog._rows import BLOCK, Rows, TableRows, joined
 from astrogalaxy.catalog._target import name_of, open_target, reading
 from astrogalaxy.catalog.catalog import SourceCatalog
 from astrogalaxy.catalog.columns import COLUMNS
@@ -138,22 +139,18 @@ def read_ecsv(source: str | os.PathLike[str] | IO[bytes]) -> SourceCatalog:
     (('r',), 'deg')
     """
     with reading(name_of(source), "ECSV"):
-        if isinstance(source, str | os.PathLike):
-            with open(source, "rb") as stream:
-                raw = stream.read()
-        else:
-            raw = source.read()
-        return _parse(raw.decode("utf-8", "surrogatepass"))
+        if not isinstance(source, str | os.PathLike):
+            return _parse(StringIO(source.read().decode("utf-8", "surrogatepass"), newline=""))
+        with open(source, encoding="utf-8", errors="surrogatepass", newline="") as stream:
+            return _parse(stream)
 
 
-def _parse(text: str) -> SourceCatalog:
+def _parse(stream: TextIO) -> SourceCatalog:
     from astropy.table.meta import YamlParseError, get_header_from_yaml
 
-    opening, start = [], 0
-    while text.startswith("#", start):
-        end = text.find("\n", start) + 1 or len(text)
-        opening.append(text[start:end].strip("\r\n"))
-        start = end
+    opening = []
+    while (line := stream.readline()).startswith("#"):
+        opening.append(line.strip("\r\n"))
     if not opening or not opening[0].startswith("# %ECSV"):
         msg = "it does not begin with %ECSV"
         raise ValueError(msg)
@@ -163,51 +160,65 @@ def _parse(text: str) -> SourceCatalog:
         msg = f"its header is no YAML: {error.__cause__}"
         raise ValueError(msg) from error
     delimiter = header.get("delimiter", " ")
-    rows = csv.reader(StringIO(text[start:], newline=""), delimiter=delimiter, skipinitialspace=delimiter == " ")
+    rows = csv.reader(chain([line], stream), delimiter=delimiter, skipinitialspace=delimiter == " ")
     names = next(rows, [])
-    about = {entry["name"]: entry for entry in header["datatype"]}
-    if names != list(about):
+    entries = {entry["name"]: entry for entry in header["datatype"]}
+    if names != list(entries):
         msg = "the names of its columns are not those of its header"
         raise ValueError(msg)
-    # An empty line is no row, except where an only cell is empty.
-    filled = [row for row in rows if row]
-    if any(len(row) != len(names) for row in filled):
-        msg = f"not every row has {len(names)} cells"
-        raise ValueError(msg)
-    cells = list(zip(*filled, strict=True)) or [()] * len(names)
-    columns = [_column(about[name], values) for name, values in zip(names, cells, strict=True)]
+    # The text of a cell takes many times the memory of its number, so that no more than a block is kept as text.
+    parts: dict[str, list[np.ndarray]] = {name: [_values(entry, ())] for name, entry in entries.items()}
+    while block := list(islice(rows, BLOCK)):
+        # An empty line is no row, except where an only cell is empty.
+        filled = [row for row in block if row]
+        if any(len(row) != len(names) for row in filled):
+            msg = f"not every row has {len(names)} cells"
+            raise ValueError(msg)
+        for name, cells in zip(names, zip(*filled, strict=True), strict=bool(filled)):
+            parts[name].append(_values(entries[name], cells))
+    columns = [_column(entries[name], joined(parts.pop(name))) for name in names]
     return SourceCatalog(columns, copy=False, meta=dict(header.get("meta") or {}))
 
 
-def _column(entry: Mapping[str, Any], cells: tuple[str, ...]) -> Column:
-    """A column out of its entry in the header and the text of its cells."""
+def _column(entry: Mapping[str, Any], values: np.ndarray) -> Column:
+    """A column out of its entry in the header and its values."""
     about = {
         "name": entry["name"],
         "unit": entry.get("unit"),
         "description": entry.get("description"),
         "meta": dict(entry.get("meta") or {}),
     }
+    if np.ma.isMaskedArray(values):
+        return settled_column(MaskedColumn(values, **about))
+    return _text(Column(values, **about))
+
+
+def _values(entry: Mapping[str, Any], cells: Sequence[str]) -> np.ndarray:
+    """Values of some cells of a column: strings, or a masked array."""
     if "subtype" in entry:
-        return settled_column(MaskedColumn(_arrays(entry["subtype"], cells), **about))
+        return _arrays(entry["subtype"], cells)
     if entry["datatype"] == "string":
-        return _text(Column(np.array(cells, dtype=str if cells else "U1"), **about))
+        return np.array(cells, dtype=str if cells else "U1")
     kind = np.dtype(entry["datatype"])
     gone = np.array([not cell for cell in cells], dtype=bool)
-    convert: Callable[[str], Any] = _truth if kind.kind == "b" else str
-    values = np.array([convert(cell) if cell else "0" for cell in cells], dtype=object)
+    values = np.array(cells, dtype=object)
+    if kind.kind == "b":
+        values = np.array([_truth(cell) for cell in cells], dtype=bool)
+    else:
+        values[gone] = "0"
     with np.errstate(over="ignore"):
-        numbers = values.astype(str).astype(kind) if kind.kind != "b" else values.astype(int).astype(bool)
-    return settled_column(MaskedColumn(numbers, mask=gone, **about))
+        return np.ma.MaskedArray(values.astype(kind), gone)
 
 
-def _truth(cell: str) -> str:
-    if cell not in ("True", "False"):
+def _truth(cell: str) -> bool:
+    """Whether a cell says so; false where it is empty."""
+    if cell not in ("True", "False", ""):
         msg = f"{cell!r} is neither True nor False"
         raise ValueError(msg)
-    return "1" if cell == "True" else "0"
+    return cell == "True"
 
 
-def _arrays(subtype: str, cells: tuple[str, ...]) -> np.ma.MaskedArray:
+def _arrays(subtype: str, cells: Sequence[str]) -> np.ma.MaskedArray:
     """Cells that hold arrays of one shape."""
     name, _, shape = subtype.partition("[")
     lengths = json.loads(f"[{shape}")

@@ -92,13 +92,13 @@ def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwr
     primary = fits.PrimaryHDU()
     primary.header[PIXEL_BASE] = _PIXEL_BASE
     add_provenance(primary.header, rows.head.meta)
-    # By default the comment is the clock, and the same catalogue gives another file each time.
+    # The default comment is the time, which would make another file of the same catalogue.
     primary.add_checksum(when="as written")
     escaped = _escaped_widths(rows)
     header = _table_header(rows, escaped)
     with open_target(target, overwrite=overwrite) as stream:
         fits.HDUList([primary]).writeto(stream)
-        # The header has the sum of the data that follow it, and not every stream can go back to it.
+        # The header holds the checksum of the data that follow it, and not every stream can seek back.
         size, total = 0, 0
         for block in _records(rows, escaped):
             total = add_checksum(total, block, size)
@@ -236,7 +236,7 @@ def add_provenance(header: fits.Header, meta: Mapping[Any, Any]) -> None:
 
 
 def _card(key: str, value: Any) -> fits.Card | None:
-    """A card that gives key and value back unchanged, or None where there is none."""
+    """A card from which key and value are read back unchanged; None if there is no such card."""
     from astropy.io import fits
 
     if not re.fullmatch(r"[A-Z0-9_-]{1,8}", key) or _RESERVED.fullmatch(key):
@@ -247,7 +247,7 @@ def _card(key: str, value: Any) -> fits.Card | None:
         return None
     try:
         card = fits.Card(key, value)
-        # Long floats are cut by the card's width and trailing spaces are lost: try it out.
+        # A card cuts long floats and loses trailing spaces: see what comes back.
         back = fits.Card.fromstring(str(card)).value
     except (ValueError, fits.VerifyError):
         return None
@@ -318,7 +318,7 @@ def _find_table(hdus: fits.HDUList, hdu: int | str | None, name: str) -> fits.Bi
 def _column(part: fits.BinTableHDU, index: int) -> Column:
     """One column with unit, UCD and description."""
     card = part.columns[index]
-    # Of booleans, which are letters, astropy's own access would not tell the holes.
+    # Booleans are letters, NUL in the holes, which astropy's own access does not distinguish from false.
     stored = np.recarray.field(part.data, index)
     is_truth = stored.dtype == np.int8
     values = np.asarray(stored if is_truth else part.data.field(index))
@@ -352,5 +352,9 @@ def _from_ascii(text: np.ndarray, width: int | None) -> np.ndarray:
 
 def _meta(header: fits.Header) -> dict[str, Any]:
     """Provenance out of a header, without what belongs to the file's structure."""
+    from astropy.io.fits.card import Undefined
+
     meta = {card.keyword: card.value for card in header.cards if not _RESERVED.fullmatch(card.keyword)}
+    # a card without a value, as observatories write them, has an object that no other file could hold
+    meta = {key: None if isinstance(value, Undefined) else value for key, value in meta.items()}
     return meta | from_json(header.get(META_JSON, "{}"))

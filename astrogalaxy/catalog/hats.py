@@ -1,4 +1,4 @@
-"""Catalogues in HATS: Parquet files cut by HEALPix, so that each has about as many rows."""
+"""Catalogues in HATS: Parquet files by HEALPix cells, which are cut so that the files have similar numbers of rows."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["INDEX", "MAX_ROWS", "read_hats", "write_hats", "write_rows"]
 
 INDEX = "_healpix_29"
-"""Column of the files, and of no catalogue, by which their rows are sorted."""
+"""Column by which the rows of the files are sorted; catalogues that are read do not have it."""
 
 MAX_ROWS = 250_000
-"""Most rows of a file, unless they crowd within one cell of the finest order."""
+"""Most rows of a file, unless more of them lie in one cell of the finest order."""
 
 # Cells of the finest partition are 3.4 arcmin wide, those of the map of all sources 55 arcmin.
 _FINEST, _MAP_ORDER = 10, 6
@@ -127,16 +127,17 @@ def _counted(rows: Rows, name: str) -> tuple[np.ndarray, np.ndarray]:
         if needed not in rows.head.colnames:
             msg = f"cannot write {name}: the catalogue has no column {needed!r}, by which HATS is cut"
             raise CatalogError(msg)
-    cells, counts = np.empty(0, "i8"), np.empty(0, "i8")
+    # One number for each cell of the sky, 50 MB: to join lists of cells would take longer with every block.
+    counts = np.zeros(12 * 4**_FINEST, dtype="i4")
     for block in rows.blocks(["ra", "dec"]):
         pixels = _pixels(block)
         if (lost := int((pixels < 0).sum())) > 0:
             msg = f"cannot write {name}: {lost} sources have no position, which HATS has no place for; drop them first"
             raise CatalogError(msg)
-        new, number = np.unique(pixels >> 2 * (ID_ORDER - _FINEST), return_counts=True)
-        cells, where = np.unique(np.concatenate([cells, new]), return_inverse=True)
-        counts = np.bincount(where, np.concatenate([counts, number]), len(cells)).astype("i8")
-    return cells, counts
+        found, number = np.unique(pixels >> 2 * (ID_ORDER - _FINEST), return_counts=True)
+        counts[found] += number
+    cells = np.flatnonzero(counts)
+    return cells, counts[cells]
 
 
 def _partition(pixels: np.ndarray, counts: np.ndarray, max_rows: int) -> list[_Cell]:
@@ -158,6 +159,8 @@ def _split(rows: Rows, cells: list[_Cell], schema: pa.Schema, folder: Path) -> d
 
     folder.mkdir()
     head = _with_index(rows.head)
+    # The description of all columns would take longer to write than most of the pieces themselves.
+    bare = schema.remove_metadata()
     starts = np.array([cell.start for cell in cells])
     pieces: dict[_Cell, list[Path]] = {cell: [] for cell in cells}
     for number, block in enumerate(rows.blocks()):
@@ -165,11 +168,15 @@ def _split(rows: Rows, cells: list[_Cell], schema: pa.Schema, folder: Path) -> d
             continue
         block[INDEX] = _pixels(block)
         home = np.searchsorted(starts, block[INDEX], side="right") - 1
-        for index in np.unique(home):
-            chosen = {name: values[home == index] for name, values in block.items()}
+        # Sorted by cells once: to pick the rows of each cell would go over the block as often as there are cells.
+        order = np.argsort(home, kind="stable")
+        table = table_of({name: values[order] for name, values in block.items()}, head, bare)
+        found, first = np.unique(home[order], return_index=True)
+        for index, piece in zip(found, np.diff([*first, len(order)]), strict=True):
             path = folder / f"{index}-{number}"
-            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-                writer.write_table(table_of(chosen, head, schema))
+            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, bare) as writer:
+                writer.write_table(table.slice(0, piece))
+            table = table.slice(piece)
             pieces[cells[index]].append(path)
     return pieces
 
@@ -202,9 +209,7 @@ def _describe(
     from hats.pixel_math import HealpixPixel
 
     size = sum(path.stat().st_size for path in folder.rglob("*.parquet"))
-    said: dict[str, Any] = {
-        f"astrogalaxy_{key.lower()}": str(value) for key, value in plain_meta(rows.head.meta).items()
-    }
+    provenance = {f"astrogalaxy_{key.lower()}": str(value) for key, value in plain_meta(rows.head.meta).items()}
     properties: dict[str, Any] = {
         "catalog_name": name,
         "catalog_type": "object",
@@ -214,14 +219,14 @@ def _describe(
         "healpix_column": INDEX,
         "healpix_order": ID_ORDER,
         "hats_max_rows": max_rows,
-        "hats_order": max((cell.order for cell in cells), default=0),
+        "hats_order": max(cell.order for cell in cells),
         "hats_estsize": size // 1024 + 1,
         "hats_version": "v1.0",
         "hats_builder": str(rows.head.meta.get("CREATOR", "astrogalaxy")),
         "hats_creation_date": str(rows.head.meta.get("DATE", "")),
         "obs_title": str(rows.head.meta.get("SURVEY", name)),
     }
-    TableProperties(**properties, **said).to_properties_file(folder)
+    TableProperties(**properties, **provenance).to_properties_file(folder)
     pixels = [HealpixPixel(cell.order, cell.pixel) for cell in cells]
     PartitionInfo.from_healpix(pixels).write_to_file(catalog_path=folder)
     parquet_metadata.write_parquet_metadata(folder)

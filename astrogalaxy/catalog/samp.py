@@ -22,7 +22,7 @@ _MESSAGES = {"fits": "table.load.fits", "votable": "table.load.votable"}
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of a file that was sent to one program.
+    """Whether a program took the file that was sent to it.
 
     Attributes
     ----------
@@ -132,12 +132,12 @@ class _Hub:
 
 def _lock_file() -> Path:
     """Where a hub says how it is reached."""
-    told = os.environ.get("SAMP_HUB", "")
-    if not told:
+    setting = os.environ.get("SAMP_HUB", "")
+    if not setting:
         return Path.home() / ".samp"
-    kind, _, url = told.partition(":")
+    kind, _, url = setting.partition(":")
     if kind != "std-lockurl" or not url.startswith("file:"):
-        msg = f"SAMP_HUB is {told!r}, but only files are understood: std-lockurl:file:///..."
+        msg = f"SAMP_HUB is {setting!r}, but only files are understood: std-lockurl:file:///..."
         raise CatalogError(msg)
     return Path(url2pathname(urlsplit(url).path))
 

@@ -75,7 +75,7 @@ def _unbroken(ra: np.ndarray) -> np.ndarray:
         return ra
     middle = np.degrees(np.angle(np.exp(1j * np.radians(known)).sum()))
     around = middle + (ra - middle + 180) % 360 - 180
-    # By more than the rounding: everywhere else the numbers stay what they are.
+    # Shifted only if that saves more than rounding: otherwise the numbers stay as they are.
     return around if np.ptp(around[np.isfinite(ra)]) < np.ptp(known) - 1e-6 else ra
 
 
@@ -92,7 +92,7 @@ def _mark(ax: Any, catalog: SourceCatalog, sky_to_axes: np.ndarray, x: np.ndarra
     east, north = np.stack([a * np.sin(theta), b * np.cos(theta)]), np.stack([a * np.cos(theta), -b * np.sin(theta)])
     turned, lengths, _ = np.linalg.svd(sky_to_axes @ np.moveaxis(np.stack([east, north]), 2, 0))
     angle = np.degrees(np.arctan2(turned[:, 1, 0], turned[:, 0, 0]))
-    # Colours tell classes; those who left them out get one colour.
+    # A colour for each class; a catalogue without the column has one colour.
     kinds = np.asarray(catalog["class"], str) if "class" in catalog.colnames else np.full(len(catalog), "unsure")
     handles = []
     for kind, colour in CLASS_COLOURS.items():
@@ -118,6 +118,7 @@ def _pixels_of_arcsec(x: np.ndarray, y: np.ndarray, wcs: Any) -> np.ndarray:
 
     middle = float(np.nanmedian(x)), float(np.nanmedian(y))
     degrees = local_partial_pixel_derivatives(wcs, *middle)
+    degrees[0] = (degrees[0] + 180) % 360 - 180  # a step over right ascension 0 is none of 360 degrees
     degrees[0] *= np.cos(np.radians(wcs.pixel_to_world_values(*middle)[1]))
     return np.asarray(np.linalg.inv(degrees) / 3600)
 
@@ -139,7 +140,7 @@ def _sky_axes(ax: Any, ra: np.ndarray, dec: np.ndarray, stretch: float) -> None:
 
 
 def catalog_html(catalog: SourceCatalog) -> str:
-    """A line about the catalogue, and its columns that are looked at first, in HTML."""
+    """A line about the catalogue and its most important columns, in HTML."""
     counts = ""
     if "class" in catalog.colnames:
         kinds = np.asarray(catalog["class"], str)
@@ -151,7 +152,8 @@ def catalog_html(catalog: SourceCatalog) -> str:
     rest = [name for name in catalog.colnames if name not in wanted]
     head = f"<b>SourceCatalog</b>: {len(catalog)} sources{counts}, {len(catalog.colnames)} columns"
     more = f"<details><summary>{len(rest)} more columns</summary>{escape(', '.join(rest))}</details>" if rest else ""
-    shown = Table(catalog[wanted])
+    # The rows are shared: a format of one's own must not take a copy of millions of them.
+    shown = Table([catalog[name] for name in wanted], names=wanted, copy=False)
     for name in wanted:
         if shown[name].dtype.kind == "f":
             shown[name].info.format = ".6f" if name in {"ra", "dec"} else ".4g"

@@ -21,7 +21,7 @@ from astrogalaxy.formats import FORMATS, format_of
 
 __all__ = ["NOT_WRITTEN", "CatalogWriter"]
 
-#: What a file that cannot be written may raise: the disk, a library, or a format that does not hold what is there.
+#: What may be raised where a file cannot be written: by the disk, a library, or a format that cannot hold the rows.
 NOT_WRITTEN = (AstrogalaxyError, OSError, ValueError, TypeError, LookupError)
 
 _WRITERS: dict[str, Callable[..., None]] = {
@@ -46,7 +46,7 @@ class CatalogWriter:
     overwrite : bool, optional
         Replace existing files.
     keep_going : bool, optional
-        A file that cannot be written does not keep the others away; what was wrong is in `errors`.
+        Write the other files even if one cannot be written; what was wrong with it is in `errors`.
 
     Attributes
     ----------
@@ -67,8 +67,8 @@ class CatalogWriter:
 
     Notes
     -----
-    A header tells what only all rows know: how many there are, how wide the strings, and whether
-    integers have holes. So chunks wait in a nameless temporary file beside the first target, of about the size of
+    A header needs what is only known from all rows: how many there are, how wide the strings are, and whether
+    integers have holes. So chunks wait in a temporary file without a name beside the first target, about as large as
     the FITS file, and the files are written at the end of the ``with`` block. Each appears
     whole or not at all; after an exception none does.
 

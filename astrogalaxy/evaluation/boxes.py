@@ -1,4 +1,4 @@
-"""How well boxes are found: mean average precision as COCO defines it, for images as crowded as the sky."""
+"""Mean average precision of boxes as COCO defines it, for images as crowded as the sky."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def _corners(boxes: Floats) -> list[list[float]]:
 def _annotations(images: Sequence[TrueBoxes]) -> dict[str, Any]:
     annotations = []
     for i, true in enumerate(images, start=1):
-        # what is ignored is so whatever it is called, and whatever box it is given
+        # an ignored source is ignored as either class, and with a somewhat larger box
         sides = np.where(np.arange(4) < 2, 1.0, np.where(true.ignore[:, None], _IGNORED, 1.0))
         boxes = _corners(np.asarray(true.boxes).reshape(-1, 4) * sides)
         for box, galaxy, ignore in zip(boxes, true.galaxy, true.ignore, strict=True):

@@ -36,21 +36,21 @@ logger = logging.getLogger(__name__)
 
 _LOWEST_LOGIT = -4.0
 _RADIUS = 3.0
-_RIDGE = 1e-6  # keeps the fit finite where the answers are told without error
-# What a catalogue gives of a head, where that is not the head's own probability.
+_RIDGE = 1e-6  # keeps the fit finite where the logits separate the answers without error
+# The catalogue's column of a head, where it is not the head's own probability.
 _P_GALAXY = "p_galaxy"
 _CATALOGUED = {"galaxy": _P_GALAXY}
-# Where each head's answer stands.
+# The attribute of `_Scored` with each head's answers.
 _ANSWERS = {"source": "real", "galaxy": "galaxy", "disk": "disk"}
-# Scenes are dealt to so many hands: each is judged by what the others calibrate.
-_HANDS = 3
-# So many answers calibrate nothing better than the weights that training started from.
+# Cross-validation: the scenes of each fold are judged by what those of the others calibrate.
+_FOLDS = 3
+# With no more answers than this, the calibration of the weights that training started from is better than a new one.
 _FEW = 100
-# How much a field's clear sources say of the others is learnt from no fewer fields.
+# Fewest fields from which is learnt how much a field's clear sources say of the others.
 _FEW_FIELDS = 20
-# Every scene counts the same, except that one source counts no more than one of so many.
+# Every scene has the same weight, but no source has more than one among this many.
 _LEAST_SOURCES = 10
-# Calibration never turns the order round.
+# A calibration never reverses the order of the logits.
 _LEAST_SLOPE = 1e-3
 
 Floats = NDArray[np.floating]
@@ -69,7 +69,7 @@ class CalibrationResult:
     threshold : float
         Lowest ``det_score``; where F1 is highest.
     metrics : dict of str to float
-        For the weight card; empty where there were no scenes.
+        For the weight card; empty without scenes.
     reliability : dict of str to tuple
         By head; see `~astrogalaxy.evaluation.reliability.reliability`.
 
@@ -90,7 +90,7 @@ class CalibrationResult:
 
 @dataclass(frozen=True)
 class _Scored:
-    """Found sources of one scene with the answers, where they are known."""
+    """The sources found on one scene, with the answers (NaN where they are not known)."""
 
     boxes: Boxes
     light: Floats
@@ -109,11 +109,11 @@ class _Scored:
 
 @dataclass(frozen=True)
 class _Groups:
-    """Scored scenes by what they calibrate.
+    """Scored scenes, by what they calibrate.
 
     ``scenes`` and ``real`` (fields of the sky) calibrate the heads; ``galaxies`` only smooth and disk. What joins a
-    head and the measurement is calibrated on ``catalogued``, scenes on their own pixels (those of ``scenes`` where
-    there are none), and on ``real``.
+    head's answer with measurements is calibrated on ``real`` and on ``catalogued``: scenes on each band's own pixels,
+    or ``scenes`` if there are none.
     """
 
     scenes: Sequence[_Scored]
@@ -126,14 +126,14 @@ class _Groups:
         """Scenes and real fields."""
         return [*self.scenes, *self.real]
 
-    def hand(self, number: int, *, dealt: bool) -> _Groups:
-        """The scenes of one hand, or all others; all scenes where there are too few to deal."""
+    def fold(self, number: int, *, inside: bool) -> _Groups:
+        """The scenes of one fold, or all others; of each kind all scenes, where there are too few for folds."""
 
         def chosen(scored: Sequence[_Scored]) -> list[_Scored]:
-            """Those of the hand, or the others."""
-            if len(scored) < _HANDS:
+            """Those of the fold, or the others."""
+            if len(scored) < _FOLDS:
                 return list(scored)
-            return [s for i, s in enumerate(scored) if (i % _HANDS == number) == dealt]
+            return [s for i, s in enumerate(scored) if (i % _FOLDS == number) == inside]
 
         return _Groups(chosen(self.scenes), chosen(self.real), chosen(self.catalogued), chosen(self.galaxies))
 
@@ -220,8 +220,8 @@ def calibrate(
     for head in HEADS:
         if calibration[head].slope <= _LEAST_SLOPE:
             logger.warning("%s: its %s answers say nothing of what is so on the validation scenes", weights.path, head)
-    judged = [(groups.hand(n, dealt=True), _fit(groups.hand(n, dealt=False), start)) for n in range(_HANDS)]
-    if max(len(part) for part in (groups.scenes, groups.real, groups.catalogued)) < _HANDS:
+    judged = [(groups.fold(n, inside=True), _fit(groups.fold(n, inside=False), start)) for n in range(_FOLDS)]
+    if max(len(part) for part in (groups.scenes, groups.real, groups.catalogued)) < _FOLDS:
         judged = judged[:1]
     answers = {name: _answers(judged, name) for name in (*HEADS, _P_GALAXY)}
     curves = {head: _rounded(reliability(*answers[_CATALOGUED.get(head, head)])) for head in HEADS}
@@ -342,7 +342,7 @@ def fit_prior(logit: Floats, mix: Floats, target: Floats, weight: Floats) -> Cal
 def _logistic(
     terms: Floats, target: Floats, weight: Floats, given: Floats, *, start: Sequence[float]
 ) -> tuple[list[float], float]:
-    """Factors of the terms, and the offset, of a logit of which a part is given; from a first guess."""
+    """Fit a logit: ``given`` plus a linear function of the terms. Returns its factors and offset."""
     share = weight / weight.sum()
     design = np.column_stack([terms, np.ones(len(terms))])
     penalty = _RIDGE * np.append(np.ones(terms.shape[1]), 0.0)

@@ -21,15 +21,16 @@ from astrogalaxy.tables import numbers_of
 
 __all__ = ["CatalogScore", "Estimate", "evaluate_catalog"]
 
-# How far a match may be, where nothing else is asked for.
+# Default of the largest distance of a match.
 _PIXELS, _ARCSEC = 3.0, 1.0
-# What is so many times further from any source of a table than nearly all of these are from their next one lies
-# outside of what it covers, if it has enough sources to tell.
+# A position lies outside of what a table covers if it is this many times as far from any of its sources as nearly all
+# of these are from their nearest neighbour; tables of fewer than `_ENOUGH` sources cannot tell.
 _AFAR, _NEARLY_ALL, _ENOUGH = 3.0, 0.99, 20
-# A rectangle is full of true sources if no more of it is without them than so many times what is beyond the outermost
-# sources of any area: of simulated squares all were, of squares turned by 3 degrees with 1000 sources none.
+# True sources fill a rectangle if the share of it that their footprint lacks is at most this many times what any
+# footprint lacks beyond its outermost sources: all simulated squares are full, and none of those with 1000 sources that
+# are turned by 3 degrees.
 _FULL = 1.5
-# True sources within this part of the largest distance of a match are rather one that is written twice.
+# True sources within this part of the largest distance of a match are taken for one that is listed twice.
 _SAME = 0.1
 
 Bools = NDArray[np.bool_]
@@ -232,7 +233,7 @@ def evaluate_catalog(
         _column(catalog, score, "the catalogue")
     scores = numbers_of(catalog, score) if score in catalog.colnames else np.full(len(catalog), np.nan)
     match = _match(catalog, scores, truth[asked], reach, sky=sky)
-    if region == "truth" and not (near | match.matched).any():
+    if _is_truth(region) and not (near | match.matched).any():
         _check_shared(catalog, truth, sky=sky)
     excused = _match(catalog[~match.matched], scores[~match.matched], truth[~asked], reach, sky=sky)
     counts = match.matched | near
@@ -384,7 +385,7 @@ def _axes(*, sky: bool) -> tuple[str, str]:
 
 
 def _check_placed(catalog: Table, truth: Table, asked: Bools, *, sky: bool) -> None:
-    """Refuse true sources that are nowhere, and a catalogue that is: they could only be missed."""
+    """Refuse true sources without a position, and a catalogue in which no source has one: nothing could match."""
     axes = _axes(sky=sky)
     found, true = (np.isfinite([numbers_of(table, name) for name in axes]).all(axis=0) for table in (catalog, truth))
     if len(catalog) and not found.any():
@@ -407,24 +408,25 @@ def _floats_of(table: Table, name: str, what: str) -> Floats:
 def _inside(
     catalog: Table, truth: Table, region: Region | Literal["truth"] | None, *, sky: bool
 ) -> tuple[Bools, Bools]:
-    """Rows of both in the region; those without a position are, since they are nowhere else."""
+    """Rows of both in the region; those without a position count as inside."""
     if region is None:
         return np.ones(len(catalog), dtype=bool), np.ones(len(truth), dtype=bool)
-    if region == "truth" and not len(truth):
+    of_truth = _is_truth(region)
+    if of_truth and not len(truth):
         msg = "the truth has no rows, and so covers no area; give at least one true source"
         raise CatalogError(msg)
-    axes = _axes(sky=sky and region == "truth")
-    edges = [] if region == "truth" else _edges(region)
+    axes = _axes(sky=sky and of_truth)
+    edges = [] if of_truth else _edges(region)
     found, true = _coordinates(catalog, truth, axes)
     if axes == ("ra", "dec"):
         edges = [(np.nanmin(a), np.nextafter(np.nanmax(a), np.inf)) for a in true]
-    elif region == "truth":
+    elif of_truth:
         edges = [(np.nanmin(a) - 0.5, np.nanmax(a) + 0.5) for a in true]
     near, covered = (
         ~np.any([(a < low) | (a >= high) for a, (low, high) in zip(pair, edges, strict=True)], axis=0)
         for pair in (found, true)
     )
-    if region == "truth":
+    if of_truth:
         footprint = footprint_of(_points(truth, sky=sky))
         if footprint.area < (1 - _FULL * footprint.missing) * _area(true, sky=sky):
             points = _points(catalog, sky=sky)
@@ -432,8 +434,13 @@ def _inside(
     return near, covered
 
 
+def _is_truth(region: object) -> bool:
+    """Whether the region is that of the truth; four edges may be an array, which is equal to no word."""
+    return isinstance(region, str) and region == "truth"
+
+
 def _edges(region: object) -> list[tuple[float, float]]:
-    """First and last positions, in x and y, within pixels that are given."""
+    """First and last positions in x and y within a range of pixels."""
     try:
         x0, x1, y0, y1 = (float(edge) for edge in region)  # type: ignore[attr-defined]
     except (TypeError, ValueError):
@@ -451,7 +458,7 @@ def _area(places: list[Floats], *, sky: bool) -> float:
 
 
 def _coordinates(catalog: Table, truth: Table, axes: tuple[str, str]) -> tuple[list[Floats], list[Floats]]:
-    """Positions of both; right ascension from the middle of the truth: no field is cut where the circle closes."""
+    """Positions of both; right ascension is counted from the middle of the truth, so that no field is cut at 0 h."""
     found, true = (
         [_floats_of(table, name, what) for name in axes]
         for table, what in ((catalog, "the catalogue"), (truth, "the truth"))
@@ -463,7 +470,7 @@ def _coordinates(catalog: Table, truth: Table, axes: tuple[str, str]) -> tuple[l
 
 
 def _check_shared(catalog: Table, truth: Table, *, sky: bool) -> None:
-    """Refuse a catalogue and a truth of two places: nothing was looked for, and so nothing was missed."""
+    """Refuse a catalogue and a truth of different parts of the sky, which have nothing to compare."""
     axes = _axes(sky=sky)
     pairs = zip(*_coordinates(catalog, truth, axes), strict=True)
     if not len(catalog) or all(

@@ -59,15 +59,16 @@ class Classification:
     ----------
     accuracy, auc, macro_f1 : Interval
         Share of right answers; mean over the classes of the area under the ROC curve, one against the rest; mean F1.
-        Both means are over the classes that have a value: of F1 those that are there, or were said (then 0).
+        Both means are over the classes that have a value; F1 has one (0) also for a class that was named, but is
+        nowhere true.
     ece : float
-        Expected calibration error of the probability of the class that is named.
+        Expected calibration error of the probability of the most probable class.
     ece_perfect : Interval
-        What it would be if these probabilities were exactly right, with so few images: the mean, and where 68 % are.
+        The same if these probabilities were exactly right, for as many images: its mean and 68 % interval.
     classes : tuple of ClassScore
         By class.
     confusion : tuple of tuple of int
-        Rows: what it is; columns: what was said.
+        Rows: true class; columns: most probable class.
     reliability : tuple
         See `~astrogalaxy.evaluation.reliability.reliability`.
     n : int
@@ -95,7 +96,7 @@ class Classification:
 
 
 def confusion(truth: Ints, said: Ints, n_classes: int) -> NDArray[np.int64]:
-    """Count answers: rows are what it is, columns what was said.
+    """Confusion matrix: rows are the true classes, columns the answers.
 
     Parameters
     ----------
@@ -146,7 +147,7 @@ def roc_auc(score: Floats, true: NDArray[np.bool_]) -> float:
 
 
 def roc_curve(score: Floats, true: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Shares of false and of true ones above each score, from none to all.
+    """ROC curve: false and true positive rates above each score, from none to all.
 
     Parameters
     ----------

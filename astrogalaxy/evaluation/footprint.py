@@ -10,10 +10,10 @@ from scipy.spatial import Delaunay, QhullError
 
 __all__ = ["Footprint", "footprint_of"]
 
-# A triangle between neighbours spans a gap if one of its sides is so many times longer than the longest side that three
-# of four triangles do not exceed. Of sources strewn evenly, one triangle in 10^5 is that long.
+# A triangle between neighbours spans a gap if its longest side is this many times the upper quartile of all longest
+# sides. Of sources that are spread evenly, one triangle in 10^5 does.
 _GAP, _USUAL = 2.5, 0.75
-# Strips into which points are sorted: each is looked for from the place of the one before.
+# Points are looked up strip by strip: the search for each starts from the one before, which should be near.
 _STRIPS = 300
 
 Bools = NDArray[np.bool_]
@@ -29,8 +29,9 @@ class Footprint:
     area : float
         Of all triangles: square pixels, or steradian.
     missing : float
-        Share of what the sources are strewn over that lies beyond the outermost of them and so is not in the triangles,
-        if they are strewn evenly: as much as the outermost are of all (Efron 1965, Biometrika 52, 331).
+        Share of the area over which the sources are spread that lies outside of the triangles, beyond the outermost
+        sources; estimated, for an even spread, by the share of the sources that are outermost (Efron 1965, Biometrika
+        52, 331).
 
     Examples
     --------
@@ -62,13 +63,13 @@ class Footprint:
 
 
 def footprint_of(sources: Floats) -> Footprint:
-    """Find out what sources cover, whatever its form, and however it is turned.
+    """Find the area that sources cover, whatever its shape and orientation.
 
     Parameters
     ----------
     sources : ndarray
-        ``(n, 2)`` on a plane, or ``(n, 3)`` unit vectors to places on the sky, which know no poles and no right
-        ascension 0. NaN is nowhere.
+        ``(n, 2)`` on a plane, or ``(n, 3)`` unit vectors to positions on the sky, which need no special case at the
+        poles or at right ascension 0. Sources with NaN are left out.
 
     Returns
     -------
@@ -94,7 +95,7 @@ def footprint_of(sources: Floats) -> Footprint:
     sides = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2)
     longest = sides.max(axis=1)
     covered = longest <= _GAP * np.quantile(longest, _USUAL)
-    # sides behind which there is no triangle; each stands opposite to a corner
+    # sides behind which no triangle is covered; each is named by the corner opposite to it
     open_ = ((triangles.neighbors < 0) | ~covered[triangles.neighbors]) & covered[:, None]
     outermost = {int(triangles.simplices[at, corner - k]) for at, corner in np.argwhere(open_) for k in (1, 2)}
     half = sides.sum(axis=1) / 2
@@ -103,11 +104,11 @@ def footprint_of(sources: Floats) -> Footprint:
 
 
 def _flat(points: Floats, middle: Floats) -> Floats:
-    """Points on a plane about the middle: stereographic from the sky, which keeps circles and so who are neighbours."""
+    """Points on a plane about the middle; from the sky stereographically, which keeps circles and so neighbours."""
     if points.shape[1] == 2:
         return points - middle
     length = np.linalg.norm(middle)
-    # sources all around have no middle, and any will do
+    # sources all over the sky have no middle: any axis will do
     axis = middle / length if length > 0 else np.array([0.0, 0.0, 1.0])
     across = np.linalg.svd(axis[None])[2][1:]
     return points @ across.T / np.maximum(1 + points @ axis, 1e-12)[:, None]

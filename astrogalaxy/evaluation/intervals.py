@@ -1,4 +1,4 @@
-"""Measured values with their intervals: how far what so few say may be from the truth."""
+"""Measured values with their confidence intervals."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def wilson(k: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.
     Parameters
     ----------
     k, n : array-like
-        Counts, rounded to whole ones; of how many.
+        Number of successes and of trials, rounded to whole numbers.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Match what was found with what is there, and count."""
+"""Match found sources with true ones, and count."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Curve:
-    """Precision and recall as the threshold falls.
+    """Precision and recall as functions of a falling threshold.
 
     Attributes
     ----------
@@ -199,7 +199,7 @@ def precision_recall(score: ArrayLike, match: Match) -> Curve:
 
 
 def repeated(points: ArrayLike, radius: float) -> int:
-    """How many of some points are at the place of one before them.
+    """Count the points that are at the same place as another one before them.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Whether probabilities are what they say: how much of what was said came true."""
+"""Whether probabilities are calibrated: predicted probabilities against the share that came true."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 __all__ = ["Reliability", "expected_calibration_error", "reliability"]
 
 Floats = NDArray[np.floating]
-#: Of each bin: mean probability, share that came true, number of sources.
+#: For each bin: mean probability, share that came true, number of sources.
 Reliability = tuple[tuple[float, float, int], ...]
 
 
 def expected_calibration_error(
     probability: Floats, target: Floats, weight: Floats | None = None, *, bins: int = 10
 ) -> float:
-    """Mean distance between what was said and what came true, over bins of equal weight.
+    """Mean distance between predicted probability and the share that came true, over bins of equal weight.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def expected_calibration_error(
     Returns
     -------
     float
-        0 where nothing was said.
+        0 without any probability.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def expected_calibration_error(
 
 
 def reliability(probability: Floats, target: Floats, weight: Floats | None = None, *, bins: int = 10) -> Reliability:
-    """What was said against what came true, in bins of equal weight.
+    """Reliability curve: predicted probability against the share that came true, in bins of equal weight.
 
     Parameters
     ----------
@@ -82,9 +82,9 @@ def reliability(probability: Floats, target: Floats, weight: Floats | None = Non
 
 
 def _bins(probability: Floats, share: Floats, bins: int) -> list[NDArray[np.intp]]:
-    """Sources in order of their probability, in bins of equal weight; none is empty."""
+    """Indices of the sources by rising probability, in bins of equal weight; empty bins are left out."""
     order = np.argsort(probability, kind="stable")
-    # by the middle of each source's own share
+    # a source belongs to the bin that holds the middle of its own weight
     place = (np.cumsum(share[order]) - share[order] / 2) / max(float(share.sum()), 1e-30)
     edges = np.searchsorted(place, np.arange(1, bins) / bins)
     return [part for part in np.split(order, edges) if len(part)]

@@ -1,4 +1,4 @@
-"""Read tables that say what is really there: labels for training, truth for evaluation."""
+"""Read tables of true sources: labels for training, truth for evaluation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _POSITIONS = (("x", "y"), ("ra", "dec"))
 # Columns whose names are known in any case: catalogues write RA as often as ra.
 _KNOWN = ("x", "y", "ra", "dec", "class", "visible")
 _CLASSES = {"star": "star", "galaxy": "galaxy"}
-_TRUE = {"true", "t", "1", "yes"}
+_TRUE = {"true", "t", "1", "1.0", "yes"}
 
 
 def read_truth(
@@ -31,7 +31,7 @@ def read_truth(
         CSV (comments after ``#``), ECSV, FITS, VOTable, or what `astropy.table.Table` reads
         besides. Its columns, in any case: ``x`` and ``y`` (0-based pixels of the reference
         image), or ``ra`` and ``dec`` (deg), or all four; ``class`` if known (star, galaxy; anything
-        else means unknown); ``visible`` if some rows shall be neither found nor counted;
+        else means unknown); ``visible`` if some sources need not be found, and are not false if they are;
         others are kept as they are.
     split : path-like, optional
         CSV with ``row`` (of the table, from 0) and ``part``.

@@ -147,7 +147,7 @@ def efficientnetv2_s(*, fused_share: float | None = None, **options: Any) -> nn.
     Parameters
     ----------
     fused_share : float, optional
-        Share of the blocks, from the first on, that are fused; default those that are so as published (a quarter).
+        Share of the blocks, from the first on, that are fused; as published (a quarter) by default.
     **options : dict
         Passed on to timm.
 

@@ -1,4 +1,4 @@
-"""A trained classifier ready to run: onnxruntime or OpenVINO on the CPU, torch on a GPU, from the same weight file."""
+"""Run a trained classifier from its weight file: by onnxruntime or OpenVINO on the CPU, by torch on a GPU."""
 
 from __future__ import annotations
 

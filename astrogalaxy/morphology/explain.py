@@ -1,4 +1,4 @@
-"""What a classifier looks at: saliency, Grad-CAM, and the attention of its class token."""
+"""Explanation maps of a classifier: saliency, Grad-CAM, and the attention of its class token."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAPS", "Map", "attention_map", "explain", "figure_of", "grad_cam", "likeliest", "saliency"]
 
-#: What a network looks at, told in one way.
+#: Name of an explanation map.
 Map = Literal["saliency", "gradcam", "attention"]
 #: The maps that `explain` makes.
 MAPS: tuple[Map, ...] = ("saliency", "gradcam", "attention")
@@ -59,8 +59,8 @@ def explain(
     target : int, optional
         Class that the maps are of, by its number in the weight card; default the `likeliest`.
     maps : str or sequence of str
-        Of `MAPS`; what a network does not have (attention without a class token) is left out, if another map is asked
-        for too.
+        Out of `MAPS`. A map that the network does not have (attention without a class token) is left out if another
+        one is asked for as well.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def saliency(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
 
 
 def grad_cam(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
-    """Where the last feature layer speaks for the class (Selvaraju et al. 2017).
+    """Where the last feature layer is evidence for the class (Selvaraju et al. 2017).
 
     Parameters
     ----------
@@ -219,10 +219,10 @@ def grad_cam(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
     need("captum", "train")
     from captum.attr import LayerGradCam
 
-    layer = _last_layer(network, x)
+    layer, gives_tokens = _last_layer(network, x)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of captum about hooks
-        weight = _cam_of_tokens(network, x, target, layer) if _gives_tokens(layer, network, x) else None
+        weight = _cam_of_tokens(network, x, target, layer) if gives_tokens else None
         if weight is None:
             weight = LayerGradCam(network, layer).attribute(x.clone(), target=target, relu_attributions=True)[0, 0]
     return _scaled(_enlarged(weight.detach(), x.shape[-1]))
@@ -331,48 +331,37 @@ def _has_class_token(network: GalaxyNetwork) -> bool:
     return getattr(backbone, "cls_token", None) is not None and hasattr(backbone, "blocks")
 
 
-def _last_layer(network: GalaxyNetwork, x: Tensor) -> nn.Module:
-    """The last feature layer whose map still has places: the deepest one may be of one pixel."""
+def _last_layer(network: GalaxyNetwork, x: Tensor) -> tuple[nn.Module, bool]:
+    """The last feature layer whose map has more than a pixel or two, and whether the map is one of tokens."""
     layers = feature_layers(network.backbone)
-    sizes = _sizes(network, layers, x)
-    good = [layer for layer, size in zip(layers, sizes, strict=True) if size >= 4]
-    return good[-1] if good else layers[-1]
+    shapes: dict[nn.Module, tuple[int, ...]] = {}
 
+    def hook(layer: nn.Module, _inputs: object, out: object) -> None:
+        """Keep the shape of what the layer gives."""
+        shapes[layer] = tuple(out.shape) if isinstance(out, Tensor) else ()
 
-def _sizes(network: GalaxyNetwork, layers: Sequence[nn.Module], x: Tensor) -> list[int]:
-    """Places of each layer's map; 0 where it has none."""
-    found: dict[int, int] = {}
-    hooks = [layer.register_forward_hook(lambda m, _i, out: found.__setitem__(id(m), _places(out))) for layer in layers]
+    hooks = [layer.register_forward_hook(hook) for layer in layers]
     try:
         with torch.no_grad():
             network(x)
     finally:
-        for hook in hooks:
-            hook.remove()
-    return [found.get(id(layer), 0) for layer in layers]
+        for handle in hooks:
+            handle.remove()
+    good = [layer for layer in layers if _places(shapes.get(layer, ())) >= 4]
+    last = good[-1] if good else layers[-1]
+    return last, len(shapes.get(last, ())) == 3
 
 
-def _places(out: object) -> int:
-    if not isinstance(out, Tensor) or out.ndim not in {3, 4}:
-        return 0
-    return int(out.shape[1] if out.ndim == 3 else out.shape[2] * out.shape[3])
-
-
-def _gives_tokens(layer: nn.Module, network: GalaxyNetwork, x: Tensor) -> bool:
-    kept: list[int] = []
-    hook = layer.register_forward_hook(lambda _m, _i, out: kept.append(out.ndim))
-    try:
-        with torch.no_grad():
-            network(x)
-    finally:
-        hook.remove()
-    return kept[0] == 3
+def _places(shape: tuple[int, ...]) -> int:
+    """Tokens, or pixels, of a map; 0 of what is none."""
+    return shape[1] if len(shape) == 3 else shape[2] * shape[3] if len(shape) == 4 else 0
 
 
 def _cam_of_tokens(network: GalaxyNetwork, x: Tensor, target: int, layer: nn.Module) -> Tensor | None:
-    """Grad-CAM over the tokens of a transformer's patches; the class token tells what is asked of them.
+    """Grad-CAM over the tokens of a transformer's patches.
 
-    The last block's patches have no gradient where only the class token is used; then the input of the block is taken.
+    Taken at the input of the block: where a network's head uses the class token alone, the patches that the last block
+    gives have no gradient.
     """
     kept: list[Tensor] = []
 

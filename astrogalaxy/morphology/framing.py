@@ -1,4 +1,4 @@
-"""How much of a galaxy's surroundings a cutout shows, measured in the cutout itself."""
+"""The field of view of a cutout in radii of its galaxy, measured in the cutout itself."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, resized
 
 __all__ = ["measured_frame"]
 
-# Pictures are brought to this side before they are measured, and smoothed by so many of its pixels.
+# Side in pixels to which pictures are resized before they are measured, and sigma of the smoothing in these pixels.
 _SIDE, _SMOOTH = 128, 1.5
-# Least brightness above the sky that is of a galaxy, of 255, and how far from the middle it may be, in pixels.
+# Least brightness (of 255) of a galaxy above the sky, and its largest distance from the middle in pixels.
 _FAINTEST, _OFF_CENTRE = 4.0, 6
 # Half-light radius of what a picture shows of its galaxy, in sides: the median of 300 training pictures of Galaxy
 # Zoo 2, which are FIELD_OF_VIEW true ones wide. The stretch makes it larger than the true one.

@@ -22,7 +22,7 @@ from astrogalaxy.errors import ConfigError
 from astrogalaxy.models.tensors import load_tensors
 from astrogalaxy.morphology import backbones
 from astrogalaxy.morphology.attention import Cbam, SelfAttention
-from astrogalaxy.morphology.registry import architecture
+from astrogalaxy.morphology.registry import architecture, input_size
 
 __all__ = ["ClusterHead", "GalaxyNetwork", "NetworkSpec", "build", "count_parameters", "make_backbone"]
 
@@ -31,7 +31,7 @@ Attention = Literal["none", "cbam", "self"]
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What a network is, in words; the weight card keeps it.
+    """The description of a network, as its weight card keeps it.
 
     Attributes
     ----------
@@ -75,9 +75,7 @@ def make_backbone(name: str, *, side: int, options: Mapping[str, Any] | None = N
     import timm
 
     found = architecture(name)
-    given = {**found.options, **(options or {})}
-    if found.fixed:
-        given.setdefault("img_size", side if "vit" in found.timm else (side, side))
+    given = {**found.options, **input_size(found, side), **(options or {})}
     try:
         if found.own:
             backbone: nn.Module = getattr(backbones, found.own)(**given)

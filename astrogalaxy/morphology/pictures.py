@@ -27,12 +27,12 @@ __all__ = [
 
 #: Side of a Galaxy Zoo 2 cutout in half-light radii of its galaxy: 8.48 radii of 90 % of the light, each of 2.3.
 FIELD_OF_VIEW = 19.5
-#: Smallest and largest side in pixels of the image: what shows a shape, and twice what every tile reaches into its
-#: neighbours by default.
+#: Smallest and largest side of a cutout in pixels of the image: fewer pixels show no shape, and half of the largest is
+#: what a tile reaches into its neighbours by default.
 SIDES = (16.0, 256.0)
 #: ImageNet's mean and standard deviation of red, green, blue.
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Brightness of one sigma of the sky, the strength of the stretch, and how much of the colours is left, so that pixels
+# Brightness of one sigma of the sky, strength of the stretch, and share of the colours that is kept: with these, pixels
 # of SDSS frames look like its colour images.
 _SIGMA, _STRETCH, _VIVID = 0.06, 3.0, 0.55
 
@@ -148,7 +148,7 @@ def resized(picture: Picture, side: int, *, centre: float = 1.0) -> Picture:
 
 
 def brought(normalise: str) -> tuple[Floats, Floats]:
-    """Gain and offset, by channel, that bring pixels of 0 to 255 to a network's input.
+    """Gain and offset of each channel that turn pixels of 0 to 255 into a network's input.
 
     Parameters
     ----------

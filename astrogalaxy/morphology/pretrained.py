@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from astrogalaxy.errors import ConfigError, WeightsError
 from astrogalaxy.morphology.network import GalaxyNetwork
-from astrogalaxy.morphology.registry import architecture
+from astrogalaxy.morphology.registry import architecture, input_size
 
 __all__ = ["RANDOM", "start_from"]
 
@@ -87,19 +87,18 @@ def _from_package(network: GalaxyNetwork, name: str) -> str:
 
 
 def _from_hub(network: GalaxyNetwork, name: str) -> str:
-    """From timm's hub, or what an earlier call has left of it in the cache."""
+    """From timm's hub, or from the cache that an earlier call has filled."""
     import timm
     from timm.models import get_pretrained_cfg
 
-    wanted = architecture(name).timm
+    found = architecture(name)
+    wanted = found.timm
     if not wanted or "fused_share" in network.spec.options or not timm.is_model_pretrained(wanted):
         return ""
     config = get_pretrained_cfg(wanted)
     if config is None or not (_cached(config.hf_hub_id or "") or _reachable()):
         return ""
-    options = {k: v for k, v in network.spec.options.items() if k != "fused_share"}
-    if architecture(name).fixed:
-        options["img_size"] = network.spec.side if "vit" in wanted else (network.spec.side, network.spec.side)
+    options = {**input_size(found, network.spec.side), **network.spec.options}
     try:
         published = timm.create_model(wanted, pretrained=True, num_classes=0, **options)
     except Exception as error:  # noqa: BLE001 (the hub's client raises many kinds)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from astrogalaxy.config.problems import did_you_mean
-from astrogalaxy.errors import ConfigError
+from astrogalaxy.errors import ConfigError, need
 
-__all__ = ["ARCHITECTURES", "Architecture", "architecture"]
+__all__ = ["ARCHITECTURES", "Architecture", "architecture", "input_size"]
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,23 @@ def architecture(name: str) -> Architecture:
     ('resnetv2_50', 'resnet18')
     """
     if name.startswith(_TIMM):
-        return Architecture(name.removeprefix(_TIMM), fixed=any(word in name for word in ("vit_", "hiera", "deit")))
+        return Architecture(name.removeprefix(_TIMM), fixed=_is_fixed(name.removeprefix(_TIMM)))
     if name not in ARCHITECTURES:
         hint = did_you_mean(name, list(ARCHITECTURES)) or f"; there are {', '.join(ARCHITECTURES)}, and timm:<name>"
         msg = f"model.architecture: there is no {name!r}{hint}"
         raise ConfigError(msg)
     return ARCHITECTURES[name]
+
+
+def _is_fixed(name: str) -> bool:
+    """Whether timm makes a network for one size of image; false where it has no such network."""
+    need("timm", "train")
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(name)
+    return config is not None and config.fixed_input_size
+
+
+def input_size(found: Architecture, side: int) -> dict[str, Any]:
+    """What timm is to be told of the size of images: nothing, where a network takes any."""
+    return {"img_size": (side, side)} if found.fixed else {}

@@ -1,4 +1,4 @@
-"""What of a network learns: all of it, its later layers, its head alone, or low-rank matrices beside its weights."""
+"""Which parts of a network learn: all, its later layers, its head alone, or low-rank matrices beside its weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DENSE = ("pre_logits", "dense")
 
 
 def learning_parts(network: GalaxyNetwork, tuning: Tuning, *, frozen: float = 0.5) -> list[nn.Module]:
-    """Parts of a network's backbone that learn; all else of it stays as it is, its tokens and positions, too.
+    """Parts of a network's backbone that learn; the rest of it stays as it is, tokens and positions included.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Stars and galaxies of a field: counts, magnitudes, colours, sizes and shapes.
 
-Number counts, sizes and the mix of types follow what deep fields show, roughly: the
-network must meet every combination of brightness, size and colour, not a census.
+Number counts, sizes and the mix of types follow deep fields only roughly: a network
+must meet every combination of brightness, size and colour rather than a census.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["draw_population"]
 _GALAXIES, _GALAXY_SLOPE = 4.5, 0.34
 _STARS, _STAR_SLOPE = 1.6, 0.16
 _BRIGHTEST = 14.0
-# Sources are drawn to this much below the five-sigma limit: they are the confusion noise.
+# Sources are drawn to this many magnitudes below the five-sigma limit: those are the confusion noise.
 _BELOW_LIMIT = 0.8
 _SERSIC_BULGE = (1.5, 2.0, 3.0, 4.0)
-# Where there are galaxies of every size: their half-light radii, and the side of the square that each source has for
-# itself, in FWHM of the stars.
+# Of even populations, in FWHM of the stars: range of the half-light radii of galaxies, and side of the square that each
+# source has to itself.
 _EVEN_RADII, _EVEN_ROOM = (0.2, 3.0), 9.0
 
 Floats = NDArray[np.float64]
@@ -71,7 +71,7 @@ def draw_population(
 def _as_on_the_sky(
     profile: SurveyProfile, conditions: Conditions, area: float, rng: np.random.Generator
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
-    """Magnitudes by number counts, which are galaxies, and half-light radii that are not the usual ones."""
+    """Magnitudes by number counts, which sources are galaxies, and half-light radii (NaN: to be drawn as usual)."""
     limit = _limit(profile)
     n_star = rng.poisson(area * _counts(_STARS * conditions.crowding, _STAR_SLOPE, limit))
     n_galaxy = rng.poisson(area * _counts(_GALAXIES * conditions.clustering, _GALAXY_SLOPE, limit))
@@ -86,7 +86,7 @@ def _as_on_the_sky(
 def _evenly(
     profile: SurveyProfile, conditions: Conditions, area: float, rng: np.random.Generator
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
-    """From saturation to the limit, of either class and of every size alike."""
+    """The same of an even population: all magnitudes from saturation to the limit, classes and sizes equally often."""
     limit = _limit(profile)
     fwhm = float(np.mean(list(conditions.seeing.values())))
     n = rng.poisson(conditions.clustering * area * (60 / (_EVEN_ROOM * fwhm)) ** 2)
@@ -110,7 +110,7 @@ def _magnitudes(n: int, slope: float, limit: float, rng: np.random.Generator) ->
 
 
 def _nearby(n: int, area: float, rng: np.random.Generator) -> dict[str, Floats]:
-    """Magnitudes and half-light radii of big galaxies: a network that saw few takes them to pieces."""
+    """Magnitudes and half-light radii of big nearby galaxies, which a network that saw few of them takes to pieces."""
     mag = rng.uniform(13, 18, n)
     # the larger ones would fill the field
     largest = 0.1 * np.sqrt(area) * 60

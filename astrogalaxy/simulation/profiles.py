@@ -20,7 +20,7 @@ SCALE_RANGE = (0.8, 1.2)
 _OTHER_BANDS, _CROWDED = 0.2, 0.22
 # Factor on the counts of stars in crowded fields: up to those of the Galactic plane.
 _CROWDING = (3.0, 60.0)
-# Every third scene gets big nearby galaxies, one or a few.
+# Expected number of big nearby galaxies in a scene: a third of all scenes have some.
 _NEARBY = 0.4
 # Half of the scenes have up to this share of sources in close pairs.
 _PAIRS = 0.6
@@ -28,7 +28,7 @@ _PAIRS = 0.6
 
 @dataclass(frozen=True)
 class SurveyProfile:
-    """What distinguishes the images of one survey from another's.
+    """The properties that distinguish the images of one survey from another's.
 
     Parameters
     ----------
@@ -111,8 +111,8 @@ class Conditions:
         Expected number of big nearby galaxies, far more than the sky has.
     even : bool
         As many galaxies as stars at every magnitude, bright ones as often as faint ones, and galaxies of every
-        size: no sky is like that, but what the sky seldom shows must be learned, too. Of the densities only
-        ``clustering`` counts then.
+        size. No sky is like that, but what the sky seldom shows must be learned, too. Of the densities only
+        ``clustering`` is used then.
     halo : float
         Share of a star's light in a halo wider than the Moffat profile.
     spikes : float

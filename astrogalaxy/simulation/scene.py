@@ -99,7 +99,7 @@ def simulate_scene(
     Raises
     ------
     ConfigError
-        If the profile is none, or the size is not one of pixels.
+        If the profile is no `SurveyProfile`, or the size is not one or two whole numbers above 0.
 
     Examples
     --------
@@ -209,7 +209,7 @@ def _sky(shape: tuple[int, int], noise: float, rng: np.random.Generator) -> Pixe
 
 
 def _add_artefacts(image: NDArray[np.floating], noise: float, rng: np.random.Generator) -> None:
-    """Cosmic rays, a satellite trail, bad columns: none of them is a source."""
+    """Add cosmic rays, a satellite trail and bad columns, none of which is a source, in place."""
     rows, columns = image.shape
     for _ in range(rng.poisson(2e-5 * image.size) if rng.random() < 0.4 else 0):
         n, angle = int(rng.integers(1, 10)), rng.uniform(0, np.pi)

@@ -1,4 +1,4 @@
-"""The truth table of a scene: positions, fluxes, boxes, and what can be seen at all."""
+"""The truth table of a scene: positions, fluxes, boxes, and which sources can be seen at all."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def complete_truth(
     wcs: WCS,
     positions: Mapping[str, Positions],
 ) -> Table:
-    """Add to a drawn population what an observer could know of it.
+    """Add what an observer could know of a population to its table.
 
     Parameters
     ----------

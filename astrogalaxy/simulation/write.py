@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +16,9 @@ __all__ = ["scene_files", "write_scene"]
 
 _SURVEY = """\
 # A simulated field; its truth is in {name}-truth.ecsv.
-name: {name}
+name: {quoted}
 images:
-  path: "{name}-{{band}}.fits"
+  path: {path}
   bands: [{bands}]
   reference: {reference}
   zeropoint: {zeropoint}
@@ -87,9 +88,12 @@ def write_scene(scene: Scene, folder: str | Path, *, name: str, compress: bool =
         _write_image(path, scene, band, pixels, compress=compress)
     with atomic_path(files[-2]) as path:
         scene.truth.write(path, format="ascii.ecsv", overwrite=True)
+    # as JSON, which is YAML: a name may be a word that would be read as something else, such as null
+    quoted, pattern = (json.dumps(text, ensure_ascii=False) for text in (name, f"{name}-{{band}}.fits"))
     survey = _SURVEY.format(
-        name=name, bands=", ".join(scene.images), reference=scene.reference, zeropoint=scene.profile.zeropoint
-    )
+        name=name, quoted=quoted, path=pattern, bands=", ".join(scene.images), reference=scene.reference,
+        zeropoint=scene.profile.zeropoint,
+    )  # fmt: skip
     with atomic_path(files[-1]) as path:
         path.write_text(survey, encoding="utf-8")
     return files

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
+from astropy.utils.masked import Masked
 
 from astrogalaxy.catalog import CatalogError, SourceCatalog, columns_for, flag_bits, provenance, source_ids
 
@@ -93,6 +95,21 @@ def test_converts_units_masks_scalars_and_types() -> None:
     assert catalog["morphology"].tolist() == ["disk", "", "smooth"]
     np.testing.assert_array_equal(catalog["mag_g"], np.array([20, 21, np.nan], dtype="f4"))
     catalog.validate()
+
+
+def test_columns_of_a_data_frame_hold_what_they_say() -> None:
+    frame = pd.DataFrame({**BASE, "field": ["a", "b", "c"]}, index=[7, 3, 5])
+    catalog = SourceCatalog.from_columns(dict(frame.items()), bands=["g"])
+    assert catalog["ra"].tolist() == BASE["ra"] and catalog["dec"].tolist() == BASE["dec"]
+    assert catalog["field"].tolist() == ["a", "b", "c"]
+
+
+def test_masked_bytes_and_quantities() -> None:
+    name = np.ma.array(["Andromède".encode(), b"", b"?"], mask=[0, 0, 1])
+    flux = Masked([1, 2, 3] * u.uJy, mask=[False, True, False])
+    catalog = build({"field": name, "flux_g": flux})
+    assert catalog["field"].tolist() == ["Andromède", "", ""]
+    np.testing.assert_array_equal(catalog["flux_g"], [1000, np.nan, 3000])
 
 
 def test_input_is_neither_changed_nor_shared() -> None:

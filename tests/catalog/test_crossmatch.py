@@ -8,6 +8,7 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable, Table
+from astropy.time import Time
 
 from astrogalaxy.catalog import CatalogError, SourceCatalog
 
@@ -110,6 +111,18 @@ def test_joined_tables(mine, theirs) -> None:
         match.joined(suffix="")
     with pytest.raises(CatalogError, match="keep must be 'pairs' or 'first', not 'all'"):
         match.joined(keep="all")
+
+
+@pytest.mark.parametrize("n_rows", [0, 2])
+def test_columns_of_objects_are_masked_without_a_partner(mine, n_rows: int) -> None:
+    where = SkyCoord([20.0, 55.0], [0.0, 0.0], unit="deg")
+    theirs = QTable({"where": where, "seen": Time([50000.0, 50001.0], format="mjd"), "size": [1.0, 2.0] * u.arcsec})
+    joined = mine.crossmatch(theirs[:n_rows]).joined(keep="first")
+    partner = np.isfinite(joined["separation"])
+    assert partner.sum() == min(n_rows, 1)
+    for name in ("where", "seen", "size"):
+        assert np.array_equal(joined[name].mask, ~partner), name
+    assert not partner.any() or joined["where"][partner].ra.deg.tolist() == [20.0]
 
 
 @pytest.mark.parametrize("other", [[], [0.0]])

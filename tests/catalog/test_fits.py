@@ -138,3 +138,13 @@ def test_reads_strings_that_are_not_ascii(tmp_path: Path, path: Path) -> None:
 def test_writes_quantities_of_any_table(tmp_path: Path) -> None:
     write_fits(QTable({"d": [1.5, 2.5] * u.deg}), tmp_path / "x.fits")
     assert SourceCatalog.read(tmp_path / "x.fits")["d"].unit == u.deg
+
+
+def test_a_card_without_a_value_can_be_written_again(tmp_path: Path, path: Path) -> None:
+    with fits.open(path) as hdus:
+        hdus[1].header["OBSNOTE"] = None
+        hdus.writeto(tmp_path / "noted.fits", checksum=True)
+    noted = SourceCatalog.read(tmp_path / "noted.fits")
+    noted.write(tmp_path / "again.fits")
+    assert noted.meta["OBSNOTE"] is None
+    assert SourceCatalog.read(tmp_path / "again.fits").meta == noted.meta

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from astrogalaxy.catalog import CatalogError, SourceCatalog, provenance
+from astrogalaxy.catalog import CatalogError, SourceCatalog, ecsv, provenance
 from astrogalaxy.errors import RunError
 from astrogalaxy.formats import format_of
 
@@ -306,6 +306,26 @@ def test_same_catalogue_gives_the_same_bytes(tmp_path: Path, make, suffix: str) 
     for name in ("one", "two"):
         make(5).write(tmp_path / f"{name}.{suffix}")
     assert (tmp_path / f"one.{suffix}").read_bytes() == (tmp_path / f"two.{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["x.FITS.GZ", "x.vot.Gz"])
+def test_ends_of_names_compress_in_any_case(tmp_path: Path, make, same, name: str) -> None:
+    make(5).write(tmp_path / name)
+    assert (tmp_path / name).read_bytes()[:2] == b"\x1f\x8b"
+    same(SourceCatalog.read(tmp_path / name), make(5))
+
+
+def test_ecsv_is_read_block_by_block(tmp_path: Path, make, same, monkeypatch) -> None:
+    catalog = make(50)
+    catalog["match"] = MaskedColumn(np.arange(50), mask=np.arange(50) == 33)
+    catalog["name"] = ["x" * number for number in range(50)]
+    catalog["ends"] = np.arange(100.0).reshape(50, 2)
+    catalog["sure"] = MaskedColumn(np.arange(50) > 20, mask=np.arange(50) == 40)
+    catalog.write(tmp_path / "x.ecsv")
+    whole = SourceCatalog.read(tmp_path / "x.ecsv")
+    monkeypatch.setattr(ecsv, "BLOCK", 7)
+    same(SourceCatalog.read(tmp_path / "x.ecsv"), whole)
+    assert whole["match"].mask.sum() == whole["sure"].mask.sum() == 1 and whole["name"].dtype == "U49"
 
 
 @pytest.mark.parametrize(("suffix", "form"), [("fits", "fits"), ("vot", "votable"), ("parquet", "parquet")])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import matplotlib as mpl
 import numpy as np
 import pytest
+from astropy.wcs import WCS
 
 import astrogalaxy as ag
 from astrogalaxy import SourceCatalog
@@ -67,3 +68,15 @@ def test_an_empty_catalogue_has_axes() -> None:
     ax = catalog_of(ra=[], dec=[]).plot()
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("right ascension (deg)", "declination (deg)")
     assert not ax.collections
+
+
+def test_shapes_keep_their_size_where_right_ascension_begins() -> None:
+    sides = []
+    for middle in (180.0, 0.0):
+        wcs = WCS(naxis=2)
+        wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ["RA---TAN", "DEC--TAN"], [middle, 10.0], [20.5, 20.5]
+        wcs.wcs.cdelt = [-1 / 3600, 1 / 3600]
+        image = ag.Image.read({"r": (np.random.default_rng(1).normal(size=(40, 40)), wcs)})
+        marks = catalog_of(x=[19.2], y=[19.5], a=[2.0], b=[1.0], theta=[90.0]).plot(image=image).collections[0]
+        sides.append([float(marks.get_widths()[0]), float(marks.get_heights()[0])])
+    assert sides[1] == pytest.approx(sides[0], rel=1e-6) == [12.0, 6.0]

@@ -13,7 +13,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn
 
-from astrogalaxy.catalog import CatalogError, CatalogWriter, SourceCatalog, _rows, hats, writer
+from astrogalaxy.catalog import CatalogError, CatalogWriter, SourceCatalog, _rows, ecsv, hats, writer
 from astrogalaxy.errors import RunError
 
 NAMES = ["x.fits", "x.vot", "x.vot.gz", "x.parquet", "x.ecsv", "x.reg"]
@@ -180,3 +180,22 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, make, monkeypatch, n
     size = sum(column.nbytes for column in chunk.columns.values())
     few, many = peak_of(tmp_path / name, chunk, 5), peak_of(tmp_path / name, chunk, 25)
     assert many - few < 8 * size, f"a chunk has {size} bytes; {few} for 5 chunks, {many} for 25"
+
+
+def test_memory_of_reading_ecsv_is_that_of_the_numbers(tmp_path: Path, make, monkeypatch) -> None:
+    monkeypatch.setattr(ecsv, "BLOCK", 1024)
+
+    def peak_of_reading(n_rows: int) -> int:
+        """Most memory while a file of so many rows is read."""
+        make(n_rows, bands=["g"], classes=()).write(tmp_path / f"{n_rows}.ecsv")
+        gc.collect()
+        tracemalloc.start()
+        try:
+            SourceCatalog.read(tmp_path / f"{n_rows}.ecsv")
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    size = sum(column.nbytes for column in make(4096, bands=["g"], classes=()).columns.values())
+    few, many = peak_of_reading(4096), peak_of_reading(12288)
+    assert many - few < 4 * size, f"{size} bytes of numbers more take {(many - few) // 2} more"

@@ -229,11 +229,11 @@ def test_every_scene_counts_the_same() -> None:
 
 def test_no_scene_is_judged_by_what_it_calibrated() -> None:
     groups = module._Groups(list("abcdefg"), [], list("ab"), [])  # type: ignore[arg-type]
-    hands = [groups.hand(n, dealt=True).scenes for n in range(3)]
-    assert sorted(s for hand in hands for s in hand) == list("abcdefg")
-    for number, hand in enumerate(hands):
-        assert set(groups.hand(number, dealt=False).scenes) == set("abcdefg") - set(hand)
-    assert groups.hand(0, dealt=True).catalogued == list("ab"), "too few to be dealt"
+    folds = [groups.fold(n, inside=True).scenes for n in range(3)]
+    assert sorted(s for fold in folds for s in fold) == list("abcdefg")
+    for number, fold in enumerate(folds):
+        assert set(groups.fold(number, inside=False).scenes) == set("abcdefg") - set(fold)
+    assert groups.fold(0, inside=True).catalogued == list("ab"), "too few for folds"
 
 
 def test_what_is_ignored_counts_for_nothing(scenes: list[Labelled], tmp_path: Path) -> None:

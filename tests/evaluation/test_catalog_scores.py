@@ -241,8 +241,9 @@ def test_only_the_region_counts() -> None:
     assert evaluate_catalog(found, truth).n_found == 42
     bounds = evaluate_catalog(found, truth, region="truth")
     assert (bounds.n_found, bounds.n_truth) == (41, 40)
-    half = evaluate_catalog(found, truth, region=(0, 100, 0, 100))
-    assert (half.n_truth, half.n_matched, half.n_found) == (20, 20, 20)
+    for region in ((0, 100, 0, 100), np.array([0, 100, 0, 100])):
+        half = evaluate_catalog(found, truth, region=region)
+        assert (half.n_truth, half.n_matched, half.n_found) == (20, 20, 20)
 
 
 @pytest.mark.parametrize("region", ["field", (0, 10), (0, 10, 0, None)])

@@ -77,6 +77,10 @@ def test_density_by_default(starry_image: Image, conditions: FieldConditions) ->
     assert many == pytest.approx(100, rel=0.25), "a tenth of the field's own"
 
 
+def test_of_the_least_density_there_is_some_source(starry_image: Image, conditions: FieldConditions) -> None:
+    assert all(len(sample_of(starry_image, conditions, seed, density=1e-6)) for seed in range(12))
+
+
 def test_magnitudes_that_are_asked_for(starry_image: Image, conditions: FieldConditions) -> None:
     sample = sample_of(starry_image, conditions, density=30.0, magnitudes=(18.0, 20.0))
     assert sample["mag_r"].min() >= 18

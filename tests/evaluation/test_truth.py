@@ -44,6 +44,11 @@ def test_names_in_any_case_and_comments(tmp_path: Path) -> None:
     assert list(read["dec"]) == [-2.0, 3.0]
 
 
+def test_what_is_visible_may_be_numbers(tmp_path: Path) -> None:
+    Table({"x": [1.0, 2.0], "y": [1.0, 2.0], "visible": np.array([1, 0], "f4")}).write(tmp_path / "t.fits")
+    assert list(read_truth(tmp_path / "t.fits")["visible"]) == [True, False]
+
+
 def test_angles_are_in_degrees(tmp_path: Path) -> None:
     table = Table({"ra": [10.0], "dec": [1.0]})
     table["ra"].unit, table["dec"].unit = "hourangle", "rad"

@@ -67,6 +67,12 @@ def test_names() -> None:
     assert len(ARCHITECTURES) >= 20
 
 
+@pytest.mark.parametrize("name", ["levit_128s", "fastvit_t8", "mobilevitv2_050", "mixer_s32_224"])
+def test_of_timm_those_that_are_made_for_a_size_are_told_it(name: str) -> None:
+    network = build(NetworkSpec(f"timm:{name}", 3, side=64)).eval()
+    assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 3)
+
+
 def test_attention_modules() -> None:
     x = torch.rand(2, 16, 5, 7)
     cbam = Cbam(16)

@@ -54,3 +54,11 @@ def test_the_same_scene_is_the_same_file(scene: Scene, tmp_path: Path) -> None:
         assert one.name == two.name
         if one.suffix != ".fits":
             assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["null", "true", "1e5", "0x1F"])
+def test_any_name_makes_a_survey_that_can_be_read(scene: Scene, tmp_path: Path, name: str) -> None:
+    *_, survey = write_scene(scene, tmp_path, name=name)
+    config = SurveyConfig.read(survey)
+    assert config.name == name
+    assert len(find_fields(config.images)) == 1

@@ -1,4 +1,4 @@
-"""How a real field sees sources: point spread, noise, zero points, depth."""
+"""The observing conditions of a real field: point spread, noise, zero points, depth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, PROFILES, Conditio
 
 __all__ = ["FieldConditions", "colours_of", "observe", "plain_conditions", "plain_profile"]
 
-# The count of a population whose limit is known, for fields without zero points: r limit and square arcmin.
+# For fields without zero points, a population to compare their number of sources with: its r limit and square arcmin.
 _COUNTED = 27.0, 20.0
 # Half side of the square on which the noise is taken, pixels.
 _SAMPLE = 1024

@@ -20,15 +20,15 @@ _FEWEST = 30
 _DRAWS = 2000
 # Steps of magnitude within which sources are counted together when a curve is fitted.
 _FINE = 0.05
-# Of logit(top), middle, log(width) and slope: weak beliefs that keep a curve finite where the data leave it open.
-# Nearly all bright sources are found, as many of all magnitudes, and completeness falls within half a magnitude.
+# Weak priors on logit(top), middle, log(width) and slope keep a curve finite where the data do not constrain it: nearly
+# all bright sources are found, equally many at all magnitudes, and completeness falls within half a magnitude.
 _PRIOR, _PRIOR_WIDTH = np.array([4.0, 0.0, np.log(0.25), 0.0]), np.array([2.0, np.inf, 1.0, 0.5])
-# Bright are sources of so many magnitudes before the middle.
+# Bright sources are this many magnitudes brighter than the middle.
 _BRIGHT = 3.0
 # Widths of e^-5 to e^3 magnitudes.
 _WIDTHS = -5.0, 3.0
-# Where a curve falls through a share is looked for in so many steps, as far as these widths behind the middle, and then
-# by halving the step.
+# Where a curve falls through a share is searched for in steps up to this many widths beyond the middle, and then by
+# bisection.
 _STEPS, _BEHIND, _HALVINGS = 64, 8.0, 30
 
 Floats = NDArray[np.float64]
@@ -191,7 +191,7 @@ def _estimate(best: Floats, around: Floats, share: float, injected: tuple[float,
     brightest, faintest = injected
     value = float(_reaches(best[None], share, brightest)[0])
     if value > faintest:
-        # only the beliefs say how the curve goes on
+        # beyond what was injected, only the priors say how the curve goes on
         return Estimate(float("nan"), float("nan"), float("nan"), n)
     values = _reaches(around, share, brightest)
     # a curve that never comes so high does so at no magnitude, however bright

@@ -1,7 +1,8 @@
-"""Which injected sources came out: against all that a frame had before, and what came out besides."""
+"""Which injected sources were found, as against the frame's own sources, and what else was found."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +13,14 @@ from scipy.spatial import cKDTree
 from astrogalaxy.catalog import has_flags
 from astrogalaxy.evaluation.matching import match_positions
 from astrogalaxy.images import Image, Section
+from astrogalaxy.images.background import Mesh
 from astrogalaxy.tables import numbers_of
 
 __all__ = ["MatchedRound", "free_and_good", "match_round", "mirrored"]
 
-# A detection that was there before must have gained this share of an injected source's light to be it.
+# A detection that was there before is the injected source only if it has gained this share of its light.
 _GAINED = 0.5
-# Of the box of a source, what is masked in the mirrored frame; more around saturated ones.
+# Radii of what is masked in the mirrored frame, in half sides of a source's box; more around saturated ones.
 _MASKED, _MASKED_SATURATED = 1.5, 3.0
 # Rows of pixels that are looked at together.
 _ROWS = 512
@@ -47,7 +49,7 @@ class MatchedRound:
 
 
 def match_round(truth: Table, found: Table, before: Table, *, band: str, radius: float) -> MatchedRound:
-    """Tell injected sources from those that were there before.
+    """Tell injected sources from the frame's own.
 
     Injected sources and those of the untouched frame are matched together with the detections,
     the brightest first, each with the nearest free detection. Where a source of the frame is
@@ -107,7 +109,7 @@ def _nearest(table: Table, others: Table, radius: float) -> NDArray[np.intp]:
 
 
 def mirrored(image: Image, catalog: Table) -> Image:
-    """Turn a field upside down about its sky, its own sources masked: what is found there is noise.
+    """Turn a field's light upside down about its sky, and mask its own sources: what is found there is noise.
 
     Sky, noise and seeing are those of the field.
 
@@ -126,19 +128,21 @@ def mirrored(image: Image, catalog: Table) -> Image:
     discs = _discs(catalog)
     bands = {}
     for name, band in image.bands.items():
-        here = _on_band(image, name, discs)
-
-        def mirror(
-            section: Section, pixels: NDArray[np.float32], mesh: object = band.mesh, here: Floats = here
-        ) -> NDArray[np.float32]:
-            """Turn the light over about the sky; NaN on known sources."""
-            turned = 2 * mesh.background(section) - pixels  # type: ignore[attr-defined]
-            turned[_covered(section, here)] = np.nan
-            return np.asarray(turned, dtype=np.float32)
-
-        bands[name] = band.altered(mirror)
+        bands[name] = band.altered(_turner(band.mesh, _on_band(image, name, discs)))
         bands[name].mesh, bands[name].seeing = band.mesh, band.seeing
     return Image(bands, reference=image.reference, name=image.name)
+
+
+def _turner(mesh: Mesh, discs: Floats) -> Callable[[Section, NDArray[np.float32]], NDArray[np.float32]]:
+    """Give what turns the light of a section over about the sky; NaN within discs."""
+
+    def turn(section: Section, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn the pixels of a section over."""
+        turned = 2 * mesh.background(section) - pixels
+        turned[_covered(section, discs)] = np.nan
+        return np.asarray(turned, dtype=np.float32)
+
+    return turn
 
 
 def free_and_good(image: Image, catalog: Table) -> tuple[float, int]:

@@ -1,4 +1,4 @@
-"""The point spread of a real image, from its own stars: what injected sources are blurred with."""
+"""The point spread of a real image, measured on its own stars, with which injected sources are blurred."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _MOST_STARS, _ENOUGH_STARS, _FEWEST_STARS = 40, 8, 3
 # A star to learn from: surely one, bright (less so where there are few), and within this of the width
 # of the others (logarithm).
 _SURE, _BRIGHT, _WIDTH = 0.8, (50.0, 25.0), 0.08
-# Brighter than this stars tell little more, for no model is good enough; nor are those that differ by
-# more than this share from the width of most.
+# Stars brighter than this tell little more, since no model is good enough for them. Stars whose width differs by
+# more than this share from that of most are left out.
 _BEST_SNR, _ODD = 1000.0, 0.15
-# Half side of a star's stamp in seeing diameters; a neighbour hides so much around itself.
+# In seeing diameters: half side of a star's stamp, and radius around a neighbour in which pixels are left out.
 _REACH, _HIDDEN = 4.0, 1.3
-# No model is better than this, as a share of the light: it keeps the brightest stars from ruling.
+# Error of any model, as a share of the light: it keeps the brightest stars from deciding alone.
 _MODEL_ERROR = 0.03
 _BETA, _LARGEST_SHEAR = (2.0, 12.0), 0.5
 _GUESSED_BETA = 3.0

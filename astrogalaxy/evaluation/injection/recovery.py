@@ -1,4 +1,4 @@
-"""What came of injections, of one field or of a whole survey."""
+"""The results of injections, into one field or into a whole survey."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["Baseline", "Recovery", "Round", "join"]
 
 # Injected stars above this signal to noise are compared with the field's own.
 _CLEAR_SNR, _FEWEST_STARS = 50.0, 5
-# Of a field whose sources leave less than this of it free, the mirrored frame tells nothing.
+# The mirrored frame tells nothing of a field whose sources leave less than this share of it free.
 _LEAST_FREE = 0.05
-# So many standard deviations more are no accident.
+# An excess of this many standard deviations is no accident.
 _SURELY = 5.0
 
 
@@ -103,7 +103,7 @@ class Round:
 
 @dataclass(frozen=True)
 class Recovery:
-    """What came of injections, of one field or of several of one survey.
+    """The results of injections, into one field or several fields of one survey.
 
     Attributes
     ----------
@@ -177,8 +177,8 @@ class Recovery:
 
         Fields whose mirror image shows more than noise are left out (``mirror`` in their record).
         """
-        told = [record["name"] for record in self.fields if record["mirror"] == "noise"]
-        catalog, false = (table[np.isin(table["field"], told)] for table in (self.catalog, self.false))
+        noise = [record["name"] for record in self.fields if record["mirror"] == "noise"]
+        catalog, false = (table[np.isin(table["field"], noise)] for table in (self.catalog, self.false))
         return tables.purity_table(catalog, false)
 
     def summary(self) -> dict[str, Any]:
@@ -199,7 +199,7 @@ class Recovery:
         }
 
     def lines(self) -> list[str]:
-        """What to tell on a terminal: a line each for stars, galaxies and purity."""
+        """The summary for a terminal: a line each for stars, galaxies and purity."""
         n_found = int(np.sum(self.injected["found"]))
         where = "one field" if len(self.fields) == 1 else f"{len(self.fields)} fields"
         lines = [f"{len(self.injected)} sources injected into {where}, {n_found} found"]

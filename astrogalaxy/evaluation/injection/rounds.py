@@ -1,4 +1,4 @@
-"""Rounds of injections into one field: lay sources in, search, and tell what came out."""
+"""Rounds of injections into one field: inject sources, search for them, and compare."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def inject_and_recover(
 def look(
     image: Image, detect: Detect, *, like: Mapping[str, str] | None = None, seeing: float | None = None
 ) -> Baseline:
-    """Find what a field holds before anything is injected, and what of its noise is taken for sources.
+    """Find a field's own sources before anything is injected, and the noise that is taken for sources.
 
     Parameters
     ----------
@@ -224,7 +224,7 @@ def _brief(catalog: SourceCatalog, conditions: FieldConditions) -> Table:
 
 
 def _on_good_pixels(image: Image, truth: Table) -> NDArray[np.bool_]:
-    """Sources whose centre is on a good pixel of the reference band: nobody can be asked for others."""
+    """Sources whose centre is on a good pixel of the reference band: others cannot be expected to be found."""
     band, (ny, nx) = image.bands[image.reference], image.shape
     x, y = (np.rint(np.asarray(truth[axis])).astype(int) for axis in "xy")
     x, y = np.clip(x, 0, nx - 1), np.clip(y, 0, ny - 1)
@@ -258,7 +258,7 @@ def _taken(values: NDArray[np.generic], row: NDArray[np.intp], missing: object) 
 
 
 def _extra(extra: SourceCatalog, truth: Table, base: Baseline, image: Image) -> tuple[Table, float]:
-    """Sources that nobody knew, which of them are beside an injected one, and how much of the field is that."""
+    """New sources, with which of them are beside an injected one, and the share of the field that is beside one."""
     table = _brief(extra, base.conditions)
     table["x"], table["y"] = (np.asarray(extra[axis], dtype=float) for axis in "xy")
     reach = np.maximum(_NEAR_WIDTHS * base.conditions.seeing, _NEAR_RADII * np.asarray(truth["half_light_radius"]))

@@ -1,4 +1,4 @@
-"""Simulated stars and galaxies for a real field: drawn as it would see them, and laid into its frames."""
+"""Simulated stars and galaxies for a real field: drawn under its own conditions, and added to its frames."""
 
 from __future__ import annotations
 
@@ -106,6 +106,9 @@ def _places(
     x, y = (axis.ravel() for axis in np.meshgrid(columns, rows))
     x, y = (step * (axis + rng.uniform(-_JITTER, _JITTER, len(axis))) - 0.5 for axis in (x, y))
     inside = Section.whole(image.shape).contains(x, y)
+    if not inside.any():
+        # the spacing of a lattice for a single source is the side of the field, and all its points may lie outside
+        return rng.uniform(-0.5, nx - 0.5, 1), rng.uniform(-0.5, ny - 0.5, 1)
     return x[inside], y[inside]
 
 

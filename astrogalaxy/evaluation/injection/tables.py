@@ -1,4 +1,4 @@
-"""What injections say: completeness, classes, photometry, positions and purity, bin by bin, with intervals."""
+"""Tables of injections: completeness, classes, photometry, positions and purity by magnitude, with intervals."""
 
 from __future__ import annotations
 
