@@ -92,11 +92,12 @@ def widened(card: WeightCard, examples: Iterable[Example]) -> WeightCard:
     """
     shown = np.array([(e.pixel_scale, FWHM * e.seeing) for e in examples]).reshape(-1, 2)
     ranges = {}
-    for name, values, digits in zip(("pixel_scale", "seeing"), shown.T, (2, 1), strict=True):
+    for name, values in zip(("pixel_scale", "seeing"), shown.T, strict=True):
         known = values[np.isfinite(values)]
         if len(known):
-            field = round(float(known.min()) / _ALIKE, digits), round(float(known.max()) * _ALIKE, digits)
-            ranges[name] = _wider(getattr(card, name), field)
+            # three digits and not two decimals, which would leave pixels of 0.05 arcsec outside of their own range
+            low, high = (float(f"{value:.3g}") for value in (known.min() / _ALIKE, known.max() * _ALIKE))
+            ranges[name] = _wider(getattr(card, name), (low, high))
     return card.model_copy(update=ranges)
 
 

@@ -136,6 +136,13 @@ def test_weights_know_the_fields_that_they_were_shown(image: Image, tmp_path: Pa
     assert card.is_outside(0.92)
 
 
+@pytest.mark.parametrize("scale", [0.018, 0.0309, 0.0499999, 0.27, 1.7])
+def test_weights_know_pixels_of_any_size(image: Image, scale: float) -> None:
+    shown = replace(labelled_example(image, _labels()), pixel_scale=scale)
+    known = widened(load_weights("default").card, [shown])
+    assert not any(known.is_outside(factor * scale) for factor in (0.92, 1.0, 1.08))
+
+
 def test_labels_without_light_are_not_asked_for(image: Image) -> None:
     labels = _labels()
     labels.add_row((60.0, 140.0, "star"))  # blank sky
