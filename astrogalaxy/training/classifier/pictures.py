@@ -225,6 +225,9 @@ def _make(
 ) -> None:
     """Write the pictures one by one; those that cannot be read are left out."""
     folder.mkdir(parents=True, exist_ok=True)
+    record = folder / "index.json"
+    # an interruption between the two files must not leave old rows beside new pictures
+    record.unlink(missing_ok=True)
     rows: list[int] = []
     digests: list[str] = []
     # made for all; the last ones stay empty where some cannot be read
@@ -244,7 +247,7 @@ def _make(
     if not rows:
         msg = f"data.path: none of {len(cutouts)} cutouts can be read"
         raise ConfigError(msg)
-    with atomic_path(folder / "index.json") as path:
+    with atomic_path(record) as path:
         path.write_text(json.dumps({"rows": rows, "digests": digests}), encoding="utf-8")
 
 
