@@ -111,7 +111,10 @@ class _Positions:
     def _image(self, place: Field) -> Image:
         if place.name not in self._open:
             self._open.clear()
-            self._open[place.name] = open_field(place, self.config.images)
+            image = open_field(place, self.config.images)
+            # as a run does: what is classified must look like what was learned from
+            image.register()
+            self._open[place.name] = image
         return self._open[place.name]
 
     def __getstate__(self) -> dict[str, object]:
