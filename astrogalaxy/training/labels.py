@@ -227,7 +227,7 @@ def _within(labels: Table, path: str, image: Image, region: Section | None = Non
 
 def label_bounds(labels: Table) -> Section:
     """Smallest section that holds all labels."""
-    x, y = np.asarray(labels["x"]), np.asarray(labels["y"])
+    x, y = (np.floor(np.asarray(labels[axis]) + 0.5).astype(int) for axis in ("x", "y"))
     return Section(int(x.min()), int(x.max()) + 1, int(y.min()), int(y.max()) + 1)
 
 
