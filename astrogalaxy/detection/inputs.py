@@ -7,8 +7,6 @@ channels are summed in neighbouring groups, each sum again in units of its noise
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,11 +44,8 @@ def map_bands(snr: Cube, channels: int) -> Cube:
     if n == channels:
         return snr
     # each channel is fed by the bands whose share of the wavelength order overlaps its own
-    edges = np.linspace(0, n, channels + 1)
-    groups = [
-        range(int(np.floor(low + 1e-9)), max(int(np.ceil(high - 1e-9)), int(low) + 1)) for low, high in pairwise(edges)
-    ]
-    return np.stack([snr[list(g)].sum(0) / np.float32(np.sqrt(len(g))) for g in groups])
+    groups = [snr[i * n // channels : -(-(i + 1) * n // channels)] for i in range(channels)]
+    return np.stack([g[0] if len(g) == 1 else g.sum(0) / np.float32(np.sqrt(len(g))) for g in groups])
 
 
 def seeing_level(seeing: float) -> float:
