@@ -33,7 +33,6 @@ class Assignment:
 
     cell: Tensor
     source: Tensor
-    iou: Tensor
     best: Tensor
 
 
@@ -86,7 +85,7 @@ def assign(
     predicted : Tensor
         ``(cells, 4)`` boxes of all cells of the batch, image after image, level after level.
     logits : Tensor
-        ``(cells, 2)`` logits of "source" and "galaxy".
+        ``(cells, 2)`` or more: logits of "source" and "galaxy", then what is not looked at.
     grids : list of (stride, rows, columns)
         The pyramid's levels.
 
@@ -99,20 +98,18 @@ def assign(
     cells, valid, gaps = _candidates(batch, boxes, grids)
     iou = box_iou(boxes[:, None], predicted[cells]) * valid
     known = torch.isfinite(galaxy)
-    target = torch.where(known, galaxy, torch.zeros_like(galaxy))[:, None].expand_as(iou)
+    target = galaxy.nan_to_num()[:, None].expand_as(iou)
     source, label = logits[cells, 0], logits[cells, 1]
     cost = F.softplus(-source) + known[:, None] * F.binary_cross_entropy_with_logits(label, target, reduction="none")
     cost = cost - _IOU_WEIGHT * torch.log(iou.clamp(min=1e-8))
     cost = torch.where(valid, cost, torch.inf)
-    best = iou.topk(min(_TOP, iou.shape[1]), dim=1).values.sum(1).int().clamp(min=1)
+    wanted = iou.topk(min(_TOP, iou.shape[1]), dim=1).values.sum(1).int().clamp(min=1)
     rank = cost.argsort(dim=1).argsort(dim=1)
-    chosen = (rank < best[:, None]) & valid
-    return _one_source_per_cell(chosen, cells, cost, iou, cost + _CENTRE_WEIGHT * gaps, len(predicted))
+    chosen = (rank < wanted[:, None]) & valid
+    return _one_source_per_cell(chosen, cells, cost, cost + _CENTRE_WEIGHT * gaps, len(predicted))
 
 
-def _one_source_per_cell(
-    chosen: Tensor, cells: Tensor, cost: Tensor, iou: Tensor, answer_cost: Tensor, n_cells: int
-) -> Assignment:
+def _one_source_per_cell(chosen: Tensor, cells: Tensor, cost: Tensor, answer_cost: Tensor, n_cells: int) -> Assignment:
     """Of several sources that want one cell the cheapest gets it; of its cells the cheapest answers for a source."""
     source, slot = chosen.nonzero(as_tuple=True)
     cell, price = cells[source, slot], cost[source, slot]
@@ -126,4 +123,4 @@ def _one_source_per_cell(
     cell, source, slot = cell[keep], source[keep], slot[keep]
     answer = answer_cost[source, slot]
     cheapest = answer.new_full((len(chosen),), torch.inf).scatter_reduce_(0, source, answer, "amin")
-    return Assignment(cell, source, iou[source, slot], answer <= cheapest[source])
+    return Assignment(cell, source, answer <= cheapest[source])

@@ -10,7 +10,6 @@ __all__ = ["suppress"]
 
 Floats = NDArray[np.floating]
 
-
 # Boxes up to this side (pixels) may be those of stars; twice as large, they are galaxies'.
 _STAR_SIDE = 16.0
 
@@ -65,10 +64,10 @@ def suppress(boxes: Floats, scores: Floats, *, iou: float = 0.5, extended: float
 
 def _overlapping(boxes: Floats, iou: float, extended: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pairs (better, worse) that overlap by more than they may, boxes being ranked."""
-    least = min(iou, extended)
     if len(boxes) < 2:
         empty = np.zeros(0, dtype=np.intp)
         return empty, empty
+    least = min(iou, extended)
     side = boxes[:, 2:].max(axis=1)
     # boxes can only overlap by more than `least` if their sides differ by less than 1 / least: each
     # octave of sides is compared with itself and with so many next ones (one, down to least = 0.5)
@@ -85,9 +84,8 @@ def _overlapping(boxes: Floats, iou: float, extended: float) -> tuple[NDArray[np
     smaller = np.minimum(side[better], side[worse])
     size = np.clip(np.log2(np.maximum(smaller, 1e-3) / _STAR_SIDE), 0, 1)
     over = _iou(boxes[better], boxes[worse]) > iou + (extended - iou) * size
-    pairs = np.unique(np.column_stack([better[over], worse[over]]), axis=0)
-    pairs.sort(axis=1)
-    return pairs[:, 0], pairs[:, 1]
+    # the lower number is the better box; pairs that two octaves have found are there twice
+    return better[over], worse[over]
 
 
 def _iou(first: Floats, second: Floats) -> Floats:

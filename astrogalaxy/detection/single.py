@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from astrogalaxy.detection.aligned import card_input
-from astrogalaxy.detection.decode import Boxes, decode
+from astrogalaxy.detection.decode import Boxes, cells
 from astrogalaxy.detection.inputs import UNKNOWN_SEEING
 from astrogalaxy.detection.nms import suppress
 from astrogalaxy.detection.significance import significance
@@ -141,9 +141,7 @@ def _views(snr: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
 def _disk(runtime: Runtime, snr: NDArray[np.float32]) -> float:
     """Probability by one view."""
     card = runtime.weights.card
-    boxes = decode(
-        runtime(card_input(card, snr, UNKNOWN_SEEING)), card.architecture.strides, threshold=-np.inf, iou=1.0
-    )
+    boxes = cells(runtime(card_input(card, snr, UNKNOWN_SEEING)), card.architecture.strides)
     index = the_galaxy(boxes, snr.shape[1:])
     if index is None:
         return float("nan")
