@@ -168,7 +168,6 @@ def finish(
     logits = {
         part: logits_of(network, np.array(bank.pictures[bank.rows(part)]), recipe.input.normalise, copies=copies)
         for part in ("val", "test")
-        if len(bank.rows(part))
     }
     # shares of votes may be learned, but a probability is that of the class that most would name
     answers = np.eye(len(bank.classes))[bank.shares[bank.rows("val")].argmax(1)]
