@@ -314,12 +314,12 @@ def card_of(path: Path) -> Card:
 
 def _load(name: str | Path, kind: type[CardT]) -> Weights[CardT]:
     path = _find(name)
-    text = _card_text(path)
-    task, wanted = _task(text), kind.model_fields["task"].default
-    if task in {"detection", "morphology"} and task != wanted:
-        msg = f"{name}: these weights are for {task}; what is asked for is weights for {wanted}"
+    card = card_of(path)
+    if not isinstance(card, kind):
+        wanted = kind.model_fields["task"].default
+        msg = f"{name}: these weights are for {card.task}; what is asked for is weights for {wanted}"
         raise WeightsError(msg)
-    return Weights(path, kind.from_json(text, source=str(path)))
+    return Weights(path, card)
 
 
 def _find(name: str | Path) -> Path:
