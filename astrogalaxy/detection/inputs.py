@@ -81,11 +81,11 @@ def network_input(snr: Cube, channels: int, *, seeing: float | None = None, mult
         Input channels of the bands.
     seeing : float, optional
         Half-light diameter of stars in pixels, NaN where it is not known, for networks that
-        have a channel for it: what is a star is told by its width, and a network that sees few
+        have a channel for it: stars are recognised by their width, and a network that sees few
         stars around a source cannot know how wide they are.
     multiple : int, optional
-        The sides are padded to multiples of this at the far edges, with the noise that lies at them, mirrored: an edge
-        to perfectly even sky would look like something, as far as the network sees. No light goes with it.
+        The sides are padded to multiples of this at the far edges, with mirrored noise from there: a border with
+        perfectly flat sky would look like a source. The light of sources is not mirrored.
 
     Returns
     -------
@@ -113,11 +113,11 @@ def network_input(snr: Cube, channels: int, *, seeing: float | None = None, mult
 
 
 def _mirrored(length: int, whole: int) -> NDArray[np.intp]:
-    """Which of so many pixels come, from the last one back, where they are padded to a larger number."""
+    """Indices of the pixels, mirrored at the last one, that pad an axis of a length to the whole length."""
     back = np.arange(whole - length) % (2 * length)
     return length - 1 - np.minimum(back, 2 * length - 1 - back)
 
 
 def _noise(scaled: Cube) -> Cube:
-    """What is no light in pixels that are divided by the stretch."""
+    """Pixels, in units of the stretch, without the light of sources."""
     return np.clip(scaled, -_NOISE / STRETCH, _NOISE / STRETCH)

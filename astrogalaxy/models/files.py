@@ -90,8 +90,8 @@ class Weights(Generic[CardT]):
             If the file is not what the card says, or has no graph.
         """
         if _GRAPH not in self._stored:
-            what = "set output: {graph: true} in its recipe and train it again, which does not repeat what is trained"
-            hint = what if self.card.task == "morphology" else "it was not written by astrogalaxy"
+            again = "set output: {graph: true} in its recipe and train it again, which does not repeat what is trained"
+            hint = again if self.card.task == "morphology" else "it was not written by astrogalaxy"
             msg = f"{self.path}: the file has no graph, by which it could run; {hint}"
             raise WeightsError(msg)
         return self._stored[_GRAPH].tobytes()
