@@ -30,7 +30,7 @@ __all__ = [
     "learned_with",
     "read_checkpoint",
     "restore",
-    "told_changes",
+    "warn_of_changes",
 ]
 
 logger = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class WholeCheckpoints(TorchCheckpointIO):  # type: ignore[misc]
 
 
 class LastCheckpoint(Checkpoint):  # type: ignore[misc]
-    """The checkpoint to go on from: of every few steps, the last one, and each validation after the best is known.
+    """The checkpoint to go on from: written every few steps, at the end, and after each validation.
 
     Parameters
     ----------
@@ -157,8 +157,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # a damaged file raises whatever its bytes make of it
-        what = "it is damaged, or holds more than numbers and words"
-        msg = f"{path}: cannot be read as a checkpoint: {what}; remove it to train from the start"
+        why = "it is damaged, or holds more than numbers and words"
+        msg = f"{path}: cannot be read as a checkpoint: {why}; remove it to train from the start"
         raise RunError(msg) from error
 
 
@@ -210,15 +210,15 @@ def learned_with(folder: Path) -> dict[str, Any]:
     return dict(read_checkpoint(last).get("recipe", {})) if last.is_file() else {}
 
 
-def told_changes(recipe: RecipeConfig | ClassifierRecipe, before: dict[str, Any]) -> bool:
-    """Whether a checkpoint learned with another recipe, of whose keys a warning is logged.
+def warn_of_changes(recipe: RecipeConfig | ClassifierRecipe, before: dict[str, Any]) -> bool:
+    """Log a warning that names the keys in which a checkpoint's recipe differs; return whether there are any.
 
     Parameters
     ----------
     recipe : RecipeConfig or ClassifierRecipe
-        What a training goes on with.
+        The recipe that a training goes on with.
     before : dict
-        What it had learned with.
+        The one that the checkpoint learned with.
     """
     keys = [key for key in _changed(before, recipe.model_dump(mode="json")) if key not in FREE_KEYS]
     if keys:

@@ -1,4 +1,4 @@
-"""Real galaxies laid into examples, for what a simulated galaxy cannot teach of morphology."""
+"""Real galaxies pasted into examples: they teach morphology that simulated galaxies do not have."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ from astrogalaxy.training.checkpoints import (
     learned_with,
     read_checkpoint,
     restore,
-    told_changes,
+    warn_of_changes,
 )
 from astrogalaxy.training.classifier.clusters import cluster_network
 from astrogalaxy.training.classifier.finish import History, TrainedClassifier, finish
@@ -136,8 +136,8 @@ def _check_model(recipe: ClassifierRecipe) -> None:
             network(torch.zeros(min(batch, 2), 3, side, side))
     except (RuntimeError, ValueError, IndexError) as error:
         attention = "" if model.attention == "none" else f" with attention {model.attention}"
-        what = f"{model.architecture}{attention} cannot learn from pictures of {side} pixels, {batch} in a step"
-        msg = f"model.architecture: {what}; change it, input.side or training.batch ({error})"
+        why = f"{model.architecture}{attention} cannot learn from pictures of {side} pixels, {batch} in a step"
+        msg = f"model.architecture: {why}; change it, input.side or training.batch ({error})"
         raise ConfigError(msg) from error
 
 
@@ -170,7 +170,7 @@ def _train_in(
     if resume:
         learned = learned_with(folder)
         _check_inputs(recipe, learned, last_checkpoint(folder))
-        told_changes(recipe, learned)
+        warn_of_changes(recipe, learned)
     with atomic_path(folder / "recipe.yml") as path:
         path.write_text(recipe.to_yaml(), encoding="utf-8")
     started = time.perf_counter()
