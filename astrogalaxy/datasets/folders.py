@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 # Side of a cutout in pixels where the catalogue gives no radius, and the side it is brought to.
 _PLAIN_SIDE, _PIXELS = 96.0, 256
 _LABELS = ("class", "label", "morphology")
-# Labels that say nothing; a masked one is read as dashes.
+# Labels of no class; a masked one is read as dashes.
 _UNKNOWN = ("", "unsure", "--")
 
 
@@ -195,7 +195,7 @@ def _texts(table: Table, column: str) -> list[str]:
 
 
 def _label_column(table: Table, path: str | Path) -> str:
-    """The last column of classes that tells sources apart."""
+    """The last column of labels in which there are two classes or more."""
     for column in reversed(_LABELS):
         if column in table.colnames and len(set(_texts(table, column)) - set(_UNKNOWN)) > 1:
             return column

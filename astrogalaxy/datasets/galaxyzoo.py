@@ -38,8 +38,8 @@ _DECALS_NAMES = ("id_str", "iauname")
 _SOFTENING = 8.0
 # Pixels around the galaxy's segment that still hold its light.
 _HALO = 12
-# So far off the middle, in sides of its surroundings, a galaxy may have its brightest pixel; and the share of the light
-# of that pixel down to which the galaxy reaches.
+# Largest distance of a galaxy's brightest pixel from the middle, in sides of the image, and the share of the light of
+# that pixel down to which the galaxy reaches.
 _OFF_CENTRE, _FAINTEST = 0.15, 0.03
 
 

@@ -29,7 +29,7 @@ _FITS = (".fits", ".fit", ".fts", ".fz", ".gz", ".bz2")
 CUTOUTS = (*PICTURES, *_FITS)
 # A cutout of fewer pixels on a side holds no galaxy.
 _SMALLEST = 8
-# Words in the names of extensions that tell of the pixels of another one, and hold no light.
+# Words in the names of extensions that hold no light, but weights, masks or errors of another one.
 _NO_LIGHT = {
     *("WHT", "WGT", "WEIGHT", "WEIGHTS", "IVAR", "INVVAR", "EXP", "EXPTIME", "EXPOSURE", "PSF"),
     *("MASK", "MSK", "BPM", "DQ", "FLAG", "FLAGS", "CON", "CTX"),

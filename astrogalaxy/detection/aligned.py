@@ -239,9 +239,10 @@ def _stands_out(found: Detections, aligned: Aligned, seeing: float) -> NDArray[n
     # a source drowns in the sum with bands that hardly show it, the more so the more their noise is correlated; this
     # limit lets no more blobs of all single bands through than the one for the sum does
     alone = -ndtri(ndtr(-least) / len(aligned.snr))
-    bands = zip(aligned.snr, aligned.factors, strict=False) if len(aligned.snr) > 1 else ()
-    for snr, factor in bands:
-        clear |= significance(snr[None], x, y, sigma=width) >= alone * factor
+    if len(aligned.snr) > 1:
+        factors = aligned.factors or (aligned.correlation,) * len(aligned.snr)
+        for snr, factor in zip(aligned.snr, factors, strict=True):
+            clear |= significance(snr[None], x, y, sigma=width) >= alone * factor
     return clear
 
 

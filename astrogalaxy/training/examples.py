@@ -29,9 +29,9 @@ __all__ = [
 #: One source of an example. Boxes in 0-based pixels; ``galaxy`` and ``disk`` are
 #: probabilities, NaN where unknown; ``snr`` NaN where unknown.
 SOURCE_DTYPE = np.dtype([(n, "f4") for n in ("x", "y", "width", "height", "galaxy", "disk", "snr")] + [("ignore", "?")])
-# Fainter than this matched-filter signal to noise nothing is asked and nothing punished.
+# Sources of a lower matched-filter signal to noise are left out; from here to where they are visible they are ignored.
 _HOPELESS_SNR = 2.5
-# Smooth or disk can be told only where a galaxy is bright and wider than the seeing.
+# Smooth and disk galaxies can be told apart only where they are bright, and wide compared with the seeing.
 _MORPHOLOGY_SNR, _MORPHOLOGY_RADIUS = 20.0, 0.45
 
 

@@ -22,11 +22,11 @@ from astrogalaxy.training.labels import SEEN_SNR, label_bounds
 
 __all__ = ["injected_example", "labelled_example"]
 
-# What a plain threshold finds on the sum of the bands but no label names may be real.
+# Threshold and least area of detections on the sum of the bands; those without a label may be real sources.
 _DETECT_SIGMA, _DETECT_PIXELS = 1.5, 4
 _SMALLEST_BOX = 6.0
-# What real sources are is plain where they are this significant, alone, and as wide as stars, or
-# this much wider (logarithm of half-light radii). Beyond the highest significance stars may saturate.
+# The class of a real source is plain where it is this significant, alone, and as wide as stars or this
+# much wider (logarithm of half-light radii). Beyond the highest significance stars may saturate.
 _PLAIN_SNR, _SATURATES_SNR = 50.0, 4000.0
 _STAR_WIDTH, _GALAXY_WIDTH = 0.07, 0.25
 _ALONE = 3.0  # half sides of a box: how far the next source must be

@@ -158,7 +158,7 @@ def recalibrate(weights: Weights, recipe: RecipeConfig, output: Path) -> Trained
 
 
 def _calibrated(weights: Weights, draft: WeightCard, data: TrainingData, path: Path) -> Trained:
-    """Write weights with a card that says what their logits mean."""
+    """Calibrate weights, and write them with the card that results."""
     result = _calibrate(weights, data, start_weights(data.recipe))
     card = draft.model_copy(
         update={

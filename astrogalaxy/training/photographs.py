@@ -40,8 +40,8 @@ def start_from_photographs(network: AstroYolo, path: str | Path, image: Tensor) 
     path : str or Path
         ONNX file with normalisation folded into the convolutions.
     image : Tensor
-        A batch of network input: the normalisations get its statistics, so that at first the
-        network says what the published one would.
+        A batch of network input, whose statistics the normalisations get, so that at first the
+        output is that of the published network.
 
     Returns
     -------
