@@ -128,8 +128,8 @@ def _as_set(folder: Path, root: Path) -> FieldSet | None:
         return None
     name = folder.relative_to(root).as_posix()
     bands = sorted(images, key=lambda band: BAND_WAVELENGTHS.get(band, np.inf))
-    told = (_PARTS.get(re.sub(r"[^a-z].*|_?sets?$", "", part.lower())) for part in name.split("/"))
-    part = next((p for p in told if p), None) or part_of(name)
+    named = (_PARTS.get(re.sub(r"[^a-z].*|_?sets?$", "", level.lower())) for level in name.split("/"))
+    part = next((p for p in named if p), None) or part_of(name)
     return FieldSet(name, {band: images[band] for band in bands}, tuple(objects), part)
 
 

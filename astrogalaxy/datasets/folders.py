@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 # Side of a cutout in pixels where the catalogue gives no radius, and the side it is brought to.
 _PLAIN_SIDE, _PIXELS = 96.0, 256
 _LABELS = ("class", "label", "morphology")
-# Labels that say nothing; a masked one is read as dashes.
+# Labels of no class; a masked one is read as dashes.
 _UNKNOWN = ("", "unsure", "--")
 
 
@@ -66,7 +66,7 @@ def read_folders(folder: str | Path) -> LabelledCutouts:
     folder = Path(folder)
     kinds = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     files = {kind.name: [p for p in sorted(kind.rglob("*")) if p.is_file()] for kind in kinds}
-    _tell_ignored(folder, (path for paths in files.values() for path in paths))
+    _warn_of_ignored(folder, (path for paths in files.values() for path in paths))
     found = {name: [p for p in paths if p.suffix.lower() in CUTOUTS] for name, paths in files.items()}
     found = {name: paths for name, paths in found.items() if paths}
     if len(found) < 2:
@@ -80,8 +80,8 @@ def read_folders(folder: str | Path) -> LabelledCutouts:
     return LabelledCutouts(names, tuple(found), shares, PictureFiles(paths), source, files=paths)
 
 
-def _tell_ignored(folder: Path, paths: Iterable[Path]) -> None:
-    """Say how many files of which endings are no cutouts."""
+def _warn_of_ignored(folder: Path, paths: Iterable[Path]) -> None:
+    """Warn of files that are no cutouts, with their endings."""
     endings = Counter(p.suffix.lower() for p in paths if p.suffix.lower() not in CUTOUTS and p.name[0] != ".")
     if endings:
         kinds = ", ".join(f"{n} {ending or 'without an ending'}" for ending, n in sorted(endings.items()))
@@ -111,7 +111,10 @@ class _Positions:
     def _image(self, place: Field) -> Image:
         if place.name not in self._open:
             self._open.clear()
-            self._open[place.name] = open_field(place, self.config.images)
+            image = open_field(place, self.config.images)
+            # as a run does: what is classified must look like what was learned from
+            image.register()
+            self._open[place.name] = image
         return self._open[place.name]
 
     def __getstate__(self) -> dict[str, object]:
@@ -125,13 +128,13 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
     ----------
     path : path
         A catalogue that astrogalaxy wrote, or any table with ``x`` and ``y`` (0-based pixels of the reference band) and
-        one of ``class``, ``label`` and ``morphology``; the last of them that tells sources apart is used. ``field`` and
-        ``half_light_radius`` (arcsec) are used where they are there; ``unsure`` and empty labels are left out, and so
-        is what has no position, or one off its image.
+        one of ``class``, ``label`` and ``morphology``; the last of them with more than one class is used. ``field`` and
+        ``half_light_radius`` (arcsec) are used where they are there. Rows are left out that are labelled ``unsure`` or
+        not at all, or have no position on their image.
     survey : path
         The survey.yml of its images.
     centre : float
-        Side of the middle that will be seen, in sides of the cutout: it is no smaller and no larger than in a run.
+        Side of the middle that the network will see, in sides of the cutout; the middle is as large as in a run.
 
     Returns
     -------
@@ -162,8 +165,8 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
         msg = f"{path}: no column {min(missing)}"
         raise ImageError(msg)
     # sources of images without WCS all have the same id, and would all be in one part
-    known = "source_id" in table.colnames and len(set(table["source_id"].tolist())) == len(table)
-    table["name"] = [str(value) for value in (table["source_id"] if known else range(len(table)))]
+    unique = "source_id" in table.colnames and len(set(table["source_id"].tolist())) == len(table)
+    table["name"] = [str(value) for value in (table["source_id"] if unique else range(len(table)))]
     table = table[~np.isin(_texts(table, _label_column(table, path)), _UNKNOWN)]
     fields = {place.name or "field": place for place in find_fields(config.images)}
     where = _field_names(table, fields, path)
@@ -173,7 +176,7 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
         image, here = open_field(fields[name], config.images), where == name
         inside[here] = Section.whole(image.shape).contains(x[here], y[here])
         side[here] = _sides(radius[here], image.pixel_scale, centre)
-    _tell_outside(path, x, y, inside)
+    _warn_of_outside(path, x, y, inside)
     labels = np.array(_texts(table, _label_column(table[inside], path)))[inside]
     names = tuple(sorted(set(labels.tolist())))
     chosen = [fields[name] for name in where[inside]]
@@ -192,7 +195,7 @@ def _texts(table: Table, column: str) -> list[str]:
 
 
 def _label_column(table: Table, path: str | Path) -> str:
-    """The last column of classes that tells sources apart."""
+    """The last column of labels in which there are two classes or more."""
     for column in reversed(_LABELS):
         if column in table.colnames and len(set(_texts(table, column)) - set(_UNKNOWN)) > 1:
             return column
@@ -201,10 +204,10 @@ def _label_column(table: Table, path: str | Path) -> str:
 
 
 def _field_names(table: Table, fields: Mapping[str, Field], path: str | Path) -> NDArray[np.str_]:
-    """Field of each row; it need not be said where there is one only."""
+    """Field of each row; it may be left out where the survey has only one."""
     only = next(iter(fields)) if len(fields) == 1 else ""
-    said = _texts(table, "field") if "field" in table.colnames else [""] * len(table)
-    names = np.array([only if name in _UNKNOWN else name for name in said], dtype=str)
+    given = _texts(table, "field") if "field" in table.colnames else [""] * len(table)
+    names = np.array([only if name in _UNKNOWN else name for name in given], dtype=str)
     unknown = sorted(set(names.tolist()) - set(fields))
     if unknown:
         some = ", ".join(list(fields)[:5]) + (", ..." if len(fields) > 5 else "")
@@ -224,8 +227,10 @@ def _numbers(table: Table, name: str, path: str | Path) -> NDArray[np.float64]:
         raise ImageError(msg) from error
 
 
-def _tell_outside(path: str | Path, x: NDArray[np.float64], y: NDArray[np.float64], inside: NDArray[np.bool_]) -> None:
-    """Say how many rows are left out for want of a position on their image."""
+def _warn_of_outside(
+    path: str | Path, x: NDArray[np.float64], y: NDArray[np.float64], inside: NDArray[np.bool_]
+) -> None:
+    """Warn of rows that are left out because they have no position on their image."""
     known = np.isfinite(x) & np.isfinite(y)
     if not inside.all():
         words = "%s: %d of %d labelled rows are left out: %d without a position, %d off their image"

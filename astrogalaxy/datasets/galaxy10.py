@@ -85,7 +85,8 @@ def read_galaxy10(path: str | Path) -> LabelledCutouts:
     except (OSError, KeyError) as error:
         msg = f"{path}: not the file of Galaxy10 DECaLS (no {_IMAGES} and {_ANSWERS}): {error}"
         raise ImageError(msg) from error
-    if len(shape) != 4 or shape[3] != 3 or shape[0] != len(answers) or not 0 <= answers.min() <= answers.max() < 10:
+    known = len(answers) > 0 and bool(((answers >= 0) & (answers < len(GALAXY10))).all())
+    if not known or len(shape) != 4 or shape[3] != 3 or shape[0] != len(answers):
         msg = f"{path}: {_IMAGES} must be (n, ny, nx, 3) and {_ANSWERS} n numbers from 0 to 9, not {shape}"
         raise ImageError(msg)
     groups = [f"{a:.5f}{d:+.5f}" for a, d in zip(*place, strict=True)] if len(place) == 2 else ()

@@ -7,6 +7,7 @@ vote table, ``labels.csv``, and the images.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,9 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from astrogalaxy.datasets.pictures import read_rgb
+from astrogalaxy.datasets.pictures import PICTURES, read_rgb
 from astrogalaxy.errors import ImageError
-from astrogalaxy.tables import read_table
+from astrogalaxy.tables import numbers_of, read_table
 
 __all__ = [
     "GalaxyCutout",
@@ -37,8 +38,8 @@ _DECALS_NAMES = ("id_str", "iauname")
 _SOFTENING = 8.0
 # Pixels around the galaxy's segment that still hold its light.
 _HALO = 12
-# So far off the middle, in sides of its surroundings, a galaxy may have its brightest pixel; and the share of the light
-# of that pixel down to which the galaxy reaches.
+# Largest distance of a galaxy's brightest pixel from the middle, in sides of the image, and the share of the light of
+# that pixel down to which the galaxy reaches.
 _OFF_CENTRE, _FAINTEST = 0.15, 0.03
 
 
@@ -82,7 +83,7 @@ def read_galaxy_zoo2(folder: str | Path) -> list[GalaxyCutout]:
     Returns
     -------
     list of GalaxyCutout
-        In the order of the table; whether the images are there is not looked at.
+        In the order of the table, without galaxies that have no votes; whether the images are there is not looked at.
 
     Raises
     ------
@@ -102,20 +103,18 @@ def read_galaxy_zoo2(folder: str | Path) -> list[GalaxyCutout]:
     >>> cutout.name, cutout.path.name, round(cutout.p_disk, 2)
     ('7', '1234.jpg', 0.75)
     """
-    table_path, table = _votes(folder, "Galaxy Zoo 2")
+    return _zoo2(*_votes(folder, "Galaxy Zoo 2"))
+
+
+def _zoo2(path: Path, table: Table) -> list[GalaxyCutout]:
     missing = {"objid", "asset_id", "derived_label", _SMOOTH, _DISK} - set(table.colnames)
     if missing:
-        msg = f"{table_path}: no column {min(missing)!r}"
+        msg = f"{path}: no column {min(missing)!r}"
         raise ImageError(msg)
-    return [
-        GalaxyCutout(
-            str(row["objid"]),
-            Path(folder) / "images" / f"{row['asset_id']}.jpg",
-            float(row[_DISK] / max(row[_DISK] + row[_SMOOTH], 1e-6)),
-        )
-        for row in table
-        if row["derived_label"] != "merger"
-    ]
+    p_disk = _share(_numbers(table, _DISK, path), _numbers(table, _SMOOTH, path))
+    p_disk[np.asarray(table["derived_label"]) == "merger"] = np.nan
+    images = [path.parent / "images" / f"{asset}.jpg" for asset in table["asset_id"]]
+    return _with_votes(table["objid"], images, p_disk)
 
 
 def read_galaxy_zoo_decals(folder: str | Path) -> list[GalaxyCutout]:
@@ -133,7 +132,7 @@ def read_galaxy_zoo_decals(folder: str | Path) -> list[GalaxyCutout]:
     Returns
     -------
     list of GalaxyCutout
-        In the order of the table; galaxies whose votes are NaN are left out.
+        In the order of the table, without galaxies that have no votes.
 
     Raises
     ------
@@ -150,26 +149,22 @@ def read_galaxy_zoo_decals(folder: str | Path) -> list[GalaxyCutout]:
     >>> [(cutout.name, round(cutout.p_disk, 2)) for cutout in read_galaxy_zoo_decals("decals")]
     [('J1', 0.75)]
     """
-    table_path, table = _votes(folder, "Galaxy Zoo DECaLS")
+    return _zoo_decals(*_votes(folder, "Galaxy Zoo DECaLS"))
+
+
+def _zoo_decals(path: Path, table: Table) -> list[GalaxyCutout]:
     name = next((n for n in _DECALS_NAMES if n in table.colnames), None)
-    smooth, disk = (
-        next((n for n in table.colnames if re.fullmatch(pattern, n)), None)
-        for pattern in (_DECALS_SMOOTH, _DECALS_DISK)
-    )
+    smooth, disk = _column(table, _DECALS_SMOOTH), _column(table, _DECALS_DISK)
     if name is None or disk is None:
         wanted = " or ".join(_DECALS_NAMES) if name is None else "smooth-or-featured_featured-or-disk_fraction"
-        msg = f"{table_path}: no column {wanted}"
+        msg = f"{path}: no column {wanted}"
         raise ImageError(msg)
-    images = {path.stem: path for path in sorted(Path(folder).rglob("*")) if path.suffix in {".jpg", ".jpeg", ".png"}}
-    return [
-        GalaxyCutout(
-            str(row[name]),
-            images.get(str(row[name]), Path(folder) / "images" / f"{row[name]}.jpg"),
-            float(row[disk] / max(row[disk] + row[smooth], 1e-6)) if smooth else float(row[disk]),
-        )
-        for row in table
-        if np.isfinite(row[disk])
-    ]
+    p_disk = _numbers(table, disk, path)
+    if smooth is not None:
+        p_disk = _share(p_disk, _numbers(table, smooth, path))
+    found = {file.stem: file for file in sorted(path.parent.rglob("*")) if file.suffix.lower() in PICTURES}
+    images = [found.get(str(value), path.parent / "images" / f"{value}.jpg") for value in table[name]]
+    return _with_votes(table[name], images, p_disk)
 
 
 def read_galaxy_zoo(folder: str | Path) -> list[GalaxyCutout]:
@@ -200,8 +195,8 @@ def read_galaxy_zoo(folder: str | Path) -> list[GalaxyCutout]:
     >>> [(cutout.name, cutout.p_disk) for cutout in read_galaxy_zoo("votes")]
     [('J1', 0.75)]
     """
-    _, table = _votes(folder, "Galaxy Zoo")
-    return read_galaxy_zoo_decals(folder) if _column(table, _DECALS_DISK) else read_galaxy_zoo2(folder)
+    path, table = _votes(folder, "Galaxy Zoo")
+    return (_zoo_decals if _column(table, _DECALS_DISK) else _zoo2)(path, table)
 
 
 def _column(table: Table, pattern: str) -> str | None:
@@ -209,12 +204,33 @@ def _column(table: Table, pattern: str) -> str | None:
     return next((name for name in table.colnames if re.fullmatch(pattern, name)), None)
 
 
-def _votes(folder: str | Path, what: str) -> tuple[Path, Table]:
+def _votes(folder: str | Path, survey: str) -> tuple[Path, Table]:
     path = Path(folder) / "labels.csv"
     if not path.is_file():
-        msg = f"{path}: no such file; expected the {what} vote table there"
+        msg = f"{path}: no such file; expected the {survey} vote table there"
         raise ImageError(msg)
     return path, read_table(path, error=ImageError)
+
+
+def _numbers(table: Table, name: str, path: Path) -> NDArray[np.float64]:
+    """A column as plain floats, NaN where it is masked."""
+    try:
+        return numbers_of(table, name)
+    except (TypeError, ValueError) as error:
+        msg = f"{path}: column {name!r} must hold numbers: {error}"
+        raise ImageError(msg) from error
+
+
+def _share(disk: NDArray[np.float64], smooth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Share of the votes for a disk in those for a disk or a smooth galaxy, NaN where there are none of either."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(disk / np.where(disk + smooth > 0, disk + smooth, np.nan))
+
+
+def _with_votes(names: Iterable[object], images: Iterable[Path], p_disk: NDArray[np.float64]) -> list[GalaxyCutout]:
+    """The cutouts whose votes are known."""
+    rows = zip(names, images, p_disk.tolist(), strict=True)
+    return [GalaxyCutout(str(name), path, share) for name, path, share in rows if np.isfinite(share)]
 
 
 def cutout_light(path: str | Path, *, shrink: float = 1.0) -> NDArray[np.float32]:

@@ -120,8 +120,9 @@ def isophotal_sources(objects: Sequence[OwnLight], shape: tuple[int, int], *, is
             x_min, x_max = _sides(source.light.max(axis=0), isophote, source.x, shape[1])
             y_min, y_max = _sides(source.light.max(axis=1), isophote, source.y, shape[0])
             snr = float(np.sqrt(np.sum(source.light.astype(float) ** 2)))
-            mine = owner[_window(source)] == number
-            own = float(max(mine[inside].mean(), mine[source.light >= source.light.max() / 2].mean()))
+            brightest_here = owner[_window(source)] == number
+            core = source.light >= source.light.max() / 2
+            own = float(max(brightest_here[inside].mean(), brightest_here[core].mean()))
             found.append((x_min, x_max, y_min, y_max, snr, own, source.galaxy))
     return np.array(found, dtype=ISOPHOTE_DTYPE)
 

@@ -29,7 +29,7 @@ _FITS = (".fits", ".fit", ".fts", ".fz", ".gz", ".bz2")
 CUTOUTS = (*PICTURES, *_FITS)
 # A cutout of fewer pixels on a side holds no galaxy.
 _SMALLEST = 8
-# Words in the names of extensions that tell of the pixels of another one, and hold no light.
+# Words in the names of extensions that hold no light, but weights, masks or errors of another one.
 _NO_LIGHT = {
     *("WHT", "WGT", "WEIGHT", "WEIGHTS", "IVAR", "INVVAR", "EXP", "EXPTIME", "EXPOSURE", "PSF"),
     *("MASK", "MSK", "BPM", "DQ", "FLAG", "FLAGS", "CON", "CTX"),
@@ -75,7 +75,7 @@ def read_picture(path: str | Path) -> NDArray[np.uint8]:
 
 
 def read_cutout(path: Path) -> NDArray[np.uint8]:
-    """Read a picture of which something is asked: as `read_picture`, but one colour alone is an ImageError."""
+    """Read a picture that is to be classified: as `read_picture`, but an ImageError if all of it has one colour."""
     picture = read_picture(path)
     if (picture == picture[0, 0]).all():
         msg = f"{path}: no usable pixels; all have one colour"
@@ -91,7 +91,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         with Pillow.open(path) as picture:
             rgb = np.asarray(_eight_bits(picture).convert("RGB"), dtype=np.uint8)
     except Exception as error:  # decoders raise errors of many unrelated kinds on damaged files
-        msg = f"{path}: cannot be read as an image: {_said(error)}"
+        msg = f"{path}: cannot be read as an image: {_in_a_line(error)}"
         raise ImageError(msg) from error
     if min(rgb.shape[:2]) < _SMALLEST:
         ny, nx = rgb.shape[:2]
@@ -117,14 +117,14 @@ def _eight_bits(picture: Picture) -> Picture:
     if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format == "PNG"):
         return Pillow.fromarray(np.rint(np.asarray(picture, np.float32) / 257).astype(np.uint8))
     if picture.mode in {"I", "F"}:
-        what = "integers of 32 bits" if picture.mode == "I" else "floats"
-        msg = f"its pixels are {what}, of which white is not known; save it with 8 or 16 bits, or as FITS"
+        kind = "integers of 32 bits" if picture.mode == "I" else "floats"
+        msg = f"its pixels are {kind}, of which white is not known; save it with 8 or 16 bits, or as FITS"
         raise ValueError(msg)
     return picture
 
 
-def _said(error: Exception) -> str:
-    """What an error says in one line, after its kind where that alone tells little (``KeyError: 17``)."""
+def _in_a_line(error: Exception) -> str:
+    """An error's message in one line, after its type where the message alone means little (``KeyError: 17``)."""
     text = " ".join(str(error).split())[:200]
     return text if text and isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {text}".rstrip(": ")
 
@@ -210,7 +210,7 @@ def _planes(path: Path) -> NDArray[np.float32]:
                 if data.ndim == 3:
                     break
     except Exception as error:  # headers and decompressors raise errors of many unrelated kinds on damaged files
-        msg = f"{path}: cannot be read as a FITS file: {_said(error)}"
+        msg = f"{path}: cannot be read as a FITS file: {_in_a_line(error)}"
         raise ImageError(msg) from error
     planes = [plane for plane in planes if plane.shape == planes[0].shape]
     if not planes or min(planes[0].shape) < _SMALLEST:
@@ -262,7 +262,7 @@ def _in_noise(planes: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _sky(pixels: NDArray[np.float32]) -> tuple[float, float]:
-    """Level and noise of the sky: what is brighter than both allow is clipped until nothing is."""
+    """Level and noise of the sky; pixels that are too bright for it are clipped until there are none."""
     while True:
         level = np.median(pixels)
         # the lower half of the pixels: the galaxy and its neighbours make the upper half wide

@@ -126,7 +126,8 @@ def read_split(path: str | Path) -> dict[str, Part]:
     Raises
     ------
     ConfigError
-        If it is missing, lacks a column, has another part than train, val and test, or one name in two parts.
+        If it is missing or no such table, lacks a column, has another part than train, val and test, or one name in two
+        parts.
 
     Examples
     --------
@@ -137,10 +138,12 @@ def read_split(path: str | Path) -> dict[str, Part]:
     {'m31': 'train', 'm33': 'test'}
     """
     try:
-        with Path(path).open(encoding="utf-8", newline="") as file:
+        # spreadsheets put a byte order mark before the first column's name
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror}"
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        msg = f"{path}: cannot be read as a table (CSV in UTF-8): {reason}"
         raise ConfigError(msg) from error
     parts: dict[str, Part] = {}
     for row in rows:

@@ -82,8 +82,8 @@ def read_votes(folder: str | Path, *, classes: Scheme = "fine", soft: bool = Tru
     folder : path
         Of the sample.
     classes : {'labels', 'smooth-disk', 'fine', 'galaxy10'}
-        ``labels`` are those of the column ``derived_label``; the others come from the votes. With ``smooth-disk``
-        galaxies that are labelled as mergers are left out.
+        ``labels`` are those of the column ``derived_label``, without the galaxies that have none; the others come from
+        the votes. With ``smooth-disk`` galaxies that are labelled as mergers are left out.
     soft : bool
         Give the shares of the votes; else 1 to the class with most.
 
@@ -162,9 +162,15 @@ def _labels(table: Table, path: Path) -> tuple[tuple[str, ...], NDArray[np.float
     if "derived_label" not in table.colnames:
         msg = f"{path}: no column 'derived_label'; choose classes from the votes: smooth-disk, fine or galaxy10"
         raise ImageError(msg)
-    given = np.asarray(table["derived_label"], dtype=str)
-    names = tuple(sorted(set(given.tolist())))
-    return names, np.asarray(given[:, None] == np.array(names)[None], float)
+    column = table["derived_label"]
+    given = np.array(["" if label is np.ma.masked else str(label).strip() for label in column], dtype=str)
+    names = tuple(sorted(set(given.tolist()) - {""}))
+    if not names:
+        msg = f"{path}: no galaxy of it has a label in the column 'derived_label'"
+        raise ImageError(msg)
+    shares = np.asarray(given[:, None] == np.array(names, dtype=str)[None], float)
+    shares[given == ""] = np.nan
+    return names, shares
 
 
 def vote_shares(table: Table, classes: Scheme, *, source: str = "votes") -> tuple[tuple[str, ...], NDArray[np.float64]]:
@@ -190,7 +196,7 @@ def vote_shares(table: Table, classes: Scheme, *, source: str = "votes") -> tupl
     Raises
     ------
     ImageError
-        If a column is missing.
+        If a column is missing, or does not hold numbers.
 
     Examples
     --------
@@ -216,7 +222,11 @@ def _answers(table: Table, *, needed: tuple[str, ...], source: str) -> dict[str,
         if not columns and answer not in {"weak_bar", "odd"}:
             msg = f"{source}: no column with the votes for {answer.replace('_', ' ')} ({_GZ2.get(answer, '')}{_SUFFIX})"
             raise ImageError(msg)
-        values = [numbers_of(table, column) for column in columns]
+        try:
+            values = [numbers_of(table, column) for column in columns]
+        except (TypeError, ValueError) as error:
+            msg = f"{source}: the votes for {answer.replace('_', ' ')} must be numbers: {error}"
+            raise ImageError(msg) from error
         votes[answer] = np.asarray(np.sum(values, axis=0) if values else np.zeros(len(table)), float)
     return votes
 

@@ -102,13 +102,13 @@ def find_at(
     threshold: float | None = None,
     large: Detections | None = None,
 ) -> tuple[Detections, Detections]:
-    """What the network sees at given positions, and the sources that it finds besides.
+    """Classify what is at given positions, and find the sources that are not at any of them.
 
-    A source that is found as usual is that of a position within a quarter of its box's side (the geometric mean
-    of both), or within half of the seeing: the closest pairs first, and each at most once. Where none is found,
-    the position has the probabilities of the cell most sure of a source among those whose boxes are centred within
-    half of the seeing, however unsure it is. Where no box is centred there, ``det_score`` is 0 and the class is
-    that of the nearest.
+    Sources that are found as usual are matched with the positions within a quarter of their box's side (the geometric
+    mean of both sides), or within half of the seeing: the closest pairs first, and each at most once. A position
+    without a source gets the probabilities of the surest of the cells whose boxes are centred within half of the
+    seeing, however unsure that is. Where no box is centred there, ``det_score`` is 0 and the class is that of the
+    nearest.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def find_at(
 
 
 def _belonging(x: Floats, y: Floats, found: Detections, reach: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs of positions and sources that are the same."""
+    """Matched pairs: indices of the positions and of the sources found there."""
     none = np.zeros(0, dtype=np.intp)
     if not (len(x) and len(found)):
         return none, none
@@ -181,19 +181,19 @@ def _nearest_cells(
 ) -> Detections:
     """The surest of the cells whose boxes are centred within reach of each position."""
     boxes = cells(maps, card.architecture.strides)
-    here = np.column_stack([x - aligned.section.x0, y - aligned.section.y0])
+    points = np.column_stack([x - aligned.section.x0, y - aligned.section.y0])
     neighbours = np.arange(1, min(_NEAR_CELLS, len(boxes)) + 1)
-    distance, near = cKDTree(np.column_stack([boxes.x, boxes.y])).query(here, k=neighbours)
+    distance, near = cKDTree(np.column_stack([boxes.x, boxes.y])).query(points, k=neighbours)
     within = distance <= reach
     # without any within reach the first, which is the nearest
     chosen = near[np.arange(len(x)), np.where(within, boxes.source[near], -np.inf).argmax(axis=1)]
     boxes = boxes.take(chosen)
-    at = _detections(boxes, _significance(aligned, here[:, 0], here[:, 1]), card, aligned.section)
+    at = _detections(boxes, _significance(aligned, *points.T), card, aligned.section)
     return replace(at, det_score=np.where(within.any(axis=1), at.det_score, 0.0))
 
 
 def _maps(aligned: Aligned, runtime: Runtime, seeing: float) -> list[NDArray[np.float32]]:
-    """What the network says of bands, level by level."""
+    """Output of the network for aligned bands, level by level."""
     card = runtime.weights.card
     check_bands(card, len(aligned.snr))
     return runtime(card_input(card, fill_blanks(aligned), seeing))
@@ -207,7 +207,7 @@ def _best(
     threshold: float | None,
     large: Detections | None,
 ) -> Detections:
-    """The sources of an image, best first, out of all that the network says."""
+    """The sources of an image, best first, out of the network's output."""
     iou, extended = card.architecture.overlaps
     boxes = decode(maps, card.architecture.strides, threshold=_CANDIDATE_LOGIT, iou=iou, extended=extended)
     ny, nx = aligned.snr.shape[1:]
@@ -229,24 +229,25 @@ def _significance(aligned: Aligned, x: Floats, y: Floats) -> Floats:
 
 
 def _stands_out(found: Detections, aligned: Aligned, seeing: float) -> NDArray[np.bool_]:
-    """What is more than correlated noise, blobs of which the network takes for sources, however faint they are."""
+    """Which sources are more than blobs of correlated noise, which the network takes for sources however faint."""
     least = _CORRELATED * np.sqrt(1 - 1 / aligned.correlation**2)
     if least == 0:
         return np.ones(len(found), dtype=bool)
     x, y = found.x - aligned.section.x0, found.y - aligned.section.y0
     width = (seeing if np.isfinite(seeing) else _USUAL_SEEING) / FWHM_PER_SIGMA
     clear = significance(aligned.snr, x, y, sigma=width) >= least * aligned.correlation
-    # in the sum with bands that hardly show it a source drowns, the more the more their noise is correlated; of the
-    # blobs in so many bands no more stand out alone than do in the sum
+    # a source drowns in the sum with bands that hardly show it, the more so the more their noise is correlated; this
+    # limit lets no more blobs of all single bands through than the one for the sum does
     alone = -ndtri(ndtr(-least) / len(aligned.snr))
-    bands = zip(aligned.snr, aligned.factors, strict=False) if len(aligned.snr) > 1 else ()
-    for snr, factor in bands:
-        clear |= significance(snr[None], x, y, sigma=width) >= alone * factor
+    if len(aligned.snr) > 1:
+        factors = aligned.factors or (aligned.correlation,) * len(aligned.snr)
+        for snr, factor in zip(aligned.snr, factors, strict=True):
+            clear |= significance(snr[None], x, y, sigma=width) >= alone * factor
     return clear
 
 
 def card_input(card: WeightCard, snr: NDArray[np.float32], seeing: float) -> NDArray[np.float32]:
-    """Return what the network of a card sees of bands: mapped, stretched, padded."""
+    """Return the network input of a card: bands mapped onto its channels, stretched and padded."""
     known = seeing if card.seeing_input else None
     return network_input(snr, card.inputs, seeing=known, multiple=card.architecture.multiple)
 

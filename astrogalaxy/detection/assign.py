@@ -1,9 +1,9 @@
 """Which cells answer for which source: SimOTA, sparse and batched.
 
-YOLOX compares every cell with every source of an image, image by image. Only the
-cells around a source's centre can be chosen, so here those alone are compared, for all
-sources of a batch at once: the cost grows with the number of sources, not with its
-product with the number of cells.
+YOLOX compares every cell with every source, image by image. Only the cells around a
+source's centre can be chosen, so only those are compared here, for all sources of a batch
+at once: the cost grows with the number of sources, not with the number of sources times
+the number of cells.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ __all__ = ["Assignment", "assign", "box_iou"]
 _REACH = 1  # cells on either side of the source's own cell
 _TOP = 10  # SimOTA: this many best overlaps decide how many cells a source gets
 _IOU_WEIGHT = 3.0
-# How much a cell's distance from the source's centre, in strides and squared, speaks against it as the one that
-# answers: of neighbours that predict the same box it must not be chance which one learns to.
+# Cost of a cell's squared distance, in strides, from the source's centre when the one cell that answers is chosen: of
+# neighbours that predict the same box, chance must not decide which one learns to.
 _CENTRE_WEIGHT = 1.0
 
 
@@ -33,7 +33,6 @@ class Assignment:
 
     cell: Tensor
     source: Tensor
-    iou: Tensor
     best: Tensor
 
 
@@ -48,7 +47,7 @@ def box_iou(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _candidates(batch: Tensor, boxes: Tensor, grids: list[tuple[int, int, int]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Cells within reach of each source on each level, which of them exist, and their distances in strides, squared."""
+    """Cells within reach of each source on each level, whether they exist, and their squared distances in strides."""
     cells_per_image = sum(h * w for _, h, w in grids)
     step = torch.arange(-_REACH, _REACH + 1, device=boxes.device)
     dy, dx = (d.reshape(-1) for d in torch.meshgrid(step, step, indexing="ij"))
@@ -73,7 +72,7 @@ def assign(
     logits: Tensor,
     grids: list[tuple[int, int, int]],
 ) -> Assignment:
-    """Choose the cells that shall predict each source.
+    """Choose the cells that are to predict each source.
 
     Parameters
     ----------
@@ -86,34 +85,31 @@ def assign(
     predicted : Tensor
         ``(cells, 4)`` boxes of all cells of the batch, image after image, level after level.
     logits : Tensor
-        ``(cells, 2)`` logits of "source" and "galaxy".
+        ``(cells, 2)`` or more: logits of "source" and "galaxy", then what is not looked at.
     grids : list of (stride, rows, columns)
         The pyramid's levels.
 
     Returns
     -------
     Assignment
-        Each cell at most once; each source at least once unless others took all of
-        its cells.
+        Each cell at most once; each source at least once unless others took all of its cells.
     """
     cells, valid, gaps = _candidates(batch, boxes, grids)
     iou = box_iou(boxes[:, None], predicted[cells]) * valid
     known = torch.isfinite(galaxy)
-    target = torch.where(known, galaxy, torch.zeros_like(galaxy))[:, None].expand_as(iou)
+    target = galaxy.nan_to_num()[:, None].expand_as(iou)
     source, label = logits[cells, 0], logits[cells, 1]
     cost = F.softplus(-source) + known[:, None] * F.binary_cross_entropy_with_logits(label, target, reduction="none")
     cost = cost - _IOU_WEIGHT * torch.log(iou.clamp(min=1e-8))
     cost = torch.where(valid, cost, torch.inf)
-    best = iou.topk(min(_TOP, iou.shape[1]), dim=1).values.sum(1).int().clamp(min=1)
+    wanted = iou.topk(min(_TOP, iou.shape[1]), dim=1).values.sum(1).int().clamp(min=1)
     rank = cost.argsort(dim=1).argsort(dim=1)
-    chosen = (rank < best[:, None]) & valid
-    return _one_source_per_cell(chosen, cells, cost, iou, cost + _CENTRE_WEIGHT * gaps, len(predicted))
+    chosen = (rank < wanted[:, None]) & valid
+    return _one_source_per_cell(chosen, cells, cost, cost + _CENTRE_WEIGHT * gaps, len(predicted))
 
 
-def _one_source_per_cell(
-    chosen: Tensor, cells: Tensor, cost: Tensor, iou: Tensor, answer_cost: Tensor, n_cells: int
-) -> Assignment:
-    """Of several sources that want one cell the cheapest gets it; of its cells the cheapest answers for a source."""
+def _one_source_per_cell(chosen: Tensor, cells: Tensor, cost: Tensor, answer_cost: Tensor, n_cells: int) -> Assignment:
+    """Give each cell to the source for which it costs least; the cheapest cell of a source is its best one."""
     source, slot = chosen.nonzero(as_tuple=True)
     cell, price = cells[source, slot], cost[source, slot]
     lowest = price.new_full((n_cells,), torch.inf)
@@ -126,4 +122,4 @@ def _one_source_per_cell(
     cell, source, slot = cell[keep], source[keep], slot[keep]
     answer = answer_cost[source, slot]
     cheapest = answer.new_full((len(chosen),), torch.inf).scatter_reduce_(0, source, answer, "amin")
-    return Assignment(cell, source, iou[source, slot], answer <= cheapest[source])
+    return Assignment(cell, source, answer <= cheapest[source])

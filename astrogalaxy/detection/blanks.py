@@ -1,4 +1,4 @@
-"""Areas without data, as the network sees them: a border to perfectly even sky would look like something."""
+"""Areas without data, as the network sees them: a border with perfectly flat sky would look like a source."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from astrogalaxy.images.bins import binned
 
 __all__ = ["fill_blanks"]
 
-# An area in which a square of this side fits is one without data; masks of single stars and columns are not. And the
-# side of bins of which one lies in any such square.
+# Areas that hold a square of this side are filled; masks of single stars and columns are not. Any such square holds a
+# whole bin of the second side.
 _SQUARE, _BIN = 17, 8
-# Side of the noise that is laid over and over, and by how much it is moved from band to band.
+# Side of the patch of noise that is repeated, and its shift from band to band.
 _PERIOD, _STEP = 256, (37, 91)
 
 
 def fill_blanks(aligned: Aligned) -> NDArray[np.float32]:
     """Bands with noise where none of them has data, for the network alone.
 
-    Such areas are 0, and the network takes their borders for sources, in empty fields most. What is
-    filled in depends on the place in the whole image alone, so that tiles agree.
+    Such areas are 0, and the network takes their borders for sources, above all in empty fields. What is
+    filled in depends only on the position in the whole image, so that tiles agree.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def fill_blanks(aligned: Aligned) -> NDArray[np.float32]:
 
 
 def _blank(bad: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-    """Pixels of squares without data; None where there are none. What lies beyond the section counts as such."""
+    """Pixels of squares without data, None if there are none; beyond the section there is taken to be no data."""
     ny, nx = (side // _BIN * _BIN for side in bad.shape)
     if not (bad.any() and binned(bad[:ny, :nx], _BIN, np.logical_and).any()):
         return None

@@ -62,7 +62,7 @@ def decode(
     strides : sequence of float
         Of the levels, in pixels.
     threshold : float
-        Logit of "a source is here" below which a cell says nothing.
+        Logit of "a source is here" that a cell must exceed to count.
     iou, extended : float
         See `~astrogalaxy.detection.nms.suppress`.
 

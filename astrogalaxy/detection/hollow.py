@@ -12,10 +12,10 @@ from astrogalaxy.images import Aligned
 
 __all__ = ["doubted"]
 
-# The network is never surer than this of a source without data in its core: it takes the hole for a shape. The core's
-# radius is this share of the seeing, or one pixel; of the circle that is so many times larger this share must have
-# data, for the edges of images and of bands are nothing new to the network.
+# Classes of a source without data in its core are kept from 0.4 to 0.6: the network takes the hole for a shape.
 _SUREST_HOLLOW = 0.4
+# Radius of the core in units of the seeing (at least one pixel), that of the circle around it in core radii, and the
+# share of the circle that must have data: edges of images and of bands are nothing new to the network.
 _CORE, _AROUND, _SEEN = 0.25, 8.0, 0.7
 
 

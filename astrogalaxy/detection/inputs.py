@@ -7,8 +7,6 @@ channels are summed in neighbouring groups, each sum again in units of its noise
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -46,11 +44,8 @@ def map_bands(snr: Cube, channels: int) -> Cube:
     if n == channels:
         return snr
     # each channel is fed by the bands whose share of the wavelength order overlaps its own
-    edges = np.linspace(0, n, channels + 1)
-    groups = [
-        range(int(np.floor(low + 1e-9)), max(int(np.ceil(high - 1e-9)), int(low) + 1)) for low, high in pairwise(edges)
-    ]
-    return np.stack([snr[list(g)].sum(0) / np.float32(np.sqrt(len(g))) for g in groups])
+    groups = [snr[i * n // channels : -(-(i + 1) * n // channels)] for i in range(channels)]
+    return np.stack([g[0] if len(g) == 1 else g.sum(0) / np.float32(np.sqrt(len(g))) for g in groups])
 
 
 def seeing_level(seeing: float) -> float:
@@ -86,11 +81,11 @@ def network_input(snr: Cube, channels: int, *, seeing: float | None = None, mult
         Input channels of the bands.
     seeing : float, optional
         Half-light diameter of stars in pixels, NaN where it is not known, for networks that
-        have a channel for it: what is a star is told by its width, and a network that sees few
+        have a channel for it: stars are recognised by their width, and a network that sees few
         stars around a source cannot know how wide they are.
     multiple : int, optional
-        The sides are padded to multiples of this at the far edges, with the noise that lies at them, mirrored: an edge
-        to perfectly even sky would look like something, as far as the network sees. No light goes with it.
+        The sides are padded to multiples of this at the far edges, with mirrored noise from there: a border with
+        perfectly flat sky would look like a source. The light of sources is not mirrored.
 
     Returns
     -------
@@ -118,11 +113,11 @@ def network_input(snr: Cube, channels: int, *, seeing: float | None = None, mult
 
 
 def _mirrored(length: int, whole: int) -> NDArray[np.intp]:
-    """Which of so many pixels come, from the last one back, where they are padded to a larger number."""
+    """Indices of the pixels, mirrored at the last one, that pad an axis of a length to the whole length."""
     back = np.arange(whole - length) % (2 * length)
     return length - 1 - np.minimum(back, 2 * length - 1 - back)
 
 
 def _noise(scaled: Cube) -> Cube:
-    """What is no light in pixels that are divided by the stretch."""
+    """Pixels, in units of the stretch, without the light of sources."""
     return np.clip(scaled, -_NOISE / STRETCH, _NOISE / STRETCH)

@@ -1,4 +1,4 @@
-"""Galaxies that are larger than what the network sees at once: found on the image made smaller."""
+"""Find galaxies that are larger than what the network sees at once, on a binned image."""
 
 from __future__ import annotations
 
@@ -23,33 +23,35 @@ __all__ = ["find_large"]
 
 # Pixels that are added up, along each axis; stars are too narrow then for their width to matter.
 _BIN, _BINNED_SEEING = 4, 1.5
-# Half-light radius from which a galaxy lifts the boxes in which the sky is measured, binned pixels; the side of images
-# on which that is not asked.
+# Half-light radius, in binned pixels, from which a galaxy raises the sky that is measured around it; and the side of
+# an image below which none is looked for.
 _LARGE, _TOO_SMALL = 4.0, 192
-# Boxes of the sky, along each axis, whose median no galaxy of interest lifts.
+# Boxes of the sky, along each axis, over whose median no galaxy of interest has a say.
 _SKY_BOXES = 9
-# Binned pixels that are looked at together, and by how many these sections overlap.
+# Side of the sections that are searched, and their overlap, binned pixels.
 _SIDE, _OVERLAP = 768, 96
-# Where its outline is, in units of the noise; of its light, what is less than this share is a part of it.
+# Level of a galaxy's outline in units of the noise; a peak within it that has less than this share of its light is a
+# part of it.
 _OUTLINE, _PART = 1.5, 0.02
-# How probably it is a galaxy at least, and one source: in a crowd of stars there is neither.
+# Least probability that it is a galaxy, and that it is a source at all: a crowd of stars has neither.
 _GALAXY, _SOURCE = 0.8, 0.3
-# Half a side of its box in root mean squares of its light, and the largest of these in half-light radii.
+# Half a side of its box in units of the rms radius of its light along that axis, and the largest rms that is believed
+# in half-light radii.
 _BOX, _LONGEST = 2.2, 1.5
-# How far from the middle of its light the network may see it, binned pixels: spiral arms are not even.
+# How far from the centroid of its light the network may see it, binned pixels: spiral arms are not symmetric.
 _NEAR = 4.0
-# How far out light is summed, in root mean squares along the longer axis.
+# Radius within which light is summed, in units of the rms along the major axis.
 _FAR = 4.0
-# Half a side of what is looked at closely, and how clear a galaxy's middle is there at least: trails and reflections
-# are large, too, and some faint galaxy may lie on them.
+# Half the side of the full-resolution section around a candidate, and the least significance of a galaxy in its
+# middle: satellite trails and reflections are large, too, and some faint galaxy may lie on them.
 _CLOSE, _CLEAR = 64, 40.0
 
 
 def find_large(image: Image, runtime: Runtime) -> None:
-    """Look for galaxies that the network cannot see whole, and put right the sky that they have lifted; once per image.
+    """Find galaxies that the network cannot see whole, and correct the sky that they have raised; once per image.
 
-    The reference band is made smaller, four pixels to one, over a sky that is smooth on the scale of galaxies. What is
-    large there, and at full size has a galaxy in its middle, becomes ``image.large`` (`Detections`, pixels of the
+    The reference band is binned four by four, over a sky that is smooth on the scale of galaxies. Whatever is large
+    there, and has a galaxy in its middle at full resolution, becomes ``image.large`` (`Detections`, pixels of the
     image); the sky of all bands under it is bridged (`Mesh.bridged`).
 
     Parameters
@@ -74,7 +76,7 @@ def find_large(image: Image, runtime: Runtime) -> None:
         return
     found = Detections.none()
     if runtime.weights.card.min_bands == 1 and min(image.shape) >= _TOO_SMALL:
-        for part in _looked_at(image.bands[image.reference], runtime):
+        for part in _candidates(image.bands[image.reference], runtime):
             found = found.join(part)
     confirmed = np.array([_confirmed(image, runtime, galaxy) for galaxy in found], dtype=bool)
     image.large = _outermost(found.take(confirmed))
@@ -84,7 +86,7 @@ def find_large(image: Image, runtime: Runtime) -> None:
 
 
 def _outermost(found: Detections) -> Detections:
-    """The largest first, without those that lie on a larger one: they are the same, or a part of it."""
+    """The largest first, without those that lie on a larger one: they are the same galaxy, or a part of it."""
     kept: list[int] = []
     found = found.take(np.argsort(-(found.x_max - found.x_min) * (found.y_max - found.y_min), kind="stable"))
     for number, galaxy in enumerate(found):
@@ -93,11 +95,11 @@ def _outermost(found: Detections) -> Detections:
     return found.take(np.array(kept, dtype=np.intp))
 
 
-def _looked_at(band: Band, runtime: Runtime) -> Iterator[Detections]:
-    """What is large in each part of a band that is made smaller, as the network sees it there; pixels of the band."""
+def _candidates(band: Band, runtime: Runtime) -> Iterator[Detections]:
+    """Large galaxies by section of the binned band, as the network sees them there; in pixels of the band."""
     smooth = _smooth_sky(band.mesh)
     for tile in plan_tiles(tuple(side // _BIN for side in band.shape), size=_SIDE, overlap=_OVERLAP):
-        small = _made_smaller(band, smooth, tile.outer)
+        small = _binned_section(band, smooth, tile.outer)
         (light,), (bad,) = small.snr, small.bad
         outlines = above_threshold(light, _OUTLINE, mask=bad, deblend_cont=_PART)
         outlines = outlines[(outlines["peak"] > _CLEAR) & (outlines["a"] > _LARGE / 2)]
@@ -105,18 +107,18 @@ def _looked_at(band: Band, runtime: Runtime) -> Iterator[Detections]:
             light, outlines["x"], outlines["y"], _FAR * outlines["a"], 0.5, normflux=outlines["flux"]
         )
         x, y = (outlines[axis] + start for axis, start in zip("xy", small.section[::2], strict=True))
-        mine = (radius > _LARGE) & tile.owns(x, y)
-        if mine.any():
-            seen, _ = find_at(small, runtime, x[mine], y[mine], stars=2 * _NEAR, seeing=_BINNED_SEEING)
-            boxed = _at_full_size(seen, outlines[mine], radius[mine])
+        large = (radius > _LARGE) & tile.owns(x, y)
+        if large.any():
+            seen, _ = find_at(small, runtime, x[large], y[large], stars=2 * _NEAR, seeing=_BINNED_SEEING)
+            boxed = _at_full_size(seen, outlines[large], radius[large])
             yield boxed.take((seen.p_galaxy > _GALAXY) & (seen.det_score > _SOURCE))
 
 
 def _at_full_size(seen: Detections, outlines: NDArray[np.void], radius: NDArray[np.float64]) -> Detections:
-    """Sources of the smaller image in pixels of the image, with boxes by the moments of their light."""
+    """Sources of the binned image in pixels of the image, with boxes by the moments of their light."""
     sides = {}
     for axis in "xy":
-        # the trail of a star that crosses a galaxy has little light, and is long
+        # a trail or spike across a galaxy has little light, and makes the second moment large
         half = _BOX * np.minimum(np.sqrt(outlines[f"{axis}2"]), _LONGEST * radius)
         middle = getattr(seen, axis)
         sides |= {axis: middle, f"{axis}_min": middle - half, f"{axis}_max": middle + half}
@@ -124,12 +126,12 @@ def _at_full_size(seen: Detections, outlines: NDArray[np.void], radius: NDArray[
 
 
 def _smooth_sky(mesh: Mesh) -> Mesh:
-    """The level of the sky without what large galaxies have put into it."""
+    """The sky without what large galaxies have added to it."""
     return replace(mesh, background_mesh=ndimage.median_filter(mesh.background_mesh, _SKY_BOXES, mode="nearest"))
 
 
-def _made_smaller(band: Band, smooth: Mesh, section: Section) -> Aligned:
-    """A section of the smaller image, in units of the noise."""
+def _binned_section(band: Band, smooth: Mesh, section: Section) -> Aligned:
+    """A section of the binned band over the smooth sky, in units of the noise; its pixels are binned ones."""
     full = Section(*(edge * _BIN for edge in section))
     pixels = band.pixels(full)
     raised = replace(smooth, background_mesh=band.mesh.background_mesh - smooth.background_mesh)
@@ -142,7 +144,7 @@ def _made_smaller(band: Band, smooth: Mesh, section: Section) -> Aligned:
 
 
 def _confirmed(image: Image, runtime: Runtime, galaxy: Detections) -> bool:
-    """Whether there is one galaxy in the middle at full size, or one light: no halo of a star, and no crowd."""
+    """Whether at full resolution one galaxy is in the middle, and not a star with its halo, or a crowd."""
     (x,), (y,) = galaxy.x, galaxy.y
     x0, y0 = (int(max(centre - _CLOSE, 0) // 32 * 32) for centre in (x, y))
     section = Section(x0, x0 + 2 * _CLOSE + 32, y0, y0 + 2 * _CLOSE + 32).clip(image.shape)
@@ -151,7 +153,7 @@ def _confirmed(image: Image, runtime: Runtime, galaxy: Detections) -> bool:
     clear = close.take(close.significance >= _CLEAR)
     main = in_middle(clear, galaxy)
     if main is None:
-        # the middle of a very large one is too wide to be found, but then there is nothing else
+        # the middle of a very large one is too wide to be found, but then nothing else is found there either
         return bool(galaxy.significance[0] >= _CLEAR and not (from_middle(clear, galaxy) <= NEAR).any())
     cores = blunt_cores(aligned.snr.max(axis=0), 1.0, aligned.bad.all(axis=0), image.bands[image.reference].seeing)
     at = clear.x[[main]] - section.x0, clear.y[[main]] - section.y0

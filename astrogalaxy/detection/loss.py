@@ -26,8 +26,8 @@ class Targets(NamedTuple):
     galaxy, disk : Tensor
         ``(n,)`` probabilities (vote fractions where there are votes); NaN where unknown.
     ignore : Tensor
-        ``(n,)`` True for what is neither to be found nor to be punished: too faint
-        to be certain, or an unlabelled source of a real frame.
+        ``(n,)`` True where a detection is neither asked for nor punished: sources too faint
+        to be certain, and unlabelled ones of real frames.
     """
 
     batch: Tensor
@@ -86,7 +86,7 @@ def multitask_loss(
     Parameters
     ----------
     maps : tuple of Tensor
-        What the network says, level by level.
+        Output of the network, level by level.
     targets : Targets
         The truth.
     strides : tuple of float
@@ -94,9 +94,9 @@ def multitask_loss(
     weights : LossWeights
         Of the parts.
     one_cell : bool
-        Boxes and classes are learnt by all cells of a source, but only the best of them shall say that there is a
-        source; else all of them (SimOTA). One answer for each source leaves nothing to suppress but near copies, so
-        that both members of a close pair can stay.
+        Whether, of the cells assigned to a source, only the best one shall detect it; else all of them shall, as in
+        SimOTA. Boxes and classes are learnt by all of them either way. With one detection for each source only
+        near-identical boxes need suppression, so that both members of a close pair can stay.
 
     Returns
     -------

@@ -10,18 +10,17 @@ __all__ = ["suppress"]
 
 Floats = NDArray[np.floating]
 
-
-# Boxes up to this side (pixels) may be those of stars; twice as large, they are galaxies'.
+# Boxes up to this side (pixels) may be those of stars; boxes of twice that side are those of galaxies.
 _STAR_SIDE = 16.0
 
 
 def suppress(boxes: Floats, scores: Floats, *, iou: float = 0.5, extended: float | None = None) -> NDArray[np.intp]:
     """Keep the best of boxes that cover the same source, whatever its class.
 
-    Greedy suppression as usual, but only boxes near enough and alike enough in size to
-    overlap by more than ``iou`` are compared: the time grows with the number of
+    Greedy suppression as usual, but only boxes that are close enough and similar enough in
+    size to overlap by more than ``iou`` are compared: the time grows with the number of
     boxes, not with its square. A star in front of a large galaxy stays, since boxes of
-    unlike size cannot overlap that much.
+    very different size cannot overlap that much.
 
     Parameters
     ----------
@@ -32,8 +31,8 @@ def suppress(boxes: Floats, scores: Floats, *, iou: float = 0.5, extended: float
     iou : float
         Overlap (intersection over union) above which the lower score goes; above 0, at most 1.
     extended : float, optional
-        The same for boxes of 32 pixels and more, with a steady change from 16 pixels on; ``iou`` by default. Stars of a
-        close pair overlap by much, while two boxes that share a third of a large galaxy are parts of it.
+        The same for boxes of 32 pixels and more, with a gradual change from 16 pixels on; ``iou`` by default. The boxes
+        of a close pair of stars overlap a lot, while two boxes that share a third of a large galaxy are parts of it.
 
     Returns
     -------
@@ -65,13 +64,13 @@ def suppress(boxes: Floats, scores: Floats, *, iou: float = 0.5, extended: float
 
 def _overlapping(boxes: Floats, iou: float, extended: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Pairs (better, worse) that overlap by more than they may, boxes being ranked."""
-    least = min(iou, extended)
     if len(boxes) < 2:
         empty = np.zeros(0, dtype=np.intp)
         return empty, empty
+    least = min(iou, extended)
     side = boxes[:, 2:].max(axis=1)
-    # boxes can only overlap by more than `least` if their sides differ by less than 1 / least: each
-    # octave of sides is compared with itself and with so many next ones (one, down to least = 0.5)
+    # boxes can only overlap by more than `least` if their sides differ by a factor of less than 1 / least: each octave
+    # of sides is compared with itself and with the next few (only one, down to least = 0.5)
     spread = max(int(np.ceil(-np.log2(least))), 1)
     octave = np.floor(np.log2(np.maximum(side, 1e-3))).astype(int)
     first, second = [], []
@@ -85,9 +84,8 @@ def _overlapping(boxes: Floats, iou: float, extended: float) -> tuple[NDArray[np
     smaller = np.minimum(side[better], side[worse])
     size = np.clip(np.log2(np.maximum(smaller, 1e-3) / _STAR_SIDE), 0, 1)
     over = _iou(boxes[better], boxes[worse]) > iou + (extended - iou) * size
-    pairs = np.unique(np.column_stack([better[over], worse[over]]), axis=0)
-    pairs.sort(axis=1)
-    return pairs[:, 0], pairs[:, 1]
+    # the lower number is the better box; a pair that was found in two octaves is there twice
+    return better[over], worse[over]
 
 
 def _iou(first: Floats, second: Floats) -> Floats:
@@ -98,7 +96,7 @@ def _iou(first: Floats, second: Floats) -> Floats:
 
 
 def _greedy(n: int, better: NDArray[np.intp], worse: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Resolve suppression in rounds: a box without an open rival stays, its lesser rivals go."""
+    """Resolve suppression in rounds: a box that has no better rival left stays, and the worse ones it overlaps go."""
     kept, gone = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
     while len(better):
         rivalled = np.zeros(n, dtype=bool)

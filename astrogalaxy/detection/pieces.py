@@ -1,4 +1,4 @@
-"""Make one source of what the network has found of it in pieces."""
+"""Join what the network has found in pieces: cores of saturated stars, and galaxies larger than it can see."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from astrogalaxy.images.saturation import blunt_cores, core_of
 
 __all__ = ["NEAR", "from_middle", "in_middle", "one_each", "whole_galaxies"]
 
-#: How far from the middle of its box a large galaxy usually is at full size, in sides of the box.
+#: Usual distance of a large galaxy's nucleus from the middle of its box, in sides of the box; and the largest.
 NEAR = 0.1
-# And how far it may be.
 _MIDDLE = 0.25
-# What stands out of a galaxy is so many times as bright as what lies around it; below so many sigma that is sky.
+# A source stands out of a galaxy if it is so many times as bright as its surroundings, which are taken to have at least
+# so many sigma.
 _STANDS_OUT, _SKY = 2.0, 1.0
-# Of the outline so much is fainter than what counts: around a knot in an edge-on galaxy most of it is sky.
+# Quantile of the square outline around a source that is its surroundings: around a knot in an edge-on galaxy most of
+# the outline is sky.
 _RIDGE = 0.8
-# Half a side of the smallest square whose outline is around a source, and how far it is beyond the box, pixels.
+# Half a side of the smallest such square, and its distance from the source's box, pixels.
 _LEAST_AROUND, _BEYOND = 4.0, 1.0
 
 
 def one_each(found: Detections, aligned: Aligned, seeing: float) -> Detections:
-    """Make one of all that was found in the core of one saturated star: the surest, in the middle."""
+    """Keep one source in the core of each saturated star: the surest, moved to the core's middle, with all boxes."""
     for snr, bad in zip(aligned.snr, aligned.bad, strict=True):
         cores = blunt_cores(snr, 1.0, bad, seeing)
         cores[:, :2] += aligned.section.x0, aligned.section.y0
@@ -40,18 +41,18 @@ def one_each(found: Detections, aligned: Aligned, seeing: float) -> Detections:
 
 
 def _enclose(found: Detections, number: int, others: Detections) -> None:
-    """Widen the box of a source, in place, so that it holds those of others."""
+    """Widen the box of a source, in place, so that it holds those of other sources."""
     for name, outermost in (("x_min", min), ("x_max", max), ("y_min", min), ("y_max", max)):
         sides = getattr(found, name)
         sides[number] = outermost(sides[number], *getattr(others, name))
 
 
 def in_middle(found: Detections, galaxy: Detections) -> int | None:
-    """Which source is the middle of a large galaxy: the clearest galaxy there, the nearer the better; None without."""
+    """Index of the source that is the middle of a large galaxy: a clear galaxy near its centre; None without one."""
     distance = from_middle(found, galaxy)
-    there = (distance <= _MIDDLE) & (found.p_galaxy >= 0.5)
+    possible = (distance <= _MIDDLE) & (found.p_galaxy >= 0.5)
     clear = found.significance * np.exp(-0.5 * (distance / NEAR) ** 2)
-    return int(np.argmax(np.where(there, clear, -np.inf))) if there.any() else None
+    return int(np.argmax(np.where(possible, clear, -np.inf))) if possible.any() else None
 
 
 def from_middle(found: Detections, galaxy: Detections) -> NDArray[np.float64]:
@@ -61,10 +62,10 @@ def from_middle(found: Detections, galaxy: Detections) -> NDArray[np.float64]:
 
 
 def whole_galaxies(found: Detections, aligned: Aligned, large: Detections) -> Detections:
-    """Make one source of each large galaxy: that in its middle, with the box and the shape of the whole, or itself.
+    """Make each large galaxy one source: that in its middle, with the box and the morphology of the whole, or itself.
 
-    What else was found within it is a piece and goes, unless it stands out: a star in front, or another galaxy, is
-    brighter than what lies around it.
+    Other sources within it are pieces of it and go, unless they stand out: a star in front, or another galaxy, is
+    brighter than its surroundings.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def whole_galaxies(found: Detections, aligned: Aligned, large: Detections) -> De
 
 
 def _holds(found: Detections, x: float, y: float) -> NDArray[np.bool_]:
-    """Boxes of galaxies in which a place lies."""
+    """Galaxies whose boxes hold a position."""
     inside = (found.x_min <= x) & (x <= found.x_max) & (found.y_min <= y) & (y <= found.y_max)
     return inside & (found.p_galaxy >= 0.5)
 
@@ -107,7 +108,7 @@ def _holds(found: Detections, x: float, y: float) -> NDArray[np.bool_]:
 def _stands_out(
     found: Detections, galaxy: Detections, light: NDArray[np.float32], aligned: Aligned
 ) -> NDArray[np.bool_]:
-    """Sources outside a galaxy, and those within it that are brighter than what lies around them."""
+    """Sources outside a galaxy, and those within it that are brighter than their surroundings."""
     out = from_middle(found, galaxy) > 0.5
     ny, nx = light.shape
     for i in np.flatnonzero(~out):

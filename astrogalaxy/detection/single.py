@@ -1,4 +1,4 @@
-"""The one galaxy that an image shows, among all boxes that the network says."""
+"""The one galaxy in the middle of an image, among all boxes that the network predicts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from astrogalaxy.detection.aligned import card_input
-from astrogalaxy.detection.decode import Boxes, decode
+from astrogalaxy.detection.decode import Boxes, cells
 from astrogalaxy.detection.inputs import UNKNOWN_SEEING
 from astrogalaxy.detection.nms import suppress
 from astrogalaxy.detection.significance import significance
@@ -26,8 +26,7 @@ __all__ = ["disk_probability", "drop_smaller", "the_galaxy"]
 _SAME = 0.9
 # Overlap above which the worse of two boxes of one class goes, as in YOLOX.
 _NEIGHBOURS = 0.65
-
-# No view is surer than this.
+# Probabilities of single views are kept this far from 0 and 1.
 _SUREST = 1e-4
 
 Floats = NDArray[np.floating]
@@ -66,15 +65,15 @@ def the_galaxy(boxes: Boxes, shape: tuple[int, int]) -> int | None:
     Parameters
     ----------
     boxes : Boxes
-        All that the network says, before any suppression.
+        Those of all cells, before any suppression.
     shape : (int, int)
         Rows and columns of the image.
 
     Returns
     -------
     int or None
-        Of the boxes that suppression by class and `drop_smaller` leave, the surest one that holds the middle of the
-        image; the surest of all, if none does; None without a box.
+        Of the boxes that are left by suppression within each class and by `drop_smaller`, the surest that holds the
+        middle of the image; the surest of all if none does; None if there are no boxes.
 
     Examples
     --------
@@ -90,11 +89,11 @@ def the_galaxy(boxes: Boxes, shape: tuple[int, int]) -> int | None:
         return None
     sides = np.column_stack([boxes.x, boxes.y, boxes.width, boxes.height])
     classes = (np.nonzero(boxes.galaxy > 0)[0], np.nonzero(boxes.galaxy <= 0)[0])
-    left = np.concatenate([c[suppress(sides[c], boxes.source[c], iou=_NEIGHBOURS)] for c in classes])
-    left = left[drop_smaller(sides[left])]
+    kept = np.concatenate([c[suppress(sides[c], boxes.source[c], iou=_NEIGHBOURS)] for c in classes])
+    kept = kept[drop_smaller(sides[kept])]
     middle = (np.array(shape[::-1]) - 1) / 2
-    holds = (np.abs(sides[left, :2] - middle) <= sides[left, 2:] / 2).all(axis=1)
-    candidates = left[holds] if holds.any() else left
+    holds = (np.abs(sides[kept, :2] - middle) <= sides[kept, 2:] / 2).all(axis=1)
+    candidates = kept[holds] if holds.any() else kept
     return int(candidates[np.argmax(boxes.source[candidates])])
 
 
@@ -108,7 +107,7 @@ def disk_probability(runtime: Runtime, snr: NDArray[np.float32], *, views: Liter
     snr : ndarray
         ``(n_bands, ny, nx)`` float32: (pixel - background) / noise, shortest wavelength first.
     views : {8, 1}
-        The image turned and flipped in all eight ways, of whose logits the mean is taken, or as it is.
+        8 for the mean of the logits over the eight turned and flipped images; 1 for the image as it is.
 
     Returns
     -------
@@ -126,9 +125,9 @@ def disk_probability(runtime: Runtime, snr: NDArray[np.float32], *, views: Liter
     >>> 0 < disk_probability(open_runtime("default"), snr) < 1
     True
     """
-    found = np.array([_disk(runtime, view) for view in islice(_views(snr), views)])
-    found = found[np.isfinite(found)]
-    return float(expit(np.mean(logit(np.clip(found, _SUREST, 1 - _SUREST))))) if len(found) else float("nan")
+    disk = np.array([_disk(runtime, view) for view in islice(_views(snr), views)])
+    disk = disk[np.isfinite(disk)]
+    return float(expit(np.mean(logit(np.clip(disk, _SUREST, 1 - _SUREST))))) if len(disk) else float("nan")
 
 
 def _views(snr: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
@@ -139,11 +138,9 @@ def _views(snr: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
 
 
 def _disk(runtime: Runtime, snr: NDArray[np.float32]) -> float:
-    """Probability by one view."""
+    """Probability of a disk by one view, NaN where it shows no galaxy."""
     card = runtime.weights.card
-    boxes = decode(
-        runtime(card_input(card, snr, UNKNOWN_SEEING)), card.architecture.strides, threshold=-np.inf, iou=1.0
-    )
+    boxes = cells(runtime(card_input(card, snr, UNKNOWN_SEEING)), card.architecture.strides)
     index = the_galaxy(boxes, snr.shape[1:])
     if index is None:
         return float("nan")

@@ -1,4 +1,4 @@
-"""What an AstroYOLO weight file says of its network, without importing torch."""
+"""The shape of an AstroYOLO network, as a weight file gives it; without torch."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ SIZES = {
 #: Factors by which a network may magnify images: with each, cells of the usual levels meet at every 32nd pixel.
 ZOOMS = (1.0, 1.5, 2.0)
 
-# Cells that answer for the same source say nearly the same box. Where one cell alone has learnt to answer, two boxes
-# that agree less than this are two sources. Parts of a large galaxy are told from neighbours by less.
+# Overlaps of small and of large boxes above which two of them are of one source. Where several cells answer for a
+# source, half is enough. Where one cell has learnt to, boxes of one source are nearly the same, so that close pairs can
+# stay; but parts of a large galaxy overlap less.
 _OVERLAP, _OVERLAP_OF_COPIES = (0.5, 0.5), (0.7, 0.25)
 
 

@@ -20,7 +20,7 @@ HEADS = ("source", "galaxy", "disk")
 BY_EXTENT = "galaxy_by_extent"
 #: The same together with the spread, likewise.
 BY_SPREAD = "galaxy_by_spread"
-#: What all this says of a source, together with what the field's clear sources are, likewise.
+#: The same together with both and the field's mix of stars and galaxies, likewise.
 IN_FIELD = "galaxy_in_field"
 #: What a card may calibrate besides its heads.
 JOINED = (BY_EXTENT, BY_SPREAD, IN_FIELD)
@@ -31,7 +31,7 @@ class _Strict(BaseModel):
 
 
 class Calibration(_Strict):
-    """Platt scaling of one logit, with what the light itself says of it.
+    """Platt scaling of one logit together with what has been measured of the source.
 
     ``p = 1 / (1 + exp(-z))`` with ``z = slope * logit + weight * log(max(s, 1)) + extent * e +
     spread * w * log(max(s, 1)) + mix * m + offset``, where ``s`` is the signal to noise of the source, ``e`` the
@@ -70,7 +70,7 @@ class Calibration(_Strict):
 
 
 class Card(_Strict):
-    """What every weight file says of itself, whatever its network does.
+    """Metadata of any weight file, whatever its network does.
 
     Examples
     --------
@@ -80,7 +80,7 @@ class Card(_Strict):
     ('detection', 'BSD-3-Clause', 'astroyolo-nano')
     """
 
-    #: Fields that tell of the weights; all others decide what is computed with them.
+    #: Fields that only describe the weights; all others decide what is computed with them.
     words: ClassVar[frozenset[str]] = frozenset(
         {
             "name", "version", "normalisation", "data", "licence", "command", "metrics", "metrics_command",
@@ -182,7 +182,7 @@ class WeightCard(Card):
 
     @property
     def provenance(self) -> dict[str, str]:
-        """What a catalogue says of the weights that have found its sources."""
+        """Keywords by which a catalogue names the weights that have found its sources."""
         return {"WTSHASH": self.sha256, "WEIGHTS": f"{self.name} {self.version}"}
 
     def is_outside(self, pixel_scale: float, fwhm: float = float("nan")) -> bool:

@@ -90,8 +90,8 @@ class Weights(Generic[CardT]):
             If the file is not what the card says, or has no graph.
         """
         if _GRAPH not in self._stored:
-            what = "set output: {graph: true} in its recipe and train it again, which does not repeat what is trained"
-            hint = what if self.card.task == "morphology" else "it was not written by astrogalaxy"
+            again = "set output: {graph: true} in its recipe and train it again, which does not repeat what is trained"
+            hint = again if self.card.task == "morphology" else "it was not written by astrogalaxy"
             msg = f"{self.path}: the file has no graph, by which it could run; {hint}"
             raise WeightsError(msg)
         return self._stored[_GRAPH].tobytes()
@@ -314,12 +314,12 @@ def card_of(path: Path) -> Card:
 
 def _load(name: str | Path, kind: type[CardT]) -> Weights[CardT]:
     path = _find(name)
-    text = _card_text(path)
-    task, wanted = _task(text), kind.model_fields["task"].default
-    if task in {"detection", "morphology"} and task != wanted:
-        msg = f"{name}: these weights are for {task}; what is asked for is weights for {wanted}"
+    card = card_of(path)
+    if not isinstance(card, kind):
+        wanted = kind.model_fields["task"].default
+        msg = f"{name}: these weights are for {card.task}; what is asked for is weights for {wanted}"
         raise WeightsError(msg)
-    return Weights(path, kind.from_json(text, source=str(path)))
+    return Weights(path, card)
 
 
 def _find(name: str | Path) -> Path:

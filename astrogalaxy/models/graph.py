@@ -69,7 +69,7 @@ def open_graph(
 
 
 def _onnxruntime(graph: bytes, tensors: Arrays, threads: int, _placement: Placement) -> Run:
-    # some builds report to their makers, and leave a database in the home folder; nothing of a run is told anyone
+    # some builds send telemetry to their makers, and leave a database in the home folder
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 

@@ -24,7 +24,7 @@ def keep_freed_memory() -> bool:
     Returns
     -------
     bool
-        Whether the allocator has been told; not so where there is no GNU C library.
+        Whether the allocator does so; False where there is no GNU C library.
 
     Examples
     --------
@@ -35,6 +35,6 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    told = bool(mallopt(_MMAP_THRESHOLD, _NEVER_MAPPED)) and bool(mallopt(_TRIM_THRESHOLD, _NEVER_TRIMMED))
-    logger.debug("freed memory is %s", "kept" if told else "handed back as usual")
-    return told
+    kept = bool(mallopt(_MMAP_THRESHOLD, _NEVER_MAPPED)) and bool(mallopt(_TRIM_THRESHOLD, _NEVER_TRIMMED))
+    logger.debug("freed memory is %s", "kept" if kept else "handed back as usual")
+    return kept

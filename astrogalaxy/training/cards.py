@@ -1,4 +1,4 @@
-"""What a recipe's weight card says before anything is measured."""
+"""The weight card of a recipe, before anything is measured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from astrogalaxy.training.phosim import PIXEL_SCALE, PROFILE
 
 __all__ = ["draft_card", "start_weights", "widened"]
 
-# Pixels and seeing of a survey's fields differ by so much from those of the one that was seen.
+# Factor by which pixels and seeing of a survey's other fields may differ from those of the field seen in training.
 _ALIKE = 1.1
 
 
@@ -36,7 +36,7 @@ def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
     Returns
     -------
     WeightCard
-        Without metrics and hash, its probabilities as the network says them.
+        Without metrics and hash, and with the network's probabilities as they are.
     """
     command = command or f"astrogalaxy train {recipe.name}.yml"
     neutral = {name: Calibration() for name in HEADS}
@@ -46,7 +46,7 @@ def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
     if weights is not None:
         start = weights.card
         pixel_scale, seeing = _wider(pixel_scale, start.pixel_scale), _wider(seeing, start.seeing)
-        # what a chain of trainings was shown is said once
+        # the data of a chain of trainings are listed once
         share = recipe.training.start_share
         origin = f"went on from {start.name} {start.version}" + (f", of which {share:.0%} stayed" if share else "")
         data = tuple(dict.fromkeys((origin, *start.data, *data)))
@@ -76,14 +76,14 @@ def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
 
 
 def widened(card: WeightCard, examples: Iterable[Example]) -> WeightCard:
-    """Card whose ranges hold what real fields have shown as well, and a tenth more, for other fields of their surveys.
+    """Card whose ranges hold those of real fields as well, and a tenth more, for other fields of their surveys.
 
     Parameters
     ----------
     card : WeightCard
         Of the recipe's scenes, and of what it went on from.
     examples : iterable of Example
-        Of real fields; what is not known of one says nothing.
+        Of real fields; values that are not known are left out.
 
     Returns
     -------
@@ -92,11 +92,12 @@ def widened(card: WeightCard, examples: Iterable[Example]) -> WeightCard:
     """
     shown = np.array([(e.pixel_scale, FWHM * e.seeing) for e in examples]).reshape(-1, 2)
     ranges = {}
-    for name, values, digits in zip(("pixel_scale", "seeing"), shown.T, (2, 1), strict=True):
+    for name, values in zip(("pixel_scale", "seeing"), shown.T, strict=True):
         known = values[np.isfinite(values)]
         if len(known):
-            field = round(float(known.min()) / _ALIKE, digits), round(float(known.max()) * _ALIKE, digits)
-            ranges[name] = _wider(getattr(card, name), field)
+            # three digits and not two decimals, which would leave pixels of 0.05 arcsec outside of their own range
+            low, high = (float(f"{value:.3g}") for value in (known.min() / _ALIKE, known.max() * _ALIKE))
+            ranges[name] = _wider(getattr(card, name), (low, high))
     return card.model_copy(update=ranges)
 
 

@@ -30,12 +30,12 @@ __all__ = [
     "learned_with",
     "read_checkpoint",
     "restore",
-    "told_changes",
+    "warn_of_changes",
 ]
 
 logger = logging.getLogger(__name__)
 
-#: Keys of recipes that say how long and where a training works, and what follows it.
+#: Keys of recipes that may change before a training goes on: how long and where it works, and what follows it.
 FREE_KEYS = {
     "evaluation.bootstrap", "evaluation.timing", "evaluation.views",
     "output.directory", "output.graph", "output.half",
@@ -66,7 +66,7 @@ class WholeCheckpoints(TorchCheckpointIO):  # type: ignore[misc]
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ARG002
         """Write a checkpoint beside the old one, then put it in its place."""
-        # torch says of a full disk that its stream failed
+        # torch itself would report a full disk as a failed stream
         buffer = io.BytesIO()
         torch.save({**checkpoint, "recipe": self.recipe}, buffer)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ class WholeCheckpoints(TorchCheckpointIO):  # type: ignore[misc]
             temporary.write_bytes(buffer.getbuffer())
 
     def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
-        """Read a checkpoint; the best one that it tells of lies beside it, wherever both were moved to."""
+        """Read a checkpoint; the best one that it names lies beside it, wherever both were moved to."""
         state: dict[str, Any] = super().load_checkpoint(path, *args, **options)
         folder = os.path.realpath(Path(path).parent)
 
@@ -91,7 +91,7 @@ class WholeCheckpoints(TorchCheckpointIO):  # type: ignore[misc]
 
 
 class LastCheckpoint(Checkpoint):  # type: ignore[misc]
-    """The checkpoint to go on from: of every few steps, the last one, and each validation after the best is known.
+    """The checkpoint to go on from: written every few steps, at the end, and after each validation.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ class LastCheckpoint(Checkpoint):  # type: ignore[misc]
 
 
 class FiniteEpochs(Callback):  # type: ignore[misc]
-    """End a training after an epoch whose loss is no number, before its checkpoint is written.
+    """End a training after an epoch whose loss is not finite, before its checkpoint is written.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class FiniteEpochs(Callback):  # type: ignore[misc]
 
 
 def _check_finite(trainer: Any, last: Path) -> None:
-    """Refuse to go on with a loss that is no number: all weights are lost then, and the rest of the time would be."""
+    """Refuse to go on with a loss that is not finite: the weights are lost, and further steps would be wasted."""
     losses = {name: trainer.callback_metrics.get(name) for name in ("train_loss", "val_loss")}
     for name, loss in losses.items():
         if loss is not None and not torch.isfinite(loss):
@@ -157,8 +157,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except Exception as error:  # a damaged file raises whatever its bytes make of it
-        what = "it is damaged, or holds more than numbers and words"
-        msg = f"{path}: cannot be read as a checkpoint: {what}; remove it to train from the start"
+        why = "it is damaged, or holds more than numbers and words"
+        msg = f"{path}: cannot be read as a checkpoint: {why}; remove it to train from the start"
         raise RunError(msg) from error
 
 
@@ -210,15 +210,15 @@ def learned_with(folder: Path) -> dict[str, Any]:
     return dict(read_checkpoint(last).get("recipe", {})) if last.is_file() else {}
 
 
-def told_changes(recipe: RecipeConfig | ClassifierRecipe, before: dict[str, Any]) -> bool:
-    """Whether a checkpoint learned with another recipe, of whose keys a warning is logged.
+def warn_of_changes(recipe: RecipeConfig | ClassifierRecipe, before: dict[str, Any]) -> bool:
+    """Log a warning that names the keys in which a checkpoint's recipe differs; return whether there are any.
 
     Parameters
     ----------
     recipe : RecipeConfig or ClassifierRecipe
-        What a training goes on with.
+        The recipe that a training goes on with.
     before : dict
-        What it had learned with.
+        The one that the checkpoint learned with.
     """
     keys = [key for key in _changed(before, recipe.model_dump(mode="json")) if key not in FREE_KEYS]
     if keys:

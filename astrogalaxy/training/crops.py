@@ -14,6 +14,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from astrogalaxy.detection.inputs import network_input
 from astrogalaxy.detection.loss import Targets
+from astrogalaxy.images import Section
 from astrogalaxy.simulation.truth import VISIBLE_SNR
 from astrogalaxy.training.examples import Example
 
@@ -138,7 +139,7 @@ def _inside(sources: Sources, x0: int, y0: int, side: int) -> Sources:
         low = np.clip(moved[centre] - moved[size] / 2, -0.5, side - 0.5)
         high = np.clip(moved[centre] + moved[size] / 2, -0.5, side - 0.5)
         seen *= (high - low) / moved[size]
-    centred = (np.abs(moved["x"] - side / 2) < side / 2) & (np.abs(moved["y"] - side / 2) < side / 2)
+    centred = Section(0, side, 0, side).contains(moved["x"], moved["y"])
     moved["ignore"] |= (seen < _INSIDE) | ~centred
     return moved[seen > 0]
 

@@ -15,14 +15,23 @@ from astrogalaxy.images import Image, Section
 from astrogalaxy.simulation import Scene
 from astrogalaxy.simulation.render import star_size
 
-__all__ = ["SOURCE_DTYPE", "Example", "cut_out", "example_from_scene", "scene_image", "sources_array", "truth_sources"]
+__all__ = [
+    "SOURCE_DTYPE",
+    "Example",
+    "cut_out",
+    "example_from_scene",
+    "half_precision",
+    "scene_image",
+    "sources_array",
+    "truth_sources",
+]
 
 #: One source of an example. Boxes in 0-based pixels; ``galaxy`` and ``disk`` are
 #: probabilities, NaN where unknown; ``snr`` NaN where unknown.
 SOURCE_DTYPE = np.dtype([(n, "f4") for n in ("x", "y", "width", "height", "galaxy", "disk", "snr")] + [("ignore", "?")])
-# Fainter than this matched-filter signal to noise nothing is asked and nothing punished.
+# Sources of a lower matched-filter signal to noise are left out; from here to where they are visible they are ignored.
 _HOPELESS_SNR = 2.5
-# Smooth or disk can be told only where a galaxy is bright and wider than the seeing.
+# Smooth and disk galaxies can be told apart only where they are bright, and wide compared with the seeing.
 _MORPHOLOGY_SNR, _MORPHOLOGY_RADIUS = 20.0, 0.45
 
 
@@ -70,10 +79,10 @@ class Example:
         file = path.with_name(f"{path.stem}.sources.npz")
         try:
             # opened here, since numpy leaves a damaged file open
-            with file.open("rb") as opened, np.load(opened) as known:
-                # examples of earlier versions do not say it
-                known = {"pixel_scale": np.nan, **known}
-                sources, seeing, scale = known["sources"], float(known["seeing"]), float(known["pixel_scale"])
+            with file.open("rb") as opened, np.load(opened) as stored:
+                # examples of earlier versions do not say their pixel scale
+                known = {"pixel_scale": np.nan, **stored}
+            sources, seeing, scale = known["sources"], float(known["seeing"]), float(known["pixel_scale"])
             file = path
             return cls(np.load(path, mmap_mode="r"), sources, path.stem, seeing, scale)
         except Exception as error:  # numpy and zipfile raise errors of many unrelated kinds on damaged files
@@ -98,7 +107,7 @@ def example_from_scene(scene: Scene, *, name: str = "") -> Example:
     seeing = float(np.mean(list(scene.conditions.seeing.values())))
     # as it would be measured with stars enough: a small scene often has too few
     stars = star_size(scene.conditions, scene.reference, scene.profile.pixel_scale)
-    return Example(_half(snr), truth_sources(scene.truth, seeing), name, stars)
+    return Example(half_precision(snr), truth_sources(scene.truth, seeing), name, stars)
 
 
 def cut_out(example: Example, part: Section) -> Example:
@@ -134,6 +143,6 @@ def truth_sources(truth: Table, seeing: float) -> NDArray[np.void]:
     )
 
 
-def _half(snr: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Half precision is finer than the noise; saturated cores are clipped to its range."""
+def half_precision(snr: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Signal to noise as examples keep it, which is finer than the noise; saturated cores are clipped to its range."""
     return np.clip(snr, -6e4, 6e4).astype(np.float16)

@@ -17,16 +17,16 @@ from astrogalaxy.simulation.inject import inject_sources
 from astrogalaxy.simulation.profiles import SurveyProfile
 from astrogalaxy.simulation.render import star_size
 from astrogalaxy.simulation.truth import BOX_RADII
-from astrogalaxy.training.examples import SOURCE_DTYPE, Example, sources_array, truth_sources
+from astrogalaxy.training.examples import Example, half_precision, sources_array, truth_sources
 from astrogalaxy.training.labels import SEEN_SNR, label_bounds
 
 __all__ = ["injected_example", "labelled_example"]
 
-# What a plain threshold finds on the sum of the bands but no label names may be real.
+# Threshold and least area of detections on the sum of the bands; those without a label may be real sources.
 _DETECT_SIGMA, _DETECT_PIXELS = 1.5, 4
 _SMALLEST_BOX = 6.0
-# What real sources are is plain where they are this significant, alone, and as wide as stars, or
-# this much wider (logarithm of half-light radii). Beyond the highest significance stars may saturate.
+# The class of a real source is plain where it is this significant, alone, and as wide as stars or this
+# much wider (logarithm of half-light radii). Beyond the highest significance stars may saturate.
 _PLAIN_SNR, _SATURATES_SNR = 50.0, 4000.0
 _STAR_WIDTH, _GALAXY_WIDTH = 0.07, 0.25
 _ALONE = 3.0  # half sides of a box: how far the next source must be
@@ -73,7 +73,7 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
     unknown, _ = _detections(summed)
     inside = _within(unknown, sources[~unseen])
     seeing, sources = image.bands[image.reference].seeing, np.concatenate([sources, unknown[~inside]])
-    return Example(np.clip(snr, -6e4, 6e4).astype(np.float16), sources, name, seeing, image.pixel_scale)
+    return Example(half_precision(snr), sources, name, seeing, image.pixel_scale)
 
 
 def injected_example(
@@ -99,7 +99,7 @@ def injected_example(
     snr = injected.image.aligned().snr
     stars = star_size(conditions, image.reference, image.pixel_scale)
     sources = np.concatenate([sources, own])
-    return Example(np.clip(snr, -6e4, 6e4).astype(np.float16), sources, name, stars, image.pixel_scale)
+    return Example(half_precision(snr), sources, name, stars, image.pixel_scale)
 
 
 def _plain(found: NDArray[np.void], summed: NDArray[np.float32]) -> NDArray[np.void]:
@@ -142,13 +142,8 @@ def _detections(summed: NDArray[np.float32]) -> tuple[NDArray[np.void], NDArray[
     """What a plain threshold finds, as sources to ignore, and the map of their pixels."""
     settings = {"minarea": _DETECT_PIXELS, "deblend_cont": 0.001, "segmentation_map": True}
     found, owner = above_threshold(summed, _DETECT_SIGMA, **settings)
-    ignored = np.zeros(len(found), dtype=SOURCE_DTYPE)
-    for name in ("galaxy", "disk", "snr"):
-        ignored[name] = np.nan
-    ignored["x"], ignored["y"], ignored["ignore"] = found["x"], found["y"], True
-    ignored["width"] = np.clip(found["xmax"] - found["xmin"] + 1, _SMALLEST_BOX, None)
-    ignored["height"] = np.clip(found["ymax"] - found["ymin"] + 1, _SMALLEST_BOX, None)
-    return ignored, owner
+    width, height = (np.clip(found[f"{c}max"] - found[f"{c}min"] + 1, _SMALLEST_BOX, None) for c in "xy")
+    return sources_array(x=found["x"], y=found["y"], width=width, height=height, ignore=True), owner
 
 
 def _within(points: NDArray[np.void], boxes: NDArray[np.void]) -> NDArray[np.bool_]:

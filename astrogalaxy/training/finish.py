@@ -1,4 +1,4 @@
-"""Make a weight file of a trained network: calibrated on what it was not trained on, with a card that says so."""
+"""Make a weight file of a trained network, calibrated on data that it was not trained on."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ __all__ = ["Trained", "finish", "recalibrate"]
 
 logger = logging.getLogger(__name__)
 
-# What a tuning should not make worse than it was; the classes are those of a catalogue where these were measured, else
-# the network's alone.
+# Metrics in which a tuning should not fall behind its start; of several names the first that was measured counts: the
+# classes of a catalogue rather than those of the network alone.
 _COMPARED = (("average_precision",), ("p_galaxy_accuracy", "galaxy_accuracy"), ("disk_accuracy",))
 
 
@@ -45,8 +45,8 @@ class Trained:
     metrics : dict
         Measured on the validation scenes.
     start : dict
-        The same of the weights that training went on from, calibrated anew on the same scenes; empty unless the best
-        are chosen (``training.patience``) from them, too.
+        The same for the weights that training went on from, calibrated anew on the same scenes; empty unless they
+        were among those that the best were chosen from (``training.patience``).
 
     Examples
     --------
@@ -107,7 +107,7 @@ def finish(recipe: RecipeConfig, network: AstroYolo, data: TrainingData, folder:
     network = network.eval().cpu()
     draft = widened(draft_card(recipe, command), chain(data.examples("sky"), data.examples("labels")))
     path = folder / f"{recipe.name}.safetensors"
-    # not under its final name: an interruption must not leave weights that are not calibrated
+    # under another name: an interruption must not leave uncalibrated weights under the final one
     draft_path = folder / "checkpoints" / "uncalibrated.safetensors"
     draft_path.parent.mkdir(exist_ok=True)
     weights = save_weights(draft_path, draft, network_tensors(network), network_graph(network))
@@ -158,7 +158,7 @@ def recalibrate(weights: Weights, recipe: RecipeConfig, output: Path) -> Trained
 
 
 def _calibrated(weights: Weights, draft: WeightCard, data: TrainingData, path: Path) -> Trained:
-    """Write weights with a card that says what their logits mean."""
+    """Calibrate weights, and write them with the card that results."""
     result = _calibrate(weights, data, start_weights(data.recipe))
     card = draft.model_copy(
         update={
@@ -174,7 +174,7 @@ def _calibrated(weights: Weights, draft: WeightCard, data: TrainingData, path: P
 
 
 def _compared(trained: Trained, data: TrainingData) -> Trained:
-    """Say what the validation makes of the weights that training went on from."""
+    """Measure the weights that training went on from on the same validation, and warn where they are better."""
     start = start_weights(data.recipe)
     if start is None or not trained.metrics:
         return trained
@@ -184,23 +184,23 @@ def _compared(trained: Trained, data: TrainingData) -> Trained:
         metric = next((key for key in names if key in measured and key in trained.metrics), None)
         if metric is None:
             continue
-        before, now, what = measured[metric], trained.metrics[metric], metric.replace("_", " ")
-        logger.info("%s: %s on the validation: %.4f -> %.4f", name, what, before, now)
+        before, now, title = measured[metric], trained.metrics[metric], metric.replace("_", " ")
+        logger.info("%s: %s on the validation: %.4f -> %.4f", name, title, before, now)
         if now < before:
             words = "%s: on the validation the %s fell from %.4f to %.4f; the start, %s, may serve better"
-            logger.warning(words, name, what, before, now, start.card.name)
+            logger.warning(words, name, title, before, now, start.card.name)
     return replace(trained, start=measured)
 
 
-def _calibrate(weights: Weights, data: TrainingData, older: Weights | None) -> CalibrationResult:
-    """Calibrate on what was not trained on."""
+def _calibrate(weights: Weights, data: TrainingData, start: Weights | None) -> CalibrationResult:
+    """Calibrate on data that was not trained on."""
     return calibrate(
         weights,
         _labelled(data.unseen_fields()),
         real=_labelled(data.examples("held")),
         galaxies=_labelled(data.unseen_galaxies()),
         images=unseen_images(data.recipe),
-        start=older and older.card,
+        start=start and start.card,
     )
 
 

@@ -1,4 +1,4 @@
-"""Labels of real images: where they lie, what they say, and which of them are held out."""
+"""Labels of real images: their positions and classes, doubts about them, and which are held out."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from astrogalaxy.tables import spans
 
 __all__ = ["SEEN_SNR", "LabelCounts", "apart", "count_labels", "label_bounds", "parted", "read_labels"]
 
-#: Labels without light may come from other bands, or be artefacts of these: nobody could find them here.
+#: Least signal to noise of a label that is asked for: fainter ones may come from other bands, or be artefacts there.
 SEEN_SNR = 3.0
 # Rows between what trains and what is held out of a labelled field.
 _GAP = 32
 # Fewer labels than these teach little.
 _FEW = 50
-# So many labels of such a signal to noise tell whether all are shifted against the light, by more than so many pixels.
+# Least number, and least signal to noise, of the labels that tell whether all are offset from the light; and the least
+# offset that is warned of, pixels.
 _TELLING, _BRIGHT_SNR, _SHIFTED = 10, 20.0, 0.5
 # Labels within so many pixels are of one source.
 _SAME = 0.5
@@ -36,7 +37,7 @@ _FWHM = 3.5
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """How many labels of an image say what.
+    """Counts of the labels of an image.
 
     Attributes
     ----------
@@ -51,7 +52,7 @@ class LabelCounts:
     twice : int
         Of those on the image, how many lie where another one does.
     shift : (float, float)
-        From them to the light beside them, pixels in x and y: the median of the bright ones; 0 where these are few.
+        Median offset of the light from the bright labels, pixels in x and y; 0 where these are few.
 
     Examples
     --------
@@ -83,38 +84,38 @@ class LabelCounts:
             "without a position": self.nowhere,
         }
         # that there are no stars or no galaxies is worth saying
-        said = [f"{n} {kind}" for kind, n in kinds.items() if n or kind in {"stars", "galaxies"}]
+        counts = [f"{n} {kind}" for kind, n in kinds.items() if n or kind in {"stars", "galaxies"}]
         held = f"; {self.held} are kept apart for validation" if self.held else ""
-        return f"{sum(kinds.values())} labels: {', '.join(said)}{held}"
+        return f"{sum(kinds.values())} labels: {', '.join(counts)}{held}"
 
     @property
     def doubts(self) -> list[str]:
-        """What a training on them will be short of, in sentences."""
-        said = []
+        """What a training on them will lack, in sentences."""
+        doubts = []
         known = self.stars + self.galaxies
         if known < _FEW:
-            said.append(f"only {known} labels on the image are stars or galaxies; fewer than {_FEW} teach little")
-        said += [
+            doubts.append(f"only {known} labels on the image are stars or galaxies; fewer than {_FEW} teach little")
+        doubts += [
             f"none of the labels on the image is a {kind}; how to know one is learnt from simulations alone"
             for kind, n in (("star", self.stars), ("galaxy", self.galaxies))
             if not n
         ]
         if self.twice:
-            said.append(f"{self.twice} labels lie where another one does; give one for each source")
+            doubts.append(f"{self.twice} labels lie where another one does; give one for each source")
         on = known + self.unknown
         if self.dark > on / 2:
-            said.append(
+            doubts.append(
                 f"{self.dark} of {on} labels lie where there is no light, and teach nothing; look whether they are "
                 "far deeper than it, or their positions shifted, swapped or in other units (x, y: 0-based pixels; ra, "
                 "dec: degrees)"
             )
         elif np.hypot(*self.shift) > _SHIFTED:
             dx, dy = self.shift
-            said.append(
+            doubts.append(
                 f"the light lies {dx:+.1f}, {dy:+.1f} pixels (x, y) beside the labels, by the median of bright ones "
                 "(pixels are counted from 0 at the first one's centre)"
             )
-        return said
+        return doubts
 
 
 def count_labels(path: str, image: Image, *, holdout: float = 0.0) -> LabelCounts:
@@ -156,7 +157,7 @@ def count_labels(path: str, image: Image, *, holdout: float = 0.0) -> LabelCount
 
 
 def _shift(light: NDArray[np.float32], x: ArrayLike, y: ArrayLike, fwhm: float) -> tuple[float, float]:
-    """Median way from places to the centres of the light beside them."""
+    """Median offset of the centroids of light from positions nearby; 0 for a few positions."""
     x, y = (np.ascontiguousarray(part, dtype=float) for part in (x, y))
     if len(x) < _TELLING:
         return 0.0, 0.0
@@ -215,24 +216,24 @@ def _within(labels: Table, path: str, image: Image, region: Section | None = Non
     part = Section.whole(image.shape) if region is None else region.clip(image.shape)
     inside = part.contains(labels["x"], labels["y"])
     if not inside.any():
-        there = {"x": [part.x0, part.x1 - 1], "y": [part.y0, part.y1 - 1]}
+        corners = {"x": [part.x0, part.x1 - 1], "y": [part.y0, part.y1 - 1]}
         if "ra" in labels.colnames and image.wcs is not None:
-            there["ra"], there["dec"] = image.wcs.all_pix2world(there["x"], there["y"], 0)
-        given = spans(**{name: labels[name] for name in there})
+            corners["ra"], corners["dec"] = image.wcs.all_pix2world(corners["x"], corners["y"], 0)
+        given = spans(**{name: labels[name] for name in corners})
         place = f"{'on' if region is None else 'in data.labels[].region of'} {image.name or 'the image'}"
-        msg = f"{path}: none of its {len(labels)} labels lies {place}: {given}; that is {spans(**there)}"
+        msg = f"{path}: none of its {len(labels)} labels lies {place}: {given}; that is {spans(**corners)}"
         raise ConfigError(msg)
     return labels[inside]
 
 
 def label_bounds(labels: Table) -> Section:
     """Smallest section that holds all labels."""
-    x, y = np.asarray(labels["x"]), np.asarray(labels["y"])
+    x, y = (np.floor(np.asarray(labels[axis]) + 0.5).astype(int) for axis in ("x", "y"))
     return Section(int(x.min()), int(x.max()) + 1, int(y.min()), int(y.max()) + 1)
 
 
 def parted(region: Section, holdout: float, *, held: bool) -> Section:
-    """Rows of a region that train, or those above them that are held out, with a gap between the two."""
+    """The rows of a region that train, or those above that are held out; a gap lies between the two."""
     rows = region.y1 - region.y0
     first = region.y1 - round(holdout * rows)
     # neighbours share light and sky
@@ -241,7 +242,7 @@ def parted(region: Section, holdout: float, *, held: bool) -> Section:
 
 
 def apart(image: Section, region: Section, holdout: float) -> Section:
-    """Rows of an image without what is held out of a region of it, nor its neighbours: those below, or those above."""
+    """Rows of an image away from what is held out of a region of it: those below or those above, whichever are more."""
     held, trains = (parted(region, holdout, held=held) for held in (True, False))
     gap = held.y0 - trains.y1
     below, above = image._replace(y1=min(trains.y1, image.y1)), image._replace(y0=max(held.y1 + gap, image.y0))

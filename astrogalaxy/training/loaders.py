@@ -22,9 +22,9 @@ __all__ = ["TrainingData"]
 # Kinds of examples that are trained on.
 _TRAINED_ON = {"train", "sky", "labels"}
 _UNSEEN = {"val", "held"}
-# The galaxies' stream of a seed must not be that of the fields.
+# Seed offset of the galaxies' stream, which must not be that of the fields.
 _GALAXIES_SEED = 2**22
-# More single galaxies than these calibrate nothing better.
+# Most single galaxies to calibrate on; more would make it no better.
 _MOST_GALAXIES = 500
 
 
@@ -66,7 +66,7 @@ class TrainingData:
         workers : int
             Processes that prepare batches.
         validation : bool
-            Of what is not trained on; where there is nothing, of all there is.
+            Draw from what is not trained on or, if there is nothing, from all there is.
 
         Returns
         -------

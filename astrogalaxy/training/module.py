@@ -68,7 +68,7 @@ class AstroYoloTrainer(lightning.LightningModule):
         return self.network(image.contiguous(memory_format=torch.channels_last))
 
     def on_train_batch_start(self, _batch: Batch, _index: int) -> None:
-        """Let the parts learn that the step's phase names, and no others."""
+        """Let only those parts learn that the phase of the step names."""
         learn(self.network, self.schedule.at(self.global_step), keep_normalisation=self.keep_normalisation)
 
     def training_step(self, batch: Batch, _index: int) -> Tensor:
@@ -127,9 +127,10 @@ class AstroYoloTrainer(lightning.LightningModule):
 
 
 def learn(network: AstroYolo, phase: Phase, *, keep_normalisation: bool = False) -> None:
-    """Set what learns in a phase; the rest keeps its weights and its normalisation as they are.
+    """Set which parts learn in a phase; the others keep their weights and their normalisation.
 
-    With ``keep_normalisation`` that of what learns stays as it is, too, but for its factors and offsets.
+    With ``keep_normalisation`` the parts that learn keep the statistics of their normalisation, too; its factors and
+    offsets learn.
     """
     for name, part in network.named_children():
         active = phase.trains(name)

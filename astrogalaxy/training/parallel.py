@@ -5,7 +5,10 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from astrogalaxy.errors import RunError
 
 __all__ = ["in_processes"]
 
@@ -24,6 +27,11 @@ def in_processes(work: Callable[[T], object], items: Sequence[T], workers: int) 
     workers : int
         Processes; none are started for 0 or 1, or for a single item.
 
+    Raises
+    ------
+    RunError
+        If a process was killed: as a rule the machine had no memory left.
+
     Examples
     --------
     >>> done = []
@@ -41,6 +49,10 @@ def in_processes(work: Callable[[T], object], items: Sequence[T], workers: int) 
         for future in as_completed([pool.submit(work, item) for item in items]):
             future.result()
             yield
+    except BrokenProcessPool as error:
+        kept = "what they made is kept: run again, a training with training.workers: 0, which starts none"
+        msg = f"one of {workers} processes that make examples was killed, as a rule for want of memory; {kept}"
+        raise RunError(msg) from error
     finally:
         # after an error or Ctrl-C what has not begun is not begun
         pool.shutdown(cancel_futures=True)

@@ -18,7 +18,7 @@ from astrogalaxy.images import Image
 from astrogalaxy.simulation import PROFILES, Conditions, SurveyProfile, draw_conditions
 from astrogalaxy.simulation.population import draw_population
 from astrogalaxy.simulation.render import draw_sources
-from astrogalaxy.training.examples import Example, sources_array
+from astrogalaxy.training.examples import Example, half_precision, sources_array
 
 __all__ = ["BANDS", "PIXEL_SCALE", "PROFILE", "isophotal_example", "simulated_field"]
 
@@ -140,5 +140,4 @@ def isophotal_example(
         snr=found["snr"],
         ignore=(found["snr"] < faintest) | (found["own"] < _OWN),
     )
-    snr = np.clip(image.aligned().snr, -6e4, 6e4).astype(np.float16)
-    return Example(snr, sources, name)
+    return Example(half_precision(image.aligned().snr), sources, name)

@@ -1,7 +1,7 @@
-"""Start from a YOLOX network that was trained on photographs (COCO), as its authors publish it: an ONNX file.
+"""Start from a YOLOX network that was trained on photographs (COCO), in its authors' ONNX file.
 
-The file's convolutions have their normalisation folded in, and come in the order in which they are applied. Backbone
-and feature pyramid are taken over; heads start anew.
+The convolutions of the file have their normalisation folded in, and come in the order in which they are applied.
+Backbone and feature pyramid are taken over; the heads start anew.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def start_from_photographs(network: AstroYolo, path: str | Path, image: Tensor) 
     path : str or Path
         ONNX file with normalisation folded into the convolutions.
     image : Tensor
-        A batch of network input: the normalisations get its statistics, so that at first the
-        network says what the published one would.
+        A batch of network input, whose statistics the normalisations get, so that at first the
+        output is that of the published network.
 
     Returns
     -------
@@ -58,9 +58,11 @@ def start_from_photographs(network: AstroYolo, path: str | Path, image: Tensor) 
     network.eval()
     with _taking_over(part, published, network.architecture.channels) as taken, torch.no_grad():
         network(image)
-    for name, there, wanted in taken:
-        if there != wanted:
-            msg = f"{path}: convolution {name} has the shape {there}, the recipe's network {wanted}; it is another size"
+    for number, shape, wanted in taken:
+        if shape != wanted:
+            msg = (
+                f"{path}: convolution {number} has the shape {shape}, the recipe's network {wanted}; it is another size"
+            )
             raise WeightsError(msg)
     network.train()
     return len(taken)
@@ -85,7 +87,7 @@ def _convolutions(path: Path) -> list[tuple[Floats, Floats]]:
 def _taking_over(
     part: nn.Module, published: list[tuple[Floats, Floats]], channels: int
 ) -> Iterator[list[tuple[int, tuple[int, ...], tuple[int, ...]]]]:
-    """Let each convolution of a part take the next published one over when it is first applied."""
+    """Let each convolution of a part take over the next published one when it is applied."""
     taken: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []
 
     def take(block: BaseConv, inputs: tuple[Tensor]) -> None:

@@ -38,9 +38,10 @@ __all__ = ["Prepared", "plan_examples", "prepare", "unseen_images"]
 
 logger = logging.getLogger(__name__)
 
-# Where the seeds of each kind of example start, so that their streams never meet.
+_KINDS = ("train", "val", "sky", "labels", "held")
+# First seed of each kind of example that is random; their ranges do not meet.
 _FIRST_SEED = {"train": 0, "val": 10**6, "sky": 2 * 10**6}
-# File beside the examples: hash of the settings that they were made with.
+# File beside the examples, with the hash of the settings that they were made with.
 _RECORD = "settings.sha256"
 
 
@@ -74,7 +75,9 @@ def plan_examples(recipe: RecipeConfig) -> list[Prepared]:
         plan += [Prepared("train", i, 1.0, f"scene-{i:05d}") for i in range(simulation.scenes)]
         plan += [Prepared("val", i, 1.0, f"val-{i:05d}") for i in range(simulation.validation)]
     for number, sky in enumerate(recipe.data.sky):
-        fields = _wanted(sky, _fields(sky.images, f"data.sky[{number}]"))
+        known = _fields(sky.images, f"data.sky[{number}]")
+        _check_fields(sky, known, f"data.sky[{number}]")
+        fields = _wanted(sky, known)
         if not fields:
             msg = f"data.sky[{number}]: no field left to inject into under {sky.images.path}"
             raise ConfigError(msg)
@@ -121,6 +124,16 @@ def _fields(images: ImagesSection, key: str) -> list[Field]:
         raise ConfigError(msg) from error
 
 
+def _check_fields(sky: SkySection, known: list[Field], key: str) -> None:
+    """Refuse fields to use that are not there, and warn of ones to leave out: both may be misspelt."""
+    names = {field.name for field in known}
+    for name in sorted(set(sky.fields) - names):
+        msg = f"{key}.fields: no field {name!r} under {sky.images.path}"
+        raise ConfigError(msg)
+    for name in sorted(set(sky.exclude) - names):
+        logger.warning("%s.exclude: no field %r under %s", key, name, sky.images.path)
+
+
 def _wanted(sky: SkySection, fields: list[Field]) -> list[Field]:
     """Return the fields that are injected into."""
     return [f for f in fields if f.name not in sky.exclude and (not sky.fields or f.name in sky.fields)]
@@ -144,7 +157,7 @@ def prepare(
     folder: Path,
     *,
     workers: int,
-    kinds: Collection[str] = _FIRST_SEED.keys() | {"labels", "held"},
+    kinds: Collection[str] = _KINDS,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Prepared]:
     """Make the examples that are not there yet.

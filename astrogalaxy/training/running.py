@@ -1,4 +1,4 @@
-"""What every training with Lightning needs: its folder, logs, silence, and interruptions."""
+"""What every training with Lightning needs: a locked folder, logs, quiet, and interruptions that are passed on."""
 
 from __future__ import annotations
 
@@ -63,24 +63,24 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def plain_errors() -> Iterator[None]:
-    """Raise errors of the processes that prepare batches as they were: torch writes their traceback before them."""
+    """Raise errors of the processes that prepare batches with their own message: torch puts a traceback before it."""
     try:
         yield
     except AstrogalaxyError as error:
-        _, name, said = str(error).rpartition(f"{type(error).__module__}.{type(error).__name__}: ")
+        _, name, message = str(error).rpartition(f"{type(error).__module__}.{type(error).__name__}: ")
         if name:
-            raise type(error)(said.strip()) from error
+            raise type(error)(message.strip()) from error
         raise
 
 
 @contextlib.contextmanager
 def interruptions() -> Iterator[None]:
-    """Raise an interruption as it was: Lightning makes it an exit with code 1, and lets Ctrl-C have no effect after."""
+    """Raise Ctrl-C as KeyboardInterrupt: Lightning turns it into an exit with code 1, and ignores further ones."""
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
     except (SystemExit, RuntimeError) as error:
-        # a RuntimeError: torch's, of processes that got the same signal
+        # torch raises a RuntimeError if its worker processes got the signal, too
         stopped = _interruption(error)
         if stopped is None:
             raise
@@ -91,14 +91,14 @@ def interruptions() -> Iterator[None]:
 
 
 def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
-    """The interruption during whose handling an error was raised, if it was."""
+    """The interruption that was being handled when an error was raised, if there was one."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__context__
     return error
 
 
 def loggers(folder: Path, start: int) -> list[Logger]:
-    """Logs of a training that begins at a step or an epoch: one that goes on must not overwrite the first one's."""
+    """Logs of a training that begins at a step or epoch; one that goes on must not overwrite those before it."""
     part = f"from-{start}" if start else ""
     for kind in ("log", "tensorboard"):
         shutil.rmtree(folder / kind / part, ignore_errors=True)  # of an attempt that is repeated

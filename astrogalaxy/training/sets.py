@@ -55,7 +55,7 @@ class LabelledSets:
 def prepare_sets(
     recipe: RecipeConfig, part: Part, *, workers: int = 0, progress: Progress | None = None
 ) -> LabelledSets:
-    """Make what is not there yet of one part of the sets of a recipe.
+    """Make one part of the sets of a recipe, as far as it is not there yet.
 
     Parameters
     ----------
@@ -120,9 +120,9 @@ def _found(section: PhosimSection, part: Part) -> list[FieldSet]:
 
 
 def _make_field(section: PhosimSection, item: tuple[int | FieldSet, Path]) -> None:
-    what, path = item
-    if isinstance(what, FieldSet):
-        image, objects = read_set(what)
+    source, path = item
+    if isinstance(source, FieldSet):
+        image, objects = read_set(source)
         example = isophotal_example(
             image, objects, isophote=section.isophote, faintest=section.faintest, name=path.stem
         )
@@ -131,7 +131,7 @@ def _make_field(section: PhosimSection, item: tuple[int | FieldSet, Path]) -> No
             section.size,
             isophote=section.isophote,
             faintest=section.faintest,
-            seed=np.random.SeedSequence([_SEED, what]),
+            seed=np.random.SeedSequence([_SEED, source]),
             name=path.stem,
         )
     example.save(path.parent)

@@ -1,8 +1,9 @@
-"""Real galaxies laid into examples, for what a simulated galaxy cannot teach of morphology."""
+"""Real galaxies pasted into examples: they teach morphology that simulated galaxies do not have."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from scipy.spatial import cKDTree
 from astrogalaxy.datasets.galaxyzoo import GalaxyCutout, cutout_light
 from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.simulation.truth import BOX_RADII
-from astrogalaxy.training.examples import SOURCE_DTYPE, Example
+from astrogalaxy.training.examples import SOURCE_DTYPE, Example, half_precision
 
 __all__ = ["paste_galaxies"]
 
@@ -67,7 +68,7 @@ def paste_galaxies(example: Example, cutouts: Sequence[GalaxyCutout], *, seed: i
         taken = np.vstack([taken, [[source["x"], source["y"]]]])
     if added:
         known = np.concatenate([known, np.array(added, dtype=SOURCE_DTYPE)])
-    return Example(np.clip(snr, -6e4, 6e4).astype(np.float16), known, example.name, example.seeing)
+    return replace(example, snr=half_precision(snr), sources=known)
 
 
 def _covered(sources: NDArray[np.void], stamp: NDArray[np.float32], x: int, y: int) -> NDArray[np.bool_]:

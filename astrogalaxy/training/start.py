@@ -1,4 +1,4 @@
-"""What a network begins with: the weights that its recipe names, wider or magnifying if need be, or photographs."""
+"""What a network starts from: the weights that its recipe names, widened if need be, or a YOLOX of photographs."""
 
 from __future__ import annotations
 
@@ -23,32 +23,31 @@ __all__ = ["NORMALISATION_SEED", "begin", "check_start", "chooses_from_start", "
 
 logger = logging.getLogger(__name__)
 
-#: Where the stream of crops starts on which batch normalisation is measured.
+#: Seed offset of the crops on which batch normalisation is measured.
 NORMALISATION_SEED = 2**21
 
 
 def chooses_from_start(recipe: RecipeConfig) -> bool:
-    """Whether the weights that training goes on from are among those that its best are chosen from."""
+    """Whether the best weights are chosen (``training.patience``) among those of the start, too."""
     return bool(recipe.training.patience and recipe.model.start and not recipe.model.from_photographs)
 
 
 def check_start(recipe: RecipeConfig) -> Weights | None:
-    """Weights that a recipe goes on from, if it does.
+    """Weights that a recipe goes on from; None if it starts anew, or from photographs.
 
     Raises
     ------
     ConfigError
-        If they are of another kind of network than the recipe's; it may be wider, magnify, and have other numbers of
-        cells that answer.
+        If they are of another kind of network than the recipe's, which may only differ in size, zoom and ``one_cell``.
     WeightsError
-        If there are none of the name or path.
+        If there are no weights of that name or path.
     """
     weights = start_weights(recipe)
     if weights is None:
         return None
-    wanted, there = recipe.model.shape, weights.card.architecture
-    if replace(there, one_cell=wanted.one_cell, size=wanted.size, zoom=wanted.zoom) != wanted:
-        texts = (f"levels {list(a.levels)}, inputs {a.inputs}, seeing {str(a.seeing).lower()}" for a in (there, wanted))
+    wanted, given = recipe.model.shape, weights.card.architecture
+    if replace(given, one_cell=wanted.one_cell, size=wanted.size, zoom=wanted.zoom) != wanted:
+        texts = (f"levels {list(a.levels)}, inputs {a.inputs}, seeing {str(a.seeing).lower()}" for a in (given, wanted))
         msg = "model.start: {} has {}; the recipe has {}; make them equal".format(weights.card.name, *texts)
         raise ConfigError(msg)
     return weights
@@ -56,9 +55,9 @@ def check_start(recipe: RecipeConfig) -> Weights | None:
 
 def begin(network: AstroYolo, recipe: RecipeConfig, data: TrainingData) -> None:
     """Give a network the weights that the recipe starts from, if it names some."""
-    older = check_start(recipe)
-    if older is not None:
-        _go_on_from(network, older, seed=recipe.seed)
+    weights = check_start(recipe)
+    if weights is not None:
+        _go_on_from(network, weights, seed=recipe.seed)
     if recipe.model.from_photographs:
         sample = data.loader(Schedule.in_turn(recipe), seed=recipe.seed + NORMALISATION_SEED)
         images = torch.cat([batch.image for batch in islice(sample, len(recipe.data.sets))])
@@ -70,17 +69,17 @@ def mix_in_start(network: AstroYolo, recipe: RecipeConfig, data: TrainingData) -
     """Go part of the way back to the weights that training started from (Wortsman et al. 2022, WiSE-FT)."""
     start = AstroYolo(recipe.model.shape)
     begin(start, recipe, data)
-    theirs = start.state_dict()
-    for name, mine in network.state_dict().items():
-        if mine.is_floating_point():
-            mine.lerp_(theirs[name].to(mine.device), recipe.training.start_share)
+    before = start.state_dict()
+    for name, learned in network.state_dict().items():
+        if learned.is_floating_point():
+            learned.lerp_(before[name].to(learned.device), recipe.training.start_share)
 
 
 def _go_on_from(network: AstroYolo, weights: Weights, *, seed: int) -> None:
-    """Give a network the weights of a file, widened if it is wider."""
-    wanted, there = network.architecture, weights.card.architecture
-    same = network if there.size == wanted.size else AstroYolo(there)
-    network_from_tensors(same, weights.tensors)
-    if same is not network:
-        widen(network, same, seed=seed)
+    """Give a network the weights of a file, widened where the network is larger."""
+    given = weights.card.architecture
+    if given.size == network.architecture.size:
+        network_from_tensors(network, weights.tensors)
+    else:
+        widen(network, network_from_tensors(AstroYolo(given), weights.tensors), seed=seed)
     network.train()

@@ -95,7 +95,7 @@ class ScheduledStream(IterableDataset[Item]):
 
     Notes
     -----
-    Where a step has samples of both sets, a single galaxy says nothing of stars: that it is a galaxy is not asked for.
+    Where a step has samples of both sets, single galaxies do not train the star/galaxy head: among them are no stars.
 
     A loader takes batches from its workers in turn, so each worker knows the steps of its own. A run that goes on from
     a step therefore meets the phases that it would have met without the interruption.
@@ -115,12 +115,12 @@ class ScheduledStream(IterableDataset[Item]):
             for sample in range(self.batch):
                 name = names[sample % len(names)]
                 item = next(sources[name])
-                yield _unasked(item) if len(names) > 1 and name == "galaxies" else item
+                yield _without_class(item) if len(names) > 1 and name == "galaxies" else item
             step += workers
 
 
-def _unasked(item: Item) -> Item:
-    """An item of whose sources it is not asked whether they are galaxies."""
+def _without_class(item: Item) -> Item:
+    """An item whose sources are neither known to be stars nor galaxies."""
     image, sources = item
     sources = sources.copy()
     sources["galaxy"] = np.nan

@@ -42,7 +42,7 @@ from astrogalaxy.training.checkpoints import (
     learned_with,
     read_checkpoint,
     restore,
-    told_changes,
+    warn_of_changes,
 )
 from astrogalaxy.training.crops import Batch
 from astrogalaxy.training.finish import Trained, finish
@@ -58,13 +58,13 @@ __all__ = ["train"]
 
 logger = logging.getLogger(__name__)
 
-# The weights that are kept are a running average, renewed so many times, but not more often than every few steps (each
-# costs time); it reaches back over a share of the training, so that a short one does not remember its beginnings, and
-# over two renewals at least.
+# The weights that are kept are a running average. It is updated so many times in a training, but at most every so many
+# steps (updates cost time); its span is a share of the training, so that a short one forgets its beginnings, and from
+# two updates to so many steps.
 _AVERAGES, _AVERAGE_EVERY, _AVERAGE_OVER, _AVERAGE_LONGEST = 100, 10, 0.04, 330
 _VALIDATION_BATCHES = 10
 _NORMALISATION_BATCHES = 60
-# Where the stream of crops to validate on starts, and those of further processes.
+# Seed offsets of the crops to validate on, and of those of each further process.
 _VALIDATION_SEED, _PROCESS_SEED = 2**20, 2**26
 
 
@@ -132,12 +132,12 @@ def _train(
     resume: bool,
 ) -> Trained:
     check_start(recipe)  # before an hour of making examples
-    told = resume and told_changes(recipe, learned_with(folder))
+    changed = resume and warn_of_changes(recipe, learned_with(folder))
     with atomic_path(folder / "recipe.yml") as path:
         path.write_text(recipe.to_yaml(), encoding="utf-8")
     data = _prepared(recipe, folder / "examples", progress)
-    if resume and not told:
-        _tell_new_examples(data, last_checkpoint(folder))
+    if resume and not changed:
+        _warn_of_new_examples(data, last_checkpoint(folder))
     schedule = Schedule.of(recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
     settings = recipe.training
@@ -181,8 +181,8 @@ def _prepared(recipe: RecipeConfig, examples: Path, progress: Callable[[int, int
     )
 
 
-def _tell_new_examples(data: TrainingData, last: Path) -> None:
-    """Warn where a checkpoint that is gone on from cannot have learned from the examples: labels were changed, say."""
+def _warn_of_new_examples(data: TrainingData, last: Path) -> None:
+    """Warn if examples were made after the checkpoint that training goes on from: labels were changed, say."""
     paths = [data.folder / f"{item.name}.npy" for item in data.plan]
     if last.is_file() and any(path.stat().st_mtime > last.stat().st_mtime for path in paths):
         logger.warning("%s: its checkpoint learned from other examples; --no-resume trains anew", data.recipe.name)
@@ -197,7 +197,7 @@ def _fit(
     *,
     resume: bool,
 ) -> None:
-    """Do the steps of a training that are not done yet."""
+    """Do the remaining steps of a training."""
     recipe, settings = data.recipe, data.recipe.training
     # each process of several gets crops of its own
     seed = recipe.seed + rank_zero_only.rank * _PROCESS_SEED
@@ -205,13 +205,13 @@ def _fit(
     start = _restore(module, last) if resume and last.is_file() else 0
     if not start:
         if not rank_zero_only.rank:
-            # a best or a stop of an earlier training is none of this one
+            # the best checkpoint, or the stop, of an earlier training is not this one's
             shutil.rmtree(last.parent, ignore_errors=True)
         begin(module.network, recipe, data)
     # a run that goes on from a step must not see the first crops again
     crops = data.loader(schedule, seed=seed + start, start=start, workers=settings.workers)
     unseen = data.loader(Schedule.in_turn(recipe), seed=seed + _VALIDATION_SEED, validation=True)
-    # a training that had lost its patience is over
+    # there if training was stopped for want of progress
     over = folder / "checkpoints" / f"stopped-{settings.patience}"
     if start < settings.steps and not (start and over.is_file()):
         logger.info("training %s, from step %d to %d", recipe.name, start, settings.steps)
@@ -221,7 +221,7 @@ def _fit(
                 _count_start(trainer, module, unseen)
             trainer.fit(module, crops, unseen, ckpt_path=last if start else None, weights_only=True)
         if trainer.global_rank:
-            # a helper process that Lightning started with this same command: the first one does the rest
+            # a helper process that Lightning started with this same command; the first process does the rest
             raise SystemExit(0)
         if trainer.global_step < settings.steps and not trainer.interrupted:
             logger.info("%s: no better for %d validations, stopped", recipe.name, settings.patience or 0)
@@ -229,7 +229,7 @@ def _fit(
 
 
 def _count_start(trainer: lightning.Trainer, module: AstroYoloTrainer, unseen: DataLoader[Batch]) -> None:
-    """Let the start be the best until a validation is better."""
+    """Let the start be the best checkpoint until a validation is better."""
     (measured,) = trainer.validate(module, unseen, verbose=False)
     loss = torch.tensor(measured["val_loss"])
     for keep in trainer.checkpoint_callbacks:
@@ -248,10 +248,10 @@ def _restore(module: AstroYoloTrainer, path: Path) -> int:
 
 
 def refresh_normalisation(network: AstroYolo, phases: Sequence[tuple[Phase, DataLoader[Batch]]]) -> None:
-    """Measure the batch normalisation's statistics anew: averaged weights need their own.
+    """Measure the statistics of the batch normalisation anew, since averaged weights need their own.
 
-    Each part of the network is measured on the data of the phases in which it learns, the backbone first; the others
-    keep theirs.
+    Each part of the network is measured on the data of the phases in which it learns, the backbone before the heads;
+    parts that do not learn keep theirs.
 
     Parameters
     ----------
@@ -314,7 +314,7 @@ def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: i
             LearningRateMonitor(),
             *extra,
             _average(settings.steps),
-            # after the best, of which it tells
+            # after the best, whose score it holds
             LastCheckpoint(last_checkpoint(folder), every=min(settings.validate_every, 200)),
         ],
         plugins=[WholeCheckpoints(recipe)],

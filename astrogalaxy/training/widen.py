@@ -1,7 +1,7 @@
-"""Start a wider network from a narrower one of the same kind: it says the same, and has room to learn more.
+"""Start a wider network from a narrower one of the same kind: its output is the same, with room to learn more.
 
-Every channel becomes several alike, and what reads them shares its weights out among them (Net2Net, Chen, Goodfellow
-and Shlens 2016). Shares are unequal by chance, so that copies part when they learn.
+Every channel is repeated, and the weights of what reads it are shared among the copies (Net2Net, Chen, Goodfellow and
+Shlens 2016). The shares differ at random, so that the copies come to differ when they learn.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ def widen(network: AstroYolo, narrow: AstroYolo, *, seed: int = 0) -> None:
     ConfigError
         If the one is not a wider form of the other.
     """
-    wide, there = network.state_dict(), narrow.state_dict()
-    if not _alike(wide, there):
+    wide, known = network.state_dict(), narrow.state_dict()
+    if not _alike(wide, known):
         wanted, start = network.architecture.size, narrow.architecture.size
         msg = f"model.start: a network of the size {wanted} cannot start from one of the size {start}; make them equal"
         raise ConfigError(msg)
     generator = torch.Generator().manual_seed(seed)
-    network.load_state_dict({name: _repeated(there[name], value, generator) for name, value in wide.items()})
+    network.load_state_dict({name: _repeated(known[name], value, generator) for name, value in wide.items()})
 
 
 def _alike(wide: Mapping[str, Tensor], narrow: Mapping[str, Tensor]) -> bool:
-    """Whether each tensor of the one is that of the other, some whole number of times."""
+    """Whether each side of each tensor of the one is a whole multiple of that of the other."""
     return wide.keys() == narrow.keys() and all(
         value.ndim == narrow[name].ndim
         and all(m % n == 0 for m, n in zip(value.shape, narrow[name].shape, strict=True))
@@ -55,16 +55,16 @@ def _alike(wide: Mapping[str, Tensor], narrow: Mapping[str, Tensor]) -> bool:
     )
 
 
-def _repeated(there: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:
-    """A tensor with each output repeated, and each input shared out among its copies."""
-    if there.ndim == 0:
-        return there.clone()
-    outputs = wanted.shape[0] // there.shape[0]
-    made = there.repeat_interleave(outputs, dim=0)
-    # a kernel over single channels reads its own one only
-    copies = wanted.shape[1] // there.shape[1] if there.ndim > 1 else 1
+def _repeated(narrow: Tensor, wide: Tensor, generator: torch.Generator) -> Tensor:
+    """A tensor of the wide one's shape: each output repeated, and the weight of each input shared among its copies."""
+    if narrow.ndim == 0:
+        return narrow.clone()
+    outputs = wide.shape[0] // narrow.shape[0]
+    made = narrow.repeat_interleave(outputs, dim=0)
+    # a depthwise kernel reads its own channel only
+    copies = wide.shape[1] // narrow.shape[1] if narrow.ndim > 1 else 1
     if copies == 1:
         return made
-    shares = _UNEQUAL * there.std() * torch.randn((*made.shape[:2], copies, *made.shape[2:]), generator=generator)
+    shares = _UNEQUAL * narrow.std() * torch.randn((*made.shape[:2], copies, *made.shape[2:]), generator=generator)
     shares -= shares.mean(dim=2, keepdim=True)
     return (made[:, :, None] / copies + shares / copies).flatten(1, 2)

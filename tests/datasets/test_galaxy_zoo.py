@@ -44,9 +44,21 @@ def test_a_small_sample(tmp_path: Path) -> None:
         "587722981741363323,56,merger,0.5,0.5", "587722981746082020,78,edge_on,0.0,0.0",
     )  # fmt: skip
     galaxies = read_galaxy_zoo2(tmp_path)
-    assert [g.name for g in galaxies] == ["587722981736120347", "587722981741363294", "587722981746082020"]
-    assert [g.p_disk for g in galaxies] == pytest.approx([0.2 / 0.95, 1.0, 0.0])
+    assert [g.name for g in galaxies] == ["587722981736120347", "587722981741363294"]
+    assert [g.p_disk for g in galaxies] == pytest.approx([0.2 / 0.95, 1.0])
     assert galaxies[0].path == tmp_path / "images" / "12.jpg"
+
+
+def test_galaxies_without_votes_are_left_out(tmp_path: Path) -> None:
+    rows = ["1,1,spiral,,0.5", "2,2,spiral,0.5,", "3,3,spiral,0,0", "4,4,,0.5,0.5", "5,5,,,"]
+    _write_table(tmp_path, f"objid,asset_id,derived_label,{SMOOTH},{DISK}", *rows)
+    assert [(g.name, g.p_disk) for g in read_galaxy_zoo(tmp_path)] == [("4", 0.5)], "nobody saw smooth ones in these"
+    fractions = [f"smooth-or-featured_{answer}_fraction" for answer in ("smooth", "featured-or-disk")]
+    _write_table(tmp_path, ",".join(["iauname", *fractions]), "J0,,0.5", "J1,0.5,", "J2,0,0", "J3,0.5,0.5")
+    assert [(g.name, g.p_disk) for g in read_galaxy_zoo(tmp_path)] == [("J3", 0.5)]
+    _write_table(tmp_path, ",".join(["iauname", *fractions]), "J0,few,0.5")
+    with pytest.raises(ImageError, match=r"labels\.csv: column 'smooth-or-featured_smooth_fraction' must hold numbers"):
+        read_galaxy_zoo(tmp_path)
 
 
 def test_a_sample_that_is_not_there(tmp_path: Path) -> None:

@@ -48,6 +48,13 @@ def test_galaxy10(tmp_path: Path) -> None:
     np.testing.assert_array_equal(part.read(1), images[11])
 
 
+def test_galaxy10_without_images(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "g.h5", "w") as file:
+        file["images"], file["ans"] = np.zeros((0, 16, 16, 3), np.uint8), np.zeros(0, np.uint8)
+    with pytest.raises(ImageError, match=r"g\.h5: images must be \(n, ny, nx, 3\) and ans n numbers"):
+        galaxy10.read_galaxy10(tmp_path / "g.h5")
+
+
 def test_galaxy10_is_unpacked_image_by_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = _galaxy10(tmp_path / "g.h5")
     read: list[int] = []
@@ -169,6 +176,25 @@ def test_votes_that_cannot_be_read(tmp_path: Path) -> None:
         read_votes(tmp_path, classes="labels")
 
 
+def test_galaxies_without_a_label_are_of_no_class(tmp_path: Path) -> None:
+    for name in "123":
+        Picture.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / f"{name}.jpg")
+    (tmp_path / "labels.csv").write_text("objid,derived_label\n1,spiral\n2,\n3,elliptical\n")
+    cutouts = read_votes(tmp_path, classes="labels")
+    assert (cutouts.names, cutouts.classes) == (["1", "3"], ("elliptical", "spiral"))
+    assert cutouts.labels.tolist() == [1, 0]
+    (tmp_path / "labels.csv").write_text("objid,derived_label\n1,\n2,\n")
+    with pytest.raises(ImageError, match="no galaxy of it has a label"):
+        read_votes(tmp_path, classes="labels")
+
+
+def test_votes_that_are_no_numbers(tmp_path: Path) -> None:
+    columns = ",".join(f"{_GZ2[name]}_weighted_fraction" for name in ("smooth", "disk"))
+    (tmp_path / "labels.csv").write_text(f"objid,{columns}\n1,0.2,few\n")
+    with pytest.raises(ImageError, match=r"labels\.csv: the votes for disk must be numbers"):
+        read_votes(tmp_path, classes="smooth-disk")
+
+
 def test_the_real_sample(shared_data: Path) -> None:
     cutouts = read_votes(shared_data / "gz2", classes="labels")
     assert Counter(cutouts.labels.tolist()) == dict.fromkeys(range(4), 200)
@@ -216,6 +242,15 @@ def test_split_files(tmp_path: Path) -> None:
         read_split(tmp_path / "s.csv")
     with pytest.raises(ConfigError, match="cannot be read"):
         read_split(tmp_path / "no.csv")
+
+
+def test_split_files_of_spreadsheets(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("name,part\na,train\n", encoding="utf-8-sig")
+    assert read_split(tmp_path / "s.csv") == {"a": "train"}
+    for encoding in ("latin-1", "utf-16"):
+        (tmp_path / "s.csv").write_text("name,part\n\u00e4,train\n", encoding=encoding)
+        with pytest.raises(ConfigError, match=r"s\.csv: cannot be read as a table \(CSV in UTF-8\)"):
+            read_split(tmp_path / "s.csv")
 
 
 def test_class_folders(tmp_path: Path) -> None:
@@ -390,6 +425,27 @@ def test_cutouts_of_a_catalogue(tmp_path: Path) -> None:
     Table({"x": [1.0]}).write(tmp_path / "bad.csv", format="ascii.csv")
     with pytest.raises(ImageError, match="no column y"):
         read_catalog(tmp_path / "bad.csv", tmp_path / "survey.yml")
+
+
+def test_bands_of_cutouts_of_a_catalogue_are_registered(tmp_path: Path) -> None:
+    """A run shifts bands whose stars lie beside where their WCS puts them; so does what is learned from."""
+    rows, columns = np.indices((240, 280))
+    x, y = (g.ravel() for g in np.meshgrid(np.arange(30.0, 270, 40), np.arange(30.0, 230, 40)))
+    header = fits.Header(
+        {"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN", "CRVAL1": 10.0, "CRVAL2": 5.0, "CRPIX1": 120.0, "CRPIX2": 100.0,
+         "CDELT1": -0.5 / 3600, "CDELT2": 0.5 / 3600}
+    )  # fmt: skip
+    for band, shift in (("g", 2.0), ("r", 0.0), ("i", 0.0)):
+        sky = RNG.normal(0, 1, rows.shape)
+        for x0, y0 in zip(x, y, strict=True):
+            sky += 300 * np.exp(-((columns - x0 - shift) ** 2 + (rows - y0) ** 2) / (2 * 1.5**2))
+        fits.writeto(tmp_path / f"{band}.fits", sky.astype("f4"), header)
+    (tmp_path / "survey.yml").write_text("name: s\nimages: {path: '{band}.fits', bands: [g, r, i]}\n")
+    Table({"x": x[:2], "y": y[:2], "label": ["a", "b"]}).write(tmp_path / "c.csv", format="ascii.csv")
+    picture = read_catalog(tmp_path / "c.csv", tmp_path / "survey.yml").read(0).astype(float)
+    light = picture - np.median(picture, axis=(0, 1))
+    middle = (light * np.arange(256)[:, None]).clip(0).sum(axis=(0, 1)) / light.clip(0).sum(axis=(0, 1))
+    assert np.ptp(middle) < 1, "of cutout pixels, of which a pixel of the image has 2.7"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.config.classifier import AugmentationSection
 from astrogalaxy.datasets.pictures import PictureFiles
 from astrogalaxy.errors import ConfigError, ImageError, RunError, WeightsError
+from astrogalaxy.files import atomic_path
 from astrogalaxy.models import load_classifier
 from astrogalaxy.morphology import Classifier
 from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_of
 from astrogalaxy.training.checkpoints import read_checkpoint
+from astrogalaxy.training.classifier import pictures
 from astrogalaxy.training.classifier.augment import augment, mix
 from astrogalaxy.training.classifier.finish import fit_temperature, logits_of
 from astrogalaxy.training.classifier.module import class_loss, distillation_loss, learning_rate
@@ -241,6 +244,32 @@ def test_what_could_not_be_read_once_is_read_when_it_can_be(
     assert caplog.text.count("the disk is away; left out") == 2, "it is told each time"
     monkeypatch.setattr(PictureFiles, "__call__", read)
     assert len(open_bank(recipe).pictures) == 30
+
+
+def test_pictures_that_are_made_anew_leave_no_old_rows(
+    make_classifier: Make, kinds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, read = _of_folder(make_classifier, kinds), PictureFiles.__call__
+
+    def fails(files: PictureFiles, index: int) -> np.ndarray:
+        if index == 4:
+            raise ImageError("the disk is away")
+        return read(files, index)
+
+    monkeypatch.setattr(PictureFiles, "__call__", fails)
+    wanted = np.array(open_bank(recipe).pictures)
+
+    def until_rows_are_written(path: Path) -> AbstractContextManager[Path]:
+        if path.name == "index.json":
+            raise KeyboardInterrupt
+        return atomic_path(path)
+
+    with monkeypatch.context() as there:
+        there.setattr(PictureFiles, "__call__", read)
+        there.setattr(pictures, "atomic_path", until_rows_are_written)
+        with pytest.raises(KeyboardInterrupt):
+            open_bank(recipe)
+    np.testing.assert_array_equal(open_bank(recipe).pictures, wanted, "the disk is away again")
 
 
 def test_parts_that_say_little_are_warned_of(

@@ -90,6 +90,18 @@ def test_a_source_cut_by_the_edge_is_ignored(
     assert kinds == {"gone", "ignored", "wanted"}
 
 
+@pytest.mark.parametrize(("x", "ignored"), [(-0.6, True), (-0.4, False), (31.4, False), (31.6, True)])
+def test_a_source_centred_on_a_pixel_of_the_crop_is_asked_for(
+    make_example: Callable[..., Example], x: float, ignored: bool
+) -> None:
+    sources = make_example([x + 40], [50.0], width=1.0).sources
+    (source,) = crops._inside(sources, 40, 40, 32)
+    # of a box of one pixel less than half is there where the centre is not
+    assert bool(source["ignore"]) == ignored
+    (wide,) = crops._inside(make_example([x + 40], [50.0], width=20.0).sources, 40, 40, 32)
+    assert bool(wide["ignore"]) == ignored
+
+
 def test_what_was_ignored_stays_so(make_example: Callable[..., Example], monkeypatch: pytest.MonkeyPatch) -> None:
     _plain(monkeypatch)
     example = make_example([30.0, 34.0], [30.0, 50.0], shape=(64, 64), ignore=[True, False])

@@ -233,6 +233,7 @@ def test_real_frames_and_labels(make_recipe: Make, tmp_path: Path) -> None:
         ({"stamps": {"folder": "nowhere"}}, r"data\.stamps\.folder: .*nowhere/labels\.csv: no such file"),
         ({"sky": [{"images": {"path": "x-{band}.fits", "bands": ["r"]}}]}, r"data\.sky\[0\]: no image matches"),
         ({"sky": [{"profile": "lsst"}]}, r"data\.sky\[0\]\.profile: 'lsst' is not known"),
+        ({"sky": [{"fields": ["one", "six"]}]}, r"data\.sky\[0\]\.fields: no field 'six' under .*-\{band\}\.fits"),
         ({"sky": [{"exclude": ["one", "two"]}]}, r"data\.sky\[0\]: no field left to inject into"),
         ({"labels": [{"truth": "none.csv", "field": "one"}]}, r"data\.labels\[0\]\.truth: .*none\.csv: no such file"),
         ({"labels": [{"truth": "t.csv", "split": "s.csv", "field": "one"}]}, r"labels\[0\]\.split: .*s\.csv: no such"),
@@ -252,6 +253,16 @@ def test_what_a_recipe_names_must_be_there(make_recipe: Make, tmp_path: Path, da
     with pytest.raises(ConfigError, match=text):
         prepare(recipe, tmp_path / "examples", workers=0)
     assert not (tmp_path / "examples").exists(), "nothing is begun"
+
+
+def test_a_field_to_leave_out_that_is_not_there_is_warned_of(
+    make_recipe: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = make_recipe(data={"simulation": {"scenes": 1}, "sky": [{"images": _frames(tmp_path, "one", "two"),
+                               "exclude": ["one", "tow"]}]})  # fmt: skip
+    assert [item.name for item in plan_examples(recipe) if item.kind == "sky"] == ["sky-0-000", "sky-0-001"]
+    assert "data.sky[0].exclude: no field 'tow' under" in caplog.text
+    assert "'one'" not in caplog.text
 
 
 def test_a_failure_in_a_process_is_told_at_once(make_recipe: Make, tmp_path: Path) -> None:

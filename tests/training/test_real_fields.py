@@ -22,7 +22,7 @@ from astrogalaxy.training import fields
 from astrogalaxy.training.cards import widened
 from astrogalaxy.training.examples import Example, sources_array
 from astrogalaxy.training.fields import injected_example, labelled_example
-from astrogalaxy.training.labels import LabelCounts, count_labels, read_labels
+from astrogalaxy.training.labels import LabelCounts, count_labels, label_bounds, read_labels
 from astrogalaxy.training.stamps import paste_galaxies
 
 STARS = ([40.0, 90.0, 150.0, 60.0], [30.0, 100.0, 50.0, 120.0])
@@ -134,6 +134,20 @@ def test_weights_know_the_fields_that_they_were_shown(image: Image, tmp_path: Pa
     assert known.seeing == (card.seeing[0], pytest.approx(0.8 * 12 * 1.1, abs=0.05))
     assert not known.is_outside(0.92, 10.0)
     assert card.is_outside(0.92)
+
+
+def test_labels_lie_within_their_bounds() -> None:
+    labels = Table({"x": [-0.4, 10.5, 99.7], "y": [20.6, 20.6, 80.5]})
+    bounds = label_bounds(labels)
+    assert bounds == Section(0, 101, 21, 82)
+    assert bounds.contains(labels["x"], labels["y"]).all()
+
+
+@pytest.mark.parametrize("scale", [0.018, 0.0309, 0.0499999, 0.27, 1.7])
+def test_weights_know_pixels_of_any_size(image: Image, scale: float) -> None:
+    shown = replace(labelled_example(image, _labels()), pixel_scale=scale)
+    known = widened(load_weights("default").card, [shown])
+    assert not any(known.is_outside(factor * scale) for factor in (0.92, 1.0, 1.08))
 
 
 def test_labels_without_light_are_not_asked_for(image: Image) -> None:

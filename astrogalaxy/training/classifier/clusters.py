@@ -6,7 +6,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -142,8 +141,6 @@ def cluster_network(
         msg = f"model.architecture: {recipe.model.architecture} has no class tokens for training.objective: clusters"
         raise ConfigError(msg)
     settings, rows = recipe.training, bank.rows("train")
-    folder = Path(recipe.output.directory) / recipe.folder(seed)
-    (folder / "trained").touch()
     epochs = 0
     if settings.dino and settings.dino.epochs:
         epochs = settings.dino.epochs

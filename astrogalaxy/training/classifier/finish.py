@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 64
 _TEMPERATURES = (0.05, 20.0)
-# What is thought of the logarithm of a temperature before any answer is seen: how far from 0 it usually is.
+# Width of the normal prior of a temperature's logarithm around 0.
 _USUAL = 1.0
 
 
@@ -114,8 +114,8 @@ def logits_of(
 def fit_temperature(logits: NDArray[np.floating], answers: NDArray[np.floating]) -> float:
     """Temperature by which logits are divided so that probabilities are calibrated (Guo et al. 2017).
 
-    Its logarithm is thought to be 0 give or take 1 before an answer is seen: a few answers that are all right would
-    else make every answer sure. Of some hundred answers that is not to be noticed.
+    Its logarithm has a normal prior of width 1 around 0: a few answers that are all right would make every answer sure
+    without it. With some hundred answers the prior does not matter.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def fit_temperature(logits: NDArray[np.floating], answers: NDArray[np.floating])
     """
 
     def loss(exponent: float) -> float:
-        """How unlikely the answers and a temperature are together."""
+        """Negative logarithm of the posterior."""
         p = probabilities(logits, float(np.exp(exponent))).mean(axis=0)
         return float(-(answers * np.log(np.maximum(p, 1e-12))).sum() + (exponent / _USUAL) ** 2 / 2)
 
@@ -175,16 +175,16 @@ def finish(
     logits = {
         part: logits_of(network, np.array(bank.pictures[bank.rows(part)]), recipe.input.normalise, copies=copies)
         for part in ("val", "test")
-        if len(bank.rows(part))
     }
     # shares of votes may be learned, but a probability is that of the class that most would name
     answers = np.eye(len(bank.classes))[bank.shares[bank.rows("val")].argmax(1)]
     temperature = fit_temperature(logits["val"], answers)
-    told = {part: probabilities(values, temperature).mean(axis=0) for part, values in logits.items()}
+    probability = {part: probabilities(values, temperature).mean(axis=0) for part, values in logits.items()}
     metrics: dict[str, float] = {}
-    for part, p in told.items():
+    for part, p in probability.items():
         metrics |= _metrics(part, p, bank.shares[bank.rows(part)], choose_data(recipe).clear)
-    sure, right = told["val"].max(axis=1), (told["val"].argmax(1) == answers.argmax(1)).astype(float)
+    val = probability["val"]
+    sure, right = val.max(axis=1), (val.argmax(1) == answers.argmax(1)).astype(float)
     curve = tuple((round(s, 4), round(t, 4), n) for s, t, n in reliability(sure, right))
     measured = {"temperature": temperature, "metrics": metrics, "reliability": {"class": curve}}
     card = _card(recipe, network, bank, history, measured)

@@ -1,4 +1,4 @@
-"""Parts of a labelled set: how many pictures of each class train, validate and test, and what is wrong with that."""
+"""How many pictures of each class train, validate and test, and doubts about that."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PartCounts:
 
     @property
     def doubts(self) -> list[str]:
-        """What a training on them will be short of, in sentences."""
+        """What a training on them will lack, in sentences."""
         missing = [
             f"no picture of {name} is in the part {part}: {_USES[part]}"
             for name, row in zip(self.classes, self.table, strict=True)

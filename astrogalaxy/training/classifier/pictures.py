@@ -178,12 +178,12 @@ def open_bank(recipe: ClassifierRecipe, *, progress: Callable[[int, int], None] 
         if not (bank.parts == part).any():
             msg = f"{recipe.name}: data: no cutout is in the part {part}; check data.split, or give more cutouts"
             raise ConfigError(msg)
-    _tell_parts(recipe, bank, digests)
+    _report_parts(recipe, bank, digests)
     return bank
 
 
-def _tell_parts(recipe: ClassifierRecipe, bank: PictureBank, digests: NDArray[np.str_]) -> None:
-    """Say what is in which part, and warn of what makes the numbers of a training say little."""
+def _report_parts(recipe: ClassifierRecipe, bank: PictureBank, digests: NDArray[np.str_]) -> None:
+    """Log what is in each part, and warn of parts that are too small, or hold copies of what trains."""
     counts = PartCounts.of(bank.shares.argmax(axis=1), bank.parts, bank.classes)
     logger.info("%s: %s", recipe.name, counts)
     for doubt in counts.doubts:
@@ -194,22 +194,22 @@ def _tell_parts(recipe: ClassifierRecipe, bank: PictureBank, digests: NDArray[np
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
-    """What tells that a file has changed."""
+    """Path, size and time of a file, which change when it does."""
     try:
-        there = path.stat()
+        state = path.stat()
     except OSError:  # the picture is left out when it is asked for
         return str(path), -1, -1
-    return str(path), there.st_size, there.st_mtime_ns
+    return str(path), state.st_size, state.st_mtime_ns
 
 
 def _kept(index: Path) -> tuple[NDArray[np.intp], NDArray[np.str_]]:
-    """Which cutouts an earlier call could read, and hashes of their pictures; none where there was no such call."""
+    """Rows of the cutouts that an earlier call could read, and hashes of their pictures; none without such a call."""
     kept = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {"rows": [], "digests": []}
     return np.array(kept["rows"], dtype=np.intp), np.array(kept["digests"], dtype=str)
 
 
 def _more_can_be_read(cutouts: LabelledCutouts, rows: NDArray[np.intp]) -> bool:
-    """Whether one can be read that an earlier call left out: a disk may have been away."""
+    """Whether a cutout that an earlier call left out can be read now: a disk may have been away."""
     for index in np.setdiff1d(np.arange(len(cutouts)), rows):
         try:
             cutouts.read(int(index))
@@ -225,6 +225,9 @@ def _make(
 ) -> None:
     """Write the pictures one by one; those that cannot be read are left out."""
     folder.mkdir(parents=True, exist_ok=True)
+    record = folder / "index.json"
+    # an interruption between the two files must not leave old rows beside new pictures
+    record.unlink(missing_ok=True)
     rows: list[int] = []
     digests: list[str] = []
     # made for all; the last ones stay empty where some cannot be read
@@ -244,7 +247,7 @@ def _make(
     if not rows:
         msg = f"data.path: none of {len(cutouts)} cutouts can be read"
         raise ConfigError(msg)
-    with atomic_path(folder / "index.json") as path:
+    with atomic_path(record) as path:
         path.write_text(json.dumps({"rows": rows, "digests": digests}), encoding="utf-8")
 
 

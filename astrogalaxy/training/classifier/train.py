@@ -40,7 +40,7 @@ from astrogalaxy.training.checkpoints import (
     learned_with,
     read_checkpoint,
     restore,
-    told_changes,
+    warn_of_changes,
 )
 from astrogalaxy.training.classifier.clusters import cluster_network
 from astrogalaxy.training.classifier.finish import History, TrainedClassifier, finish
@@ -136,8 +136,8 @@ def _check_model(recipe: ClassifierRecipe) -> None:
             network(torch.zeros(min(batch, 2), 3, side, side))
     except (RuntimeError, ValueError, IndexError) as error:
         attention = "" if model.attention == "none" else f" with attention {model.attention}"
-        what = f"{model.architecture}{attention} cannot learn from pictures of {side} pixels, {batch} in a step"
-        msg = f"model.architecture: {what}; change it, input.side or training.batch ({error})"
+        why = f"{model.architecture}{attention} cannot learn from pictures of {side} pixels, {batch} in a step"
+        msg = f"model.architecture: {why}; change it, input.side or training.batch ({error})"
         raise ConfigError(msg) from error
 
 
@@ -170,21 +170,22 @@ def _train_in(
     if resume:
         learned = learned_with(folder)
         _check_inputs(recipe, learned, last_checkpoint(folder))
-        told_changes(recipe, learned)
+        warn_of_changes(recipe, learned)
     with atomic_path(folder / "recipe.yml") as path:
         path.write_text(recipe.to_yaml(), encoding="utf-8")
-    begin = time.perf_counter()
+    started = time.perf_counter()
     lightning.seed_everything(seed, workers=True, verbose=False)
     network = GalaxyNetwork(_spec(recipe, classes=len(bank.classes)))
     start = start_from(network, pretrained=recipe.model.pretrained, weights=recipe.model.weights)
+    first = 0
     if recipe.training.objective == "clusters":
         network, epochs = cluster_network(recipe, bank, network, seed)
     else:
-        epochs = _fit(recipe, bank, network, seed, folder, callbacks, resume=resume)
+        first, epochs = _fit(recipe, bank, network, seed, folder, callbacks, resume=resume)
     kept = folder / "seconds.txt"
-    before = float(kept.read_text()) if resume and epochs and kept.is_file() else 0.0
+    before = float(kept.read_text()) if first and kept.is_file() else 0.0
     # a call that only calibrates again does not add its time
-    seconds = before + time.perf_counter() - begin if _trained_now(folder) else before
+    seconds = before + time.perf_counter() - started if first < epochs or not before else before
     with atomic_path(kept) as path:
         path.write_text(f"{seconds:.1f}")
     return finish(recipe, network, bank, folder, History(command, start, seed, epochs, seconds))
@@ -202,14 +203,6 @@ def _centres(recipe: dict[str, Any]) -> set[float]:
     return {section["centre"] for section in recipe["data"]}
 
 
-def _trained_now(folder: Path) -> bool:
-    """Whether the call that goes on has trained: it leaves a sign that is taken away."""
-    sign = folder / "trained"
-    there = sign.is_file()
-    sign.unlink(missing_ok=True)
-    return there
-
-
 def _fit(
     recipe: ClassifierRecipe,
     bank: PictureBank,
@@ -219,8 +212,8 @@ def _fit(
     callbacks: list[Callback],
     *,
     resume: bool,
-) -> int:
-    """Train a network in place with its labels; return the epochs that were done."""
+) -> tuple[int, int]:
+    """Train a network in place with its labels; return the epochs that were done before this call, and after it."""
     settings = recipe.training
     frozen = tune(network, recipe.model.tuning, frozen=recipe.model.frozen)
     rows, unseen = bank.rows("train"), bank.rows("val")
@@ -237,7 +230,7 @@ def _fit(
     last = last_checkpoint(folder)
     checkpoints = last.parent
     known = read_checkpoint(last) if resume and last.is_file() else {}
-    begin = _epoch(known)
+    begin = done = _epoch(known)
     learned = known.get("classes", module.classes)
     if learned != module.classes:
         first, second = ", ".join(learned), ", ".join(module.classes)
@@ -247,7 +240,6 @@ def _fit(
         shutil.rmtree(checkpoints, ignore_errors=True)
     over = checkpoints / f"stopped-{settings.patience}"
     if begin < settings.epochs and not (begin and over.is_file()):
-        (folder / "trained").touch()
         logger.info("training %s, from epoch %d to %d", recipe.name, begin, settings.epochs)
         with quiet(), interruptions():
             trainer = _trainer(recipe, folder, callbacks, begin)
@@ -256,14 +248,14 @@ def _fit(
                 trainer.fit(module, loader, check, ckpt_path=last if begin else None, weights_only=True)
         if trainer.current_epoch < settings.epochs and not trainer.interrupted:
             over.touch()
-        begin = trainer.current_epoch
+        done = trainer.current_epoch
     best = checkpoints / "best.ckpt"
     chosen = best if settings.restore_best and best.is_file() else last
     if chosen.is_file():
         state = read_checkpoint(chosen)
         restore(module, state, chosen)
         logger.info("%s: weights of epoch %d", recipe.name, _epoch(state))
-    return begin
+    return begin, done
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from scipy.special import expit
 
 from astrogalaxy.config import RecipeConfig
 from astrogalaxy.detection import Runtime
-from astrogalaxy.detection.decode import Boxes, decode
-from astrogalaxy.detection.inputs import network_input
+from astrogalaxy.detection.aligned import card_input
+from astrogalaxy.detection.decode import cells, decode
 from astrogalaxy.detection.single import the_galaxy
 from astrogalaxy.devices import Device
 from astrogalaxy.errors import ConfigError, RunError
@@ -165,18 +165,14 @@ def evaluate_recipe(
     )
 
 
-def _boxes(runtime: Runtime, example: Example, *, lowest: float, overlap: float) -> Boxes:
-    card = runtime.weights.card
-    seeing = example.seeing if card.seeing_input else None
-    shape = card.architecture
-    snr = np.asarray(example.snr, np.float32)
-    maps = runtime(network_input(snr, card.inputs, seeing=seeing, multiple=shape.multiple))
-    return decode(maps, shape.strides, threshold=lowest, iou=overlap)
+def _maps(runtime: Runtime, example: Example) -> list[NDArray[np.float32]]:
+    return runtime(card_input(runtime.weights.card, np.asarray(example.snr, np.float32), example.seeing))
 
 
 def _field(runtime: Runtime, example: Example) -> tuple[FoundBoxes, TrueBoxes]:
     """Boxes of a field, each with the class that is the more probable one, and the true ones."""
-    boxes = _boxes(runtime, example, lowest=_LOWEST_LOGIT, overlap=_OVERLAP)
+    strides = runtime.weights.card.architecture.strides
+    boxes = decode(_maps(runtime, example), strides, threshold=_LOWEST_LOGIT, iou=_OVERLAP)
     sure = expit(boxes.source.astype(float)) * expit(np.abs(boxes.galaxy.astype(float)))
     sources = example.sources
     return (
@@ -191,10 +187,11 @@ def _field(runtime: Runtime, example: Example) -> tuple[FoundBoxes, TrueBoxes]:
 
 def _galaxies(runtime: Runtime, bank: GalaxyBank) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """Whether each galaxy's class is that of most votes, and the share of its votes for disk."""
+    strides = runtime.weights.card.architecture.strides
     right = np.zeros(len(bank), dtype=bool)
     for index in range(len(bank)):
         example = bank.example(index)
-        boxes = _boxes(runtime, example, lowest=-np.inf, overlap=1.0)
+        boxes = cells(_maps(runtime, example), strides)
         galaxy = the_galaxy(boxes, example.snr.shape[1:])
         right[index] = galaxy is not None and (boxes.disk[galaxy] > 0) == (bank.p_disk[index] > 0.5)
     return right, bank.p_disk
