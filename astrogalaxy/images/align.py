@@ -101,8 +101,9 @@ def resample(band: Band, grid: GridMap, section: Section) -> tuple[NDArray[np.fl
     band.keep(grid.cover(section, band.shape))
     for y0, y1 in _cuts(section.y0, section.y1, _BLOCK[0]):
         for x0, x1 in _cuts(section.x0, section.x1, _BLOCK[1]):
-            where = (slice(y0 - section.y0, y1 - section.y0), slice(x0 - section.x0, x1 - section.x0))
-            _resample_block(band, grid, Section(x0, x1, y0, y1), snr[where], bad[where])
+            block = Section(x0, x1, y0, y1)
+            where = block.within(section).slices
+            _resample_block(band, grid, block, snr[where], bad[where])
     snr *= np.float32(grid.scale)
     snr[bad] = 0
     return snr, bad

@@ -93,10 +93,7 @@ class Pixels:
         """Pixels of a section within this one; the same arrays where it is all of it."""
         if section == self.section:
             return self
-        cut = Section(
-            section.x0 - self.section.x0, section.x1 - self.section.x0,
-            section.y0 - self.section.y0, section.y1 - self.section.y0,
-        ).slices  # fmt: skip
+        cut = section.within(self.section).slices
         arrays = (self.data, self.noise, self.bad, self.saturated)
         return Pixels(*(np.ascontiguousarray(array[cut]) for array in arrays), section)
 

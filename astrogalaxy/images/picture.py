@@ -93,9 +93,8 @@ def binned(aligned: Aligned, blocks: Section, step: int) -> tuple[Floats, Bools]
     rows, columns = -(-ny // step), -(-nx // step)
     reach = Section(blocks.x0, blocks.x0 + columns * step, blocks.y0, blocks.y0 + rows * step)
     cut = Section(reach.x0, min(reach.x1, section.x1), reach.y0, min(reach.y1, section.y1))
-    rows_cut = slice(cut.y0 - section.y0, cut.y1 - section.y0)
-    where = (slice(None), rows_cut, slice(cut.x0 - section.x0, cut.x1 - section.x0))
-    snr, bad = aligned.snr[where], aligned.bad[where]
+    where = cut.within(section).slices
+    snr, bad = aligned.snr[:, *where], aligned.bad[:, *where]
     if step == 1:
         return snr, bad
     inside = np.multiply.outer(_lengths(snr.shape[1], rows, step), _lengths(snr.shape[2], columns, step))

@@ -190,6 +190,6 @@ def _covered(section: Section, discs: Floats) -> Bools:
         )
         columns, rows = np.arange(box.x0, box.x1), np.arange(box.y0, box.y1)
         inside = (columns - cx) ** 2 + (rows[:, None] - cy) ** 2 <= r**2
-        at = Section(box.x0 - section.x0, box.x1 - section.x0, box.y0 - section.y0, box.y1 - section.y0)
+        at = box.within(section)
         covered[at.slices] |= inside
     return covered
