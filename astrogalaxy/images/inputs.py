@@ -215,7 +215,7 @@ def as_plane(source: Any, *, hdu: str | int = "auto", layer: int | None = None, 
 
 
 def with_bits(plane: Plane, bits: int | str | Sequence[int | str] | None) -> Plane:
-    """The same mask, of which only some bits count: by number, or by name where its header has them (``MP_BAD``).
+    """The same mask, of which only some bits count: by number, or by name if its header names them (``MP_BAD``).
 
     Raises
     ------
@@ -231,12 +231,13 @@ def with_bits(plane: Plane, bits: int | str | Sequence[int | str] | None) -> Pla
         raise ImageError(msg)
     cards = {str(key).upper(): value for key, value in plane.keywords.items()}
     planes = {key[3:]: value for key, value in cards.items() if key.startswith("MP_")}
-    unknown = [bit for bit in bits if isinstance(bit, str) and bit.upper() not in planes]
+    wanted = [bit.upper().removeprefix("MP_") if isinstance(bit, str) else bit for bit in bits]
+    unknown = [bit for bit, name in zip(bits, wanted, strict=True) if isinstance(name, str) and name not in planes]
     if unknown:
         known = f"it has {', '.join(sorted(planes))}" if planes else "it names none (MP_...); give numbers"
         msg = f"{plane.origin}: its header has no mask plane {unknown[0]!r}; {known}"
         raise ImageError(msg)
-    numbers = {int(planes[bit.upper()]) if isinstance(bit, str) else bit for bit in bits}
+    numbers = {int(planes[name]) if isinstance(name, str) else name for name in wanted}
     return replace(plane, bits=sum(1 << number for number in numbers))  # type: ignore[type-var]
 
 

@@ -248,7 +248,7 @@ def test_an_uncertainty_says_itself_what_it_is(pixels):
     assert np.array_equal(*noise)
 
 
-@pytest.mark.parametrize(("bits", "n_bad"), [(1, 2), ("SAT", 2), ([0, 1], 3), (np.array([0]), 1)])
+@pytest.mark.parametrize(("bits", "n_bad"), [(1, 2), ("SAT", 2), ("mp_sat", 2), ([0, 1], 3), (np.array([0]), 1)])
 def test_bits_of_a_mask_alone_or_in_a_list(pixels, bits, n_bad):
     mask = np.zeros(pixels.shape, np.int16)
     mask[0, :3] = 1, 2, 2
