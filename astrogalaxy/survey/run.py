@@ -281,11 +281,12 @@ def _execute(
             config, weights, plan, work.outcomes, failures, work.finisher.measured, work.crew, started
         )  # fmt: skip
         files, unwritten, tally = _write_catalogs(run, shelf, work.outcomes, record)
+    record["files"] = listing(files)
     failures += unwritten
     tiles = {status: sum(o.status == status for o in work.outcomes) for status in ("done", "kept", "failed")}
     summary = RunSummary(directory.path, files, record["counts"], failures, tiles, perf_counter() - begin)
     written = _write_report(run, record, summary, tally)
-    record["files"] = listing([*files, directory.settings, *written])
+    record["files"] += listing([directory.settings, *written])
     _tidy(config, directory, earlier, record)
     _forget(run, earlier, changed, done=summary.exit_code == 0)
     if summary.exit_code == 0 and not config.output.keep_tiles:

@@ -210,6 +210,13 @@ def test_an_empty_catalogue_shows_the_sky(tmp_path: Path, status: str) -> None:
     assert ("How to read the catalogue" in page.text) == (status == "complete")
 
 
+def test_the_catalogue_is_where_it_was_written(tmp_path: Path) -> None:
+    files = [{"name": name} for name in ("m.parquet", "m.reg", "m.vot", "m.moc.fits", "survey.yml")]
+    page, _ = written(tmp_path, run=make_run() | {"files": files})
+    assert "It is in m.parquet and m.vot , with the same rows in each." in page.text
+    assert 'SourceCatalog.read("m.parquet")' in page.text
+
+
 def test_one_band_without_zero_point_and_without_wcs(tmp_path: Path) -> None:
     catalog = make_catalog(bands=("white",), calibrated=False)
     for name in ("ra", "dec", "a", "b", "theta", "fwhm", "half_light_radius"):

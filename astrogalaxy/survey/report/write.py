@@ -12,6 +12,7 @@ import numpy as np
 
 from astrogalaxy.catalog import FLAGS, SourceCatalog, count_flags, flag_bits
 from astrogalaxy.files import atomic_path
+from astrogalaxy.formats import format_of
 from astrogalaxy.survey.gallery import Gallery
 from astrogalaxy.survey.preview import Preview
 from astrogalaxy.survey.report import text
@@ -135,6 +136,7 @@ def _context(
         "fields": [_field_row(f, bands) for f in facts[:MOST_FIELDS]],
         "more_fields": max(len(facts) - MOST_FIELDS, 0),
         "calibrated": bool(set(bands) & set(catalog.calibrated)),
+        "tables": _tables(run),
         "failures": failures[:MOST_FAILURES],
         "n_failures": len(failures),
         "charts": all_charts(run, catalog, facts, reference=reference),
@@ -156,6 +158,12 @@ def _context(
         "n_sources": counts["sources"],
         "step": step,
     }
+
+
+def _tables(run: Mapping[str, Any]) -> list[str]:
+    """Names of the written files that hold the catalogue with all columns."""
+    formats = {str(file["name"]): format_of(file["name"]) for file in run.get("files") or ()}
+    return [name for name, form in formats.items() if form is not None and form.holds == "table"]
 
 
 def _views(
