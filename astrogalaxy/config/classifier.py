@@ -48,9 +48,7 @@ class CutoutsSection(Section):
     survey: paths.InputPath | None = Field(
         None, description="The survey.yml of the images; required with format catalog."
     )
-    centre: float = Field(
-        1.0, gt=0, le=1, description="Side of the central square that is cut out, as a fraction of the image side."
-    )
+    centre: values.CentralSide = 1.0
     clear: float = Field(
         0.5,
         ge=0,

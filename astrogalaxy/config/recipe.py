@@ -182,9 +182,7 @@ class GalaxiesSection(Section):
         description="Folder of a sample of Galaxy Zoo DECaLS or Galaxy Zoo 2: labels.csv and images/.",
         examples=["gz2"],
     )
-    centre: float = Field(
-        0.5, gt=0, le=1, description="Side of the central square that is cut out, as a fraction of the image side."
-    )
+    centre: values.CentralSide = 0.5
     side: int = Field(96, ge=16, le=1024, description="Side in pixels to which that square is scaled down.")
     mix_up: float = Field(0.3, ge=0, le=1, description="Probability that two mosaics are superposed.")
     majority: float = Field(

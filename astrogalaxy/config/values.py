@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator
 
 from astrogalaxy.config.arithmetic import is_sum
 from astrogalaxy.config.problems import fail, show
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bands",
     "Bits",
+    "CentralSide",
     "FileName",
     "Formats",
     "Hdu",
@@ -385,6 +386,9 @@ Weights = Annotated[dict[str, float], BeforeValidator(_weights), Kind("{name: nu
 TrainingPrecision = Annotated[Literal["32", "bf16"], BeforeValidator(_number_format)]
 Levels = Annotated[tuple[int, ...], BeforeValidator(_levels), Kind("list of whole numbers")]
 Zoom = Annotated[float, BeforeValidator(_zoom), Kind("1 | 1.5 | 2")]
+CentralSide = Annotated[
+    float, Field(gt=0, le=1, description="Side of the central square that is cut out, as a fraction of the image side.")
+]
 Threshold = Annotated[Any, PlainValidator(_threshold), Kind("default | number from 0 to 1")]
 Workers = Annotated[Any, PlainValidator(lambda value: _whole(value, 1, 100_000)), Kind("auto | whole number")]
 TileSize = Annotated[Any, PlainValidator(_tile_size), Kind("auto | multiple of 32")]

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
-__all__ = ["find_wcs", "is_off", "map_pixels", "pixel_scale", "read_wcs", "shifted", "usable_wcs"]
+__all__ = ["ROUND_TRIP_PX", "find_wcs", "is_off", "map_pixels", "pixel_scale", "read_wcs", "shifted", "usable_wcs"]
 
 logger = logging.getLogger(__name__)
 
 # Pixels that do not come back to within this distance are not where their WCS says.
-_ROUND_TRIP_PX = 0.5
+ROUND_TRIP_PX = 0.5
 # Cards of a WCS that hold numbers, those of polynomials, and names of celestial frames that astropy knows.
 _NUMBERS = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PV[12]_\d+|L(ON|AT)POLE")
 _POLYNOMIAL = re.compile(r"PV[12]_\d+")
@@ -131,7 +131,7 @@ def _problem(wcs: Any, shape: tuple[int, int]) -> str:
     except (ValueError, TypeError, AttributeError) as error:
         return f"its WCS does not work and is left out ({_first_line(error)})"
     error_px = np.hypot(x_back - x, y_back - y)
-    if not np.all(error_px < _ROUND_TRIP_PX):
+    if not np.all(error_px < ROUND_TRIP_PX):
         return "its WCS does not take pixels to the sky and back, and is left out"
     return ""
 
@@ -151,7 +151,7 @@ def map_pixels(
         x_new, y_new = (np.array(part, dtype=float) for part in target.world_to_pixel(sky))
     if checked:
         x_back, y_back = map_pixels(target, source, x_new, y_new)
-        wrong = ~(np.hypot(x_back - x, y_back - y) < _ROUND_TRIP_PX)
+        wrong = ~(np.hypot(x_back - x, y_back - y) < ROUND_TRIP_PX)
         x_new[wrong], y_new[wrong] = np.nan, np.nan
     return x_new, y_new
 

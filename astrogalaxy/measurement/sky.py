@@ -8,6 +8,7 @@ import numpy as np
 
 from astrogalaxy.catalog.directions import directions
 from astrogalaxy.images.quiet import quiet
+from astrogalaxy.images.sky import ROUND_TRIP_PX
 
 if TYPE_CHECKING:
     from astropy.wcs.wcsapi import BaseHighLevelWCS
@@ -16,7 +17,6 @@ __all__ = ["SkyGrid", "determinant", "ellipse_on_sky", "invert", "transform"]
 
 _ARCSEC = np.degrees(1.0) * 3600.0
 # A pixel whose own sky is further than this from the position it was found for, in pixels, is not that position's.
-_ROUND_TRIP_PX = 0.5
 
 
 class SkyGrid:
@@ -53,7 +53,7 @@ class SkyGrid:
         aside, along = np.array([[0.0], [1.0], [0.0]]), np.array([[0.0], [0.0], [1.0]])
         here, right, up = directions(*self.to_sky(found[0] + aside, found[1] + along))
         miss, wide, high = (np.linalg.norm(place - here, axis=-1) for place in (directions(ra, dec), right, up))
-        hit = miss < _ROUND_TRIP_PX * np.maximum(wide, high)
+        hit = miss < ROUND_TRIP_PX * np.maximum(wide, high)
         x[known], y[known] = (np.where(hit, part, np.nan) for part in found)
         return x, y
 

@@ -390,23 +390,27 @@ def open_band(field: Field, band: str, config: SurveyConfig) -> Band:
 def _tile_size(config: SurveyConfig, memory: float, overlap: int) -> int:
     if isinstance(config.tiles.size, int):
         return config.tiles.size
+    needed = _memory_of(len(config.images.bands), config)
     for size in range(_LARGEST_TILE, _SMALLEST_TILE, -32):
         # a core may be stretched, and has the overlap on both sides
         outer = int(size * (1 + STRETCH)) + 2 * (overlap + 32)
-        if tile_memory((outer, outer), len(config.images.bands), config) <= memory:
+        if needed((outer, outer)) <= memory:
             return size
     return _SMALLEST_TILE
 
 
 def tile_memory(shape: tuple[int, int], bands: int, config: SurveyConfig) -> float:
     """Bytes that a worker needs at most while it does a tile of some rows and columns."""
-    other = config.detection.model != "default" and file_of(config.detection.model) != file_of("default")
-    return (
-        _BASE_BYTES
-        + (config.morphology.model is not None) * _CLASSIFIER_BYTES
-        + shape[0] * shape[1] * (_BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * bands)
-        + _largest_piece(shape) * (_NETWORK_BYTES_PER_PIXEL + other * _OTHER_NETWORK_BYTES_PER_PIXEL)
-    )
+    return _memory_of(bands, config)(shape)
+
+
+def _memory_of(bands: int, config: SurveyConfig) -> Callable[[tuple[int, int]], float]:
+    """What `tile_memory` says of tiles, whose weights are looked up once."""
+    base = _BASE_BYTES + (config.morphology.model is not None) * _CLASSIFIER_BYTES
+    pixel = _BYTES_PER_PIXEL + _BYTES_PER_BAND_PIXEL * bands
+    other = file_of(config.detection.model) != file_of("default")
+    network = _NETWORK_BYTES_PER_PIXEL + other * _OTHER_NETWORK_BYTES_PER_PIXEL
+    return lambda shape: base + shape[0] * shape[1] * pixel + _largest_piece(shape) * network
 
 
 @lru_cache(maxsize=1024)

@@ -24,8 +24,6 @@ from astrogalaxy.tables import numbers_of
 __all__ = ["Positions", "given_rows", "image_positions", "place", "read_sky"]
 
 Floats = NDArray[np.float64]
-# If the sky position of the pixel is further than this (degrees) from the given one, that lies on the sky's other side.
-_SAME_SKY = 1.0 / 3600.0
 KEY = "detection.positions"
 
 
@@ -143,8 +141,6 @@ def place(image: Image, sky: SkyCoord) -> Positions:
     ra, dec = np.asarray(sky.ra.deg, dtype=float), np.asarray(sky.dec.deg, dtype=float)
     x, y = grid.to_pixel(ra, dec)
     row = np.flatnonzero(Section.whole(image.shape).contains(x, y))
-    back = SkyCoord(*grid.to_sky(x[row], y[row]), unit="deg")
-    row = row[back.separation(SkyCoord(ra[row], dec[row], unit="deg")).deg < _SAME_SKY] if len(row) else row
     return Positions(row.astype(np.int64), x[row], y[row], ra[row], dec[row])
 
 

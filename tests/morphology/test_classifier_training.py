@@ -229,34 +229,32 @@ def test_kept_pictures_are_those_of_the_files(make_classifier: Make, kinds: Path
     assert len(open_bank(recipe).pictures) == 29
 
 
+_READ = PictureFiles.__call__
+
+
+def _read_but_the_fifth(files: PictureFiles, index: int) -> np.ndarray:
+    """Instead of `_READ`, while a disk is away."""
+    if index == 4:
+        raise ImageError("the disk is away")
+    return _READ(files, index)
+
+
 def test_what_could_not_be_read_once_is_read_when_it_can_be(
     make_classifier: Make, kinds: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    recipe, read = _of_folder(make_classifier, kinds), PictureFiles.__call__
-
-    def fails(files: PictureFiles, index: int) -> np.ndarray:
-        if index == 4:
-            raise ImageError("the disk is away")
-        return read(files, index)
-
-    monkeypatch.setattr(PictureFiles, "__call__", fails)
+    recipe = _of_folder(make_classifier, kinds)
+    monkeypatch.setattr(PictureFiles, "__call__", _read_but_the_fifth)
     assert [len(open_bank(recipe).pictures) for _ in range(2)] == [29, 29]
     assert caplog.text.count("the disk is away; left out") == 2, "it is told each time"
-    monkeypatch.setattr(PictureFiles, "__call__", read)
+    monkeypatch.setattr(PictureFiles, "__call__", _READ)
     assert len(open_bank(recipe).pictures) == 30
 
 
 def test_pictures_that_are_made_anew_leave_no_old_rows(
     make_classifier: Make, kinds: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe, read = _of_folder(make_classifier, kinds), PictureFiles.__call__
-
-    def fails(files: PictureFiles, index: int) -> np.ndarray:
-        if index == 4:
-            raise ImageError("the disk is away")
-        return read(files, index)
-
-    monkeypatch.setattr(PictureFiles, "__call__", fails)
+    recipe = _of_folder(make_classifier, kinds)
+    monkeypatch.setattr(PictureFiles, "__call__", _read_but_the_fifth)
     wanted = np.array(open_bank(recipe).pictures)
 
     def until_rows_are_written(path: Path) -> AbstractContextManager[Path]:
@@ -265,7 +263,7 @@ def test_pictures_that_are_made_anew_leave_no_old_rows(
         return atomic_path(path)
 
     with monkeypatch.context() as there:
-        there.setattr(PictureFiles, "__call__", read)
+        there.setattr(PictureFiles, "__call__", _READ)
         there.setattr(pictures, "atomic_path", until_rows_are_written)
         with pytest.raises(KeyboardInterrupt):
             open_bank(recipe)
