@@ -171,6 +171,7 @@ def _band_columns() -> Iterable[Column]:
     )
     text = "Aperture-corrected star flux in {band}, AB zero point"
     yield from _pair("flux_apcor_{band}", text, "nJy", "phot.flux")
+    yield from _pair("flux_psf_{band}", "PSF flux in {band}, AB zero point", "nJy", "phot.flux")
 
 
 def _pair(name: str, text: str, unit: str, ucd: str, kind: Kind = "band") -> Iterable[Column]:

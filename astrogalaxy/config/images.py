@@ -136,7 +136,7 @@ class ImagesSection(Section):
             raise ValueError(f"has {len(bands)} bands; at most 64 are read")
         owners: dict[str, str] = {}
         for band in bands:
-            for column in ("flux_{}", "flux_aper_{}", "flux_apcor_{}"):
+            for column in ("flux_{}", "flux_aper_{}", "flux_apcor_{}", "flux_psf_{}"):
                 for ending in ("", "_err"):
                     other = owners.setdefault((column.format(band) + ending).lower(), band)
                     if other != band or bands.count(band) > 1:

@@ -12,10 +12,11 @@ from astrogalaxy.measurement.localsky import local_sky
 from astrogalaxy.measurement.locate import stacked
 from astrogalaxy.measurement.photometry import circle_sums, ellipse_sums, half_light_radius
 from astrogalaxy.measurement.profiles import Moffat
-from astrogalaxy.measurement.scene import Scene
+from astrogalaxy.measurement.scene import Scene, misplaced_light
 
 if TYPE_CHECKING:
     from astrogalaxy.measurement.moments import Shapes
+    from astrogalaxy.measurement.psf import Widths
     from astrogalaxy.measurement.stamps import Stamps
 
 __all__ = ["BandLight", "Footprint", "band_scene", "measure_light"]
@@ -26,9 +27,6 @@ _LEAST_DATA = 0.5
 _SHAPE_SNR = 10.0
 # Rounds on shapes and light where the seeing is not known, and then on the light alone.
 _SHAPE_ROUNDS, _LIGHT_ROUNDS = 4, 3
-# Error of the neighbours' models: a part of the light that they take out of an aperture, and a part of the light
-# that source and neighbours share there, which may have gone to the wrong one.
-_MODEL_ERROR, _SHARED_ERROR = 0.02, 0.15
 # Inner part of the aperture in which a saturated pixel is the source's own.
 _SATURATED_PART = 0.6
 # Inner part of the aperture in which half of the light is reached.
@@ -78,8 +76,12 @@ class BandLight:
         Radius with half of the light, pixels; NaN where not asked for.
     size : ndarray of float64, shape (n,)
         Rms size of the shape, pixels.
+    sky, sky_err : ndarray of float64, shape (n,)
+        What was taken out of each pixel as sky that the mesh had left, and its error.
+    point, point_err : ndarray of float64, shape (n,)
+        Light of a point that resembles the source most; NaN where the point spread is not known.
     spread, spread_err, spread_weight : ndarray of float64, shape (n,)
-        See `~astrogalaxy.measurement.spread.spread_in_band`.
+        See `~astrogalaxy.measurement.psf.Widths`.
     missing, edge, masked, saturated : ndarray of bool, shape (n,)
         What the aperture meets.
     """
@@ -91,6 +93,10 @@ class BandLight:
     others: np.ndarray
     half_light: np.ndarray
     size: np.ndarray
+    sky: np.ndarray
+    sky_err: np.ndarray
+    point: np.ndarray
+    point_err: np.ndarray
     spread: np.ndarray
     spread_err: np.ndarray
     spread_weight: np.ndarray
@@ -102,7 +108,7 @@ class BandLight:
     @classmethod
     def empty(cls, n: int, k: int) -> BandLight:
         """Nothing measured of n sources in k circles: NaN, and missing."""
-        shapes = [n, n, (n, k), (n, k), n, n, n, n, n]
+        shapes = [n, n, (n, k), (n, k), *[n] * 9]
         return cls(
             *(np.full(shape, np.nan) for shape in shapes),
             np.zeros(n),
@@ -114,6 +120,12 @@ class BandLight:
         """Overwrite some of the values of some of the sources."""
         for name, value in values.items():
             getattr(self, name)[index] = value
+
+    def put_widths(self, widths: Widths) -> None:
+        """What the point spread says of all sources, the sky taken out."""
+        self.spread, self.spread_err, self.spread_weight = widths.spread, widths.error, widths.weight
+        self.point = np.where(self.missing, np.nan, widths.point - widths.point_area * self.sky)
+        self.point_err = np.where(self.missing, np.nan, np.hypot(widths.point_err, widths.point_area * self.sky_err))
 
     def take(self, index: np.ndarray) -> BandLight:
         """Copy of some of the sources."""
@@ -238,6 +250,7 @@ def _take_sky(result: BandLight, canvas: Canvas, footprint: Footprint) -> None:
     level = _FELT * canvas.noise_at(shapes.x, shapes.y) * a * b / np.fmax(result.total, 1e-30)
     wings = np.minimum(Moffat(_HIDDEN_BETA).radius_of(level), _FURTHEST)
     sky, error = local_sky(canvas, shapes.x, shapes.y, a * np.maximum(_HIDDEN * footprint.radius, wings))
+    result.sky, result.sky_err = sky, error
     area = np.pi * footprint.radius**2 * a * b / footprint.share
     result.total -= area * sky
     result.total_err = np.hypot(result.total_err, area * error)
@@ -320,7 +333,7 @@ def _sum_scene(
         pixels = np.ascontiguousarray(values.reshape(tall), dtype=np.float32)
         return ellipse_sums(pixels, np.float32(1.0), x, y, axes, factor * radius)[0]
 
-    wrong = _model_error(own, others)
+    wrong = misplaced_light(own, others)
     result.put(index, others=within(others), total_err=np.hypot(result.total_err[index], within(wrong)))
     _widen_circles(result, index, footprint, wrong.reshape(tall), x, y)
     if void is not None:
@@ -330,14 +343,6 @@ def _sum_scene(
         result.put(index, masked=within(stamps.gather(canvas.bad, fill=False)) > 0)
     if canvas.any_saturated:
         result.put(index, saturated=within(stamps.gather(canvas.saturated, fill=False), _SATURATED_PART) > 0)
-
-
-def _model_error(own: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Light per pixel that the neighbours' models may have misplaced: what one source loses, another gains."""
-    both = own + others
-    with np.errstate(over="ignore"):  # of damaged pixels
-        shared = np.divide(own * others, both, where=both > 0, out=np.zeros_like(both))
-    return np.maximum(np.float32(_MODEL_ERROR) * others + np.float32(_SHARED_ERROR) * shared, 0.0)
 
 
 def _widen_circles(

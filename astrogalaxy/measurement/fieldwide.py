@@ -35,12 +35,12 @@ _LEAST = 6
 
 @dataclass(frozen=True)
 class Correction:
-    """Aperture correction of a band.
+    """Correction of the light of points in a band: of that in the small aperture, or of the PSF flux.
 
     Attributes
     ----------
     factor, error : float
-        Total light of stars over that in the small aperture; NaN: too few stars.
+        Total light of stars over theirs; NaN: too few stars.
     stars : int
         How many.
     """
@@ -64,8 +64,8 @@ class FieldQuality:
         Median ellipticity of the stars.
     star_radius : float
         Their half-light radius, arcsec.
-    corrections : dict of str to Correction
-        By band.
+    corrections, psf_corrections : dict of str to Correction
+        Of the small aperture and of the PSF flux, by band.
 
     Examples
     --------
@@ -81,6 +81,7 @@ class FieldQuality:
     elongation: float = float("nan")
     star_radius: float = float("nan")
     corrections: dict[str, Correction] = field(default_factory=dict)
+    psf_corrections: dict[str, Correction] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None stands for what is not known."""
@@ -100,7 +101,7 @@ def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
     Parameters
     ----------
     catalog : Table
-        All sources of one field, with ``p_star``; fluxes of the small aperture as measured.
+        All sources of one field, with ``p_star``; fluxes of the small aperture and of the PSF as measured.
     bands : tuple of str
         Bands of the catalogue.
 
@@ -135,7 +136,8 @@ def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
         ruler = stars_radius(radius[whole], snr[whole])
         clear, stars = alike(ruler, 0.5)
     if stars.sum() < _LEAST:
-        return FieldQuality(int(stars.sum()), corrections={band: Correction() for band in bands})
+        unknown = {band: Correction() for band in bands}
+        return FieldQuality(int(stars.sum()), corrections=unknown, psf_corrections=unknown)
     fwhm = np.asarray(catalog["fwhm"], dtype=float)[stars]
     seeing, spread = median_and_scatter(fwhm)
     return FieldQuality(
@@ -144,30 +146,31 @@ def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
         seeing_spread=spread,
         elongation=median_and_scatter(np.asarray(catalog["ellipticity"], dtype=float)[stars])[0],
         star_radius=ruler,
-        corrections={band: _correction(catalog, band, clear) for band in bands},
+        corrections={band: _correction(catalog, "flux_apcor", band, clear) for band in bands},
+        psf_corrections={band: _correction(catalog, "flux_psf", band, clear) for band in bands},
     )
 
 
-def _correction(catalog: Table, band: str, clear: NDArray[np.bool_]) -> Correction:
-    total, error, small = (
-        np.asarray(catalog[f"{name}_{band}{end}"], dtype=float)
-        for name, end in (("flux", ""), ("flux", "_err"), ("flux_apcor", ""))
+def _correction(catalog: Table, name: str, band: str, clear: NDArray[np.bool_]) -> Correction:
+    total, error, light = (
+        np.asarray(catalog[column], dtype=float) for column in (f"flux_{band}", f"flux_{band}_err", f"{name}_{band}")
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        used = clear & (total > CLEAR_SNR * error) & (small > 0)
+        used = clear & (total > CLEAR_SNR * error) & (light > 0)
     n = int(used.sum())
     if n < _LEAST:
         return Correction(stars=n)
-    factor, spread = median_and_scatter(total[used] / small[used])
+    factor, spread = median_and_scatter(total[used] / light[used])
     return Correction(factor, float(MEDIAN_ERROR * spread / np.sqrt(n)), n)
 
 
 def calibrate_field(catalog: Table) -> FieldQuality:
-    """Correct the fluxes of the small aperture by the field's stars, and take the seeing out of sizes, in place.
+    """Correct the fluxes of points by the field's stars, and take the seeing out of sizes, in place.
 
     ``flux_apcor_<b>`` becomes the total light of a point source: the light in the small aperture times the median,
-    over the field's stars, of their total light over it. ``radius_corr`` becomes the root of the difference of the
-    squares of the half-light radius and that of stars. Where there are fewer than six stars both are NaN.
+    over the field's stars, of their total light over it. So does ``flux_psf_<b>``. ``radius_corr`` becomes the root
+    of the difference of the squares of the half-light radius and that of stars. Where there are fewer than six stars
+    all of these are NaN.
 
     Parameters
     ----------
@@ -193,10 +196,11 @@ def calibrate_field(catalog: Table) -> FieldQuality:
     """
     bands = tuple(catalog.bands)  # type: ignore[attr-defined]
     quality = field_quality(catalog, bands=bands)
-    for band, correction in quality.corrections.items():
-        flux, error = (np.asarray(catalog[f"flux_apcor_{band}{end}"], dtype=float) for end in ("", "_err"))
-        catalog[f"flux_apcor_{band}"][:] = correction.factor * flux
-        catalog[f"flux_apcor_{band}_err"][:] = np.hypot(correction.factor * error, correction.error * flux)
+    for name, corrections in (("flux_apcor", quality.corrections), ("flux_psf", quality.psf_corrections)):
+        for band, correction in corrections.items():
+            flux, error = (np.asarray(catalog[f"{name}_{band}{end}"], dtype=float) for end in ("", "_err"))
+            catalog[f"{name}_{band}"][:] = correction.factor * flux
+            catalog[f"{name}_{band}_err"][:] = np.hypot(correction.factor * error, correction.error * flux)
     radius = np.asarray(catalog["half_light_radius"], dtype=float)
     catalog["radius_corr"][:] = np.sqrt(np.maximum(radius**2 - quality.star_radius**2, 0.0))
     return quality

@@ -85,8 +85,9 @@ def measure(
         ``spread, spread_err`` (how much wider than a point; NaN where too few stars show the point spread) and
         ``flags`` (int32, see `astrogalaxy.catalog.FLAGS`). Once per band: ``flux_<b>``,
         ``flux_<b>_err``, ``flux_aper_<b>``, ``flux_aper_<b>_err``, the same for
-        ``flux_aper2_<b>`` and so on, and for ``flux_apcor_<b>``: the light in a small aperture that goes
-        by the size of the field's stars, to be corrected by them
+        ``flux_aper2_<b>`` and so on, for ``flux_apcor_<b>``: the light in a small aperture that goes
+        by the size of the field's stars, and for ``flux_psf_<b>``: the light of a point at the source's
+        centre, NaN where too few stars show the point spread; both to be corrected by the stars
         (`astrogalaxy.measurement.calibrate_field`); in nJy, or image units where
         the band has no zero point. ``mag_<b>``, ``mag_<b>_err`` (AB).
         NaN stands for a position or position angle without WCS, a length without WCS and
@@ -156,7 +157,7 @@ def _blank(bands: list[str], n_apertures: int, sources: Sources) -> dict[str, np
     names = ["ra", "dec", "ra_err", "dec_err"]
     for band in bands:
         circles = [f"{name}_{band}" for name in circle_names(n_apertures)]
-        for prefix in (f"flux_{band}", f"mag_{band}", *circles):
+        for prefix in (f"flux_{band}", f"mag_{band}", *circles, f"flux_psf_{band}"):
             names += [prefix, f"{prefix}_err"]
     names += ["snr", "a", "b", "theta", "ellipticity", "half_light_radius", "fwhm", "spread", "spread_err"]
     table = {"x": sources.x.copy(), "y": sources.y.copy()}
@@ -225,6 +226,7 @@ def _fluxes(name: str, band: Band, light: BandLight, share_error: np.ndarray) ->
     for number, circle in enumerate(circle_names(light.circles.shape[1] - 1)):
         columns[f"{circle}_{name}"] = light.circles[:, number] * unit
         columns[f"{circle}_{name}_err"] = light.circles_err[:, number] * unit
+    columns[f"flux_psf_{name}"], columns[f"flux_psf_{name}_err"] = light.point * unit, light.point_err * unit
     return columns
 
 

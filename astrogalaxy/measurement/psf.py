@@ -88,6 +88,10 @@ class Widths:
     ----------
     flux : ndarray, shape (n,)
         Light of the fit, units of the pixels.
+    point, point_err : ndarray, shape (n,)
+        Light of a point alone, its centre held, and its error from noise; NaN where nothing could be fitted.
+    point_area : ndarray, shape (n,)
+        By how much `point` grows with the level of the sky, pixels.
     spread, error : ndarray, shape (n,)
         Share of the light in a disk as large as the point spread: 0 for a point, and about 1 for a
         galaxy as wide as that disk; more for wider ones. NaN where nothing could be fitted.
@@ -97,9 +101,17 @@ class Widths:
     """
 
     flux: Floats
+    point: Floats
+    point_err: Floats
+    point_area: Floats
     spread: Floats
     error: Floats
     weight: Floats
+
+    @classmethod
+    def unknown(cls, n: int) -> Self:
+        """Nothing fitted to n sources."""
+        return cls(*np.full((6, n), np.nan), np.zeros(n))
 
 
 @dataclass(frozen=True)
@@ -251,7 +263,16 @@ class Psf:
         wider = irfft2(rfft2(terms, s=(n, n)) * blur, s=(n, n))[:, : len(at), : len(at)]
         return np.stack([terms, wider]).astype(np.float32)
 
-    def widths(self, stamps: Floats32, noise: Floats32, x: Floats, y: Floats, *, gain: float | None = None) -> Widths:
+    def widths(
+        self,
+        stamps: Floats32,
+        noise: Floats32,
+        x: Floats,
+        y: Floats,
+        *,
+        gain: float | None = None,
+        misplaced: Floats32 | None = None,
+    ) -> Widths:
         """Fit a point and a disk to the light of sources that are alone.
 
         Centre and a remainder of the sky are fitted, too; all at once, by weighted least squares.
@@ -266,6 +287,8 @@ class Psf:
             Centres, pixels of the band.
         gain : float, optional
             Electrons per unit of the light.
+        misplaced : ndarray, shape (n, size, size), optional
+            Light of neighbours that may have been left, or taken out too much: it is in the error of `Widths.point`.
 
         Returns
         -------
@@ -279,24 +302,37 @@ class Psf:
         with np.errstate(over="ignore", invalid="ignore"):  # damaged pixels as bright as no star
             for start in range(0, len(x), _BATCH):
                 some = slice(start, start + _BATCH)
-                parts.append(self._fit(stamps[some] / unit, noise[some] / unit, x[some], y[some], counts))
-        flux, spread, error, least = np.concatenate(parts, axis=1) if parts else np.zeros((4, 0))
-        flux = flux * float(unit)
+                wrong = None if misplaced is None else misplaced[some] / unit
+                parts.append(self._fit(stamps[some] / unit, noise[some] / unit, x[some], y[some], counts, wrong))
+        fitted = np.concatenate(parts, axis=1) if parts else np.zeros((7, 0))
+        flux, point, point_err = fitted[:3] * float(unit)
+        area, spread, error, least = fitted[3:]
         # what is brighter than the stars that the model was learnt from need not follow it
         floor = self.floor * (1 + np.maximum(flux, 0) / self.bright)
-        return Widths(flux, spread, np.hypot(error, floor), 1 / np.hypot(least, floor) ** 2)
+        error, weight = np.hypot(error, floor), 1 / np.hypot(least, floor) ** 2
+        return Widths(flux, point, point_err, area, spread, error, weight)
 
-    def _fit(self, stamps: Floats32, noise: Floats32, x: Floats, y: Floats, gain: float | None) -> Floats:
-        """Light, spread, its error without floor, and that of a point, (4, n)."""
+    def _fit(
+        self, stamps: Floats32, noise: Floats32, x: Floats, y: Floats, gain: float | None, misplaced: Floats32 | None
+    ) -> Floats:
+        """Light; that of a point alone, its error and area; spread, its error without floor, and that of a point."""
         models = self.models(x, y)
         window = _window(self.half, x, y, _REACH * self.profile[0])
-        weight = np.where(np.isfinite(noise), window, 0) / np.where(np.isfinite(noise), noise, 1) ** 2
+        known = np.isfinite(noise)
+        variance = np.where(known, noise, 1) ** 2
+        weight = np.where(known, window, 0) / variance
         point = models[0]
         seen = np.sum(point * (weight > 0), axis=(1, 2)) > 0.5 * np.sum(point * (window > 0), axis=(1, 2))
-        first = np.sum(weight * point * stamps, axis=(1, 2))
-        first = np.maximum(first / np.maximum(np.sum(weight * point**2, axis=(1, 2)), 1e-30), 0)
-        light = first[:, None, None].astype(np.float32) * point
-        extra = (_MODEL_ERROR * light) ** 2 + (0 if gain is None else np.maximum(light, 0) / np.float32(gain))
+        # a matched filter: its weights are the sky's alone, so that a point spread that is a little wrong takes the
+        # same share of the light of bright and faint stars
+        kernel, norm = weight * point, np.maximum(np.sum(weight * point**2, axis=(1, 2)), 1e-30)
+        held, area = np.sum(kernel * stamps, axis=(1, 2)) / norm, np.sum(kernel, axis=(1, 2)) / norm
+        light = np.maximum(held, 0)[:, None, None].astype(np.float32) * point
+        photons = 0 if gain is None else np.maximum(light, 0) / np.float32(gain)
+        held_err = np.sqrt(np.sum(kernel**2 * (variance + photons), axis=(1, 2))) / norm
+        if misplaced is not None:
+            held_err = np.hypot(held_err, np.sum(kernel * misplaced, axis=(1, 2)) / norm)
+        extra = (_MODEL_ERROR * light) ** 2 + photons
         weight = weight / (1 + extra * weight)
         sky = _typical(noise)
         solution, covariance = _least_squares(models, weight, stamps, sky)
@@ -310,8 +346,9 @@ class Psf:
             alone = flux - covariance[:, 0, 1] / covariance[:, 1, 1] * wide
             least = np.sqrt(covariance[:, 1, 1] / (flux * alone))
         good = seen & (flux > 0) & (alone > 0) & np.isfinite(spread) & np.isfinite(error) & np.isfinite(least)
+        of_point = [np.where(seen, values, np.nan) for values in (held, held_err, area)]
         fitted = [np.where(good, values, np.nan) for values in (spread, error)]
-        return np.array([flux, *fitted, np.where(good, least, np.inf)])
+        return np.array([flux, *of_point, *fitted, np.where(good, least, np.inf)])
 
 
 def hermite_width(profile: tuple[float, float, float, float]) -> float:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from astrogalaxy.measurement.canvas import Canvas
 
-__all__ = ["Scene", "render"]
+__all__ = ["Scene", "misplaced_light", "render"]
 
 # Changes below these need no new model: of the centre (pixels), of shape and light (relative), of light (noise).
 _SHIFT = 0.01
@@ -36,6 +36,9 @@ _LIGHT_NOISE = 0.05
 _SWEEPS = 10
 # Share of a source's core light that is too little to be looked for in another's core.
 _UNSEEN = 1e-3
+# Error of the neighbours' models: a part of their light, and a part of the light that source and neighbours share,
+# which may have gone to the wrong one.
+_MODEL_ERROR, _SHARED_ERROR = 0.02, 0.15
 
 
 def render(shapes: Shapes, light: np.ndarray, beta: np.ndarray, size: int) -> np.ndarray:
@@ -72,6 +75,25 @@ def render(shapes: Shapes, light: np.ndarray, beta: np.ndarray, size: int) -> np
     np.exp(stamps, out=stamps)
     stamps *= (light * profile.peak / area).astype(np.float32)[:, None, None]
     return stamps
+
+
+def misplaced_light(own: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Light per pixel that models may have misplaced: what one source loses, another gains.
+
+    Parameters
+    ----------
+    own, others : ndarray
+        Models of a source and of its neighbours.
+
+    Returns
+    -------
+    ndarray
+        Not negative.
+    """
+    both = own + others
+    with np.errstate(over="ignore"):  # of damaged pixels
+        shared = np.divide(own * others, both, where=both > 0, out=np.zeros_like(both))
+    return np.maximum(np.float32(_MODEL_ERROR) * others + np.float32(_SHARED_ERROR) * shared, 0.0)
 
 
 @dataclass

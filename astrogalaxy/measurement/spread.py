@@ -8,6 +8,8 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from astrogalaxy.images.saturation import core_of
+from astrogalaxy.measurement.psf import Widths
+from astrogalaxy.measurement.scene import misplaced_light
 from astrogalaxy.measurement.stamps import Stamps
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from astrogalaxy.measurement.psf import Psf
     from astrogalaxy.measurement.scene import Scene
 
-__all__ = ["combine_spreads", "spread_evidence", "spread_in_band"]
+__all__ = ["combine_spreads", "spread_evidence", "widths_in_band"]
 
 # Spreads of galaxies, about: half of a normal distribution of this width. Stars differ from 0 by their error
 # and by this; and such a share of either kind has a spread that belongs to the other, for no model of
@@ -32,10 +34,8 @@ _NEIGHBOUR_ERROR = 0.05
 _SATURATED_ERROR = 0.01
 
 
-def spread_in_band(
-    canvas: Canvas, shapes: Shapes, scene: Scene, modelled: NDArray[np.intp], psf: Psf | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Spread of all sources in one band, neighbours taken away.
+def widths_in_band(canvas: Canvas, shapes: Shapes, scene: Scene, modelled: NDArray[np.intp], psf: Psf | None) -> Widths:
+    """Fit the band's point spread, and what is wider, to all sources, neighbours taken away.
 
     Parameters
     ----------
@@ -52,39 +52,43 @@ def spread_in_band(
 
     Returns
     -------
-    spread, error, weight : ndarray, shape (n,)
-        See `~astrogalaxy.measurement.psf.Widths`; NaN, and of no weight, where the point spread is not known, or the
-        source is not seen. The core of a saturated star is lost, but nothing wider than a point has such edges: 0.
+    Widths
+        NaN, and of no weight, where the point spread is not known, or the source is not seen. The core of a saturated
+        star is lost, but nothing wider than a point has such edges: its spread is 0.
     """
     if psf is None or not psf.known:
-        n = len(shapes)
-        return np.full(n, np.nan), np.full(n, np.nan), np.zeros(n)
-    light, noise = _light(canvas, scene, shapes, modelled, psf.half)
+        return Widths.unknown(len(shapes))
+    light, noise, misplaced = _light(canvas, scene, shapes, modelled, psf.half)
     x, y = shapes.x + canvas.origin[0], shapes.y + canvas.origin[1]
-    found = psf.widths(light, noise, x, y, gain=canvas.gain)
-    spread, error, weight = found.spread, found.error, found.weight
+    found = psf.widths(light, noise, x, y, gain=canvas.gain, misplaced=misplaced)
     points = core_of(canvas.cores, shapes.x, shapes.y) >= 0
-    spread[points], error[points], weight[points] = 0.0, _SATURATED_ERROR, _SATURATED_ERROR**-2
-    return spread, error, weight
+    found.spread[points], found.error[points], found.weight[points] = 0.0, _SATURATED_ERROR, _SATURATED_ERROR**-2
+    return found
 
 
 def _light(
     canvas: Canvas, scene: Scene, shapes: Shapes, modelled: NDArray[np.intp], half: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Stamps of the light of sources without their neighbours, and of its noise, infinite where there are no data."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]:
+    """Stamps of the light of sources without their neighbours, of its noise, and of what may be misplaced.
+
+    The noise is infinite where there are no data; nothing is misplaced (None) where nothing is modelled.
+    """
     stamps = Stamps(shapes.x, shapes.y, half, canvas.shape)
-    light, noise = stamps.gather(canvas.data), stamps.gather(canvas.noise, fill=np.inf)
+    light, noise, misplaced = stamps.gather(canvas.data), stamps.gather(canvas.noise, fill=np.inf), None
     if len(modelled):
-        data = light[modelled]
-        light[modelled] = stamps.take(modelled).gather(scene.residual)
+        data, left = light[modelled], stamps.take(modelled).gather(scene.residual)
+        light[modelled] = left
         for batch, members, models in scene.batches():
             _add(light, modelled[members], stamps, models, batch)
-        noise[modelled] = np.hypot(noise[modelled], _NEIGHBOUR_ERROR * (data - light[modelled]))
+        others = data - light[modelled]
+        noise[modelled] = np.hypot(noise[modelled], _NEIGHBOUR_ERROR * others)
+        misplaced = np.zeros_like(light)
+        misplaced[modelled] = misplaced_light(light[modelled] - left, others)
     if canvas.any_bad:
         noise[stamps.gather(canvas.bad, fill=True)] = np.inf
     if canvas.any_saturated:
         noise[stamps.gather(canvas.saturated, fill=False)] = np.inf
-    return light, noise
+    return light, noise, misplaced
 
 
 def _add(

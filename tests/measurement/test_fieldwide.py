@@ -22,6 +22,7 @@ def _catalog(n: int = 40, **changes: object) -> SourceCatalog:
         "ellipticity": np.where(star, 0.05, 0.4), "flags": np.zeros(n, int),
         "flux_r": np.full(n, 1000.0), "flux_r_err": np.full(n, 10.0),
         "flux_apcor_r": np.where(star, 800.0, 500.0), "flux_apcor_r_err": np.full(n, 8.0),
+        "flux_psf_r": np.where(star, 1030.0, 700.0), "flux_psf_r_err": np.full(n, 7.0),
     } | changes  # fmt: skip
     return SourceCatalog.from_columns(columns, bands=["r"])
 
@@ -35,6 +36,15 @@ def test_the_small_aperture_is_corrected_by_stars() -> None:
     assert quality.corrections["r"].factor == pytest.approx(1.25)
     assert quality.corrections["r"].stars == quality.stars == 20
     assert (quality.seeing, quality.elongation) == pytest.approx((1.2, 0.05))
+
+
+def test_psf_fluxes_are_corrected_by_stars() -> None:
+    catalog = _catalog()
+    quality = calibrate_field(catalog)
+    np.testing.assert_allclose(catalog["flux_psf_r"], np.where(np.arange(40) < 20, 1000.0, 700.0 / 1.03), rtol=1e-6)
+    np.testing.assert_allclose(catalog["flux_psf_r_err"], 7.0 / 1.03, rtol=1e-5)
+    assert quality.psf_corrections["r"].factor == pytest.approx(1 / 1.03)
+    assert quality.to_dict()["psf_corrections"]["r"]["stars"] == 20
 
 
 def test_the_seeing_is_taken_out_of_sizes() -> None:
@@ -53,6 +63,7 @@ def test_without_stars_nothing_is_corrected(changes: dict) -> None:
     catalog = _catalog(**changes)
     quality = calibrate_field(catalog)
     assert np.isnan(catalog["flux_apcor_r"]).all()
+    assert np.isnan(catalog["flux_psf_r"]).all()
     assert np.isnan(catalog["radius_corr"]).all()
     assert json.loads(json.dumps(quality.to_dict(), allow_nan=False))["corrections"]["r"]["factor"] is None
 
@@ -76,17 +87,19 @@ def test_point_sources_come_out_whole(rng: np.random.Generator) -> None:
     x, y = lattice(10, 48, rng)
     flux = 10 ** rng.uniform(2.3, 3.6, len(x))
     data = field_of((480, 480), x, y, flux) + rng.normal(size=(480, 480))
-    band = KnownBand("r", data, wcs=make_wcs(data.shape), zeropoint=22.5, stars=np.column_stack([x, y]))
+    band = KnownBand("r", data, wcs=make_wcs(data.shape), zeropoint=22.5, stars=np.column_stack([x, y]), seeing=3.3)
     table = measure(KnownImage({"r": band}), Sources.around(x, y, side=12), apertures=[3.0, 5.0])
     table |= {"p_star": np.ones(len(x)), "ra": table["ra"]}
     catalog = SourceCatalog.from_columns(table, bands=["r"], apertures=2)
     assert catalog.apertures == 2
     assert np.all(catalog["flux_aper2_r"] > catalog["flux_aper_r"] - 60_000)
     calibrate_field(catalog)
-    pull = (catalog["flux_apcor_r"] - flux * 3630.78) / catalog["flux_apcor_r_err"]
-    assert abs(np.median(pull)) < 0.5
-    assert 0.8 < np.std(pull) < 1.25
-    assert np.median(catalog["flux_apcor_r_err"] / catalog["flux_r_err"]) < 0.8
+    for name in ("flux_apcor_r", "flux_psf_r"):
+        pull = (catalog[name] - flux * 3630.78) / catalog[f"{name}_err"]
+        assert abs(np.median(pull)) < 0.5
+        assert 0.8 < np.std(pull) < 1.25
+        assert np.median(catalog[f"{name}_err"] / catalog["flux_r_err"]) < 0.8
+    assert np.median(catalog["flux_psf_r_err"] / catalog["flux_apcor_r_err"]) < 1
     catalog.validate()
 
 

@@ -248,6 +248,9 @@ def test_the_unit_of_the_image_does_not_matter(unit: float) -> None:
     assert other.flux / unit == pytest.approx(usual.flux, rel=1e-4)
     assert other.spread == pytest.approx(usual.spread, abs=1e-4)
     assert other.error == pytest.approx(usual.error, rel=1e-3)
+    assert other.point / unit == pytest.approx(usual.point, rel=1e-4)
+    assert other.point_err / unit == pytest.approx(usual.point_err, rel=1e-4)
+    assert other.point_area == pytest.approx(usual.point_area, rel=1e-4)
 
 
 @pytest.mark.parametrize("wide", [0.0, 0.5, 1.0])

@@ -69,6 +69,7 @@ def test_too_few_stars_are_no_ruler(rng: np.random.Generator) -> None:
     table = measure(image, Sources.around([40.0], [40.0], side=12), pixel_scale=0.4)
     assert np.isfinite(table["flux_r"]).all()
     assert np.isnan(table["flux_apcor_r"]).all()
+    assert np.isnan(table["flux_psf_r"]).all()
 
 
 def test_where_the_reference_shows_no_stars_each_band_has_its_own(rng: np.random.Generator) -> None:

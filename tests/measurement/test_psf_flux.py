@@ -1,0 +1,103 @@
+"""PSF fluxes: the light of a point at a given place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from known_skies import KnownBand, KnownImage, field_of, lattice, make_wcs
+
+from astrogalaxy.measurement import Sources, measure
+from astrogalaxy.measurement.psf import DEGREE, Psf
+
+PSF = Psf((3.3, 3.0, 0.05, 0.0), np.zeros((1, DEGREE + 1, DEGREE + 1)), (100, 100), 9, 1e4, 0.0)
+
+
+def _points(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    x, y = rng.uniform(20, 80, (2, n))
+    return x, y, PSF.models(x, y)[0]
+
+
+@pytest.mark.parametrize("light", [-20.0, 0.0, 8.0, 500.0])
+def test_the_light_of_points_has_the_error_that_it_is_given(light: float) -> None:
+    rng = np.random.default_rng(3)
+    x, y, points = _points(1500, rng)
+    pixels = light * points + rng.normal(size=points.shape).astype(np.float32)
+    found = PSF.widths(pixels, np.ones_like(pixels), x, y)
+    pull = (found.point - light) / found.point_err
+    assert abs(pull.mean()) < 0.1, "negative light stays so"
+    assert pull.std() == pytest.approx(1.0, abs=0.06)
+    # the least error that any estimate without bias can have
+    np.testing.assert_allclose(found.point_err, 1 / np.sqrt(np.sum(points**2, axis=(1, 2))), rtol=0.01)
+
+
+def test_photons_are_in_the_error_and_not_in_the_weights() -> None:
+    rng = np.random.default_rng(3)
+    x, y, points = _points(1500, rng)
+    light, gain = 3000.0, 2.0
+    noise = np.ones_like(points)
+    pixels = light * points + rng.normal(size=points.shape) * np.sqrt(1 + light * points / gain)
+    found = PSF.widths(pixels.astype(np.float32), noise, x, y, gain=gain)
+    assert np.std((found.point - light) / found.point_err) == pytest.approx(1.0, abs=0.06)
+    # another shape than that of the model costs bright and faint sources the same share
+    wider = points + np.float32(0.3) * PSF.models(x, y)[1]
+    shares = [PSF.widths(part * wider, noise, x, y, gain=gain).point / part for part in (1.0, 1e5)]
+    np.testing.assert_allclose(*shares, rtol=1e-4)
+
+
+def test_a_level_of_the_sky_adds_its_area() -> None:
+    x, y, points = _points(20, np.random.default_rng(3))
+    noise = np.ones_like(points)
+    level, usual = PSF.widths(100 * points + np.float32(0.5), noise, x, y), PSF.widths(100 * points, noise, x, y)
+    np.testing.assert_allclose(level.point - usual.point, 0.5 * usual.point_area, rtol=1e-3)
+
+
+def test_where_half_of_the_light_has_no_data_nothing_is_known() -> None:
+    x, y, points = np.array([50.0, 50.0]), np.array([50.0, 50.0]), PSF.models(*np.full((2, 2), 50.0))[0]
+    noise = np.ones_like(points)
+    noise[0, :, : points.shape[2] // 2 + 1] = np.inf
+    noise[1, :, : points.shape[2] // 2 - 2] = np.inf
+    found = PSF.widths(700 * points, noise, x, y)
+    assert np.isnan([found.point[0], found.point_err[0]]).all()
+    assert found.point[1] == pytest.approx(700.0, rel=1e-3)
+    whole = PSF.widths(700 * points, np.ones_like(points), x, y)
+    assert found.point_err[1] > whole.point_err[1]
+
+
+def test_misplaced_light_of_neighbours_adds_to_the_error_as_it_would_to_the_light() -> None:
+    x, y, points = _points(20, np.random.default_rng(3))
+    noise, wrong = np.ones_like(points), 30 * points
+    found, usual = (PSF.widths(100 * points, noise, x, y, misplaced=part) for part in (wrong, None))
+    np.testing.assert_allclose(found.point, usual.point)
+    np.testing.assert_allclose(found.point_err, np.hypot(usual.point_err, 30.0), rtol=1e-3)
+
+
+def _table(data: np.ndarray, stars: np.ndarray, sources: Sources) -> dict[str, np.ndarray]:
+    band = KnownBand("r", data, wcs=make_wcs(data.shape), stars=stars, seeing=3.3)
+    return measure(KnownImage({"r": band}), sources)
+
+
+def test_neighbours_are_taken_out(rng: np.random.Generator) -> None:
+    x, y = lattice(9, 50, rng)
+    beside = np.arange(len(x)) % 2 == 1
+    turn = rng.uniform(0, 2 * np.pi, beside.sum())
+    places = [np.r_[part, part[beside] + 6.5 * step] for part, step in ((x, np.cos(turn)), (y, np.sin(turn)))]
+    light = np.r_[np.full(len(x), 2000.0), np.full(beside.sum(), 4000.0)]
+    data = field_of((450, 450), *places, light) + rng.normal(size=(450, 450))
+    table = _table(data, np.column_stack([x, y])[~beside], Sources.around(*places, side=12))
+    flux, error = (table[name][: len(x)] for name in ("flux_psf_r", "flux_psf_r_err"))
+    assert np.median(flux[~beside]) == pytest.approx(2000.0, rel=0.02)
+    assert np.median(flux[beside]) / np.median(flux[~beside]) == pytest.approx(1.0, abs=0.02)
+    assert np.median(error[beside]) > 1.2 * np.median(error[~beside])
+
+
+def test_places_without_a_source_have_the_light_that_is_there(rng: np.random.Generator) -> None:
+    x, y = lattice(9, 50, rng)
+    data = field_of((450, 450), x, y, 2000.0) + 0.3 + rng.normal(size=(450, 450))
+    inside = (x < 400) & (y < 400)
+    empty = replace(Sources.around(x[inside] + 25, y[inside] + 25, side=10), held=True)
+    table = _table(data, np.column_stack([x, y]), empty)
+    pull = table["flux_psf_r"] / table["flux_psf_r_err"]
+    assert abs(np.mean(pull)) < 0.4, "the sky that was left is taken out"
+    assert 0.8 < np.std(pull) < 1.25
