@@ -8,6 +8,10 @@ Beside it SEP's Kron magnitudes (factor 2.5, least radius 3.5) on the same backg
 Bias is the median of measured over true minus one; pull is measured minus true over the error given, its width 1.4826 times the
 median absolute deviation; "+-" is the standard error. Signal to noise is that of a matched filter, in the band.
 
+The fluxes of stars are compared, too: total, corrected small aperture and PSF, corrected by the field's stars as a run does it, and
+SExtractor's FLUX_PSF with PSFEx's point spread where both are installed (Debian: source-extractor, psfex), at the same stars. Theirs
+is multiplied by what makes stars above S/N 50 right, for its normalisation is not that of total fluxes.
+
     python tests/benchmarks/bench_measurement.py
     python tests/benchmarks/bench_measurement.py --fields 4 --json measurement.json
 
@@ -18,6 +22,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -25,13 +30,19 @@ from pathlib import Path
 import numpy as np
 import sep
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Table
 from contest.known_light import KINDS, KnownField, known_field
+from contest.programs import psf_model, psfex, sextract
 from scipy.spatial import cKDTree
 
-from astrogalaxy.measurement import Sources, measure
+from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.measurement import Sources, calibrate_field, measure
 
 BINS = (5, 10, 20, 50, 200, np.inf)
 SIGMA = 1.4826
+#: Fluxes of points: ours, and theirs.
+POINTS = ("apcor", "psf", "PSFEx")
 #: The bars: bias of isolated sources and of pairs above S/N 20, width of pulls, half-light radius above 50.
 BIAS, PAIR_BIAS, PULL, RADIUS = 0.02, 0.05, (0.9, 1.2), 0.10
 
@@ -45,6 +56,7 @@ def main() -> int:
         rows[label] = [observe(field, args.seed) for field in fields(args, pairs)]
     result = {label: report(label, found) for label, found in rows.items()}
     result["summary"] = {label: summary(label, found) for label, found in rows.items()}
+    result["stars"] = {label: stars(label, found) for label, found in rows.items()}
     result["bars"] = bars(result)
     print(f"{time.perf_counter() - start:.0f} s")
     if args.json:
@@ -82,6 +94,7 @@ def observe(field: KnownField, seed: int) -> dict[str, np.ndarray]:
     row["survey"] = np.full(len(truth), field.profile.name)
     unit = 10 ** (0.4 * (31.4 - field.profile.zeropoint))
     other = classical(field)
+    row |= fluxes_of_stars(field, table, unit)
     for i, band in enumerate(field.image.bands):
         true = np.asarray(truth[f"flux_{band}"]) * unit
         row[f"{i}.snr"] = np.asarray(truth[f"snr_{band}"])
@@ -124,6 +137,54 @@ def classical(field: KnownField) -> dict[str, np.ndarray]:
             half, _ = sep.flux_radius(part.data, px, py, 6.0 * a, 0.5, normflux=flux, subpix=5)
             result["radius"] = np.where(lost, np.nan, half)
     return result
+
+
+def fluxes_of_stars(field: KnownField, table: dict[str, np.ndarray], unit: float) -> dict[str, np.ndarray]:
+    """Errors of the fluxes of points of all sources, relative and in those given, by band; NaN where there is none."""
+    truth, result = field.truth, {}
+    star = np.asarray(truth["kind"]).astype(str) == "star"
+    catalog = SourceCatalog.from_columns(table | {"p_star": star.astype(float)}, bands=list(field.image.bands))
+    calibrate_field(catalog)
+    for i, band in enumerate(field.image.bands):
+        true = np.asarray(truth[f"flux_{band}"]) * unit
+        found = {
+            name: [np.asarray(catalog[f"flux_{name}_{band}{end}"], float) for end in ("", "_err")]
+            for name in POINTS[:-1]
+        }
+        found[POINTS[-1]] = [part * unit for part in psfex_fluxes(field, band)]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            bright = star & (np.asarray(truth[f"snr_{band}"]) >= 50) & (found[POINTS[-1]][0] > 0)
+            norm = np.median(true[bright] / found[POINTS[-1]][0][bright]) if bright.any() else np.nan
+            found[POINTS[-1]] = [part * norm for part in found[POINTS[-1]]]
+            for name, (flux, error) in found.items():
+                result[f"{i}.{name}"], result[f"{i}.{name}.pull"] = flux / true - 1, (flux - true) / error
+    return result
+
+
+def psfex_fluxes(field: KnownField, band: str) -> tuple[np.ndarray, np.ndarray]:
+    """SExtractor's PSF fluxes and errors, by PSFEx's point spread, at the sources that it finds within half a FWHM."""
+    truth, opened = field.truth, field.image.bands[band]
+    none = np.full(len(truth), np.nan)
+    if not psfex():
+        return none, none
+    fwhm = field.conditions.seeing[band] / field.profile.pixel_scale
+    options = {
+        "PIXEL_SCALE": field.profile.pixel_scale,
+        "SEEING_FWHM": field.conditions.seeing[band],
+        "GAIN": field.profile.gain,
+    }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        fits.writeto(folder / "image.fits", field.pixels[band])
+        spread = psf_model(folder, "image.fits", options=options, fwhm=fwhm)
+        columns = ("XWIN_IMAGE", "YWIN_IMAGE", "FLUX_PSF", "FLUXERR_PSF")
+        sextract(folder, "image.fits", parameters=columns, options={**options, "PSF_NAME": spread})
+        rows = Table.read(folder / "out.fits")
+    places = np.column_stack([rows["XWIN_IMAGE"], rows["YWIN_IMAGE"]]) - 1
+    wanted = opened.wcs.world_to_pixel(field.image.wcs.pixel_to_world(np.asarray(truth["x"]), np.asarray(truth["y"])))
+    distance, index = cKDTree(places).query(np.column_stack(wanted))
+    near = distance < 0.5 * fwhm
+    return tuple(np.where(near, np.asarray(rows[column], float)[index], np.nan) for column in columns[2:])
 
 
 def middle(values: np.ndarray) -> tuple[float, float, float]:
@@ -181,6 +242,31 @@ def summary(label: str, rows: list[dict[str, np.ndarray]]) -> list[dict]:
                   f"{100 * r[0]:6.2f} +- {100 * r[1]:4.2f}  {e[2]:5.2f}  {100 * s[0]:6.2f}")  # fmt: skip
             lines.append({"kind": kind, "snr": low, "n": n, "bias": b[:2], "pull": (p[0], p[2]), "radius": r[:2],
                           "position": e[2], "sep": s[0]})  # fmt: skip
+    return lines
+
+
+def stars(label: str, rows: list[dict[str, np.ndarray]]) -> list[dict]:
+    """Fluxes of stars of all surveys and bands, at the stars that have all of them, by signal to noise."""
+    names = ["bias", *POINTS] if psfex() else ["bias", *POINTS[:-1]]
+    print(f"\n== {label}: fluxes of stars, bias +- error, scatter and width of the pull")
+    print("S/N             n  " + "".join(f"{name.replace('bias', 'total'):34}" for name in names))
+    bands = [key.split(".")[0] for key in rows[0] if key.endswith(".band")]
+    pulls = [name.replace("bias", "") + ("pull" if name == "bias" else ".pull") for name in names]
+    columns = [joined(rows, f"{i}.snr", "kind", *(f"{i}.{name}" for name in (*names, *pulls))) for i in bands]
+    snr, kinds, *values = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    complete, lines = (kinds == "star") & np.isfinite(values).all(axis=0), []
+    for low, high in pairwise((3, *BINS)):
+        chosen = complete & (snr >= low) & (snr < high)
+        found = {name: middle(value[chosen]) for name, value in zip((*names, *pulls), values, strict=True)}
+        line = {"snr": low, "n": int(chosen.sum())}
+        for name, pull in zip(names, pulls, strict=True):
+            line[name.replace("bias", "total")] = {
+                "bias": found[name][:2], "scatter": found[name][2], "pull": found[pull][2]
+            }  # fmt: skip
+        print(f"{low:4.0f}-{high:<5.0f} {chosen.sum():6d}  " + "".join(
+            f"{100 * found[name][0]:6.2f} +- {100 * found[name][1]:4.2f} ({100 * found[name][2]:5.2f}) {found[pull][2]:5.2f}     "
+            for name, pull in zip(names, pulls, strict=True)))  # fmt: skip
+        lines.append(line)
     return lines
 
 

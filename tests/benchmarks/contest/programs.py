@@ -1,4 +1,4 @@
-"""SExtractor and SWarp as programs: one place that knows how they are called."""
+"""SExtractor, PSFEx and SWarp as programs: one place that knows how they are called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from astropy.io import fits
 
-__all__ = ["resample", "sextract", "sextractor", "sextractor_version", "swarp", "swarp_version"]
+__all__ = ["psf_model", "psfex", "resample", "sextract", "sextractor", "sextractor_version", "swarp", "swarp_version"]
 
 Options = Mapping[str, object]
 # Cards that say where an image lies on the sky.
@@ -20,6 +20,11 @@ _QUIET: Options = {"VERBOSE_TYPE": "QUIET", "NTHREADS": 1, "WRITE_XML": "N"}
 def sextractor() -> str | None:
     """The program, if it is installed."""
     return shutil.which("source-extractor") or shutil.which("sex")
+
+
+def psfex() -> str | None:
+    """The program, if it is installed, and SExtractor, too."""
+    return sextractor() and shutil.which("psfex")
 
 
 def swarp() -> str | None:
@@ -43,17 +48,46 @@ def _version(program: str | None) -> str:
 
 
 def sextract(
-    folder: Path, image: str, *, parameters: Sequence[str], options: Options, catalog: str = "out.fits"
+    folder: Path,
+    image: str,
+    *,
+    parameters: Sequence[str],
+    options: Options,
+    catalog: str = "out.fits",
+    form: str = "FITS_1.0",
 ) -> None:
     """Run SExtractor in a folder on an image, or on two that are parted by a comma: detected on the first."""
     (folder / "wanted.param").write_text("\n".join(parameters) + "\n")
     usual: Options = {
-        "CATALOG_NAME": catalog, "CATALOG_TYPE": "FITS_1.0", "PARAMETERS_NAME": "wanted.param",
+        "CATALOG_NAME": catalog, "CATALOG_TYPE": form, "PARAMETERS_NAME": "wanted.param",
         "STARNNW_NAME": "/usr/share/source-extractor/default.nnw",
         "FILTER_NAME": "/usr/share/source-extractor/default.conv",
         "MEMORY_OBJSTACK": 30000, "MEMORY_PIXSTACK": 3000000,
     }  # fmt: skip
     _run(folder, [str(sextractor()), image], {**_QUIET, **usual, **options})
+
+
+def psf_model(folder: Path, image: str, *, options: Options, fwhm: float) -> str:
+    """Run SExtractor and PSFEx in a folder, with their defaults: the name of the file with the point spread.
+
+    ``fwhm`` is that of stars, pixels: the stamps are as large as it asks for.
+    """
+    side = 2 * int(4 * fwhm) + 1
+    parameters = (f"VIGNET({side},{side})", "X_IMAGE", "Y_IMAGE", "FLUX_RADIUS", "SNR_WIN", "FLUX_APER(1)",
+                  "FLUXERR_APER(1)", "ELONGATION", "FLAGS")  # fmt: skip
+    aperture = {"PHOT_APERTURES": 4 * fwhm}
+    sextract(
+        folder, image, parameters=parameters, options={**options, **aperture}, catalog="stars.cat", form="FITS_LDAC"
+    )
+    quiet = {
+        "VERBOSE_TYPE": "QUIET",
+        "NTHREADS": 1,
+        "WRITE_XML": "N",
+        "CHECKIMAGE_TYPE": "NONE",
+        "CHECKPLOT_DEV": "NULL",
+    }
+    _run(folder, [str(psfex()), "stars.cat"], {**quiet, "SAMPLE_FWHMRANGE": f"{fwhm / 2},{2 * fwhm}"})
+    return "stars.psf"
 
 
 def resample(folder: Path, image: Path, reference: fits.Header, made: str, *, options: Options | None = None) -> None:
