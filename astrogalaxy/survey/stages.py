@@ -239,7 +239,7 @@ def extract(
     """Find and measure the sources of a tile.
 
     Probabilities are those of the network alone (0.4 to 0.6 for classes of sources without data in their cores), and
-    ``flux_apcor`` is not yet corrected; `classify` completes them, field by field.
+    ``flux_apcor`` and ``flux_psf`` are not yet corrected; `classify` completes them, field by field.
 
     Parameters
     ----------

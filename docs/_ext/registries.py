@@ -298,6 +298,19 @@ def measurement(kind: str) -> str:
     return table((*heads, *more), rows, "10 14 8 16 12 14 16 10")
 
 
+def stars(kind: str) -> str:
+    """Bias and scatter of the fluxes of stars, by signal to noise."""
+    lines = json.loads(MEASUREMENT.read_text(encoding="utf-8"))["stars"][kind]
+    heads = {"total": "Total", "apcor": "Small aperture", "psf": "PSF", "PSFEx": "SExtractor, PSFEx"}
+    ends = [line["snr"] for line in lines]
+    rows = []
+    for line in lines:
+        above = [f"{end:g}" for end in ends if end > line["snr"]]
+        fluxes = (f"{100 * line[name]['bias'][0]:+.1f}, {100 * line[name]['scatter']:.1f}" for name in heads)
+        rows.append((f"{line['snr']:g} to {above[0]}" if above else f"above {line['snr']:g}", str(line["n"]), *fluxes))
+    return table(("S/N in the band", "Fluxes", *(f"{head}, %" for head in heads.values())), rows, "14 8 18 18 18 24")
+
+
 def speed(name: str) -> str:
     """Times of one of the benchmarks of speed, and on what they were measured."""
     measured = json.loads(SPEED.read_text(encoding="utf-8")).get(name) if SPEED.is_file() else None
@@ -437,6 +450,8 @@ REGISTRIES: dict[str, Callable[[], str]] = {
     "contest-classes": partial(of_a_contest, CONTEST, contest_classes),
     "contest-surveys": partial(of_a_contest, SURVEYS, contest_surveys),
     "measurement-isolated": partial(measurement, "isolated"),
+    "measurement-stars": partial(stars, "isolated"),
+    "measurement-stars-pairs": partial(stars, "pairs"),
     "measurement-pairs": partial(measurement, "pairs"),
     **{
         f"speed-{name}": partial(speed, name)
