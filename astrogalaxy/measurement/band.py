@@ -16,7 +16,7 @@ from astrogalaxy.measurement.scene import Scene, misplaced_light
 
 if TYPE_CHECKING:
     from astrogalaxy.measurement.moments import Shapes
-    from astrogalaxy.measurement.psf import Widths
+    from astrogalaxy.measurement.psf import PsfFit
     from astrogalaxy.measurement.stamps import Stamps
 
 __all__ = ["BandLight", "Footprint", "band_scene", "measure_light"]
@@ -81,7 +81,7 @@ class BandLight:
     point, point_err : ndarray of float64, shape (n,)
         Light of a point that resembles the source most; NaN where the point spread is not known.
     spread, spread_err, spread_weight : ndarray of float64, shape (n,)
-        See `~astrogalaxy.measurement.psf.Widths`.
+        See `~astrogalaxy.measurement.psf.PsfFit`.
     missing, edge, masked, saturated : ndarray of bool, shape (n,)
         What the aperture meets.
     """
@@ -121,11 +121,11 @@ class BandLight:
         for name, value in values.items():
             getattr(self, name)[index] = value
 
-    def put_widths(self, widths: Widths) -> None:
+    def put_fit(self, fit: PsfFit) -> None:
         """What the point spread says of all sources, the sky taken out."""
-        self.spread, self.spread_err, self.spread_weight = widths.spread, widths.error, widths.weight
-        self.point = np.where(self.missing, np.nan, widths.point - widths.point_area * self.sky)
-        self.point_err = np.where(self.missing, np.nan, np.hypot(widths.point_err, widths.point_area * self.sky_err))
+        self.spread, self.spread_err, self.spread_weight = fit.spread, fit.error, fit.weight
+        self.point = np.where(self.missing, np.nan, fit.point - fit.point_area * self.sky)
+        self.point_err = np.where(self.missing, np.nan, np.hypot(fit.point_err, fit.point_area * self.sky_err))
 
     def take(self, index: np.ndarray) -> BandLight:
         """Copy of some of the sources."""

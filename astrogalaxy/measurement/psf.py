@@ -1,4 +1,4 @@
-"""The point spread of a band, as its own stars show it, and how much wider than it a source is."""
+"""The point spread of a band, as its own stars show it, and what it says of a source: PSF flux and width."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from astrogalaxy.measurement.stamps import nearest_pixel
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["DEGREE", "Psf", "Widths", "hermite_functions", "hermite_width", "moffat", "polynomial"]
+__all__ = ["DEGREE", "Psf", "PsfFit", "hermite_functions", "hermite_width", "moffat", "polynomial"]
 
 DEGREE = 6
 """Highest degree of the Hermite functions by which a point spread departs from a Moffat profile."""
@@ -81,15 +81,16 @@ def hermite_functions(x: Floats, width: float) -> Floats:
 
 
 @dataclass(frozen=True)
-class Widths:
-    """How much wider than a point n sources are.
+class PsfFit:
+    """Points, and disks as wide as the point spread, fitted to n sources.
 
     Attributes
     ----------
     flux : ndarray, shape (n,)
-        Light of the fit, units of the pixels.
+        Light of point and disk, units of the pixels.
     point, point_err : ndarray, shape (n,)
-        Light of a point alone, its centre held, and its error from noise; NaN where nothing could be fitted.
+        Light of a point where no disk is fitted and the centre is held, and its error; NaN where nothing could be
+        fitted.
     point_area : ndarray, shape (n,)
         By how much `point` grows with the level of the sky, pixels.
     spread, error : ndarray, shape (n,)
@@ -142,7 +143,7 @@ class Psf:
     >>> import numpy as np
     >>> psf = Psf((3.0, 3.0, 0.0, 0.0), np.zeros((1, DEGREE + 1, DEGREE + 1)), (90, 120), 9, 1e4, 0.005)
     >>> stamps = 500 * psf.models(np.array([40.2]), np.array([30.0]))[0]
-    >>> bool(abs(psf.widths(stamps, np.ones_like(stamps), [40.2], [30.0]).spread[0]) < 0.001)
+    >>> bool(abs(psf.fit(stamps, np.ones_like(stamps), [40.2], [30.0]).spread[0]) < 0.001)
     True
     """
 
@@ -263,7 +264,7 @@ class Psf:
         wider = irfft2(rfft2(terms, s=(n, n)) * blur, s=(n, n))[:, : len(at), : len(at)]
         return np.stack([terms, wider]).astype(np.float32)
 
-    def widths(
+    def fit(
         self,
         stamps: Floats32,
         noise: Floats32,
@@ -272,7 +273,7 @@ class Psf:
         *,
         gain: float | None = None,
         misplaced: Floats32 | None = None,
-    ) -> Widths:
+    ) -> PsfFit:
         """Fit a point and a disk to the light of sources that are alone.
 
         Centre and a remainder of the sky are fitted, too; all at once, by weighted least squares.
@@ -288,11 +289,11 @@ class Psf:
         gain : float, optional
             Electrons per unit of the light.
         misplaced : ndarray, shape (n, size, size), optional
-            Light of neighbours that may have been left, or taken out too much: it is in the error of `Widths.point`.
+            Light of neighbours that may have been left, or taken out too much: it is in the error of `PsfFit.point`.
 
         Returns
         -------
-        Widths
+        PsfFit
             NaN where less than half of the window's light would be on pixels with data.
         """
         x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
@@ -310,7 +311,7 @@ class Psf:
         # what is brighter than the stars that the model was learnt from need not follow it
         floor = self.floor * (1 + np.maximum(flux, 0) / self.bright)
         error, weight = np.hypot(error, floor), 1 / np.hypot(least, floor) ** 2
-        return Widths(flux, point, point_err, area, spread, error, weight)
+        return PsfFit(flux, point, point_err, area, spread, error, weight)
 
     def _fit(
         self, stamps: Floats32, noise: Floats32, x: Floats, y: Floats, gain: float | None, misplaced: Floats32 | None

@@ -316,7 +316,7 @@ def _as_narrow_as_most(
 
 def _floor(psf: Psf, stars: _Stars, gain: float | None) -> float:
     """Scatter of the spreads of the stars beyond their noise: what the model does not know."""
-    found = psf.widths(
+    found = psf.fit(
         _fitting(stars.data, psf.half, 0.0), _fitting(stars.noise, psf.half, np.inf), stars.x, stars.y, gain=gain
     )
     good = np.isfinite(found.spread) & np.isfinite(found.error)

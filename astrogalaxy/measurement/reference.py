@@ -18,7 +18,7 @@ from astrogalaxy.measurement.moments import Shapes, centroid_covariance
 from astrogalaxy.measurement.photometry import enclosed_share
 from astrogalaxy.measurement.places import Covariance, Places, section_around, with_seeing
 from astrogalaxy.measurement.sky import transform
-from astrogalaxy.measurement.spread import widths_in_band
+from astrogalaxy.measurement.spread import fit_psf
 from astrogalaxy.measurement.starlight import Starlight
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def light_in_band(reference: Reference, band: Band, stars: Starlight) -> BandLig
     beta, held = located.apertures.beta[inside], stars.known and reference.stars.known
     scene, index = band_scene(canvas, footprint, half, core, beta, modelled, pairs, held=held)
     light = measure_light(canvas, footprint, scene, index, sizes=reference.home[inside] == band.name)
-    light.put_widths(widths_in_band(canvas, shapes, scene, index, band.psf))
+    light.put_fit(fit_psf(canvas, shapes, scene, index, band.psf))
     result.put_all(inside, light)
     return result
 

@@ -1,4 +1,4 @@
-"""How much wider than a point each source is, by the band's own point spread, and what that says of star or galaxy."""
+"""The band's own point spread fitted to each source: PSF flux, spread, and what that says of star or galaxy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from astrogalaxy.images.saturation import core_of
-from astrogalaxy.measurement.psf import Widths
+from astrogalaxy.measurement.psf import PsfFit
 from astrogalaxy.measurement.scene import misplaced_light
 from astrogalaxy.measurement.stamps import Stamps
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from astrogalaxy.measurement.psf import Psf
     from astrogalaxy.measurement.scene import Scene
 
-__all__ = ["combine_spreads", "spread_evidence", "widths_in_band"]
+__all__ = ["combine_spreads", "spread_evidence", "fit_psf"]
 
 # Spreads of galaxies, about: half of a normal distribution of this width. Stars differ from 0 by their error
 # and by this; and such a share of either kind has a spread that belongs to the other, for no model of
@@ -34,7 +34,7 @@ _NEIGHBOUR_ERROR = 0.05
 _SATURATED_ERROR = 0.01
 
 
-def widths_in_band(canvas: Canvas, shapes: Shapes, scene: Scene, modelled: NDArray[np.intp], psf: Psf | None) -> Widths:
+def fit_psf(canvas: Canvas, shapes: Shapes, scene: Scene, modelled: NDArray[np.intp], psf: Psf | None) -> PsfFit:
     """Fit the band's point spread, and what is wider, to all sources, neighbours taken away.
 
     Parameters
@@ -52,15 +52,15 @@ def widths_in_band(canvas: Canvas, shapes: Shapes, scene: Scene, modelled: NDArr
 
     Returns
     -------
-    Widths
+    PsfFit
         NaN, and of no weight, where the point spread is not known, or the source is not seen. The core of a saturated
         star is lost, but nothing wider than a point has such edges: its spread is 0.
     """
     if psf is None or not psf.known:
-        return Widths.unknown(len(shapes))
+        return PsfFit.unknown(len(shapes))
     light, noise, misplaced = _light(canvas, scene, shapes, modelled, psf.half)
     x, y = shapes.x + canvas.origin[0], shapes.y + canvas.origin[1]
-    found = psf.widths(light, noise, x, y, gain=canvas.gain, misplaced=misplaced)
+    found = psf.fit(light, noise, x, y, gain=canvas.gain, misplaced=misplaced)
     points = core_of(canvas.cores, shapes.x, shapes.y) >= 0
     found.spread[points], found.error[points], found.weight[points] = 0.0, _SATURATED_ERROR, _SATURATED_ERROR**-2
     return found

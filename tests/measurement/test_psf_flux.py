@@ -24,7 +24,7 @@ def test_the_light_of_points_has_the_error_that_it_is_given(light: float) -> Non
     rng = np.random.default_rng(3)
     x, y, points = _points(1500, rng)
     pixels = light * points + rng.normal(size=points.shape).astype(np.float32)
-    found = PSF.widths(pixels, np.ones_like(pixels), x, y)
+    found = PSF.fit(pixels, np.ones_like(pixels), x, y)
     pull = (found.point - light) / found.point_err
     assert abs(pull.mean()) < 0.1, "negative light stays so"
     assert pull.std() == pytest.approx(1.0, abs=0.06)
@@ -38,18 +38,18 @@ def test_photons_are_in_the_error_and_not_in_the_weights() -> None:
     light, gain = 3000.0, 2.0
     noise = np.ones_like(points)
     pixels = light * points + rng.normal(size=points.shape) * np.sqrt(1 + light * points / gain)
-    found = PSF.widths(pixels.astype(np.float32), noise, x, y, gain=gain)
+    found = PSF.fit(pixels.astype(np.float32), noise, x, y, gain=gain)
     assert np.std((found.point - light) / found.point_err) == pytest.approx(1.0, abs=0.06)
     # another shape than that of the model costs bright and faint sources the same share
     wider = points + np.float32(0.3) * PSF.models(x, y)[1]
-    shares = [PSF.widths(part * wider, noise, x, y, gain=gain).point / part for part in (1.0, 1e5)]
+    shares = [PSF.fit(part * wider, noise, x, y, gain=gain).point / part for part in (1.0, 1e5)]
     np.testing.assert_allclose(*shares, rtol=1e-4)
 
 
 def test_a_level_of_the_sky_adds_its_area() -> None:
     x, y, points = _points(20, np.random.default_rng(3))
     noise = np.ones_like(points)
-    level, usual = PSF.widths(100 * points + np.float32(0.5), noise, x, y), PSF.widths(100 * points, noise, x, y)
+    level, usual = PSF.fit(100 * points + np.float32(0.5), noise, x, y), PSF.fit(100 * points, noise, x, y)
     np.testing.assert_allclose(level.point - usual.point, 0.5 * usual.point_area, rtol=1e-3)
 
 
@@ -58,17 +58,17 @@ def test_where_half_of_the_light_has_no_data_nothing_is_known() -> None:
     noise = np.ones_like(points)
     noise[0, :, : points.shape[2] // 2 + 1] = np.inf
     noise[1, :, : points.shape[2] // 2 - 2] = np.inf
-    found = PSF.widths(700 * points, noise, x, y)
+    found = PSF.fit(700 * points, noise, x, y)
     assert np.isnan([found.point[0], found.point_err[0]]).all()
     assert found.point[1] == pytest.approx(700.0, rel=1e-3)
-    whole = PSF.widths(700 * points, np.ones_like(points), x, y)
+    whole = PSF.fit(700 * points, np.ones_like(points), x, y)
     assert found.point_err[1] > whole.point_err[1]
 
 
 def test_misplaced_light_of_neighbours_adds_to_the_error_as_it_would_to_the_light() -> None:
     x, y, points = _points(20, np.random.default_rng(3))
     noise, wrong = np.ones_like(points), 30 * points
-    found, usual = (PSF.widths(100 * points, noise, x, y, misplaced=part) for part in (wrong, None))
+    found, usual = (PSF.fit(100 * points, noise, x, y, misplaced=part) for part in (wrong, None))
     np.testing.assert_allclose(found.point, usual.point)
     np.testing.assert_allclose(found.point_err, np.hypot(usual.point_err, 30.0), rtol=1e-3)
 

@@ -242,9 +242,9 @@ def test_the_unit_of_the_image_does_not_matter(unit: float) -> None:
     psf = Psf((3.0, 3.0, 0.0, 0.0), np.zeros((1, DEGREE + 1, DEGREE + 1)), (90, 120), 9, 1e4, 0.005)
     x, y = np.array([40.2]), np.array([30.0])
     stamps = 500 * psf.models(x, y)[0] + np.float32(0.01)
-    usual = psf.widths(stamps, np.ones_like(stamps), x, y, gain=2.0)
+    usual = psf.fit(stamps, np.ones_like(stamps), x, y, gain=2.0)
     light, noise = (part * np.float32(unit) for part in (stamps, np.ones_like(stamps)))
-    other = replace(psf, bright=1e4 * unit).widths(light, noise, x, y, gain=2.0 / unit)
+    other = replace(psf, bright=1e4 * unit).fit(light, noise, x, y, gain=2.0 / unit)
     assert other.flux / unit == pytest.approx(usual.flux, rel=1e-4)
     assert other.spread == pytest.approx(usual.spread, abs=1e-4)
     assert other.error == pytest.approx(usual.error, rel=1e-3)
@@ -263,7 +263,7 @@ def test_the_mean_over_bands_of_faint_sources_is_as_wide_as_they_are(snr: float,
     light = point + np.float32(wide) * beyond
     light *= snr / np.sqrt(np.sum(light**2, axis=(1, 2), keepdims=True))
     noise = np.ones_like(light)
-    bands = [psf.widths(light + rng.normal(size=light.shape).astype(np.float32), noise, x, y) for _ in range(3)]
+    bands = [psf.fit(light + rng.normal(size=light.shape).astype(np.float32), noise, x, y) for _ in range(3)]
     spread, error = combine_spreads((band.spread, band.error, band.weight) for band in bands)
     pull = (spread - wide) / error
     assert abs(np.nanmedian(pull)) < 0.25
