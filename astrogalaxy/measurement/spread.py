@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from astrogalaxy.measurement.psf import Psf
     from astrogalaxy.measurement.scene import Scene
 
-__all__ = ["combine_spreads", "spread_evidence", "fit_psf"]
+__all__ = ["combine_spreads", "fit_psf", "spread_evidence"]
 
 # Spreads of galaxies, about: half of a normal distribution of this width. Stars differ from 0 by their error
 # and by this; and such a share of either kind has a spread that belongs to the other, for no model of
