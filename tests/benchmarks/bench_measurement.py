@@ -255,7 +255,7 @@ def stars(label: str, rows: list[dict[str, np.ndarray]]) -> list[dict]:
     columns = [joined(rows, f"{i}.snr", "kind", *(f"{i}.{name}" for name in (*names, *pulls))) for i in bands]
     snr, kinds, *values = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     complete, lines = (kinds == "star") & np.isfinite(values).all(axis=0), []
-    for low, high in pairwise((3, *BINS)):
+    for low, high in pairwise(BINS):
         chosen = complete & (snr >= low) & (snr < high)
         found = {name: middle(value[chosen]) for name, value in zip((*names, *pulls), values, strict=True)}
         line = {"snr": low, "n": int(chosen.sum())}
