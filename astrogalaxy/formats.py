@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+from astrogalaxy.errors import MissingExtraError
 from astrogalaxy.extras import not_installed
 
 __all__ = ["FORMATS", "Format", "format_of", "format_rows", "missing_extra"]
@@ -57,6 +58,18 @@ class Format:
     def suffix(self) -> str:
         """End of the names of a run's files."""
         return self.suffixes[0]
+
+    def need(self) -> None:
+        """Refuse to go on without the modules that it needs.
+
+        Raises
+        ------
+        MissingExtraError
+            Naming the extra that brings them.
+        """
+        problem = missing_extra(self.name)
+        if problem is not None:
+            raise MissingExtraError(problem)
 
 
 FORMATS: dict[str, Format] = {

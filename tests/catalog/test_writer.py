@@ -13,7 +13,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn
 
-from astrogalaxy.catalog import CatalogError, CatalogWriter, SourceCatalog, _rows, ecsv, hats, writer
+from astrogalaxy.catalog import CatalogError, CatalogWriter, SourceCatalog
+from astrogalaxy.catalog.io import ecsv, hats, registry, rows
 from astrogalaxy.errors import RunError
 
 NAMES = ["x.fits", "x.vot", "x.vot.gz", "x.parquet", "x.ecsv", "x.reg"]
@@ -22,7 +23,7 @@ NAMES = ["x.fits", "x.vot", "x.vot.gz", "x.parquet", "x.ecsv", "x.reg"]
 @pytest.fixture
 def small_blocks(monkeypatch) -> None:
     """Blocks so small that a few rows are many of them."""
-    monkeypatch.setattr(_rows, "BLOCK", 7)
+    monkeypatch.setattr(rows, "BLOCK", 7)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -174,8 +175,8 @@ def peak_of(path: Path, chunk: SourceCatalog, n_chunks: int) -> int:
 
 @pytest.mark.parametrize("name", ["x.fits", "x.vot", "x.parquet", "x.hats", "x.reg", "x.ecsv"])
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, make, monkeypatch, name: str) -> None:
-    monkeypatch.setattr(_rows, "BLOCK", 1024)
-    monkeypatch.setitem(writer._WRITERS, "hats", partial(hats.write_rows, max_rows=1000))
+    monkeypatch.setattr(rows, "BLOCK", 1024)
+    monkeypatch.setitem(registry.WRITERS, "hats", partial(hats.write, max_rows=1000))
     chunk = make(1024, bands=["g"], classes=())
     size = sum(column.nbytes for column in chunk.columns.values())
     few, many = peak_of(tmp_path / name, chunk, 5), peak_of(tmp_path / name, chunk, 25)

@@ -16,7 +16,6 @@ __all__ = [
     "ascii_bytes",
     "big_endian",
     "cells",
-    "check_alike",
     "floats",
     "holes",
     "plain_table",
@@ -57,8 +56,6 @@ def plain_table(table: Table) -> Table:
 
 
 def _plain_column(name: str, column: Any) -> Column:
-    if isinstance(column, u.Quantity):
-        column = Column(column.value, unit=column.unit, description=column.info.description, meta=column.info.meta)
     if not isinstance(column, Column):
         msg = f"column {name!r} is a {type(column).__name__}, which a file cannot hold; split it into plain columns"
         raise CatalogError(msg)
@@ -116,39 +113,6 @@ def big_endian(columns: Mapping[str, np.ndarray], n_rows: int) -> np.ndarray:
     for name, values in columns.items():
         records[name] = values
     return records.view(np.uint8)
-
-
-def check_alike(first: Table, other: Table, where: str) -> None:
-    """Refuse to put rows under each other whose columns differ.
-
-    Parameters
-    ----------
-    first, other : astropy.table.Table
-        The rows.
-    where : str
-        What ``other`` is, for the error.
-    """
-    odd = sorted(set(first.colnames) ^ set(other.colnames))
-    if odd:
-        owner = "the first" if odd[0] in first.colnames else where
-        msg = f"cannot stack catalogues: only {owner} has the column {odd[0]!r}"
-        raise CatalogError(msg)
-    for name in first.colnames:
-        for what in ("unit", "ucd", "type"):
-            mine, theirs = _trait(first[name], what), _trait(other[name], what)
-            if mine != theirs:
-                msg = f"cannot stack catalogues: {what} of column {name!r} is {mine} in the first, {theirs} in {where}"
-                raise CatalogError(msg)
-
-
-def _trait(column: Any, what: str) -> Any:
-    """What must be the same in stacked columns: strings may differ in width."""
-    if what == "unit":
-        return column.unit
-    if what == "ucd":
-        return column.meta.get("ucd")
-    shape = "".join(f" x {length}" for length in column.shape[1:])
-    return "string" if column.dtype.kind == "U" else f"{column.dtype}{shape}"
 
 
 def settled_column(column: MaskedColumn) -> Column:

@@ -2,84 +2,45 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import IO
 
 import numpy as np
 from astropy.table import Table
 
-from astrogalaxy.catalog._meta import plain_meta
-from astrogalaxy.catalog._records import floats
-from astrogalaxy.catalog._rows import Block, Rows, TableRows
-from astrogalaxy.catalog._target import open_target
 from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.catalog.io.cells import floats
+from astrogalaxy.catalog.io.meta import plain_meta
+from astrogalaxy.catalog.io.rows import Block, Rows
 
-__all__ = ["COLOURS", "write_regions", "write_rows"]
+__all__ = ["COLOURS", "COLUMNS", "write"]
 
 COLOURS = {"star": "cyan", "galaxy": "red", "unsure": "yellow"}
 """Colour of each class."""
+
+COLUMNS = ("ra", "dec", "class", "a", "b", "theta", "fwhm")
+"""What regions are made of, as far as it is there; no other column is looked at."""
 
 # Radii in units of the light's rms along the axes: where a galaxy ends for the eye.
 _RADII = 3.0
 # Radius in arcsec of the circle for a source without a size.
 _UNKNOWN = 2.0
-_WANTED = ("ra", "dec", "class", "a", "b", "theta", "fwhm")
 
 
-def write_regions(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
-    """Write DS9 regions, a line for each source; called by ``catalog.write("x.reg")``.
+def write(rows: Rows, stream: IO[bytes]) -> None:
+    """Write DS9 regions, a line for each source, with no more than a block of them in memory.
 
-    Parameters
-    ----------
-    catalog : SourceCatalog
-        Needs ``ra`` and ``dec``; ``class``, shapes and sizes are used where they are there. No other column is
-        looked at.
-    target : path-like or binary file
-        The file appears whole or not at all.
-    overwrite : bool
-        Replace an existing file.
-
-    Raises
-    ------
-    CatalogError
-        If the catalogue has no ``ra`` or ``dec``.
-    FileExistsError
-        If the file exists and ``overwrite`` is false.
-    RunError
-        If the folder or the disk does not take the file.
-
-    Notes
-    -----
     A star is a circle with its FWHM as radius, cyan; a galaxy an ellipse of three times the rms of
     its light along the axes, red; whatever else is yellow. The class is also the region's tag. Sources without
     a position are left out. Provenance is in comments.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from astrogalaxy.catalog import SourceCatalog, write_regions
-    >>> columns = {"ra": [10.0], "dec": [0.5], "class": ["star"], "fwhm": [1.2]}
-    >>> write_regions(SourceCatalog.from_columns(columns, bands=["r"]), "written.reg")
-    >>> print(Path("written.reg").read_text(encoding="utf-8").splitlines()[-1])
-    circle(10.0000000,0.5000000,1.200") # color=cyan tag={star}
     """
-    names = [name for name in _WANTED if name in catalog.colnames]
-    # A bare Table: what is left of a subclass need not obey its own rules.
-    own = Table([catalog[name] for name in names], names=names, meta=catalog.meta, copy=False)
-    write_rows(TableRows(own), target, overwrite=overwrite)
-
-
-def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
-    """Write rows as `write_regions` does, with no more than a block of them in memory."""
     for name in ("ra", "dec"):
         if name not in rows.head.colnames:
             msg = f"the catalogue has no column {name!r}, which regions need"
             raise CatalogError(msg)
-    with open_target(target, overwrite=overwrite) as stream:
-        stream.write(("\n".join(_opening(rows.head)) + "\n").encode("utf-8"))
-        for block in rows.blocks([name for name in _WANTED if name in rows.head.colnames]):
-            stream.write("".join(_lines(block)).encode("ascii"))
+    stream.write(("\n".join(_opening(rows.head)) + "\n").encode("utf-8"))
+    for block in rows.blocks([name for name in COLUMNS if name in rows.head.colnames]):
+        stream.write("".join(_lines(block)).encode("ascii"))
 
 
 def _opening(head: Table) -> Iterator[str]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
-from astrogalaxy.catalog._meta import plain_meta
-from astrogalaxy.catalog._records import holes, settled_column
-from astrogalaxy.catalog._rows import Block
-from astrogalaxy.catalog._votable_reader import about_field, catalog_with_meta, parse_head
 from astrogalaxy.catalog.catalog import SourceCatalog
 from astrogalaxy.catalog.errors import CatalogError
-from astrogalaxy.catalog.votable import table_head
+from astrogalaxy.catalog.io.cells import holes, settled_column
+from astrogalaxy.catalog.io.meta import plain_meta
+from astrogalaxy.catalog.io.rows import Block
+from astrogalaxy.catalog.io.votable import table_head
+from astrogalaxy.catalog.io.votable_reader import about_field, catalog_with_meta, parse_head
 
 if TYPE_CHECKING:
     import pyarrow as pa

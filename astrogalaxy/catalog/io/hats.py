@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from astropy.table import Column, Table
 
-from astrogalaxy.catalog._arrow import catalog_of, schema_of, table_of
-from astrogalaxy.catalog._extras import need
-from astrogalaxy.catalog._meta import plain_meta
-from astrogalaxy.catalog._records import floats
-from astrogalaxy.catalog._rows import Block, Rows, TableRows
-from astrogalaxy.catalog._target import check_free, name_of
 from astrogalaxy.catalog.catalog import SourceCatalog
 from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.ids import ID_ORDER, source_ids
+from astrogalaxy.catalog.io.arrow import catalog_of, schema_of, table_of
+from astrogalaxy.catalog.io.cells import floats
+from astrogalaxy.catalog.io.meta import plain_meta
+from astrogalaxy.catalog.io.rows import Block, Rows
+from astrogalaxy.catalog.io.target import check_free, name_of
 from astrogalaxy.files import atomic_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["INDEX", "MAX_ROWS", "read_hats", "write_hats", "write_rows"]
+__all__ = ["INDEX", "MAX_ROWS", "read", "write"]
 
 INDEX = "_healpix_29"
 """Column by which the rows of the files are sorted; catalogues that are read do not have it."""
@@ -47,16 +46,13 @@ class _Cell(NamedTuple):
         return self.pixel << 2 * (ID_ORDER - self.order)
 
 
-def write_hats(
-    catalog: Table, target: str | os.PathLike[str], *, overwrite: bool = False, max_rows: int = MAX_ROWS
-) -> None:
-    """Write a catalogue as a HATS folder; called by ``catalog.write("x.hats")``.
+def write(rows: Rows, target: str | os.PathLike[str], *, overwrite: bool = False, max_rows: int = MAX_ROWS) -> None:
+    """Write rows as a HATS folder, with no more than one file's rows in memory.
 
     Parameters
     ----------
-    catalog : SourceCatalog
-        Needs ``ra`` and ``dec`` in degrees. Columns beyond the contract are written too, as
-        long as they are plain.
+    rows : Rows
+        They need ``ra`` and ``dec`` in degrees.
     target : path-like
         The folder. It appears whole or not at all.
     overwrite : bool
@@ -67,8 +63,7 @@ def write_hats(
     Raises
     ------
     CatalogError
-        If the library hats is not installed, a source has no position, or a column, its unit or a meta value
-        cannot be held by the format.
+        If a source has no position, or a column, its unit or a meta value cannot be held by the format.
     FileExistsError
         If the folder exists and ``overwrite`` is false.
     RunError
@@ -79,23 +74,7 @@ def write_hats(
     The rows of each file are in HEALPix order, with the column ``_healpix_29`` beside those of
     the catalogue. Provenance is in ``hats.properties`` and, with units, UCDs and descriptions, in each
     file as in a single Parquet file.
-
-    Examples
-    --------
-    >>> from astrogalaxy.catalog import SourceCatalog, read_hats, write_hats
-    >>> catalog = SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"])
-    >>> write_hats(catalog, "written.hats")
-    >>> read_hats("written.hats")["ra"].tolist()
-    [10.0]
     """
-    write_rows(TableRows(catalog), target, overwrite=overwrite, max_rows=max_rows)
-
-
-def write_rows(
-    rows: Rows, target: str | os.PathLike[str], *, overwrite: bool = False, max_rows: int = MAX_ROWS
-) -> None:
-    """Write rows as `write_hats` does, with no more than one file's rows in memory."""
-    need("hats")
     counts = _counted(rows, name_of(target))
     cells = _partition(*counts, max_rows)
     schema = schema_of(_with_index(rows.head))
@@ -235,33 +214,11 @@ def _describe(
     write_fits_image(sources, paths.get_point_map_file_pointer(folder))
 
 
-def read_hats(source: str | os.PathLike[str]) -> SourceCatalog:
-    """Read a whole HATS folder; called by ``SourceCatalog.read("x.hats")``.
+def read(source: str | os.PathLike[str]) -> SourceCatalog:
+    """Read a whole folder that `write` or another program made; for a part of a large one, use LSDB or pyarrow.
 
-    Parameters
-    ----------
-    source : path-like
-        A folder that `write_hats` or another program made. For a part of a large one, use LSDB or pyarrow.
-
-    Returns
-    -------
-    SourceCatalog
-        Rows in HEALPix order, without the column ``_healpix_29``.
-
-    Raises
-    ------
-    CatalogError
-        If the library hats is not installed or the folder is damaged.
-
-    Examples
-    --------
-    >>> from astrogalaxy.catalog import SourceCatalog, read_hats
-    >>> SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"]).write("read.hats")
-    >>> catalog = read_hats("read.hats")
-    >>> catalog.bands, catalog["ra"].unit.to_string()
-    (('r',), 'deg')
+    Rows are in HEALPix order, without the column ``_healpix_29``.
     """
-    need("hats")
     import pyarrow as pa
     import pyarrow.parquet as pq
     from hats import read_hats as open_hats
