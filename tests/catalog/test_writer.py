@@ -55,6 +55,21 @@ def test_hats_is_cut_by_cells(tmp_path: Path, make, same, small_blocks) -> None:
     same(back, expected)
 
 
+def test_hats_has_one_file_for_each_cell_while_it_is_written(tmp_path: Path, make, monkeypatch, small_blocks) -> None:
+    monkeypatch.setattr(hats, "BLOCK", 7)
+    seen = []
+
+    def look(cell: object, path: Path, *rest: object) -> None:
+        """How many files wait when the first cell is written."""
+        seen.append(len(list(path.parent.iterdir())))
+        write_cell(cell, path, *rest)
+
+    write_cell = hats._write_cell
+    monkeypatch.setattr(hats, "_write_cell", look)
+    make(200).write(tmp_path / "x.hats", max_rows=20)  # 15 pairs of blocks, whose rows are all over the sky
+    assert seen == list(range(len(seen), 0, -1)) and len(seen) > 10
+
+
 def test_one_pass_writes_many_formats(tmp_path: Path, make, same) -> None:
     catalog = make(20)
     paths = [tmp_path / name for name in ("x.fits", "x.vot", "x.parquet", "x.ecsv", "x.hats")]

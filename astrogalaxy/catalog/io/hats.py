@@ -15,7 +15,7 @@ from astrogalaxy.catalog.ids import ID_ORDER, source_ids
 from astrogalaxy.catalog.io.arrow import catalog_of, schema_of, table_of
 from astrogalaxy.catalog.io.cells import floats
 from astrogalaxy.catalog.io.meta import plain_meta
-from astrogalaxy.catalog.io.rows import Block, Rows
+from astrogalaxy.catalog.io.rows import BLOCK, Block, Rows, grouped, joined
 from astrogalaxy.catalog.io.target import check_free, name_of
 from astrogalaxy.files import atomic_folder
 
@@ -83,9 +83,8 @@ def write(rows: Rows, target: str | os.PathLike[str], *, overwrite: bool = False
         msg = f"{os.fspath(target)} exists and is not a HATS folder, so it is not replaced; give another name"
         raise CatalogError(msg)
     with atomic_folder(target) as folder:
-        pieces = _split(rows, cells, schema, folder / "pieces")
-        for cell in cells:
-            _write_cell(cell, pieces[cell], schema, folder)
+        for cell, path in zip(cells, _split(rows, cells, schema, folder / "pieces", max_rows), strict=True):
+            _write_cell(cell, path, schema, folder)
         (folder / "pieces").rmdir()
         _describe(rows, cells, counts, folder, name=Path(target).stem, max_rows=max_rows)
 
@@ -132,8 +131,8 @@ def _partition(pixels: np.ndarray, counts: np.ndarray, max_rows: int) -> list[_C
     return sorted(cells, key=lambda cell: cell.start) or [_Cell(0, 0)]
 
 
-def _split(rows: Rows, cells: list[_Cell], schema: pa.Schema, folder: Path) -> dict[_Cell, list[Path]]:
-    """Put the rows of each block and cell into a file of their own."""
+def _split(rows: Rows, cells: list[_Cell], schema: pa.Schema, folder: Path, max_rows: int) -> list[Path]:
+    """Put the rows of each cell into a file of its own, to which all that are in memory at a time are added at once."""
     import pyarrow as pa
 
     folder.mkdir()
@@ -141,41 +140,37 @@ def _split(rows: Rows, cells: list[_Cell], schema: pa.Schema, folder: Path) -> d
     # The description of all columns would take longer to write than most of the pieces themselves.
     bare = schema.remove_metadata()
     starts = np.array([cell.start for cell in cells])
-    pieces: dict[_Cell, list[Path]] = {cell: [] for cell in cells}
-    for number, block in enumerate(rows.blocks()):
-        if not len(block["ra"]):
-            continue
+    paths = [folder / str(number) for number in range(len(cells))]
+    for group in grouped(rows.blocks(), max(max_rows // BLOCK, 1)):
+        block = {name: joined([part[name] for part in group]) for name in group[0]}
         block[INDEX] = _pixels(block)
         home = np.searchsorted(starts, block[INDEX], side="right") - 1
         # Sorted by cells once: to pick the rows of each cell would go over the block as often as there are cells.
         order = np.argsort(home, kind="stable")
         table = table_of({name: values[order] for name, values in block.items()}, head, bare)
-        found, first = np.unique(home[order], return_index=True)
-        for index, piece in zip(found, np.diff([*first, len(order)]), strict=True):
-            path = folder / f"{index}-{number}"
-            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, bare) as writer:
-                writer.write_table(table.slice(0, piece))
-            table = table.slice(piece)
-            pieces[cells[index]].append(path)
-    return pieces
+        for cell, first, number in zip(*np.unique(home[order], return_index=True, return_counts=True), strict=True):
+            with open(paths[cell], "ab") as file, pa.ipc.new_stream(file, bare) as writer:
+                writer.write_table(table.slice(first, number))
+    return paths
 
 
-def _write_cell(cell: _Cell, pieces: list[Path], schema: pa.Schema, folder: Path) -> None:
-    """Sort a cell's rows and write its file."""
+def _write_cell(cell: _Cell, path: Path, schema: pa.Schema, folder: Path) -> None:
+    """Sort a cell's rows, which are in a file, and write them as Parquet."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from hats.io.paths import pixel_catalog_file
     from hats.pixel_math import HealpixPixel
 
-    tables = []
-    for piece in pieces:
-        with pa.OSFile(str(piece), "rb") as file:
-            tables.append(pa.ipc.open_file(file).read_all())
-        piece.unlink()
-    path = Path(str(pixel_catalog_file(folder, HealpixPixel(cell.order, cell.pixel))))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.concat_tables(tables).sort_by(INDEX) if tables else schema.empty_table()
-    pq.write_table(table.cast(schema), path, compression="zstd")
+    pieces = []
+    if path.exists():
+        with pa.OSFile(str(path), "rb") as file:
+            while file.tell() < file.size():
+                pieces.append(pa.ipc.open_stream(file).read_all())
+        path.unlink()
+    target = Path(str(pixel_catalog_file(folder, HealpixPixel(cell.order, cell.pixel))))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.concat_tables(pieces).sort_by(INDEX) if pieces else schema.empty_table()
+    pq.write_table(table.cast(schema), target, compression="zstd")
 
 
 def _describe(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import IO
 
 from astrogalaxy.catalog.catalog import SourceCatalog
 from astrogalaxy.catalog.io.arrow import catalog_of, schema_of, table_of
-from astrogalaxy.catalog.io.rows import Block, Rows
+from astrogalaxy.catalog.io.rows import Rows, grouped
 from astrogalaxy.catalog.io.target import Source, name_of, reading
 
 __all__ = ["read", "write"]
@@ -29,19 +28,8 @@ def write(rows: Rows, stream: IO[bytes]) -> None:
 
     schema = schema_of(rows.head)
     with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
-        for group in _grouped(rows.blocks()):
+        for group in grouped(rows.blocks(), _GROUP):
             writer.write_table(pa.concat_tables([table_of(block, rows.head, schema) for block in group]))
-
-
-def _grouped(blocks: Iterator[Block]) -> Iterator[list[Block]]:
-    group: list[Block] = []
-    for block in blocks:
-        group.append(block)
-        if len(group) == _GROUP:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def read(source: Source) -> SourceCatalog:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice
 from typing import IO, NamedTuple, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from astrogalaxy.catalog.io.cells import plain_table
 from astrogalaxy.catalog.values import check_alike
 from astrogalaxy.errors import RunError
 
-__all__ = ["BLOCK", "Block", "FilledRows", "Rows", "Spool", "TableRows", "joined"]
+__all__ = ["BLOCK", "Block", "FilledRows", "Rows", "Spool", "TableRows", "grouped", "joined"]
 
 BLOCK = 32768
 """Rows that are in memory at a time."""
@@ -261,6 +261,13 @@ class Spool:
     def close(self) -> None:
         """Remove the temporary file."""
         self._file.close()
+
+
+def grouped(blocks: Iterable[Block], number: int) -> Iterator[list[Block]]:
+    """So many blocks at a time."""
+    blocks = iter(blocks)
+    while group := list(islice(blocks, number)):
+        yield group
 
 
 def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
