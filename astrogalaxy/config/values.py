@@ -195,7 +195,7 @@ def _per_band(value: Any, *, auto: bool = False) -> Any:
             found[checked_text(band, "text")] = _number_or_header(given, "a number, a header keyword or a sum", auto)
         except ValueError as error:
             wrong.append((str(band), str(error)))
-    fail("numbers", wrong)
+    fail(wrong)
     return found
 
 
@@ -227,7 +227,7 @@ def _band_numbers(value: Mapping[Any, Any], what: str) -> dict[str, float]:
     wrong = [
         (str(key), f"must be {what}, not {show(number)}") for key, number in value.items() if _number(number) is None
     ]
-    fail("numbers", wrong)
+    fail(wrong)
     return {key: number for key, number in numbers.items() if number is not None}
 
 
@@ -236,7 +236,7 @@ def _weights(value: Any) -> dict[str, float]:
     if not isinstance(value, Mapping) or not value:
         raise ValueError(f"must be a mapping such as {{sdss: 1}}, not {show(value)}")
     weights = _band_numbers(value, "a number above 0")
-    fail("weights", [(key, f"must be a number above 0, not {show(n)}") for key, n in weights.items() if n <= 0])
+    fail([(key, f"must be a number above 0, not {show(n)}") for key, n in weights.items() if n <= 0])
     return weights
 
 
