@@ -279,8 +279,7 @@ def open_weights(name: str | Path = "default") -> Weights[Card]:
     >>> open_weights("galaxyzoo-fine").card.task
     'morphology'
     """
-    path = _find(name)
-    return Weights(path, card_of(path))
+    return _load(name, Card)
 
 
 def card_of(path: Path) -> Card:
