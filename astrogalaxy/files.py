@@ -91,7 +91,19 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write text as UTF-8 with `atomic_path`, which says what may be raised.
+    """Write text as UTF-8, with `atomic_path`.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to make or to replace.
+    text : str
+        What it is to hold.
+
+    Raises
+    ------
+    RunError
+        If the folder or the disk does not take the file.
 
     Examples
     --------

@@ -16,7 +16,6 @@ from astrogalaxy.catalog.columns import (
     ucd_of_band,
 )
 from astrogalaxy.catalog.crossmatch import CrossMatch
-from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.flags import (
     FLAGS,
     Flag,
@@ -31,6 +30,7 @@ from astrogalaxy.catalog.io.moc import covered_area, write_moc
 from astrogalaxy.catalog.io.registry import register
 from astrogalaxy.catalog.provenance import provenance
 from astrogalaxy.catalog.writer import CatalogWriter
+from astrogalaxy.errors import CatalogError
 
 __all__ = [
     "CLASSES",

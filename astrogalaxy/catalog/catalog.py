@@ -6,7 +6,6 @@ import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,25 +14,20 @@ from astropy.io.registry import UnifiedReadWriteMethod
 from astropy.table import Table, vstack
 from astropy.table.connect import TableRead, TableWrite
 
-from astrogalaxy.catalog.columns import (
-    CLASS_UCD,
-    COLUMNS,
-    INPUT_ROW,
-    INSTRUMENTAL,
-    aperture_prefix,
-    columns_for,
-)
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.catalog.columns import CLASS_UCD, COLUMNS, INPUT_ROW, INSTRUMENTAL, aperture_prefix, columns_for
+from astrogalaxy.catalog.crossmatch import CrossMatch, crossmatch
 from astrogalaxy.catalog.flags import FLAGS, has_flags
 from astrogalaxy.catalog.ids import source_ids
-from astrogalaxy.catalog.values import check_alike, check_column, common_length, values_of
+from astrogalaxy.catalog.show import catalog_html, draw_catalog
+from astrogalaxy.catalog.values import check_alike, check_column, check_names, common_length, values_of
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.formats import format_of
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from photutils.aperture import SkyEllipticalAperture
 
-    from astrogalaxy.catalog.crossmatch import CrossMatch, WithPositions
+    from astrogalaxy.catalog.crossmatch import WithPositions
 
 __all__ = ["SourceCatalog"]
 
@@ -165,7 +159,7 @@ class SourceCatalog(Table):
         contract = columns_for(
             bands, calibrated=calibrated, classes=classes, apertures=apertures, positions=INPUT_ROW in columns
         )
-        _check_names(columns, [column.name for column in contract])
+        check_names(columns, [column.name for column in contract])
         n_rows = common_length(columns)
         values = {c.name: values_of(c, columns.get(c.name, c.missing), n_rows) for c in contract}
         if "source_id" not in columns:
@@ -375,8 +369,6 @@ class SourceCatalog(Table):
         >>> match.joined()["ra", "parallax"].as_array().tolist()
         [(11.0, 3.2)]
         """
-        from astrogalaxy.catalog.crossmatch import crossmatch
-
         return crossmatch(self, other, radius=radius, one_to_one=one_to_one)
 
     def plot(self, *, image: Any = None, ax: Any = None, **options: Any) -> Any:
@@ -412,14 +404,10 @@ class SourceCatalog(Table):
         >>> catalog.plot().get_xlabel()
         'right ascension (deg)'
         """
-        from astrogalaxy.catalog.show import draw_catalog
-
         return draw_catalog(self, image=image, ax=ax, **options)
 
     def _repr_html_(self) -> str:
         """A line about the catalogue and its main columns, for notebooks."""
-        from astrogalaxy.catalog.show import catalog_html
-
         return catalog_html(self, [f"{'mag' if band in self.calibrated else 'flux'}_{band}" for band in self.bands])
 
     def validate(self) -> None:
@@ -444,16 +432,6 @@ class SourceCatalog(Table):
             msg = f"the catalogue has no column {name!r}"
             raise CatalogError(msg)
         return self[name]
-
-
-def _check_names(columns: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Refuse a name outside the contract."""
-    for name in columns:
-        if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "add it to the finished table instead"
-            msg = f"column {name!r} is not one of this catalogue's; {hint}"
-            raise CatalogError(msg)
 
 
 def _agreed_meta(tables: Sequence[SourceCatalog]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 
 __all__ = [
     "CLASSES",
@@ -251,7 +251,7 @@ def check_classes(names: Iterable[str]) -> None:
     >>> check_classes(["disk", "Disk"])
     Traceback (most recent call last):
     ...
-    astrogalaxy.catalog.errors.CatalogError: the classes disk and Disk would share the column p_disk; rename one of them
+    astrogalaxy.errors.CatalogError: the classes disk and Disk would share the column p_disk; rename one of them
     """
     owners: dict[str, str] = {}
     for name in names:

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import ArrayLike
 
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 
 __all__ = ["FLAGS", "Flag", "count_flags", "decode_flags", "flag_bits", "flag_rows", "has_flags"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.tables import numbers_of
 
 __all__ = ["CLASS_COLOURS", "catalog_html", "draw_catalog"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,19 @@ from astropy.table import MaskedColumn, Table
 from astropy.utils.masked import Masked
 
 from astrogalaxy.catalog.columns import Column
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 
-__all__ = ["check_alike", "check_column", "common_length", "values_of"]
+__all__ = ["check_alike", "check_column", "check_names", "common_length", "values_of"]
+
+
+def check_names(columns: Mapping[str, Any], known: Sequence[str]) -> None:
+    """Refuse a name outside the contract."""
+    for name in columns:
+        if name not in known:
+            near = get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "add it to the finished table instead"
+            msg = f"column {name!r} is not one of this catalogue's; {hint}"
+            raise CatalogError(msg)
 
 
 def common_length(columns: Mapping[str, Any]) -> int:

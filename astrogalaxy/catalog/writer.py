@@ -11,11 +11,10 @@ from typing import Any, Self
 
 from astropy.table import Table
 
-from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.io.registry import WRITERS, write_rows
 from astrogalaxy.catalog.io.rows import Spool
 from astrogalaxy.catalog.io.target import check_free
-from astrogalaxy.errors import AstrogalaxyError
+from astrogalaxy.errors import AstrogalaxyError, CatalogError
 from astrogalaxy.formats import FORMATS, format_of
 
 __all__ = ["NOT_WRITTEN", "CatalogWriter"]

@@ -12,12 +12,12 @@ import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
 from astrogalaxy.catalog.catalog import SourceCatalog
-from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.io.cells import holes, settled_column
 from astrogalaxy.catalog.io.meta import plain_meta
 from astrogalaxy.catalog.io.rows import Block
 from astrogalaxy.catalog.io.votable import table_head
 from astrogalaxy.catalog.io.votable_reader import about_field, catalog_with_meta, parse_head
+from astrogalaxy.errors import CatalogError
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,7 +10,7 @@ from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 
 from astrogalaxy.catalog.columns import COLUMNS
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 
 __all__ = [
     "ascii_bytes",

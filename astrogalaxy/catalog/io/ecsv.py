@@ -16,11 +16,11 @@ from astropy.table import Column, MaskedColumn, Table
 
 from astrogalaxy.catalog.catalog import SourceCatalog
 from astrogalaxy.catalog.columns import COLUMNS
-from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.io.cells import holes, settled_column
 from astrogalaxy.catalog.io.meta import plain_meta
 from astrogalaxy.catalog.io.rows import BLOCK, Rows, joined
 from astrogalaxy.catalog.io.target import Source, name_of, reading
+from astrogalaxy.errors import CatalogError
 
 __all__ = ["read", "write"]
 

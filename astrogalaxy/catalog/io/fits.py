@@ -14,12 +14,12 @@ from astropy import units as u
 from astropy.table import Column, MaskedColumn
 
 from astrogalaxy.catalog.catalog import SourceCatalog
-from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.io.cells import ascii_bytes, big_endian, cells, settled_column, unit_text
 from astrogalaxy.catalog.io.checksum import add_checksum, signed_header
 from astrogalaxy.catalog.io.meta import META_JSON, PIXEL_BASE, from_json, plain_meta, to_json
 from astrogalaxy.catalog.io.rows import FilledRows, Rows
 from astrogalaxy.catalog.io.target import Source, name_of, reading
+from astrogalaxy.errors import CatalogError
 
 if TYPE_CHECKING:
     from astropy.io import fits

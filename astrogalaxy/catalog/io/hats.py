@@ -10,13 +10,13 @@ import numpy as np
 from astropy.table import Column, Table
 
 from astrogalaxy.catalog.catalog import SourceCatalog
-from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.ids import ID_ORDER, source_ids
 from astrogalaxy.catalog.io.arrow import catalog_of, schema_of, table_of
 from astrogalaxy.catalog.io.cells import floats
 from astrogalaxy.catalog.io.meta import plain_meta
 from astrogalaxy.catalog.io.rows import BLOCK, Block, Rows, grouped, joined
 from astrogalaxy.catalog.io.target import check_free, name_of
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.files import atomic_folder
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 
 __all__ = ["META_JSON", "PIXEL_BASE", "from_json", "plain_meta", "to_json"]
 

@@ -11,9 +11,9 @@ from astropy.table import Table
 from numpy.typing import ArrayLike
 
 from astrogalaxy.catalog.directions import directions
-from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.io.fits import add_provenance
 from astrogalaxy.catalog.io.target import Target, open_target
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.formats import FORMATS
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import IO
 import numpy as np
 from astropy.table import Table
 
-from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.io.cells import floats
 from astrogalaxy.catalog.io.meta import plain_meta
 from astrogalaxy.catalog.io.rows import Block, Rows
+from astrogalaxy.errors import CatalogError
 
 __all__ = ["COLOURS", "COLUMNS", "write"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TypeAlias
 
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.files import atomic_path
 
 __all__ = ["Source", "Target", "check_free", "name_of", "open_target", "reading"]
