@@ -16,10 +16,12 @@ __all__ = [
     "ascii_bytes",
     "big_endian",
     "cells",
+    "code_points",
     "floats",
     "holes",
     "plain_table",
     "settled_column",
+    "text_width",
     "unit_text",
 ]
 
@@ -94,9 +96,19 @@ def cells(values: np.ndarray) -> np.ndarray:
     return values.astype(values.dtype.newbyteorder(">"), copy=False)
 
 
+def text_width(text: np.ndarray | Column) -> int:
+    """Letters that a string of a column may have, at least one."""
+    return max(text.dtype.itemsize // 4, 1)
+
+
+def code_points(text: np.ndarray) -> np.ndarray:
+    """The code of each letter of some strings, ``(n, width)``; 0 after the last one."""
+    return np.ascontiguousarray(text).view(np.uint32).reshape(len(text), text.dtype.itemsize // 4)
+
+
 def ascii_bytes(text: np.ndarray, width: int) -> np.ndarray | None:
     """Strings of one column as bytes, ``S<width>``, or None where one is not ASCII; ten times as quick as numpy's."""
-    codes = np.ascontiguousarray(text).view(np.uint32).reshape(len(text), text.dtype.itemsize // 4)
+    codes = code_points(text)
     if codes.max(initial=0) > 0x7F:
         return None
     letters = np.zeros((len(text), width), dtype=np.uint8)
@@ -104,10 +116,11 @@ def ascii_bytes(text: np.ndarray, width: int) -> np.ndarray | None:
     return letters.view(f"S{width}").reshape(len(text))
 
 
-def big_endian(columns: Mapping[str, np.ndarray], n_rows: int) -> np.ndarray:
+def big_endian(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """The bytes of all cells, row by row."""
+    n_rows = len(next(iter(columns.values()), ()))
     kinds = [(name, values.dtype, values.shape[1:]) for name, values in columns.items()]
-    if not kinds or not n_rows:
+    if not n_rows:
         return np.empty(0, dtype=np.uint8)
     records = np.empty(n_rows, dtype=kinds)
     for name, values in columns.items():

@@ -14,7 +14,7 @@ from astropy import units as u
 from astropy.table import Column, MaskedColumn
 
 from astrogalaxy.catalog.catalog import SourceCatalog
-from astrogalaxy.catalog.io.cells import ascii_bytes, big_endian, cells, settled_column, unit_text
+from astrogalaxy.catalog.io.cells import ascii_bytes, big_endian, cells, settled_column, text_width, unit_text
 from astrogalaxy.catalog.io.checksum import add_checksum, signed_header
 from astrogalaxy.catalog.io.meta import META_JSON, PIXEL_BASE, from_json, plain_meta, to_json
 from astrogalaxy.catalog.io.rows import FilledRows, Rows
@@ -83,13 +83,13 @@ def _table_header(rows: FilledRows, escaped: Mapping[str, int]) -> fits.Header:
     for name in head.colnames:
         column = head[name]
         is_text = column.dtype.kind == "U"
-        width = escaped.get(name) or max(column.dtype.itemsize // 4, 1)
+        width = escaped.get(name) or text_width(column)
         kinds.append((name, f"S{width}" if is_text else column.dtype, column.shape[1:]))
     # As bytes: otherwise astropy decodes every string only to encode it again.
     hdu = fits.BinTableHDU.from_columns(np.empty(0, dtype=kinds), name=EXTENSION, character_as_bytes=True)
     hdu.header["NAXIS2"] = len(rows)
     for number, name in enumerate(head.colnames, start=1):
-        width = head[name].dtype.itemsize // 4 if name in escaped else None
+        width = text_width(head[name]) if name in escaped else None
         _describe(hdu, number, head[name], width, rows.nulls.get(name))
     hdu.header[PIXEL_BASE] = _PIXEL_BASE
     add_provenance(hdu.header, head.meta)
@@ -113,12 +113,12 @@ def _records(rows: Rows, escaped: Mapping[str, int]) -> Iterator[np.ndarray]:
         for name in head.colnames:
             values = block[name]
             if values.dtype.kind == "U":
-                width = escaped.get(name) or max(head[name].dtype.itemsize // 4, 1)
+                width = escaped.get(name) or text_width(head[name])
                 plain = None if name in escaped else ascii_bytes(values, width)
                 columns[name] = _escaped(values).astype(f"S{width}") if plain is None else plain
             else:
                 columns[name] = cells(values)
-        yield big_endian(columns, len(next(iter(block.values()), ())))
+        yield big_endian(columns)
 
 
 def _describe(hdu: fits.BinTableHDU, number: int, column: Column, width: int | None, null: int | None) -> None:
@@ -160,7 +160,7 @@ def _check_names(names: list[str]) -> None:
 
 def _plain(text: np.ndarray) -> np.ndarray | None:
     """Strings as bytes, or None where FITS would not give them back."""
-    plain = ascii_bytes(text, max(text.dtype.itemsize // 4, 1))
+    plain = ascii_bytes(text, text_width(text))
     return plain if plain is not None and _is_plain(plain) else None
 
 

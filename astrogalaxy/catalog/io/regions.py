@@ -9,7 +9,7 @@ import numpy as np
 from astropy.table import Table
 
 from astrogalaxy.catalog.io.cells import floats
-from astrogalaxy.catalog.io.meta import plain_meta
+from astrogalaxy.catalog.io.meta import plain_meta, printable
 from astrogalaxy.catalog.io.rows import Block, Rows
 from astrogalaxy.errors import CatalogError
 
@@ -46,8 +46,7 @@ def write(rows: Rows, stream: IO[bytes]) -> None:
 def _opening(head: Table) -> Iterator[str]:
     yield "# Region file format: DS9 version 4.1"
     for key, value in plain_meta(head.meta).items():
-        text = f"# {key}: {value}"
-        yield "".join(sign if sign.isprintable() else " " for sign in text)
+        yield printable(f"# {key}: {value}")
     yield "global color=yellow width=1 select=1 highlite=1 edit=0 move=0 delete=1 include=1 source=1"
     yield "icrs"
 

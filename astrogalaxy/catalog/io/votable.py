@@ -15,8 +15,8 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 from astropy.table import Column, Table
 
-from astrogalaxy.catalog.io.cells import ascii_bytes, big_endian, cells, unit_text
-from astrogalaxy.catalog.io.meta import META_JSON, PIXEL_BASE, plain_meta, to_json
+from astrogalaxy.catalog.io.cells import ascii_bytes, big_endian, cells, code_points, text_width, unit_text
+from astrogalaxy.catalog.io.meta import META_JSON, PIXEL_BASE, plain_meta, printable, to_json
 from astrogalaxy.catalog.io.rows import FilledRows, Rows
 
 __all__ = ["table_head", "write"]
@@ -90,7 +90,7 @@ def _records(rows: Rows, texts: Mapping[str, tuple[str, str, str]]) -> Iterator[
             name: _characters(values, texts[name][2]) if name in texts else cells(values)
             for name, values in block.items()
         }
-        yield big_endian(columns, len(next(iter(block.values()), ())))
+        yield big_endian(columns)
 
 
 def _opening(meta: Mapping[Any, Any], n_rows: int | None) -> Iterator[str]:
@@ -134,20 +134,16 @@ def _field(column: Column, datatype: str, arraysize: str | None, null: int | Non
     }
     yield "<FIELD " + " ".join(f"{key}={quoteattr(text)}" for key, text in attributes.items() if text) + ">"
     if column.description:
-        yield f"<DESCRIPTION>{escape(_printable(column.description))}</DESCRIPTION>"
+        yield f"<DESCRIPTION>{escape(printable(column.description))}</DESCRIPTION>"
     if null is not None:
         yield f'<VALUES null="{null}"/>'
     yield "</FIELD>"
 
 
-def _printable(text: str) -> str:
-    return "".join(sign if sign.isprintable() else " " for sign in text)
-
-
 def _text_kind(rows: Rows, name: str) -> tuple[str, str, str]:
     """Datatype, arraysize and numpy type of a string column: char where all are ASCII, else unicodeChar."""
     # Validators complain about single characters, with an arraysize of 1 and without one.
-    width = max(rows.head[name].dtype.itemsize // 4, 2)
+    width = max(text_width(rows.head[name]), 2)
     codes = [_codes(block[name]) for block in rows.blocks([name]) if len(block[name])]
     if all(highest < 0x80 for highest, _ in codes):
         return "char", str(width), f"S{width}"
@@ -157,7 +153,7 @@ def _text_kind(rows: Rows, name: str) -> tuple[str, str, str]:
 
 def _codes(text: np.ndarray) -> tuple[int, int]:
     """The highest code of some strings, and the longest string where characters above 0xFFFF count two."""
-    codes = np.ascontiguousarray(text).view(np.uint32).reshape(len(text), text.dtype.itemsize // 4)
+    codes = code_points(text)
     highest = int(codes.max(initial=0))
     return highest, len(_utf16(text).T) if highest > 0xFFFF else 0
 
@@ -175,7 +171,7 @@ def _characters(text: np.ndarray, kind: str) -> np.ndarray:
 
 def _utf16(text: np.ndarray) -> np.ndarray:
     """Strings as two-byte characters, ``(n, width)``."""
-    codes = np.ascontiguousarray(text).view(np.uint32).reshape(len(text), text.dtype.itemsize // 4)
+    codes = code_points(text)
     if codes.max(initial=0) <= 0xFFFF:
         return codes.astype(">u2")
     # Beyond two bytes a character takes a pair, so the strings lose their common width.
