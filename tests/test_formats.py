@@ -9,7 +9,7 @@ from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.catalog.io.registry import READERS, WRITERS
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ConfigError, MissingExtraError
-from astrogalaxy.formats import FORMATS, format_of, format_rows, missing_extra
+from astrogalaxy.formats import FORMATS, format_of, format_rows
 
 
 def test_readers_and_writers_are_those_of_the_registry() -> None:
@@ -47,7 +47,7 @@ def test_a_missing_module_is_told_before_the_run(monkeypatch, name: str, extra: 
     with pytest.raises(ConfigError, match=rf"output.formats: .*{name!r} needs .*'astrogalaxy\[{extra}\]'"):
         config_of(["fits", name])
     assert config_of(["fits", "votable", "ecsv", "regions"]).output.formats[0] == "fits"
-    assert missing_extra("fits") is None
+    assert FORMATS["fits"].missing is None
 
 
 @pytest.mark.parametrize(("name", "extra"), [("x.parquet", "formats"), ("x.hats", "hats")])

@@ -15,7 +15,7 @@ from astrogalaxy.config.images import ImagesSection
 from astrogalaxy.config.problems import Loc, fail, show
 from astrogalaxy.config.schema import Section
 from astrogalaxy.devices import Device, Precision, precision_of
-from astrogalaxy.formats import FORMATS, missing_extra
+from astrogalaxy.formats import FORMATS
 
 __all__ = ["AstrometrySection", "ComputeSection", "SurveyConfig"]
 
@@ -162,9 +162,8 @@ class OutputSection(Section):
         for name, count in Counter(formats).items():
             if name not in FORMATS:
                 raise ValueError(f"unknown format {show(name)}; choose from {', '.join(FORMATS)}")
-            problem = missing_extra(name)
-            if problem:
-                raise ValueError(problem)
+            if FORMATS[name].missing:
+                raise ValueError(FORMATS[name].missing)
             if count > 1:
                 raise ValueError(f"{name!r} is given twice")
         return formats

@@ -79,7 +79,7 @@ def _cells(values: np.ndarray) -> list[str]:
 
 
 def read(source: Source) -> SourceCatalog:
-    """Read a file that `write` or astropy made.
+    """Read a file that `SourceCatalog.write` or astropy made.
 
     Strings of other columns than the catalogue's own are as wide as their longest value.
     """

@@ -219,7 +219,7 @@ def _card(key: str, value: Any) -> fits.Card | None:
 
 
 def read(source: Source, *, hdu: int | str | None = None) -> SourceCatalog:
-    """Read a file that `write` made, also after other tools changed and saved it.
+    """Read a file that `SourceCatalog.write` made, also after other tools changed and saved it.
 
     Parameters
     ----------

@@ -210,9 +210,9 @@ def _describe(
 
 
 def read(source: str | os.PathLike[str]) -> SourceCatalog:
-    """Read a whole folder that `write` or another program made; for a part of a large one, use LSDB or pyarrow.
+    """Read a whole folder that `SourceCatalog.write` or another program made.
 
-    Rows are in HEALPix order, without the column ``_healpix_29``.
+    Rows are in HEALPix order, without the column ``_healpix_29``. For a part of a large catalogue, use LSDB or pyarrow.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

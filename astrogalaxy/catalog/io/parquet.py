@@ -33,7 +33,7 @@ def write(rows: Rows, stream: IO[bytes]) -> None:
 
 
 def read(source: Source) -> SourceCatalog:
-    """Read a file that `write` made, or any other with plain columns; those have no units then."""
+    """Read a file that `SourceCatalog.write` made, or any other with plain columns; those have no units then."""
     import pyarrow.parquet as pq
 
     with reading(name_of(source), "Parquet"):

@@ -41,7 +41,7 @@ _STREAM = re.compile(rb"<BINARY>\s*<STREAM\s+encoding=(?:\"base64\"|'base64')\s*
 
 
 def read(source: Source) -> SourceCatalog:
-    """Read the first table of a file that `votable.write` made, also after other tools saved it in any serialisation.
+    """Read the first table of a file that `SourceCatalog.write` made, also after other tools saved it in their own way.
 
     The provenance is that of the INFO and PARAM elements.
     """
