@@ -141,13 +141,14 @@ def _split(rows: Rows, cells: list[_Cell], schema: pa.Schema, folder: Path, max_
     bare = schema.remove_metadata()
     starts = np.array([cell.start for cell in cells])
     paths = [folder / str(number) for number in range(len(cells))]
-    for group in grouped(rows.blocks(), max(max_rows // BLOCK, 1)):
-        block = {name: joined([part[name] for part in group]) for name in group[0]}
-        block[INDEX] = _pixels(block)
-        home = np.searchsorted(starts, block[INDEX], side="right") - 1
-        # Sorted by cells once: to pick the rows of each cell would go over the block as often as there are cells.
+    # Half of a file's rows at a time, since sorting them takes a copy.
+    for group in grouped(rows.blocks(), max(max_rows // (2 * BLOCK), 1)):
+        pixels = np.concatenate([_pixels(block) for block in group])
+        home = np.searchsorted(starts, pixels, side="right") - 1
+        # Sorted by cells once: to pick the rows of each cell would go over all as often as there are cells.
         order = np.argsort(home, kind="stable")
-        table = table_of({name: values[order] for name, values in block.items()}, head, bare)
+        columns = {name: joined([block[name] for block in group])[order] for name in group[0]}
+        table = table_of(columns | {INDEX: pixels[order]}, head, bare)
         for cell, first, number in zip(*np.unique(home[order], return_index=True, return_counts=True), strict=True):
             with open(paths[cell], "ab") as file, pa.ipc.new_stream(file, bare) as writer:
                 writer.write_table(table.slice(first, number))
