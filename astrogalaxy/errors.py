@@ -7,6 +7,7 @@ from astrogalaxy.extras import not_installed
 __all__ = [
     "ArchiveError",
     "AstrogalaxyError",
+    "CatalogError",
     "ConfigError",
     "ImageError",
     "MissingExtraError",
@@ -87,6 +88,21 @@ class ArchiveError(AstrogalaxyError):
     """
 
     page = "howto/archives"
+
+
+class CatalogError(AstrogalaxyError, ValueError):
+    """A catalogue, or a file of one, is damaged, lacks a column, or has one that cannot be written.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import flag_bits
+    >>> from astrogalaxy.errors import CatalogError
+    >>> try:
+    ...     flag_bits("edges")
+    ... except CatalogError as error:
+    ...     print(error)
+    unknown flag 'edges'; did you mean 'edge'?
+    """
 
 
 class WeightsError(AstrogalaxyError):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from astrogalaxy.errors import RunError
 
-__all__ = ["DISK_ERRORS", "LogHandler", "atomic_folder", "atomic_path", "remove_unfinished"]
+__all__ = ["DISK_ERRORS", "LogHandler", "atomic_folder", "atomic_path", "remove_unfinished", "write_text"]
 
 # End of the name of a hidden folder in which something is being written.
 _PART = ".part"
@@ -88,6 +88,33 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             _flush_folder(target.parent)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write text as UTF-8, with `atomic_path`.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to make or to replace.
+    text : str
+        What it is to hold.
+
+    Raises
+    ------
+    RunError
+        If the folder or the disk does not take the file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from astrogalaxy.files import write_text
+    >>> write_text("note.txt", "whole")
+    >>> Path("note.txt").read_text()
+    'whole'
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -9,9 +9,10 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+from astrogalaxy.errors import MissingExtraError
 from astrogalaxy.extras import not_installed
 
-__all__ = ["FORMATS", "Format", "format_of", "format_rows", "missing_extra"]
+__all__ = ["FORMATS", "Format", "format_of", "format_rows"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,22 @@ class Format:
     def suffix(self) -> str:
         """End of the names of a run's files."""
         return self.suffixes[0]
+
+    @property
+    def missing(self) -> str | None:
+        """What must be installed for it, with the command that does so; None where everything is there."""
+        return not_installed(f"the format {self.name!r}", self.modules, self.extra)
+
+    def need(self) -> None:
+        """Refuse to go on without the modules that it needs.
+
+        Raises
+        ------
+        MissingExtraError
+            Naming the extra that brings them.
+        """
+        if self.missing is not None:
+            raise MissingExtraError(self.missing)
 
 
 FORMATS: dict[str, Format] = {
@@ -141,29 +158,6 @@ def format_of(path: str | os.PathLike[str]) -> Format | None:
     name = os.fspath(path).lower().rstrip("/")
     known = [(len(suffix), form) for form in FORMATS.values() for suffix in form.suffixes if name.endswith(suffix)]
     return max(known, key=lambda entry: entry[0])[1] if known else None
-
-
-def missing_extra(name: str) -> str | None:
-    """Say what must be installed for a format, or None where everything is there.
-
-    Parameters
-    ----------
-    name : str
-        One of `FORMATS`.
-
-    Returns
-    -------
-    str or None
-        One sentence with the command that installs it.
-
-    Examples
-    --------
-    >>> from astrogalaxy.formats import missing_extra
-    >>> missing_extra("fits") is None
-    True
-    """
-    form = FORMATS[name]
-    return not_installed(f"the format {name!r}", form.modules, form.extra)
 
 
 def format_rows() -> list[tuple[str, str, str, str, str]]:

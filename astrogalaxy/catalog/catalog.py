@@ -6,36 +6,28 @@ import os
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
 from astropy.io.registry import UnifiedReadWriteMethod
-from astropy.table import MaskedColumn, Table, vstack
+from astropy.table import Table, vstack
 from astropy.table.connect import TableRead, TableWrite
-from astropy.utils.masked import Masked
 
-from astrogalaxy.catalog._records import check_alike
-from astrogalaxy.catalog.columns import (
-    CLASS_UCD,
-    COLUMNS,
-    INPUT_ROW,
-    INSTRUMENTAL,
-    Column,
-    aperture_prefix,
-    columns_for,
-)
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.catalog.columns import CLASS_UCD, COLUMNS, INPUT_ROW, INSTRUMENTAL, aperture_prefix, columns_for
+from astrogalaxy.catalog.crossmatch import CrossMatch, crossmatch
 from astrogalaxy.catalog.flags import FLAGS, has_flags
 from astrogalaxy.catalog.ids import source_ids
+from astrogalaxy.catalog.show import catalog_html, draw_catalog
+from astrogalaxy.catalog.values import check_alike, check_column, check_names, common_length, values_of
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.formats import format_of
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from photutils.aperture import SkyEllipticalAperture
 
-    from astrogalaxy.catalog.crossmatch import CrossMatch, WithPositions
+    from astrogalaxy.catalog.crossmatch import WithPositions
 
 __all__ = ["SourceCatalog"]
 
@@ -167,14 +159,15 @@ class SourceCatalog(Table):
         contract = columns_for(
             bands, calibrated=calibrated, classes=classes, apertures=apertures, positions=INPUT_ROW in columns
         )
-        _check_names(columns, [column.name for column in contract])
-        n_rows = _common_length(columns)
-        values = {c.name: _values(c, columns.get(c.name, c.missing), n_rows) for c in contract}
+        check_names(columns, [column.name for column in contract])
+        n_rows = common_length(columns)
+        values = {c.name: values_of(c, columns.get(c.name, c.missing), n_rows) for c in contract}
         if "source_id" not in columns:
             values["source_id"] = source_ids(values["ra"], values["dec"])
         catalog = cls(values, copy=False, meta=dict(meta or {}))
         for column in contract:
-            catalog._describe(column)
+            here = catalog[column.name]
+            here.unit, here.description, here.meta["ucd"] = column.unit, column.description, column.ucd
         return catalog
 
     @classmethod
@@ -376,8 +369,6 @@ class SourceCatalog(Table):
         >>> match.joined()["ra", "parallax"].as_array().tolist()
         [(11.0, 3.2)]
         """
-        from astrogalaxy.catalog.crossmatch import crossmatch
-
         return crossmatch(self, other, radius=radius, one_to_one=one_to_one)
 
     def plot(self, *, image: Any = None, ax: Any = None, **options: Any) -> Any:
@@ -413,15 +404,11 @@ class SourceCatalog(Table):
         >>> catalog.plot().get_xlabel()
         'right ascension (deg)'
         """
-        from astrogalaxy.catalog.show import draw_catalog
-
         return draw_catalog(self, image=image, ax=ax, **options)
 
     def _repr_html_(self) -> str:
         """A line about the catalogue and its main columns, for notebooks."""
-        from astrogalaxy.catalog.show import catalog_html
-
-        return catalog_html(self)
+        return catalog_html(self, [f"{'mag' if band in self.calibrated else 'flux'}_{band}" for band in self.bands])
 
     def validate(self) -> None:
         """Check that the catalogue is what its contract says.
@@ -437,7 +424,7 @@ class SourceCatalog(Table):
             raise CatalogError(msg)
         kinds = {"calibrated": self.calibrated, "classes": self.classes, "apertures": self.apertures}
         for column in columns_for(self.bands, positions=INPUT_ROW in self.colnames, **kinds):
-            self._check(column, self._need(column.name))
+            check_column(column, self._need(column.name))
 
     def _need(self, name: str) -> Any:
         """The column, or an error that names it."""
@@ -445,130 +432,6 @@ class SourceCatalog(Table):
             msg = f"the catalogue has no column {name!r}"
             raise CatalogError(msg)
         return self[name]
-
-    def _describe(self, column: Column) -> None:
-        """Give a column its unit, description and UCD."""
-        here = self[column.name]
-        here.unit = column.unit
-        here.description = column.description
-        here.meta["ucd"] = column.ucd
-
-    def _check(self, column: Column, here: Any) -> None:
-        """Compare a column with its entry in the registry."""
-        wanted = np.dtype(column.dtype)
-        if isinstance(here, MaskedColumn):
-            problem = "is masked; fill it with the missing value"
-        elif here.dtype.kind != wanted.kind or (wanted.kind != "U" and here.dtype != wanted):
-            problem = f"has type {here.dtype}, not {wanted}"
-        elif here.unit != (column.unit and u.Unit(column.unit)):
-            problem = f"has unit {here.unit}, not {column.unit}"
-        elif here.meta.get("ucd") != column.ucd:
-            problem = f"has UCD {here.meta.get('ucd')!r}, not {column.ucd!r}"
-        elif not here.description:
-            problem = "has no description"
-        elif column.values and not np.isin(here, column.values).all():
-            problem = _stranger(column, np.asarray(here))
-        else:
-            return
-        msg = f"column {column.name!r} {problem}"
-        raise CatalogError(msg)
-
-
-def _check_names(columns: Mapping[str, Any], known: Sequence[str]) -> None:
-    """Refuse a name outside the contract."""
-    for name in columns:
-        if name not in known:
-            near = get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "add it to the finished table instead"
-            msg = f"column {name!r} is not one of this catalogue's; {hint}"
-            raise CatalogError(msg)
-
-
-def _common_length(columns: Mapping[str, Any]) -> int:
-    """Length that all arrays share; 0 where there is no column at all."""
-    lengths: dict[str, int] = {}
-    for name, values in columns.items():
-        if np.ndim(values) > 1:
-            msg = f"column {name!r} has {np.ndim(values)} dimensions; a column has one value per source"
-            raise CatalogError(msg)
-        if np.ndim(values) == 1:
-            lengths[name] = len(values)
-    if columns and not lengths:
-        msg = "all columns are single values; give at least one as an array, so that the length is known"
-        raise CatalogError(msg)
-    if len(set(lengths.values())) > 1:
-        shortest, longest = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
-        msg = f"column {shortest!r} has {lengths[shortest]} rows, but {longest!r} has {lengths[longest]}"
-        raise CatalogError(msg)
-    return next(iter(lengths.values()), 0)
-
-
-def _values(column: Column, given: Any, n_rows: int) -> np.ndarray:
-    """Values of one column: converted, checked, of the contract's type, and a copy."""
-    raw, mask = given, None
-    if isinstance(given, Masked):
-        raw, mask = given.unmasked, given.mask
-    elif np.ma.isMaskedArray(given):
-        raw, mask = np.ma.getdata(given), np.ma.getmaskarray(given)
-    if getattr(given, "unit", None) is not None:
-        raw = _in_unit(column, u.Quantity(raw, given.unit))
-    raw = np.asarray(raw)
-    if raw.dtype.kind == "S":
-        raw = np.char.decode(raw, "utf-8")
-    if mask is not None and np.any(mask):
-        raw = np.where(mask, np.asarray(column.missing), raw)
-    wanted = np.dtype(column.dtype).kind
-    cast = {"U": _strings, "i": _integers, "f": _floats}[wanted]
-    return np.array(np.broadcast_to(cast(column, raw), n_rows))
-
-
-def _in_unit(column: Column, quantity: u.Quantity) -> np.ndarray:
-    try:
-        return quantity.to_value(column.unit or u.one)
-    except u.UnitConversionError as error:
-        msg = f"column {column.name!r} is in {column.unit or 'no unit'}: {error}"
-        raise CatalogError(msg) from error
-
-
-def _floats(column: Column, raw: np.ndarray) -> np.ndarray:
-    if raw.dtype.kind not in "fiub" and raw.size:
-        msg = f"column {column.name!r} wants numbers, but got {raw.dtype}"
-        raise CatalogError(msg)
-    with np.errstate(over="ignore"):
-        return raw.astype(column.dtype)
-
-
-def _integers(column: Column, raw: np.ndarray) -> np.ndarray:
-    if raw.dtype.kind not in "iub" and raw.size:
-        msg = f"column {column.name!r} wants whole numbers, but got {raw.dtype}"
-        raise CatalogError(msg)
-    limits = np.iinfo(column.dtype)
-    if raw.size and not (limits.min <= int(raw.min()) and int(raw.max()) <= limits.max):
-        msg = f"column {column.name!r} has a value that does not fit into {column.dtype}"
-        raise CatalogError(msg)
-    return raw.astype(column.dtype)
-
-
-def _strings(column: Column, raw: np.ndarray) -> np.ndarray:
-    if raw.dtype.kind not in "UO" and raw.size:
-        msg = f"column {column.name!r} wants strings, but got {raw.dtype}"
-        raise CatalogError(msg)
-    text = raw.astype(str)
-    if column.values:
-        if not np.isin(text, column.values).all():
-            msg = f"column {column.name!r} {_stranger(column, text)}"
-            raise CatalogError(msg)
-        return text.astype(column.dtype)
-    # As wide as its longest value: a slice of a wide array must not widen the file. Two at least,
-    # since VOTable has no good way to write strings of one.
-    width = int(np.char.str_len(text).max(initial=2))
-    return text.astype(f"U{width}")
-
-
-def _stranger(column: Column, text: np.ndarray) -> str:
-    """Say which value is not among those allowed."""
-    stranger = str(np.atleast_1d(text)[~np.isin(np.atleast_1d(text), column.values)][0])
-    return f"has the value {stranger!r}; allowed are {', '.join(map(repr, column.values))}"
 
 
 def _agreed_meta(tables: Sequence[SourceCatalog]) -> dict[str, Any]:

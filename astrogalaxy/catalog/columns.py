@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 
 __all__ = [
     "CLASSES",
@@ -28,7 +28,6 @@ __all__ = [
     "class_column",
     "column_rows",
     "columns_for",
-    "columns_rst",
     "ucd_of_band",
 ]
 
@@ -253,7 +252,7 @@ def check_classes(names: Iterable[str]) -> None:
     >>> check_classes(["disk", "Disk"])
     Traceback (most recent call last):
     ...
-    astrogalaxy.catalog.errors.CatalogError: the classes disk and Disk would share the column p_disk; rename one of them
+    astrogalaxy.errors.CatalogError: the classes disk and Disk would share the column p_disk; rename one of them
     """
     owners: dict[str, str] = {}
     for name in names:
@@ -431,34 +430,6 @@ def column_rows(columns: Iterable[Column] | None = None) -> list[tuple[str, str,
         (c.name, _type_name(c.dtype), c.unit or "", c.fits_format, c.ucd.replace("{em}", "em.*"), c.description)
         for c in chosen
     ]
-
-
-def columns_rst(columns: Iterable[Column] | None = None) -> str:
-    """The registry as a reStructuredText ``list-table``, for the documentation.
-
-    Parameters
-    ----------
-    columns : iterable of Column, optional
-        Default: the whole registry; see `column_rows`.
-
-    Returns
-    -------
-    str
-        The directive, with a head.
-
-    Examples
-    --------
-    >>> from astrogalaxy.catalog import columns_rst
-    >>> columns_rst().splitlines()[0]
-    '.. list-table::'
-    """
-    from astrogalaxy.catalog._rst import list_table
-
-    rows = [
-        (f"``{name}``", kind, unit, form, f"``{ucd}``", text)
-        for name, kind, unit, form, ucd, text in column_rows(columns)
-    ]
-    return list_table(("Column", "Type", "Unit", "FITS", "UCD", "Meaning"), rows)
 
 
 def _type_name(dtype: str) -> str:

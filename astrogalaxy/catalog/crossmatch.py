@@ -11,8 +11,8 @@ from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 from astropy.utils.masked import Masked
 
-from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.ids import degrees
+from astrogalaxy.errors import CatalogError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,9 +8,9 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import ArrayLike
 
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 
-__all__ = ["FLAGS", "Flag", "count_flags", "decode_flags", "flag_bits", "flag_rows", "flags_rst", "has_flags"]
+__all__ = ["FLAGS", "Flag", "count_flags", "decode_flags", "flag_bits", "flag_rows", "has_flags"]
 
 
 @dataclass(frozen=True)
@@ -199,23 +199,3 @@ def flag_rows() -> list[tuple[str, str, str, str]]:
     ('0', '1', 'edge')
     """
     return [(str(flag.bit), str(flag.value), flag.name, flag.description) for flag in FLAGS.values()]
-
-
-def flags_rst() -> str:
-    """The registry as a reStructuredText ``list-table``, for the documentation.
-
-    Returns
-    -------
-    str
-        The directive, with a head.
-
-    Examples
-    --------
-    >>> from astrogalaxy.catalog import flags_rst
-    >>> flags_rst().splitlines()[0]
-    '.. list-table::'
-    """
-    from astrogalaxy.catalog._rst import list_table
-
-    rows = [(bit, value, f"``{name}``", text) for bit, value, name, text in flag_rows()]
-    return list_table(("Bit", "Value", "Name", "Meaning"), rows)

@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 from xml.parsers.expat import ExpatError
 from xmlrpc.client import Fault, ProtocolError, ServerProxy
 
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.formats import format_of
 
 __all__ = ["Delivery", "send_image", "send_table"]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
 
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.tables import numbers_of
-
-if TYPE_CHECKING:
-    from astrogalaxy.catalog.catalog import SourceCatalog
 
 __all__ = ["CLASS_COLOURS", "catalog_html", "draw_catalog"]
 
@@ -25,7 +23,7 @@ _FEW = 14
 _SHOWN = ("source_id", "field", "ra", "dec", "class", "p_galaxy", "det_score", "morphology", "snr", "flags")
 
 
-def draw_catalog(catalog: SourceCatalog, *, image: Any = None, ax: Any = None, **options: Any) -> Any:
+def draw_catalog(catalog: Table, *, image: Any = None, ax: Any = None, **options: Any) -> Any:
     """Mark sources; see `SourceCatalog.plot`."""
     import matplotlib.pyplot as plt
 
@@ -48,7 +46,7 @@ def draw_catalog(catalog: SourceCatalog, *, image: Any = None, ax: Any = None, *
     return ax
 
 
-def _places(catalog: SourceCatalog, names: tuple[str, str]) -> list[np.ndarray]:
+def _places(catalog: Table, names: tuple[str, str]) -> list[np.ndarray]:
     """Two coordinates of the sources; an error where none has both."""
     absent = [name for name in names if name not in catalog.colnames]
     if not absent:
@@ -61,7 +59,7 @@ def _places(catalog: SourceCatalog, names: tuple[str, str]) -> list[np.ndarray]:
     raise CatalogError(msg)
 
 
-def _numbers(catalog: SourceCatalog, name: str) -> np.ndarray:
+def _numbers(catalog: Table, name: str) -> np.ndarray:
     """A column as floats; NaN where there is no value, or no such column."""
     if name not in catalog.colnames:
         return np.full(len(catalog), np.nan)
@@ -79,7 +77,7 @@ def _unbroken(ra: np.ndarray) -> np.ndarray:
     return around if np.ptp(around[np.isfinite(ra)]) < np.ptp(known) - 1e-6 else ra
 
 
-def _mark(ax: Any, catalog: SourceCatalog, sky_to_axes: np.ndarray, x: np.ndarray, y: np.ndarray, options: Any) -> None:
+def _mark(ax: Any, catalog: Table, sky_to_axes: np.ndarray, x: np.ndarray, y: np.ndarray, options: Any) -> None:
     """Draw an ellipse around each source, a colour for each class."""
     from matplotlib.collections import EllipseCollection
     from matplotlib.lines import Line2D
@@ -139,13 +137,12 @@ def _sky_axes(ax: Any, ra: np.ndarray, dec: np.ndarray, stretch: float) -> None:
         ax.xaxis.set_major_formatter(lambda degrees, _: f"{round(degrees, 7) % 360:.9g}")
 
 
-def catalog_html(catalog: SourceCatalog) -> str:
-    """A line about the catalogue and its most important columns, in HTML."""
+def catalog_html(catalog: Table, light: Sequence[str]) -> str:
+    """A line about the catalogue and its most important columns, in HTML; `light` are those of the bands."""
     counts = ""
     if "class" in catalog.colnames:
         kinds = np.asarray(catalog["class"], str)
         counts = f" ({', '.join(f'{int((kinds == kind).sum())} {name}' for kind, name in _NAMES.items())})"
-    light = [f"{'mag' if band in catalog.calibrated else 'flux'}_{band}" for band in catalog.bands]
     wanted = [name for name in (*_SHOWN[:-2], *light, *_SHOWN[-2:]) if name in catalog.colnames]
     if len(catalog.colnames) <= _FEW:
         wanted = list(catalog.colnames)  # someone has chosen them

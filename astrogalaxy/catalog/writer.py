@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -11,27 +11,16 @@ from typing import Any, Self
 
 from astropy.table import Table
 
-from astrogalaxy.catalog import ecsv, fits, hats, parquet, regions, votable
-from astrogalaxy.catalog._extras import need
-from astrogalaxy.catalog._rows import Spool
-from astrogalaxy.catalog._target import check_free
-from astrogalaxy.catalog.errors import CatalogError
-from astrogalaxy.errors import AstrogalaxyError
+from astrogalaxy.catalog.io.registry import WRITERS, write_rows
+from astrogalaxy.catalog.io.rows import Spool
+from astrogalaxy.catalog.io.target import check_free
+from astrogalaxy.errors import AstrogalaxyError, CatalogError
 from astrogalaxy.formats import FORMATS, format_of
 
 __all__ = ["NOT_WRITTEN", "CatalogWriter"]
 
 #: What may be raised where a file cannot be written: by the disk, a library, or a format that cannot hold the rows.
 NOT_WRITTEN = (AstrogalaxyError, OSError, ValueError, TypeError, LookupError)
-
-_WRITERS: dict[str, Callable[..., None]] = {
-    "fits": fits.write_rows,
-    "votable": votable.write_rows,
-    "parquet": parquet.write_rows,
-    "hats": hats.write_rows,
-    "ecsv": ecsv.write_rows,
-    "regions": regions.write_rows,
-}
 
 
 class CatalogWriter:
@@ -58,10 +47,12 @@ class CatalogWriter:
     Raises
     ------
     CatalogError
-        If a format is not known from a name, holds no rows, or needs a module that is not installed; when
-        writing, if chunks differ in their columns, units or types, or one cannot be written.
+        If a format is not known from a name, or holds no rows; when writing, if chunks differ in their columns,
+        units or types, or one cannot be written.
     FileExistsError
         If a file exists and ``overwrite`` is false.
+    MissingExtraError
+        If a format needs a module that is not installed.
     RunError
         If the folder or the disk does not take the files.
 
@@ -100,7 +91,7 @@ class CatalogWriter:
         self._targets = [(Path(target), _format(target)) for target in targets]
         for target, name in self._targets:
             with self._noted(target):
-                need(name)
+                FORMATS[name].need()
         for target, _ in self._targets:
             check_free(target, overwrite=overwrite)
         self._overwrite = overwrite
@@ -145,7 +136,7 @@ class CatalogWriter:
         for target, name in self._targets:
             if target not in self.errors:
                 with self._noted(target):
-                    _WRITERS[name](self._spool, target, overwrite=self._overwrite)
+                    write_rows(self._spool, target, name, overwrite=self._overwrite)
 
     @contextmanager
     def _noted(self, target: Path) -> Iterator[None]:
@@ -161,10 +152,10 @@ class CatalogWriter:
 def _format(target: str | os.PathLike[str]) -> str:
     form = format_of(target)
     if form is None:
-        known = ", ".join(FORMATS[name].suffix for name in _WRITERS)
+        known = ", ".join(FORMATS[name].suffix for name in WRITERS)
         msg = f"{os.fspath(target)}: the end of the name tells no format; use one of {known}"
         raise CatalogError(msg)
-    if form.name not in _WRITERS:
+    if form.name not in WRITERS:
         msg = f"{os.fspath(target)}: the format {form.name!r} holds no sources; choose another"
         raise CatalogError(msg)
     return form.name

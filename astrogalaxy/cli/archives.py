@@ -103,7 +103,7 @@ def _print(summary: FetchSummary, *, quiet: bool) -> None:
 
 
 def _next_step(summary: FetchSummary, positions: list[str], size: str, init: Path | None, *, quiet: bool) -> None:
-    from astrogalaxy.files import atomic_path
+    from astrogalaxy.files import write_text
     from astrogalaxy.images.archives.survey import survey_yaml
 
     file = init or Path("survey.yml")
@@ -111,8 +111,7 @@ def _next_step(summary: FetchSummary, positions: list[str], size: str, init: Pat
     if init is None:
         echo(f"save this as {file}, then: astrogalaxy run {file}\n\n{text.rstrip()}", quiet=quiet)
         return
-    with atomic_path(init) as path:
-        path.write_text(text, encoding="utf-8")
+    write_text(init, text)
     echo(f"wrote {init}; next: astrogalaxy run {init}", quiet=quiet)
 
 

@@ -171,12 +171,11 @@ def init(
 ) -> None:
     """Write a survey.yml in which every key is explained."""
     from astrogalaxy.config import commented_yaml, presets
-    from astrogalaxy.files import atomic_path
+    from astrogalaxy.files import write_text
 
     text = commented_yaml(pipeline)
     check_target(output, force=force)
-    with atomic_path(output) as path:
-        path.write_text(text, encoding="utf-8")
+    write_text(output, text)
     typer.echo(f"wrote {output}; edit it, then: astrogalaxy check {output}")
     if pipeline is None:
         typer.echo(f"ready-made pipelines to start from: {', '.join(presets())}")

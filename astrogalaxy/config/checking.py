@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ from astrogalaxy.config.schema import example_of, field_at, key_rows, section_at
 from astrogalaxy.config.yaml import YamlDocument, flow
 from astrogalaxy.errors import ConfigError
 
-__all__ = ["Origin", "validate_model"]
+__all__ = ["Origin", "checked"]
 
 M = TypeVar("M", bound=BaseModel)
 MAX_PROBLEMS = 40
@@ -27,12 +27,12 @@ class Origin:
     document: YamlDocument = field(default_factory=lambda: YamlDocument({}), compare=False)
 
     def error(self, loc: Loc, sentence: str) -> ConfigError:
-        """The error that says what is wrong with a key, as `validate_model` says it."""
+        """The error that says what is wrong with a key, as `checked` says it."""
         return ConfigError(_listing([Problem(loc, sentence)], self.document))
 
 
-def validate_model(document: YamlDocument, cls: type[M], *, context: Mapping[str, Any] | None = None) -> M:
-    """Check a parsed document against a model.
+def checked(document: YamlDocument, cls: type[M], validate: Callable[[], M]) -> M:
+    """Give the model of a document, or say what is wrong with it.
 
     Parameters
     ----------
@@ -40,13 +40,13 @@ def validate_model(document: YamlDocument, cls: type[M], *, context: Mapping[str
         What was read, with what was already wrong with it.
     cls : type
         The pydantic model, its sections subclasses of `Section`.
-    context : mapping, optional
-        ``folder`` and ``output_folder``, to which relative paths are relative; the working directory by default.
+    validate : callable
+        Makes the model, or raises pydantic's error.
 
     Returns
     -------
     model
-        With absolute paths.
+        What `validate` made.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def validate_model(document: YamlDocument, cls: type[M], *, context: Mapping[str
     unread = {problem.loc for problem in problems}  # these were replaced by null: no second error about them
     model: M | None = None
     try:
-        model = cls.model_validate(document.data, context=dict(context or {}))
+        model = validate()
     except ValidationError as error:
         details = error.errors(include_url=False)
         for detail in details:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from collections.abc import Iterator
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from astrogalaxy.config import paths, values
 from astrogalaxy.config.file import File
-from astrogalaxy.config.problems import fail
+from astrogalaxy.config.problems import Loc
 from astrogalaxy.config.schema import Section
 
 __all__ = [
@@ -290,26 +291,18 @@ class ClassifierRecipe(File):
         default_factory=dict, description="Where checkpoints, logs and weights are written."
     )
 
-    @model_validator(mode="after")
-    def _parts_agree(self) -> Self:
+    def _conflicts(self) -> Iterator[tuple[Loc, str]]:
         training = self.training
-        problems: list[tuple[tuple[str | int, ...], str]] = []
         if training.dino and training.objective != "clusters":
-            problems.append((("training", "dino"), "needs training.objective: clusters"))
+            yield ("training", "dino"), "needs training.objective: clusters"
         if training.distillation and training.objective == "clusters":
-            problems.append((("training", "distillation"), "cannot be used with training.objective: clusters"))
-        problems += [
-            (("data", number, "survey"), "required with format: catalog")
-            for number, data in enumerate(self.data)
-            if data.format == "catalog" and data.survey is None
-        ]
-        problems += [
-            (("data", number, "classes"), f"{data.classes} needs format: galaxyzoo; {data.format} has its own classes")
-            for number, data in enumerate(self.data)
-            if data.format != "galaxyzoo" and data.classes != "labels"
-        ]
-        fail("recipe", problems)
-        return self
+            yield ("training", "distillation"), "cannot be used with training.objective: clusters"
+        for number, data in enumerate(self.data):
+            if data.format == "catalog" and data.survey is None:
+                yield ("data", number, "survey"), "required with format: catalog"
+            if data.format != "galaxyzoo" and data.classes != "labels":
+                problem = f"{data.classes} needs format: galaxyzoo; {data.format} has its own classes"
+                yield ("data", number, "classes"), problem
 
     def folder(self, seed: int) -> str:
         """Folder below the output directory in which a training with a seed lies."""

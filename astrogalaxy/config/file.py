@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import PrivateAttr
+from pydantic import ModelWrapValidatorHandler, PrivateAttr, ValidationInfo, model_validator
 
-from astrogalaxy.config.checking import Origin, validate_model
-from astrogalaxy.config.problems import show
+from astrogalaxy.config.checking import Origin, checked
+from astrogalaxy.config.problems import Loc, fail, show
 from astrogalaxy.config.schema import Section
 from astrogalaxy.config.yaml import YamlDocument, dump_yaml, parse_yaml, read_text
 from astrogalaxy.errors import ConfigError
@@ -58,7 +58,7 @@ class File(Section):
         found = locate(Path(path))
         document = parse_yaml(read_text(found), source=str(path))
         shipped = _is_shipped(found)
-        return cls._checked(document, _folders(found.parent, Path() if shipped else found.parent))
+        return cls._of(document, found.parent, Path() if shipped else found.parent)
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any], *, source: str = "configuration", folder: str | Path = ".") -> Self:
@@ -86,14 +86,32 @@ class File(Section):
         if not isinstance(mapping, Mapping):
             raise ConfigError(f"{source}: must be a mapping of keys to values, not {show(mapping)}")
         document = YamlDocument(dict(mapping), source=source)
-        return cls._checked(document, _folders(folder, folder))
+        return cls._of(document, folder, folder)
 
     @classmethod
-    def _checked(cls, document: YamlDocument, folders: Mapping[str, str]) -> Self:
-        model = validate_model(document, cls, context=folders)
+    def _of(cls, document: YamlDocument, inputs: str | Path, outputs: str | Path) -> Self:
+        folders = {"folder": os.path.abspath(inputs), "output_folder": os.path.abspath(outputs)}
+        model = cls.model_validate(document.data, context={"document": document, **folders})
         # the values are in the model; of the document only their lines are still needed
         model._origin = Origin(replace(document, data={}))  # noqa: SLF001 (of the same class)
         return model
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _checked(cls, data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo) -> Self:
+        """Say in plain sentences what is wrong with a file, a mapping, or the arguments of the constructor."""
+
+        def validate() -> Self:
+            """Check each key, and then all of them together."""
+            model = handler(data)
+            fail(list(model._conflicts()))  # noqa: SLF001 (of the same class)
+            return model
+
+        return checked((info.context or {}).get("document", YamlDocument({})), cls, validate)
+
+    def _conflicts(self) -> Iterator[tuple[Loc, str]]:
+        """Keys that are right by themselves but do not go with others, and what is wrong about them."""
+        yield from ()
 
     def wrong(self, *loc: str | int, reason: str) -> ConfigError:
         """Return the error for a key whose value turns out to be wrong where it is used.
@@ -129,10 +147,6 @@ class File(Section):
     def digest(self) -> str:
         """SHA-256 (hex) of the whole configuration."""
         return sha256(self.model_dump(mode="json"))
-
-
-def _folders(inputs: str | Path, outputs: str | Path) -> dict[str, str]:
-    return {"folder": os.path.abspath(inputs), "output_folder": os.path.abspath(outputs)}
 
 
 def pipelines_folder() -> Path:

@@ -157,7 +157,7 @@ class ImagesSection(Section):
     def _agree(self) -> Self:
         mappings = {key: value for key in self._BY_BAND if isinstance(value := getattr(self, key), dict)}
         problems = [problem for key, value in mappings.items() for problem in self._band_problems(key, value)]
-        fail("images", [*problems, *self._number_problems(), *self._pattern_problems()])
+        fail([*problems, *self._number_problems(), *self._pattern_problems()])
         return self
 
     def _band_problems(self, key: str, value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -22,11 +22,11 @@ class Problem(NamedTuple):
     line: int | None = None
 
 
-def fail(title: str, problems: Sequence[tuple[str | Loc, str]]) -> None:
+def fail(problems: Sequence[tuple[str | Loc, str]]) -> None:
     """Raise, from a model's validator, one problem for each ``(key or path, sentence)``; return if there is none."""
     if problems:
         raise ValidationError.from_exception_data(
-            title,
+            "configuration",
             [
                 InitErrorDetails(
                     type=PydanticCustomError("config", "{sentence}", {"sentence": sentence}),

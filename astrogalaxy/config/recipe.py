@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -12,7 +13,7 @@ from astrogalaxy.config.checking import Origin
 from astrogalaxy.config.classifier import ClassifierRecipe
 from astrogalaxy.config.file import File, locate
 from astrogalaxy.config.images import ImagesSection
-from astrogalaxy.config.problems import did_you_mean, fail, show
+from astrogalaxy.config.problems import Loc, did_you_mean, fail, show
 from astrogalaxy.config.schema import Section
 from astrogalaxy.config.yaml import parse_yaml, read_text
 from astrogalaxy.errors import ConfigError
@@ -214,9 +215,9 @@ class DataSection(Section):
     def _there_is_some(self) -> Self:
         mixed = self.simulation or self.labels or self.sky or self.stamps
         if self.phosim and mixed:
-            fail("data", [("phosim", "cannot be used together with simulation, labels, sky or stamps")])
+            fail([("phosim", "cannot be used together with simulation, labels, sky or stamps")])
         if not self.sets:
-            fail("data", [((), "needs simulation, labels, phosim or galaxies")])
+            fail([((), "needs simulation, labels, phosim or galaxies")])
         return self
 
     @property
@@ -308,7 +309,7 @@ class TrainingSection(Section):
     @model_validator(mode="after")
     def _warmup_ends(self) -> Self:
         if self.warmup > self.steps:
-            fail("training", [("warmup", f"{self.warmup} is more than steps, {self.steps}")])
+            fail([("warmup", f"{self.warmup} is more than steps, {self.steps}")])
         return self
 
 
@@ -340,35 +341,21 @@ class RecipeConfig(File):
     seed: int = Field(1, ge=0, lt=2**32, description="Seed of every random choice.")
     output: RunsSection = Field(default_factory=dict, description="Where checkpoints, logs and weights are written.")
 
-    @model_validator(mode="after")
-    def _crop_fits_levels(self) -> Self:
+    def _conflicts(self) -> Iterator[tuple[Loc, str]]:
         multiple = self.model.shape.multiple
         if self.training.crop % multiple:
-            problem = f"must be a multiple of the coarsest cells, {multiple}"
-            fail("recipe", [(("training", "crop"), f"{problem}, not {self.training.crop}")])
-        return self
-
-    @model_validator(mode="after")
-    def _there_is_a_start_to_keep(self) -> Self:
+            problem = f"must be a multiple of the coarsest cells, {multiple}, not {self.training.crop}"
+            yield ("training", "crop"), problem
         for key, nothing in (("normalisation", "learn"), ("start_share", 0)):
             value = getattr(self.training, key)
             if value != nothing and (self.model.start is None or self.model.from_photographs):
                 problem = f"{value!r} needs weights of astrogalaxy to go on from; name them as model.start"
-                fail("recipe", [(("training", key), problem)])
-        return self
-
-    @model_validator(mode="after")
-    def _phases_have_data(self) -> Self:
-        phases = self.training.schedule.phases if self.training.schedule else ()
-        there = self.data.sets
-        problems = [
-            (("training", "schedule", "phases", number, "data"), f"the recipe has no {name}; add them under data")
-            for number, phase in enumerate(phases)
-            for name in (("fields", "galaxies") if phase.data == "both" else (phase.data,))
-            if name not in there
-        ]
-        fail("recipe", problems)
-        return self
+                yield ("training", key), problem
+        for number, phase in enumerate(self.training.schedule.phases if self.training.schedule else ()):
+            for name in ("fields", "galaxies") if phase.data == "both" else (phase.data,):
+                if name not in self.data.sets:
+                    problem = f"the recipe has no {name}; add them under data"
+                    yield ("training", "schedule", "phases", number, "data"), problem
 
 
 def read_recipe(path: str | Path) -> RecipeConfig | ClassifierRecipe:

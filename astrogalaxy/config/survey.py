@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -11,10 +12,10 @@ from pydantic import Field, field_validator, model_validator
 from astrogalaxy.config import paths, values
 from astrogalaxy.config.file import File, sha256
 from astrogalaxy.config.images import ImagesSection
-from astrogalaxy.config.problems import fail, show
+from astrogalaxy.config.problems import Loc, fail, show
 from astrogalaxy.config.schema import Section
 from astrogalaxy.devices import Device, Precision, precision_of
-from astrogalaxy.formats import FORMATS, missing_extra
+from astrogalaxy.formats import FORMATS
 
 __all__ = ["AstrometrySection", "ComputeSection", "SurveyConfig"]
 
@@ -134,7 +135,7 @@ class ComputeSection(Section):
         try:
             precision_of(self.device, self.precision)
         except ValueError as error:
-            fail("configuration", [("precision", str(error))])
+            fail([("precision", str(error))])
         return self
 
 
@@ -161,9 +162,8 @@ class OutputSection(Section):
         for name, count in Counter(formats).items():
             if name not in FORMATS:
                 raise ValueError(f"unknown format {show(name)}; choose from {', '.join(FORMATS)}")
-            problem = missing_extra(name)
-            if problem:
-                raise ValueError(problem)
+            if FORMATS[name].missing:
+                raise ValueError(FORMATS[name].missing)
             if count > 1:
                 raise ValueError(f"{name!r} is given twice")
         return formats
@@ -172,7 +172,7 @@ class OutputSection(Section):
 class SurveyConfig(File):
     """A ``survey.yml``: which images to read, and how to make a catalogue of them.
 
-    Make one with `read` or `from_dict`, which raise `ConfigError`; the constructor raises pydantic's errors.
+    Make one with `read`, with `from_dict`, or by its keys as arguments.
 
     Examples
     --------
@@ -180,7 +180,7 @@ class SurveyConfig(File):
     >>> config = SurveyConfig.from_dict({"name": "m31", "images": images})
     >>> config.images.reference, str(config.measurement.apertures[0])
     ('r', '3.0 arcsec')
-    >>> SurveyConfig.from_dict({"name": "m31", "images": {"path": "m31.fits", "band": ["g"]}})
+    >>> SurveyConfig(name="m31", images={"path": "m31.fits", "band": ["g"]})
     Traceback (most recent call last):
         ...
     astrogalaxy.errors.ConfigError: configuration: images.band: unknown key; did you mean 'bands'?
@@ -205,12 +205,10 @@ class SurveyConfig(File):
     compute: ComputeSection = Field(default_factory=dict, description="Where and how the work is done.")
     output: OutputSection = Field(default_factory=dict, description="What is written, and where.")
 
-    @model_validator(mode="after")
-    def _given_positions_stay(self) -> Self:
+    def _conflicts(self) -> Iterator[tuple[Loc, str]]:
         if self.detection.positions is not None and self.astrometry.apply:
             problem = "would move the positions that detection.positions gives; set it to false"
-            fail("configuration", [(("astrometry", "apply"), problem)])
-        return self
+            yield ("astrometry", "apply"), problem
 
     def science_digest(self) -> str:
         """SHA-256 (hex) of the settings that a tile's rows depend on, for content keys.

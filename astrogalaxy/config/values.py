@@ -195,7 +195,7 @@ def _per_band(value: Any, *, auto: bool = False) -> Any:
             found[checked_text(band, "text")] = _number_or_header(given, "a number, a header keyword or a sum", auto)
         except ValueError as error:
             wrong.append((str(band), str(error)))
-    fail("numbers", wrong)
+    fail(wrong)
     return found
 
 
@@ -222,22 +222,13 @@ def _planes(value: Any) -> Any:
     return value
 
 
-def _band_numbers(value: Mapping[Any, Any], what: str) -> dict[str, float]:
-    numbers = {checked_text(key, "text"): _number(number) for key, number in value.items()}
-    wrong = [
-        (str(key), f"must be {what}, not {show(number)}") for key, number in value.items() if _number(number) is None
-    ]
-    fail("numbers", wrong)
-    return {key: number for key, number in numbers.items() if number is not None}
-
-
 def _weights(value: Any) -> dict[str, float]:
     """``{name: weight}`` with weights above 0."""
     if not isinstance(value, Mapping) or not value:
         raise ValueError(f"must be a mapping such as {{sdss: 1}}, not {show(value)}")
-    weights = _band_numbers(value, "a number above 0")
-    fail("weights", [(key, f"must be a number above 0, not {show(n)}") for key, n in weights.items() if n <= 0])
-    return weights
+    wanted = "must be a number above 0"
+    fail([(str(name), f"{wanted}, not {show(n)}") for name, n in value.items() if (_number(n) or 0) <= 0])
+    return {checked_text(name, "text"): float(n) for name, n in value.items()}
 
 
 def _number_format(value: Any) -> Any:

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from astrogalaxy.catalog.crossmatch import as_table
 from astrogalaxy.catalog.directions import directions
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.evaluation.footprint import footprint_of
 from astrogalaxy.evaluation.intervals import CONFIDENCE, wilson
 from astrogalaxy.evaluation.matching import Match, match_positions, match_sky, precision_recall, repeated

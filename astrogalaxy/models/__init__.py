@@ -7,12 +7,12 @@ from astrogalaxy.models.files import (
     Weights,
     bundled,
     card_of,
-    folded,
     load_classifier,
     load_weights,
     open_weights,
     save_weights,
 )
+from astrogalaxy.models.graph import folded
 
 __all__ = [
     "BY_EXTENT",

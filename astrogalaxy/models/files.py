@@ -2,7 +2,7 @@
 
 One file serves every runtime. The tensors are those of the torch network; the graph is
 an ONNX model without weights, whose convolutions take the tensors with their batch
-normalisation folded in (`folded`).
+normalisation folded in (`astrogalaxy.models.folded`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ __all__ = [
     "bundled",
     "card_of",
     "file_of",
-    "folded",
     "load_classifier",
     "load_weights",
     "open_weights",
@@ -40,8 +39,6 @@ __all__ = [
 _GRAPH = "onnx.graph"
 _BUNDLED = Path(__file__).resolve().parent / "weights"
 _ALIASES = {"default": "astroyolo-nano"}
-# Epsilon of every batch normalisation of the YOLOX family.
-BATCH_NORM_EPSILON = 1e-3
 
 Tensors = Mapping[str, NDArray[np.generic]]
 CardT = TypeVar("CardT", bound=Card, default=WeightCard)
@@ -279,8 +276,7 @@ def open_weights(name: str | Path = "default") -> Weights[Card]:
     >>> open_weights("galaxyzoo-fine").card.task
     'morphology'
     """
-    path = _find(name)
-    return Weights(path, card_of(path))
+    return _load(name, Card)
 
 
 def card_of(path: Path) -> Card:
@@ -410,42 +406,3 @@ def digest_of(card: Card, stored: Tensors) -> str:
         digest.update(value.tobytes())
     digest.update(card.settings().encode())
     return digest.hexdigest()
-
-
-def folded(tensors: Tensors) -> dict[str, NDArray[np.float32]]:
-    """Fold every batch normalisation into the convolution before it.
-
-    Parameters
-    ----------
-    tensors : mapping
-        State of the torch network: ``<block>.conv.weight`` and ``<block>.bn.*``.
-
-    Returns
-    -------
-    dict
-        ``<block>.conv.weight`` and ``<block>.conv.bias``, and what has no normalisation
-        unchanged: the initialisers of the graph.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from astrogalaxy.models import folded
-    >>> block = {"stem.conv.weight": np.ones((2, 3, 1, 1), np.float32)}
-    >>> for name in ("weight", "bias", "running_mean", "running_var"):
-    ...     block[f"stem.bn.{name}"] = np.ones(2, np.float32)
-    >>> sorted(folded(block))
-    ['stem.conv.bias', 'stem.conv.weight']
-    """
-    result: dict[str, NDArray[np.float32]] = {}
-    for name, value in tensors.items():
-        if ".bn." in name:
-            continue
-        block = name.removesuffix(".conv.weight")
-        if f"{block}.bn.weight" not in tensors:
-            result[name] = np.asarray(value, dtype=np.float32)
-            continue
-        bn = {k: tensors[f"{block}.bn.{k}"] for k in ("weight", "bias", "running_mean", "running_var")}
-        gain = bn["weight"] / np.sqrt(bn["running_var"] + BATCH_NORM_EPSILON)
-        result[name] = np.asarray(value * gain[:, None, None, None], dtype=np.float32)
-        result[f"{block}.conv.bias"] = np.asarray(bn["bias"] - bn["running_mean"] * gain, dtype=np.float32)
-    return result

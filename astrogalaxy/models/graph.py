@@ -14,12 +14,14 @@ from astrogalaxy.devices import Placement
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.models.files import Weights
 
-__all__ = ["open_graph", "with_weights", "without_weights"]
+__all__ = ["folded", "open_graph", "with_weights", "without_weights"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
 Run = Callable[[NDArray[np.floating]], list[NDArray[np.float32]]]
 
 _ON_CPU = Placement("cpu", "float32")
+# Epsilon of every batch normalisation of the YOLOX family.
+BATCH_NORM_EPSILON = 1e-3
 
 
 def open_graph(
@@ -106,6 +108,45 @@ def _openvino(graph: bytes, tensors: Arrays, threads: int, placement: Placement)
     }
     compiled = core.compile_model(core.read_model(with_weights(graph, tensors)), "CPU", settings)
     return lambda batch: list(compiled(batch).values())
+
+
+def folded(tensors: Arrays) -> dict[str, NDArray[np.float32]]:
+    """Fold every batch normalisation into the convolution before it.
+
+    Parameters
+    ----------
+    tensors : mapping
+        State of the torch network: ``<block>.conv.weight`` and ``<block>.bn.*``.
+
+    Returns
+    -------
+    dict
+        ``<block>.conv.weight`` and ``<block>.conv.bias``, and what has no normalisation
+        unchanged: the initialisers of the graph.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.models import folded
+    >>> block = {"stem.conv.weight": np.ones((2, 3, 1, 1), np.float32)}
+    >>> for name in ("weight", "bias", "running_mean", "running_var"):
+    ...     block[f"stem.bn.{name}"] = np.ones(2, np.float32)
+    >>> sorted(folded(block))
+    ['stem.conv.bias', 'stem.conv.weight']
+    """
+    result: dict[str, NDArray[np.float32]] = {}
+    for name, value in tensors.items():
+        if ".bn." in name:
+            continue
+        block = name.removesuffix(".conv.weight")
+        if f"{block}.bn.weight" not in tensors:
+            result[name] = np.asarray(value, dtype=np.float32)
+            continue
+        bn = {k: tensors[f"{block}.bn.{k}"] for k in ("weight", "bias", "running_mean", "running_var")}
+        gain = bn["weight"] / np.sqrt(bn["running_var"] + BATCH_NORM_EPSILON)
+        result[name] = np.asarray(value * gain[:, None, None, None], dtype=np.float32)
+        result[f"{block}.conv.bias"] = np.asarray(bn["bias"] - bn["running_mean"] * gain, dtype=np.float32)
+    return result
 
 
 def with_weights(graph: bytes, tensors: Arrays) -> bytes:

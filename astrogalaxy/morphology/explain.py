@@ -27,7 +27,7 @@ from astrogalaxy.morphology.pictures import checked_pictures, network_input, vie
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["MAPS", "Map", "attention_map", "explain", "figure_of", "grad_cam", "likeliest", "saliency"]
+__all__ = ["MAPS", "Map", "explain", "figure_of", "likeliest"]
 
 #: Name of an explanation map.
 Map = Literal["saliency", "gradcam", "attention"]
@@ -93,15 +93,9 @@ def explain(
     network = network.eval()
     x = torch.from_numpy(network_input(checked_pictures([picture], network.spec.side), normalise))
     target = likeliest(network, picture, normalise=normalise) if target is None else _class(network, target)
-    made: dict[str, Floats] = {}
-    for name in maps:
-        if name == "attention" and not _has_class_token(network):
-            continue
-        made[name] = {
-            "saliency": lambda: saliency(network, x, target),
-            "gradcam": lambda: grad_cam(network, x, target),
-            "attention": lambda: attention_map(network, x),
-        }[name]()
+    makers = {"saliency": _saliency, "gradcam": _grad_cam, "attention": _attention_map}
+    there = [name for name in maps if name != "attention" or _has_class_token(network)]
+    made = {name: makers[name](network, x, target) for name in there}
     if not made:
         msg = f"{network.spec.architecture} has no class token, and so no attention map; choose saliency or gradcam"
         raise WeightsError(msg)
@@ -157,32 +151,8 @@ def _class(network: GalaxyNetwork, target: int) -> int:
     return int(target)
 
 
-def saliency(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
-    """How much each pixel would change the class's logit (Simonyan et al. 2014), the strongest channel.
-
-    Parameters
-    ----------
-    network : GalaxyNetwork
-        In inference.
-    x : Tensor
-        ``(1, 3, side, side)`` network input.
-    target : int
-        Class.
-
-    Returns
-    -------
-    ndarray
-        ``(side, side)`` float32 from 0 to 1.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from astrogalaxy.morphology.explain import saliency
-    >>> from astrogalaxy.morphology.network import NetworkSpec, build
-    >>> network = build(NetworkSpec("average-pool-cnn", classes=2, side=32)).eval()
-    >>> saliency(network, torch.rand(1, 3, 32, 32), target=1).shape
-    (32, 32)
-    """
+def _saliency(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
+    """How much each pixel would change the class's logit (Simonyan et al. 2014), the strongest channel."""
     need("captum", "train")
     from captum.attr import Saliency
 
@@ -190,32 +160,8 @@ def saliency(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
     return _scaled(gradient.abs().amax(1)[0])
 
 
-def grad_cam(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
-    """Where the last feature layer is evidence for the class (Selvaraju et al. 2017).
-
-    Parameters
-    ----------
-    network : GalaxyNetwork
-        In inference.
-    x : Tensor
-        ``(1, 3, side, side)`` network input.
-    target : int
-        Class.
-
-    Returns
-    -------
-    ndarray
-        ``(side, side)`` float32 from 0 to 1.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from astrogalaxy.morphology.explain import grad_cam
-    >>> from astrogalaxy.morphology.network import NetworkSpec, build
-    >>> network = build(NetworkSpec("average-pool-cnn", classes=2, side=32)).eval()
-    >>> grad_cam(network, torch.rand(1, 3, 32, 32), target=1).shape
-    (32, 32)
-    """
+def _grad_cam(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
+    """Where the last feature layer is evidence for the class (Selvaraju et al. 2017)."""
     need("captum", "train")
     from captum.attr import LayerGradCam
 
@@ -228,38 +174,8 @@ def grad_cam(network: GalaxyNetwork, x: Tensor, target: int) -> Floats:
     return _scaled(_enlarged(weight.detach(), x.shape[-1]))
 
 
-def attention_map(network: GalaxyNetwork, x: Tensor) -> Floats:
-    """Where the class token of a transformer's last block looks, the mean over its heads.
-
-    Parameters
-    ----------
-    network : GalaxyNetwork
-        In inference.
-    x : Tensor
-        ``(1, 3, side, side)`` network input.
-
-    Returns
-    -------
-    ndarray
-        ``(side, side)`` float32 from 0 to 1.
-
-    Raises
-    ------
-    WeightsError
-        If the network has no class token.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from astrogalaxy.morphology.explain import attention_map
-    >>> from astrogalaxy.morphology.network import NetworkSpec, build
-    >>> network = build(NetworkSpec("vit-tiny", classes=2, side=32)).eval()
-    >>> attention_map(network, torch.zeros(1, 3, 32, 32)).shape
-    (32, 32)
-    """
-    if not _has_class_token(network):
-        msg = f"{network.spec.architecture} has no class token, and so no attention map"
-        raise WeightsError(msg)
+def _attention_map(network: GalaxyNetwork, x: Tensor, _target: int) -> Floats:
+    """Where the class token of a transformer's last block looks, the mean over its heads."""
     attention = network.backbone.blocks[-1].attn  # type: ignore[union-attr,index]
     kept: list[Tensor] = []
     hook = attention.register_forward_hook(lambda _module, inputs, _output: kept.append(inputs[0]))

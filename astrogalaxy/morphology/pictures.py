@@ -16,11 +16,11 @@ __all__ = [
     "MEAN",
     "SIDES",
     "SPREAD",
-    "brought",
     "checked_pictures",
     "colour_picture",
     "cut",
     "network_input",
+    "normalisation",
     "resized",
     "views",
 ]
@@ -147,7 +147,7 @@ def resized(picture: Picture, side: int, *, centre: float = 1.0) -> Picture:
     return np.asarray(small)
 
 
-def brought(normalise: str) -> tuple[Floats, Floats]:
+def normalisation(normalise: str) -> tuple[Floats, Floats]:
     """Gain and offset of each channel that turn pixels of 0 to 255 into a network's input.
 
     Parameters
@@ -167,7 +167,7 @@ def brought(normalise: str) -> tuple[Floats, Floats]:
 
     Examples
     --------
-    >>> gain, offset = brought("symmetric")
+    >>> gain, offset = normalisation("symmetric")
     >>> (255 * gain + offset).tolist()
     [1.0, 1.0, 1.0]
     """
@@ -227,7 +227,7 @@ def checked_pictures(pictures: ArrayLike, side: int) -> NDArray[np.uint8]:
 
 def network_input(pictures: NDArray[np.uint8], normalise: str) -> Floats:
     """From pictures ``(n, side, side, 3)`` to input ``(n, 3, side, side)`` float32."""
-    gain, offset = brought(normalise)
+    gain, offset = normalisation(normalise)
     return np.ascontiguousarray((pictures * gain + offset).transpose(0, 3, 1, 2), np.float32)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import atomic_path, write_text
 from astrogalaxy.simulation.scene import Scene
 
 __all__ = ["scene_files", "write_scene"]
@@ -94,8 +94,7 @@ def write_scene(scene: Scene, folder: str | Path, *, name: str, compress: bool =
         name=name, quoted=quoted, path=pattern, bands=", ".join(scene.images), reference=scene.reference,
         zeropoint=scene.profile.zeropoint,
     )  # fmt: skip
-    with atomic_path(files[-1]) as path:
-        path.write_text(survey, encoding="utf-8")
+    write_text(files[-1], survey)
     return files
 
 

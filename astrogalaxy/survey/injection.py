@@ -22,7 +22,7 @@ from astrogalaxy.config import SurveyConfig
 from astrogalaxy.config.file import sha256
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 from astrogalaxy.evaluation.injection import Baseline, Recovery, Round, colours_of, join, look, recover_round
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import atomic_path, write_text
 from astrogalaxy.images import Image
 from astrogalaxy.images.fields import Field, find_fields
 from astrogalaxy.models import load_weights
@@ -428,8 +428,7 @@ def _write(folder: Path, recovery: Recovery, record: Mapping[str, Any]) -> list[
         files.append(folder / f"{name}.ecsv")
         with atomic_path(files[-1]) as path:
             table.write(path, format="ascii.ecsv", overwrite=True)
-    with atomic_path(files[1]) as path:
-        path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(files[1], json.dumps(record, indent=1, allow_nan=False) + "\n")
     write_injection_report(files[0], record=record, recovery=recovery)
     return files
 

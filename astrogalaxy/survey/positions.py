@@ -14,8 +14,7 @@ from scipy.spatial import cKDTree
 
 from astrogalaxy.catalog.columns import INPUT_ROW
 from astrogalaxy.catalog.crossmatch import sky_positions
-from astrogalaxy.catalog.errors import CatalogError
-from astrogalaxy.errors import ConfigError
+from astrogalaxy.errors import CatalogError, ConfigError
 from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.images import Image, Section
 from astrogalaxy.measurement.sky import SkyGrid

@@ -23,7 +23,7 @@ from astrogalaxy.config.recipe import LabelsSection, SimulationSection, SkySecti
 from astrogalaxy.datasets.galaxyzoo import GalaxyCutout, read_galaxy_zoo2
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.errors import ConfigError, ImageError
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import write_text
 from astrogalaxy.images import Image, Section
 from astrogalaxy.images.fields import Field, find_fields, open_field
 from astrogalaxy.simulation import PROFILES, Scene, draw_conditions, simulate_scene, vary
@@ -249,8 +249,7 @@ def _forget_others(recipe: RecipeConfig, folder: Path) -> None:
         logger.info("%s: examples of other settings are made anew", folder)
         for path in folder.glob("*.np[yz]"):
             path.unlink()
-    with atomic_path(record) as path:
-        path.write_text(made_with, encoding="ascii")
+    write_text(record, made_with)
 
 
 def _make(recipe: RecipeConfig, folder: Path, item: Prepared) -> None:

@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader
 
 from astrogalaxy.config import RecipeConfig
 from astrogalaxy.detection.network import AstroYolo
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import write_text
 from astrogalaxy.training.allocator import keep_freed_memory
 from astrogalaxy.training.checkpoints import (
     LastCheckpoint,
@@ -133,8 +133,7 @@ def _train(
 ) -> Trained:
     check_start(recipe)  # before an hour of making examples
     changed = resume and warn_of_changes(recipe, learned_with(folder))
-    with atomic_path(folder / "recipe.yml") as path:
-        path.write_text(recipe.to_yaml(), encoding="utf-8")
+    write_text(folder / "recipe.yml", recipe.to_yaml())
     data = _prepared(recipe, folder / "examples", progress)
     if resume and not changed:
         _warn_of_new_examples(data, last_checkpoint(folder))

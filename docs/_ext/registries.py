@@ -18,7 +18,7 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from astrogalaxy.catalog import columns_rst, flags_rst
+from astrogalaxy.catalog import column_rows, flag_rows
 
 __all__ = ["REGISTRIES", "setup"]
 
@@ -112,6 +112,21 @@ def pipelines() -> str:
         bands = ", ".join(SurveyConfig.read(path).images.bands)
         rows.append((code(name), bands, plain(words.split(". ")[0].rstrip(".") + ".")))
     return table(("Name", "Bands", "Images"), rows, "15 15 70")
+
+
+def columns() -> str:
+    """The columns of a catalogue."""
+    rows = (
+        [code(name), kind, unit or "\N{EN DASH}", form, code(ucd), text]
+        for name, kind, unit, form, ucd, text in column_rows()
+    )
+    return table(["Column", "Type", "Unit", "FITS", "UCD", "Meaning"], rows, "auto")
+
+
+def flags() -> str:
+    """The bits of the column ``flags``."""
+    rows = ([bit, value, code(name), text] for bit, value, name, text in flag_rows())
+    return table(["Bit", "Value", "Name", "Meaning"], rows, "auto")
 
 
 def formats() -> str:
@@ -434,8 +449,8 @@ REGISTRIES: dict[str, Callable[[], str]] = {
     "survey-keys": survey_keys,
     "recipe-keys": recipe_keys,
     "pipelines": pipelines,
-    "columns": columns_rst,
-    "flags": flags_rst,
+    "columns": columns,
+    "flags": flags,
     "formats": formats,
     "card-fields": card_fields,
     "cards": cards,

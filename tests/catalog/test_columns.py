@@ -15,7 +15,6 @@ from astrogalaxy.catalog import (
     class_column,
     column_rows,
     columns_for,
-    columns_rst,
     ucd_of_band,
 )
 
@@ -118,8 +117,4 @@ def test_documentation_rows() -> None:
     rows = column_rows()
     assert [row[0] for row in rows] == list(COLUMNS)
     assert ("ra", "float64", "deg", "D", "pos.eq.ra;meta.main", "Right ascension, ICRS") in rows
-    rst = columns_rst()
-    assert rst.startswith(".. list-table::")
-    assert rst.count("   * - ") == len(COLUMNS) + 1
-    assert "``flux_{band}``" in rst
-    assert len(columns_rst(columns_for(["g"])).splitlines()) > 40
+    assert len(column_rows(columns_for(["g"]))) == len(columns_for(["g"]))

@@ -12,7 +12,9 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import QTable, Table
 
-from astrogalaxy.catalog import CatalogError, SourceCatalog, columns_for, write_fits
+from astrogalaxy.catalog import CatalogError, SourceCatalog, columns_for
+from astrogalaxy.catalog.io.registry import write_rows
+from astrogalaxy.catalog.io.rows import TableRows
 
 
 @pytest.fixture
@@ -136,7 +138,7 @@ def test_reads_strings_that_are_not_ascii(tmp_path: Path, path: Path) -> None:
 
 
 def test_writes_quantities_of_any_table(tmp_path: Path) -> None:
-    write_fits(QTable({"d": [1.5, 2.5] * u.deg}), tmp_path / "x.fits")
+    write_rows(TableRows(QTable({"d": [1.5, 2.5] * u.deg})), tmp_path / "x.fits", "fits")
     assert SourceCatalog.read(tmp_path / "x.fits")["d"].unit == u.deg
 
 

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from astrogalaxy.catalog import CatalogError, SourceCatalog, ecsv, provenance
+from astrogalaxy.catalog import CatalogError, SourceCatalog, provenance
+from astrogalaxy.catalog.io import ecsv
 from astrogalaxy.errors import RunError
 from astrogalaxy.formats import format_of
 

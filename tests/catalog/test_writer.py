@@ -13,7 +13,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn
 
-from astrogalaxy.catalog import CatalogError, CatalogWriter, SourceCatalog, _rows, ecsv, hats, writer
+from astrogalaxy.catalog import CatalogError, CatalogWriter, SourceCatalog
+from astrogalaxy.catalog.io import ecsv, hats, registry, rows
 from astrogalaxy.errors import RunError
 
 NAMES = ["x.fits", "x.vot", "x.vot.gz", "x.parquet", "x.ecsv", "x.reg"]
@@ -22,7 +23,7 @@ NAMES = ["x.fits", "x.vot", "x.vot.gz", "x.parquet", "x.ecsv", "x.reg"]
 @pytest.fixture
 def small_blocks(monkeypatch) -> None:
     """Blocks so small that a few rows are many of them."""
-    monkeypatch.setattr(_rows, "BLOCK", 7)
+    monkeypatch.setattr(rows, "BLOCK", 7)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,6 +53,21 @@ def test_hats_is_cut_by_cells(tmp_path: Path, make, same, small_blocks) -> None:
     back.remove_column("match")
     expected.remove_column("match")
     same(back, expected)
+
+
+def test_hats_has_one_file_for_each_cell_while_it_is_written(tmp_path: Path, make, monkeypatch, small_blocks) -> None:
+    monkeypatch.setattr(hats, "BLOCK", 7)
+    seen = []
+
+    def look(cell: object, path: Path, *rest: object) -> None:
+        """How many files wait when the first cell is written."""
+        seen.append(len(list(path.parent.iterdir())))
+        write_cell(cell, path, *rest)
+
+    write_cell = hats._write_cell
+    monkeypatch.setattr(hats, "_write_cell", look)
+    make(200).write(tmp_path / "x.hats", max_rows=20)  # 15 pairs of blocks, whose rows are all over the sky
+    assert seen == list(range(len(seen), 0, -1)) and len(seen) > 10
 
 
 def test_one_pass_writes_many_formats(tmp_path: Path, make, same) -> None:
@@ -174,8 +190,8 @@ def peak_of(path: Path, chunk: SourceCatalog, n_chunks: int) -> int:
 
 @pytest.mark.parametrize("name", ["x.fits", "x.vot", "x.parquet", "x.hats", "x.reg", "x.ecsv"])
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, make, monkeypatch, name: str) -> None:
-    monkeypatch.setattr(_rows, "BLOCK", 1024)
-    monkeypatch.setitem(writer._WRITERS, "hats", partial(hats.write_rows, max_rows=1000))
+    monkeypatch.setattr(rows, "BLOCK", 1024)
+    monkeypatch.setitem(registry.WRITERS, "hats", partial(hats.write, max_rows=1000))
     chunk = make(1024, bands=["g"], classes=())
     size = sum(column.nbytes for column in chunk.columns.values())
     few, many = peak_of(tmp_path / name, chunk, 5), peak_of(tmp_path / name, chunk, 25)

@@ -149,3 +149,20 @@ def test_errors_of_a_mapping_name_its_source_without_a_line() -> None:
         SurveyConfig.from_dict({**MINIMAL, "images": {**MINIMAL["images"], "band": ["g"]}}, source="--set")
     with pytest.raises(ConfigError, match="must be a mapping"):
         SurveyConfig.from_dict([1])  # type: ignore[arg-type]
+
+
+def test_errors_of_the_constructor_are_those_of_a_mapping() -> None:
+    wrong = {"nam": "m31", "images": {"path": "m31.fits", "bands": ["g", "r"]}, "detection": {"threshold": 4}}
+    with pytest.raises(ConfigError) as of_mapping:
+        SurveyConfig.from_dict(wrong)
+    with pytest.raises(ConfigError) as of_arguments:
+        SurveyConfig(**wrong)
+    assert str(of_arguments.value) == str(of_mapping.value)
+    assert str(of_arguments.value).count("\n") == 2
+
+
+def test_the_constructor_makes_what_a_mapping_does() -> None:
+    right = {"name": "m31", "images": {"path": "m31.fits", "bands": ["r"]}}
+    made = SurveyConfig(**right)
+    assert made == SurveyConfig.from_dict(right)
+    assert "configuration: name: no such survey" in str(made.wrong("name", reason="no such survey"))

@@ -9,7 +9,7 @@ from astropy.stats import binom_conf_interval
 from astropy.table import Table, vstack
 
 from astrogalaxy.catalog import SourceCatalog
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.evaluation.catalogs import evaluate_catalog
 from astrogalaxy.evaluation.truth import read_truth
 

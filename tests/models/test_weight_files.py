@@ -27,7 +27,8 @@ from astrogalaxy.models import (
     open_weights,
     save_weights,
 )
-from astrogalaxy.models.files import BATCH_NORM_EPSILON, digest_of
+from astrogalaxy.models.files import digest_of
+from astrogalaxy.models.graph import BATCH_NORM_EPSILON
 
 
 def test_what_is_saved_is_loaded(weights: Weights, tensors: dict[str, np.ndarray]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.config.classifier import AugmentationSection
 from astrogalaxy.datasets.pictures import PictureFiles
 from astrogalaxy.errors import ConfigError, ImageError, RunError, WeightsError
-from astrogalaxy.files import atomic_path
 from astrogalaxy.models import load_classifier
 from astrogalaxy.morphology import Classifier
 from astrogalaxy.morphology.classifier import probabilities
@@ -257,14 +255,13 @@ def test_pictures_that_are_made_anew_leave_no_old_rows(
     monkeypatch.setattr(PictureFiles, "__call__", _read_but_the_fifth)
     wanted = np.array(open_bank(recipe).pictures)
 
-    def until_rows_are_written(path: Path) -> AbstractContextManager[Path]:
-        if path.name == "index.json":
-            raise KeyboardInterrupt
-        return atomic_path(path)
+    def until_rows_are_written(path: Path, _text: str) -> None:
+        assert path.name == "index.json"
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as there:
         there.setattr(PictureFiles, "__call__", _READ)
-        there.setattr(pictures, "atomic_path", until_rows_are_written)
+        there.setattr(pictures, "write_text", until_rows_are_written)
         with pytest.raises(KeyboardInterrupt):
             open_bank(recipe)
     np.testing.assert_array_equal(open_bank(recipe).pictures, wanted, "the disk is away again")

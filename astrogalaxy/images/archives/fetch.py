@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.extras import not_installed
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import atomic_path, write_text
 from astrogalaxy.images.archives.archive import Archive, NoImageError, Remote, UnreachableError
 from astrogalaxy.images.archives.download import cache_folder, download, made_folder, retried
 from astrogalaxy.images.archives.registry import get_archive
@@ -325,8 +325,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
 
 
 def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    with atomic_path(folder / RECORD) as path:
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
 
 
 def fetch_survey(images: ImagesSection, *, progress: Progress | None = None, **options: Any) -> FetchSummary | None:

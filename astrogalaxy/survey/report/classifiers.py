@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from astrogalaxy.evaluation.classification import roc_curve
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import write_text
 from astrogalaxy.survey.report.style import MUTED, Chart, chart, new_axes
 from astrogalaxy.survey.report.text import NOTHING
 from astrogalaxy.survey.report.write import render_page
@@ -59,8 +59,7 @@ def write_classifier_report(path: str | os.PathLike[str], scores: Sequence[Class
         "overview": _overview(ranked) if len(ranked) > 1 else None,
         "recipes": [_recipe(score) for score in ranked],
     }
-    with atomic_path(path) as temporary:
-        temporary.write_text(render_page("classifiers.html.j2", context), encoding="utf-8")
+    write_text(path, render_page("classifiers.html.j2", context))
 
 
 def _row(row: Any) -> dict[str, str]:

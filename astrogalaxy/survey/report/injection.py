@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from astrogalaxy.evaluation.injection import Recovery
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import write_text
 from astrogalaxy.survey.report import text
 from astrogalaxy.survey.report.injection_charts import injection_charts, radius_words
 from astrogalaxy.survey.report.style import CLASS_NAMES
@@ -39,8 +39,7 @@ def write_injection_report(path: str | os.PathLike[str], *, record: Mapping[str,
         If the file cannot be written.
     """
     page = render_page("injection.html.j2", _context(record, recovery))
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def _context(record: Mapping[str, Any], recovery: Recovery) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from astrogalaxy.catalog import FLAGS, SourceCatalog, count_flags, flag_bits
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import write_text
 from astrogalaxy.formats import format_of
 from astrogalaxy.survey.gallery import Gallery
 from astrogalaxy.survey.preview import Preview
@@ -86,8 +86,7 @@ def write_report(
     """
     context = _context(run, catalog, previews, step) | {"gallery": gallery.sheets() if gallery else []}
     page = render_page("report.html.j2", context)
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(path, page)
 
 
 def render_page(template: str, context: Mapping[str, Any]) -> str:

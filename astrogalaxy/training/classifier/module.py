@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.config.classifier import DistillationSection
 from astrogalaxy.morphology.network import GalaxyNetwork
-from astrogalaxy.morphology.pictures import brought
+from astrogalaxy.morphology.pictures import normalisation
 from astrogalaxy.training.checkpoints import learn_as_now
 from astrogalaxy.training.classifier.augment import augment, mix
 
@@ -247,7 +247,7 @@ class ClassifierTrainer(lightning.LightningModule):
 
 def normalised(images: Tensor, normalise: str) -> Tensor:
     """Network input from images of 0 to 1."""
-    gain, offset = (torch.from_numpy(a).to(images)[:, None, None] for a in brought(normalise))
+    gain, offset = (torch.from_numpy(a).to(images)[:, None, None] for a in normalisation(normalise))
     return images * (255 * gain) + offset
 
 

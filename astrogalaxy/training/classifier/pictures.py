@@ -27,7 +27,7 @@ from astrogalaxy.datasets.folders import read_catalog, read_folders
 from astrogalaxy.datasets.splits import PARTS, Part, part_of, read_split
 from astrogalaxy.datasets.votes import read_votes
 from astrogalaxy.errors import ConfigError, ImageError
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import atomic_path, write_text
 from astrogalaxy.morphology.pictures import resized
 from astrogalaxy.training.classifier.parts import PartCounts, copies_of_training
 
@@ -247,8 +247,7 @@ def _make(
     if not rows:
         msg = f"data.path: none of {len(cutouts)} cutouts can be read"
         raise ConfigError(msg)
-    with atomic_path(record) as path:
-        path.write_text(json.dumps({"rows": rows, "digests": digests}), encoding="utf-8")
+    write_text(record, json.dumps({"rows": rows, "digests": digests}))
 
 
 def _parts(section: CutoutsSection, cutouts: LabelledCutouts, rows: NDArray[np.intp]) -> NDArray[np.str_]:

@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader
 
 from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.errors import ConfigError, RunError
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import write_text
 from astrogalaxy.models import load_classifier
 from astrogalaxy.morphology.export import network_of
 from astrogalaxy.morphology.network import GalaxyNetwork, NetworkSpec
@@ -171,8 +171,7 @@ def _train_in(
         learned = learned_with(folder)
         _check_inputs(recipe, learned, last_checkpoint(folder))
         warn_of_changes(recipe, learned)
-    with atomic_path(folder / "recipe.yml") as path:
-        path.write_text(recipe.to_yaml(), encoding="utf-8")
+    write_text(folder / "recipe.yml", recipe.to_yaml())
     started = time.perf_counter()
     lightning.seed_everything(seed, workers=True, verbose=False)
     network = GalaxyNetwork(_spec(recipe, classes=len(bank.classes)))
@@ -186,8 +185,7 @@ def _train_in(
     before = float(kept.read_text()) if first and kept.is_file() else 0.0
     # a call that only calibrates again does not add its time
     seconds = before + time.perf_counter() - started if first < epochs or not before else before
-    with atomic_path(kept) as path:
-        path.write_text(f"{seconds:.1f}")
+    write_text(kept, f"{seconds:.1f}")
     return finish(recipe, network, bank, folder, History(command, start, seed, epochs, seconds))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from astropy.table import MaskedColumn, Table
 
 from astrogalaxy.evaluation.intervals import Interval
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import atomic_path, write_text
 from astrogalaxy.training.scores.published import PUBLISHED
 
 __all__ = ["by_paper", "interval_of", "paper_of", "read_records", "table_of", "write_evaluation"]
@@ -93,8 +93,7 @@ def write_evaluation(folder: str | Path, records: Sequence[Mapping[str, Any]], t
     folder = Path(folder)
     data = {"astrogalaxy": version("astrogalaxy"), **more, "scores": list(records)}
     files = [folder / "evaluation.json", folder / "evaluation.ecsv"]
-    with atomic_path(files[0]) as path:
-        path.write_text(json.dumps(_plain(data), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(files[0], json.dumps(_plain(data), indent=1, allow_nan=False) + "\n")
     with atomic_path(files[1]) as path:
         table.write(path, format="ascii.ecsv", overwrite=True)
     return files

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -12,20 +11,20 @@ from urllib.parse import quote, unquote
 
 import numpy as np
 from astropy import units as u
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Column, MaskedColumn
 
-from astrogalaxy.catalog._checksum import add_checksum, signed_header
-from astrogalaxy.catalog._meta import META_JSON, PIXEL_BASE, from_json, plain_meta, to_json
-from astrogalaxy.catalog._records import ascii_bytes, big_endian, cells, settled_column, unit_text
-from astrogalaxy.catalog._rows import FilledRows, Rows, TableRows
-from astrogalaxy.catalog._target import name_of, open_target, reading
 from astrogalaxy.catalog.catalog import SourceCatalog
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.catalog.io.cells import ascii_bytes, big_endian, cells, settled_column, text_width, unit_text
+from astrogalaxy.catalog.io.checksum import add_checksum, signed_header
+from astrogalaxy.catalog.io.meta import META_JSON, PIXEL_BASE, from_json, plain_meta, to_json
+from astrogalaxy.catalog.io.rows import FilledRows, Rows
+from astrogalaxy.catalog.io.target import Source, name_of, reading
+from astrogalaxy.errors import CatalogError
 
 if TYPE_CHECKING:
     from astropy.io import fits
 
-__all__ = ["EXTENSION", "add_provenance", "read_fits", "write_fits", "write_rows"]
+__all__ = ["EXTENSION", "add_provenance", "read", "write"]
 
 log = logging.getLogger(__name__)
 
@@ -44,48 +43,14 @@ _LONGEST_NAME = 68
 _PRINTABLE = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
-def write_fits(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
-    """Write a catalogue as a FITS file; called by ``catalog.write("x.fits")``.
+def write(rows: Rows, stream: IO[bytes]) -> None:
+    """Write rows as a FITS table, with no more than a block of them in memory.
 
-    Parameters
-    ----------
-    catalog : SourceCatalog
-        Columns beyond the contract are written too, as long as they are plain.
-    target : path-like or binary file
-        A path ending in ``.gz`` is compressed. The file appears whole or not at all.
-    overwrite : bool
-        Replace an existing file.
-
-    Raises
-    ------
-    CatalogError
-        If a column, its unit or a meta value cannot be held by the format.
-    FileExistsError
-        If the file exists and ``overwrite`` is false.
-    RunError
-        If the folder or the disk does not take the file.
-
-    Notes
-    -----
     The table is the first extension, named CATALOG. Each column has its TUNIT, TUCD and TCOMM
     card. Provenance is written to both headers: a card each where keyword and value fit one
     exactly, everything else as JSON in METAJSON. A string column with other than printable
     ASCII characters is percent-encoded, and its card TESC holds its width before.
-
-    Examples
-    --------
-    >>> from astropy.io import fits
-    >>> from astrogalaxy.catalog import SourceCatalog, write_fits
-    >>> catalog = SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"])
-    >>> write_fits(catalog, "written.fits")
-    >>> fits.getval("written.fits", "NAXIS2", extname="CATALOG")
-    1
     """
-    write_rows(TableRows(catalog), target, overwrite=overwrite)
-
-
-def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
-    """Write rows as `write_fits` does, with no more than a block of them in memory."""
     from astropy.io import fits
 
     rows = FilledRows(rows)
@@ -96,17 +61,16 @@ def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwr
     primary.add_checksum(when="as written")
     escaped = _escaped_widths(rows)
     header = _table_header(rows, escaped)
-    with open_target(target, overwrite=overwrite) as stream:
-        fits.HDUList([primary]).writeto(stream)
-        # The header holds the checksum of the data that follow it, and not every stream can seek back.
-        size, total = 0, 0
-        for block in _records(rows, escaped):
-            total = add_checksum(total, block, size)
-            size += len(block)
-        stream.write(signed_header(header, total))
-        for block in _records(rows, escaped):
-            stream.write(block.data)
-        stream.write(b"\0" * (-size % 2880))
+    fits.HDUList([primary]).writeto(stream)
+    # The header holds the checksum of the data that follow it, and not every stream can seek back.
+    size, total = 0, 0
+    for block in _records(rows, escaped):
+        total = add_checksum(total, block, size)
+        size += len(block)
+    stream.write(signed_header(header, total))
+    for block in _records(rows, escaped):
+        stream.write(block.data)
+    stream.write(b"\0" * (-size % 2880))
 
 
 def _table_header(rows: FilledRows, escaped: Mapping[str, int]) -> fits.Header:
@@ -119,13 +83,13 @@ def _table_header(rows: FilledRows, escaped: Mapping[str, int]) -> fits.Header:
     for name in head.colnames:
         column = head[name]
         is_text = column.dtype.kind == "U"
-        width = escaped.get(name) or max(column.dtype.itemsize // 4, 1)
+        width = escaped.get(name) or text_width(column)
         kinds.append((name, f"S{width}" if is_text else column.dtype, column.shape[1:]))
     # As bytes: otherwise astropy decodes every string only to encode it again.
     hdu = fits.BinTableHDU.from_columns(np.empty(0, dtype=kinds), name=EXTENSION, character_as_bytes=True)
     hdu.header["NAXIS2"] = len(rows)
     for number, name in enumerate(head.colnames, start=1):
-        width = head[name].dtype.itemsize // 4 if name in escaped else None
+        width = text_width(head[name]) if name in escaped else None
         _describe(hdu, number, head[name], width, rows.nulls.get(name))
     hdu.header[PIXEL_BASE] = _PIXEL_BASE
     add_provenance(hdu.header, head.meta)
@@ -149,12 +113,12 @@ def _records(rows: Rows, escaped: Mapping[str, int]) -> Iterator[np.ndarray]:
         for name in head.colnames:
             values = block[name]
             if values.dtype.kind == "U":
-                width = escaped.get(name) or max(head[name].dtype.itemsize // 4, 1)
+                width = escaped.get(name) or text_width(head[name])
                 plain = None if name in escaped else ascii_bytes(values, width)
                 columns[name] = _escaped(values).astype(f"S{width}") if plain is None else plain
             else:
                 columns[name] = cells(values)
-        yield big_endian(columns, len(next(iter(block.values()), ())))
+        yield big_endian(columns)
 
 
 def _describe(hdu: fits.BinTableHDU, number: int, column: Column, width: int | None, null: int | None) -> None:
@@ -196,7 +160,7 @@ def _check_names(names: list[str]) -> None:
 
 def _plain(text: np.ndarray) -> np.ndarray | None:
     """Strings as bytes, or None where FITS would not give them back."""
-    plain = ascii_bytes(text, max(text.dtype.itemsize // 4, 1))
+    plain = ascii_bytes(text, text_width(text))
     return plain if plain is not None and _is_plain(plain) else None
 
 
@@ -254,13 +218,13 @@ def _card(key: str, value: Any) -> fits.Card | None:
     return card if type(back) is type(value) and back == value else None
 
 
-def read_fits(source: str | os.PathLike[str] | IO[bytes], *, hdu: int | str | None = None) -> SourceCatalog:
-    """Read a catalogue from a FITS file; called by ``SourceCatalog.read("x.fits")``.
+def read(source: Source, *, hdu: int | str | None = None) -> SourceCatalog:
+    """Read a file that `SourceCatalog.write` made, also after other tools changed and saved it.
 
     Parameters
     ----------
     source : path-like or binary file
-        A file that `write_fits` made, also after other tools changed and saved it.
+        The file.
     hdu : int or str, optional
         Extension; default: CATALOG, else the first binary table.
 
@@ -278,14 +242,6 @@ def read_fits(source: str | os.PathLike[str] | IO[bytes], *, hdu: int | str | No
     -----
     A wrong checksum is one warning in the log, since tools that edit a header often leave the
     old one behind.
-
-    Examples
-    --------
-    >>> from astrogalaxy.catalog import SourceCatalog, read_fits
-    >>> SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"]).write("read.fits")
-    >>> catalog = read_fits("read.fits", hdu="CATALOG")
-    >>> catalog.bands, catalog["ra"].unit.to_string()
-    (('r',), 'deg')
     """
     from astropy.io import fits
 

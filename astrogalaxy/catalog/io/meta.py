@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 
-__all__ = ["META_JSON", "PIXEL_BASE", "from_json", "plain_meta", "to_json"]
+__all__ = ["META_JSON", "PIXEL_BASE", "from_json", "plain_meta", "printable", "to_json"]
 
 META_JSON = "METAJSON"
 """Key of the entry that holds, as JSON, what flat entries cannot hold exactly."""
@@ -45,6 +45,11 @@ def _number(value: Any) -> Any:
         return value.item()
     msg = f"{type(value).__name__} is neither text nor number"
     raise TypeError(msg)
+
+
+def printable(text: str) -> str:
+    """Text on one line, with a blank for each sign that cannot be shown."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def to_json(meta: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ rows; BINARY rows of fixed width are the same bytes as a big-endian record array
 from __future__ import annotations
 
 import binascii
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
@@ -16,13 +15,11 @@ from xml.sax.saxutils import escape, quoteattr
 import numpy as np
 from astropy.table import Column, Table
 
-from astrogalaxy.catalog._meta import META_JSON, PIXEL_BASE, plain_meta, to_json
-from astrogalaxy.catalog._records import ascii_bytes, big_endian, cells, unit_text
-from astrogalaxy.catalog._rows import FilledRows, Rows, TableRows
-from astrogalaxy.catalog._target import open_target
-from astrogalaxy.catalog._votable_reader import read_votable
+from astrogalaxy.catalog.io.cells import ascii_bytes, big_endian, cells, code_points, text_width, unit_text
+from astrogalaxy.catalog.io.meta import META_JSON, PIXEL_BASE, plain_meta, printable, to_json
+from astrogalaxy.catalog.io.rows import FilledRows, Rows
 
-__all__ = ["read_votable", "table_head", "write_rows", "write_votable"]
+__all__ = ["table_head", "write"]
 
 # numpy types and their names in VOTable.
 _DATATYPES = {
@@ -40,54 +37,20 @@ _DATATYPES = {
 _LINE, _BLOCK = 57, 57 * 4096
 
 
-def write_votable(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
-    """Write a catalogue as a VOTable; called by ``catalog.write("x.vot")``.
+def write(rows: Rows, stream: IO[bytes]) -> None:
+    """Write rows as a VOTable, with no more than a block of them in memory.
 
-    Parameters
-    ----------
-    catalog : SourceCatalog
-        Columns beyond the contract are written too, as long as they are plain.
-    target : path-like or binary file
-        A path ending in ``.gz`` is compressed. The file appears whole or not at all.
-    overwrite : bool
-        Replace an existing file.
-
-    Raises
-    ------
-    CatalogError
-        If a column, its unit or a meta value cannot be held by the format.
-    FileExistsError
-        If the file exists and ``overwrite`` is false.
-    RunError
-        If the folder or the disk does not take the file.
-
-    Notes
-    -----
     Each FIELD has its unit, UCD and DESCRIPTION; ``ra`` and ``dec`` refer to an ICRS COOSYS.
     Provenance is INFO elements; values that are not text are also in METAJSON, exactly. Types
     that VOTable lacks are widened, and strings are at least two characters wide.
-
-    Examples
-    --------
-    >>> from astrogalaxy.catalog import SourceCatalog, read_votable, write_votable
-    >>> catalog = SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"])
-    >>> write_votable(catalog, "written.vot.gz")
-    >>> read_votable("written.vot.gz")["ra"].tolist()
-    [10.0]
     """
-    write_rows(TableRows(catalog), target, overwrite=overwrite)
-
-
-def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
-    """Write rows as `write_votable` does, with no more than a block of them in memory."""
     rows = FilledRows(rows)
     texts = {name: _text_kind(rows, name) for name in rows.head.colnames if rows.head[name].dtype.kind == "U"}
     fields = table_head(rows.head, len(rows), {name: kind[:2] for name, kind in texts.items()}, rows.nulls)
-    with open_target(target, overwrite=overwrite) as stream:
-        stream.write("\n".join([*fields, '<DATA><BINARY><STREAM encoding="base64">\n']).encode("utf-8"))
-        for block in _base64(_records(rows, texts)):
-            stream.write(block)
-        stream.write(b"</STREAM></BINARY></DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n")
+    stream.write("\n".join([*fields, '<DATA><BINARY><STREAM encoding="base64">\n']).encode("utf-8"))
+    for block in _base64(_records(rows, texts)):
+        stream.write(block)
+    stream.write(b"</STREAM></BINARY></DATA>\n</TABLE>\n</RESOURCE>\n</VOTABLE>\n")
 
 
 def table_head(
@@ -127,7 +90,7 @@ def _records(rows: Rows, texts: Mapping[str, tuple[str, str, str]]) -> Iterator[
             name: _characters(values, texts[name][2]) if name in texts else cells(values)
             for name, values in block.items()
         }
-        yield big_endian(columns, len(next(iter(block.values()), ())))
+        yield big_endian(columns)
 
 
 def _opening(meta: Mapping[Any, Any], n_rows: int | None) -> Iterator[str]:
@@ -171,20 +134,16 @@ def _field(column: Column, datatype: str, arraysize: str | None, null: int | Non
     }
     yield "<FIELD " + " ".join(f"{key}={quoteattr(text)}" for key, text in attributes.items() if text) + ">"
     if column.description:
-        yield f"<DESCRIPTION>{escape(_printable(column.description))}</DESCRIPTION>"
+        yield f"<DESCRIPTION>{escape(printable(column.description))}</DESCRIPTION>"
     if null is not None:
         yield f'<VALUES null="{null}"/>'
     yield "</FIELD>"
 
 
-def _printable(text: str) -> str:
-    return "".join(sign if sign.isprintable() else " " for sign in text)
-
-
 def _text_kind(rows: Rows, name: str) -> tuple[str, str, str]:
     """Datatype, arraysize and numpy type of a string column: char where all are ASCII, else unicodeChar."""
     # Validators complain about single characters, with an arraysize of 1 and without one.
-    width = max(rows.head[name].dtype.itemsize // 4, 2)
+    width = max(text_width(rows.head[name]), 2)
     codes = [_codes(block[name]) for block in rows.blocks([name]) if len(block[name])]
     if all(highest < 0x80 for highest, _ in codes):
         return "char", str(width), f"S{width}"
@@ -194,7 +153,7 @@ def _text_kind(rows: Rows, name: str) -> tuple[str, str, str]:
 
 def _codes(text: np.ndarray) -> tuple[int, int]:
     """The highest code of some strings, and the longest string where characters above 0xFFFF count two."""
-    codes = np.ascontiguousarray(text).view(np.uint32).reshape(len(text), text.dtype.itemsize // 4)
+    codes = code_points(text)
     highest = int(codes.max(initial=0))
     return highest, len(_utf16(text).T) if highest > 0xFFFF else 0
 
@@ -212,7 +171,7 @@ def _characters(text: np.ndarray, kind: str) -> np.ndarray:
 
 def _utf16(text: np.ndarray) -> np.ndarray:
     """Strings as two-byte characters, ``(n, width)``."""
-    codes = np.ascontiguousarray(text).view(np.uint32).reshape(len(text), text.dtype.itemsize // 4)
+    codes = code_points(text)
     if codes.max(initial=0) <= 0xFFFF:
         return codes.astype(">u2")
     # Beyond two bytes a character takes a pair, so the strings lose their common width.

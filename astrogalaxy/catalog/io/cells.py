@@ -10,17 +10,18 @@ from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 
 from astrogalaxy.catalog.columns import COLUMNS
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 
 __all__ = [
     "ascii_bytes",
     "big_endian",
     "cells",
-    "check_alike",
+    "code_points",
     "floats",
     "holes",
     "plain_table",
     "settled_column",
+    "text_width",
     "unit_text",
 ]
 
@@ -57,8 +58,6 @@ def plain_table(table: Table) -> Table:
 
 
 def _plain_column(name: str, column: Any) -> Column:
-    if isinstance(column, u.Quantity):
-        column = Column(column.value, unit=column.unit, description=column.info.description, meta=column.info.meta)
     if not isinstance(column, Column):
         msg = f"column {name!r} is a {type(column).__name__}, which a file cannot hold; split it into plain columns"
         raise CatalogError(msg)
@@ -97,9 +96,19 @@ def cells(values: np.ndarray) -> np.ndarray:
     return values.astype(values.dtype.newbyteorder(">"), copy=False)
 
 
+def text_width(text: np.ndarray | Column) -> int:
+    """Letters that a string of a column may have, at least one."""
+    return max(text.dtype.itemsize // 4, 1)
+
+
+def code_points(text: np.ndarray) -> np.ndarray:
+    """The code of each letter of some strings, ``(n, width)``; 0 after the last one."""
+    return np.ascontiguousarray(text).view(np.uint32).reshape(len(text), text.dtype.itemsize // 4)
+
+
 def ascii_bytes(text: np.ndarray, width: int) -> np.ndarray | None:
     """Strings of one column as bytes, ``S<width>``, or None where one is not ASCII; ten times as quick as numpy's."""
-    codes = np.ascontiguousarray(text).view(np.uint32).reshape(len(text), text.dtype.itemsize // 4)
+    codes = code_points(text)
     if codes.max(initial=0) > 0x7F:
         return None
     letters = np.zeros((len(text), width), dtype=np.uint8)
@@ -107,48 +116,16 @@ def ascii_bytes(text: np.ndarray, width: int) -> np.ndarray | None:
     return letters.view(f"S{width}").reshape(len(text))
 
 
-def big_endian(columns: Mapping[str, np.ndarray], n_rows: int) -> np.ndarray:
+def big_endian(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """The bytes of all cells, row by row."""
+    n_rows = len(next(iter(columns.values()), ()))
     kinds = [(name, values.dtype, values.shape[1:]) for name, values in columns.items()]
-    if not kinds or not n_rows:
+    if not n_rows:
         return np.empty(0, dtype=np.uint8)
     records = np.empty(n_rows, dtype=kinds)
     for name, values in columns.items():
         records[name] = values
     return records.view(np.uint8)
-
-
-def check_alike(first: Table, other: Table, where: str) -> None:
-    """Refuse to put rows under each other whose columns differ.
-
-    Parameters
-    ----------
-    first, other : astropy.table.Table
-        The rows.
-    where : str
-        What ``other`` is, for the error.
-    """
-    odd = sorted(set(first.colnames) ^ set(other.colnames))
-    if odd:
-        owner = "the first" if odd[0] in first.colnames else where
-        msg = f"cannot stack catalogues: only {owner} has the column {odd[0]!r}"
-        raise CatalogError(msg)
-    for name in first.colnames:
-        for what in ("unit", "ucd", "type"):
-            mine, theirs = _trait(first[name], what), _trait(other[name], what)
-            if mine != theirs:
-                msg = f"cannot stack catalogues: {what} of column {name!r} is {mine} in the first, {theirs} in {where}"
-                raise CatalogError(msg)
-
-
-def _trait(column: Any, what: str) -> Any:
-    """What must be the same in stacked columns: strings may differ in width."""
-    if what == "unit":
-        return column.unit
-    if what == "ucd":
-        return column.meta.get("ucd")
-    shape = "".join(f" x {length}" for length in column.shape[1:])
-    return "string" if column.dtype.kind == "U" else f"{column.dtype}{shape}"
 
 
 def settled_column(column: MaskedColumn) -> Column:

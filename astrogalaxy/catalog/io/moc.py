@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from astropy.table import Table
 from numpy.typing import ArrayLike
 
-from astrogalaxy.catalog._extras import need
-from astrogalaxy.catalog._target import open_target
 from astrogalaxy.catalog.directions import directions
-from astrogalaxy.catalog.errors import CatalogError
-from astrogalaxy.catalog.fits import add_provenance
+from astrogalaxy.catalog.io.fits import add_provenance
+from astrogalaxy.catalog.io.target import Target, open_target
+from astrogalaxy.errors import CatalogError
+from astrogalaxy.formats import FORMATS
 
 if TYPE_CHECKING:
     from mocpy import MOC
@@ -44,7 +43,9 @@ def covered_area(polygons: Iterable[ArrayLike]) -> MOC:
     Raises
     ------
     CatalogError
-        If mocpy is not installed or there is no polygon.
+        If there is no polygon.
+    MissingExtraError
+        If mocpy is not installed.
 
     Examples
     --------
@@ -54,7 +55,7 @@ def covered_area(polygons: Iterable[ArrayLike]) -> MOC:
     >>> round(area.sky_fraction * 41253, 1)  # square degrees
     1.0
     """
-    need("moc")
+    FORMATS["moc"].need()
     from astropy.coordinates import SkyCoord
     from mocpy import MOC
 
@@ -78,7 +79,7 @@ def _extent(polygon: np.ndarray) -> float:
 
 def write_moc(
     area: MOC,
-    target: str | os.PathLike[str] | IO[bytes],
+    target: Target,
     *,
     meta: Mapping[str, Any] | None = None,
     overwrite: bool = False,

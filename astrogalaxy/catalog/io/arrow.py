@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
-from astrogalaxy.catalog._meta import plain_meta
-from astrogalaxy.catalog._records import holes, settled_column
-from astrogalaxy.catalog._rows import Block
-from astrogalaxy.catalog._votable_reader import about_field, catalog_with_meta, parse_head
 from astrogalaxy.catalog.catalog import SourceCatalog
-from astrogalaxy.catalog.errors import CatalogError
-from astrogalaxy.catalog.votable import table_head
+from astrogalaxy.catalog.io.cells import holes, settled_column, text_width
+from astrogalaxy.catalog.io.meta import plain_meta
+from astrogalaxy.catalog.io.rows import Block
+from astrogalaxy.catalog.io.votable import table_head
+from astrogalaxy.catalog.io.votable_reader import about_field, catalog_with_meta, parse_head
+from astrogalaxy.errors import CatalogError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,15 +48,11 @@ def schema_of(head: Table) -> pa.Schema:
     import pyarrow as pa
 
     fields = [pa.field(name, _type(head[name])) for name in head.colnames]
-    texts = {n: ("unicodeChar", f"{_width(head[n])}*") for n in head.colnames if head[n].dtype.kind == "U"}
+    texts = {n: ("unicodeChar", f"{text_width(head[n])}*") for n in head.colnames if head[n].dtype.kind == "U"}
     # Without null values: Arrow marks missing cells by itself.
     document = "\n".join([*table_head(head, None, texts, {}), "</TABLE>", "</RESOURCE>", "</VOTABLE>", ""])
     metadata = {_VERSION: b"1.0", _CONTENT: document.encode("utf-8"), **_for_astropy(head)}
     return pa.schema(fields, metadata=metadata)
-
-
-def _width(column: Column) -> int:
-    return max(column.dtype.itemsize // 4, 1)
 
 
 def _type(column: Column) -> pa.DataType:
@@ -80,7 +76,7 @@ def _for_astropy(head: Table) -> dict[bytes, bytes]:
     # It flattens columns of columns, and then has no place for their description's shape.
     bare = Table([head[name] for name in head.colnames], names=head.colnames, meta=plain_meta(head.meta), copy=False)
     lines = "\n".join(get_yaml_from_table(bare))
-    widths = {f"table::len::{n}": str(_width(head[n])) for n in head.colnames if head[n].dtype.kind == "U"}
+    widths = {f"table::len::{n}": str(text_width(head[n])) for n in head.colnames if head[n].dtype.kind == "U"}
     return {key.encode(): value.encode() for key, value in {"table_meta_yaml": lines, **widths}.items()}
 
 

@@ -6,16 +6,20 @@ import gzip
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, TypeAlias
 
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.files import atomic_path
 
-__all__ = ["check_free", "name_of", "open_target", "reading"]
+__all__ = ["Source", "Target", "check_free", "name_of", "open_target", "reading"]
+
+#: What a catalogue is read from, and what it is written to: a path, or an open binary file.
+Source: TypeAlias = str | os.PathLike[str] | IO[bytes]
+Target: TypeAlias = Source
 
 
 @contextmanager
-def open_target(target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool) -> Iterator[IO[bytes]]:
+def open_target(target: Target, *, overwrite: bool) -> Iterator[IO[bytes]]:
     """Open a target for writing bytes; a path appears only when the block ends well.
 
     Raises
@@ -45,7 +49,7 @@ def check_free(target: str | os.PathLike[str], *, overwrite: bool) -> None:
         raise FileExistsError(msg)
 
 
-def name_of(source: Any) -> str:
+def name_of(source: Source) -> str:
     """Name of a path or open file, for messages."""
     return str(source if isinstance(source, str | os.PathLike) else getattr(source, "name", source))
 

@@ -8,20 +8,20 @@ import os
 import re
 import warnings
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Column, MaskedColumn
 
-from astrogalaxy.catalog._meta import META_JSON, PIXEL_BASE, from_json, plain_meta
-from astrogalaxy.catalog._records import settled_column
-from astrogalaxy.catalog._target import name_of, reading
 from astrogalaxy.catalog.catalog import SourceCatalog
+from astrogalaxy.catalog.io.cells import settled_column
+from astrogalaxy.catalog.io.meta import META_JSON, PIXEL_BASE, from_json, plain_meta
+from astrogalaxy.catalog.io.target import Source, name_of, reading
 
 if TYPE_CHECKING:
     from astropy.io.votable.tree import Field, TableElement, VOTableFile
 
-__all__ = ["about_field", "catalog_with_meta", "parse_head", "read_votable"]
+__all__ = ["about_field", "catalog_with_meta", "parse_head", "read"]
 
 # VOTable's types as numpy writes them, big-endian; a boolean is a letter.
 _CODES = {
@@ -40,37 +40,12 @@ _CODES = {
 _STREAM = re.compile(rb"<BINARY>\s*<STREAM\s+encoding=(?:\"base64\"|'base64')\s*>")
 
 
-def read_votable(source: str | os.PathLike[str] | IO[bytes], *, filename: str | None = None) -> SourceCatalog:
-    """Read a catalogue from a VOTable; called by ``SourceCatalog.read("x.vot")``.
+def read(source: Source) -> SourceCatalog:
+    """Read the first table of a file that `SourceCatalog.write` made, also after other tools saved it in their own way.
 
-    Parameters
-    ----------
-    source : path-like or binary file
-        A file that `write_votable` made, also after other tools changed and saved it in any
-        serialisation. The first table is read.
-    filename : str, optional
-        Name for error messages, where ``source`` is an open file.
-
-    Returns
-    -------
-    SourceCatalog
-        With ``meta`` from the INFO and PARAM elements.
-
-    Raises
-    ------
-    CatalogError
-        If the file is damaged or has no table.
-
-    Examples
-    --------
-    >>> from astrogalaxy.catalog import SourceCatalog, read_votable
-    >>> SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"]).write("read.vot")
-    >>> catalog = read_votable("read.vot")
-    >>> catalog.bands, catalog["ra"].unit.to_string()
-    (('r',), 'deg')
+    The provenance is that of the INFO and PARAM elements.
     """
-    name = filename or name_of(source)
-    with reading(name, "a VOTable"):
+    with reading(name_of(source), "a VOTable"):
         raw = _read_bytes(source)
         found = _STREAM.search(raw)
         fast = found is not None and len(re.findall(rb"<TABLE[\s>]", raw[: found.start()])) == 1
@@ -78,7 +53,7 @@ def read_votable(source: str | os.PathLike[str] | IO[bytes], *, filename: str | 
         return _read_slowly(raw) if catalog is None else catalog
 
 
-def _read_bytes(source: str | os.PathLike[str] | IO[bytes]) -> bytes:
+def _read_bytes(source: Source) -> bytes:
     if isinstance(source, str | os.PathLike):
         with open(source, "rb") as stream:
             raw = stream.read()

@@ -14,72 +14,38 @@ from typing import IO, Any, TextIO
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
-from astrogalaxy.catalog._meta import plain_meta
-from astrogalaxy.catalog._records import holes, settled_column
-from astrogalaxy.catalog._rows import BLOCK, Rows, TableRows, joined
-from astrogalaxy.catalog._target import name_of, open_target, reading
 from astrogalaxy.catalog.catalog import SourceCatalog
 from astrogalaxy.catalog.columns import COLUMNS
-from astrogalaxy.catalog.errors import CatalogError
+from astrogalaxy.catalog.io.cells import holes, settled_column
+from astrogalaxy.catalog.io.meta import plain_meta
+from astrogalaxy.catalog.io.rows import BLOCK, Rows, joined
+from astrogalaxy.catalog.io.target import Source, name_of, reading
+from astrogalaxy.errors import CatalogError
 
-__all__ = ["read_ecsv", "write_ecsv", "write_rows"]
+__all__ = ["read", "write"]
 
 _VERSION = "%ECSV 1.0"
 # What a cell must not be without quotes.
 _TO_QUOTE = re.compile(r'^$|^[\s#]|\s$|[",\r\n]')
 
 
-def write_ecsv(catalog: Table, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
-    """Write a catalogue as an ECSV file; called by ``catalog.write("x.ecsv")``.
+def write(rows: Rows, stream: IO[bytes]) -> None:
+    """Write rows as ECSV, with no more than a block of them in memory.
 
-    Parameters
-    ----------
-    catalog : SourceCatalog
-        Columns beyond the contract are written too, as long as they are plain.
-    target : path-like or binary file
-        The file appears whole or not at all.
-    overwrite : bool
-        Replace an existing file.
-
-    Raises
-    ------
-    CatalogError
-        If a column or a meta value cannot be held by the format.
-    FileExistsError
-        If the file exists and ``overwrite`` is false.
-    RunError
-        If the folder or the disk does not take the file.
-
-    Notes
-    -----
     Units, UCDs, descriptions and provenance are the YAML at the file's beginning, as astropy
     writes it; numbers have as many digits as give them back exactly. Cells are parted by commas. An empty string has
     quotes, a hole has none; astropy's own readers take both for a hole, which ``filled("")`` of the column undoes.
-
-    Examples
-    --------
-    >>> from astrogalaxy.catalog import SourceCatalog, read_ecsv, write_ecsv
-    >>> catalog = SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"])
-    >>> write_ecsv(catalog, "written.ecsv")
-    >>> read_ecsv("written.ecsv")["ra"].tolist()
-    [10.0]
     """
-    write_rows(TableRows(catalog), target, overwrite=overwrite)
-
-
-def write_rows(rows: Rows, target: str | os.PathLike[str] | IO[bytes], *, overwrite: bool = False) -> None:
-    """Write rows as `write_ecsv` does, with no more than a block of them in memory."""
     head = rows.head
     for name in head.colnames:
         if head[name].dtype.kind == "c" and head[name].ndim > 1:
             msg = f"column {name!r} has complex arrays, which ECSV cannot hold; split it into plain columns"
             raise CatalogError(msg)
     opening = "".join(f"# {line}\n" for line in _header(head))
-    with open_target(target, overwrite=overwrite) as stream:
-        stream.write((opening + _lines([list(map(_quoted, head.colnames))])).encode("utf-8", "surrogatepass"))
-        for block in rows.blocks():
-            cells = [_cells(block[name]) for name in head.colnames]
-            stream.write(_lines(zip(*cells, strict=True)).encode("utf-8", "surrogatepass"))
+    stream.write((opening + _lines([list(map(_quoted, head.colnames))])).encode("utf-8", "surrogatepass"))
+    for block in rows.blocks():
+        cells = [_cells(block[name]) for name in head.colnames]
+        stream.write(_lines(zip(*cells, strict=True)).encode("utf-8", "surrogatepass"))
 
 
 def _header(head: Table) -> Iterator[str]:
@@ -112,31 +78,10 @@ def _cells(values: np.ndarray) -> list[str]:
     return (text if gone is None else np.where(gone, "", text)).tolist()
 
 
-def read_ecsv(source: str | os.PathLike[str] | IO[bytes]) -> SourceCatalog:
-    """Read a catalogue from an ECSV file; called by ``SourceCatalog.read("x.ecsv")``.
+def read(source: Source) -> SourceCatalog:
+    """Read a file that `SourceCatalog.write` or astropy made.
 
-    Parameters
-    ----------
-    source : path-like or binary file
-        A file that `write_ecsv` or astropy made.
-
-    Returns
-    -------
-    SourceCatalog
-        Strings of other columns than the catalogue's own are as wide as their longest value.
-
-    Raises
-    ------
-    CatalogError
-        If the file is damaged or not ECSV.
-
-    Examples
-    --------
-    >>> from astrogalaxy.catalog import SourceCatalog, read_ecsv
-    >>> SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"]).write("read.ecsv")
-    >>> catalog = read_ecsv("read.ecsv")
-    >>> catalog.bands, catalog["ra"].unit.to_string()
-    (('r',), 'deg')
+    Strings of other columns than the catalogue's own are as wide as their longest value.
     """
     with reading(name_of(source), "ECSV"):
         if not isinstance(source, str | os.PathLike):

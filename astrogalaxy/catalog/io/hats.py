@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from astropy.table import Column, Table
 
-from astrogalaxy.catalog._arrow import catalog_of, schema_of, table_of
-from astrogalaxy.catalog._extras import need
-from astrogalaxy.catalog._meta import plain_meta
-from astrogalaxy.catalog._records import floats
-from astrogalaxy.catalog._rows import Block, Rows, TableRows
-from astrogalaxy.catalog._target import check_free, name_of
 from astrogalaxy.catalog.catalog import SourceCatalog
-from astrogalaxy.catalog.errors import CatalogError
 from astrogalaxy.catalog.ids import ID_ORDER, source_ids
+from astrogalaxy.catalog.io.arrow import catalog_of, schema_of, table_of
+from astrogalaxy.catalog.io.cells import floats
+from astrogalaxy.catalog.io.meta import plain_meta
+from astrogalaxy.catalog.io.rows import BLOCK, Block, Rows, grouped, joined
+from astrogalaxy.catalog.io.target import check_free, name_of
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.files import atomic_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["INDEX", "MAX_ROWS", "read_hats", "write_hats", "write_rows"]
+__all__ = ["INDEX", "MAX_ROWS", "read", "write"]
 
 INDEX = "_healpix_29"
 """Column by which the rows of the files are sorted; catalogues that are read do not have it."""
@@ -47,16 +46,13 @@ class _Cell(NamedTuple):
         return self.pixel << 2 * (ID_ORDER - self.order)
 
 
-def write_hats(
-    catalog: Table, target: str | os.PathLike[str], *, overwrite: bool = False, max_rows: int = MAX_ROWS
-) -> None:
-    """Write a catalogue as a HATS folder; called by ``catalog.write("x.hats")``.
+def write(rows: Rows, target: str | os.PathLike[str], *, overwrite: bool = False, max_rows: int = MAX_ROWS) -> None:
+    """Write rows as a HATS folder, with no more than one file's rows in memory.
 
     Parameters
     ----------
-    catalog : SourceCatalog
-        Needs ``ra`` and ``dec`` in degrees. Columns beyond the contract are written too, as
-        long as they are plain.
+    rows : Rows
+        They need ``ra`` and ``dec`` in degrees.
     target : path-like
         The folder. It appears whole or not at all.
     overwrite : bool
@@ -67,8 +63,7 @@ def write_hats(
     Raises
     ------
     CatalogError
-        If the library hats is not installed, a source has no position, or a column, its unit or a meta value
-        cannot be held by the format.
+        If a source has no position, or a column, its unit or a meta value cannot be held by the format.
     FileExistsError
         If the folder exists and ``overwrite`` is false.
     RunError
@@ -79,23 +74,7 @@ def write_hats(
     The rows of each file are in HEALPix order, with the column ``_healpix_29`` beside those of
     the catalogue. Provenance is in ``hats.properties`` and, with units, UCDs and descriptions, in each
     file as in a single Parquet file.
-
-    Examples
-    --------
-    >>> from astrogalaxy.catalog import SourceCatalog, read_hats, write_hats
-    >>> catalog = SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"])
-    >>> write_hats(catalog, "written.hats")
-    >>> read_hats("written.hats")["ra"].tolist()
-    [10.0]
     """
-    write_rows(TableRows(catalog), target, overwrite=overwrite, max_rows=max_rows)
-
-
-def write_rows(
-    rows: Rows, target: str | os.PathLike[str], *, overwrite: bool = False, max_rows: int = MAX_ROWS
-) -> None:
-    """Write rows as `write_hats` does, with no more than one file's rows in memory."""
-    need("hats")
     counts = _counted(rows, name_of(target))
     cells = _partition(*counts, max_rows)
     schema = schema_of(_with_index(rows.head))
@@ -104,9 +83,8 @@ def write_rows(
         msg = f"{os.fspath(target)} exists and is not a HATS folder, so it is not replaced; give another name"
         raise CatalogError(msg)
     with atomic_folder(target) as folder:
-        pieces = _split(rows, cells, schema, folder / "pieces")
-        for cell in cells:
-            _write_cell(cell, pieces[cell], schema, folder)
+        for cell, path in zip(cells, _split(rows, cells, schema, folder / "pieces", max_rows), strict=True):
+            _write_cell(cell, path, schema, folder)
         (folder / "pieces").rmdir()
         _describe(rows, cells, counts, folder, name=Path(target).stem, max_rows=max_rows)
 
@@ -153,8 +131,8 @@ def _partition(pixels: np.ndarray, counts: np.ndarray, max_rows: int) -> list[_C
     return sorted(cells, key=lambda cell: cell.start) or [_Cell(0, 0)]
 
 
-def _split(rows: Rows, cells: list[_Cell], schema: pa.Schema, folder: Path) -> dict[_Cell, list[Path]]:
-    """Put the rows of each block and cell into a file of their own."""
+def _split(rows: Rows, cells: list[_Cell], schema: pa.Schema, folder: Path, max_rows: int) -> list[Path]:
+    """Put the rows of each cell into a file of its own, to which all that are in memory at a time are added at once."""
     import pyarrow as pa
 
     folder.mkdir()
@@ -162,41 +140,38 @@ def _split(rows: Rows, cells: list[_Cell], schema: pa.Schema, folder: Path) -> d
     # The description of all columns would take longer to write than most of the pieces themselves.
     bare = schema.remove_metadata()
     starts = np.array([cell.start for cell in cells])
-    pieces: dict[_Cell, list[Path]] = {cell: [] for cell in cells}
-    for number, block in enumerate(rows.blocks()):
-        if not len(block["ra"]):
-            continue
-        block[INDEX] = _pixels(block)
-        home = np.searchsorted(starts, block[INDEX], side="right") - 1
-        # Sorted by cells once: to pick the rows of each cell would go over the block as often as there are cells.
+    paths = [folder / str(number) for number in range(len(cells))]
+    # Half of a file's rows at a time, since sorting them takes a copy.
+    for group in grouped(rows.blocks(), max(max_rows // (2 * BLOCK), 1)):
+        pixels = np.concatenate([_pixels(block) for block in group])
+        home = np.searchsorted(starts, pixels, side="right") - 1
+        # Sorted by cells once: to pick the rows of each cell would go over all as often as there are cells.
         order = np.argsort(home, kind="stable")
-        table = table_of({name: values[order] for name, values in block.items()}, head, bare)
-        found, first = np.unique(home[order], return_index=True)
-        for index, piece in zip(found, np.diff([*first, len(order)]), strict=True):
-            path = folder / f"{index}-{number}"
-            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, bare) as writer:
-                writer.write_table(table.slice(0, piece))
-            table = table.slice(piece)
-            pieces[cells[index]].append(path)
-    return pieces
+        columns = {name: joined([block[name] for block in group])[order] for name in group[0]}
+        table = table_of(columns | {INDEX: pixels[order]}, head, bare)
+        for cell, first, number in zip(*np.unique(home[order], return_index=True, return_counts=True), strict=True):
+            with open(paths[cell], "ab") as file, pa.ipc.new_stream(file, bare) as writer:
+                writer.write_table(table.slice(first, number))
+    return paths
 
 
-def _write_cell(cell: _Cell, pieces: list[Path], schema: pa.Schema, folder: Path) -> None:
-    """Sort a cell's rows and write its file."""
+def _write_cell(cell: _Cell, path: Path, schema: pa.Schema, folder: Path) -> None:
+    """Sort a cell's rows, which are in a file, and write them as Parquet."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from hats.io.paths import pixel_catalog_file
     from hats.pixel_math import HealpixPixel
 
-    tables = []
-    for piece in pieces:
-        with pa.OSFile(str(piece), "rb") as file:
-            tables.append(pa.ipc.open_file(file).read_all())
-        piece.unlink()
-    path = Path(str(pixel_catalog_file(folder, HealpixPixel(cell.order, cell.pixel))))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.concat_tables(tables).sort_by(INDEX) if tables else schema.empty_table()
-    pq.write_table(table.cast(schema), path, compression="zstd")
+    pieces = []
+    if path.exists():
+        with pa.OSFile(str(path), "rb") as file:
+            while file.tell() < file.size():
+                pieces.append(pa.ipc.open_stream(file).read_all())
+        path.unlink()
+    target = Path(str(pixel_catalog_file(folder, HealpixPixel(cell.order, cell.pixel))))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.concat_tables(pieces).sort_by(INDEX) if pieces else schema.empty_table()
+    pq.write_table(table.cast(schema), target, compression="zstd")
 
 
 def _describe(
@@ -235,33 +210,11 @@ def _describe(
     write_fits_image(sources, paths.get_point_map_file_pointer(folder))
 
 
-def read_hats(source: str | os.PathLike[str]) -> SourceCatalog:
-    """Read a whole HATS folder; called by ``SourceCatalog.read("x.hats")``.
+def read(source: str | os.PathLike[str]) -> SourceCatalog:
+    """Read a whole folder that `SourceCatalog.write` or another program made.
 
-    Parameters
-    ----------
-    source : path-like
-        A folder that `write_hats` or another program made. For a part of a large one, use LSDB or pyarrow.
-
-    Returns
-    -------
-    SourceCatalog
-        Rows in HEALPix order, without the column ``_healpix_29``.
-
-    Raises
-    ------
-    CatalogError
-        If the library hats is not installed or the folder is damaged.
-
-    Examples
-    --------
-    >>> from astrogalaxy.catalog import SourceCatalog, read_hats
-    >>> SourceCatalog.from_columns({"ra": [10.0], "dec": [0.5]}, bands=["r"]).write("read.hats")
-    >>> catalog = read_hats("read.hats")
-    >>> catalog.bands, catalog["ra"].unit.to_string()
-    (('r',), 'deg')
+    Rows are in HEALPix order, without the column ``_healpix_29``. For a part of a large catalogue, use LSDB or pyarrow.
     """
-    need("hats")
     import pyarrow as pa
     import pyarrow.parquet as pq
     from hats import read_hats as open_hats

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice
 from typing import IO, NamedTuple, Protocol
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 
-from astrogalaxy.catalog._records import check_alike, plain_table
+from astrogalaxy.catalog.io.cells import plain_table
+from astrogalaxy.catalog.values import check_alike
 from astrogalaxy.errors import RunError
 
-__all__ = ["BLOCK", "Block", "FilledRows", "Rows", "Spool", "TableRows", "joined"]
+__all__ = ["BLOCK", "Block", "FilledRows", "Rows", "Spool", "TableRows", "grouped", "joined"]
 
 BLOCK = 32768
 """Rows that are in memory at a time."""
@@ -51,10 +52,12 @@ class TableRows:
     ----------
     table : astropy.table.Table
         Not copied; must not change while it is in use.
+    only : sequence of str, optional
+        The columns to look at, as far as they are there; default: all.
     """
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, table: Table, only: Sequence[str] | None = None) -> None:
+        self._table = _bare_table(table, table.colnames if only is None else [n for n in only if n in table.colnames])
         parts = (_without_rows(part) for part in self._parts(None))
         self.head = _merged(list(parts))
         self.head.meta = dict(table.meta)
@@ -70,9 +73,7 @@ class TableRows:
     def _parts(self, names: Sequence[str] | None) -> Iterator[Table]:
         if names is not None and not names:
             return
-        # A bare Table: slices of a subclass would go through its own rules.
-        chosen = self._table.colnames if names is None else names
-        table = Table([self._table[name] for name in chosen], names=chosen, copy=False)
+        table = self._table if names is None else _bare_table(self._table, names)
         for start in range(0, max(len(table), 1), BLOCK):
             yield plain_table(table[start : start + BLOCK])
 
@@ -131,6 +132,11 @@ def _unused(rows: Rows, name: str, dtype: np.dtype) -> int | None:
         if len(free):
             return int(free[0 if limits.min else -1])
     return None
+
+
+def _bare_table(table: Table, names: Sequence[str]) -> Table:
+    """Some columns of a table, not copied, without the rules of a subclass."""
+    return Table([table[name] for name in names], names=names, copy=False)
 
 
 def _bare(column: Column) -> np.ndarray:
@@ -255,6 +261,13 @@ class Spool:
     def close(self) -> None:
         """Remove the temporary file."""
         self._file.close()
+
+
+def grouped(blocks: Iterable[Block], number: int) -> Iterator[list[Block]]:
+    """So many blocks at a time."""
+    blocks = iter(blocks)
+    while group := list(islice(blocks, number)):
+        yield group
 
 
 def joined(parts: Sequence[np.ndarray]) -> np.ndarray:

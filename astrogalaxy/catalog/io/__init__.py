@@ -1,0 +1,1 @@
+"""Files of catalogues: a module for each format, and what they share."""
