@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from astrogalaxy.config import SurveyConfig
     from astrogalaxy.models import WeightCard
     from astrogalaxy.survey.plan import Plan
-    from astrogalaxy.survey.run import RunSummary
+    from astrogalaxy.survey.summary import RunSummary
 
 __all__ = ["check", "init", "run"]
 
@@ -105,7 +105,7 @@ def check(
     for remark in remarks(config):
         warn(remark)
     check_targets(config)
-    directory = RunDirectory(Path(config.output.directory), config.name)
+    directory = RunDirectory.of(config)
     directory.check()
     own = Earlier.of(directory).files
     plan = make_plan(config, weights, memory=worker_memory(config.compute), own=own, contents=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.devices import usable_cores
@@ -66,7 +65,7 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
     Estimate
         Its seconds are NaN where the speed is not known.
     """
-    directory = RunDirectory(Path(config.output.directory), config.name)
+    directory = RunDirectory.of(config)
     pixels = todo = tiles_left = fields_left = 0
     memory = 0.0
     for field in plan.fields:

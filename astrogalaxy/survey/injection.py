@@ -20,15 +20,15 @@ import numpy as np
 from astrogalaxy.catalog import SourceCatalog, provenance
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.config.file import sha256
-from astrogalaxy.errors import AstrogalaxyError, ConfigError
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.evaluation.injection import Baseline, Recovery, Round, colours_of, join, look, recover_round
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images import Image
 from astrogalaxy.images.fields import Field, find_fields
 from astrogalaxy.models import load_weights
-from astrogalaxy.progress import Progress
+from astrogalaxy.progress import Progress, silent
 from astrogalaxy.survey.cluster import check_client, hired, worker_memory
-from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.failures import Failure, reason_of
 from astrogalaxy.survey.leftovers import Earlier
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.opening import open_inputs
@@ -206,11 +206,11 @@ def inject_survey(
         raise ConfigError(msg)
     check_client(client)
     open_inputs(config, here=client is None)
-    directory = RunDirectory(Path(config.output.directory), config.name)
+    directory = RunDirectory.of(config)
     found = find_fields(config.images, without=Earlier.of(directory).files)
     fields = _chosen(found, field_name, n_fields, seed)
     with directory.locked():
-        tell = progress or _silent
+        tell = progress or silent
         folder = directory.path / "injection"
         jobs = _jobs(fields, config, injected, folder / "rounds")
         results, failures = _work(jobs, rounds, client, tell)
@@ -298,12 +298,7 @@ def _round(job: _Job, base: Baseline, number: int) -> Round | Failure:
 
 
 def _failure(job: _Job, error: Exception) -> Failure:
-    if isinstance(error, AstrogalaxyError):
-        return Failure(job.name, "inject", str(error))
-    if isinstance(error, MemoryError):
-        return Failure(job.name, "inject", "not enough memory; give smaller tiles.size or fewer compute.workers")
-    logger.error("field %s", job.name, exc_info=error)
-    return Failure(job.name, "inject", f"unexpected {type(error).__name__}: {error}; please report this")
+    return Failure(job.name, "inject", reason_of(error, f"field {job.name}"))
 
 
 def _opened(job: _Job) -> tuple[Image | None, list[Failure]]:
@@ -432,7 +427,3 @@ def _write(folder: Path, recovery: Recovery, record: Mapping[str, Any]) -> list[
         path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     write_injection_report(files[0], record=record, recovery=recovery)
     return files
-
-
-def _silent(_done: int, _total: int, _what: str) -> None:
-    """No progress wanted."""

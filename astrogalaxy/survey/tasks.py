@@ -16,13 +16,13 @@ from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.detection import Detections, Runtime, find_large, open_runtime
 from astrogalaxy.devices import Device, Precision
-from astrogalaxy.errors import AstrogalaxyError, ImageError
+from astrogalaxy.errors import ImageError
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images import Image, Mesh, Tile
 from astrogalaxy.images.fields import Field
 from astrogalaxy.measurement import field_conditions, restore_conditions
 from astrogalaxy.morphology import open_classifier
-from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.failures import Failure, reason_of
 from astrogalaxy.survey.plan import open_band, open_bands
 from astrogalaxy.survey.positions import Positions
 from astrogalaxy.survey.preview import make_preview, preview_step
@@ -192,13 +192,8 @@ def process_tile(task: TileTask) -> TileOutcome:
                     # a file may have been damaged since the field was opened; the other bands can still be done
                     if anew:
                         raise
-    except AstrogalaxyError as error:
-        reason = str(error)
-    except MemoryError:
-        reason = "not enough memory; give smaller tiles.size or fewer compute.workers"
-    except Exception as error:  # one bad tile must never end a run
-        logger.exception("field %s, tile %s", name, task.tile.name)
-        reason = f"unexpected {type(error).__name__}: {error}; please report this with the log"
+    except Exception as error:  # noqa: BLE001 (one bad tile must never end a run)
+        reason = reason_of(error, f"field {name}, tile {task.tile.name}")
     else:
         ny, nx = task.tile.core.shape
         return TileOutcome(name, task.tile.name, task.key, "done", sources, ny * nx, watch.seconds, known, image.shifts)
