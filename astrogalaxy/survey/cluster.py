@@ -107,6 +107,17 @@ class Crew:
                 return "all Dask workers have been paused for want of memory"
         return None
 
+    def memory(self) -> float:
+        """Bytes that the smallest of the connected workers has for each of its tasks; infinite without any limit."""
+        limits = self.client.run_on_scheduler(
+            lambda dask_scheduler: [
+                worker.memory_limit / worker.nthreads
+                for worker in dask_scheduler.workers.values()
+                if worker.memory_limit
+            ]
+        )
+        return min(limits, default=float("inf"))
+
     def meet(self, workers: Collection[str]) -> set[str]:
         """Check that workers are fit, as `in_flight` does, and return where networks run on them, which may differ."""
         if not workers:

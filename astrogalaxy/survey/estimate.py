@@ -32,7 +32,8 @@ class Estimate:
     workers : int
         Processes; 0 for those of a running scheduler.
     memory : float
-        Bytes that each will need at most.
+        Bytes that each will need at most, but for tiles that are larger than planned: those that read large galaxies
+        whole, of which nothing is known before the pixels are read.
     allowed : float
         Bytes that each may have.
     seconds : float

@@ -55,7 +55,7 @@ _SHARD_FORMAT = 5
 # through the network at once. Up to 30 % more than the peaks that were measured on SDSS frames of 1500 to 10000 sources
 # and on larger images, of one to nine bands, in tiles of 1.6 to 18 million pixels, several in turn: 480 to 2300 MB.
 # Smaller tiles need half as much, and so do classifiers where sources are few. Networks other than the default one look
-# at a finer image, or are larger. `python tests/benchmarks scaling` measures such peaks.
+# at a finer image, or are larger. `python tests/benchmarks/bench_scaling.py --only memory` measures such peaks.
 _BASE_BYTES, _CLASSIFIER_BYTES = 390e6, 680e6
 _BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 32, 16
 _NETWORK_BYTES_PER_PIXEL, _OTHER_NETWORK_BYTES_PER_PIXEL = 39, 120

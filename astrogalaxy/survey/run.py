@@ -331,6 +331,11 @@ def _send(
             )
             for field_plan, tile in todo
         ]  # fmt: skip
+        if crew.memory() < need:
+            logger.warning(
+                "a tile may need %.1f GB, and a worker has %.1f GB; set compute.memory to what each has",
+                need / 1e9, crew.memory() / 1e9,
+            )  # fmt: skip
         for outcome in work_through(crew, tasks, tell):
             _log_outcome(outcome)
             take(outcome)
