@@ -28,17 +28,19 @@ from astrogalaxy.images.fields import Field, find_fields
 from astrogalaxy.models import load_weights
 from astrogalaxy.progress import Progress, silent
 from astrogalaxy.survey.cluster import check_client, hired, worker_memory
+from astrogalaxy.survey.contents import hashes, hashing
 from astrogalaxy.survey.failures import Failure, reason_of
 from astrogalaxy.survey.leftovers import Earlier
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.opening import open_inputs
-from astrogalaxy.survey.plan import hashes, hashing, tiles_of
+from astrogalaxy.survey.plan import tiles_of
+from astrogalaxy.survey.reading import forget_fields, keep_open, read_field
 from astrogalaxy.survey.report.injection import write_injection_report
 from astrogalaxy.survey.rounds import read_round, write_round
 from astrogalaxy.survey.scheduling import in_turn, loss
 from astrogalaxy.survey.stages import classify
 from astrogalaxy.survey.store import RunDirectory, safe_name
-from astrogalaxy.survey.tasks import find_in_tile, forget_fields, keep_open, read_field
+from astrogalaxy.survey.tasks import find_in_tile
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -129,7 +131,7 @@ class _Job:
     @property
     def name(self) -> str:
         """Name of the field."""
-        return self.field.name or "field"
+        return self.field.label
 
 
 def inject_survey(
@@ -232,9 +234,9 @@ def inject_survey(
 def _chosen(fields: Sequence[Field], name: str | None, n: int | None, seed: int) -> list[Field]:
     """The fields that are wanted, in their order."""
     if name is not None:
-        chosen = [field for field in fields if (field.name or "field") == name]
+        chosen = [field for field in fields if field.label == name]
         if not chosen:
-            some = ", ".join(field.name or "field" for field in fields[:6]) + (" ..." if len(fields) > 6 else "")
+            some = ", ".join(field.label for field in fields[:6]) + (" ..." if len(fields) > 6 else "")
             msg = f"no field {name!r}; there are {some}"
             raise ConfigError(msg)
         return chosen
@@ -255,9 +257,8 @@ def _jobs(fields: Sequence[Field], config: SurveyConfig, injected: _Injected, fo
     }  # fmt: skip
     jobs = []
     for one in fields:
-        name = one.name or "field"
-        content = {**settings, "inputs": hashes(one, contents), "field": name}
-        jobs.append(_Job(one, config, 1, injected, folder / safe_name(name), sha256(content)))
+        content = {**settings, "inputs": hashes(one, contents), "field": one.label}
+        jobs.append(_Job(one, config, 1, injected, folder / safe_name(one.label), sha256(content)))
     return jobs
 
 

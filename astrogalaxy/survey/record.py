@@ -17,8 +17,9 @@ from astrogalaxy.config import SurveyConfig
 from astrogalaxy.config.file import sha256
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.cluster import Crew
+from astrogalaxy.survey.contents import Content
 from astrogalaxy.survey.failures import Failure
-from astrogalaxy.survey.plan import Content, FieldPlan, Opened, Plan
+from astrogalaxy.survey.plan import FieldPlan, Opened, Plan
 from astrogalaxy.survey.store import RECORD_FORMAT
 from astrogalaxy.survey.tasks import TileOutcome
 

@@ -31,13 +31,14 @@ from astrogalaxy.survey.leftovers import Earlier, forget_changed, forget_removed
 from astrogalaxy.survey.opening import check_targets, named_files, open_inputs, remarks
 from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan, tile_memory
 from astrogalaxy.survey.products import write_products
+from astrogalaxy.survey.reading import can_be_read, forget_fields
 from astrogalaxy.survey.record import RunRecord, known_fields, known_hashes
 from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.shelf import Shelf, Tally
 from astrogalaxy.survey.stages import Stopwatch
 from astrogalaxy.survey.store import RunDirectory, tile_path
 from astrogalaxy.survey.summary import RunSummary
-from astrogalaxy.survey.tasks import TileOutcome, TileTask, can_be_read, forget_fields, kept_tile
+from astrogalaxy.survey.tasks import TileOutcome, TileTask, kept_tile
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -32,10 +32,11 @@ from astrogalaxy.survey.cluster import hired
 from astrogalaxy.survey.opening import open_inputs, remarks
 from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.preview import Preview
+from astrogalaxy.survey.reading import forget_fields
 from astrogalaxy.survey.shards import peek_shard, read_shard, write_shard
 from astrogalaxy.survey.stages import TileResult
 from astrogalaxy.survey.store import RunDirectory, tile_path
-from astrogalaxy.survey.tasks import TileTask, _open, forget_fields, kept_tile, measure_sky, process_tile
+from astrogalaxy.survey.tasks import TileTask, _open, kept_tile, measure_sky, process_tile
 
 
 def change(path: Path, old: str, new: str) -> Path:
