@@ -201,15 +201,19 @@ class LogHandler(logging.FileHandler):
 
     Parameters
     ----------
-    filename, mode, encoding, delay, errors
-        As of `logging.FileHandler`.
+    path : path-like
+        Lines are appended to it, with time, level and logger.
 
     Examples
     --------
     >>> from astrogalaxy.files import LogHandler
-    >>> handler = LogHandler("/dev/null", encoding="utf-8")
+    >>> handler = LogHandler("/dev/null")
     >>> handler.close()
     """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path, encoding="utf-8")
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name is that of logging)
         """Drop what the disk does not take."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from astrogalaxy.errors import RunError
 
-__all__ = ["LOCK", "locked", "unwritable"]
+__all__ = ["FULL", "LOCK", "locked", "unwritable"]
 
 logger = logging.getLogger(__name__)
 
@@ -21,8 +21,8 @@ LOCK = ".lock"
 # Error numbers of a lock that another process holds, and of a file system without locks.
 _TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
-# Error numbers of a disk that takes nothing more, whatever the file.
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+#: Error numbers of a disk that takes nothing more, whatever the file.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 # Error numbers of a file that belongs to somebody else, or that has a folder in its place.
 _BARRED = frozenset({errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EEXIST})
 
@@ -67,7 +67,7 @@ def locked(folder: Path) -> Iterator[None]:
     except OSError as error:
         if barred := _barred(error, folder):
             raise unwritable(folder, error.errno, barred) from error
-        if error.errno not in _FULL:
+        if error.errno not in FULL:
             raise
         what = f"{folder}: cannot be written to ({error.strerror})"
         msg = f"{what}; free some space or set output.directory to another folder, then run again"

@@ -9,13 +9,28 @@ from html import escape
 from time import monotonic
 from typing import Any
 
-__all__ = ["Progress", "in_notebook", "notebook_bar", "progress_bar"]
+__all__ = ["Progress", "in_notebook", "notebook_bar", "progress_bar", "silent"]
 
 #: Called with (done, total, what is being done); the total is 0 while it is not known.
 Progress = Callable[[int, int, str], None]
 
 # Seconds between two updates of a bar in a notebook: each is a message to the browser.
 _BETWEEN = 0.2
+
+
+def silent(_done: int, _total: int, _what: str) -> None:
+    """Take progress, and show nothing.
+
+    Parameters
+    ----------
+    _done, _total, _what
+        See `Progress`.
+
+    Examples
+    --------
+    >>> from astrogalaxy.progress import silent
+    >>> silent(1, 2, "tile 1 of field m31")
+    """
 
 
 def in_notebook() -> bool:

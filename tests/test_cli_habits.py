@@ -100,10 +100,16 @@ def test_errors_name_a_page_that_exists(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_check_says_what_a_run_needs(tmp_path: Path) -> None:
     told = run("check", pipelines_folder() / "quickstart.yml", cwd=tmp_path).stdout
-    assert "1 worker here, each needs 0.4 GB" in told
+    assert "1 worker here, each needs 0.4 GB and may have" in told
     assert "networks: cpu (onnxruntime, float32)" in told or "networks: cuda (torch, float16)" in told
     assert "a rough guess" in told
     assert "magnitudes AB" in told
+    tiled = tmp_path / "tiled.yml"
+    folder = pipelines_folder() / "quickstart"
+    tiled.write_text(
+        f'name: t\nimages: {{path: "{folder}/quickstart-{{band}}.fits", bands: [r]}}\ntiles: {{size: 256}}\n'
+    )
+    assert "GB (more around large galaxies) and may have" in run("check", tiled, cwd=tmp_path).stdout
 
 
 def test_a_card_is_readable() -> None:

@@ -42,8 +42,6 @@ __all__ = [
 # 130 stopped by the user and 143 by SIGTERM, as shells have it.
 FAILED, WRONG, PARTLY, INTERRUPTED, TERMINATED = 1, 2, 3, 130, 143
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
 
 def _log_to_terminal(context: typer.Context, wanted: bool) -> bool:
     if wanted:
@@ -56,11 +54,10 @@ def _log_to_terminal(context: typer.Context, wanted: bool) -> bool:
 def _log_to_file(context: typer.Context, path: Path | None) -> Path | None:
     if path is not None:
         try:
-            handler = LogHandler(path, encoding="utf-8")
+            handler = LogHandler(path)
         except OSError as error:
             msg = f"--log-file {path}: cannot be written ({error.strerror})"
             raise ConfigError(msg) from error
-        handler.setFormatter(logging.Formatter(_FORMAT))
         _attach(context, handler)
     return path
 

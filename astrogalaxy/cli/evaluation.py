@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -20,6 +19,7 @@ from astrogalaxy.cli.common import (
     short,
     warn,
 )
+from astrogalaxy.devices import usable_cores
 from astrogalaxy.errors import ConfigError, RunError, WeightsError, need
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:
         """Measure one recipe."""
         with progress_bar(quiet=quiet, unit="test fields") as progress:
             made = None if progress is None else lambda done, total: progress(done, total, recipe.name)
-            return evaluate_recipe(recipe, workers=os.cpu_count() or 1, progress=made)
+            return evaluate_recipe(recipe, workers=usable_cores(), progress=made)
 
     scores, files, missing = _scored(detectors, score, write_scores)
     typer.echo("\n".join(printed(comparison(scores))))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from astrogalaxy.config import SurveyConfig
     from astrogalaxy.models import WeightCard
     from astrogalaxy.survey.plan import Plan
-    from astrogalaxy.survey.run import RunSummary
+    from astrogalaxy.survey.summary import RunSummary
 
 __all__ = ["check", "init", "run"]
 
@@ -105,7 +105,7 @@ def check(
     for remark in remarks(config):
         warn(remark)
     check_targets(config)
-    directory = RunDirectory(Path(config.output.directory), config.name)
+    directory = RunDirectory.of(config)
     directory.check()
     own = Earlier.of(directory).files
     plan = make_plan(config, weights, memory=worker_memory(config.compute), own=own, contents=False)
@@ -144,7 +144,9 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
         f"fluxes:   {'in image units (images.zeropoint is not set)' if zero is None else 'in nJy, magnitudes AB'}"
     )
     where = config.compute.scheduler or f"{need.workers} worker{'s'[: need.workers != 1]} here"
-    typer.echo(f"workers:  {where}, each needs {need.memory / 1e9:.1f} GB and may have {need.allowed / 1e9:.1f} GB")
+    more = " (more around large galaxies)" if any(len(field.tiles) > 1 for field in plan.fields) else ""
+    memory = f"{need.memory / 1e9:.1f} GB{more} and may have {need.allowed / 1e9:.1f} GB"
+    typer.echo(f"workers:  {where}, each needs {memory}")
     if need.memory > need.allowed:
         warn("a worker may need more memory than it may have, and be killed: see compute.memory and compute.workers")
     if config.compute.scheduler is None:

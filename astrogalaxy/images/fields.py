@@ -57,6 +57,11 @@ class Field:
         return self.name.removesuffix(self.extension).removesuffix("-") if self.extension else self.name
 
     @property
+    def label(self) -> str:
+        """What it is called in catalogues and messages: its name, or ``field`` where there is none."""
+        return self.name or "field"
+
+    @property
     def files(self) -> list[Path]:
         """Every file of the field, images first."""
         return [path for by_band in self.roles.values() for path in by_band.values()]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from astrogalaxy.catalog import provenance
 from astrogalaxy.config.survey import ComputeSection
-from astrogalaxy.devices import Device, Precision, choose_placement
+from astrogalaxy.devices import Device, Precision, choose_placement, usable_cores
 from astrogalaxy.errors import ConfigError, RunError, WeightsError
 from astrogalaxy.files import DISK_ERRORS
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from distributed import Client, LocalCluster
 
-__all__ = ["Crew", "check_client", "hired", "local_workers", "usable_cores", "usable_memory", "worker_memory"]
+__all__ = ["Crew", "check_client", "hired", "local_workers", "usable_memory", "worker_memory"]
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +107,17 @@ class Crew:
                 return "all Dask workers have been paused for want of memory"
         return None
 
+    def memory(self) -> float:
+        """Bytes that the smallest of the connected workers has for each of its tasks; infinite without any limit."""
+        limits = self.client.run_on_scheduler(
+            lambda dask_scheduler: [
+                worker.memory_limit / worker.nthreads
+                for worker in dask_scheduler.workers.values()
+                if worker.memory_limit
+            ]
+        )
+        return min(limits, default=float("inf"))
+
     def meet(self, workers: Collection[str]) -> set[str]:
         """Check that workers are fit, as `in_flight` does, and return where networks run on them, which may differ."""
         if not workers:
@@ -115,13 +126,6 @@ class Crew:
         answers = self.client.run(_introduce, *ask, workers=list(workers), on_error="return")
         self._met.update(answers)
         return {network for address, answer in answers.items() if (network := _network(address, answer))}
-
-
-def usable_cores() -> int:
-    """Number of cores that this process may use, which a batch system or a container may limit."""
-    from dask.system import CPU_COUNT
-
-    return CPU_COUNT
 
 
 def usable_memory() -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.survey.cluster import local_workers, usable_cores, worker_memory
+from astrogalaxy.devices import usable_cores
+from astrogalaxy.survey.cluster import local_workers, worker_memory
 from astrogalaxy.survey.plan import Plan, tile_memory
 from astrogalaxy.survey.store import RunDirectory, safe_name, tile_path
 
@@ -32,7 +32,8 @@ class Estimate:
     workers : int
         Processes; 0 for those of a running scheduler.
     memory : float
-        Bytes that each will need at most.
+        Bytes that each will need at most, but for tiles that are larger than planned: those that read large galaxies
+        whole, of which nothing is known before the pixels are read.
     allowed : float
         Bytes that each may have.
     seconds : float
@@ -65,7 +66,7 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
     Estimate
         Its seconds are NaN where the speed is not known.
     """
-    directory = RunDirectory(Path(config.output.directory), config.name)
+    directory = RunDirectory.of(config)
     pixels = todo = tiles_left = fields_left = 0
     memory = 0.0
     for field in plan.fields:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from astropy.table import Table
 
+from astrogalaxy.errors import AstrogalaxyError
 from astrogalaxy.files import atomic_path
+from astrogalaxy.folders import FULL
 
-__all__ = ["Failure", "write_failures"]
+__all__ = ["Failure", "reason_of", "write_failures"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,18 @@ class Failure:
         where += [f"band {self.band}"] if self.band else []
         where += [f"tile {self.tile}"] if self.tile else []
         return f"{', '.join(where)}: {self.reason}"
+
+
+def reason_of(error: Exception, what: str) -> str:
+    """Say what went wrong; an error that nobody has foreseen goes into the log with its traceback, under ``what``."""
+    if isinstance(error, AstrogalaxyError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory; give smaller tiles.size or fewer compute.workers"
+    if isinstance(error, OSError) and error.errno in FULL:
+        return f"the disk takes nothing more ({error.strerror}); free some space, then run again"
+    logger.error("%s", what, exc_info=error)
+    return f"unexpected {type(error).__name__}: {error}; please report this with the log"
 
 
 def write_failures(path: Path, failures: Iterable[Failure]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.models import WeightCard
-from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.failures import Failure, reason_of
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.plan import FieldPlan, Plan
 from astrogalaxy.survey.positions import given_rows
@@ -57,8 +57,8 @@ class Finisher:
     measured : dict
         What the stars of each finished field say of it, by its name.
     failures : list of Failure
-        Tiles that were done, but whose catalogue is damaged; fields whose positions could not be checked, or
-        whose masks, or levels of saturation, cover most sources.
+        Tiles that were done, but whose catalogue is damaged; fields that could not be joined, whose positions could
+        not be checked, or whose masks, or levels of saturation, cover most sources.
     """
 
     def __init__(
@@ -77,9 +77,12 @@ class Finisher:
         outcomes.append(outcome)
         if len(outcomes) == len(field.tiles):
             done = [o for o in self._outcomes.pop(field.name) if o.status != "failed"]
-            tiles = self._tiles(field, {o.tile for o in done})
-            if tiles:
-                self._finish(number, field, tiles, done[0].shifts)
+            try:
+                tiles = self._tiles(field, {o.tile for o in done})
+                if tiles:
+                    self._finish(number, field, tiles, done[0].shifts)
+            except Exception as error:  # noqa: BLE001 (one bad field must never end a run)
+                self._fail(Failure(field.name, "merge", reason_of(error, f"field {field.name}")))
 
     def _tiles(self, field: FieldPlan, done: set[str]) -> list[TileCatalog]:
         tiles = []
@@ -117,8 +120,8 @@ class Finisher:
         # a worker has logged this, too, but perhaps on another machine
         for band, (dx, dy) in shifts.items():
             logger.warning("field %s: the WCS of band %s was shifted by %+.2f, %+.2f pixels", field.name, band, dx, dy)
-        self.measured[field.name] = measured
         self._shelf.put(number, catalog if field.positions is None else given_rows(catalog))
+        self.measured[field.name] = measured
 
     def _fail(self, failure: Failure) -> None:
         self.failures.append(failure)

@@ -20,25 +20,27 @@ import numpy as np
 from astrogalaxy.catalog import SourceCatalog, provenance
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.config.file import sha256
-from astrogalaxy.errors import AstrogalaxyError, ConfigError
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.evaluation.injection import Baseline, Recovery, Round, colours_of, join, look, recover_round
 from astrogalaxy.files import atomic_path, write_text
 from astrogalaxy.images import Image
 from astrogalaxy.images.fields import Field, find_fields
 from astrogalaxy.models import load_weights
-from astrogalaxy.progress import Progress
+from astrogalaxy.progress import Progress, silent
 from astrogalaxy.survey.cluster import check_client, hired, worker_memory
-from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.contents import hashes, hashing
+from astrogalaxy.survey.failures import Failure, reason_of
 from astrogalaxy.survey.leftovers import Earlier
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.opening import open_inputs
-from astrogalaxy.survey.plan import hashes, hashing, tiles_of
+from astrogalaxy.survey.plan import tiles_of
+from astrogalaxy.survey.reading import forget_fields, keep_open, read_field
 from astrogalaxy.survey.report.injection import write_injection_report
 from astrogalaxy.survey.rounds import read_round, write_round
 from astrogalaxy.survey.scheduling import in_turn, loss
 from astrogalaxy.survey.stages import classify
 from astrogalaxy.survey.store import RunDirectory, safe_name
-from astrogalaxy.survey.tasks import find_in_tile, forget_fields, keep_open, read_field
+from astrogalaxy.survey.tasks import find_in_tile
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -129,7 +131,7 @@ class _Job:
     @property
     def name(self) -> str:
         """Name of the field."""
-        return self.field.name or "field"
+        return self.field.label
 
 
 def inject_survey(
@@ -206,11 +208,11 @@ def inject_survey(
         raise ConfigError(msg)
     check_client(client)
     open_inputs(config, here=client is None)
-    directory = RunDirectory(Path(config.output.directory), config.name)
+    directory = RunDirectory.of(config)
     found = find_fields(config.images, without=Earlier.of(directory).files)
     fields = _chosen(found, field_name, n_fields, seed)
     with directory.locked():
-        tell = progress or _silent
+        tell = progress or silent
         folder = directory.path / "injection"
         jobs = _jobs(fields, config, injected, folder / "rounds")
         results, failures = _work(jobs, rounds, client, tell)
@@ -232,9 +234,9 @@ def inject_survey(
 def _chosen(fields: Sequence[Field], name: str | None, n: int | None, seed: int) -> list[Field]:
     """The fields that are wanted, in their order."""
     if name is not None:
-        chosen = [field for field in fields if (field.name or "field") == name]
+        chosen = [field for field in fields if field.label == name]
         if not chosen:
-            some = ", ".join(field.name or "field" for field in fields[:6]) + (" ..." if len(fields) > 6 else "")
+            some = ", ".join(field.label for field in fields[:6]) + (" ..." if len(fields) > 6 else "")
             msg = f"no field {name!r}; there are {some}"
             raise ConfigError(msg)
         return chosen
@@ -255,9 +257,8 @@ def _jobs(fields: Sequence[Field], config: SurveyConfig, injected: _Injected, fo
     }  # fmt: skip
     jobs = []
     for one in fields:
-        name = one.name or "field"
-        content = {**settings, "inputs": hashes(one, contents), "field": name}
-        jobs.append(_Job(one, config, 1, injected, folder / safe_name(name), sha256(content)))
+        content = {**settings, "inputs": hashes(one, contents), "field": one.label}
+        jobs.append(_Job(one, config, 1, injected, folder / safe_name(one.label), sha256(content)))
     return jobs
 
 
@@ -298,12 +299,7 @@ def _round(job: _Job, base: Baseline, number: int) -> Round | Failure:
 
 
 def _failure(job: _Job, error: Exception) -> Failure:
-    if isinstance(error, AstrogalaxyError):
-        return Failure(job.name, "inject", str(error))
-    if isinstance(error, MemoryError):
-        return Failure(job.name, "inject", "not enough memory; give smaller tiles.size or fewer compute.workers")
-    logger.error("field %s", job.name, exc_info=error)
-    return Failure(job.name, "inject", f"unexpected {type(error).__name__}: {error}; please report this")
+    return Failure(job.name, "inject", reason_of(error, f"field {job.name}"))
 
 
 def _opened(job: _Job) -> tuple[Image | None, list[Failure]]:
@@ -431,7 +427,3 @@ def _write(folder: Path, recovery: Recovery, record: Mapping[str, Any]) -> list[
     write_text(files[1], json.dumps(record, indent=1, allow_nan=False) + "\n")
     write_injection_report(files[0], record=record, recovery=recovery)
     return files
-
-
-def _silent(_done: int, _total: int, _what: str) -> None:
-    """No progress wanted."""

@@ -46,14 +46,16 @@ def merge_tiles(tiles: Sequence[TileCatalog]) -> SourceCatalog:
     Parameters
     ----------
     tiles : sequence of TileCatalog
-        At least one, in the order of the plan.
+        At least one, in the order of the plan; the sources of each in order of rows.
 
     Returns
     -------
     SourceCatalog
         In order of rows.
     """
-    joined = SourceCatalog.stack([t.catalog for t in tiles]) if len(tiles) > 1 else tiles[0].catalog
+    if len(tiles) == 1:
+        return tiles[0].catalog
+    joined = SourceCatalog.stack([t.catalog for t in tiles])
     number = np.repeat(np.arange(len(tiles)), [len(t.catalog) for t in tiles])
     own = np.concatenate([t.tile.owns(t.catalog["x"], t.catalog["y"]) for t in tiles])
     points = np.column_stack([joined["x"], joined["y"]])

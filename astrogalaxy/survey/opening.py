@@ -69,7 +69,7 @@ def check_targets(config: SurveyConfig, images: Iterable[Path] = ()) -> None:
     ConfigError
         If the run would write over a file; it names both.
     """
-    directory = RunDirectory(Path(config.output.directory), config.name)
+    directory = RunDirectory.of(config)
     elsewhere = "set output.directory to another folder"
     if directory.has_foreign_settings():
         reason = f"the run would write its settings over {directory.settings}, which is not of a run; {elsewhere}"

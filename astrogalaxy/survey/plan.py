@@ -6,14 +6,11 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from stat import S_ISREG
 from typing import NamedTuple
 
 import numpy as np
@@ -21,28 +18,24 @@ from astropy.coordinates import SkyCoord
 
 from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.detection.runtime import pieces_of
-from astrogalaxy.errors import ConfigError, ImageError
-from astrogalaxy.images import Band, Image, Tile, plan_tiles
-from astrogalaxy.images.fields import Field, closed_folders, find_fields, missing_maps, open_field, unread_parts
-from astrogalaxy.images.grids import check_overlap
+from astrogalaxy.errors import ConfigError
+from astrogalaxy.images import Band, Tile, plan_tiles
+from astrogalaxy.images.fields import Field, closed_folders, find_fields, missing_maps, unread_parts
 from astrogalaxy.images.tiling import STRETCH
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.models.files import file_of
+from astrogalaxy.survey.contents import Content, hashes, hashing
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.opening import check_targets
 from astrogalaxy.survey.positions import Positions, place, read_sky
+from astrogalaxy.survey.reading import open_bands
 from astrogalaxy.tables import spans
 
 __all__ = [
-    "Content",
     "FieldPlan",
     "Opened",
     "Plan",
-    "hashes",
-    "hashing",
     "make_plan",
-    "open_band",
-    "open_bands",
     "tile_memory",
     "tiles_of",
 ]
@@ -55,40 +48,15 @@ _SHARD_FORMAT = 5
 # through the network at once. Up to 30 % more than the peaks that were measured on SDSS frames of 1500 to 10000 sources
 # and on larger images, of one to nine bands, in tiles of 1.6 to 18 million pixels, several in turn: 480 to 2300 MB.
 # Smaller tiles need half as much, and so do classifiers where sources are few. Networks other than the default one look
-# at a finer image, or are larger. `python tests/benchmarks scaling` measures such peaks.
+# at a finer image, or are larger. `python tests/benchmarks/bench_scaling.py --only memory` measures such peaks.
 _BASE_BYTES, _CLASSIFIER_BYTES = 390e6, 680e6
 _BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 32, 16
 _NETWORK_BYTES_PER_PIXEL, _OTHER_NETWORK_BYTES_PER_PIXEL = 39, 120
 _SMALLEST_TILE, _LARGEST_TILE = 512, 4096
-_HASHING_THREADS = 4
 # Magnitudes by which a zero point may differ from that of the header's unit: calibrations are better than that.
 _OTHER_ZEROPOINT = 0.3
 # Wider than the network sees and than all but the largest galaxies; their light is not cut.
 _OVERLAP = 128
-
-
-class Content(NamedTuple):
-    """The content of a file, and what tells without reading it that it has not changed.
-
-    Attributes
-    ----------
-    bytes, mtime_ns : int
-        Size and time of the last change, taken before the file is read, so that a change while it is read shows.
-    sha256 : str
-        Of the content.
-    """
-
-    bytes: int
-    mtime_ns: int
-    sha256: str
-
-    def is_still_in(self, path: Path) -> bool:
-        """Whether a file has not been written to since; true if it is gone."""
-        try:
-            status = path.stat()
-        except OSError:
-            return True
-        return (status.st_size, status.st_mtime_ns) == (self.bytes, self.mtime_ns)
 
 
 class Opened(NamedTuple):
@@ -161,7 +129,7 @@ class FieldPlan:
     @property
     def name(self) -> str:
         """Name of the field; ``field`` for a survey of one."""
-        return self.field.name or "field"
+        return self.field.label
 
     def changed(self) -> list[Failure]:
         """Files that were written to after they were hashed: which content the tiles have seen is not known."""
@@ -260,7 +228,7 @@ def make_plan(
     with hashing([path for field in found for path in field.files if contents], known_hashes or {}) as digest:
         for field in found:
             inputs = {path: content for path in field.files if (content := digest(path))}
-            known = (known_fields or {}).get(field.name or "field")
+            known = (known_fields or {}).get(field.label)
             field_plan, problems = _plan_field(field, config, memory, inputs, settings, sky, known)
             fields.append(field_plan)
             failures += problems
@@ -319,72 +287,10 @@ def _compare_zeropoints(band: Band) -> None:
         )  # fmt: skip
 
 
-def hashes(field: Field, contents: Mapping[Path, Content]) -> dict[str, dict[str, str]]:
-    """SHA-256 of a field's files by role and band (see `Field.roles`); empty text for files that cannot be read."""
-    return {
-        role: {band: contents[path].sha256 if path in contents else "" for band, path in by_band.items()}
-        for role, by_band in field.roles.items()
-    }
-
-
 def tiles_of(shape: tuple[int, int], pixel_scale: float, config: SurveyConfig, *, memory: float) -> list[Tile]:
     """Cut a field into tiles, as large as the settings and the memory of a worker (bytes) allow."""
     overlap = _overlap(config, pixel_scale)
     return plan_tiles(shape, size=_tile_size(config, memory, overlap), overlap=overlap)
-
-
-def open_bands(field: Field, config: SurveyConfig) -> tuple[Image | None, list[Failure]]:
-    """Open the bands of a field, and say which cannot be opened and why.
-
-    Returns
-    -------
-    image : Image or None
-        The bands that can be opened and aligned; None without the reference band.
-    failures : list of Failure
-        One per band that is missing or refused.
-    """
-    name, reference = field.name or "field", config.images.reference
-    failures: list[Failure] = []
-    bands = {}
-    for band in config.images.bands:
-        try:
-            bands[band] = open_band(field, band, config)
-        except ImageError as error:
-            failures.append(Failure(name, "open", str(error), band=band))
-    if reference not in bands:
-        failures.append(Failure(name, "open", f"without its reference band {reference} the field cannot be done"))
-        return None, failures
-    for band in [b for b in bands if b != reference]:
-        try:
-            Image({b: bands[b] for b in (reference, band)}, reference=reference)
-            check_overlap(bands[reference], bands[band])
-        except ImageError as error:
-            failures.append(Failure(name, "open", str(error), band=band))
-            del bands[band]
-    return Image(bands, reference=reference, name=name), failures
-
-
-def open_band(field: Field, band: str, config: SurveyConfig) -> Band:
-    """Open one band of a field.
-
-    Raises
-    ------
-    ImageError
-        If it has no file, or one that is refused.
-    """
-    if band not in field.paths:
-        tried = config.images.patterns(band)[0].replace("{field}", field.stem)
-        msg = f"no file matches {tried}"
-        raise ImageError(msg)
-    only = config.images.model_copy(update={"reference": band})
-    opened = open_field(field, only, bands=[band]).bands[band]
-    # without one it cannot be aligned: bands of the same shape need not share a pixel grid
-    if opened.wcs is None:
-        why = opened.no_wcs or "no celestial WCS in the header"
-        msg = f"{field.paths[band]}: {why}; sky positions need one: solve its astrometry first, or find its sources"
-        msg = f"{msg} in pixels with astrogalaxy.detect in Python"
-        raise ImageError(msg)
-    return opened
 
 
 def _tile_size(config: SurveyConfig, memory: float, overlap: int) -> int:
@@ -423,44 +329,6 @@ def _overlap(config: SurveyConfig, pixel_scale: float) -> int:
     if config.tiles.overlap == "auto":
         return _OVERLAP
     return int(np.ceil(length_in_pixels(config.tiles.overlap, pixel_scale)))
-
-
-@contextmanager
-def hashing(paths: Iterable[Path], known: Mapping[str, Content]) -> Iterator[Callable[[Path], Content | None]]:
-    """Hash files on threads while the block goes on.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        The files; one that several fields share, such as a mask, is read once.
-    known : mapping
-        By path, of files that need not be read if they have not changed since.
-
-    Yields
-    ------
-    callable
-        Waits for the content of one of the files; None where it cannot be read, and of any other file.
-    """
-    with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-        running = {path: pool.submit(_hash, path, known.get(str(path))) for path in dict.fromkeys(paths)}
-        try:
-            yield lambda path: running[path].result() if path in running else None
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _hash(path: Path, known: Content | None) -> Content | None:
-    try:
-        status = path.stat()
-        if known is not None and known[:2] == (status.st_size, status.st_mtime_ns):
-            return known
-        if not S_ISREG(status.st_mode):
-            return None  # to read from a pipe would wait for ever
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return Content(status.st_size, status.st_mtime_ns, sha256)
-    except OSError:
-        return None
 
 
 def _digest(content: object) -> str:

@@ -59,11 +59,6 @@ def write_products(
         What was written.
     failures : list of Failure
         One for each format that could not be written.
-
-    Raises
-    ------
-    AstrogalaxyError, OSError
-        If nothing at all could be written.
     """
     paths = {name: directory.catalog(name) for name in config.output.formats}
     tables = [path for name, path in paths.items() if name != "moc"]
@@ -81,8 +76,6 @@ def write_products(
             write_moc(covered_area(footprints(plan, outcomes, config)), paths["moc"], meta=meta, overwrite=True)
         except NOT_WRITTEN as error:
             errors[paths["moc"]] = error
-    if len(errors) == len(paths):
-        raise next(iter(errors.values()))
     failures = [Failure("(catalogue)", "write", f"no {path.name}: {error}") for path, error in errors.items()]
     for failure in failures:
         logger.warning("%s", failure)

@@ -1,4 +1,4 @@
-"""What a run leaves for programs: the record of ``run.json``, and the provenance of its catalogues."""
+"""What a run leaves for programs: the record in ``run.json``, of which the next run makes use."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import math
 import platform
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from astrogalaxy.catalog import provenance
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.config.file import sha256
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.survey.cluster import Crew
+from astrogalaxy.survey.contents import Content
 from astrogalaxy.survey.failures import Failure
-from astrogalaxy.survey.plan import Content, FieldPlan, Opened, Plan
+from astrogalaxy.survey.plan import FieldPlan, Opened, Plan
 from astrogalaxy.survey.store import RECORD_FORMAT
 from astrogalaxy.survey.tasks import TileOutcome
 
-__all__ = ["catalog_meta", "known_fields", "known_hashes", "run_record"]
+__all__ = ["RunRecord", "known_fields", "known_hashes"]
 
 # Roles of files by the keys of a field's record.
 _ROLES = {"inputs": "paths", "masks": "masks", "weights": "weights"}
@@ -31,19 +32,11 @@ _ROLES = {"inputs": "paths", "masks": "masks", "weights": "weights"}
 _MOST_HASHES = 200
 
 
-def run_record(
-    config: SurveyConfig,
-    weights: Weights,
-    plan: Plan,
-    outcomes: Sequence[TileOutcome],
-    failures: Sequence[Failure],
-    measured: Mapping[str, Any],
-    crew: Crew | None,
-    started: datetime,
-) -> dict[str, Any]:
-    """Everything in ``run.json`` except for the counts and how and when the run ended.
+@dataclass(frozen=True)
+class RunRecord:
+    """What a run was and what has become of it so far, for ``run.json``, the report and the catalogues.
 
-    Parameters
+    Attributes
     ----------
     config : SurveyConfig
         The run.
@@ -51,53 +44,101 @@ def run_record(
         Its weights.
     plan : Plan
         What was to be done.
+    started : datetime
+        When it began.
     outcomes : sequence of TileOutcome
         What came of it, tile by tile.
-    failures : sequence of Failure
-        What could not be done.
     measured : mapping
         What the stars of each field tell of it, by its name.
     crew : Crew or None
         The workers that did it; None if there was nothing to do.
-    started : datetime
-        When it began.
-
-    Returns
-    -------
-    dict
-        Plain values for JSON.
+    failures : tuple of Failure
+        What could not be done.
+    counts : mapping
+        Of the catalogue; empty if there is none.
+    files, earlier_files : sequence of mapping
+        See `~astrogalaxy.survey.leftovers.listing`: what was written, and what is left of earlier runs.
+    seconds : mapping of str to float
+        Wall time of the stages that are not those of tiles.
+    wall_seconds : float
+        Of all.
+    finished : datetime, optional
+        When it ended, but for the report.
     """
-    seconds: dict[str, float] = defaultdict(float)
-    for outcome in outcomes:
-        for stage, value in outcome.seconds.items():
-            seconds[stage] += value
-    tiles, flaws = _by_field(outcomes), _by_field(failures)
-    record = {
-        "format": RECORD_FORMAT,
-        "name": config.name,
-        "status": "running",
-        "started": started.isoformat(timespec="seconds"),
-        "versions": _versions(),
-        "weights": {n: getattr(weights.card, n) for n in ("name", "version", "sha256", "metrics", "reliability")},
-        "config_sha256": config.digest(),
-        "images_sha256": _images_digest(config),
-        "bands": list(config.images.bands),
-        "reference": config.images.reference,
-        "workers": crew.workers if crew else 0,
-        "threads": crew.threads if crew else 0,
-        "device": crew.networks if crew else config.compute.device,
-        "fields": [
-            {**_field_record(f, flaws[f.name], tiles[f.name]), "measured": measured.get(f.name)} for f in plan.fields
-        ],
-        "tiles": [_tile_record(o) for o in outcomes],
-        "failures": [asdict(f) for f in failures],
-        "seconds": dict(seconds),
-        "counts": {},
-    }
-    if config.morphology.model is not None:
-        classifier = load_classifier(config.morphology.model).card
-        record["classifier"] = {n: getattr(classifier, n) for n in ("name", "version", "sha256", "classes", "metrics")}
-    return record
+
+    config: SurveyConfig
+    weights: Weights
+    plan: Plan
+    started: datetime
+    outcomes: Sequence[TileOutcome]
+    measured: Mapping[str, Any]
+    crew: Crew | None
+    failures: tuple[Failure, ...]
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    files: Sequence[Mapping[str, Any]] = ()
+    earlier_files: Sequence[Mapping[str, Any]] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    wall_seconds: float = 0.0
+    finished: datetime | None = None
+
+    def failed(self, *failures: Failure) -> Self:
+        """The record with more that could not be done."""
+        return replace(self, failures=(*self.failures, *failures))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything in ``run.json``, as plain values."""
+        config, crew = self.config, self.crew
+        tiles, flaws = _by_field(self.outcomes), _by_field(self.failures)
+        seconds: dict[str, float] = defaultdict(float)
+        for outcome in self.outcomes:
+            for stage, value in outcome.seconds.items():
+                seconds[stage] += value
+        card = self.weights.card
+        record = {
+            "format": RECORD_FORMAT,
+            "name": config.name,
+            "status": "failed" if not self.counts else "partial" if self.failures else "complete",
+            "started": _moment(self.started),
+            "versions": _versions(),
+            "weights": {n: getattr(card, n) for n in ("name", "version", "sha256", "metrics", "reliability")},
+            "config_sha256": config.digest(),
+            "images_sha256": _images_digest(config),
+            "bands": list(config.images.bands),
+            "reference": config.images.reference,
+            "workers": crew.workers if crew else 0,
+            "threads": crew.threads if crew else 0,
+            "device": crew.networks if crew else config.compute.device,
+            "fields": [
+                {**_field_record(f, flaws[f.name], tiles[f.name]), "measured": self.measured.get(f.name)}
+                for f in self.plan.fields
+            ],
+            "tiles": [_tile_record(o) for o in self.outcomes],
+            "failures": [asdict(f) for f in self.failures],
+            "seconds": {**seconds, **self.seconds},
+            "counts": dict(self.counts),
+        }
+        if config.morphology.model is not None:
+            classifier = load_classifier(config.morphology.model).card
+            names = ("name", "version", "sha256", "classes", "metrics")
+            record["classifier"] = {n: getattr(classifier, n) for n in names}
+        record |= {"files": list(self.files), "wall_seconds": self.wall_seconds, "finished": _moment(self.finished)}
+        return record | {"earlier_files": list(self.earlier_files)}
+
+    def provenance(self) -> dict[str, Any]:
+        """What the run's catalogues tell of it."""
+        fields = self.plan.fields
+        inputs = [_inputs_record(f.field.paths, f) for f in fields]
+        hashes = [entry["sha256"][:16] for by_band in inputs for entry in by_band.values()]
+        if len(hashes) > _MOST_HASHES:
+            hashes = [hashlib.sha256(",".join(hashes).encode()).hexdigest()]
+        return provenance(
+            SURVEY=self.config.name, CFGHASH=self.config.digest(), **self.weights.card.provenance,
+            NFIELDS=len(fields), NFAILED=len(self.failures), INHASHES=",".join(hashes),
+        )  # fmt: skip
+
+
+def _moment(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="seconds")
 
 
 def _by_field(things: Iterable[Any]) -> defaultdict[str, list[Any]]:
@@ -131,8 +172,7 @@ def _inputs_record(paths: Mapping[str, Path], plan: FieldPlan) -> dict[str, Any]
 
 
 def _tile_record(outcome: TileOutcome) -> dict[str, Any]:
-    record = asdict(outcome)
-    del record["failures"]
+    record = {name: value for name, value in vars(outcome).items() if name != "failures"}
     record["seconds"] = {stage: round(value, 4) for stage, value in outcome.seconds.items()}
     return record
 
@@ -170,17 +210,6 @@ def known_fields(record: Mapping[str, Any], config: SurveyConfig) -> dict[str, O
 
 def _images_digest(config: SurveyConfig) -> str:
     return sha256(config.images.model_dump(mode="json"))
-
-
-def catalog_meta(config: SurveyConfig, weights: Weights, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Provenance of a run's catalogues."""
-    hashes = [entry["sha256"][:16] for f in record["fields"] for entry in f["inputs"].values()]
-    if len(hashes) > _MOST_HASHES:
-        hashes = [hashlib.sha256(",".join(hashes).encode()).hexdigest()]
-    return provenance(
-        SURVEY=config.name, CFGHASH=config.digest(), **weights.card.provenance,
-        NFIELDS=len(record["fields"]), NFAILED=len(record["failures"]), INHASHES=",".join(hashes),
-    )  # fmt: skip
 
 
 def _versions() -> dict[str, str]:

@@ -6,119 +6,46 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.errors import ArchiveError, AstrogalaxyError, ConfigError, ImageError, RunError
+from astrogalaxy.errors import ArchiveError, ConfigError, ImageError, RunError
 from astrogalaxy.files import LogHandler, remove_unfinished
-from astrogalaxy.formats import FORMATS, format_of
+from astrogalaxy.formats import FORMATS
 from astrogalaxy.images import Tile
 from astrogalaxy.images.fields import find_fields
 from astrogalaxy.models import Weights
 from astrogalaxy.models.files import WeightFile, file_of
-from astrogalaxy.progress import Progress, in_notebook, progress_bar
+from astrogalaxy.progress import Progress, in_notebook, progress_bar, silent
 from astrogalaxy.survey.cluster import Crew, check_client, hired, worker_memory
-from astrogalaxy.survey.failures import Failure, write_failures
+from astrogalaxy.survey.failures import Failure, reason_of, write_failures
 from astrogalaxy.survey.finish import Finisher
 from astrogalaxy.survey.leftovers import Earlier, forget_changed, forget_removed, listing
-from astrogalaxy.survey.notebook import summary_html
 from astrogalaxy.survey.opening import check_targets, named_files, open_inputs, remarks
 from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan, tile_memory
 from astrogalaxy.survey.products import write_products
-from astrogalaxy.survey.record import catalog_meta, known_fields, known_hashes, run_record
+from astrogalaxy.survey.reading import can_be_read, forget_fields
+from astrogalaxy.survey.record import RunRecord, known_fields, known_hashes
 from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.shelf import Shelf, Tally
 from astrogalaxy.survey.stages import Stopwatch
 from astrogalaxy.survey.store import RunDirectory, tile_path
-from astrogalaxy.survey.tasks import TileOutcome, TileTask, can_be_read, forget_fields, kept_tile
+from astrogalaxy.survey.summary import RunSummary
+from astrogalaxy.survey.tasks import TileOutcome, TileTask, kept_tile
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["RunSummary", "execute", "run"]
+__all__ = ["execute", "run"]
 
 logger = logging.getLogger(__name__)
-
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """What a run did.
-
-    Attributes
-    ----------
-    directory : Path
-        The run directory.
-    files : list of Path
-        Catalogues written.
-    counts : dict
-        Sources, stars, galaxies, unsure, duplicates.
-    failures : list of Failure
-        What could not be done.
-    tiles : dict of str to int
-        Tiles by status: done, kept, failed.
-    seconds : float
-        Wall time.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from astrogalaxy.survey import Failure, RunSummary
-    >>> summary = RunSummary(Path("out"), failures=[Failure("m31", "open", "m31-r.fits: no such file")])
-    >>> summary.exit_code  # nothing could be done
-    1
-    """
-
-    directory: Path
-    files: list[Path] = field(default_factory=list)
-    counts: dict[str, Any] = field(default_factory=dict)
-    failures: list[Failure] = field(default_factory=list)
-    tiles: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    @cached_property
-    def catalog(self) -> SourceCatalog | None:
-        """The catalogue, read back when it is asked for first; None if nothing could be done.
-
-        Raises
-        ------
-        RunError
-            If no format was written that holds all columns.
-        """
-        if not self.counts:
-            return None
-        for path in self.files:
-            form = format_of(path)
-            if form is not None and form.reads_back:
-                return SourceCatalog.read(path)
-        msg = f"{self.directory}: no catalogue was written that can be read back; add fits to output.formats"
-        raise RunError(msg)
-
-    @property
-    def written(self) -> list[Path]:
-        """Catalogues, and the report if it could be written."""
-        if not self.counts or any(failure.stage == "report" for failure in self.failures):
-            return self.files
-        return [*self.files, self.directory / "report.html"]
-
-    @property
-    def exit_code(self) -> int:
-        """0: all done; 1: nothing could be done; 3: a catalogue, but something failed."""
-        if not self.counts:
-            return 1
-        return 3 if self.failures else 0
-
-    def _repr_html_(self) -> str:
-        """What was done, with links to the files, for notebooks."""
-        return summary_html(self)
 
 
 def run(
@@ -208,14 +135,14 @@ def execute(
     """
     if progress is None or isinstance(progress, bool):
         with progress_bar(quiet=not (in_notebook() if progress is None else progress)) as bar:
-            return execute(config, client=client, progress=bar or _silent)
+            return execute(config, client=client, progress=bar or silent)
     started = datetime.now(UTC)
     if not isinstance(config, SurveyConfig):
         config = SurveyConfig.read(config)
     check_client(client)
     weights = open_inputs(config, here=client is None)
     check_targets(config)
-    directory = RunDirectory(Path(config.output.directory), config.name)
+    directory = RunDirectory.of(config)
     directory.check()
     with directory.locked(), _logged(directory.log):
         logger.info("run %s in %s", config.name, directory.path)
@@ -242,20 +169,6 @@ class _Run:
         self.progress(self.plan.n_tiles, self.plan.n_tiles, what)
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What became of the tiles, and the crew that did them; None if there was nothing to do."""
-
-    outcomes: list[TileOutcome]
-    finisher: Finisher
-    crew: Crew | None
-
-    @property
-    def failures(self) -> list[Failure]:
-        """Of tiles, then of fields."""
-        return [*(failure for outcome in self.outcomes for failure in outcome.failures), *self.finisher.failures]
-
-
 def _execute(
     config: SurveyConfig,
     weights: Weights,
@@ -274,20 +187,22 @@ def _execute(
     directory.write_settings(config.to_yaml())
     run = _Run(config, weights, directory, plan, progress, watch)
     with Shelf(directory.waiting, given=plan.n_positions is not None) as shelf:
-        work = _do_tiles(run, client, shelf)
+        outcomes, finisher, crew = _do_tiles(run, client, shelf)
         changed = _changed(plan, models)
-        failures = list(dict.fromkeys([*not_fetched, *plan.failures, *work.failures, *changed]))
-        record = run_record(
-            config, weights, plan, work.outcomes, failures, work.finisher.measured, work.crew, started
-        )  # fmt: skip
-        files, unwritten, tally = _write_catalogs(run, shelf, work.outcomes, record)
-    record["files"] = listing(files)
-    failures += unwritten
-    tiles = {status: sum(o.status == status for o in work.outcomes) for status in ("done", "kept", "failed")}
-    summary = RunSummary(directory.path, files, record["counts"], failures, tiles, perf_counter() - begin)
-    written = _write_report(run, record, summary, tally)
-    record["files"] += listing([directory.settings, *written])
-    _tidy(config, directory, earlier, record)
+        of_tiles = (failure for outcome in outcomes for failure in outcome.failures)
+        failures = dict.fromkeys([*not_fetched, *plan.failures, *of_tiles, *finisher.failures, *changed])
+        record = RunRecord(config, weights, plan, started, outcomes, finisher.measured, crew, tuple(failures))
+        record, catalogs, tally = _write_catalogs(run, shelf, record)
+    record = replace(
+        record, seconds=dict(watch.seconds), wall_seconds=perf_counter() - begin, finished=datetime.now(UTC)
+    )
+    if tally is not None:
+        record = _write_report(run, record, tally)
+    _close(run, record, earlier)
+    tiles = {status: sum(o.status == status for o in outcomes) for status in ("done", "kept", "failed")}
+    summary = RunSummary(
+        directory.path, catalogs, dict(record.counts), list(record.failures), tiles, record.wall_seconds
+    )
     _forget(run, earlier, changed, done=summary.exit_code == 0)
     if summary.exit_code == 0 and not config.output.keep_tiles:
         shutil.rmtree(directory.tiles, ignore_errors=True)
@@ -308,13 +223,6 @@ def _plan(config: SurveyConfig, weights: Weights, earlier: Earlier) -> Plan:
         off = plan.n_positions - plan.n_placed
         logger.info("%d positions given, %d of them off every image", plan.n_positions, off)
     return plan
-
-
-def _tidy(config: SurveyConfig, directory: RunDirectory, earlier: Earlier, record: dict[str, Any]) -> None:
-    """Remove what an earlier run wrote and this one did not; then write the record, the last of the files."""
-    keep = [*named_files(config), *directory.targets(config.output.formats)]
-    record["earlier_files"] = listing(earlier.remove(record, keep))
-    directory.write_json(record)
 
 
 def _forget(run: _Run, earlier: Earlier, changed: Sequence[Failure], *, done: bool) -> None:
@@ -366,7 +274,7 @@ def _fetch(config: SurveyConfig, progress: Progress) -> list[Failure]:
     return [Failure("(archive)", "fetch", str(loss), band=loss.band) for loss in losses]
 
 
-def _do_tiles(run: _Run, client: Client | None, shelf: Shelf) -> _Work:
+def _do_tiles(run: _Run, client: Client | None, shelf: Shelf) -> tuple[list[TileOutcome], Finisher, Crew | None]:
     """Do the tiles that no earlier run has done, and put each field on the shelf as soon as its last tile is done."""
     finisher = Finisher(shelf, run.plan, run.directory, run.weights.card, run.config)
     outcomes: list[TileOutcome] = []
@@ -390,7 +298,7 @@ def _do_tiles(run: _Run, client: Client | None, shelf: Shelf) -> _Work:
         else:
             take(kept)
     logger.info("%d tiles, %d of them done by an earlier run", total, total - len(todo))
-    return _Work(outcomes, finisher, _send(run, todo, client, take, tell) if todo else None)
+    return outcomes, finisher, _send(run, todo, client, take, tell) if todo else None
 
 
 def _tiles(run: _Run) -> Iterator[tuple[FieldPlan, Tile, TileOutcome | None]]:
@@ -424,6 +332,11 @@ def _send(
             )
             for field_plan, tile in todo
         ]  # fmt: skip
+        if crew.memory() < need:
+            logger.warning(
+                "a tile may need %.1f GB, and a worker has %.1f GB; set compute.memory to what each has",
+                need / 1e9, crew.memory() / 1e9,
+            )  # fmt: skip
         for outcome in work_through(crew, tasks, tell):
             _log_outcome(outcome)
             take(outcome)
@@ -442,83 +355,85 @@ def _log_outcome(outcome: TileOutcome) -> None:
         logger.warning("%s", failure)
 
 
-def _write_catalogs(
-    run: _Run, shelf: Shelf, outcomes: Sequence[TileOutcome], record: dict[str, Any]
-) -> tuple[list[Path], list[Failure], Tally | None]:
+def _write_catalogs(run: _Run, shelf: Shelf, record: RunRecord) -> tuple[RunRecord, list[Path], Tally | None]:
     """Join the fields and write the catalogue; record its counts and what could not be written."""
     if not len(shelf):
-        return [], [], None
+        return record, [], None
     run.tell("merging")
-    with run.watch("catalog"):
-        n, duplicates, chunks = shelf.join()
-        tally = Tally(n)
-        meta = catalog_meta(run.config, run.weights, record)
-        files, unwritten = write_products(
-            tally.watch(chunks), meta, run.config, run.directory, run.plan, outcomes
-        )  # fmt: skip
-    record["failures"] += [asdict(failure) for failure in unwritten]
-    record["counts"] = {**tally.counts, "duplicates": duplicates, **_position_counts(run.plan)}
-    return files, unwritten, tally
+    try:
+        with run.watch("catalog"):
+            n, duplicates, chunks = shelf.join()
+            tally = Tally(n)
+            files, unwritten = write_products(
+                tally.watch(chunks), record.provenance(), run.config, run.directory, run.plan, record.outcomes
+            )
+    except Exception as error:  # noqa: BLE001 (what was done must still be recorded)
+        files, unwritten = [], [_told("(catalogue)", "write", reason_of(error, "the catalogue"))]
+    record = record.failed(*unwritten)
+    if not files:
+        return record, [], None
+    counts = {**tally.counts, "duplicates": duplicates, **_position_counts(run.plan)}
+    return replace(record, counts=counts, files=listing(files)), files, tally
 
 
-def _write_report(run: _Run, record: dict[str, Any], summary: RunSummary, tally: Tally | None) -> list[Path]:
-    """Record how the run ended, and write the report and the failures; return what was written."""
-    words = {0: "complete", 1: "failed", 3: "partial"}
-    record["seconds"].update(run.watch.seconds)
-    record["wall_seconds"] = summary.seconds
-    record["status"] = words[summary.exit_code]
-    record["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
-    written = [run.directory.failures]
-    if tally is not None:
-        run.tell("writing the report")
-        try:
-            with run.watch("report"):
-                _report(run.directory, record, tally, run.plan)
-            written.append(run.directory.report)
-        except AstrogalaxyError as error:
-            failure = Failure("(report)", "report", f"no report: {error}")
-            logger.warning("%s", failure)
-            summary.failures.append(failure)
-            record["failures"].append(asdict(failure))
-            record["status"] = words[summary.exit_code]
-        record["seconds"].update(run.watch.seconds)
-    write_failures(run.directory.failures, summary.failures)
-    return written
+def _write_report(run: _Run, record: RunRecord, tally: Tally) -> RunRecord:
+    """Write the report, or record why there is none."""
+    run.tell("writing the report")
+    try:
+        with run.watch("report"):
+            _report(run.directory, record, tally)
+    except Exception as error:  # noqa: BLE001 (the catalogue is there, and what was done must still be recorded)
+        record = record.failed(_told("(report)", "report", f"no report: {reason_of(error, 'the report')}"))
+    else:
+        record = replace(record, files=[*record.files, *listing([run.directory.report])])
+    return replace(record, seconds=dict(run.watch.seconds))
 
 
-def _report(directory: RunDirectory, record: dict[str, Any], tally: Tally, plan: Plan) -> None:
+def _told(field: str, stage: str, reason: str) -> Failure:
+    """A failure, which the log has, too."""
+    failure = Failure(field, stage, reason)
+    logger.warning("%s", failure)
+    return failure
+
+
+def _close(run: _Run, record: RunRecord, earlier: Earlier) -> None:
+    """Write the failures, remove what an earlier run wrote and this one did not, and write the record last of all."""
+    directory, config = run.directory, run.config
+    write_failures(directory.failures, record.failures)
+    record = replace(record, files=[*record.files, *listing([directory.settings, directory.failures])])
+    keep = [*named_files(config), *directory.targets(config.output.formats)]
+    left = earlier.remove(record.to_dict(), keep)
+    directory.write_json(replace(record, earlier_files=listing(left)).to_dict())
+
+
+def _report(directory: RunDirectory, record: RunRecord, tally: Tally) -> None:
     from astrogalaxy.survey.gallery import Gallery
     from astrogalaxy.survey.preview import StoredPreviews
     from astrogalaxy.survey.report import write_report
 
-    paths = {
-        field_plan.name: [
-            tile_path(directory.shards(field_plan.name), tile.name, "preview") for tile in field_plan.tiles
-        ]
-        for field_plan in plan.fields
-    }
-    previews = StoredPreviews({name: [p for p in files if p.is_file()] for name, files in paths.items()})
-    done = {(tile["field"], tile["tile"]) for tile in record["tiles"] if tile["status"] != "failed"}
-    galleries = (
-        gallery
-        for field_plan in plan.fields
-        for tile in field_plan.tiles
-        # files of a tile that failed are of an earlier run
-        if (field_plan.name, tile.name) in done
-        and (gallery := Gallery.load(tile_path(directory.shards(field_plan.name), tile.name, "gallery")))
-    )
+    fields = record.plan.fields
+    done = {(o.field, o.tile) for o in record.outcomes if o.status != "failed"}
+
+    def files(field_plan: FieldPlan, content: Literal["preview", "gallery"]) -> list[Path]:
+        """Those of tiles that are done; of a tile that failed they are of an earlier run."""
+        folder = directory.shards(field_plan.name)
+        names = [tile.name for tile in field_plan.tiles if (field_plan.name, tile.name) in done]
+        return [tile_path(folder, name, content) for name in names]
+
+    previews = StoredPreviews({f.name: [path for path in files(f, "preview") if path.is_file()] for f in fields})
+    galleries = filter(None, (Gallery.load(path) for f in fields for path in files(f, "gallery")))
     # those of an earlier run with a classifier may still be there
-    gallery = Gallery.join(galleries) if "classifier" in record else None
+    gallery = Gallery.join(galleries) if record.config.morphology.model is not None else None
     write_report(
-        directory.report, run=record, catalog=tally.sample, previews=previews, gallery=gallery, step=tally.step
-    )
+        directory.report, run=record.to_dict(), catalog=tally.sample, previews=previews, gallery=gallery,
+        step=tally.step,
+    )  # fmt: skip
 
 
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
     """Write what the package logs to the run's log file, without other handlers getting more of it than before."""
-    handler = LogHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter(_LOG_FORMAT))
+    handler = LogHandler(path)
     package = logging.getLogger("astrogalaxy")
     level, wanted = package.level, package.getEffectiveLevel()
 
@@ -539,7 +454,3 @@ def _logged(path: Path) -> Iterator[None]:
         for other in others:
             other.removeFilter(asked_for)
         handler.close()
-
-
-def _silent(_done: int, _total: int, _what: str) -> None:
-    """No progress wanted."""

@@ -210,7 +210,6 @@ def loss(error: Exception) -> str:
 
 
 def _lost(error: Exception, task: TileTask) -> TileOutcome:
-    failure = Failure(
-        task.field.name or "field", "tile", f"{loss(error)}; run again to do just this tile", tile=task.tile.name
-    )
+    reason = f"{loss(error)}; run again to do just this tile"
+    failure = Failure(task.field.label, "tile", reason, tile=task.tile.name)
     return TileOutcome(failure.field, task.tile.name, task.key, "failed", failures=[failure])

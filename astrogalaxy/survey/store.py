@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+from astrogalaxy.config import SurveyConfig
 from astrogalaxy.files import atomic_path
 from astrogalaxy.folders import LOCK, locked, unwritable
 from astrogalaxy.formats import FORMATS
@@ -60,6 +61,11 @@ class RunDirectory:
 
     path: Path
     name: str
+
+    @classmethod
+    def of(cls, config: SurveyConfig) -> Self:
+        """The one that a survey's settings name."""
+        return cls(Path(config.output.directory), config.name)
 
     @property
     def report(self) -> Path:

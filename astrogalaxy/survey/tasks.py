@@ -9,23 +9,22 @@ import warnings
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig, length_in_pixels
-from astrogalaxy.detection import Detections, Runtime, find_large, open_runtime
+from astrogalaxy.detection import Runtime, find_large, open_runtime
 from astrogalaxy.devices import Device, Precision
-from astrogalaxy.errors import AstrogalaxyError, ImageError
-from astrogalaxy.files import atomic_path
-from astrogalaxy.images import Image, Mesh, Tile
+from astrogalaxy.errors import ImageError
+from astrogalaxy.images import Image, Tile
 from astrogalaxy.images.fields import Field
-from astrogalaxy.measurement import field_conditions, restore_conditions
 from astrogalaxy.morphology import open_classifier
-from astrogalaxy.survey.failures import Failure
-from astrogalaxy.survey.plan import open_band, open_bands
+from astrogalaxy.survey.failures import Failure, reason_of
 from astrogalaxy.survey.positions import Positions
 from astrogalaxy.survey.preview import make_preview, preview_step
+from astrogalaxy.survey.reading import forget_fields, keep_open, read_field, save_sky
 from astrogalaxy.survey.shards import peek_shard, read_shard, write_shard
 from astrogalaxy.survey.stages import Stopwatch, TileResult, TileSettings, extract
 from astrogalaxy.survey.store import sky_path, tile_path
@@ -33,23 +32,16 @@ from astrogalaxy.survey.store import sky_path, tile_path
 __all__ = [
     "TileOutcome",
     "TileTask",
-    "can_be_read",
     "find_in_tile",
-    "forget_fields",
-    "keep_open",
     "kept_tile",
     "measure_sky",
     "process_tile",
-    "read_field",
     "tile_catalog",
 ]
 
 logger = logging.getLogger(__name__)
 
-# The field that this process worked on last, by what makes it another: the next task is probably of the same.
-_OPEN: dict[tuple[str, ...], tuple[Image | None, list[Failure]]] = {}
-# Names under which what measurement knows of a band's stars and noise is kept beside its sky, and the large galaxies.
-CONDITIONS, LARGE = "conditions", "large"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -152,17 +144,7 @@ def measure_sky(task: TileTask) -> None:
             # in the same order as in a tile that is alone
             image.register()
             find_large(image, _runtime(task.config, task.threads))
-            arrays = {
-                f"{band}.{name}": values
-                for band, opened in image.bands.items()
-                for name, values in opened.mesh.to_arrays().items()
-            }
-            arrays["seeing"] = np.array(image.bands[image.reference].seeing)
-            arrays[LARGE] = image.large.to_array()
-            for band, values in field_conditions(image).items():
-                arrays[f"{band}.{CONDITIONS}"] = values
-            with atomic_path(task.sky) as path:
-                np.savez(path, **arrays)
+            save_sky(task.sky, image)
             for other in set(task.folder.glob("sky-*.npz")) - {task.sky}:
                 other.unlink(missing_ok=True)  # of other content: it is not needed any more
 
@@ -176,7 +158,7 @@ def process_tile(task: TileTask) -> TileOutcome:
         Its failures say what went wrong.
     """
     watch = Stopwatch()
-    name, known = task.field.name or "field", []
+    name, known = task.field.label, []
     try:
         # warnings of libraries are for developers; what matters to the user is in the failures
         with warnings.catch_warnings(action="ignore"):
@@ -192,13 +174,8 @@ def process_tile(task: TileTask) -> TileOutcome:
                     # a file may have been damaged since the field was opened; the other bands can still be done
                     if anew:
                         raise
-    except AstrogalaxyError as error:
-        reason = str(error)
-    except MemoryError:
-        reason = "not enough memory; give smaller tiles.size or fewer compute.workers"
-    except Exception as error:  # one bad tile must never end a run
-        logger.exception("field %s, tile %s", name, task.tile.name)
-        reason = f"unexpected {type(error).__name__}: {error}; please report this with the log"
+    except Exception as error:  # noqa: BLE001 (one bad tile must never end a run)
+        reason = reason_of(error, f"field {name}, tile {task.tile.name}")
     else:
         ny, nx = task.tile.core.shape
         return TileOutcome(name, task.tile.name, task.key, "done", sources, ny * nx, watch.seconds, known, image.shifts)
@@ -293,107 +270,21 @@ def _open(task: TileTask, *, anew: bool = False) -> tuple[Image | None, list[Fai
     return keep_open(key, lambda: read_field(task.field, task.config, sky=None if anew else task.sky))
 
 
-def keep_open(
-    key: tuple[str, ...], read: Callable[[], tuple[Image | None, list[Failure]]]
-) -> tuple[Image | None, list[Failure]]:
-    """What `read_field` gives for a field, which is read unless this process has it open from its last task.
-
-    Parameters
-    ----------
-    key : tuple of str
-        Another key is another field, or the same one with other content.
-    read : callable
-        Reads it.
-    """
-    found = _OPEN.get(key)
-    if found is None:
-        forget_fields()  # before the next one is read, so that memory never holds two
-        found = _OPEN[key] = read()
-    return found
-
-
-def forget_fields() -> None:
-    """Let go of the field that this process keeps open."""
-    _OPEN.clear()
-
-
-def read_field(field: Field, config: SurveyConfig, *, sky: Path | None = None) -> tuple[Image | None, list[Failure]]:
-    """Open a field and measure its sky; bands whose pixels cannot be read are left out.
-
-    Parameters
-    ----------
-    field : Field
-        Its files.
-    config : SurveyConfig
-        How to read them.
-    sky : Path, optional
-        Where `measure_sky` has written its sky.
-
-    Returns
-    -------
-    image : Image or None
-        None without the reference band.
-    failures : list of Failure
-        One per band that is missing, refused or damaged.
-    """
-    image, failures = open_bands(field, config)
-    if image is None:
-        return None, failures
-    if sky is not None:
-        _restore_sky(sky, image)
-    reference, good = image.reference, {}
-    for name, band in image.bands.items():
-        try:
-            band.mesh  # noqa: B018 (reads the pixels: damage shows here)
-        except ImageError as error:
-            failures.append(Failure(image.name, "read", str(error), band=name))
-        else:
-            good[name] = band
-    if reference not in good:
-        msg = f"without its reference band {reference} the field cannot be done"
-        return None, [*failures, Failure(image.name, "read", msg)]
-    readable = Image(good, reference=reference, name=image.name)
-    readable.large = image.large
-    return readable, failures
-
-
-def _restore_sky(path: Path, image: Image) -> None:
-    if not path.is_file():
-        return
-    with np.load(path, allow_pickle=False) as stored:
-        for band, opened in image.bands.items():
-            arrays = {n.split(".", 1)[1]: stored[n] for n in stored.files if n.startswith(f"{band}.")}
-            conditions = arrays.pop(CONDITIONS, None)
-            if arrays:
-                opened.mesh = Mesh.from_arrays(arrays)
-            if conditions is not None:
-                restore_conditions(opened, conditions)
-        image.bands[image.reference].seeing = float(stored["seeing"])
-        image.large = Detections.from_array(stored[LARGE])
-
-
 def tile_catalog(path: Path, key: str) -> SourceCatalog | None:
     """The catalogue of a finished tile; None if there is none, it is damaged, or its content key is another."""
+    catalog = _from_shard(path, read_shard)
+    return catalog if catalog is not None and catalog.meta.get("TILEKEY") == key else None
+
+
+def _from_shard(path: Path, read: Callable[[Path], T]) -> T | None:
+    """What ``read`` gives of a shard; None if there is none, or it is damaged."""
     if not path.is_file():
         return None
     try:
-        catalog = read_shard(path)
+        return read(path)
     except Exception:  # noqa: BLE001 (whatever is wrong with it, it must be made again)
         logger.warning("%s: not a readable shard; the tile is done again", path)
         return None
-    return catalog if catalog.meta.get("TILEKEY") == key else None
-
-
-def can_be_read(field: Field, config: SurveyConfig, band: str) -> bool:
-    """Whether the pixels of a band can be read now, by reading them; false only if a worker could not do it either."""
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            open_band(field, band, config).mesh  # noqa: B018 (reads the pixels: damage shows here)
-    except ImageError:
-        return False
-    except Exception as error:  # noqa: BLE001 (the tile will report it)
-        logger.warning("field %s, band %s: %s", field.name or "field", band, error)
-    return True
 
 
 def kept_tile(
@@ -410,19 +301,20 @@ def kept_tile(
     read then and are ``readable`` now. What could not be opened then is not reported again: the plan reports what
     cannot be opened now.
     """
-    path = tile_path(folder, tile.name, "rows")
-    if not path.is_file():
+    note = _from_shard(tile_path(folder, tile.name, "rows"), _peek)
+    if note is None:
         return None
-    try:
-        rows, meta = peek_shard(path)
-        failures = [Failure(**entry) for entry in json.loads(str(meta.get("TILEFAIL", "[]")))]
-        shifts = json.loads(str(meta.get("TILESHFT", "{}")))
-    except Exception:  # noqa: BLE001 (whatever is wrong with it, it must be made again)
-        logger.warning("%s: not a readable shard; the tile is done again", path)
-        return None
+    rows, found, failures, shifts = note
     unopened, unread = ({failure.band for failure in failures if failure.stage == stage} for stage in ("open", "read"))
-    if meta.get("TILEKEY") != key or unopened & set(bands) or any(map(readable, unread & set(bands))):
+    if found != key or unopened & set(bands) or any(map(readable, unread & set(bands))):
         return None
     failures = [failure for failure in failures if failure.stage != "open"]
     ny, nx = tile.core.shape
     return TileOutcome(field, tile.name, key, "kept", rows, ny * nx, failures=failures, shifts=shifts)
+
+
+def _peek(path: Path) -> tuple[int, str | None, list[Failure], dict[str, Any]]:
+    """Rows of a tile, its content key, what went wrong, and shifts of bands, from the note in its shard."""
+    rows, meta = peek_shard(path)
+    failures = [Failure(**entry) for entry in json.loads(str(meta.get("TILEFAIL", "[]")))]
+    return rows, meta.get("TILEKEY"), failures, json.loads(str(meta.get("TILESHFT", "{}")))

@@ -30,16 +30,19 @@ from contest.cores import ONE_THREAD, limited_to
 SIDE = 512
 #: Factors on the counts of stars and of galaxies.
 DENSITIES = {"0.3": (0.3, 0.3), "1": (1.0, 1.0), "4": (4.0, 4.0), "16": (16.0, 8.0)}
+#: Sides, bands and weights of tiles whose memory is compared with the estimate.
+TILES = ((1264, "gri", "default"), (1746, "r", "default"), (1746, "gri", "default"), (1746, "ugriz", "default"),
+         (1746, "gri", "astroyolo-fine"), (2900, "gri", "default"), (4096, "r", "default"))  # fmt: skip
 Rows = list[dict[str, object]]
 
 
 def main() -> None:
     """Print the table."""
     parser = arguments(argparse.ArgumentParser(description=__doc__.splitlines()[0]))
-    parser.add_argument("--tile", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--tile", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.tile:
-        tile(Path(args.tile[0]), args.tile[1].split(","))
+        tile(Path(args.tile[0]), args.tile[1].split(","), args.tile[2])
         return
     from contest.record import table
 
@@ -77,20 +80,20 @@ def scene(folder: Path, *, side: int = SIDE, density: str = "1", bands: str = "g
         fits.writeto(folder / f"{band}.fits", pixels, made.wcs[source].to_header(), overwrite=True)
 
 
-def tile(folder: Path, bands: list[str]) -> None:
+def tile(folder: Path, bands: list[str], model: str) -> None:
     """Do the field of a folder and print processor seconds, sources and the process's peak memory in MB."""
     import astrogalaxy as ag
 
     paths = {band: folder / f"{band}.fits" for band in bands}
-    ag.detect(ag.Image.read({b: fits.getdata(p)[:128, :128] for b, p in paths.items()}), threads=1)
+    ag.detect(ag.Image.read({b: fits.getdata(p)[:128, :128] for b, p in paths.items()}), model=model, threads=1)
     begin = time.process_time()
-    catalog = ag.detect(ag.Image.read(paths, zeropoint=22.5), threads=1)
+    catalog = ag.detect(ag.Image.read(paths, zeropoint=22.5), model=model, threads=1)
     print(time.process_time() - begin, len(catalog), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def _point(what: str, folder: Path, bands: Iterable[str], side: int) -> dict[str, object]:
+def _point(what: str, folder: Path, bands: Iterable[str], side: int, model: str = "default") -> dict[str, object]:
     done = subprocess.run(
-        [sys.executable, __file__, "--tile", str(folder), ",".join(bands)],
+        [sys.executable, __file__, "--tile", str(folder), ",".join(bands), model],
         capture_output=True, text=True, check=False, env={**os.environ, **ONE_THREAD},
     )  # fmt: skip
     if done.returncode:
@@ -153,7 +156,22 @@ def workers(args: argparse.Namespace, folder: Path) -> Rows:
     ]
 
 
-PARTS = {"sizes": sizes, "densities": densities, "bands": numbers, "workers": workers}
+def memory(_args: argparse.Namespace, folder: Path) -> Rows:
+    """Peaks beside what tiles of that size are said to need, which was fitted to peaks on SDSS frames."""
+    from astrogalaxy.config import SurveyConfig
+    from astrogalaxy.survey.plan import tile_memory
+
+    rows = []
+    for side, bands, model in TILES:
+        scene(folder / f"{side}{bands}", side=side, bands=bands)
+        images = {"path": "{band}.fits", "bands": list(bands)}
+        config = SurveyConfig.from_dict({"name": "m", "images": images, "detection": {"model": model}})
+        row = _point(f"{bands}, {side} x {side}, {model}", folder / f"{side}{bands}", bands, side, model)
+        rows.append(row | {"estimate, MB": round(tile_memory((side, side), len(bands), config) / 2**20)})
+    return rows
+
+
+PARTS = {"sizes": sizes, "densities": densities, "bands": numbers, "workers": workers, "memory": memory}
 
 if __name__ == "__main__":
     main()

@@ -25,8 +25,8 @@ from astrogalaxy.config import pipelines_folder
 from astrogalaxy.errors import RunError
 from astrogalaxy.images.archives.download import made_folder
 from astrogalaxy.survey import execute
-from astrogalaxy.survey.run import RunSummary
 from astrogalaxy.survey.store import RunDirectory
+from astrogalaxy.survey.summary import RunSummary
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on the size of files")
 

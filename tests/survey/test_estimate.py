@@ -39,7 +39,10 @@ def test_tiles_fill_the_memory_that_they_may_have_and_no_more(bands: list[str], 
 
 
 def test_what_a_tile_needs_is_what_was_measured() -> None:
-    """Peaks in bytes of processes that did tiles of SDSS frames, crowded or not, and of larger images, one or several."""
+    """Peaks in bytes of processes that did tiles of SDSS frames, crowded or not, and of larger images, one or several.
+
+    ``python tests/benchmarks/bench_scaling.py --only memory`` measures such peaks beside the estimate.
+    """
     small, whole, large, fine = (1248, 1280), (1489, 2048), (2900, 2900), "astroyolo-fine"
     largest, of_four, at_once = (4096, 4096), (4224, 4224), (2560, 2560)
     measured = [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig
+from astrogalaxy.config.survey import MorphologySection
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.images import Image, Section, Tile
 from astrogalaxy.models import ClassifierCard, load_classifier, load_weights, save_weights
@@ -24,10 +27,11 @@ from astrogalaxy.simulation.write import write_scene
 from astrogalaxy.survey.cutouts import classify_sources
 from astrogalaxy.survey.gallery import Gallery
 from astrogalaxy.survey.plan import make_plan
+from astrogalaxy.survey.record import RunRecord
 from astrogalaxy.survey.run import _report, execute
 from astrogalaxy.survey.shelf import Tally
 from astrogalaxy.survey.store import RunDirectory
-from astrogalaxy.survey.tasks import find_in_tile
+from astrogalaxy.survey.tasks import TileOutcome, find_in_tile
 
 OPTIONS = {"channels": 4, "blocks": 2, "dense": 4}
 CLASSES = ("smooth", "disk", "edge-on")
@@ -80,11 +84,13 @@ def test_a_run_with_a_classifier(survey_file: Path) -> None:
     directory, tally = RunDirectory(summary.directory, config.name), Tally(len(catalog))
     list(tally.watch(iter([catalog])))
     plan = make_plan(config, load_weights(), memory=4e9)
-    failed = [{**tile, "status": "failed"} for tile in record["tiles"]]
-    plain = {name: value for name, value in record.items() if name != "classifier"}
-    for told, shown in ((record, True), ({**record, "tiles": failed}, False), (plain, False)):
+    tiles = [TileOutcome(**tile) for tile in record["tiles"]]
+    whole = RunRecord(config, load_weights(), plan, datetime.now(UTC), tiles, {}, None, ())
+    lost = replace(whole, outcomes=[replace(tile, status="failed") for tile in tiles])
+    plain = replace(whole, config=config.model_copy(update={"morphology": MorphologySection()}))
+    for told, shown in ((whole, True), (lost, False), (plain, False)):
         directory.report.unlink()
-        _report(directory, told, tally, plan)
+        _report(directory, told, tally)
         assert ('id="gallery"' in directory.report.read_text()) == shown
 
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from astrogalaxy.cli import app
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.models import load_weights
-from astrogalaxy.survey import execute, plan, record
+from astrogalaxy.survey import contents, execute, plan, record
 from astrogalaxy.survey.plan import make_plan
 
 
@@ -63,7 +63,7 @@ def test_check_does_not_read_all_of_every_file(one, tmp_path: Path, monkeypatch:
     """Its plan has no use for what takes hours on a large survey."""
     (tmp_path / "survey.yml").write_text(one().to_yaml())
     hashed = []
-    monkeypatch.setattr(plan, "_hash", lambda path, known: hashed.append(path))
+    monkeypatch.setattr(contents, "_hash", lambda path, known: hashed.append(path))
     checked = CliRunner().invoke(app, ["check", str(tmp_path / "survey.yml")])
     assert checked.exit_code == 0, checked.output
     assert "1 field, 1 tile" in checked.output
@@ -78,8 +78,8 @@ def test_a_file_of_several_fields_is_hashed_once(one, tmp_path: Path, monkeypatc
     fits.writeto(tmp_path / "mask.fits", np.zeros((100, 120), "u1"))
     images = config.images.model_copy(update={"mask": str(tmp_path / "mask.fits")})
     hashed = []
-    real = plan._hash
-    monkeypatch.setattr(plan, "_hash", lambda path, known: hashed.append(path.name) or real(path, known))
+    real = contents._hash
+    monkeypatch.setattr(contents, "_hash", lambda path, known: hashed.append(path.name) or real(path, known))
     made = make_plan(config.model_copy(update={"images": images}), load_weights("default"), memory=4e9)
     assert (made.n_tiles, made.failures) == (2, [])
     assert sorted(hashed) == ["a-r.fits", "b-r.fits", "mask.fits"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -70,6 +72,37 @@ def test_a_report_that_cannot_be_written_is_a_failure(survey: Path) -> None:
     record = json.loads((out / "run.json").read_text())
     assert record["status"] == "partial" and record["failures"][0]["stage"] == "report"
     assert (out / "pair.fits").is_file()
+
+
+@pytest.mark.parametrize(
+    ("broken", "stage", "code"),
+    [
+        ("astrogalaxy.survey.report.write.field_facts", "report", 3),
+        ("astrogalaxy.survey.shelf.Shelf.join", "write", 1),
+        ("astrogalaxy.survey.finish.classify", "merge", 1),
+    ],
+)
+@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), OSError(errno.ENOSPC, "No space left on device")])
+def test_whatever_goes_wrong_at_the_end_is_recorded(
+    survey: Path, monkeypatch: pytest.MonkeyPatch, broken: str, stage: str, code: int, error: Exception
+) -> None:
+    out = survey.parent / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(broken, Mock(side_effect=error))
+        summary = execute(survey)
+    assert summary.exit_code == code
+    assert {failure.stage for failure in summary.failures} == {stage}
+    known = "the disk takes nothing more (No space left on device); free some space, then run again"
+    words = known if isinstance(error, OSError) else "unexpected ZeroDivisionError: a bug; please report this"
+    assert words in str(summary.failures[0])
+    assert ("Traceback" in (out / "run.log").read_text()) == isinstance(error, ZeroDivisionError)
+    assert words in (out / "failures.ecsv").read_text()
+    record = json.loads((out / "run.json").read_text())
+    assert record["status"] == ("partial" if code == 3 else "failed")
+    assert [failure["stage"] for failure in record["failures"]] == [failure.stage for failure in summary.failures]
+    assert (out / "pair.fits").is_file() == (code == 3)
+    again = execute(survey)
+    assert (again.exit_code, again.tiles["kept"]) == (0, 2)
 
 
 def test_footprints_leave_out_tiles_that_failed(survey: Path) -> None:

@@ -27,14 +27,16 @@ from astrogalaxy.images.sky import shifted
 from astrogalaxy.measurement import astrometry
 from astrogalaxy.models import bundled, load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
-from astrogalaxy.survey import Failure, execute, run, tasks
+from astrogalaxy.survey import Failure, execute, report, run, tasks
 from astrogalaxy.survey.cluster import hired
 from astrogalaxy.survey.opening import open_inputs, remarks
 from astrogalaxy.survey.plan import make_plan
+from astrogalaxy.survey.preview import Preview
+from astrogalaxy.survey.reading import forget_fields
 from astrogalaxy.survey.shards import peek_shard, read_shard, write_shard
 from astrogalaxy.survey.stages import TileResult
 from astrogalaxy.survey.store import RunDirectory, tile_path
-from astrogalaxy.survey.tasks import TileTask, _open, forget_fields, kept_tile, measure_sky, process_tile
+from astrogalaxy.survey.tasks import TileTask, _open, kept_tile, measure_sky, process_tile
 
 
 def change(path: Path, old: str, new: str) -> Path:
@@ -207,6 +209,14 @@ def test_a_tile_that_fails_costs_itself_only(survey: Path, monkeypatch: pytest.M
     assert "not enough memory; give smaller tiles.size" in failure.reason
     assert set(summary.catalog["field"]) == {"north", "south"}
     assert execute(survey).tiles == {"done": 1, "kept": 3, "failed": 0}
+    # the picture of an earlier run is not shown for a tile that fails now
+    shown: dict[str, list[Preview]] = {}
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "find_in_tile", too_much)
+        patched.setattr(report, "write_report", lambda *_, previews, **__: shown.update(previews))
+        change(survey, "{size: 128,", "{size: 128, overlap: 32} #")
+        assert execute(survey).tiles["failed"] == 1
+    assert {name: len(list(tiles)) for name, tiles in shown.items()} == {"north": 1, "south": 2}
 
 
 def test_a_file_that_goes_away_between_two_tiles_costs_its_band_only(

@@ -11,7 +11,21 @@ from numpy.typing import NDArray
 from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.measurement.locus import stellar_locus
 from astrogalaxy.survey.report.numbers import FieldFacts, values
-from astrogalaxy.survey.report.style import CLASS_COLOURS, CLASS_NAMES, MUTED, SHAPE_COLOURS, Chart, chart, new_axes
+from astrogalaxy.survey.report.style import (
+    CLASS_COLOURS,
+    CLASS_NAMES,
+    DASHED,
+    MUTED,
+    SHAPE_COLOURS,
+    Chart,
+    beside,
+    chart,
+    heading,
+    legend,
+    magnitude_label,
+    new_axes,
+    one_to_one,
+)
 from astrogalaxy.survey.report.text import count, number, share
 
 if TYPE_CHECKING:
@@ -83,8 +97,7 @@ def magnitudes(catalog: SourceCatalog, band: str) -> tuple[Floats, Floats]:
 def _label(catalog: SourceCatalog, *bands: str) -> str:
     """Name of a magnitude or of a colour, for an axis."""
     name = " \N{MINUS SIGN} ".join(bands)
-    kind = "AB mag" if all(band in catalog.calibrated for band in bands) else "instrumental mag"
-    return f"{name}  ({kind})"
+    return magnitude_label(name, calibrated=set(bands) <= set(catalog.calibrated))
 
 
 def _three_bands(bands: Sequence[str], reference: str) -> tuple[str, ...]:
@@ -108,7 +121,7 @@ def _scatter(axes: Axes, catalog: SourceCatalog, x: Floats, y: Floats, among: Bo
     for name, rows in _by_class(catalog, among & np.isfinite(x) & np.isfinite(y)).items():
         note = _points(axes, x, y, rows, name) or note
     if axes.collections:
-        _legend(axes)
+        legend(axes, larger=2.2)
     return note
 
 
@@ -125,16 +138,6 @@ def _points(axes: Axes, x: Floats, y: Floats, rows: NDArray[np.intp], name: str)
         label=f"{CLASS_NAMES[name]} ({count(len(rows))})",
     )  # fmt: skip
     return f" At most {count(_MOST_POINTS)} sources of each class are drawn." if len(drawn) < len(rows) else ""
-
-
-def _legend(axes: Axes) -> None:
-    legend = axes.figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside upper left", ncols=4, fontsize=8.5,
-        handletextpad=0.4, columnspacing=1.4, borderaxespad=0.2, markerscale=2.2,
-    )  # fmt: skip
-    for handle in legend.legend_handles:
-        if handle is not None:
-            handle.set_alpha(1)
 
 
 def _limits(data: Floats, *, low: float = 0.5, high: float = 99.5) -> tuple[float, float]:
@@ -165,14 +168,14 @@ def _counts(catalog: SourceCatalog, band: str, facts: Sequence[FieldFacts]) -> C
         axes.set_ylim(0.7, 1.6 * max(int(totals.max()), 2))
         limit = _median_depth(facts, band)
         if np.isfinite(limit) and bins[0] < limit < bins[-1]:
-            axes.axvline(limit, color=MUTED, lw=1, ls=(0, (4, 3)))
+            axes.axvline(limit, color=MUTED, lw=1, ls=DASHED)
             axes.annotate(
                 "5\N{GREEK SMALL LETTER SIGMA}", (limit, 0.99), xycoords=("data", "axes fraction"), xytext=(-3, 0),
                 textcoords="offset points", ha="right", va="top", fontsize=8.5, color=MUTED,
             )  # fmt: skip
         axes.set_xlabel(_label(catalog, band))
         axes.set_ylabel(f"sources per {width:g} mag")
-        _legend(axes)
+        legend(axes)
         peak = float((bins[:-1] + width / 2)[np.argmax(totals)])
         caption = f"The counts peak at {band} ≈ {number(peak, 1)}. At fainter magnitudes the catalogue is incomplete."
         if np.isfinite(limit):
@@ -228,14 +231,13 @@ def _colour(catalog: SourceCatalog, blue: str, red: str) -> tuple[Floats, Bools]
 def _facets(axes: Axes, catalog: SourceCatalog, x: Floats, y: Floats, among: Bools, labels: tuple[str, str]) -> str:
     """Stars and galaxies side by side on the same axes, where one would hide the other."""
     kind = np.asarray(catalog["class"])
-    note, right = "", axes.figure.add_subplot(axes.get_gridspec()[0, 1], sharex=axes, sharey=axes)
-    for here, name in ((axes, "star"), (right, "galaxy")):
+    note = ""
+    for here, name in ((axes, "star"), (beside(axes), "galaxy")):
         rows = np.flatnonzero(among & (kind == name))
         note = _points(here, x, y, rows, name) or note
-        here.set_title(f"{CLASS_NAMES[name]} ({count(len(rows))})", color=CLASS_COLOURS[name], fontsize=9.5, loc="left")
+        heading(here, name, len(rows))
         here.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
-    right.tick_params(labelleft=False)
     unsure = int(np.count_nonzero(among & (kind == "unsure")))
     return note + (f" Unsure sources are not drawn ({count(unsure)})." if unsure else "")
 
@@ -309,7 +311,7 @@ def _stacked(
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.grid(visible=False, axis="x")
-    _legend(axes)
+    legend(axes)
 
 
 def _probabilities(catalog: SourceCatalog) -> Chart | None:
@@ -385,7 +387,7 @@ def _reliability(run: Mapping[str, Any]) -> Chart | None:
     if not curves:
         return None
     with new_axes() as (figure, axes):
-        axes.plot([0, 1], [0, 1], color="#c3cad1", lw=1, ls=(0, (4, 3)))
+        one_to_one(axes)
         for name, points in curves.items():
             said, true = np.array([point[:2] for point in points], dtype=float).reshape(-1, 2).T
             axes.plot(said, true, "o-", ms=4, lw=1.4, color=colours.get(name), label=f"is a {name}")
@@ -393,7 +395,7 @@ def _reliability(run: Mapping[str, Any]) -> Chart | None:
         axes.set_ylim(0, 1)
         axes.set_xlabel("predicted probability")
         axes.set_ylabel("observed share")
-        _legend(axes)
+        legend(axes)
         caption = (
             "Measured with these weights on data that were not used for training. "
             "On the dashed line the probabilities are exact."

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from astrogalaxy.evaluation.classification import roc_curve
-from astrogalaxy.files import write_text
-from astrogalaxy.survey.report.style import MUTED, Chart, chart, new_axes
+from astrogalaxy.survey.report.page import write_page
+from astrogalaxy.survey.report.style import MUTED, Chart, chart, new_axes, one_to_one
 from astrogalaxy.survey.report.text import NOTHING
-from astrogalaxy.survey.report.write import render_page
 from astrogalaxy.training.scores.classifier_tables import classifier_comparison
 from astrogalaxy.training.scores.classifiers import ClassifierScore
 from astrogalaxy.training.scores.findings import Check, check_findings
@@ -59,7 +58,7 @@ def write_classifier_report(path: str | os.PathLike[str], scores: Sequence[Class
         "overview": _overview(ranked) if len(ranked) > 1 else None,
         "recipes": [_recipe(score) for score in ranked],
     }
-    write_text(path, render_page("classifiers.html.j2", context))
+    write_page(path, "classifiers.html.j2", context)
 
 
 def _row(row: Any) -> dict[str, str]:
@@ -173,7 +172,7 @@ def _roc(score: ClassifierScore) -> Chart | None:
     if score.probability is None or score.truth is None:
         return None
     with new_axes() as (figure, axes):
-        axes.plot([0, 1], [0, 1], color="#c3cad1", lw=0.9, ls=(0, (4, 3)))
+        one_to_one(axes)
         for number, c in enumerate(score.test.classes):
             if np.isfinite(c.auc):
                 curve = roc_curve(score.probability[:, number], score.truth == number)
@@ -190,7 +189,7 @@ def _reliability(score: ClassifierScore) -> Chart | None:
         return None
     with new_axes() as (figure, axes):
         said, true, n = np.array(score.test.reliability).T
-        axes.plot([0, 1], [0, 1], color="#c3cad1", lw=0.9, ls=(0, (4, 3)))
+        one_to_one(axes)
         axes.errorbar(
             said, true, np.sqrt(np.maximum(true * (1 - true), 0.25 / n) / n), fmt="o-", color=_COLOURS[0], ms=4, lw=1
         )

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from astrogalaxy.evaluation.injection import Recovery
-from astrogalaxy.files import write_text
 from astrogalaxy.survey.report import text
 from astrogalaxy.survey.report.injection_charts import injection_charts, radius_words
+from astrogalaxy.survey.report.page import MOST_FAILURES, MOST_FIELDS, write_page
 from astrogalaxy.survey.report.style import CLASS_NAMES
-from astrogalaxy.survey.report.write import MOST_FAILURES, MOST_FIELDS, moment, render_page
 
 __all__ = ["write_injection_report"]
 
@@ -38,8 +37,7 @@ def write_injection_report(path: str | os.PathLike[str], *, record: Mapping[str,
     RunError
         If the file cannot be written.
     """
-    page = render_page("injection.html.j2", _context(record, recovery))
-    write_text(path, page)
+    write_page(path, "injection.html.j2", _context(record, recovery))
 
 
 def _context(record: Mapping[str, Any], recovery: Recovery) -> dict[str, Any]:
@@ -49,7 +47,7 @@ def _context(record: Mapping[str, Any], recovery: Recovery) -> dict[str, Any]:
     return {
         "name": str(record.get("name", "")),
         "status": "partial" if failures else "complete",
-        "finished": moment(record.get("finished")),
+        "finished": text.moment(record.get("finished")),
         "dash": text.NOTHING,
         "n_injected": record["injected"],
         "n_found": record["found"],

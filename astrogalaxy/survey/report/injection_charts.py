@@ -10,13 +10,27 @@ from numpy.typing import NDArray
 
 from astrogalaxy.evaluation.injection import CompletenessCurve, Recovery
 from astrogalaxy.evaluation.injection.tables import completeness_map
-from astrogalaxy.survey.report.style import CLASS_COLOURS, CLASS_NAMES, INK, MUTED, Chart, chart, new_axes
+from astrogalaxy.survey.report.style import (
+    CLASS_COLOURS,
+    CLASS_NAMES,
+    DASHED,
+    FAINT,
+    INK,
+    MUTED,
+    Chart,
+    beside,
+    chart,
+    heading,
+    legend,
+    magnitude_label,
+    new_axes,
+)
 from astrogalaxy.survey.report.text import count, number, share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["injection_charts", "magnitude_label", "radius_words"]
+__all__ = ["injection_charts", "radius_words"]
 
 # From small to large galaxies: one hue, ever darker.
 _BY_SIZE = ("#f0b27a", "#e67e22", "#b9540a", "#6e2c00")
@@ -54,10 +68,9 @@ def injection_charts(recovery: Recovery) -> list[Chart]:
     return [one for one in made if one is not None]
 
 
-def magnitude_label(recovery: Recovery, *, word: str = "") -> str:
+def _label(recovery: Recovery, *, word: str = "") -> str:
     """Name of the reference magnitude, for an axis."""
-    kind = "AB mag" if recovery.calibrated else "instrumental mag"
-    return f"{word}{recovery.reference}  ({kind})"
+    return magnitude_label(f"{word}{recovery.reference}", calibrated=recovery.calibrated)
 
 
 def radius_words(low: float | None, high: float | None) -> str:
@@ -79,17 +92,6 @@ def _errors(axes: Axes, table: Table, value: str, *, aside: float = 0.0, **style
     bars = np.maximum([y - np.asarray(table["low"]), np.asarray(table["high"]) - y], 0)
     look: dict[str, object] = {"fmt": "o", "ms": 4, "lw": 1.1, "capsize": 0} | style
     axes.errorbar(_centres(table) + aside, y, bars, **look)  # type: ignore[arg-type]
-
-
-def _legend(axes: Axes) -> None:
-    axes.figure.legend(
-        *axes.get_legend_handles_labels(), loc="outside upper left", ncols=4, fontsize=8.5,
-        handletextpad=0.5, columnspacing=1.4, borderaxespad=0.2,
-    )  # fmt: skip
-
-
-def _title(axes: Axes, kind: str, n: int) -> None:
-    axes.set_title(f"{CLASS_NAMES[kind]} ({count(n)})", color=CLASS_COLOURS[kind], fontsize=9.5, loc="left")
 
 
 def _share_axis(axes: Axes, label: str, *, low: float = -0.02) -> None:
@@ -122,7 +124,7 @@ def _completeness(recovery: Recovery) -> Chart | None:
     curves = {kind: curve for kind, low, _, curve in recovery.curves if not np.isfinite(low)}
     with new_axes() as (figure, axes):
         for level in (0.5, 0.9):
-            axes.axhline(level, color="#c3cad1", lw=0.9, ls=(0, (4, 3)))
+            axes.axhline(level, color=FAINT, lw=0.9, ls=DASHED)
         for kind, marker in (("star", "D"), ("galaxy", "o")):
             part = _is(table, kind)
             if not len(part):
@@ -137,9 +139,9 @@ def _completeness(recovery: Recovery) -> Chart | None:
                 axes.plot(x, curves[kind](x), color=CLASS_COLOURS[kind], lw=1.5)
                 _mark_half(axes, curves[kind], kind)
         axes.set_xlim(*_range(recovery))
-        axes.set_xlabel(magnitude_label(recovery))
+        axes.set_xlabel(_label(recovery))
         _share_axis(axes, "sources found")
-        _legend(axes)
+        legend(axes)
         said = [f"{CLASS_NAMES[kind]} at {_pair(curve)}" for kind, curve in curves.items()]
         caption = f"Completeness is 50 % and 90 % for {' and for '.join(said)}." if said else ""
         caption += " Bars: 68 % Wilson intervals. Lines: fits to the individual sources."
@@ -176,9 +178,9 @@ def _by_size(recovery: Recovery) -> Chart | None:
                 label=radius_words(low, high),
             )  # fmt: skip
         axes.set_xlim(*_range(recovery))
-        axes.set_xlabel(magnitude_label(recovery))
+        axes.set_xlabel(_label(recovery))
         _share_axis(axes, "galaxies found")
-        _legend(axes)
+        legend(axes)
         caption = (
             "By half-light radius (along the major axis, without seeing). Each colour is a quarter of the galaxies. "
             "At a given magnitude, larger galaxies have a lower surface brightness."
@@ -207,7 +209,7 @@ def _map(recovery: Recovery) -> Chart | None:
                 ha="center", va="center", fontsize=7.5, color="#ffffff" if value > 0.62 else INK,
             )  # fmt: skip
         axes.set_yticks(np.arange(len(radii)), [f"{radius:.2g}" for radius in radii])
-        axes.set_xlabel(magnitude_label(recovery))
+        axes.set_xlabel(_label(recovery))
         axes.set_ylabel("half-light radius  (arcsec)")
         axes.grid(visible=False)
         caption = (
@@ -226,19 +228,17 @@ def _classes(recovery: Recovery) -> Chart | None:
     if not len(table):
         return None
     with new_axes(columns=2) as (figure, axes):
-        right = axes.figure.add_subplot(axes.get_gridspec()[0, 1], sharex=axes, sharey=axes)
-        for here, kind in ((axes, "star"), (right, "galaxy")):
+        for here, kind in ((axes, "star"), (beside(axes), "galaxy")):
             part = _is(table, kind)
             part = part[part["n_found"] > 0]
             _stack(here, part, kind)
-            _title(here, kind, int(part["n_found"].sum()))
-            here.set_xlabel(magnitude_label(recovery))
+            heading(here, kind, int(part["n_found"].sum()))
+            here.set_xlabel(_label(recovery))
             here.grid(visible=False, axis="x")
         _share_axis(axes, "classified as", low=0)
         axes.set_ylim(0, 1)
         axes.set_xlim(*_range(recovery))
-        right.tick_params(labelleft=False)
-        _legend(axes)
+        legend(axes)
         right_of = {
             kind: (int(part[f"n_{kind}"].sum()), int(part["n_found"].sum()))
             for kind, part in ((k, _is(table, k)) for k in ("star", "galaxy"))
@@ -274,13 +274,13 @@ def _purity(recovery: Recovery) -> Chart | None:
         return None
     with new_axes() as (figure, axes):
         x = _centres(table)
-        axes.plot(x, np.asarray(table["said"]), color=MUTED, lw=1.3, ls=(0, (4, 3)), label="mean det_score")
+        axes.plot(x, np.asarray(table["said"]), color=MUTED, lw=1.3, ls=DASHED, label="mean det_score")
         _errors(axes, table, "purity", color=CLASS_COLOURS["star"], label="from the inverted frames")
         axes.set_xlim(x.min() - 0.5, x.max() + 0.5)
         lowest = float(min(np.nanmin(table["low"]), np.nanmin(table["said"])))
-        axes.set_xlabel(magnitude_label(recovery, word="measured "))
+        axes.set_xlabel(_label(recovery, word="measured "))
         _share_axis(axes, "sources that are real", low=max(min(lowest - 0.05, 0.75), -0.02))
-        _legend(axes)
+        legend(axes)
         share_, low, high = (f"{100 * float(whole[name][0]):.1f}" for name in ("purity", "low", "high"))
         caption = (
             f"Of all {count(whole['n_catalog'][0])} sources of the original frames, {share_} % [{low}, {high}] are not "
@@ -303,20 +303,18 @@ def _fluxes(recovery: Recovery) -> Chart | None:
     magnitude, kinds = np.asarray(injected[f"mag_{band}"], dtype=float), np.asarray(injected["class"]).astype(str)
     reach = float(np.clip(np.nanquantile(np.abs(off), 0.97), 0.15, 2.0)) if np.isfinite(off).any() else 1.0
     with new_axes(columns=2) as (figure, axes):
-        right = axes.figure.add_subplot(axes.get_gridspec()[0, 1], sharex=axes, sharey=axes)
-        for here, kind in ((axes, "star"), (right, "galaxy")):
+        for here, kind in ((axes, "star"), (beside(axes), "galaxy")):
             rows, part = np.flatnonzero((kinds == kind) & np.isfinite(off)), _is(table, kind)
             here.scatter(magnitude[rows], off[rows], s=4, alpha=0.35, lw=0, color=CLASS_COLOURS[kind], rasterized=True)
-            here.axhline(0, color="#9aa3ad", lw=0.9)
+            here.axhline(0, color=FAINT, lw=0.9)
             x, bias, spread = _centres(part), np.asarray(part["bias"], float), np.asarray(part["scatter"], float)
             here.fill_between(x, bias - spread, bias + spread, color=CLASS_COLOURS[kind], alpha=0.16, lw=0)
             here.plot(x, bias, color=INK, lw=1.3, marker="o", ms=3)
-            _title(here, kind, len(rows))
-            here.set_xlabel(magnitude_label(recovery, word="true "))
+            heading(here, kind, len(rows))
+            here.set_xlabel(_label(recovery, word="true "))
         axes.set_ylim(-reach, reach)
         axes.set_xlim(*_range(recovery))
         axes.set_ylabel(f"measured {_MINUS} true  (mag)")
-        right.tick_params(labelleft=False)
         caption = (
             f"Total fluxes in {band} of the sources found. Black: medians. Shaded: the central 68 %. Values above zero "
             "mean that light was missed. Other bands are in photometry.ecsv."
@@ -345,9 +343,9 @@ def _positions(recovery: Recovery) -> Chart | None:
         axes.yaxis.set_major_formatter(LogFormatter())
         axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
         axes.set_xlim(*_range(recovery))
-        axes.set_xlabel(magnitude_label(recovery))
+        axes.set_xlabel(_label(recovery))
         axes.set_ylabel("scatter along one axis  (mas)")
-        _legend(axes)
+        legend(axes)
         east, north = (float(np.nanmedian(np.asarray(table[name], float))) * 1000 for name in ("east", "north"))
         caption = (
             "Scatter: half the range of the central 68 %. Median over all bins of measured minus true positions: "

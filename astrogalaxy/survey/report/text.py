@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
-__all__ = ["NOTHING", "area", "count", "duration", "joined", "number", "share", "size"]
+__all__ = ["NOTHING", "area", "count", "duration", "joined", "moment", "number", "share", "size"]
 
 #: Stands where there is no value.
 NOTHING = "\N{EN DASH}"
@@ -113,3 +114,13 @@ def area(square_arcsec: float) -> str:
 def joined(names: Iterable[Any]) -> str:
     """Names with commas; a dash for none."""
     return ", ".join(map(str, names)) or NOTHING
+
+
+def moment(iso: Any) -> str:
+    """A time of the record as people write it; what is no time stays as it is."""
+    try:
+        time = datetime.fromisoformat(str(iso))
+    except ValueError:
+        return str(iso or "")
+    zone = " UTC" if time.tzinfo is not None and not time.utcoffset() else time.strftime(" %z").rstrip()
+    return f"{time.day} {time:%B %Y, %H:%M}{zone}"

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
 from astrogalaxy.catalog import FLAGS, SourceCatalog, count_flags, flag_bits
-from astrogalaxy.files import write_text
 from astrogalaxy.formats import format_of
 from astrogalaxy.survey.gallery import Gallery
 from astrogalaxy.survey.preview import Preview
 from astrogalaxy.survey.report import text
 from astrogalaxy.survey.report.charts import all_charts
 from astrogalaxy.survey.report.numbers import Depth, FieldFacts, class_counts, field_facts, values
+from astrogalaxy.survey.report.page import MOST_FAILURES, MOST_FIELDS, write_page
 from astrogalaxy.survey.report.pictures import FieldView, field_view
 
-__all__ = ["MOST_FAILURES", "MOST_FIELDS", "moment", "render_page", "write_report"]
+__all__ = ["write_report"]
 
-#: So many fields are shown as pictures, and so many rows of the long tables.
-MOST_PICTURES, MOST_FIELDS, MOST_FAILURES, MOST_INPUTS = 12, 200, 200, 50
+#: So many fields are shown as pictures, and so many rows of the table of inputs.
+MOST_PICTURES, MOST_INPUTS = 12, 50
 # Bytes for all pictures together, and for one field's at most.
 _ALL_PICTURES, _ONE_PICTURE = 4_000_000, 750_000
 
@@ -85,25 +84,7 @@ def write_report(
         If the file cannot be written.
     """
     context = _context(run, catalog, previews, step) | {"gallery": gallery.sheets() if gallery else []}
-    page = render_page("report.html.j2", context)
-    write_text(path, page)
-
-
-def render_page(template: str, context: Mapping[str, Any]) -> str:
-    """Fill a template of this room; what it shows is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("astrogalaxy.survey.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=text.count, number=text.number, duration=text.duration, size=text.size, file_name=_file_name
-    )
-    return environment.get_template(template).render(context)
+    write_page(path, "report.html.j2", context)
 
 
 def _context(
@@ -125,7 +106,7 @@ def _context(
         "name": str(run.get("name", "")),
         "status": word,
         "sentence": sentence,
-        "finished": moment(run.get("finished")),
+        "finished": text.moment(run.get("finished")),
         "bands": bands,
         "reference": reference,
         "dash": text.NOTHING,
@@ -289,16 +270,6 @@ def _shifted(shifts: Mapping[str, float]) -> str:
     return "".join(f", {band} shifted {text.number(length, 2)} px" for band, length in shifts.items())
 
 
-def moment(iso: Any) -> str:
-    """A time of the record as people write it; what is no time stays as it is."""
-    try:
-        time = datetime.fromisoformat(str(iso))
-    except ValueError:
-        return str(iso or "")
-    zone = " UTC" if time.tzinfo is not None and not time.utcoffset() else time.strftime(" %z").rstrip()
-    return f"{time.day} {time:%B %Y, %H:%M}{zone}"
-
-
 def _flag_rows(counts: Mapping[str, int], n: int) -> list[dict[str, Any]]:
     return [
         {
@@ -355,8 +326,8 @@ def _several(n: Any, what: str) -> str:
 
 
 def _inputs(facts: Sequence[FieldFacts]) -> list[dict[str, Any]]:
-    return [{"field": f.name, "band": band, **dict(entry)} for f in facts for band, entry in f.inputs.items()]
-
-
-def _file_name(path: Any) -> str:
-    return PurePath(str(path or "")).name
+    return [
+        {"field": f.name, "band": band, "file": PurePath(entry.get("path") or "").name, **entry}
+        for f in facts
+        for band, entry in f.inputs.items()
+    ]
