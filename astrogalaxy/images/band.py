@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +11,13 @@ import numpy as np
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.background import Mesh, make_mesh
-from astrogalaxy.images.extensions import elsewhere
 from astrogalaxy.images.fitsfile import FitsPlane, to_float32
 from astrogalaxy.images.inputs import AlteredPlane
-from astrogalaxy.images.seeing import find_stars, is_about
+from astrogalaxy.images.parts import elsewhere
+from astrogalaxy.images.pixels import Pixels
+from astrogalaxy.images.seeing import is_about
 from astrogalaxy.images.sky import is_off, shifted
+from astrogalaxy.images.stars import find_stars
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.images.units import pixel_unit
 from astrogalaxy.images.weights import WEIGHT_TYPES, WeightSample, as_inverse_variance, usable
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from astrogalaxy.images.inputs import Plane
 
-__all__ = ["Band", "Pixels"]
+__all__ = ["Band"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,52 +52,6 @@ _WANTED = {
 }
 # The section that was read last is kept if it has no more pixels: several stages ask for the same tile in turn.
 _KEPT = 2048**2
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """A section of one band, ready to use: native, contiguous, and without NaN.
-
-    Parameters
-    ----------
-    data : ndarray, shape (ny, nx), float32
-        Background-subtracted pixels; 0 where bad. In image units, or larger or smaller ones where the noise is very far
-        from 1 (`Band.unit`).
-    noise : ndarray, shape (ny, nx), float32
-        One sigma of the sky in a pixel, in the same units, positive everywhere: from the weight
-        map if there is one (brought to the noise of the mesh, `Mesh.weight_factor`), else from the mesh.
-    bad : ndarray, shape (ny, nx), bool
-        NaN, infinite or as large as numbers that stand for no data (1e29), of the value that fills areas
-        without data (`Mesh.blank`), masked, or of weight zero.
-    saturated : ndarray, shape (ny, nx), bool
-        At or above the saturation level. Such pixels are bad only if they are masked, too.
-    section : Section
-        Where these pixels lie in the band.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from astrogalaxy import Image
-    >>> sky = np.random.default_rng(0).normal(100, 5, (90, 120))
-    >>> sky[3, 4] = np.nan
-    >>> pixels = Image.read({"r": sky}).bands["r"].pixels()
-    >>> bool(pixels.bad[3, 4]), float(pixels.data[3, 4]), bool((pixels.noise > 0).all())
-    (True, 0.0, True)
-    """
-
-    data: NDArray[np.float32]
-    noise: NDArray[np.float32]
-    bad: NDArray[np.bool_]
-    saturated: NDArray[np.bool_]
-    section: Section
-
-    def part(self, section: Section) -> Pixels:
-        """Pixels of a section within this one; the same arrays where it is all of it."""
-        if section == self.section:
-            return self
-        cut = section.within(self.section).slices
-        arrays = (self.data, self.noise, self.bad, self.saturated)
-        return Pixels(*(np.ascontiguousarray(array[cut]) for array in arrays), section)
 
 
 class Band:

@@ -17,6 +17,7 @@ from astrogalaxy.images.emptyapertures import noise_factor
 from astrogalaxy.images.grids import GridMap, map_grid
 from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane, linear_plane, with_bits
 from astrogalaxy.images.register import find_shifts
+from astrogalaxy.images.show import draw_image, image_html
 from astrogalaxy.images.sky import pixel_scale
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.images.zeropoint import positive_card, unit_zeropoint, zeropoint_of
@@ -197,9 +198,10 @@ class Image:
 
     def _repr_html_(self) -> str:
         """A small colour picture of the image, or of the middle of a large one, for notebooks."""
-        from astrogalaxy.images.show import image_html
-
-        return image_html(self)
+        ny, nx = self.shape
+        scale = f", {self.pixel_scale:.3g} arcsec per pixel" if np.isfinite(self.pixel_scale) else ""
+        line = f"{nx} x {ny} pixels{scale}; bands {', '.join(self.bands)}, reference {self.reference}"
+        return image_html(self.aligned, self.shape, name=self.name, line=line)
 
     def plot(self, *, catalog: Any = None, section: Section | None = None, ax: Any = None, longest: int = 1400) -> Any:
         """Draw the image in colour, with sources over it if they are given.
@@ -232,12 +234,11 @@ class Image:
         >>> tuple(float(x) for x in ax.get_xlim())
         (-0.5, 119.5)
         """
-        from astrogalaxy.images.show import draw_image
-
         if catalog is not None and not hasattr(catalog, "plot"):
             msg = f"a {type(catalog).__name__} is no catalogue that can be drawn; make a SourceCatalog of it"
             raise ImageError(msg)
-        ax = draw_image(self, section=section, ax=ax, longest=longest)
+        section = Section.whole(self.shape) if section is None else section
+        ax = draw_image(self.aligned, section, wcs=self.wcs, ax=ax, longest=longest)
         if catalog is not None:
             catalog.plot(ax=ax, image=self)
         return ax

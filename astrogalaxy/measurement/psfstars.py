@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from astrogalaxy.gaussian import FWHM_PER_SIGMA, SIGMA_PER_MAD
-from astrogalaxy.images.seeing import read_around
+from astrogalaxy.images.around import read_around
 from astrogalaxy.measurement.psf import DEGREE, Psf, hermite_functions, hermite_width, moffat, polynomial
 from astrogalaxy.measurement.stamps import Stamps, nearest_pixel
 from astrogalaxy.measurement.starlight import star_places

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sep
 
-from astrogalaxy.images.seeing import read_around
+from astrogalaxy.images.around import read_around
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.moments import Shapes, adapt
 from astrogalaxy.measurement.profiles import KRON_LIMIT

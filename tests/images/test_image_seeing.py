@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from astrogalaxy.images import Band, Image, Mesh
 from astrogalaxy.images import band as band_module
-from astrogalaxy.images.seeing import half_light_radius
+from astrogalaxy.images.stars import half_light_radius
 
 SHAPE = (260, 300)
 

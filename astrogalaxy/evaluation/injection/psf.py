@@ -16,8 +16,8 @@ from astrogalaxy.catalog import has_flags
 from astrogalaxy.errors import ImageError
 from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images import Band, Image, Section
-from astrogalaxy.images.seeing import half_light_radius
 from astrogalaxy.images.sky import map_pixels, pixel_scale
+from astrogalaxy.images.stars import half_light_radius
 from astrogalaxy.measurement import star_radius
 from astrogalaxy.measurement.seeing import DISTURBED
 
