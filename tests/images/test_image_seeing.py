@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -98,9 +99,7 @@ def test_what_may_be_anything_gives_no_seeing(n: int, wider: int) -> None:
 
 
 def _known(image: Image, fwhm: float) -> Band:
-    band = image.bands["image"]
-    band.fwhm = fwhm
-    return band
+    return Band(replace(image.bands["image"].exposure, fwhm=fwhm))
 
 
 def test_galaxies_are_no_stars_where_the_seeing_is_known() -> None:
