@@ -110,13 +110,7 @@ class Exposure:
     def read(
         self, section: Section, unit: float
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
-        """Pixels as in the file, NaN included; which of them are bad; and the weights of pixels in so many image units.
-
-        Raises
-        ------
-        astrogalaxy.errors.ImageError
-            If a file cannot be read.
-        """
+        """Pixels as in the file, NaN included; which of them are bad; and weights of pixels in so many image units."""
         data = self.plane.read(section)
         bad = ~(np.abs(data) < _NO_DATA)
         for mask in self.masks:
@@ -128,19 +122,9 @@ class Exposure:
         return data, bad | ~usable(weight), weight
 
     def weight_factor(self, ratio: float, *, turned: bool) -> float:
-        """Factor that brings the noise of the weight map to that of the pixels; relative weights are common.
+        """Factor on the noise of the weight map, which is `ratio` times that of the pixels; relative maps are common.
 
-        Parameters
-        ----------
-        ratio : float
-            Noise of the map in units of that of the pixels; NaN where it is not known.
-        turned : bool
-            Whether the map has less noise where the pixels have more.
-
-        Raises
-        ------
-        astrogalaxy.errors.ImageError
-            If the map cannot be what it is said to be.
+        A map that has less noise where the pixels have more is `turned`, and refused.
         """
         origin = f"{self.weight.origin}:"
         wanted = f"it must hold {_WANTED[self.weight_type]}; images.weight_type says what else a map may hold"

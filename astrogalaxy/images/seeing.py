@@ -49,24 +49,10 @@ def choose_stars(radii: Floats, snr: Floats, places: Floats, *, fwhm: float | No
     All stars have one size, and galaxies scatter over larger ones. Bayes' rule finds the size and the share of stars
     that explain the radii best; bright sources that are more probably stars than not are taken for stars.
 
-    Parameters
-    ----------
-    radii, snr : ndarray, shape (n,)
-        Half-light radii (pixels) and signal to noise.
-    places : ndarray, shape (n, 2)
-        Where they lie: the size of the stars may change steadily over the image, where that explains the radii much
-        better.
-    fwhm : float or None
-        That of stars, in pixels, where it is known: only sources of about this width are stars, unless most bright
-        sources have one other width.
-
-    Returns
-    -------
-    radius : float
-        In the middle of the image; NaN where it is not known to 15 %; where there are hardly any stars, what ``fwhm``
-        says.
-    stars : ndarray of bool, shape (n,)
-        Bright ones only.
+    The size may change steadily over the image, by the places (x and y, shape (n, 2)), where that explains the radii
+    (pixels) much better. Where ``fwhm`` is known, only sources of about this width are stars, unless most bright ones
+    have one other width. The radius is that in the middle of the image: NaN where it is not known to 15 %, and what
+    ``fwhm`` says where there are hardly any stars.
     """
     radii = np.log(radii)
     known = None if fwhm is None else float(np.log(_HALF_LIGHT * fwhm / 2))

@@ -42,13 +42,7 @@ class BandSettings:
     )  # fmt: skip
 
     def by_band(self, bands: Iterable[str]) -> dict[str, BandSettings]:
-        """The settings of each band, out of those for all of them and of mappings by band.
-
-        Raises
-        ------
-        astrogalaxy.errors.ImageError
-            If a mapping names other bands.
-        """
+        """The settings of each band, out of those for all of them and of mappings by band."""
         own: dict[str, dict[str, Any]] = {band: {} for band in bands}
         for key in self._BY_BAND:
             value = getattr(self, key)
@@ -63,13 +57,7 @@ class BandSettings:
         return {band: replace(self, **settings) for band, settings in own.items()}
 
     def open(self, name: str, source: Any) -> Exposure:
-        """Open the image of a band, with its maps, by the settings of that band.
-
-        Raises
-        ------
-        astrogalaxy.errors.ImageError
-            If a file cannot be read, or a setting does not fit it.
-        """
+        """Open the image of a band, with its maps, by the settings of that band."""
         raw = as_plane(source, hdu=_auto(self.hdu), layer=self.plane, origin=f"band {name}")
         plane = linear_plane(raw)
         zeropoint, gain, saturation, weight_type = self.zeropoint, self.gain, self.saturation, self.weight_type
@@ -78,8 +66,9 @@ class BandSettings:
             mask = as_plane(self.mask, hdu=_auto(self.mask_hdu), origin=f"mask of band {name}")
             masks.append(with_bits(mask, self.mask_bits))
         if self.weight is not None:
-            read = as_plane(self.weight, hdu=_auto(self.weight_hdu), origin=f"weight map of band {name}")
-            weight = linear_plane(read)
+            weight = linear_plane(
+                as_plane(self.weight, hdu=_auto(self.weight_hdu), origin=f"weight map of band {name}")
+            )
         if isinstance(raw, ArrayPlane):
             if raw.mask is not None:
                 masks.append(as_plane(raw.mask, origin=f"mask of {raw.origin}"))
@@ -90,17 +79,10 @@ class BandSettings:
         if saturation is None:
             saturation = positive_card(plane.keywords, "SATURATE") or None
         return Exposure(
-            name,
-            plane,
-            masks=tuple(masks),
-            weight=weight,
-            weight_type=weight_type,
-            zeropoint=_zeropoint(zeropoint, plane),
-            gain=_number(gain, "gain", plane),
-            saturation=_number(saturation, "saturation", plane),
-            fwhm=_seeing(self.seeing, plane),
-            box=self.box,
-        )
+            name, plane, masks=tuple(masks), weight=weight, weight_type=weight_type,
+            zeropoint=_zeropoint(zeropoint, plane), gain=_number(gain, "gain", plane),
+            saturation=_number(saturation, "saturation", plane), fwhm=_seeing(self.seeing, plane), box=self.box,
+        )  # fmt: skip
 
 
 def _auto(hdu: Any) -> Any:
