@@ -16,7 +16,7 @@ from astrogalaxy.images.inputs import AlteredPlane
 from astrogalaxy.images.parts import elsewhere
 from astrogalaxy.images.pixels import Pixels
 from astrogalaxy.images.seeing import is_about
-from astrogalaxy.images.sky import shifted
+from astrogalaxy.images.sky import pixel_scale, shifted
 from astrogalaxy.images.stars import find_stars
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.images.units import pixel_unit
@@ -132,6 +132,11 @@ class Band:
         self._shift = None if shift is None else (float(shift[0]), float(shift[1]))
         wcs = self._exposure.plane.wcs
         self._wcs = shifted(wcs, *self._shift) if self._shift and any(self._shift) else wcs
+
+    @property
+    def pixel_scale(self) -> float:
+        """Pixel size at its centre, arcsec; NaN without WCS."""
+        return pixel_scale(self.wcs, self.shape)
 
     @property
     def header(self) -> fits.Header | None:

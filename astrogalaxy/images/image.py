@@ -16,7 +16,7 @@ from astrogalaxy.images.grids import GridMap, map_grid
 from astrogalaxy.images.register import find_shifts
 from astrogalaxy.images.settings import BandSettings
 from astrogalaxy.images.show import draw_image, image_html
-from astrogalaxy.images.sky import pixel_scale
+from astrogalaxy.images.sky import map_pixels
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -245,13 +245,34 @@ class Image:
     @property
     def pixel_scale(self) -> float:
         """Pixel size of the reference band at its centre, arcsec; NaN without WCS."""
-        return pixel_scale(self.wcs, self.shape)
+        return self.bands[self.reference].pixel_scale
 
     def grid(self, band: str) -> GridMap | None:
         """Map from the reference grid to a band's; None where they are the same grid."""
         if band not in self._grids:
             self._grids[band] = map_grid(self.bands[self.reference], self.bands[band])
         return self._grids[band]
+
+    def to_band(
+        self, band: str, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Positions of the reference grid as they lie on a band's; NaN where its projection does not reach.
+
+        Parameters
+        ----------
+        band : str
+            Name of the band.
+        x, y : ndarray
+            Pixels of the reference band.
+
+        Returns
+        -------
+        x, y : ndarray
+            Pixels of the band; the same arrays where it has the same grid.
+        """
+        if self.grid(band) is None:
+            return x, y
+        return map_pixels(self.wcs, self.bands[band].wcs, x, y)
 
     def on_band(self, band: str, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Boxes of the reference grid as they lie on a band's; those that are outside it are left out.

@@ -11,7 +11,7 @@ from astropy.wcs import WCS
 
 from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images.around import read_around
-from astrogalaxy.images.sky import map_pixels, pixel_scale
+from astrogalaxy.images.sky import map_pixels
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def find_shifts(reference: Band, bands: Iterable[Band]) -> list[tuple[float, flo
 
 
 def _shift(reference: Band, stars: NDArray[np.float64], band: Band) -> tuple[float, float]:
-    scale = pixel_scale(reference.wcs, reference.shape) / pixel_scale(band.wcs, band.shape)
+    scale = reference.pixel_scale / band.pixel_scale
     seeing = reference.seeing * scale
     places = np.column_stack(map_pixels(reference.wcs, band.wcs, *stars.T, checked=True))
     expected, found = _centred(band, places, seeing)

@@ -1,4 +1,4 @@
-"""The gate every WCS passes: celestial, usable, without noise; and what is asked of it later."""
+"""The gate every WCS passes: celestial, usable, without noise; and the ways from pixels to the sky and back."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
-__all__ = ["ROUND_TRIP_PX", "find_wcs", "is_off", "map_pixels", "pixel_scale", "read_wcs", "shifted", "usable_wcs"]
+__all__ = [
+    "find_wcs", "is_off", "map_pixels", "pixel_scale", "read_wcs", "shifted", "to_pixel", "to_sky", "usable_wcs",
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 
 # Pixels that do not come back to within this distance are not where their WCS says.
-ROUND_TRIP_PX = 0.5
+_ROUND_TRIP_PX = 0.5
 # Cards of a WCS that hold numbers, those of polynomials, and names of celestial frames that astropy knows.
 _NUMBERS = re.compile(r"(CRVAL|CRPIX|CDELT|CROTA)[12]|(CD|PC)[12]_[12]|PV[12]_\d+|L(ON|AT)POLE")
 _POLYNOMIAL = re.compile(r"PV[12]_\d+")
@@ -131,7 +133,7 @@ def _problem(wcs: Any, shape: tuple[int, int]) -> str:
     except (ValueError, TypeError, AttributeError) as error:
         return f"its WCS does not work and is left out ({_first_line(error)})"
     error_px = np.hypot(x_back - x, y_back - y)
-    if not np.all(error_px < ROUND_TRIP_PX):
+    if not np.all(error_px < _ROUND_TRIP_PX):
         return "its WCS does not take pixels to the sky and back, and is left out"
     return ""
 
@@ -151,9 +153,43 @@ def map_pixels(
         x_new, y_new = (np.array(part, dtype=float) for part in target.world_to_pixel(sky))
     if checked:
         x_back, y_back = map_pixels(target, source, x_new, y_new)
-        wrong = ~(np.hypot(x_back - x, y_back - y) < ROUND_TRIP_PX)
+        wrong = ~(np.hypot(x_back - x, y_back - y) < _ROUND_TRIP_PX)
         x_new[wrong], y_new[wrong] = np.nan, np.nan
     return x_new, y_new
+
+
+def to_sky(wcs: BaseHighLevelWCS, x: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """ICRS right ascension (0 to 360) and declination of pixels, degrees; NaN where a pixel has no sky."""
+    with quiet():
+        sky = _icrs(wcs.pixel_to_world(x, y))
+    return np.asarray(sky.ra.deg, dtype=float) % 360.0, np.asarray(sky.dec.deg, dtype=float)
+
+
+def to_pixel(
+    wcs: BaseHighLevelWCS, ra: NDArray[Any], dec: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pixels of ICRS positions; NaN where the projection, or the inverse of the distortion, does not reach."""
+    from astropy.coordinates import SkyCoord
+
+    x, y = np.full(np.shape(ra), np.nan), np.full(np.shape(ra), np.nan)
+    known = np.isfinite(ra) & np.isfinite(dec)
+    if not known.any():
+        return x, y
+    sky = SkyCoord(ra[known], dec[known], unit="deg")
+    # far outside an image, solvers for a distortion's inverse may return any pixel, on the image too
+    aside, along = np.array([[0.0], [1.0], [0.0]]), np.array([[0.0], [0.0], [1.0]])
+    with quiet():
+        found: Any = wcs.world_to_pixel(sky)
+        back = _icrs(wcs.pixel_to_world(found[0] + aside, found[1] + along))
+    here, right, up = np.moveaxis(back.cartesian.xyz.to_value(""), 0, 1)
+    miss, wide, high = (np.linalg.norm(at - here, axis=0) for at in (sky.cartesian.xyz.to_value(""), right, up))
+    hit = miss < _ROUND_TRIP_PX * np.maximum(wide, high)
+    x[known], y[known] = (np.where(hit, part, np.nan) for part in found)
+    return x, y
+
+
+def _icrs(sky: Any) -> Any:
+    return sky if sky.frame.name == "icrs" else sky.icrs
 
 
 def is_off(wcs: Any, shape: tuple[int, int], onto: Any, onto_shape: tuple[int, int]) -> bool:

@@ -152,9 +152,7 @@ def _scale(reference: Band, band: Band) -> float:
     """Pixels of a band along one of the reference's."""
     if reference.wcs is None or band.wcs is None or band is reference:
         return 1.0
-    from astrogalaxy.images.sky import pixel_scale
-
-    return float(pixel_scale(reference.wcs, reference.shape) / pixel_scale(band.wcs, band.shape))
+    return reference.pixel_scale / band.pixel_scale
 
 
 def _thinned(places: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -136,7 +136,8 @@ def inject_sources(
     table = draw_population(profile, conditions, ny * nx * (profile.pixel_scale / 60) ** 2, rng)
     table["x"] = rng.uniform(-0.5, nx - 0.5, len(table))
     table["y"] = rng.uniform(-0.5, ny - 0.5, len(table))
-    positions = {name: _positions(image, name, table) for name in image.bands}
+    places = np.asarray(table["x"]), np.asarray(table["y"])
+    positions = {name: image.to_band(name, *places) for name in image.bands}
     light = {name: np.zeros(band.shape, np.float32) for name, band in image.bands.items()}
     # a profile has one zero point: a band with another one is drawn with shifted magnitudes
     drawn = table.copy()
@@ -192,15 +193,6 @@ def _saturation(band: Band) -> float | None:
     if band.saturation is None:
         return None
     return band.saturation - float(np.median(band.mesh.background(Section.whole(band.shape))))
-
-
-def _positions(image: Image, name: str, table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    wcs = image.bands[name].wcs
-    x, y = np.asarray(table["x"]), np.asarray(table["y"])
-    if name == image.reference or wcs is None or image.wcs is None:
-        return x, y
-    px, py = wcs.all_world2pix(*image.wcs.all_pix2world(x, y, 0), 0)
-    return np.asarray(px), np.asarray(py)
 
 
 def _lit(band: Band, light: NDArray[np.float32], profile: SurveyProfile, rng: np.random.Generator) -> Band:
