@@ -14,7 +14,7 @@ import numpy as np
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig, length_in_pixels
-from astrogalaxy.detection import Detections, Runtime, find_large, open_runtime
+from astrogalaxy.detection import Detections, Runtime, bridge_large, open_runtime
 from astrogalaxy.devices import Device, Precision
 from astrogalaxy.errors import AstrogalaxyError, ImageError
 from astrogalaxy.files import atomic_path
@@ -151,14 +151,14 @@ def measure_sky(task: TileTask) -> None:
         if image is not None:
             # in the same order as in a tile that is alone
             image.register()
-            find_large(image, _runtime(task.config, task.threads))
+            large = bridge_large(image, _runtime(task.config, task.threads))
             arrays = {
                 f"{band}.{name}": values
                 for band, opened in image.bands.items()
                 for name, values in opened.mesh.to_arrays().items()
             }
             arrays["seeing"] = np.array(image.bands[image.reference].seeing)
-            arrays[LARGE] = image.large.to_array()
+            arrays[LARGE] = large.to_array()
             for band, values in field_conditions(image).items():
                 arrays[f"{band}.{CONDITIONS}"] = values
             with atomic_path(task.sky) as path:
