@@ -17,7 +17,7 @@ from astropy.io import fits
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.fitscheck import check_axes, walk_hdus
 from astrogalaxy.images.quiet import quiet
-from astrogalaxy.images.sky import find_wcs
+from astrogalaxy.images.wcs import find_wcs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

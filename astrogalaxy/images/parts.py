@@ -10,7 +10,8 @@ from astrogalaxy.errors import ImageError
 from astrogalaxy.images.extensions import image_shape, opened
 from astrogalaxy.images.fitscheck import FITS_BLOCK, walk_hdus
 from astrogalaxy.images.fitsfile import FitsPlane
-from astrogalaxy.images.sky import is_off, read_wcs
+from astrogalaxy.images.sky import is_off
+from astrogalaxy.images.wcs import read_wcs
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS

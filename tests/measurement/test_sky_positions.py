@@ -1,4 +1,4 @@
-"""Tests of astrogalaxy.measurement.sky."""
+"""Tests of astrogalaxy.measurement.sky, and of the ways to the sky and back in astrogalaxy.images.sky."""
 
 from __future__ import annotations
 
