@@ -63,7 +63,8 @@ def to_pixel(
     if not known.any():
         return x, y
     sky = SkyCoord(ra[known], dec[known], unit="deg")
-    # far outside an image, solvers for a distortion's inverse may return any pixel, on the image too
+    # far outside an image, solvers for a distortion's inverse may return any pixel, on the image too; and nothing tells
+    # which WCS have one, since wcslib takes TPV for TAN with a distortion of its own
     aside, along = np.array([[0.0], [1.0], [0.0]]), np.array([[0.0], [0.0], [1.0]])
     with quiet():
         found: Any = wcs.world_to_pixel(sky)
