@@ -69,7 +69,7 @@ def find_aligned(
     threshold : float, optional
         Lowest ``det_score``; the weight card's by default.
     large : Detections, optional
-        Galaxies of the image that are larger than what the network sees at once (``image.large``, see `find_large`):
+        Galaxies of the image that are larger than what the network sees at once (see `bridge_large`):
         each is one source.
 
     Returns

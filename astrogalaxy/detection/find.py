@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from astrogalaxy.detection.aligned import check_bands, field_seeing, find_aligned
 from astrogalaxy.detection.detections import Detections
-from astrogalaxy.detection.large import find_large
+from astrogalaxy.detection.large import bridge_large
 from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.images import Image, Section
 
@@ -55,6 +55,6 @@ def find(
     """
     check_bands(runtime.weights.card, len(image.bands))
     image.register()
-    find_large(image, runtime)
+    large = bridge_large(image, runtime)
     seeing = field_seeing(image, runtime.weights.card)
-    return find_aligned(image.aligned(section), runtime, seeing=seeing, threshold=threshold, large=image.large)
+    return find_aligned(image.aligned(section), runtime, seeing=seeing, threshold=threshold, large=large)

@@ -19,7 +19,7 @@ from astrogalaxy.images.bins import binned
 from astrogalaxy.images.saturation import blunt_cores, core_of
 from astrogalaxy.images.threshold import above_threshold
 
-__all__ = ["find_large"]
+__all__ = ["bridge_large", "find_large"]
 
 # Pixels that are added up, along each axis; stars are too narrow then for their width to matter.
 _BIN, _BINNED_SEEING = 4, 1.5
@@ -47,19 +47,58 @@ _FAR = 4.0
 _CLOSE, _CLEAR = 64, 40.0
 
 
-def find_large(image: Image, runtime: Runtime) -> None:
-    """Find galaxies that the network cannot see whole, and correct the sky that they have raised; once per image.
+def bridge_large(image: Image, runtime: Runtime) -> Detections:
+    """Galaxies that the network cannot see whole (`find_large`), when the sky that they have raised is corrected.
 
-    The reference band is binned four by four, over a sky that is smooth on the scale of galaxies. Whatever is large
-    there, and has a galaxy in its middle at full resolution, becomes ``image.large`` (`Detections`, pixels of the
-    image); the sky of all bands under it is bridged (`Mesh.bridged`).
+    The sky of all bands under them is bridged (`Mesh.bridged`), and they are kept as ``image.large``: once per image.
 
     Parameters
     ----------
     image : Image
         Its ``large``, and the mesh of its bands, are changed.
     runtime : Runtime
+        The network.
+
+    Returns
+    -------
+    Detections
+        Pixels of the image; the largest first.
+
+    Examples
+    --------
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.detection import bridge_large, open_runtime
+    >>> from astrogalaxy.simulation import PROFILES, simulate_scene
+    >>> scene = simulate_scene(PROFILES["sdss"], size=256, seed=2)
+    >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])})
+    >>> len(bridge_large(image, open_runtime())), bridge_large(image, open_runtime()) is image.large
+    (0, True)
+    """
+    if image.large is None:
+        image.large = find_large(image, runtime)
+        if len(image.large):
+            for name, band in image.bands.items():
+                band.mesh = band.mesh.bridged(image.on_band(name, image.large.boxes))
+    return image.large
+
+
+def find_large(image: Image, runtime: Runtime) -> Detections:
+    """Find galaxies that the network cannot see whole.
+
+    The reference band is binned four by four, over a sky that is smooth on the scale of galaxies. They are what is
+    large there, and has a galaxy in its middle at full resolution.
+
+    Parameters
+    ----------
+    image : Image
+        It is not changed.
+    runtime : Runtime
         The network. If it does not serve a single band, nothing is large.
+
+    Returns
+    -------
+    Detections
+        Pixels of the image; the largest first.
 
     Examples
     --------
@@ -68,21 +107,15 @@ def find_large(image: Image, runtime: Runtime) -> None:
     >>> from astrogalaxy.simulation import PROFILES, simulate_scene
     >>> scene = simulate_scene(PROFILES["sdss"], size=256, seed=2)
     >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])})
-    >>> find_large(image, open_runtime())
-    >>> len(image.large)
+    >>> len(find_large(image, open_runtime()))
     0
     """
-    if image.large is not None:
-        return
     found = Detections.none()
     if runtime.weights.card.min_bands == 1 and min(image.shape) >= _TOO_SMALL:
         for part in _candidates(image.bands[image.reference], runtime):
             found = found.join(part)
     confirmed = np.array([_confirmed(image, runtime, galaxy) for galaxy in found], dtype=bool)
-    image.large = _outermost(found.take(confirmed))
-    if len(image.large):
-        for name, band in image.bands.items():
-            band.mesh = band.mesh.bridged(image.on_band(name, image.large.boxes))
+    return _outermost(found.take(confirmed))
 
 
 def _outermost(found: Detections) -> Detections:

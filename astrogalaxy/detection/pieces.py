@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,19 +34,26 @@ def one_each(found: Detections, aligned: Aligned, seeing: float) -> Detections:
         core = core_of(cores, found.x, found.y)
         kept = np.ones(len(found), dtype=bool)
         for number in np.flatnonzero(np.bincount(core[core >= 0]) > 1):
-            first, *others = np.flatnonzero(core == number)
-            kept[others] = False
-            found.x[first], found.y[first] = cores[number, :2]
-            _enclose(found, first, found.take(np.array(others)))
+            members = np.flatnonzero(core == number)
+            kept[members[1:]] = False
+            x, y = cores[number, :2]
+            found = _with(found, members[0], x=x, y=y, **_around(found.take(members)))
         found = found.take(kept)
     return found
 
 
-def _enclose(found: Detections, number: int, others: Detections) -> None:
-    """Widen the box of a source, in place, so that it holds those of other sources."""
-    for name, outermost in (("x_min", min), ("x_max", max), ("y_min", min), ("y_max", max)):
-        sides = getattr(found, name)
-        sides[number] = outermost(sides[number], *getattr(others, name))
+def _around(found: Detections) -> dict[str, float]:
+    """Sides of the box that holds those of some sources."""
+    (x_min, _, y_min, _), (_, x_max, _, y_max) = found.boxes.min(axis=0), found.boxes.max(axis=0)
+    return {"x_min": x_min, "x_max": x_max, "y_min": y_min, "y_max": y_max}
+
+
+def _with(found: Detections, number: int, **values: float) -> Detections:
+    """The same sources with other values of one of them."""
+    changed = {name: getattr(found, name).copy() for name in values}
+    for name, value in values.items():
+        changed[name][number] = value
+    return replace(found, **changed)
 
 
 def in_middle(found: Detections, galaxy: Detections) -> int | None:
@@ -93,9 +102,8 @@ def whole_galaxies(found: Detections, aligned: Aligned, large: Detections) -> De
         kept = _stands_out(found, galaxy, light, aligned)
         kept &= ~_holds(found, found.x[main], found.y[main])
         kept[main] = True
-        _enclose(found, main, galaxy)
-        found.p_smooth[main], found.p_disk[main] = galaxy.p_smooth[0], galaxy.p_disk[0]
-        found = found.take(kept)
+        both = found.take(np.array([main])).join(galaxy)
+        found = _with(found, main, p_smooth=galaxy.p_smooth[0], p_disk=galaxy.p_disk[0], **_around(both)).take(kept)
     return found
 
 

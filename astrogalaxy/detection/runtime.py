@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from astrogalaxy.devices import Device, Placement, Precision, choose_placement
+from astrogalaxy.devices import Device, Precision, choose_placement
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.images import Section, Tile, plan_tiles
 from astrogalaxy.models import CHANNELS, Weights, folded, load_weights
 from astrogalaxy.models.files import WeightFile, file_of
-from astrogalaxy.models.graph import open_graph
+from astrogalaxy.models.graph import Run, open_graph
 
 __all__ = ["Runtime", "open_runtime", "pieces_of"]
 
 logger = logging.getLogger(__name__)
 
 Cube = NDArray[np.float32]
-Forward = Callable[[Cube], list[Cube]]
 
 # The memory of the network grows with the image that it is given, so larger ones go through it in pieces: of about
 # so many pixels a side, with so many more around them, which is as far as the bundled networks see.
@@ -70,8 +68,10 @@ class Runtime:
     ) -> None:
         self.weights = weights
         self.placement = choose_placement(device, precision)
-        forward = _on_gpu if self.placement.device == "cuda" else _on_cpu
-        self._forward: Forward = forward(weights, self.placement, threads)
+        if self.placement.device == "cuda":
+            self._forward: Run = _on_gpu(weights, self.placement.precision)
+        else:
+            self._forward = open_graph(weights, folded(weights.tensors), threads=threads, placement=self.placement)
         logger.debug("%s runs on %s", weights.card.name, self.placement)
 
     def __call__(self, image: Cube) -> list[Cube]:
@@ -146,11 +146,7 @@ def _opened(file: WeightFile, device: Device, threads: int, precision: Precision
     return Runtime(load_weights(file.path), device=device, precision=precision, threads=threads)
 
 
-def _on_cpu(weights: Weights, placement: Placement, threads: int) -> Forward:
-    return open_graph(weights, folded(weights.tensors), threads=threads, placement=placement)
-
-
-def _on_gpu(weights: Weights, placement: Placement, _threads: int) -> Forward:
+def _on_gpu(weights: Weights, precision: Precision) -> Run:
     from astrogalaxy.detection.export import network_from_tensors
     from astrogalaxy.detection.network import AstroYolo
     from astrogalaxy.models.gpu import open_network
@@ -160,4 +156,4 @@ def _on_gpu(weights: Weights, placement: Placement, _threads: int) -> Forward:
     except (ValueError, RuntimeError) as error:
         msg = f"{weights.path}: the tensors do not fit the network that the card names: {error}"
         raise WeightsError(msg) from error
-    return open_network(network, placement.precision)
+    return open_network(network, precision)

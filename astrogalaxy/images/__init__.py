@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from astrogalaxy.images.align import Aligned
 from astrogalaxy.images.background import Mesh
-from astrogalaxy.images.band import Band, Pixels
+from astrogalaxy.images.band import Band
+from astrogalaxy.images.exposure import Exposure
 from astrogalaxy.images.image import Image
+from astrogalaxy.images.pixels import Pixels
 from astrogalaxy.images.tiling import Section, Tile, plan_tiles
 
-__all__ = ["Aligned", "Band", "Image", "Mesh", "Pixels", "Section", "Tile", "plan_tiles"]
+__all__ = ["Aligned", "Band", "Exposure", "Image", "Mesh", "Pixels", "Section", "Tile", "plan_tiles"]

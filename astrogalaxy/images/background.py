@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Mesh", "make_mesh"]
 
+# Side of the median filter of meshes, in boxes.
+_FILTER = 3
 # Boxes with a smaller fraction of good pixels take the value of their nearest neighbour.
 _MIN_GOOD = 0.1
 _CLIP_SIGMA = 3.0
@@ -152,7 +154,6 @@ def make_mesh(
     shape: tuple[int, int],
     *,
     box: int = 64,
-    filter_size: int = 3,
     origin: str = "image",
 ) -> Mesh:
     """Measure the sky of a whole image, reading it by blocks of rows.
@@ -174,8 +175,6 @@ def make_mesh(
         Rows and columns of the image.
     box : int, optional
         Wished side of a box in pixels; boxes shrink in images smaller than that.
-    filter_size : int, optional
-        Side of the median filter in boxes; 1 for none.
     origin : str, optional
         What to call the image in errors.
 
@@ -201,21 +200,19 @@ def make_mesh(
     if not spread.usable:
         msg = f"{origin}: no usable pixels, {spread.reason}"
         raise ImageError(msg)
-    background, noise = _finished(skies, spread, filter_size)
+    background, noise = _finished(skies, spread)
     return Mesh(background.astype(np.float32), noise.astype(np.float32), sides, shape, blank)
 
 
-def _finished(
-    skies: NDArray[np.float64], spread: _Spread, filter_size: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _finished(skies: NDArray[np.float64], spread: _Spread) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Background and noise of all boxes, filtered, those without good pixels after their nearest neighbour."""
     background, noise, share = skies
     known = np.isfinite(background)
-    background = _smooth(filled(background, known, (spread.high + spread.low) / 2), filter_size)
+    background = _smooth(filled(background, known, (spread.high + spread.low) / 2))
     noise = _levelled(noise, np.where(known, background, np.nan), share)
     # Boxes of a single value have no noise of their own, in scenes without any. Few pixels, or few distinct values: one
     # noise for all, from the whole range.
-    return background, _smooth(filled(noise, noise > 0, (spread.high - spread.low) / 2), filter_size)
+    return background, _smooth(filled(noise, noise > 0, (spread.high - spread.low) / 2))
 
 
 def _levelled(
@@ -281,14 +278,12 @@ def _survey(
     return np.stack(skies, axis=1), spread
 
 
-def _smooth(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+def _smooth(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Median filter that leaves planes as they are; alone it would flatten their corners."""
-    if size <= 1:
-        return values
     from scipy import ndimage
 
     plane = _plane(values)
-    filtered = plane + ndimage.median_filter(values - plane, size=size, mode="nearest")
+    filtered = plane + ndimage.median_filter(values - plane, size=_FILTER, mode="nearest")
     # A plane through outliers must not carry a filtered value out of the range of all.
     return np.clip(filtered, values.min(), values.max())
 

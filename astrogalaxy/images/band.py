@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
-from numbers import Integral
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.background import Mesh, make_mesh
-from astrogalaxy.images.extensions import elsewhere
-from astrogalaxy.images.fitsfile import FitsPlane, to_float32
+from astrogalaxy.images.exposure import Exposure, file_plane
+from astrogalaxy.images.fitsfile import to_float32
 from astrogalaxy.images.inputs import AlteredPlane
-from astrogalaxy.images.seeing import find_stars, is_about
-from astrogalaxy.images.sky import is_off, shifted
+from astrogalaxy.images.parts import elsewhere
+from astrogalaxy.images.pixels import Pixels
+from astrogalaxy.images.seeing import is_about
+from astrogalaxy.images.sky import pixel_scale, shifted
+from astrogalaxy.images.stars import find_stars
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.images.units import pixel_unit
-from astrogalaxy.images.weights import WEIGHT_TYPES, WeightSample, as_inverse_variance, usable
+from astrogalaxy.images.weights import WeightSample, usable
 from astrogalaxy.images.zeropoint import zeropoint_of
 
 if TYPE_CHECKING:
@@ -27,75 +29,15 @@ if TYPE_CHECKING:
     from astropy.io import fits
     from numpy.typing import NDArray
 
-    from astrogalaxy.images.inputs import Plane
-
-__all__ = ["Band", "Pixels"]
+__all__ = ["Band"]
 
 logger = logging.getLogger(__name__)
 
 # The seeing is measured on at most this many squares of this side: the memory stays bounded,
 # and more stars would not make it better.
 _SQUARES, _SQUARE = 3, 1024
-# Numbers as large as this stand for "no data" in files that have no other way to say it: SExtractor and SWarp write
-# -1e30, IRAF 1.6e38, others the largest that there are.
-_NO_DATA = 1e29
-# A weight map whose noise differs from that of the pixels by more than the first factor is another kind of map. Up to
-# the second it is believed as it is: crowds, and the way in which noise is measured, make that much difference.
-_OTHER_NOISE, _SAME_NOISE = 10.0, 1.15
-_WANTED = {
-    "inverse_variance": "inverse variances, in image units to the power -2",
-    "relative": "something proportional to inverse variances",
-    "variance": "variances, in image units to the power 2",
-    "rms": "noise (rms), in image units",
-}
 # The section that was read last is kept if it has no more pixels: several stages ask for the same tile in turn.
 _KEPT = 2048**2
-
-
-@dataclass(frozen=True)
-class Pixels:
-    """A section of one band, ready to use: native, contiguous, and without NaN.
-
-    Parameters
-    ----------
-    data : ndarray, shape (ny, nx), float32
-        Background-subtracted pixels; 0 where bad. In image units, or larger or smaller ones where the noise is very far
-        from 1 (`Band.unit`).
-    noise : ndarray, shape (ny, nx), float32
-        One sigma of the sky in a pixel, in the same units, positive everywhere: from the weight
-        map if there is one (brought to the noise of the mesh, `Mesh.weight_factor`), else from the mesh.
-    bad : ndarray, shape (ny, nx), bool
-        NaN, infinite or as large as numbers that stand for no data (1e29), of the value that fills areas
-        without data (`Mesh.blank`), masked, or of weight zero.
-    saturated : ndarray, shape (ny, nx), bool
-        At or above the saturation level. Such pixels are bad only if they are masked, too.
-    section : Section
-        Where these pixels lie in the band.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from astrogalaxy import Image
-    >>> sky = np.random.default_rng(0).normal(100, 5, (90, 120))
-    >>> sky[3, 4] = np.nan
-    >>> pixels = Image.read({"r": sky}).bands["r"].pixels()
-    >>> bool(pixels.bad[3, 4]), float(pixels.data[3, 4]), bool((pixels.noise > 0).all())
-    (True, 0.0, True)
-    """
-
-    data: NDArray[np.float32]
-    noise: NDArray[np.float32]
-    bad: NDArray[np.bool_]
-    saturated: NDArray[np.bool_]
-    section: Section
-
-    def part(self, section: Section) -> Pixels:
-        """Pixels of a section within this one; the same arrays where it is all of it."""
-        if section == self.section:
-            return self
-        cut = section.within(self.section).slices
-        arrays = (self.data, self.noise, self.bad, self.saturated)
-        return Pixels(*(np.ascontiguousarray(array[cut]) for array in arrays), section)
 
 
 class Band:
@@ -105,34 +47,9 @@ class Band:
 
     Parameters
     ----------
-    name : str
-        Name of the band, such as ``r``.
-    plane : Plane
-        Where the pixels are.
-    masks : tuple of Plane, optional
-        Maps of the same shape, in which non-zero (or NaN) is bad.
-    weight : Plane, optional
-        Map of the same shape: inverse variance, image units to the power -2; zero,
-        negative and NaN are bad.
-    weight_type : {"inverse_variance", "relative", "variance", "rms"}, optional
-        What the map holds instead.
-    zeropoint : float, optional
-        AB magnitude of one image unit; None if the band is not calibrated.
-    gain : float, optional
-        Electrons per image unit, for the Poisson noise of sources; None: sky noise only.
-    saturation : float, optional
-        Level of saturation in image units, before background subtraction.
-    fwhm : float, optional
-        That of stars in pixels, where it is known beforehand; see `seeing`.
-    box : int, optional
-        Side of the boxes of the background mesh, pixels.
-    unit : float, optional
-        Image units in one unit of `pixels`; found in the pixels by default.
-
-    Raises
-    ------
-    astrogalaxy.errors.ImageError
-        If a map's shape differs from the image's, or `weight_type` or `box` cannot be.
+    exposure : Exposure
+        Where the pixels are, and what their values mean. It cannot be changed, because what is measured on it is kept;
+        `altered` gives another band.
 
     Examples
     --------
@@ -144,48 +61,20 @@ class Band:
     ((90, 120), 22.5, True)
     """
 
-    def __init__(
-        self,
-        name: str,
-        plane: Plane,
-        *,
-        masks: tuple[Plane, ...] = (),
-        weight: Plane | None = None,
-        weight_type: str = "inverse_variance",
-        zeropoint: float | None = None,
-        gain: float | None = None,
-        saturation: float | None = None,
-        fwhm: float | None = None,
-        box: int = 64,
-        unit: float | None = None,
-    ) -> None:
-        if weight_type not in WEIGHT_TYPES:
-            msg = f"band {name}: weight_type must be one of {', '.join(WEIGHT_TYPES)}, not {weight_type!r}"
-            raise ImageError(msg)
-        if not isinstance(box, Integral) or box < 1:
-            msg = f"band {name}: box must be a whole number of pixels, at least 1, not {box!r}"
-            raise ImageError(msg)
-        self.name = name
-        self.zeropoint = zeropoint
-        self.saturation = saturation
-        self.fwhm = fwhm
-        self.box = box
-        self._plane, self._masks, self._weight, self._weight_type = plane, masks, weight, weight_type
-        self._gain, self._unit = gain, (None if unit is None else float(unit))
+    def __init__(self, exposure: Exposure) -> None:
+        self._exposure = exposure
+        self._unit = exposure.unit
         self._mesh: Mesh | None = None
         self._kept: Pixels | None = None
         self._seeing: float | None = None
         self._stars: NDArray[np.float64] | None = None
         self._shift: tuple[float, float] | None = None
-        self._wcs: Any = plane.wcs
+        self._wcs: Any = exposure.plane.wcs
         #: What measurement has found out about the band's stars and noise, kept for its other tiles.
         self.starlight: Any = None
         self.noise_factor: float | None = None
         #: Point spread that measurement has learnt from them, likewise.
         self.psf: Any = None
-        for key, extra in [("mask", mask) for mask in masks] + [("weight", weight)]:
-            if extra is not None:
-                _check_map(key, extra, plane)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": None}
@@ -195,9 +84,34 @@ class Band:
         return f"<Band {self.name}: {nx} x {ny} pixels of {self.origin}>"
 
     @property
+    def exposure(self) -> Exposure:
+        """What it was made of."""
+        return self._exposure
+
+    @property
+    def name(self) -> str:
+        """Name of the band, such as ``r``."""
+        return self._exposure.name
+
+    @property
+    def zeropoint(self) -> float | None:
+        """AB magnitude of one image unit; None if the band is not calibrated."""
+        return self._exposure.zeropoint
+
+    @property
+    def saturation(self) -> float | None:
+        """Level of saturation in image units, before background subtraction."""
+        return self._exposure.saturation
+
+    @property
+    def fwhm(self) -> float | None:
+        """That of stars in pixels, where it is known beforehand; see `seeing`."""
+        return self._exposure.fwhm
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns, (ny, nx)."""
-        return self._plane.shape
+        return self._exposure.plane.shape
 
     @property
     def wcs(self) -> Any:
@@ -216,34 +130,40 @@ class Band:
     def shift(self, shift: tuple[float, float] | None) -> None:
         """Put the WCS right by a shift."""
         self._shift = None if shift is None else (float(shift[0]), float(shift[1]))
-        self._wcs = shifted(self._plane.wcs, *self._shift) if self._shift and any(self._shift) else self._plane.wcs
+        wcs = self._exposure.plane.wcs
+        self._wcs = shifted(wcs, *self._shift) if self._shift and any(self._shift) else wcs
+
+    @property
+    def pixel_scale(self) -> float:
+        """Pixel size at its centre, arcsec; NaN without WCS."""
+        return pixel_scale(self.wcs, self.shape)
 
     @property
     def header(self) -> fits.Header | None:
         """Header the pixels came with, or None."""
-        return self._plane.header
+        return self._exposure.plane.header
 
     @property
     def origin(self) -> str:
         """Path of the file, or a description, for messages."""
-        return self._plane.origin
+        return self._exposure.plane.origin
 
     @property
     def elsewhere(self) -> tuple[str, str] | None:
         """An extension of its file that shows another part of the sky, and a pattern for both; None without one."""
-        file = _file_plane(self._plane)
+        file = file_plane(self._exposure.plane)
         return None if file is None else elsewhere(file)
 
     @property
     def no_wcs(self) -> str:
         """Why it has no WCS, where the headers of its file have one; empty where they have none, or it works."""
-        file = _file_plane(self._plane)
+        file = file_plane(self._exposure.plane)
         return "" if file is None else file.no_wcs
 
     @property
     def header_zeropoint(self) -> float | None:
         """Zero point by the unit in its header, None where that does not tell (`zeropoint_of`)."""
-        return zeropoint_of(self._plane)
+        return zeropoint_of(self._exposure.plane)
 
     @property
     def unit(self) -> float:
@@ -258,13 +178,13 @@ class Band:
             If the band's file cannot be read.
         """
         if self._unit is None:
-            self._unit = pixel_unit(self._plane.read, self.shape)
+            self._unit = pixel_unit(self._exposure.plane.read, self.shape)
         return self._unit
 
     @property
     def gain(self) -> float | None:
         """Electrons in one unit of `pixels`; None where only the noise of the sky is known."""
-        return None if self._gain is None else self._gain * self.unit
+        return None if self._exposure.gain is None else self._exposure.gain * self.unit
 
     @property
     def mesh(self) -> Mesh:
@@ -291,11 +211,13 @@ class Band:
         self._mesh, self._kept = mesh, None
 
     def _made(self) -> Mesh:
-        if self._weight is None:
-            return make_mesh(lambda part: self._read(part)[:2], self.shape, box=self.box, origin=self.origin)
+        box = self._exposure.box
+        if self._exposure.weight is None:
+            return make_mesh(lambda part: self._read(part)[:2], self.shape, box=box, origin=self.origin)
         sample = WeightSample(self._read)
-        mesh = make_mesh(sample.read, self.shape, box=self.box, origin=self.origin)
-        return replace(mesh, weight_factor=self._weight_factor(*sample.ratio(mesh)))
+        mesh = make_mesh(sample.read, self.shape, box=box, origin=self.origin)
+        ratio, turned = sample.ratio(mesh)
+        return replace(mesh, weight_factor=self._exposure.weight_factor(ratio * self.unit, turned=turned))
 
     @property
     def seeing(self) -> float:
@@ -428,63 +350,13 @@ class Band:
         Band
             It reads from the same files.
         """
-        band = Band(
-            self.name, AlteredPlane(self._plane, alter, self.mesh.blank), masks=self._masks, weight=self._weight,
-            weight_type=self._weight_type, zeropoint=self.zeropoint, gain=self._gain, saturation=self.saturation,
-            fwhm=self.fwhm, box=self.box, unit=self.unit,
-        )  # fmt: skip
+        plane = AlteredPlane(self._exposure.plane, alter, self.mesh.blank)
+        band = Band(replace(self._exposure, plane=plane, unit=self.unit))
         band.shift = self.shift
         return band
 
     def _read(self, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
-        """Pixels as in the file, NaN included; which of them are bad; and the weights of pixels in the band's unit."""
-        data = self._plane.read(section)
-        bad = ~(np.abs(data) < _NO_DATA)
-        for mask in self._masks:
-            bad |= mask.read(section) != 0
-        if self._weight is None:
-            return data, bad, None
-        weight = self._weight.read(section, unit=self.unit ** WEIGHT_TYPES[self._weight_type])
-        weight = as_inverse_variance(weight, self._weight_type)
-        return data, bad | ~usable(weight), weight
-
-    def _weight_factor(self, ratio: float, turned: bool) -> float:
-        """Factor that brings the noise of the map to that of the pixels; relative weights are common."""
-        ratio *= self.unit
-        wanted = f"it must hold {_WANTED[self._weight_type]}; images.weight_type says what else a map may hold"
-        if turned:
-            msg = f"{self._weight.origin}: this weight map has less noise where the pixels of {self.origin} have more"
-            raise ImageError(f"{msg}; {wanted}")
-        if np.isnan(ratio) or 1 / _SAME_NOISE < ratio < _SAME_NOISE:
-            return 1.0
-        text = f"{self._weight.origin}: the noise of this weight map is {ratio:.2g} times that of the pixels of"
-        text = f"{text} {self.origin}"
-        if self._weight_type != "relative" and not 1 / _OTHER_NOISE < ratio < _OTHER_NOISE:
-            raise ImageError(f"{text}; {wanted}")
-        logger.warning("%s; it is divided by that", text)
-        return 1 / ratio
-
-
-def _file_plane(plane: Plane) -> FitsPlane | None:
-    """Return the image in a file that a plane reads, altered or not; None where it reads no file."""
-    while isinstance(plane, AlteredPlane):
-        plane = plane.plane
-    return plane if isinstance(plane, FitsPlane) else None
-
-
-def _check_map(key: str, extra: Plane, plane: Plane) -> None:
-    """Refuse a map that is not one of the image: of another size or place, or the image itself."""
-    label = f"{extra.origin}: this {'weight map' if key == 'weight' else key}"
-    if extra.shape != plane.shape:
-        msg = f"{label} has shape {extra.shape}, but {plane.origin} has {plane.shape}"
-        raise ImageError(msg)
-    map_file, file = _file_plane(extra), _file_plane(plane)
-    if map_file is not None and file is not None and map_file.place == file.place:
-        msg = f"{label} is the image itself; name the map's extension as images.{key}_hdu"
-        raise ImageError(msg)
-    if extra.wcs is not None and plane.wcs is not None and is_off(extra.wcs, extra.shape, plane.wcs, plane.shape):
-        msg = f"{label} shows another part of the sky than {plane.origin}; its extension is named by images.{key}_hdu"
-        raise ImageError(msg)
+        return self._exposure.read(section, self.unit)
 
 
 def _starts(size: int) -> list[int]:

@@ -18,7 +18,7 @@ from astrogalaxy.images.tiling import Section
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from astrogalaxy.images import Band
+    from astrogalaxy.images.band import Band
 
 __all__ = ["noise_factor", "scatter_of_sums"]
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
-import os
 import re
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -16,20 +15,18 @@ from typing import IO, TYPE_CHECKING, Any
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.fitscheck import FITS_BLOCK, check_axes, walk_hdus
+from astrogalaxy.images.fitscheck import check_axes, walk_hdus
 from astrogalaxy.images.quiet import quiet
-from astrogalaxy.images.sky import find_wcs, is_off, read_wcs
+from astrogalaxy.images.wcs import find_wcs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from astropy.wcs import WCS
 
-    from astrogalaxy.images.fitsfile import FitsPlane
-
 __all__ = [
-    "OPENERS", "check_file", "choose_hdu", "elsewhere", "image_shape", "is_pattern", "list_hdus", "look_for_hdu",
-    "missing", "one_line", "packing_of", "readable",
+    "OPENERS", "check_file", "choose_hdu", "image_shape", "is_pattern", "list_hdus", "look_for_hdu", "missing",
+    "one_line", "opened", "packing_of", "readable",
 ]  # fmt: skip
 
 OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
@@ -133,7 +130,7 @@ def list_hdus(path: str | Path, wanted: str, *, layer: int | None = None) -> dic
     astrogalaxy.errors.ImageError
         If the file cannot be read.
     """
-    with _opened(Path(path).expanduser()) as (hdus, ahead):
+    with opened(Path(path).expanduser()) as (hdus, ahead):
         found = [
             (index, hdu)
             for index, hdu in enumerate(walk_hdus(hdus, str(path), ahead))
@@ -144,47 +141,6 @@ def list_hdus(path: str | Path, wanted: str, *, layer: int | None = None) -> dic
             (f"{hdu.name}-{hdu.ver}" if names.count(hdu.name) > 1 else hdu.name) or str(index): index
             for index, hdu in found
         }
-
-
-def elsewhere(plane: FitsPlane) -> tuple[str, str] | None:
-    """An extension of the same file that shows another part of the sky: what it is called, and a pattern for both."""
-    # damage behind the image is told where it matters: as its pixels are read
-    with suppress(ImageError, OSError):
-        if plane.wcs is not None and _goes_on(plane):
-            return _elsewhere(plane, plane.wcs)
-    return None
-
-
-def _elsewhere(plane: FitsPlane, here: WCS) -> tuple[str, str] | None:
-    with _opened(plane.path) as (hdus, ahead):
-        for index, hdu in enumerate(walk_hdus(hdus, str(plane.path), ahead)):
-            shape = image_shape(hdu)
-            if index == plane.index or shape is None or "CTYPE1" not in hdu.header:
-                continue
-            wcs = read_wcs(hdu.header, shape, origin=f"{plane.path}[{index}]", hdus=hdus)
-            if wcs is not None and is_off(wcs, shape, here, plane.shape):
-                name = str(plane.header.get("EXTNAME", "")).strip()
-                return f"{index} {hdu.name}".rstrip(), f"{name}*" if name and hdu.name == name else "*"
-    return None
-
-
-def _goes_on(plane: FitsPlane) -> bool:
-    """Whether the file may have more HDUs than that of its image; only those are worth another look."""
-    if plane.index or plane.tiled or plane.layer is not None:
-        return True
-    if plane.packing not in ("", "gzip"):
-        # nothing says how long it is: to look further would unpack all of it
-        return False
-    end = plane.offset + abs(plane.bitpix) // 8 * plane.shape[0] * plane.shape[1]
-    size = plane.path.stat().st_size
-    if plane.packing:
-        # the last four bytes say how much was packed, without what is beyond 32 bits
-        with plane.path.open("rb") as stream:
-            stream.seek(-4, os.SEEK_END)
-            packed = int.from_bytes(stream.read(4), "little")
-        size = end + (packed - end) % 2**32
-    # at most one block is filled up, and nothing that is shorter is an HDU
-    return size >= end + FITS_BLOCK
 
 
 def check_file(path: Path) -> None:
@@ -233,7 +189,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[fits.HDUList, IO[bytes] | None]]:
+def opened(path: Path) -> Iterator[tuple[fits.HDUList, IO[bytes] | None]]:
     """All HDUs of a file, and the file to look ahead in where it is not packed."""
     with readable(path):
         packing = packing_of(path)

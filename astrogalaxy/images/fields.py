@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.band import Band
 from astrogalaxy.images.extensions import is_pattern, list_hdus
 from astrogalaxy.images.image import Image
+from astrogalaxy.images.settings import BandSettings
 
 if TYPE_CHECKING:
     from astrogalaxy.config.images import ImagesSection
-    from astrogalaxy.images.band import Band
 
 __all__ = ["Field", "closed_folders", "find_fields", "missing_maps", "open_field", "unread_parts"]
 
@@ -26,6 +27,11 @@ Kind = Literal["path", "mask", "weight"]
 
 # File systems have one that is root's alone; no images are in it.
 _LOST_AND_FOUND = "lost+found"
+# Settings of a survey that belong to a band, and the roles of files whose extensions some of them name.
+_SETTINGS = (
+    "hdu", "plane", "zeropoint", "gain", "saturation", "seeing", "mask_hdu", "mask_bits", "weight_hdu", "weight_type",
+)  # fmt: skip
+_HDUS = {"hdu": "paths", "mask_hdu": "masks", "weight_hdu": "weights"}
 
 
 @dataclass(frozen=True)
@@ -139,8 +145,7 @@ def missing_maps(field: Field, images: ImagesSection, band: str) -> list[str]:
 
 def unread_parts(band: Band, images: ImagesSection) -> list[str]:
     """Say that a band's file shows other parts of the sky in extensions that nobody has asked for."""
-    hdu = images.hdu.get(band.name) if isinstance(images.hdu, Mapping) else images.hdu
-    if hdu != "auto" or images.plane is not None:
+    if _of_band(images.hdu, band.name) != "auto" or images.plane is not None:
         return []
     found = band.elsewhere
     if found is None:
@@ -168,32 +173,25 @@ def open_field(field: Field, images: ImagesSection, *, bands: Iterable[str] | No
         With the field's name.
     """
     wanted = [b for b in (images.bands if bands is None else bands) if b in field.paths]
+    opened = {band: Band(_settings(field, images, band).open(band, field.paths[band])) for band in wanted}
+    return Image(opened, reference=images.reference, name=field.name)
 
-    def of_wanted(value: object) -> object:
-        """A setting by band without the bands that are not wanted."""
-        return {b: v for b, v in value.items() if b in wanted} if isinstance(value, Mapping) else value
 
-    def hdus(role: str, setting: Any) -> dict[str, int | str]:
-        """Extensions by band."""
-        own = field.hdus.get(role, {})
-        return {b: own.get(b, setting.get(b, "auto") if isinstance(setting, Mapping) else setting) for b in wanted}
+def _settings(field: Field, images: ImagesSection, band: str) -> BandSettings:
+    """What a survey says of a band, with the maps that the field has and the extensions that it is."""
+    own = {key: _of_band(getattr(images, key), band) for key in _SETTINGS}
+    own |= {key: by_band[band] for key, role in _HDUS.items() if band in (by_band := field.hdus.get(role, {}))}
+    return BandSettings(mask=field.masks.get(band), weight=field.weights.get(band), **own)
 
-    return Image.read(
-        {band: field.paths[band] for band in wanted}, reference=images.reference,
-        hdu=hdus("paths", images.hdu), plane=of_wanted(images.plane),
-        mask_hdu=hdus("masks", images.mask_hdu), mask_bits=images.mask_bits,
-        weight_hdu=hdus("weights", images.weight_hdu), weight_type=images.weight_type,
-        zeropoint=of_wanted(images.zeropoint), gain=of_wanted(images.gain),
-        saturation=of_wanted(images.saturation), seeing=of_wanted(images.seeing),
-        mask={b: p for b, p in field.masks.items() if b in wanted} or None,
-        weight={b: p for b, p in field.weights.items() if b in wanted} or None,
-        name=field.name,
-    )  # fmt: skip
+
+def _of_band(setting: Any, band: str) -> Any:
+    """A setting that is for all bands, or by band; None where it is not for this one."""
+    return setting.get(band) if isinstance(setting, Mapping) else setting
 
 
 def _parts(whole: Field, images: ImagesSection) -> list[Field]:
     """Every extension that ``images.hdu`` matches as a field of its own, where it is a pattern."""
-    patterns = {band: images.hdu.get(band) if isinstance(images.hdu, Mapping) else images.hdu for band in whole.paths}
+    patterns = {band: _of_band(images.hdu, band) for band in whole.paths}
     patterns = {band: pattern for band, pattern in patterns.items() if is_pattern(pattern)}
     if not patterns:
         return [whole]
@@ -226,9 +224,8 @@ def _parts(whole: Field, images: ImagesSection) -> list[Field]:
 
 
 def _listed(path: Path, pattern: str, images: ImagesSection | None, band: str) -> dict[str, int]:
-    layer = None if images is None else images.plane
     try:
-        return list_hdus(path, pattern, layer=layer.get(band) if isinstance(layer, Mapping) else layer)
+        return list_hdus(path, pattern, layer=None if images is None else _of_band(images.plane, band))
     except ImageError:
         return {}
 
@@ -237,10 +234,10 @@ def _maps_of(
     path: Path, setting: Any, band: str, patterns: Mapping[str, str], images: Mapping[str, int]
 ) -> dict[str, int | str]:
     """Extension of a map for each of the image: that of the same name, or by their order where it has a pattern too."""
-    wanted = setting.get(band, "auto") if isinstance(setting, Mapping) else setting
+    wanted = _of_band(setting, band)
     if is_pattern(wanted):
         return dict(zip(images, _listed(path, wanted, None, band).values(), strict=False))
-    if wanted != "auto":
+    if wanted not in ("auto", None):
         return {}
     listed = _listed(path, patterns[band], None, band)
     return {name: listed.get(name, name) for name in images}

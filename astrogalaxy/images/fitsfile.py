@@ -40,8 +40,8 @@ from astrogalaxy.images.fitscheck import (
     truncated,
 )
 from astrogalaxy.images.quiet import quiet
-from astrogalaxy.images.sky import find_wcs, read_wcs
 from astrogalaxy.images.tiling import Section
+from astrogalaxy.images.wcs import find_wcs, read_wcs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -438,7 +438,7 @@ def wcs_of(header: fits.Header, shape: tuple[int, int], *, origin: str, hdus: fi
     Returns
     -------
     wcs : astropy.wcs.WCS or None
-        See `~astrogalaxy.images.sky.read_wcs`; with a warning in the log, too, where only the primary header has one
+        See `~astrogalaxy.images.wcs.read_wcs`; with a warning in the log, too, where only the primary header has one
         and nothing says that it is the image's.
     no_wcs : str
         Why there is none, where there is one in a header.

@@ -10,7 +10,7 @@ from astropy.wcs.wcsapi import BaseLowLevelWCS
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.lattice import expand
-from astrogalaxy.images.sky import map_pixels, pixel_scale
+from astrogalaxy.images.sky import map_pixels
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def map_grid(reference: Band, band: Band) -> GridMap | None:
             break
     if reference.shape == band.shape and _is_identity(x, y, step):
         return None
-    ratio = pixel_scale(reference.wcs, reference.shape) / pixel_scale(band.wcs, band.shape)
+    ratio = reference.pixel_scale / band.pixel_scale
     bins = round(ratio) if ratio >= _BIN_FROM else 1
     grid = GridMap(x, y, step, reference.shape, bins)
     return replace(grid, scale=_noise_scale(grid, band))

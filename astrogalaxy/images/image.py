@@ -7,19 +7,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.io import fits
 
-from astrogalaxy.config.arithmetic import evaluate, is_sum
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.align import Aligned, resample, significance
 from astrogalaxy.images.band import Band
 from astrogalaxy.images.emptyapertures import noise_factor
 from astrogalaxy.images.grids import GridMap, map_grid
-from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane, linear_plane, with_bits
 from astrogalaxy.images.register import find_shifts
-from astrogalaxy.images.sky import pixel_scale
+from astrogalaxy.images.settings import BandSettings
+from astrogalaxy.images.show import draw_image, image_html
+from astrogalaxy.images.sky import map_pixels
 from astrogalaxy.images.tiling import Section
-from astrogalaxy.images.zeropoint import positive_card, unit_zeropoint, zeropoint_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -174,20 +172,12 @@ class Image:
         ((90, 120), (1, 90, 120))
         """
         sources = dict(source) if isinstance(source, Mapping) else {"image": source}
-        settings = {
-            "hdu": hdu, "plane": plane, "zeropoint": zeropoint, "gain": gain, "saturation": saturation,
-            "seeing": seeing, "mask": mask, "mask_hdu": mask_hdu, "weight": weight, "weight_hdu": weight_hdu,
-        }  # fmt: skip
-        for key, value in settings.items():
-            unknown = set(value) - set(sources) if isinstance(value, Mapping) else ()
-            if unknown:
-                msg = f"{key} is given for {', '.join(sorted(unknown))}, but the bands are {', '.join(sources)}"
-                raise ImageError(msg)
-        bands = {}
-        for band, given in sources.items():
-            own = {key: value.get(band) if isinstance(value, Mapping) else value for key, value in settings.items()}
-            layer = own.pop("plane")
-            bands[band] = _make_band(band, given, box, layer, mask_bits=mask_bits, weight_type=weight_type, **own)
+        given = BandSettings(
+            hdu=hdu, plane=plane, zeropoint=zeropoint, gain=gain, saturation=saturation, seeing=seeing, mask=mask,
+            mask_hdu=mask_hdu, mask_bits=mask_bits, weight=weight, weight_hdu=weight_hdu, weight_type=weight_type,
+            box=box,
+        ).by_band(sources)  # fmt: skip
+        bands = {band: Band(given[band].open(band, source)) for band, source in sources.items()}
         return cls(bands, reference=reference, name=name)
 
     def __repr__(self) -> str:
@@ -197,9 +187,10 @@ class Image:
 
     def _repr_html_(self) -> str:
         """A small colour picture of the image, or of the middle of a large one, for notebooks."""
-        from astrogalaxy.images.show import image_html
-
-        return image_html(self)
+        ny, nx = self.shape
+        scale = f", {self.pixel_scale:.3g} arcsec per pixel" if np.isfinite(self.pixel_scale) else ""
+        line = f"{nx} x {ny} pixels{scale}; bands {', '.join(self.bands)}, reference {self.reference}"
+        return image_html(self.aligned, self.shape, name=self.name, line=line)
 
     def plot(self, *, catalog: Any = None, section: Section | None = None, ax: Any = None, longest: int = 1400) -> Any:
         """Draw the image in colour, with sources over it if they are given.
@@ -232,12 +223,11 @@ class Image:
         >>> tuple(float(x) for x in ax.get_xlim())
         (-0.5, 119.5)
         """
-        from astrogalaxy.images.show import draw_image
-
         if catalog is not None and not hasattr(catalog, "plot"):
             msg = f"a {type(catalog).__name__} is no catalogue that can be drawn; make a SourceCatalog of it"
             raise ImageError(msg)
-        ax = draw_image(self, section=section, ax=ax, longest=longest)
+        section = Section.whole(self.shape) if section is None else section
+        ax = draw_image(self.aligned, section, wcs=self.wcs, ax=ax, longest=longest)
         if catalog is not None:
             catalog.plot(ax=ax, image=self)
         return ax
@@ -255,13 +245,34 @@ class Image:
     @property
     def pixel_scale(self) -> float:
         """Pixel size of the reference band at its centre, arcsec; NaN without WCS."""
-        return pixel_scale(self.wcs, self.shape)
+        return self.bands[self.reference].pixel_scale
 
     def grid(self, band: str) -> GridMap | None:
         """Map from the reference grid to a band's; None where they are the same grid."""
         if band not in self._grids:
             self._grids[band] = map_grid(self.bands[self.reference], self.bands[band])
         return self._grids[band]
+
+    def to_band(
+        self, band: str, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Positions of the reference grid as they lie on a band's; NaN where its projection does not reach.
+
+        Parameters
+        ----------
+        band : str
+            Name of the band.
+        x, y : ndarray
+            Pixels of the reference band.
+
+        Returns
+        -------
+        x, y : ndarray
+            Pixels of the band; the same arrays where it has the same grid.
+        """
+        if self.grid(band) is None:
+            return x, y
+        return map_pixels(self.wcs, self.bands[band].wcs, x, y)
 
     def on_band(self, band: str, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Boxes of the reference grid as they lie on a band's; those that are outside it are left out.
@@ -354,115 +365,3 @@ class Image:
         factors = [noise_factor(band) for band in self.bands.values()]
         together = float(np.sqrt(np.mean(np.square(factors))))
         return Aligned(snr, bad, tuple(self.bands), section, together, tuple(factors))
-
-
-def _make_band(
-    name: str,
-    source: Any,
-    box: int,
-    layer: int | None,
-    *,
-    hdu: str | int | None,
-    zeropoint: Any,
-    gain: Any,
-    saturation: Any,
-    seeing: Any,
-    mask: Any,
-    mask_hdu: str | int | None,
-    mask_bits: int | str | Sequence[int | str] | None,
-    weight: Any,
-    weight_hdu: str | int | None,
-    weight_type: str,
-) -> Band:
-    """Open one band with its maps and settings."""
-    raw = as_plane(source, hdu="auto" if hdu is None else hdu, layer=layer, origin=f"band {name}")
-    plane = linear_plane(raw)
-    masks = []
-    if mask is not None:
-        read = as_plane(mask, hdu="auto" if mask_hdu is None else mask_hdu, origin=f"mask of band {name}")
-        masks.append(with_bits(read, mask_bits))
-    weights = None
-    if weight is not None:
-        read = as_plane(weight, hdu="auto" if weight_hdu is None else weight_hdu, origin=f"weight map of band {name}")
-        weights = linear_plane(read)
-    if isinstance(raw, ArrayPlane):
-        if raw.mask is not None:
-            masks.append(as_plane(raw.mask, origin=f"mask of {raw.origin}"))
-        if raw.weight is not None and weights is None:
-            weights, weight_type = as_plane(raw.weight, origin=f"uncertainty of {raw.origin}"), "inverse_variance"
-        zeropoint = unit_zeropoint(raw.unit) if zeropoint is None else zeropoint
-        gain = 1.0 if gain is None and str(raw.unit) == "electron" else gain
-    if saturation is None:
-        saturation = positive_card(plane.keywords, "SATURATE") or None
-    return Band(
-        name,
-        plane,
-        masks=tuple(masks),
-        weight=weights,
-        weight_type=weight_type,
-        zeropoint=_zeropoint(zeropoint, plane),
-        gain=_number(gain, "gain", plane),
-        saturation=_number(saturation, "saturation", plane),
-        fwhm=_seeing(seeing, plane),
-        box=box,
-    )
-
-
-def _zeropoint(value: Any, plane: Plane) -> float | None:
-    if value != "auto":
-        return _number(value, "zeropoint", plane)
-    found = zeropoint_of(plane)
-    if found is None:
-        unit = plane.keywords.get("BUNIT")
-        msg = f"{plane.origin}: zeropoint is auto, but the header does not tell what its unit (BUNIT {unit!r}) is in AB"
-        raise ImageError(f"{msg}; give a number or a keyword")
-    return found
-
-
-def _seeing(value: Any, plane: Plane) -> float | None:
-    """FWHM of stars in pixels, from one in arcsec where there is a WCS."""
-    if getattr(value, "unit", None) is not None:
-        value = value.to_value("arcsec")
-    fwhm = _number(value, "seeing", plane)
-    scale = pixel_scale(plane.wcs, plane.shape)
-    return fwhm / scale if fwhm is not None and np.isfinite(scale) else fwhm
-
-
-def _sum(text: str, setting: str, plane: Plane) -> float:
-    try:
-        return evaluate(text, plane.keywords)
-    except KeyError as error:
-        msg = f"{plane.origin}: the header has no keyword {error.args[0]!r}, given as {setting}: {text}"
-        raise ImageError(msg) from None
-    except (TypeError, ValueError, ArithmeticError):
-        msg = f"{plane.origin}: {setting}: {text} cannot be calculated from the header"
-        raise ImageError(msg) from None
-
-
-def _number(value: Any, setting: str, plane: Plane) -> float | None:
-    """Value of a setting that is a number or a header keyword; all but zero points are more than 0."""
-    label = setting
-    if isinstance(value, str) and value not in plane.keywords and is_sum(value):
-        label, value = f"{setting}, {value!r},", _sum(value, setting, plane)
-    if isinstance(value, str):
-        if value not in plane.keywords:
-            msg = f"{plane.origin}: the header has no keyword {value!r}, given as {setting}"
-            raise ImageError(msg)
-        keyword, value = value, plane.keywords[value]
-        if value is None or isinstance(value, fits.card.Undefined):
-            msg = f"{plane.origin}: the header's {keyword!r}, given as {setting}, has no value"
-            raise ImageError(msg)
-        label = f"{setting}, the header's {keyword},"
-    if value is None:
-        return None
-    try:
-        number = float("nan") if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
-    if not np.isfinite(number):
-        msg = f"{plane.origin}: {label} must be a number, not {value!r}"
-        raise ImageError(msg)
-    if number <= 0 and setting != "zeropoint":
-        msg = f"{plane.origin}: {label} must be more than 0, not {value!r}"
-        raise ImageError(msg)
-    return number

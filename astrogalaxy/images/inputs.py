@@ -14,7 +14,7 @@ from astropy.io import fits
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.extensions import choose_hdu
 from astrogalaxy.images.fitsfile import find_plane, has_bits, to_float32, wcs_of
-from astrogalaxy.images.sky import find_wcs, read_wcs, usable_wcs
+from astrogalaxy.images.wcs import find_wcs, read_wcs, usable_wcs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

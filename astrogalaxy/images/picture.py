@@ -12,7 +12,7 @@ from astrogalaxy.images.align import Aligned
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
-    from astrogalaxy.images.image import Image
+    from collections.abc import Callable
 
 __all__ = ["BAD", "binned", "colour_picture", "colours"]
 
@@ -33,8 +33,10 @@ _COLOURFUL, _BLINDING, _VIVID = 4.0, 1500.0, 0.8
 _PIXELS_AT_ONCE = 4_000_000
 
 
-def colour_picture(image: Image, section: Section | None = None, *, longest: int = 1400) -> tuple[Picture, int]:
-    """Colour picture of an image; memory does not grow with the image.
+def colour_picture(
+    aligned: Callable[[Section], Aligned], section: Section, *, longest: int = 1400
+) -> tuple[Picture, int]:
+    """Colour picture of a section of an image; memory does not grow with the image.
 
     Colours are those of the significance in the bands: the reddest band red, the bluest blue, the middle one
     green. More than three bands are combined into three by signal to noise; of two bands green is the mean; one
@@ -42,10 +44,10 @@ def colour_picture(image: Image, section: Section | None = None, *, longest: int
 
     Parameters
     ----------
-    image : Image
+    aligned : callable
+        Gives the bands of a section, as `Image.aligned` does.
+    section : Section
         What to show.
-    section : Section, optional
-        A part of it.
     longest : int, optional
         Longest side that the picture may have, pixels; larger images are averaged in blocks.
 
@@ -59,17 +61,17 @@ def colour_picture(image: Image, section: Section | None = None, *, longest: int
     Examples
     --------
     >>> from astrogalaxy.images import Image
-    >>> picture, step = colour_picture(Image.read(np.random.default_rng(0).normal(100, 5, (90, 120))), longest=60)
+    >>> image = Image.read(np.random.default_rng(0).normal(100, 5, (90, 120)))
+    >>> picture, step = colour_picture(image.aligned, Section.whole(image.shape), longest=60)
     >>> picture.shape, step
     ((45, 60, 3), 2)
     """
-    section = Section.whole(image.shape) if section is None else section
     step = max(1, -(-max(section.shape) // longest))
     rows = max(1, _PIXELS_AT_ONCE // (section.shape[1] * step)) * step
     strips = []
     for y in range(section.y0, section.y1, rows):
         part = Section(section.x0, section.x1, y, min(y + rows, section.y1))
-        strips.append(colours(*binned(image.aligned(part), part, step)))
+        strips.append(colours(*binned(aligned(part), part, step)))
     return np.concatenate(strips), step
 
 

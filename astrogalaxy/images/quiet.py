@@ -23,7 +23,7 @@ _OPEN: list[list[str]] = []
 
 
 @contextmanager
-def quiet(origin: str = "") -> Iterator[None]:
+def quiet(origin: str = "") -> Iterator[list[str]]:
     """Hold back the warnings and astropy's log lines of a block; log them as one line.
 
     Blocks nest: an inner block hands what it held back to the one around it.
@@ -33,6 +33,11 @@ def quiet(origin: str = "") -> Iterator[None]:
     origin : str, optional
         What is being read; begins the log line (level DEBUG), one for the outermost block.
         Without it nothing is logged.
+
+    Yields
+    ------
+    list of str
+        What was held back, when the block has ended.
     """
     records: list[str] = []
 
@@ -48,7 +53,7 @@ def quiet(origin: str = "") -> Iterator[None]:
         astropy_log.addFilter(keep)
         _OPEN.append(held)
         try:
-            yield
+            yield held
         finally:
             _OPEN.pop()
             astropy_log.removeFilter(keep)

@@ -10,15 +10,16 @@ import sep
 from astropy.wcs import WCS
 
 from astrogalaxy.gaussian import FWHM_PER_SIGMA
-from astrogalaxy.images.seeing import read_around
-from astrogalaxy.images.sky import map_pixels, pixel_scale
+from astrogalaxy.images.around import read_around
+from astrogalaxy.images.sky import map_pixels
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from numpy.typing import NDArray
+
     from astrogalaxy.images.band import Band
-    from astrogalaxy.images.seeing import Floats
 
 __all__ = ["find_shifts"]
 
@@ -76,8 +77,8 @@ def find_shifts(reference: Band, bands: Iterable[Band]) -> list[tuple[float, flo
     return [_shift(reference, stars, band) if band in possible else (0.0, 0.0) for band in bands]
 
 
-def _shift(reference: Band, stars: Floats, band: Band) -> tuple[float, float]:
-    scale = pixel_scale(reference.wcs, reference.shape) / pixel_scale(band.wcs, band.shape)
+def _shift(reference: Band, stars: NDArray[np.float64], band: Band) -> tuple[float, float]:
+    scale = reference.pixel_scale / band.pixel_scale
     seeing = reference.seeing * scale
     places = np.column_stack(map_pixels(reference.wcs, band.wcs, *stars.T, checked=True))
     expected, found = _centred(band, places, seeing)
@@ -98,7 +99,7 @@ def _shift(reference: Band, stars: Floats, band: Band) -> tuple[float, float]:
     return dx, dy
 
 
-def _centred(band: Band, places: Floats, seeing: float) -> tuple[Floats, Floats]:
+def _centred(band: Band, places: NDArray[np.float64], seeing: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Places that lie on the band, and windowed centroids of the light there, (n, 2) each."""
     before, after = [np.zeros((0, 2))], [np.zeros((0, 2))]
     inside = Section.whole(band.shape).contains(*places.T)

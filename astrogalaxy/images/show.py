@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,9 @@ from astrogalaxy.images.picture import colour_picture
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
-    from astrogalaxy.images.image import Image
+    from collections.abc import Callable
+
+    from astrogalaxy.images.align import Aligned
 
 __all__ = ["draw_image", "image_html"]
 
@@ -22,16 +23,17 @@ _MIDDLE = 1024
 _WIDTH = 420
 
 
-def draw_image(image: Image, *, section: Section | None = None, ax: Any = None, longest: int = 1400) -> Any:
-    """Draw an image; see `Image.plot`."""
+def draw_image(
+    aligned: Callable[[Section], Aligned], section: Section, *, wcs: Any, ax: Any = None, longest: int = 1400
+) -> Any:
+    """Draw a section of an image, of which `aligned` gives the bands; see `Image.plot`."""
     import matplotlib.pyplot as plt
 
-    section = Section.whole(image.shape) if section is None else section
-    picture, step = colour_picture(image, section, longest=longest)
+    picture, step = colour_picture(aligned, section, longest=longest)
     if ax is None:
         sides = section.shape[1], section.shape[0]
         size = [8 * side / max(sides) + 0.8 for side in sides]
-        kind = {} if image.wcs is None else {"projection": image.wcs}
+        kind = {} if wcs is None else {"projection": wcs}
         ax = plt.figure(figsize=size, layout="constrained").add_subplot(**kind)
     rows, columns = picture.shape[:2]
     extent = (
@@ -46,28 +48,26 @@ def draw_image(image: Image, *, section: Section | None = None, ax: Any = None, 
     return ax
 
 
-def image_html(image: Image) -> str:
-    """A picture and a line about it, in HTML."""
-    ny, nx = image.shape
-    scale = f", {image.pixel_scale:.3g} arcsec per pixel" if math.isfinite(image.pixel_scale) else ""
-    line = escape(f"{nx} x {ny} pixels{scale}; bands {', '.join(image.bands)}, reference {image.reference}")
-    name = escape(image.name)
+def image_html(aligned: Callable[[Section], Aligned], shape: tuple[int, int], *, name: str, line: str) -> str:
+    """A picture of an image, of which `aligned` gives the bands, with its name and a line about it, in HTML."""
+    ny, nx = shape
+    name, line = escape(name), escape(line)
     title = f"<b>{name}</b> {line}" if name else line
     x0, y0 = max(0, (nx - _MIDDLE) // 2), max(0, (ny - _MIDDLE) // 2)
     middle = Section(x0, min(nx, x0 + _MIDDLE), y0, min(ny, y0 + _MIDDLE))
     shown = "" if middle.shape == (ny, nx) else f" (shown: the middle {_MIDDLE} pixels)"
     try:
-        uri = _png(image, middle)
+        uri = _png(aligned, middle)
     except ImageError as error:
         return f"<div>{title}<br>{escape(str(error))}</div>"
     alt = f"{name} {line}".strip()
     return f'<div><img src="{uri}" width="{_WIDTH}" alt="{alt}"><br>{title}{shown}</div>'
 
 
-def _png(image: Image, section: Section) -> str:
-    from PIL import Image as Picture
+def _png(aligned: Callable[[Section], Aligned], section: Section) -> str:
+    from PIL import Image
 
-    picture, _ = colour_picture(image, section, longest=_WIDTH)
+    picture, _ = colour_picture(aligned, section, longest=_WIDTH)
     buffer = io.BytesIO()
-    Picture.fromarray(picture[::-1]).save(buffer, "PNG")
+    Image.fromarray(picture[::-1]).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.sky import to_pixel, to_sky
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.moments import bound
-from astrogalaxy.measurement.sky import SkyGrid, determinant, invert, transform
+from astrogalaxy.measurement.sky import determinant, invert, jacobian_of, transform
 
 if TYPE_CHECKING:
     from astrogalaxy.images import Band
@@ -56,8 +57,7 @@ class Places:
     def of(cls, band: Band, x: np.ndarray, y: np.ndarray, *, pixel_scale: float | None = None) -> Places:
         """Pixels of a band; `pixel_scale` (arcsec) is used only where it has no WCS."""
         if band.wcs is not None:
-            grid = SkyGrid(band.wcs)
-            return cls(band, x, y, *grid.to_sky(x, y), grid.jacobian(x, y))
+            return cls(band, x, y, *to_sky(band.wcs, x, y), jacobian_of(band.wcs, x, y))
         scale, unknown = np.nan if pixel_scale is None else pixel_scale, np.full(len(x), np.nan)
         jacobian = np.broadcast_to(np.array([[-scale, 0.0], [0.0, scale]]), (len(x), 2, 2)).copy()
         return cls(band, x, y, unknown, unknown, jacobian)
@@ -84,9 +84,8 @@ class Places:
                 f"{self.band.shape}; give it a WCS or resample it onto the reference"
             )
             raise ImageError(msg)
-        grid = SkyGrid(band.wcs)
-        x, y = grid.to_pixel(self.ra, self.dec)
-        return Places(band, x, y, self.ra, self.dec, grid.jacobian(x, y))
+        x, y = to_pixel(band.wcs, self.ra, self.dec)
+        return Places(band, x, y, self.ra, self.dec, jacobian_of(band.wcs, x, y))
 
     def _same_pixels(self, band: Band) -> bool:
         """Whether a band has the grid of this one, or no WCS to tell it by, and its shape."""

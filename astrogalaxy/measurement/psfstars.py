@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from astrogalaxy.gaussian import FWHM_PER_SIGMA, SIGMA_PER_MAD
-from astrogalaxy.images.seeing import read_around
+from astrogalaxy.images.around import read_around
 from astrogalaxy.measurement.psf import DEGREE, Psf, hermite_functions, hermite_width, moffat, polynomial
 from astrogalaxy.measurement.stamps import Stamps, nearest_pixel
 from astrogalaxy.measurement.starlight import star_places
@@ -152,9 +152,7 @@ def _scale(reference: Band, band: Band) -> float:
     """Pixels of a band along one of the reference's."""
     if reference.wcs is None or band.wcs is None or band is reference:
         return 1.0
-    from astrogalaxy.images.sky import pixel_scale
-
-    return float(pixel_scale(reference.wcs, reference.shape) / pixel_scale(band.wcs, band.shape))
+    return reference.pixel_scale / band.pixel_scale
 
 
 def _thinned(places: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,80 +1,40 @@
-"""From pixels to the sky and back: ICRS positions, local scales and position angles."""
+"""Shapes on the sky: local scales, and covariances that are carried by them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from astrogalaxy.catalog.directions import directions
-from astrogalaxy.images.quiet import quiet
-from astrogalaxy.images.sky import ROUND_TRIP_PX
+from astrogalaxy.images.sky import to_sky
 
 if TYPE_CHECKING:
     from astropy.wcs.wcsapi import BaseHighLevelWCS
 
-__all__ = ["SkyGrid", "determinant", "ellipse_on_sky", "invert", "transform"]
+__all__ = ["determinant", "ellipse_on_sky", "invert", "jacobian_of", "transform"]
 
 _ARCSEC = np.degrees(1.0) * 3600.0
-# A pixel whose own sky is further than this from the position it was found for, in pixels, is not that position's.
 
 
-class SkyGrid:
-    """The sky behind an image's pixels.
+def jacobian_of(wcs: BaseHighLevelWCS, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """How the sky moves with the pixel, shape (n, 2, 2).
 
-    Parameters
-    ----------
-    wcs : astropy.wcs.wcsapi.BaseHighLevelWCS
-        Celestial WCS in any frame.
+    Rows are east and north (arcsec), columns x and y (pixels); differences over one pixel.
     """
-
-    def __init__(self, wcs: BaseHighLevelWCS) -> None:
-        self.wcs = wcs
-
-    def to_sky(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """ICRS right ascension (0 to 360) and declination, degrees; NaN where the pixel has no sky."""
-        with quiet():
-            sky = self.wcs.pixel_to_world(x, y)
-            sky = sky if sky.frame.name == "icrs" else sky.icrs
-        return np.asarray(sky.ra.deg, dtype=float) % 360.0, np.asarray(sky.dec.deg, dtype=float)
-
-    def to_pixel(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of ICRS positions; NaN where the projection, or the inverse of the distortion, does not reach."""
-        from astropy.coordinates import SkyCoord
-
-        x, y = np.full(np.shape(ra), np.nan), np.full(np.shape(ra), np.nan)
-        known = np.isfinite(ra) & np.isfinite(dec)
-        if not known.any():
-            return x, y
-        ra, dec = ra[known], dec[known]
-        with quiet():
-            found: Any = self.wcs.world_to_pixel(SkyCoord(ra, dec, unit="deg"))
-        # far outside an image, solvers for a distortion's inverse may return any pixel, on the image too
-        aside, along = np.array([[0.0], [1.0], [0.0]]), np.array([[0.0], [0.0], [1.0]])
-        here, right, up = directions(*self.to_sky(found[0] + aside, found[1] + along))
-        miss, wide, high = (np.linalg.norm(place - here, axis=-1) for place in (directions(ra, dec), right, up))
-        hit = miss < ROUND_TRIP_PX * np.maximum(wide, high)
-        x[known], y[known] = (np.where(hit, part, np.nan) for part in found)
-        return x, y
-
-    def jacobian(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """How the sky moves with the pixel, shape (n, 2, 2).
-
-        Rows are east and north (arcsec), columns x and y (pixels); differences over one pixel.
-        """
-        x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-        # all at once: a call has a cost of its own
-        aside, along = (np.array(steps)[:, np.newaxis] for steps in ((0, 0.5, -0.5, 0, 0), (0, 0, 0, 0.5, -0.5)))
-        ra, dec = self.to_sky(x + aside, y + along)
-        _, right, left, up, down = directions(ra, dec)
-        along_x, along_y = right - left, up - down
-        ra, dec = ra[0], dec[0]
-        a, d = np.radians(ra), np.radians(dec)
-        zero = np.zeros_like(a)
-        east = np.stack([-np.sin(a), np.cos(a), zero], axis=-1)
-        north = np.stack([-np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)], axis=-1)
-        rows = [[np.sum(axis * along, axis=-1) for along in (along_x, along_y)] for axis in (east, north)]
-        return _ARCSEC * np.moveaxis(np.array(rows), -1, 0)
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    # all at once: a call has a cost of its own
+    aside, along = (np.array(steps)[:, np.newaxis] for steps in ((0, 0.5, -0.5, 0, 0), (0, 0, 0, 0.5, -0.5)))
+    ra, dec = to_sky(wcs, x + aside, y + along)
+    _, right, left, up, down = directions(ra, dec)
+    along_x, along_y = right - left, up - down
+    ra, dec = ra[0], dec[0]
+    a, d = np.radians(ra), np.radians(dec)
+    zero = np.zeros_like(a)
+    east = np.stack([-np.sin(a), np.cos(a), zero], axis=-1)
+    north = np.stack([-np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)], axis=-1)
+    rows = [[np.sum(axis * along, axis=-1) for along in (along_x, along_y)] for axis in (east, north)]
+    return _ARCSEC * np.moveaxis(np.array(rows), -1, 0)
 
 
 def transform(

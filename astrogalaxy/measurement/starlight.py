@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sep
 
-from astrogalaxy.images.seeing import read_around
+from astrogalaxy.images.around import read_around
+from astrogalaxy.images.sky import to_pixel, to_sky
 from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.moments import Shapes, adapt
 from astrogalaxy.measurement.profiles import KRON_LIMIT
-from astrogalaxy.measurement.sky import SkyGrid
 from astrogalaxy.measurement.stamps import HALF_WIDTHS, Stamps, class_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def star_places(reference: Band, band: Band) -> np.ndarray:
         return stars
     if reference.wcs is None or band.wcs is None:
         return stars if band.shape == reference.shape else stars[:0]
-    places = np.column_stack(SkyGrid(band.wcs).to_pixel(*SkyGrid(reference.wcs).to_sky(stars[:, 0], stars[:, 1])))
+    places = np.column_stack(to_pixel(band.wcs, *to_sky(reference.wcs, *stars.T)))
     return places[np.isfinite(places).all(axis=1)]
 
 

@@ -14,9 +14,10 @@ from astrogalaxy.devices import Placement
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.models.files import Weights
 
-__all__ = ["folded", "open_graph", "with_weights", "without_weights"]
+__all__ = ["Run", "folded", "open_graph", "with_weights", "without_weights"]
 
 Arrays = Mapping[str, NDArray[np.generic]]
+#: A network that is ready to run: from a batch of images ``(n, channels, ny, nx)`` to its outputs.
 Run = Callable[[NDArray[np.floating]], list[NDArray[np.float32]]]
 
 _ON_CPU = Placement("cpu", "float32")
@@ -24,13 +25,7 @@ _ON_CPU = Placement("cpu", "float32")
 BATCH_NORM_EPSILON = 1e-3
 
 
-def open_graph(
-    weights: Weights[Any],
-    tensors: Arrays,
-    *,
-    threads: int,
-    placement: Placement = _ON_CPU,
-) -> Run:
+def open_graph(weights: Weights[Any], tensors: Arrays, *, threads: int, placement: Placement = _ON_CPU) -> Run:
     """Make the graph of a weight file ready to run on the CPU.
 
     Parameters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,16 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 
-from astrogalaxy.devices import Device, Placement, Precision, choose_placement
+from astrogalaxy.devices import Device, Precision, choose_placement
 from astrogalaxy.models import ClassifierCard, Weights, load_classifier
 from astrogalaxy.models.files import WeightFile, file_of
-from astrogalaxy.models.graph import open_graph
+from astrogalaxy.models.graph import Run, open_graph
 from astrogalaxy.morphology.pictures import checked_pictures, network_input, views
 
 __all__ = ["Classifier", "open_classifier", "probabilities"]
-
-Floats = NDArray[np.float32]
-Forward = Callable[[Floats], list[Floats]]
 
 # Pictures that go through the network at once.
 _BATCH = 64
@@ -65,8 +61,10 @@ class Classifier:
     ) -> None:
         self.weights, self.card = weights, weights.card
         placement = choose_placement("cpu" if device == "auto" else device, precision)
-        forward = _on_gpu if placement.device == "cuda" else _on_cpu
-        self._forward: Forward = forward(weights, placement, threads)
+        if placement.device == "cuda":
+            self._forward: Run = _on_gpu(weights, placement.precision)
+        else:
+            self._forward = open_graph(weights, weights.tensors, threads=threads, placement=placement)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -151,12 +149,8 @@ def _opened(file: WeightFile, device: Device, threads: int, precision: Precision
     return Classifier(load_classifier(file.path), device=device, precision=precision, threads=threads)
 
 
-def _on_cpu(weights: Weights[ClassifierCard], placement: Placement, threads: int) -> Forward:
-    return open_graph(weights, weights.tensors, threads=threads, placement=placement)
-
-
-def _on_gpu(weights: Weights[ClassifierCard], placement: Placement, _threads: int) -> Forward:
+def _on_gpu(weights: Weights[ClassifierCard], precision: Precision) -> Run:
     from astrogalaxy.models.gpu import open_network
     from astrogalaxy.morphology.export import network_of
 
-    return open_network(network_of(weights), placement.precision)
+    return open_network(network_of(weights), precision)

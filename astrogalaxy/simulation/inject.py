@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.gaussian import FWHM_PER_SIGMA
-from astrogalaxy.images import Band, Image, Section
+from astrogalaxy.images import Band, Exposure, Image, Section
+from astrogalaxy.images.inputs import as_plane
 from astrogalaxy.simulation.population import draw_population
 from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, Conditions, SurveyProfile
 from astrogalaxy.simulation.render import draw_sources, star_size
@@ -135,7 +136,8 @@ def inject_sources(
     table = draw_population(profile, conditions, ny * nx * (profile.pixel_scale / 60) ** 2, rng)
     table["x"] = rng.uniform(-0.5, nx - 0.5, len(table))
     table["y"] = rng.uniform(-0.5, ny - 0.5, len(table))
-    positions = {name: _positions(image, name, table) for name in image.bands}
+    places = np.asarray(table["x"]), np.asarray(table["y"])
+    positions = {name: image.to_band(name, *places) for name in image.bands}
     light = {name: np.zeros(band.shape, np.float32) for name, band in image.bands.items()}
     # a profile has one zero point: a band with another one is drawn with shifted magnitudes
     drawn = table.copy()
@@ -145,18 +147,8 @@ def inject_sources(
     truth = complete_truth(table, stamps, light, profile, conditions, image.wcs, positions)
     for name, value in zero.items():
         truth[f"flux_{name}"] *= 10 ** (0.4 * (value - profile.zeropoint))
-    added = {name: (_overlay(image, name, light[name], profile, rng), band.wcs) for name, band in image.bands.items()}
-    new = Image.read(
-        added,
-        reference=image.reference,
-        name=image.name,
-        zeropoint={name: band.zeropoint for name, band in image.bands.items()},
-        gain={name: _gain(band) for name, band in image.bands.items()},
-        saturation={name: _saturation(band) for name, band in image.bands.items()},
-    )
-    for name, band in image.bands.items():
-        new.bands[name].fwhm = band.fwhm
-    return Injected(new, truth, conditions)
+    lit = {name: _lit(band, light[name], profile, rng) for name, band in image.bands.items()}
+    return Injected(Image(lit, reference=image.reference, name=image.name), truth, conditions)
 
 
 def _check(image: Image) -> None:
@@ -203,20 +195,11 @@ def _saturation(band: Band) -> float | None:
     return band.saturation - float(np.median(band.mesh.background(Section.whole(band.shape))))
 
 
-def _positions(image: Image, name: str, table: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    wcs = image.bands[name].wcs
-    x, y = np.asarray(table["x"]), np.asarray(table["y"])
-    if name == image.reference or wcs is None or image.wcs is None:
-        return x, y
-    px, py = wcs.all_world2pix(*image.wcs.all_pix2world(x, y, 0), 0)
-    return np.asarray(px), np.asarray(py)
-
-
-def _overlay(
-    image: Image, name: str, light: NDArray[np.float32], profile: SurveyProfile, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Return the frame with the light and its photon noise; bad pixels stay bad (NaN)."""
-    band = image.bands[name]
-    pixels, gain = band.pixels(), _gain(band) or profile.gain
-    photons = np.sqrt(np.clip(light, 0, None) / gain) * rng.standard_normal(light.shape)
-    return np.where(pixels.bad, np.nan, pixels.data * np.float32(band.unit) + light + photons).astype(np.float32)
+def _lit(band: Band, light: NDArray[np.float32], profile: SurveyProfile, rng: np.random.Generator) -> Band:
+    """Return the band with the light and its photon noise, without its sky; bad pixels stay bad (NaN)."""
+    pixels, gain = band.pixels(), _gain(band)
+    photons = np.sqrt(np.clip(light, 0, None) / (gain or profile.gain)) * rng.standard_normal(light.shape)
+    lit = np.where(pixels.bad, np.nan, pixels.data * np.float32(band.unit) + light + photons).astype(np.float32)
+    plane = as_plane((lit, band.wcs), origin=f"band {band.name}")
+    known = {"zeropoint": band.zeropoint, "gain": gain, "saturation": _saturation(band), "fwhm": band.fwhm}
+    return Band(Exposure(band.name, plane, **known))

@@ -9,7 +9,7 @@ from astropy.table import Row, Table
 from numpy.typing import NDArray
 
 from astrogalaxy.errors import need
-from astrogalaxy.images.seeing import half_light_radius
+from astrogalaxy.images.stars import half_light_radius
 from astrogalaxy.simulation.profiles import Conditions, SurveyProfile
 
 try:

@@ -10,6 +10,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from astrogalaxy.images.sky import to_sky
 from astrogalaxy.simulation.profiles import Conditions, SurveyProfile
 from astrogalaxy.simulation.render import Positions, Stamp
 
@@ -66,7 +67,7 @@ def complete_truth(
         enough, far enough from a brighter one, and not lost in a brighter one's light.
     """
     truth = table.copy()
-    truth["ra"], truth["dec"] = wcs.pixel_to_world_values(truth["x"], truth["y"])
+    truth["ra"], truth["dec"] = to_sky(wcs, truth["x"], truth["y"])
     for band in light:
         truth[f"flux_{band}"] = 10 ** (-0.4 * (truth[f"mag_{band}"] - profile.zeropoint))
     radius = _half_light(truth)

@@ -17,7 +17,7 @@ from astrogalaxy.catalog.crossmatch import sky_positions
 from astrogalaxy.errors import CatalogError, ConfigError
 from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.images import Image, Section
-from astrogalaxy.measurement.sky import SkyGrid
+from astrogalaxy.images.sky import to_pixel
 from astrogalaxy.tables import numbers_of
 
 __all__ = ["Positions", "given_rows", "image_positions", "place", "read_sky"]
@@ -136,9 +136,8 @@ def place(image: Image, sky: SkyCoord) -> Positions:
     Positions
         With the row of each in what was given.
     """
-    grid = SkyGrid(image.wcs)
     ra, dec = np.asarray(sky.ra.deg, dtype=float), np.asarray(sky.dec.deg, dtype=float)
-    x, y = grid.to_pixel(ra, dec)
+    x, y = to_pixel(image.wcs, ra, dec)
     row = np.flatnonzero(Section.whole(image.shape).contains(x, y))
     return Positions(row.astype(np.int64), x[row], y[row], ra[row], dec[row])
 

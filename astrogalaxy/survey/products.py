@@ -15,6 +15,7 @@ from astrogalaxy.catalog.writer import NOT_WRITTEN
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.images import Section
 from astrogalaxy.images.fields import open_field
+from astrogalaxy.images.sky import to_sky
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.plan import FieldPlan, Plan
 from astrogalaxy.survey.store import RunDirectory
@@ -114,5 +115,4 @@ def _outlines(
     along = np.concatenate([np.zeros_like(steps), steps, np.ones_like(steps), 1 - steps])
     for section in sections:
         ny, nx = section.shape
-        sky = wcs.pixel_to_world(section.x0 - 0.5 + nx * across, section.y0 - 0.5 + ny * along).icrs
-        yield np.column_stack([sky.ra.deg, sky.dec.deg])
+        yield np.column_stack(to_sky(wcs, section.x0 - 0.5 + nx * across, section.y0 - 0.5 + ny * along))

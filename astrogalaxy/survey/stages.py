@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from astrogalaxy.catalog import SourceCatalog, flag_bits, provenance
 from astrogalaxy.catalog.columns import INPUT_ROW
 from astrogalaxy.config.survey import AstrometrySection
-from astrogalaxy.detection import Detections, Runtime, find_aligned, find_at, find_large, open_runtime
+from astrogalaxy.detection import Detections, Runtime, bridge_large, find_aligned, find_at, open_runtime
 from astrogalaxy.detection.aligned import check_bands, field_seeing
 from astrogalaxy.detection.hollow import doubted
 from astrogalaxy.devices import Device, Precision
@@ -281,8 +281,7 @@ def extract(
     with watch("align"):
         image.register()
     with watch("detect"):
-        find_large(image, runtime)
-        tile = tile.holding(image.large.boxes, image.shape)
+        tile = tile.holding(bridge_large(image, runtime).boxes, image.shape)
     with watch("align"):
         aligned = image.aligned(tile.outer)
     with watch("detect"):

@@ -15,7 +15,7 @@ import numpy as np
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig, length_in_pixels
-from astrogalaxy.detection import Runtime, find_large, open_runtime
+from astrogalaxy.detection import Runtime, bridge_large, open_runtime
 from astrogalaxy.devices import Device, Precision
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Image, Tile
@@ -143,7 +143,7 @@ def measure_sky(task: TileTask) -> None:
         if image is not None:
             # in the same order as in a tile that is alone
             image.register()
-            find_large(image, _runtime(task.config, task.threads))
+            bridge_large(image, _runtime(task.config, task.threads))
             save_sky(task.sky, image)
             for other in set(task.folder.glob("sky-*.npz")) - {task.sky}:
                 other.unlink(missing_ok=True)  # of other content: it is not needed any more

@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from astrogalaxy.detection.significance import significance
 from astrogalaxy.gaussian import SIGMA_PER_MAD
 from astrogalaxy.images import Image, Pixels, Section
-from astrogalaxy.images.seeing import estimate_seeing, half_light_radius
+from astrogalaxy.images.stars import find_stars, half_light_radius
 from astrogalaxy.images.threshold import above_threshold
 from astrogalaxy.simulation.inject import inject_sources
 from astrogalaxy.simulation.profiles import SurveyProfile
@@ -105,7 +105,7 @@ def injected_example(
 def _plain(found: NDArray[np.void], summed: NDArray[np.float32]) -> NDArray[np.void]:
     """Name the class of sources whose class is plain, and ask for them; leave the others ignored."""
     flat, none = np.ones_like(summed), np.zeros(summed.shape, dtype=bool)
-    stars = estimate_seeing([Pixels(summed, flat, none, none, Section.whole(summed.shape))]) / 2
+    stars = find_stars([Pixels(summed, flat, none, none, Section.whole(summed.shape))])[0] / 2
     if not np.isfinite(stars) or len(found) < 2:
         return found
     x, y = found["x"].astype(float), found["y"].astype(float)

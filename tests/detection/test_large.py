@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 import astrogalaxy as ag
-from astrogalaxy.detection import Detections, find_large, open_runtime
+from astrogalaxy.detection import Detections, bridge_large, find_large, open_runtime
 from astrogalaxy.detection.pieces import in_middle, whole_galaxies
 from astrogalaxy.images import Aligned, Section, plan_tiles
 from astrogalaxy.simulation import PROFILES, simulate_scene
@@ -50,23 +50,24 @@ def test_it_is_one_source_with_its_light(with_galaxy):
 def test_an_ordinary_field_has_none(scene):
     image = ag.Image.read({band: (scene.images[band], scene.wcs[band]) for band in "gri"}, zeropoint=22.5)
     meshes = {name: band.mesh for name, band in image.bands.items()}
-    find_large(image, open_runtime())
-    assert len(image.large) == 0
+    assert len(bridge_large(image, open_runtime())) == 0
     assert all(band.mesh is meshes[name] for name, band in image.bands.items())
 
 
 def test_the_sky_under_it_is_bridged_in_every_band(with_galaxy):
     image = ag.Image.read(with_galaxy, reference="r")
     before = {name: sky_at(band, MIDDLE) for name, band in image.bands.items()}
-    find_large(image, open_runtime())
+    found = find_large(image, open_runtime())
+    assert image.large is None
+    assert {name: sky_at(band, MIDDLE) for name, band in image.bands.items()} == before
+    bridge_large(image, open_runtime())
     assert len(image.large) == 1
+    np.testing.assert_array_equal(image.large.boxes, found.boxes)
     assert abs(image.large.x[0] - MIDDLE) < 12 > abs(image.large.y[0] - MIDDLE)
     for name, band in image.bands.items():
         plane = (sky_at(band, 40) + sky_at(band, SIDE - 40)) / 2
         assert abs(sky_at(band, MIDDLE) - plane) < 0.1 * abs(before[name] - plane)
-    again = image.large
-    find_large(image, open_runtime())
-    assert image.large is again  # once
+    assert bridge_large(image, open_runtime()) is image.large  # once
 
 
 def test_tiles_see_it_whole(with_galaxy):
@@ -98,7 +99,7 @@ def brightest(catalog):
 
 def test_it_is_kept_as_plain_numbers(with_galaxy):
     image = ag.Image.read(with_galaxy, reference="r")
-    find_large(image, open_runtime())
+    bridge_large(image, open_runtime())
     same = Detections.from_array(image.large.to_array())
     np.testing.assert_array_equal(same.boxes, image.large.boxes)
     assert len(Detections.from_array(Detections.none().to_array())) == 0

@@ -102,7 +102,7 @@ def test_light_lies_where_the_truth_says(starry_image: Image, conditions: FieldC
             box = Section(int(x) - 12, int(x) + 14, int(y) - 12, int(y) + 14)
             if box.clip(grid.shape) != box or truth["class"][i] != "star":
                 continue
-            raw = [b._plane.read(box).astype(float) for b in (lit.bands[band], grid)]
+            raw = [b.exposure.plane.read(box).astype(float) for b in (lit.bands[band], grid)]
             added = raw[0] - raw[1]
             rows, columns = np.indices(added.shape)
             flux = truth[f"flux_{band}"][i] / quiet.unit(band)
@@ -121,7 +121,7 @@ def test_light_lies_where_each_bands_stars_do(starry: Scene, conditions: FieldCo
         sample = sample_of(image, conditions, magnitudes=(17.0, 19.0), density=4.0)
         lit, _ = lay_sources(image, sample, conditions, seed=np.random.SeedSequence(3))
         whole = Section.whole(image.shape)
-        added.append(lit.bands["g"]._plane.read(whole).astype(float) - starry.images["g"])
+        added.append(lit.bands["g"].exposure.plane.read(whole).astype(float) - starry.images["g"])
     assert lit.bands["g"].shift == pytest.approx((0.9, -0.6), abs=0.05)
     assert np.abs(added[1] - added[0]).max() < 0.06 * added[0].max()
 
@@ -153,7 +153,7 @@ def test_photon_noise_is_that_of_the_gain(starry_image: Image, conditions: Field
         ]
         for gain in (200.0, None)
     ]
-    with_noise, without = (image.bands["r"]._plane.read(Section.whole(image.shape)) for image in drawn)
+    with_noise, without = (image.bands["r"].exposure.plane.read(Section.whole(image.shape)) for image in drawn)
     light = without - frames["r"][0]
     bright = light > 1
     pull = (with_noise - without)[bright] / np.sqrt(light[bright] / 200.0)

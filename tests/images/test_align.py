@@ -76,7 +76,7 @@ def test_sky_has_unit_noise_after_resampling(make_pair, grid):
 def test_a_pixel_has_one_value_in_every_section(make_pair, rng, monkeypatch, name):
     monkeypatch.setattr(align, "_BLOCK", (64, 80))
     image = make_pair(**GRIDS[name])
-    image.bands["i"]._plane.array[40:43, 50] = np.nan
+    image.bands["i"].exposure.plane.array[40:43, 50] = np.nan
     whole = image.aligned()
     for _ in range(12):
         (x0, x1), (y0, y1) = (np.sort(rng.integers(0, n, 2)) for n in SHAPE[::-1])
@@ -123,7 +123,7 @@ def test_whole_pixel_shift_only_moves_pixels(make_pair):
 
 def test_bad_pixels_spread_to_all_they_touch_and_no_further(make_pair):
     image = make_pair(centre=(128.5, 113.0))
-    array = image.bands["i"]._plane.array
+    array = image.bands["i"].exposure.plane.array
     array[100, 150], array[101, 180] = np.nan, np.inf
     aligned = image.aligned()
     bad = aligned.bad[1, :, 10:250]
@@ -134,7 +134,7 @@ def test_bad_pixels_spread_to_all_they_touch_and_no_further(make_pair):
 
 def test_bad_pixel_met_exactly_stays_one_pixel(make_pair):
     image = make_pair(**GRIDS["shifted by whole pixels"])
-    image.bands["i"]._plane.array[100, 150] = np.nan
+    image.bands["i"].exposure.plane.array[100, 150] = np.nan
     bad = image.aligned(Section(0, 250, 0, 200)).bad[1]
     assert np.argwhere(bad).tolist() == [[93, 143]]
 
@@ -171,7 +171,7 @@ def test_only_the_part_that_covers_the_section_is_read(make_pair, monkeypatch):
     for band in image.bands.values():
         band._kept = None
     read = []
-    plane = type(image.bands["i"]._plane)
+    plane = type(image.bands["i"].exposure.plane)
     reading = plane.read
     monkeypatch.setattr(plane, "read", lambda self, part: read.append(part) or reading(self, part))
     image.aligned(Section(100, 120, 60, 70))

@@ -114,6 +114,15 @@ def test_mesh_can_be_restored(tmp_path, sky):
         band.mesh = Mesh.constant(0.0, 1.0, (3, 3))
 
 
+@pytest.mark.parametrize("name", ["name", "zeropoint", "saturation", "fwhm", "exposure"])
+def test_what_pixels_mean_does_not_change_under_what_is_kept_of_them(sky, name):
+    band = Image.read(sky).bands["image"]
+    with pytest.raises(AttributeError):
+        setattr(band, name, 1.0)
+    with pytest.raises(AttributeError):
+        setattr(band.exposure, name, 1.0)
+
+
 def test_box_size_is_a_setting(sky):
     assert Image.read(sky, box=25).bands["image"].mesh.background_mesh.shape == (6, 8)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,7 +12,7 @@ from astropy.io import fits
 
 from astrogalaxy.images import Band, Image, Mesh
 from astrogalaxy.images import band as band_module
-from astrogalaxy.images.seeing import half_light_radius
+from astrogalaxy.images.stars import half_light_radius
 
 SHAPE = (260, 300)
 
@@ -98,9 +99,7 @@ def test_what_may_be_anything_gives_no_seeing(n: int, wider: int) -> None:
 
 
 def _known(image: Image, fwhm: float) -> Band:
-    band = image.bands["image"]
-    band.fwhm = fwhm
-    return band
+    return Band(replace(image.bands["image"].exposure, fwhm=fwhm))
 
 
 def test_galaxies_are_no_stars_where_the_seeing_is_known() -> None:

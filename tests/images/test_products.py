@@ -277,7 +277,7 @@ def test_planes_of_a_cube(tmp_path: Path, rng: np.random.Generator, header: Any,
     assert image.wcs is not None
     for band, plane in keys["plane"].items():
         assert image.bands[band].mesh.background().mean() == pytest.approx(900 + 1000 * plane, abs=2)
-        part = image.bands[band]._plane.read(Section(3, 9, 4, 6))
+        part = image.bands[band].exposure.plane.read(Section(3, 9, 4, 6))
         np.testing.assert_array_equal(part, cube[plane, 4:6, 3:9].astype("f4"))
 
 
@@ -323,7 +323,7 @@ def test_sip_of_a_cube_is_kept(tmp_path: Path, header: Any) -> None:
     ],
 )
 def test_zero_points_that_headers_tell(header: Any, cards: dict[str, Any], wanted: float | None) -> None:
-    told = zeropoint_of(Image.read((np.zeros(SHAPE), header(**cards))).bands["image"]._plane)
+    told = zeropoint_of(Image.read((np.zeros(SHAPE), header(**cards))).bands["image"].exposure.plane)
     assert told == (None if wanted is None else pytest.approx(wanted, abs=0.01))
 
 

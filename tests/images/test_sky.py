@@ -14,7 +14,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from astrogalaxy.images.quiet import quiet
-from astrogalaxy.images.sky import map_pixels, pixel_scale, read_wcs, usable_wcs
+from astrogalaxy.images.sky import map_pixels, pixel_scale
+from astrogalaxy.images.wcs import read_wcs, usable_wcs
 
 SHAPE = (100, 100)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -51,6 +53,29 @@ def test_the_stack_of_pixels_is_larger_where_it_must_be(few: int) -> None:
     finally:
         sep.set_extract_pixstack(usual)
     assert (found == wanted).all()
+
+
+def test_threads_leave_the_limits_of_sep_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second thread that begins amid the first, and ends after it, does not take its limits for the usual ones."""
+    usual, extract = sep.get_sub_object_limit(), sep.extract
+    begun, over, second = threading.Event(), threading.Event(), []
+
+    def look(*args: Any, **settings: Any) -> Any:
+        if second:
+            begun.set()
+            over.wait(5)
+        else:
+            second.append(pool.submit(above_threshold, sky, 2.0))
+            begun.wait(0.3)
+        return extract(*args, **settings)
+
+    sky = np.zeros((9, 9), dtype=np.float32)
+    monkeypatch.setattr(sep, "extract", look)
+    with ThreadPoolExecutor(1) as pool:
+        above_threshold(sky, 2.0)
+        over.set()
+    assert len(second[0].result()) == 0
+    assert sep.get_sub_object_limit() == usual
 
 
 def _cluster() -> NDArray[np.float32]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from astropy.wcs import WCS
 
+from astrogalaxy.images.sky import pixel_scale
 from astrogalaxy.images.tiling import Section
 
 SCALE = 0.4
@@ -47,6 +48,10 @@ class KnownBand:
     @property
     def shape(self) -> tuple[int, int]:
         return self.data.shape
+
+    @property
+    def pixel_scale(self) -> float:
+        return pixel_scale(self.wcs, self.shape)
 
     def rounded(self, section: Section) -> Section:
         return section

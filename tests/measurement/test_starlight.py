@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from known_skies import KnownBand, KnownImage, field_of, lattice, make_wcs, moffat
 
-from astrogalaxy.images import seeing
+from astrogalaxy.images import around
 from astrogalaxy.measurement import Sources, measure
 from astrogalaxy.measurement.profiles import Moffat
 from astrogalaxy.measurement.starlight import Starlight, field_starlight
@@ -35,8 +35,8 @@ def test_stars_of_a_large_band_are_read_in_pieces(rng: np.random.Generator, monk
     whole = field_starlight(image)["r"]
     band = image.bands["r"]
     band.starlight, read = None, len(band.read)
-    monkeypatch.setattr(seeing, "_WHOLE", 0)
-    monkeypatch.setattr(seeing, "_CELL", 160)
+    monkeypatch.setattr(around, "_WHOLE", 0)
+    monkeypatch.setattr(around, "_CELL", 160)
     pieces = field_starlight(image)["r"]
     assert len(band.read) - read == 9
     assert pieces.sigma == pytest.approx(whole.sigma, rel=1e-4)

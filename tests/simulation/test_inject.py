@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
 from astrogalaxy.errors import ImageError
@@ -82,6 +83,24 @@ def test_injected_light_is_that_of_the_truth(
             added = injected.image.bands[band].pixels().data - grid.pixels().data
             assert added[inside].sum() == pytest.approx(truth[f"flux_{band}"][i], rel=0.05)
     assert found >= 3
+
+
+def test_bands_of_other_frames_are_lit_at_one_place_of_the_sky(
+    frames: dict[str, np.ndarray], sdss: SurveyProfile, make_conditions: Callable[..., Conditions]
+) -> None:
+    galactic = _wcs()
+    galactic.wcs.ctype = ["GLON-TAN", "GLAT-TAN"]
+    middle = _wcs().pixel_to_world(150, 130).galactic
+    galactic.wcs.crval = [middle.l.deg, middle.b.deg]
+    image = Image.read({"g": (frames["g"], _wcs()), "r": (frames["r"], galactic)}, zeropoint=22.5)
+    injected = inject_sources(image, sdss, seed=5, conditions=make_conditions(crowding=3.0))
+    truth = injected.truth
+    sky = SkyCoord(truth["ra"], truth["dec"], unit="deg")
+    assert sky.separation(galactic.pixel_to_world(truth["x"], truth["y"])).arcsec.max() < 1e-3
+    brightest = np.argmax(np.where(np.hypot(truth["x"] - 150, truth["y"] - 130) < 80, truth["flux_g"], 0))
+    x, y = (round(float(at)) for at in _wcs().world_to_pixel(sky[brightest]))
+    added = injected.image.bands["g"].pixels().data - image.bands["g"].pixels().data
+    assert added[y - 3 : y + 4, x - 3 : x + 4].sum() > 0.3 * truth["flux_g"][brightest]
 
 
 def test_the_sky_stays_and_bad_pixels_stay_bad(

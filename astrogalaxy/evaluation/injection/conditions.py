@@ -13,7 +13,6 @@ from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.evaluation.injection.psf import PointSpread, measure_point_spreads
 from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images import Band, Image, Section
-from astrogalaxy.images.sky import pixel_scale
 from astrogalaxy.measurement.photometry import nanojansky
 from astrogalaxy.simulation.population import draw_population
 from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, PROFILES, Conditions, SurveyProfile
@@ -182,7 +181,7 @@ def observe(
 
 
 def _scale(image: Image, band: Band) -> float:
-    return pixel_scale(band.wcs, band.shape) if band.wcs is not None else image.pixel_scale
+    return image.pixel_scale if band.wcs is None else band.pixel_scale
 
 
 def _noise(band: Band) -> float:

@@ -167,13 +167,10 @@ def _discs(catalog: Table) -> Floats:
 
 
 def _on_band(image: Image, name: str, discs: Floats) -> Floats:
-    from astrogalaxy.images.sky import map_pixels, pixel_scale
-
-    if name == image.reference or image.grid(name) is None:
+    if image.grid(name) is None:
         return discs
-    band = image.bands[name]
-    x, y = map_pixels(image.wcs, band.wcs, discs[0], discs[1])
-    there = np.array([x, y, discs[2] * image.pixel_scale / pixel_scale(band.wcs, band.shape)])
+    x, y = image.to_band(name, discs[0], discs[1])
+    there = np.array([x, y, discs[2] * image.pixel_scale / image.bands[name].pixel_scale])
     return there[:, np.isfinite(there).all(axis=0)]
 
 

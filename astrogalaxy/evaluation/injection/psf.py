@@ -16,8 +16,7 @@ from astrogalaxy.catalog import has_flags
 from astrogalaxy.errors import ImageError
 from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images import Band, Image, Section
-from astrogalaxy.images.seeing import half_light_radius
-from astrogalaxy.images.sky import map_pixels, pixel_scale
+from astrogalaxy.images.stars import half_light_radius
 from astrogalaxy.measurement import star_radius
 from astrogalaxy.measurement.seeing import DISTURBED
 
@@ -160,7 +159,7 @@ def measure_point_spreads(image: Image, catalog: Table, *, seeing: float | None 
     spreads: dict[str, PointSpread] = {}
     unknown = []
     for name, band in image.bands.items():
-        x, y = _on_band(image, name, catalog)
+        x, y = image.to_band(name, *(np.asarray(catalog[axis], dtype=float) for axis in "xy"))
         spread = _fit_band(band, x, y, choose_stars(catalog)) or _guess(image, band, seeing)
         if spread is None:
             unknown.append(name)
@@ -174,18 +173,10 @@ def measure_point_spreads(image: Image, catalog: Table, *, seeing: float | None 
     return {name: spreads[name] for name in image.bands}
 
 
-def _on_band(image: Image, name: str, catalog: Table) -> tuple[Floats, Floats]:
-    """Pixels of a band at which the sources of the catalogue lie."""
-    x, y = (np.asarray(catalog[axis], dtype=float) for axis in ("x", "y"))
-    if name == image.reference or image.grid(name) is None:
-        return x, y
-    return map_pixels(image.wcs, image.bands[name].wcs, x, y)
-
-
 def _guess(image: Image, band: Band, seeing: float | None) -> PointSpread | None:
     """A round Moffat profile of the given seeing, or as wide as the band's bright compact sources."""
     if seeing is not None:
-        scale = image.pixel_scale if band.wcs is None else pixel_scale(band.wcs, band.shape)
+        scale = image.pixel_scale if band.wcs is None else band.pixel_scale
         return PointSpread(seeing / scale, _GUESSED_BETA, (0.0, 0.0), 0)
     if not np.isfinite(band.seeing):
         return None

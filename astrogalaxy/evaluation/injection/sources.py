@@ -13,7 +13,7 @@ from scipy.special import gammainc, gammaincinv
 from astrogalaxy.evaluation.injection.conditions import FieldConditions, plain_conditions, plain_profile
 from astrogalaxy.evaluation.injection.psf import PointSpread
 from astrogalaxy.images import Image, Section
-from astrogalaxy.images.sky import map_pixels
+from astrogalaxy.images.sky import to_sky
 from astrogalaxy.simulation.population import draw_population
 from astrogalaxy.simulation.profiles import Conditions, SurveyProfile
 from astrogalaxy.simulation.render import draw_sources
@@ -184,8 +184,7 @@ def lay_sources(
     states = [int(state) for state in seed.generate_state(len(sample), np.uint64)]
     lit, power = {}, np.zeros(len(sample))
     truth = Table({name: sample[name] for name in ("class", "x", "y")})
-    sky = image.wcs.pixel_to_world(sample["x"], sample["y"]).icrs
-    truth["ra"], truth["dec"] = sky.ra.deg, sky.dec.deg
+    truth["ra"], truth["dec"] = to_sky(image.wcs, sample["x"], sample["y"])
     for name, band in image.bands.items():
         stamps, laid, snr = _stamps(image, name, sample, conditions, states)
         lit[name] = band.altered(_adder(stamps))
@@ -262,12 +261,10 @@ def _galaxy(
 def _on_band(image: Image, name: str, sample: Table) -> tuple[Floats, Floats, Floats]:
     """Pixels of a band, and the angle of the major axis there (radian)."""
     x, y, angle = (np.asarray(sample[column], dtype=float) for column in ("x", "y", "angle"))
-    if name == image.reference or image.grid(name) is None:
+    if image.grid(name) is None:
         return x, y, angle
-    wcs = image.bands[name].wcs
-    there = map_pixels(image.wcs, wcs, x, y)
     turned = np.nan_to_num(angle)
-    ahead = map_pixels(image.wcs, wcs, x + np.cos(turned), y + np.sin(turned))
+    there, ahead = image.to_band(name, x, y), image.to_band(name, x + np.cos(turned), y + np.sin(turned))
     return *there, np.where(np.isfinite(angle), np.arctan2(ahead[1] - there[1], ahead[0] - there[0]), np.nan)
 
 

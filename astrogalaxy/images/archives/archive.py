@@ -15,7 +15,13 @@ from astrogalaxy.errors import ArchiveError, ConfigError
 if TYPE_CHECKING:
     from astrogalaxy.images.archives.targets import Target
 
-__all__ = ["Archive", "BusyError", "NoImageError", "Remote", "UnreachableError", "asked", "words_of"]
+__all__ = ["RESAMPLED", "Archive", "BusyError", "NoImageError", "Remote", "UnreachableError", "asked", "words_of"]
+
+#: What follows from it that a service has resampled its images, for their notes.
+RESAMPLED = (
+    "so that the noise of neighbouring pixels is correlated and no zero point is known: fluxes are in image units. For "
+    "photometry fetch from sdss or panstarrs."
+)
 
 
 class UnreachableError(ArchiveError):

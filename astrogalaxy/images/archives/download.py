@@ -8,7 +8,6 @@ import hashlib
 import logging
 import os
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -18,6 +17,7 @@ import numpy as np
 from astrogalaxy.errors import ArchiveError, RunError
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images.archives.archive import BusyError, NoImageError, Remote, UnreachableError, words_of
+from astrogalaxy.images.quiet import quiet
 
 if TYPE_CHECKING:
     import requests
@@ -207,14 +207,13 @@ def _check_pixels(path: Path, title: str) -> None:
     from astropy.io import fits
 
     damage, images = "", []
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
+    with quiet() as told:
         try:
             with fits.open(path, memmap=False) as hdus:
                 images = [hdu.data for hdu in hdus if hdu.is_image and hdu.data is not None and hdu.data.ndim == 2]
         except (OSError, EOFError, ValueError, TypeError) as error:
             damage = f"a damaged file ({type(error).__name__})"
-    if any("truncated" in str(warning.message) for warning in told):
+    if any("truncated" in message for message in told):
         damage = "a file that is cut short"
     if damage:
         raise ArchiveError(f"{title} sent {damage}")

@@ -211,11 +211,8 @@ class _Work:
                     continue
                 try:
                     found = self._find(target, size)
-                except UnreachableError as error:
-                    unreachable = error
-                    summary.losses.append(Loss(target.name, str(error)))
-                    continue
                 except ArchiveError as error:
+                    unreachable = error if isinstance(error, UnreachableError) else None
                     summary.losses.append(Loss(target.name, str(error)))
                     continue
                 if not found:

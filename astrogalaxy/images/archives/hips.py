@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from astrogalaxy.images.archives.archive import Archive, Remote, asked
+from astrogalaxy.images.archives.archive import RESAMPLED, Archive, Remote, asked
 
 if TYPE_CHECKING:
     from astrogalaxy.images.archives.targets import Target
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Hips2fits"]
 
 _PS1, _LEGACY = "CDS/P/PanSTARRS/DR1/", "CDS/P/DESI-Legacy-Surveys/DR10/"
-# Arcsec per pixel, near those of the surveys.
+# Arcsec per pixel, near those of the surveys; 1 for all others.
 _SCALES = {_PS1: 0.25, _LEGACY: 0.262}
 
 
@@ -42,10 +42,7 @@ class Hips2fits(Archive):
     default_bands = ("g", "r", "i")
     pattern = "hips-{field}-{band}.fits"
     largest = 1800.0
-    note = (
-        "Resampled from HiPS tiles, so that the noise of neighbouring pixels is correlated and no zero point is "
-        "known: fluxes are in image units. For photometry fetch from sdss or panstarrs."
-    )
+    note = f"Resampled from HiPS tiles, {RESAMPLED}"
     docs = "https://alasky.cds.unistra.fr/hips-image-services/hips2fits"
 
     def find(self, target: Target, size: float, bands: Sequence[str]) -> list[Remote]:

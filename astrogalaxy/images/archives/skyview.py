@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from astrogalaxy.errors import ArchiveError
-from astrogalaxy.images.archives.archive import Archive, Remote, asked
+from astrogalaxy.images.archives.archive import RESAMPLED, Archive, Remote, asked
 
 if TYPE_CHECKING:
     from astrogalaxy.images.archives.targets import Target
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["SkyView"]
 
 # Arcsec per pixel, near those of the surveys.
-_SCALES = {"dss2": 1.0, "sdss": 0.4, "2mass": 1.0}
+_SDSS_SCALE, _SCALE = 0.4, 1.0
 
 
 class SkyView(Archive):
@@ -38,10 +38,7 @@ class SkyView(Archive):
     default_bands = ("dss2_blue", "dss2_red", "dss2_ir")
     pattern = "skyview-{field}-{band}.fits"
     largest = 2400.0
-    note = (
-        "Resampled by SkyView, so that the noise of neighbouring pixels is correlated and no zero point is "
-        "known: fluxes are in image units. For photometry fetch from sdss or panstarrs."
-    )
+    note = f"Resampled by SkyView, {RESAMPLED}"
     docs = "https://skyview.gsfc.nasa.gov/current/help/fields.html"
 
     def find(self, target: Target, size: float, bands: Sequence[str]) -> list[Remote]:
@@ -53,7 +50,7 @@ class SkyView(Archive):
         found = []
         for band in bands:
             survey = self.bands[band]
-            pixels = round(size / _SCALES["sdss" if "SDSS" in survey else "2mass" if "2MASS" in survey else "dss2"])
+            pixels = round(size / (_SDSS_SCALE if "SDSS" in survey else _SCALE))
             with asked(self.title):
                 urls = Service.get_image_list(
                     position=SkyCoord(target.ra, target.dec, unit="deg"), survey=[survey],

@@ -5,6 +5,9 @@ from __future__ import annotations
 import bz2
 import io
 import json
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ import astrogalaxy as ag
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ArchiveError, ConfigError, RunError
 from astrogalaxy.images.archives import ARCHIVES, FetchSummary, fetch, fetch_survey
+from astrogalaxy.images.archives.download import check_answer
 from astrogalaxy.images.archives.survey import survey_yaml
 from astrogalaxy.images.fields import find_fields, open_field
 
@@ -342,3 +346,30 @@ def test_the_real_archives(archive: str, tmp_path: Path) -> None:
     assert {band for band in summary.bands if any(f"-{band}" in p.name for p in summary.files)} == set(summary.bands)
     image = ag.Image.read(summary.files[0], hdu=ARCHIVES[archive].hdu)
     assert 0.1 < image.pixel_scale < 2
+
+
+def test_answers_that_are_checked_at_once_do_not_get_each_others_warnings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second check begins amid the first, and ends after it."""
+    whole, cut, shown = tmp_path / "whole.fits", tmp_path / "cut.fits", warnings.showwarning
+    fits.writeto(whole, np.arange(10_000, dtype=np.float32).reshape(100, 100))
+    cut.write_bytes(whole.read_bytes()[:20_000])
+    opening, begun, over, second = fits.open, threading.Event(), threading.Event(), []
+
+    def opened(path: Path, **settings: object) -> fits.HDUList:
+        if path == whole:
+            begun.set()
+            over.wait(5)
+        else:
+            second.append(pool.submit(check_answer, whole, "SDSS"))
+            begun.wait(0.3)
+        return opening(path, **settings)
+
+    monkeypatch.setattr(fits, "open", opened)
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(ArchiveError, match="cut short"):
+            check_answer(cut, "SDSS")
+        over.set()
+    assert second[0].result() is None
+    assert warnings.showwarning is shown
