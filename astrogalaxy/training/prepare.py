@@ -20,7 +20,7 @@ from astrogalaxy.config import RecipeConfig
 from astrogalaxy.config.file import sha256
 from astrogalaxy.config.images import ImagesSection
 from astrogalaxy.config.recipe import LabelsSection, SimulationSection, SkySection
-from astrogalaxy.datasets.galaxyzoo import GalaxyCutout, read_galaxy_zoo2
+from astrogalaxy.datasets.galaxyzoo import GalaxyCutout, read_galaxy_zoo
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.files import atomic_path
@@ -319,7 +319,7 @@ def _cutouts(recipe: RecipeConfig, kind: str, rng: np.random.Generator) -> list[
     if stamps is None or rng.random() >= stamps.share:
         return []
     part = stamps.part if kind == "train" else "val"
-    known = [c for c in read_galaxy_zoo2(stamps.folder) if part_of(c.name) == part]
+    known = [c for c in read_galaxy_zoo(stamps.folder) if part_of(c.name) == part]
     return [known[i] for i in rng.choice(len(known), min(stamps.per_scene, len(known)), replace=False)]
 
 

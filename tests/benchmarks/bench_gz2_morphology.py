@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from astropy.stats import binom_conf_interval
 
-from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo2
+from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.detection import open_runtime
 from astrogalaxy.detection.single import disk_probability
@@ -57,7 +57,7 @@ def main() -> int:
     parser.add_argument("--views", type=int, choices=(1, 8), default=8, help="of each galaxy")
     args = parser.parse_args()
     cutouts = {
-        part: [c for c in read_galaxy_zoo2(args.data / "gz2") if part_of(c.name) == part] for part in ("val", "test")
+        part: [c for c in read_galaxy_zoo(args.data / "gz2") if part_of(c.name) == part] for part in ("val", "test")
     }
     with tempfile.TemporaryDirectory() as folder:
 

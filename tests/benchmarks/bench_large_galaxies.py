@@ -21,7 +21,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 import astrogalaxy as ag
-from astrogalaxy.datasets.galaxyzoo import cutout_light, read_galaxy_zoo2
+from astrogalaxy.datasets.galaxyzoo import cutout_light, read_galaxy_zoo
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.simulation import PROFILES, Scene, simulate_scene
 
@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("--galaxies", type=int, default=24, help="so many of the sample, evenly spread")
     parser.add_argument("--model", default="default")
     args = parser.parse_args()
-    cutouts = read_galaxy_zoo2(args.data / "gz2")
+    cutouts = read_galaxy_zoo(args.data / "gz2")
     sample = sorted((one for one in cutouts if part_of(one.name) == "test"), key=lambda one: one.name)
     whole = [cutout for cutout in sample if ends_in_sky(cutout_light(cutout.path)[1])]
     chosen = whole[:: max(len(whole) // args.galaxies, 1)][: args.galaxies]
