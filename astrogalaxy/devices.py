@@ -13,7 +13,7 @@ from typing import Literal, get_args
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.extras import not_installed
 
-__all__ = ["PRECISIONS", "Device", "Placement", "Precision", "choose_placement", "precision_of"]
+__all__ = ["PRECISIONS", "Device", "Placement", "Precision", "choose_placement", "precision_of", "usable_cores"]
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +139,25 @@ def choose_placement(device: Device = "auto", precision: Precision = "auto") -> 
             return Placement("cpu", wanted)
         return Placement("cuda", precision_of("cuda", precision))
     return Placement(device, wanted)
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may use, which a batch system or a container may limit.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Examples
+    --------
+    >>> from astrogalaxy.devices import usable_cores
+    >>> usable_cores() >= 1
+    True
+    """
+    from dask.system import CPU_COUNT
+
+    return CPU_COUNT
 
 
 def _check_openvino(precision: Precision) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from astrogalaxy.catalog import provenance
 from astrogalaxy.config.survey import ComputeSection
-from astrogalaxy.devices import Device, Precision, choose_placement
+from astrogalaxy.devices import Device, Precision, choose_placement, usable_cores
 from astrogalaxy.errors import ConfigError, RunError, WeightsError
 from astrogalaxy.files import DISK_ERRORS
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from distributed import Client, LocalCluster
 
-__all__ = ["Crew", "check_client", "hired", "local_workers", "usable_cores", "usable_memory", "worker_memory"]
+__all__ = ["Crew", "check_client", "hired", "local_workers", "usable_memory", "worker_memory"]
 
 logger = logging.getLogger(__name__)
 
@@ -115,13 +115,6 @@ class Crew:
         answers = self.client.run(_introduce, *ask, workers=list(workers), on_error="return")
         self._met.update(answers)
         return {network for address, answer in answers.items() if (network := _network(address, answer))}
-
-
-def usable_cores() -> int:
-    """Number of cores that this process may use, which a batch system or a container may limit."""
-    from dask.system import CPU_COUNT
-
-    return CPU_COUNT
 
 
 def usable_memory() -> float:

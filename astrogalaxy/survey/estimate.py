@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.survey.cluster import local_workers, usable_cores, worker_memory
+from astrogalaxy.devices import usable_cores
+from astrogalaxy.survey.cluster import local_workers, worker_memory
 from astrogalaxy.survey.plan import Plan, tile_memory
 from astrogalaxy.survey.store import RunDirectory, safe_name, tile_path
 
