@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
@@ -158,6 +157,7 @@ def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:
     if classifiers:
         _evaluate_classifiers(classifiers, quiet=quiet)
     need("faster_coco_eval", "train")
+    from astrogalaxy.devices import usable_cores
     from astrogalaxy.training.scores.comparison import comparison, printed, write_scores
     from astrogalaxy.training.scores.recipes import evaluate_recipe
 
@@ -165,7 +165,7 @@ def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:
         """Measure one recipe."""
         with progress_bar(quiet=quiet, unit="test fields") as progress:
             made = None if progress is None else lambda done, total: progress(done, total, recipe.name)
-            return evaluate_recipe(recipe, workers=os.cpu_count() or 1, progress=made)
+            return evaluate_recipe(recipe, workers=usable_cores(), progress=made)
 
     scores, files, missing = _scored(detectors, score, write_scores)
     typer.echo("\n".join(printed(comparison(scores))))

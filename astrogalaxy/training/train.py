@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -33,6 +32,7 @@ from torch.utils.data import DataLoader
 
 from astrogalaxy.config import RecipeConfig
 from astrogalaxy.detection.network import AstroYolo
+from astrogalaxy.devices import usable_cores
 from astrogalaxy.files import atomic_path
 from astrogalaxy.training.allocator import keep_freed_memory
 from astrogalaxy.training.checkpoints import (
@@ -171,7 +171,7 @@ def _train(
 
 def _prepared(recipe: RecipeConfig, examples: Path, progress: Callable[[int, int], None] | None) -> TrainingData:
     """Make the data of a recipe that are not there yet."""
-    processes = (os.cpu_count() or 1) if recipe.training.workers else 0
+    processes = usable_cores() if recipe.training.workers else 0
     return TrainingData(
         recipe,
         prepare(recipe, examples, workers=processes, progress=progress),

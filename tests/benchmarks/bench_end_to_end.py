@@ -19,7 +19,6 @@ The bars are ratios below 1 for the wall time of a field without start-up, and f
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import shutil
 import subprocess
@@ -35,6 +34,8 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from contest.programs import resample, sextract
+
+from astrogalaxy.devices import usable_cores
 
 BANDS, REFERENCE = ("g", "r", "i"), "r"
 FIELDS = (
@@ -133,12 +134,8 @@ def timed(work: Callable[[], object]) -> np.ndarray:
     return np.array([wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime])
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _on_all_cores(args: argparse.Namespace, files: dict, folder: Path) -> list[dict[str, object]]:
-    cores = _cores()
+    cores = usable_cores()
     surveys = {
         (model, n): survey(files, folder / f"{number}-{n}", n, cores, model)
         for number, model in enumerate(args.models)
