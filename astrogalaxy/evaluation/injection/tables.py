@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from itertools import pairwise
 
 import numpy as np
@@ -10,12 +11,11 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from astrogalaxy.evaluation.injection.curve import CompletenessCurve, fit_completeness
-from astrogalaxy.evaluation.intervals import wilson
+from astrogalaxy.evaluation.intervals import BIN_WIDTH, magnitude_bins, share, wilson
 from astrogalaxy.gaussian import MEDIAN_ERROR
 from astrogalaxy.tables import numbers_of
 
 __all__ = [
-    "BIN_WIDTH",
     "classification_table",
     "completeness_map",
     "completeness_table",
@@ -26,22 +26,11 @@ __all__ = [
     "radius_edges",
 ]
 
-#: Width of a bin of magnitudes.
-BIN_WIDTH = 0.5
 # Fewer sources than this say nothing of a median.
 _FEWEST = 5
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-
-def _bins(magnitude: Floats, width: float) -> Iterator[tuple[float, float, Bools]]:
-    """Bins that hold any of the magnitudes, at multiples of the width."""
-    known = np.isfinite(magnitude)
-    number = np.full(len(magnitude), np.iinfo(int).min)
-    number[known] = np.floor(magnitude[known] / width).astype(int)
-    for bin_ in np.unique(number[known]):
-        yield float(bin_ * width), float((bin_ + 1) * width), number == bin_
 
 
 def _table(rows: Sequence[tuple[object, ...]], columns: str) -> Table:
@@ -127,10 +116,9 @@ def completeness_table(injected: Table, *, band: str, width: float = BIN_WIDTH) 
     magnitude, found = numbers_of(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
     confused, rows = np.asarray(injected["confused"], bool), []
     for name, r_low, r_high, group in _groups(injected):
-        for low, high, here in _bins(np.where(group, magnitude, np.nan), width):
+        for low, high, here in magnitude_bins(np.where(group, magnitude, np.nan), width):
             n, k = int(here.sum()), int(found[here].sum())
-            interval = (float(edge) for edge in wilson(k, n))
-            rows.append((name, r_low, r_high, low, high, n, k, int(confused[here].sum()), k / n, *interval))
+            rows.append((name, r_low, r_high, low, high, n, k, int(confused[here].sum()), *astuple(share(k, n))))
     columns = "class:str radius_low radius_high mag_low mag_high n_injected:int n_found:int n_confused:int"
     table = _table(rows, f"{columns} completeness low high")
     table["radius_low"].unit = table["radius_high"].unit = "arcsec"
@@ -247,14 +235,13 @@ def classification_table(injected: Table, *, band: str, width: float = BIN_WIDTH
     magnitude, found = numbers_of(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
     true, called = (np.asarray(injected[name]).astype(str) for name in ("class", "found_class"))
     rows = []
-    for low, high, here in _bins(np.where(found, magnitude, np.nan), width):
+    for low, high, here in magnitude_bins(np.where(found, magnitude, np.nan), width):
         for name, other in (("star", "galaxy"), ("galaxy", "star")):
             mine, theirs = here & (true == name), here & (true == other)
             n, n_other = int(mine.sum()), int(theirs.sum())
             counts = [int((called[mine] == word).sum()) for word in ("star", "galaxy", "unsure")]
             right, wrong = int((called[mine] == name).sum()), int((called[theirs] == name).sum())
-            share = [right / n if n else np.nan, *(float(edge) for edge in wilson(right, n))]
-            rows.append((name, low, high, n, *counts, *share, *_purity(right, n, wrong, n_other)))
+            rows.append((name, low, high, n, *counts, *astuple(share(right, n)), *_purity(right, n, wrong, n_other)))
     columns = "class:str mag_low mag_high n_found:int n_star:int n_galaxy:int n_unsure:int"
     columns += " completeness completeness_low completeness_high n_called:int purity purity_low purity_high"
     return _table(rows, columns)
@@ -265,9 +252,9 @@ def _purity(right: int, n: int, wrong: int, n_other: int) -> tuple[int, float, f
     called = right + wrong
     if not (called and n and n_other):
         return called, np.nan, np.nan, np.nan
-    share = right / n / (right / n + wrong / n_other)
-    low, high = wilson(share * called, called)
-    return called, share, float(low), float(high)
+    pure = right / n / (right / n + wrong / n_other)
+    low, high = wilson(pure * called, called)
+    return called, pure, float(low), float(high)
 
 
 def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BIN_WIDTH) -> Table:
@@ -311,7 +298,7 @@ def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BI
             pull = (seen - true) / numbers_of(injected, f"found_flux_{band}_err")
         for name in ("star", "galaxy"):
             usable = found & (kind == name) & ~np.isnan(off)
-            for low, high, here in _bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan), width):
+            for low, high, here in magnitude_bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan), width):
                 if (n := int(here.sum())) >= _FEWEST:
                     bias, scatter = _middle(off[here])
                     error = MEDIAN_ERROR * scatter / np.sqrt(n)
@@ -365,7 +352,7 @@ def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> T
     rows = []
     for name in ("star", "galaxy"):
         usable = found & (kind == name) & np.isfinite(east + north)
-        for low, high, here in _bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan), width):
+        for low, high, here in magnitude_bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan), width):
             if (n := int(here.sum())) >= _FEWEST:
                 (x, spread_x), (y, spread_y) = _middle(east[here]), _middle(north[here])
                 rows.append((name, low, high, n, x, y, (spread_x + spread_y) / 2))
@@ -406,15 +393,15 @@ def purity_table(catalog: Table, false: Table, *, width: float = BIN_WIDTH) -> T
     score = numbers_of(catalog, "det_score")
     everything = np.ones(len(catalog), bool), np.ones(len(false), bool)
     bins: list[tuple[float, float, Bools, Bools]] = [(np.nan, np.nan, *everything)]
-    bins += [(low, high, here, (wrong >= low) & (wrong < high)) for low, high, here in _bins(mag, width)]
+    bins += [(low, high, here, (wrong >= low) & (wrong < high)) for low, high, here in magnitude_bins(mag, width)]
     rows = []
     for low, high, here, bad in bins:
         if n := int(here.sum()):
             expected = float(weight[bad].sum())
-            share = min(max(1 - expected / n, 0.0), 1.0)
+            pure = min(max(1 - expected / n, 0.0), 1.0)
             # one that stands for several is no better known than one
             effective = n / max(float(np.mean(weight)) if len(weight) else 1.0, 1.0)
-            interval = (float(edge) for edge in wilson(share * effective, max(effective, 1)))
+            interval = (float(edge) for edge in wilson(pure * effective, max(effective, 1)))
             said = float(np.mean(score[here]))
-            rows.append((low, high, n, expected, share, *interval, said))
+            rows.append((low, high, n, expected, pure, *interval, said))
     return _table(rows, "mag_low mag_high n_catalog:int n_false purity low high said")

@@ -20,7 +20,7 @@ from astrogalaxy.detection.single import the_galaxy
 from astrogalaxy.devices import Device
 from astrogalaxy.errors import ConfigError, RunError
 from astrogalaxy.evaluation.boxes import FoundBoxes, MeanPrecision, TrueBoxes, mean_average_precision
-from astrogalaxy.evaluation.intervals import Interval, share_right
+from astrogalaxy.evaluation.intervals import Interval, share
 from astrogalaxy.models import load_weights
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.galaxies import GalaxyBank
@@ -67,7 +67,7 @@ class RecipeScore:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.intervals import Interval, share_right
+    >>> from astrogalaxy.evaluation.intervals import Interval
     >>> from astrogalaxy.training.scores.recipes import RecipeScore
     >>> right = Interval(0.83, 0.80, 0.86)
     >>> score = RecipeScore("mine", None, "nano", "abc", None, right, right, 0, 70, 122, 12.3, "cpu")
@@ -155,8 +155,8 @@ def evaluate_recipe(
         size=weights.card.size,
         weights=weights.card.sha256,
         precision=mean_average_precision([f for f, _ in fields], [t for _, t in fields]) if fields else None,
-        accuracy=None if clear is None else share_right(clear),
-        accuracy_all=None if right is None else share_right(right),
+        accuracy=None if clear is None else share(clear.sum(), len(clear)),
+        accuracy_all=None if right is None else share(right.sum(), len(right)),
         n_fields=len(fields),
         n_clear=0 if clear is None else len(clear),
         n_galaxies=0 if right is None else len(right),
