@@ -52,11 +52,11 @@ class Baseline:
     Examples
     --------
     >>> import astrogalaxy as ag
-    >>> from astrogalaxy.evaluation.injection import look
+    >>> from astrogalaxy.evaluation.injection import Injection, look
     >>> from astrogalaxy.simulation import PROFILES, simulate_scene
     >>> scene = simulate_scene(PROFILES["sdss"], size=128, seed=2, artefacts=False)
     >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}, zeropoint=22.5)
-    >>> base = look(image, ag.detect, seeing=1.2)
+    >>> base = look(image, ag.detect, Injection(seeing=1.2))
     >>> base.name, 0 < base.free < 1, round(base.area, 2)  # square arcmin
     ('field', True, 0.71)
     """
@@ -248,11 +248,11 @@ def join(results: Sequence[tuple[Baseline, Sequence[Round]]]) -> Recovery:
     Examples
     --------
     >>> import astrogalaxy as ag
-    >>> from astrogalaxy.evaluation.injection import join, look, recover_round
+    >>> from astrogalaxy.evaluation.injection import Injection, join, look, recover_round
     >>> from astrogalaxy.simulation import PROFILES, simulate_scene
     >>> scene = simulate_scene(PROFILES["sdss"], size=192, seed=2, artefacts=False)
     >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}, zeropoint=22.5)
-    >>> base = look(image, ag.detect, seeing=1.2)
+    >>> base = look(image, ag.detect, Injection(seeing=1.2))
     >>> recovery = join([(base, [recover_round(image, base, ag.detect, number=0)])])
     >>> recovery.bands, len(recovery.injected) > 0
     (('r',), True)

@@ -11,7 +11,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from astrogalaxy.evaluation.injection.curve import CompletenessCurve, fit_completeness
-from astrogalaxy.evaluation.intervals import BIN_WIDTH, magnitude_bins, share, wilson
+from astrogalaxy.evaluation.intervals import magnitude_bins, share, wilson
 from astrogalaxy.gaussian import MEDIAN_ERROR
 from astrogalaxy.tables import numbers_of
 
@@ -75,6 +75,13 @@ def radius_edges(injected: Table, *, bins: int = 4) -> list[float]:
     return [0.0, *(float(edge) for edge in np.unique(inner) if edge > 0), float("inf")]
 
 
+def _stars_and_galaxies(injected: Table, rows: Bools) -> Iterator[tuple[str, Bools]]:
+    """Both classes, each with those of the rows that are of it."""
+    kind = np.asarray(injected["class"]).astype(str)
+    for name in ("star", "galaxy"):
+        yield name, rows & (kind == name)
+
+
 def _groups(injected: Table) -> Iterator[tuple[str, float, float, Bools]]:
     """Stars; galaxies; galaxies by half-light radius: class, radii (NaN: all), rows."""
     kind, radius = np.asarray(injected["class"]).astype(str), numbers_of(injected, "half_light_radius")
@@ -84,7 +91,7 @@ def _groups(injected: Table) -> Iterator[tuple[str, float, float, Bools]]:
         yield "galaxy", low, high, (kind == "galaxy") & (radius >= low) & (radius < high)
 
 
-def completeness_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> Table:
+def completeness_table(injected: Table, *, band: str) -> Table:
     """Completeness by magnitude, of stars, of galaxies, and of galaxies of each size.
 
     Parameters
@@ -93,8 +100,6 @@ def completeness_table(injected: Table, *, band: str, width: float = BIN_WIDTH) 
         See `~astrogalaxy.evaluation.injection.Recovery`.
     band : str
         The reference band.
-    width : float
-        Of a bin, magnitudes.
 
     Returns
     -------
@@ -116,7 +121,7 @@ def completeness_table(injected: Table, *, band: str, width: float = BIN_WIDTH) 
     magnitude, found = numbers_of(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
     confused, rows = np.asarray(injected["confused"], bool), []
     for name, r_low, r_high, group in _groups(injected):
-        for low, high, here in magnitude_bins(np.where(group, magnitude, np.nan), width):
+        for low, high, here in magnitude_bins(np.where(group, magnitude, np.nan)):
             n, k = int(here.sum()), int(found[here].sum())
             rows.append((name, r_low, r_high, low, high, n, k, int(confused[here].sum()), *astuple(share(k, n))))
     columns = "class:str radius_low radius_high mag_low mag_high n_injected:int n_found:int n_confused:int"
@@ -201,7 +206,7 @@ def completeness_map(injected: Table, *, band: str) -> tuple[Floats, Floats, Flo
         return x, 2.0**y, n, k / n
 
 
-def classification_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> Table:
+def classification_table(injected: Table, *, band: str) -> Table:
     """Stars and galaxies told apart, of those found.
 
     Parameters
@@ -210,8 +215,6 @@ def classification_table(injected: Table, *, band: str, width: float = BIN_WIDTH
         See `~astrogalaxy.evaluation.injection.Recovery`.
     band : str
         The reference band.
-    width : float
-        Of a bin, magnitudes.
 
     Returns
     -------
@@ -235,7 +238,7 @@ def classification_table(injected: Table, *, band: str, width: float = BIN_WIDTH
     magnitude, found = numbers_of(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
     true, called = (np.asarray(injected[name]).astype(str) for name in ("class", "found_class"))
     rows = []
-    for low, high, here in magnitude_bins(np.where(found, magnitude, np.nan), width):
+    for low, high, here in magnitude_bins(np.where(found, magnitude, np.nan)):
         for name, other in (("star", "galaxy"), ("galaxy", "star")):
             mine, theirs = here & (true == name), here & (true == other)
             n, n_other = int(mine.sum()), int(theirs.sum())
@@ -257,7 +260,7 @@ def _purity(right: int, n: int, wrong: int, n_other: int) -> tuple[int, float, f
     return called, pure, float(low), float(high)
 
 
-def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BIN_WIDTH) -> Table:
+def photometry_table(injected: Table, *, bands: Sequence[str]) -> Table:
     """How far measured fluxes are off, of the sources found.
 
     Parameters
@@ -266,8 +269,6 @@ def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BI
         See `~astrogalaxy.evaluation.injection.Recovery`.
     bands : sequence of str
         Bands.
-    width : float
-        Of a bin, magnitudes of the band itself.
 
     Returns
     -------
@@ -288,7 +289,7 @@ def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BI
     ([6], True)
     """
     found = np.asarray(injected["found"], bool)
-    kind, rows = np.asarray(injected["class"]).astype(str), []
+    rows = []
     for band in bands:
         true, seen = numbers_of(injected, f"flux_{band}"), numbers_of(injected, f"found_flux_{band}")
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -296,9 +297,8 @@ def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BI
             off = np.where(np.isnan(seen), np.nan, -2.5 * np.log10(np.maximum(seen / true, 1e-300)))
             off = np.where(seen <= 0, np.inf, off)
             pull = (seen - true) / numbers_of(injected, f"found_flux_{band}_err")
-        for name in ("star", "galaxy"):
-            usable = found & (kind == name) & ~np.isnan(off)
-            for low, high, here in magnitude_bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan), width):
+        for name, usable in _stars_and_galaxies(injected, found & ~np.isnan(off)):
+            for low, high, here in magnitude_bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan)):
                 if (n := int(here.sum())) >= _FEWEST:
                     bias, scatter = _middle(off[here])
                     error = MEDIAN_ERROR * scatter / np.sqrt(n)
@@ -317,7 +317,7 @@ def _middle(values: Floats) -> tuple[float, float]:
     return tuple(float(v) if np.isfinite(v) else float("nan") for v in (middle, spread))  # type: ignore[return-value]
 
 
-def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> Table:
+def position_table(injected: Table, *, band: str) -> Table:
     """How far measured positions are off, of the sources found.
 
     Parameters
@@ -326,8 +326,6 @@ def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> T
         See `~astrogalaxy.evaluation.injection.Recovery`.
     band : str
         The reference band.
-    width : float
-        Of a bin, magnitudes.
 
     Returns
     -------
@@ -345,14 +343,13 @@ def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> T
     >>> position_table(injected, band="r")["east"].round(2).tolist()
     [0.36]
     """
-    found, kind = np.asarray(injected["found"], bool), np.asarray(injected["class"]).astype(str)
+    found = np.asarray(injected["found"], bool)
     east = (numbers_of(injected, "found_ra") - numbers_of(injected, "ra") + 180) % 360 - 180
     east = east * np.cos(np.radians(numbers_of(injected, "dec"))) * 3600
     north = (numbers_of(injected, "found_dec") - numbers_of(injected, "dec")) * 3600
     rows = []
-    for name in ("star", "galaxy"):
-        usable = found & (kind == name) & np.isfinite(east + north)
-        for low, high, here in magnitude_bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan), width):
+    for name, usable in _stars_and_galaxies(injected, found & np.isfinite(east + north)):
+        for low, high, here in magnitude_bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan)):
             if (n := int(here.sum())) >= _FEWEST:
                 (x, spread_x), (y, spread_y) = _middle(east[here]), _middle(north[here])
                 rows.append((name, low, high, n, x, y, (spread_x + spread_y) / 2))
@@ -362,7 +359,7 @@ def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> T
     return table
 
 
-def purity_table(catalog: Table, false: Table, *, width: float = BIN_WIDTH) -> Table:
+def purity_table(catalog: Table, false: Table) -> Table:
     """Purity by measured magnitude: against what the mirrored frames gave.
 
     Parameters
@@ -371,8 +368,6 @@ def purity_table(catalog: Table, false: Table, *, width: float = BIN_WIDTH) -> T
         Sources of the untouched frames: ``mag``, ``det_score``.
     false : Table
         Sources of the mirrored frames: ``mag``, and ``weight``, how many on the whole frame each stands for.
-    width : float
-        Of a bin, magnitudes.
 
     Returns
     -------
@@ -393,7 +388,7 @@ def purity_table(catalog: Table, false: Table, *, width: float = BIN_WIDTH) -> T
     score = numbers_of(catalog, "det_score")
     everything = np.ones(len(catalog), bool), np.ones(len(false), bool)
     bins: list[tuple[float, float, Bools, Bools]] = [(np.nan, np.nan, *everything)]
-    bins += [(low, high, here, (wrong >= low) & (wrong < high)) for low, high, here in magnitude_bins(mag, width)]
+    bins += [(low, high, here, (wrong >= low) & (wrong < high)) for low, high, here in magnitude_bins(mag)]
     rows = []
     for low, high, here, bad in bins:
         if n := int(here.sum()):
