@@ -24,7 +24,7 @@ from astrogalaxy.errors import AstrogalaxyError, ConfigError
 from astrogalaxy.evaluation.injection import Baseline, Injection, Recovery, Round, join, look, recover_round
 from astrogalaxy.files import atomic_path
 from astrogalaxy.images import Image
-from astrogalaxy.images.fields import Field, find_fields
+from astrogalaxy.images.fields import Field, closed_folders, find_fields
 from astrogalaxy.models import load_weights
 from astrogalaxy.progress import Progress
 from astrogalaxy.survey.cluster import check_client, hired, worker_memory
@@ -187,7 +187,8 @@ def inject_survey(
         folder = directory.path / "injection"
         jobs = _jobs(fields, config, injected, folder / "rounds")
         results, failures = _work(jobs, rounds, client, tell)
-        failures = list(dict.fromkeys(failures))
+        closed = [] if field_name else closed_folders(config.images)
+        failures = list(dict.fromkeys([*(Failure("(images)", "open", why) for why in closed), *failures]))
         for failure in failures:
             logger.warning("%s", failure)
         if not any(made for _, made in results):

@@ -230,6 +230,19 @@ def test_tiles_change_nothing(survey: Path) -> None:
     assert np.nanmedian(change_in_errors) < 0.01
 
 
+def test_a_closed_folder_beside_the_fields_is_a_failure(survey: Path) -> None:
+    folder = survey.parent / "night"
+    folder.mkdir()
+    for path in survey.parent.glob("north-*.fits"):
+        path.rename(folder / path.name)
+    (survey.parent / "other").symlink_to("nowhere")
+    change(survey, "{field}-{band}", "*/{field}-{band}")
+    summary = inject_survey(survey, rounds=1, density=8.0)
+    assert summary.exit_code == 3
+    (failure,) = summary.failures
+    assert str(failure.reason).startswith(f"{survey.parent / 'other'}: cannot be looked into")
+
+
 def test_settings_of_the_survey_count(survey: Path) -> None:
     usual = inject_survey(survey, rounds=1, field_name="north", density=8.0).recovery
     change(survey, "compute:", "detection: {threshold: 0.995}\ncompute:")
