@@ -29,6 +29,7 @@ from astrogalaxy.training.crops import Batch, CropStream
 from astrogalaxy.training.finish import Trained, recalibrate
 from astrogalaxy.training.galaxies import GalaxyBank
 from astrogalaxy.training.module import AstroYoloTrainer
+from astrogalaxy.training.running import Run
 from astrogalaxy.training.schedule import Head, Phase, Schedule
 from astrogalaxy.training.train import train
 
@@ -185,9 +186,9 @@ def test_a_training_takes_the_cores_that_it_is_given(
 
 
 def test_lightning_shows_no_bar_of_its_own(make_recipe: Make, tmp_path: Path) -> None:
-    assert module._trainer(make_recipe(), tmp_path, [_Watch()], 0).progress_bar_callback is None
+    assert module._trainer(make_recipe(), Run(tmp_path, callbacks=[_Watch()]), 0).progress_bar_callback is None
     bar = TQDMProgressBar()
-    assert module._trainer(make_recipe(), tmp_path, [bar], 0).progress_bar_callback is bar
+    assert module._trainer(make_recipe(), Run(tmp_path, callbacks=[bar]), 0).progress_bar_callback is bar
 
 
 def test_checkpoints_that_do_not_fit(make_recipe: Make, tmp_path: Path, quick: list[Any]) -> None:
