@@ -8,13 +8,10 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from astrogalaxy.errors import need
+from astrogalaxy.errors import brought_by
 
-try:
+with brought_by("train"):
     import lightning
-except ModuleNotFoundError:
-    need("lightning", "train")
-    raise
 
 import numpy as np
 import torch

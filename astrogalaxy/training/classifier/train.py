@@ -10,13 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from astrogalaxy.errors import need
+from astrogalaxy.errors import brought_by
 
-try:
+with brought_by("train"):
     import lightning
-except ModuleNotFoundError:
-    need("lightning", "train")
-    raise
 
 import numpy as np
 import torch
