@@ -33,6 +33,7 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from contest.data import add_data
 from contest.programs import resample, sextract
 
 from astrogalaxy.devices import usable_cores
@@ -74,7 +75,7 @@ def main() -> int:
 
 def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Options of this benchmark."""
-    parser.add_argument("--data", type=Path, required=True, help="folder with sdss/frame-*.fits.bz2")
+    add_data(parser, "sdss/frame-*.fits.bz2")
     parser.add_argument("--few", type=int, default=6, help="fields of the smaller survey")
     parser.add_argument("--many", type=int, default=50, help="fields of the larger one")
     parser.add_argument("--repeats", type=int, default=3)

@@ -12,10 +12,10 @@ Kron apertures of 2.5 radii as SExtractor's FLUX_AUTO does.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import sep
+from contest.data import add_data
 from contest.record import table
 from scipy import ndimage
 from scipy.spatial import cKDTree
@@ -38,7 +38,7 @@ SAME = 2.0
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds gz2/")
+    add_data(parser, "gz2/")
     parser.add_argument("--galaxies", type=int, default=24, help="so many of the sample, evenly spread")
     parser.add_argument("--model", default="default")
     args = parser.parse_args()
