@@ -150,6 +150,11 @@ def brought_by(extra: str) -> Iterator[None]:
     extra : str
         The extra of astrogalaxy that installs it.
 
+    Yields
+    ------
+    None
+        To the imports.
+
     Raises
     ------
     MissingExtraError
