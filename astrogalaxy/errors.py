@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from astrogalaxy.extras import not_installed
 
 __all__ = [
@@ -13,6 +16,7 @@ __all__ = [
     "MissingExtraError",
     "RunError",
     "WeightsError",
+    "brought_by",
     "need",
 ]
 
@@ -151,6 +155,39 @@ class MissingExtraError(AstrogalaxyError, ModuleNotFoundError):
     """
 
     page = "install"
+
+
+@contextmanager
+def brought_by(extra: str) -> Iterator[None]:
+    """Import what an extra brings.
+
+    Parameters
+    ----------
+    extra : str
+        The extra of astrogalaxy that installs it.
+
+    Yields
+    ------
+    None
+        To the imports.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not installed.
+
+    Examples
+    --------
+    >>> from astrogalaxy.errors import brought_by
+    >>> with brought_by("train"):
+    ...     import torch
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name:
+            need(error.name.partition(".")[0], extra)
+        raise
 
 
 def need(module: str, extra: str) -> None:

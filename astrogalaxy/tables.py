@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.io.registry import IORegistryError
@@ -15,13 +17,18 @@ from astrogalaxy.errors import AstrogalaxyError, ConfigError
 __all__ = ["numbers", "numbers_of", "read_table", "spans"]
 
 
-def read_table(path: str | os.PathLike[str], *, error: type[AstrogalaxyError] = ConfigError) -> Table:
+def read_table(
+    path: str | os.PathLike[str], *, text: Iterable[str] = (), error: type[AstrogalaxyError] = ConfigError
+) -> Table:
     r"""Read a table of any format that astropy knows.
 
     Parameters
     ----------
     path : path-like
         CSV (lines that begin with # are comments), ECSV, FITS, VOTable or another.
+    text : iterable of str, optional
+        Columns of a CSV, if it has them, that are text whatever they look like: as numbers, names would lose the zeros
+        in front and long ones their last digits. Other formats say themselves what their columns hold.
     error : type, optional
         Class of the error to raise if it cannot be read.
 
@@ -48,7 +55,9 @@ def read_table(path: str | os.PathLike[str], *, error: type[AstrogalaxyError] = 
         msg = f"{path}: {'a folder; give the file of a table' if path.is_dir() else 'no such file'}"
         raise error(msg)
     is_csv = path.name.lower().endswith((".csv", ".csv.gz"))
-    options = {"format": "ascii.csv", "comment": "#"} if is_csv else {}
+    options: dict[str, Any] = {"format": "ascii.csv", "comment": "#"} if is_csv else {}
+    if is_csv and (texts := dict.fromkeys(text, str)):
+        options["converters"] = texts
     try:
         table = Table.read(path, **options)
         table.convert_bytestring_to_unicode()
@@ -62,7 +71,9 @@ def read_table(path: str | os.PathLike[str], *, error: type[AstrogalaxyError] = 
     return table
 
 
-def numbers_of(table: Table, name: str) -> NDArray[np.float64]:
+def numbers_of(
+    table: Table, name: str, *, source: str | os.PathLike[str] = "", error: type[AstrogalaxyError] = ConfigError
+) -> NDArray[np.float64]:
     """Numbers of a column, NaN where they are masked.
 
     Parameters
@@ -71,6 +82,10 @@ def numbers_of(table: Table, name: str) -> NDArray[np.float64]:
         Any table.
     name : str
         One of its columns.
+    source : path-like, optional
+        File that the table was read from, for the message of an error.
+    error : type, optional
+        Class of that error.
 
     Returns
     -------
@@ -81,6 +96,8 @@ def numbers_of(table: Table, name: str) -> NDArray[np.float64]:
     ------
     TypeError, ValueError
         If the column holds something else.
+    AstrogalaxyError
+        Of the class asked for, instead of these, where the source is given.
 
     Examples
     --------
@@ -89,7 +106,13 @@ def numbers_of(table: Table, name: str) -> NDArray[np.float64]:
     >>> numbers_of(Table({"mag": MaskedColumn([21, 22], mask=[False, True])}), "mag")
     array([21., nan])
     """
-    return numbers(table[name])
+    try:
+        return numbers(table[name])
+    except (TypeError, ValueError) as problem:
+        if not source:
+            raise
+        msg = f"{source}: column {name!r} must hold numbers: {problem}"
+        raise error(msg) from problem
 
 
 def numbers(values: ArrayLike) -> NDArray[np.float64]:

@@ -19,7 +19,6 @@ from astrogalaxy.cli.common import (
     short,
     warn,
 )
-from astrogalaxy.devices import usable_cores
 from astrogalaxy.errors import ConfigError, RunError, WeightsError, need
 
 if TYPE_CHECKING:
@@ -158,6 +157,7 @@ def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:
     if classifiers:
         _evaluate_classifiers(classifiers, quiet=quiet)
     need("faster_coco_eval", "train")
+    from astrogalaxy.devices import usable_cores
     from astrogalaxy.training.scores.comparison import comparison, printed, write_scores
     from astrogalaxy.training.scores.recipes import evaluate_recipe
 

@@ -159,7 +159,7 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
     (('disk', 'smooth'), [0, 1], (256, 256, 3))
     """
     config = SurveyConfig.read(survey)
-    table = read_table(path, error=ImageError)
+    table = read_table(path, text=("source_id", "field", *_LABELS), error=ImageError)
     missing = {"x", "y"} - set(table.colnames)
     if missing:
         msg = f"{path}: no column {min(missing)}"
@@ -220,11 +220,7 @@ def _numbers(table: Table, name: str, path: str | Path) -> NDArray[np.float64]:
     """A column as plain floats, NaN where it is masked or not there."""
     if name not in table.colnames:
         return np.full(len(table), np.nan)
-    try:
-        return numbers_of(table, name)
-    except (TypeError, ValueError) as error:
-        msg = f"{path}: column {name!r} must hold numbers: {error}"
-        raise ImageError(msg) from error
+    return numbers_of(table, name, source=path, error=ImageError)
 
 
 def _warn_of_outside(

@@ -6,34 +6,23 @@ vote table, ``labels.csv``, and the images.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
 from numpy.typing import NDArray
 
-from astrogalaxy.datasets.pictures import PICTURES, read_rgb
+from astrogalaxy.datasets.pictures import read_rgb
+from astrogalaxy.datasets.votes import galaxies, mergers, of_decals, read_vote_table, vote_shares
 from astrogalaxy.errors import ImageError
-from astrogalaxy.tables import numbers_of, read_table
 
 __all__ = [
     "GalaxyCutout",
     "central_light",
     "cutout_light",
     "read_galaxy_zoo",
-    "read_galaxy_zoo2",
-    "read_galaxy_zoo_decals",
 ]
 
-_SMOOTH = "t01_smooth_or_features_a01_smooth_weighted_fraction"
-_DISK = "t01_smooth_or_features_a02_features_or_disk_weighted_fraction"
-# Galaxy Zoo DECaLS; catalogues of one data release put its name in the middle (smooth-or-featured-dr5_...).
-_DECALS_SMOOTH = r"smooth-or-featured(-dr\d+)?_smooth_fraction"
-_DECALS_DISK = r"smooth-or-featured(-dr\d+)?_featured-or-disk_fraction"
-_DECALS_NAMES = ("id_str", "iauname")
 # The stretch of the SDSS colour images (Lupton et al. 2004).
 _SOFTENING = 8.0
 # Pixels around the galaxy's segment that still hold its light.
@@ -70,15 +59,17 @@ class GalaxyCutout:
     p_disk: float
 
 
-def read_galaxy_zoo2(folder: str | Path) -> list[GalaxyCutout]:
-    r"""Read the vote table of a folder with ``labels.csv`` and ``images/``.
+def read_galaxy_zoo(folder: str | Path) -> list[GalaxyCutout]:
+    r"""Read the vote table of Galaxy Zoo 2 or Galaxy Zoo DECaLS, ``labels.csv``, of a folder with the images.
 
     Galaxies whose volunteers saw a merger are left out: they are neither smooth nor disk.
 
     Parameters
     ----------
     folder : path
-        Of Galaxy Zoo 2 (Willett et al. 2013, with the weighted fractions of Hart et al. 2016).
+        Of Galaxy Zoo 2 (Willett et al. 2013, with the weighted fractions of Hart et al. 2016), with ``objid``,
+        ``asset_id`` (the name of the image) and ``derived_label``; or of Galaxy Zoo DECaLS (Walmsley et al. 2022), with
+        ``id_str`` or ``iauname``. See `~astrogalaxy.datasets.votes.vote_shares` for the votes.
 
     Returns
     -------
@@ -93,144 +84,24 @@ def read_galaxy_zoo2(folder: str | Path) -> list[GalaxyCutout]:
     Examples
     --------
     >>> from pathlib import Path
-    >>> from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo2
+    >>> from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo
     >>> first = "t01_smooth_or_features"
     >>> votes = f"{first}_a01_smooth_weighted_fraction,{first}_a02_features_or_disk_weighted_fraction"
     >>> text = f"objid,asset_id,derived_label,{votes}\n7,1234,disk,0.2,0.6\n"
     >>> Path("zoo2").mkdir()
     >>> _ = Path("zoo2", "labels.csv").write_text(text, encoding="utf-8")
-    >>> cutout = read_galaxy_zoo2("zoo2")[0]
+    >>> cutout = read_galaxy_zoo("zoo2")[0]
     >>> cutout.name, cutout.path.name, round(cutout.p_disk, 2)
     ('7', '1234.jpg', 0.75)
     """
-    return _zoo2(*_votes(folder, "Galaxy Zoo 2"))
-
-
-def _zoo2(path: Path, table: Table) -> list[GalaxyCutout]:
-    missing = {"objid", "asset_id", "derived_label", _SMOOTH, _DISK} - set(table.colnames)
-    if missing:
-        msg = f"{path}: no column {min(missing)!r}"
+    path, table = read_vote_table(folder)
+    if not of_decals(table) and "derived_label" not in table.colnames:
+        msg = f"{path}: no column 'derived_label'"
         raise ImageError(msg)
-    p_disk = _share(_numbers(table, _DISK, path), _numbers(table, _SMOOTH, path))
-    p_disk[np.asarray(table["derived_label"]) == "merger"] = np.nan
-    images = [path.parent / "images" / f"{asset}.jpg" for asset in table["asset_id"]]
-    return _with_votes(table["objid"], images, p_disk)
-
-
-def read_galaxy_zoo_decals(folder: str | Path) -> list[GalaxyCutout]:
-    r"""Read the vote table of a folder with ``labels.csv`` and the images, in ``images/`` or below.
-
-    The table has ``id_str`` or ``iauname``, and the vote fractions ``smooth-or-featured_smooth_fraction`` and
-    ``smooth-or-featured_featured-or-disk_fraction``. Where the first is missing, all votes that are not for a disk
-    are taken as votes for smooth.
-
-    Parameters
-    ----------
-    folder : path
-        Of Galaxy Zoo DECaLS (Walmsley et al. 2022).
-
-    Returns
-    -------
-    list of GalaxyCutout
-        In the order of the table, without galaxies that have no votes.
-
-    Raises
-    ------
-    ImageError
-        If the table or its columns are missing.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo_decals
-    >>> columns = "smooth-or-featured_smooth_fraction,smooth-or-featured_featured-or-disk_fraction"
-    >>> Path("decals").mkdir()
-    >>> _ = Path("decals", "labels.csv").write_text(f"iauname,{columns}\nJ1,0.2,0.6\n", encoding="utf-8")
-    >>> [(cutout.name, round(cutout.p_disk, 2)) for cutout in read_galaxy_zoo_decals("decals")]
-    [('J1', 0.75)]
-    """
-    return _zoo_decals(*_votes(folder, "Galaxy Zoo DECaLS"))
-
-
-def _zoo_decals(path: Path, table: Table) -> list[GalaxyCutout]:
-    name = next((n for n in _DECALS_NAMES if n in table.colnames), None)
-    smooth, disk = _column(table, _DECALS_SMOOTH), _column(table, _DECALS_DISK)
-    if name is None or disk is None:
-        wanted = " or ".join(_DECALS_NAMES) if name is None else "smooth-or-featured_featured-or-disk_fraction"
-        msg = f"{path}: no column {wanted}"
-        raise ImageError(msg)
-    p_disk = _numbers(table, disk, path)
-    if smooth is not None:
-        p_disk = _share(p_disk, _numbers(table, smooth, path))
-    found = {file.stem: file for file in sorted(path.parent.rglob("*")) if file.suffix.lower() in PICTURES}
-    images = [found.get(str(value), path.parent / "images" / f"{value}.jpg") for value in table[name]]
-    return _with_votes(table[name], images, p_disk)
-
-
-def read_galaxy_zoo(folder: str | Path) -> list[GalaxyCutout]:
-    r"""Read a folder of Galaxy Zoo 2 or of Galaxy Zoo DECaLS, whichever its vote table is of.
-
-    Parameters
-    ----------
-    folder : path
-        With ``labels.csv``.
-
-    Returns
-    -------
-    list of GalaxyCutout
-        In the order of the table.
-
-    Raises
-    ------
-    ImageError
-        See `read_galaxy_zoo2` and `read_galaxy_zoo_decals`.
-
-    Examples
-    --------
-    >>> from pathlib import Path
-    >>> from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo
-    >>> column = "smooth-or-featured_featured-or-disk_fraction"
-    >>> Path("votes").mkdir()
-    >>> _ = Path("votes", "labels.csv").write_text(f"iauname,{column}\nJ1,0.75\n", encoding="utf-8")
-    >>> [(cutout.name, cutout.p_disk) for cutout in read_galaxy_zoo("votes")]
-    [('J1', 0.75)]
-    """
-    path, table = _votes(folder, "Galaxy Zoo")
-    return (_zoo_decals if _column(table, _DECALS_DISK) else _zoo2)(path, table)
-
-
-def _column(table: Table, pattern: str) -> str | None:
-    """Name of the first column that a pattern fits."""
-    return next((name for name in table.colnames if re.fullmatch(pattern, name)), None)
-
-
-def _votes(folder: str | Path, survey: str) -> tuple[Path, Table]:
-    path = Path(folder) / "labels.csv"
-    if not path.is_file():
-        msg = f"{path}: no such file; expected the {survey} vote table there"
-        raise ImageError(msg)
-    return path, read_table(path, error=ImageError)
-
-
-def _numbers(table: Table, name: str, path: Path) -> NDArray[np.float64]:
-    """A column as plain floats, NaN where it is masked."""
-    try:
-        return numbers_of(table, name)
-    except (TypeError, ValueError) as error:
-        msg = f"{path}: column {name!r} must hold numbers: {error}"
-        raise ImageError(msg) from error
-
-
-def _share(disk: NDArray[np.float64], smooth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Share of the votes for a disk in those for a disk or a smooth galaxy, NaN where there are none of either."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(disk / np.where(disk + smooth > 0, disk + smooth, np.nan))
-
-
-def _with_votes(names: Iterable[object], images: Iterable[Path], p_disk: NDArray[np.float64]) -> list[GalaxyCutout]:
-    """The cutouts whose votes are known."""
-    rows = zip(names, images, p_disk.tolist(), strict=True)
-    return [GalaxyCutout(str(name), path, share) for name, path, share in rows if np.isfinite(share)]
+    _, shares = vote_shares(table, "smooth-disk", source=str(path))
+    shares[mergers(table)] = np.nan
+    rows = zip(*galaxies(table, path), shares[:, 1].tolist(), strict=True)
+    return [GalaxyCutout(name, image, p_disk) for name, image, p_disk in rows if np.isfinite(p_disk)]
 
 
 def cutout_light(path: str | Path, *, shrink: float = 1.0) -> NDArray[np.float32]:

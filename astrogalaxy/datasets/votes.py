@@ -72,6 +72,9 @@ _DECALS = {
     "loose": "spiral-winding_loose",
 }
 _SUFFIX = "_weighted_fraction"
+# Columns with the name of a galaxy, and of Galaxy Zoo 2 with that of its image: the first that is there.
+_DECALS_IDS, _GZ2_IDS, _GZ2_FILES = ("id_str", "iauname"), ("objid", "dr7objid"), ("asset_id", "objid")
+_TEXTS = {*_DECALS_IDS, *_GZ2_IDS, *_GZ2_FILES, "derived_label"}
 
 
 def read_votes(folder: str | Path, *, classes: Scheme = "fine", soft: bool = True) -> LabelledCutouts:
@@ -110,52 +113,67 @@ def read_votes(folder: str | Path, *, classes: Scheme = "fine", soft: bool = Tru
     >>> cutouts.classes, cutouts.shares.round(2).tolist()
     (('smooth', 'disk'), [[0.25, 0.75]])
     """
-    folder = Path(folder)
-    path = folder / "labels.csv"
-    if not path.is_file():
-        msg = f"{path}: no such file; expected the vote table of Galaxy Zoo 2 or Galaxy Zoo DECaLS there"
-        raise ImageError(msg)
-    table = read_table(path, error=ImageError)
-    decals = any(re.match(r"smooth-or-featured", name) for name in table.colnames)
+    path, table = read_vote_table(folder)
     if classes == "labels":
         names, shares = _labels(table, path)
     else:
         names, shares = vote_shares(table, classes, source=str(path))
     known = np.isfinite(shares).all(axis=1)
-    if classes == "smooth-disk" and "derived_label" in table.colnames:
-        known &= np.asarray(table["derived_label"]) != "merger"
-    ids, files = _identifiers(table, folder, path, decals=decals)
-    known &= np.array([file is not None for file in files], dtype=bool)
+    if classes == "smooth-disk":
+        known &= ~mergers(table)
+    ids, files = galaxies(table, path)
+    known &= np.array([file.is_file() for file in files], dtype=bool)
     if not known.any():
-        msg = f"{path}: no galaxy of it has votes and an image in {folder}"
+        msg = f"{path}: no galaxy of it has votes and an image in {path.parent}"
         raise ImageError(msg)
     if not soft:
         shares = np.eye(len(names))[np.nan_to_num(shares).argmax(axis=1)]
-    which = (
-        "Galaxy Zoo DECaLS (Walmsley et al. 2022)" if decals else "Galaxy Zoo 2 (Willett et al. 2013, Hart et al. 2016)"
-    )
+    which = "DECaLS (Walmsley et al. 2022)" if of_decals(table) else "2 (Willett et al. 2013, Hart et al. 2016)"
     rows = np.flatnonzero(known)
-    pictures = PictureFiles([file for i in rows if (file := files[i]) is not None])
+    pictures = PictureFiles([files[i] for i in rows])
     return LabelledCutouts(
         [ids[i] for i in rows],
         names,
         shares[rows].astype(np.float32),
         pictures,
-        f"{len(rows)} cutouts of {which}",
+        f"{len(rows)} cutouts of Galaxy Zoo {which}",
         files=pictures.paths,
     )
 
 
-def _identifiers(table: Table, folder: Path, path: Path, *, decals: bool) -> tuple[list[str], list[Path | None]]:
-    """Name of each galaxy and its image, None where there is none."""
-    images = {p.stem: p for p in sorted(folder.rglob("*")) if p.suffix.lower() in PICTURES}
-    columns = ("id_str", "iauname") if decals else ("objid", "dr7objid")
+def read_vote_table(folder: str | Path) -> tuple[Path, Table]:
+    """Path and content of the vote table of a sample, or raise ImageError."""
+    path = Path(folder) / "labels.csv"
+    if not path.is_file():
+        msg = f"{path}: no such file; expected the vote table of Galaxy Zoo 2 or Galaxy Zoo DECaLS there"
+        raise ImageError(msg)
+    return path, read_table(path, text=_TEXTS, error=ImageError)
+
+
+def of_decals(table: Table) -> bool:
+    """Whether a vote table is of Galaxy Zoo DECaLS, or else of Galaxy Zoo 2."""
+    return any(name.startswith("smooth-or-featured") for name in table.colnames)
+
+
+def mergers(table: Table) -> NDArray[np.bool_]:
+    """Galaxies that are labelled as mergers, which are neither smooth nor disk; none where there are no labels."""
+    labels = table["derived_label"] if "derived_label" in table.colnames else [""] * len(table)
+    return np.array([str(label) == "merger" for label in labels], dtype=bool)
+
+
+def galaxies(table: Table, path: Path) -> tuple[list[str], list[Path]]:
+    """Name of each galaxy and its image beside the table or below; where that is not there, where it should be."""
+    decals = of_decals(table)
+    columns = _DECALS_IDS if decals else _GZ2_IDS
     name = next((c for c in columns if c in table.colnames), None)
-    file = name if decals else next((c for c in ("asset_id", "objid") if c in table.colnames), None)
+    file = name if decals else next((c for c in _GZ2_FILES if c in table.colnames), None)
     if name is None or file is None:
         msg = f"{path}: no column {' or '.join(columns)}"
         raise ImageError(msg)
-    return [str(value) for value in table[name]], [images.get(str(value)) for value in table[file]]
+    found = {p.stem: p for p in sorted(path.parent.rglob("*")) if p.suffix.lower() in PICTURES}
+    stems = [str(value) for value in table[file]]
+    images = [found.get(stem, path.parent / "images" / f"{stem}.jpg") for stem in stems]
+    return [str(value) for value in table[name]], images
 
 
 def _labels(table: Table, path: Path) -> tuple[tuple[str, ...], NDArray[np.float64]]:
@@ -180,7 +198,8 @@ def vote_shares(table: Table, classes: Scheme, *, source: str = "votes") -> tupl
     ----------
     table : Table
         Of Galaxy Zoo 2 (weighted fractions) or Galaxy Zoo DECaLS (fractions). Questions that nobody was asked count
-        as if the answers were even.
+        as if the answers were even; without a column for smooth galaxies all votes of Galaxy Zoo DECaLS that are not
+        for a disk are for these.
     classes : {'smooth-disk', 'fine', 'galaxy10'}
         See `FINE` and `GALAXY10`.
     source : str
@@ -219,15 +238,15 @@ def _answers(table: Table, *, needed: tuple[str, ...], source: str) -> dict[str,
     votes: dict[str, NDArray[np.float64]] = {}
     for answer in needed:
         columns = _columns(table, answer)
-        if not columns and answer not in {"weak_bar", "odd"}:
-            msg = f"{source}: no column with the votes for {answer.replace('_', ' ')} ({_GZ2.get(answer, '')}{_SUFFIX})"
+        given = [numbers_of(table, column, source=source, error=ImageError) for column in columns]
+        if answer == "smooth" and not columns and of_decals(table):
+            # some tables have only this one, and the third answer, a star or an artefact, is rare
+            given = [1 - share for share in _answers(table, needed=("disk",), source=source).values()]
+        elif not columns and answer not in {"weak_bar", "odd"}:
+            name = f"{_DECALS[answer]}_fraction" if of_decals(table) else f"{_GZ2[answer]}{_SUFFIX}"
+            msg = f"{source}: no column with the votes for {answer.replace('_', ' ')} ({name})"
             raise ImageError(msg)
-        try:
-            values = [numbers_of(table, column) for column in columns]
-        except (TypeError, ValueError) as error:
-            msg = f"{source}: the votes for {answer.replace('_', ' ')} must be numbers: {error}"
-            raise ImageError(msg) from error
-        votes[answer] = np.asarray(np.sum(values, axis=0) if values else np.zeros(len(table)), float)
+        votes[answer] = np.asarray(np.sum(given, axis=0) if given else np.zeros(len(table)), float)
     return votes
 
 

@@ -7,15 +7,11 @@ import copy
 import io
 import warnings
 
-from astrogalaxy.errors import need
+from astrogalaxy.errors import brought_by
 
-try:
+with brought_by("train"):
     import torch
     from yolox.models.network_blocks import BaseConv
-except ModuleNotFoundError:
-    need("torch", "train")
-    need("yolox", "train")
-    raise
 
 import numpy as np
 from numpy.typing import NDArray

@@ -14,17 +14,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from astrogalaxy.errors import need
+from astrogalaxy.errors import brought_by
 
-try:
+with brought_by("train"):
     import torch
     from yolox.models.darknet import CspDarknet
     from yolox.models.network_blocks import BaseConv, DWConv, Focus
     from yolox.models.yolo_pafpn import YoloPafpn
-except ModuleNotFoundError:
-    need("torch", "train")
-    need("yolox", "train")
-    raise
 
 import numpy as np
 from numpy.typing import NDArray

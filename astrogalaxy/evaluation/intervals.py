@@ -1,16 +1,19 @@
-"""Measured values with their confidence intervals."""
+"""Measured values with their confidence intervals, and the bins in which they are counted."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CONFIDENCE", "Interval", "percentile_interval", "share_right", "wilson"]
+__all__ = ["BIN_WIDTH", "CONFIDENCE", "Interval", "magnitude_bins", "percentile_interval", "share", "wilson"]
 
 #: Intervals are those of one standard deviation.
 CONFIDENCE = 0.6827
+#: Usual width of a bin of magnitudes.
+BIN_WIDTH = 0.5
 
 
 @dataclass(frozen=True)
@@ -69,29 +72,27 @@ def wilson(k: ArrayLike, n: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.
     return low, high
 
 
-def share_right(right: NDArray[np.bool_]) -> Interval:
-    """Share of answers that are right, with Wilson's interval.
+def share(k: float, n: float) -> Interval:
+    """Share of successes, with Wilson's interval.
 
     Parameters
     ----------
-    right : ndarray
-        ``(n,)`` bool.
+    k, n : float
+        Number of successes and of trials.
 
     Returns
     -------
     Interval
-        Of one standard deviation; NaN without an answer.
+        NaN without a trial.
 
     Examples
     --------
-    >>> share = share_right(np.array([True, True, False]))
-    >>> round(share.value, 3), share.low < share.value < share.high
+    >>> right = share(2, 3)
+    >>> round(right.value, 3), right.low < right.value < right.high
     (0.667, True)
     """
-    if not len(right):
-        return Interval(float("nan"), float("nan"), float("nan"))
-    low, high = wilson(right.sum(), len(right))
-    return Interval(float(right.mean()), float(low), float(high))
+    low, high = wilson(k, n)
+    return Interval(float(k / n) if n else float("nan"), float(low), float(high))
 
 
 def percentile_interval(value: float, resampled: ArrayLike) -> Interval:
@@ -119,3 +120,34 @@ def percentile_interval(value: float, resampled: ArrayLike) -> Interval:
         return Interval(value, float("nan"), float("nan"))
     low, high = np.nanquantile(resampled, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(value, float(low), float(high))
+
+
+def magnitude_bins(
+    magnitude: NDArray[np.float64], width: float = BIN_WIDTH
+) -> Iterator[tuple[float, float, NDArray[np.bool_]]]:
+    """Bins that hold any of the magnitudes, at multiples of the width.
+
+    Parameters
+    ----------
+    magnitude : ndarray
+        ``(n,)``; those that are not finite are in no bin.
+    width : float
+        Of a bin.
+
+    Yields
+    ------
+    low, high : float
+        Edges of a bin, which holds the first.
+    here : ndarray
+        ``(n,)`` bool: what lies in it.
+
+    Examples
+    --------
+    >>> [(low, high, here.tolist()) for low, high, here in magnitude_bins(np.array([20.1, 21.5, np.nan]), 1.0)]
+    [(20.0, 21.0, [True, False, False]), (21.0, 22.0, [False, True, False])]
+    """
+    known = np.isfinite(magnitude)
+    number = np.full(len(magnitude), np.iinfo(int).min)
+    number[known] = np.floor(magnitude[known] / width).astype(int)
+    for bin_ in np.unique(number[known]):
+        yield float(bin_ * width), float((bin_ + 1) * width), number == bin_

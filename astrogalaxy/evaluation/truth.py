@@ -148,7 +148,7 @@ def _on_the_sphere(dec: np.ndarray, path: str | Path) -> np.ndarray:
 
 def _rows(split: Path, part: str, n_rows: int, path: str | Path) -> np.ndarray:
     """Rows of a part."""
-    table = read_table(split)
+    table = read_table(split, text=("part",))
     missing = {"row", "part"} - set(table.colnames)
     if missing:
         msg = f"{split}: no column {min(missing)!r}; a split has row and part"

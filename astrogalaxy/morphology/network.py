@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from astrogalaxy.errors import need
+from astrogalaxy.errors import brought_by, need
 
-try:
+with brought_by("train"):
     import torch
-except ModuleNotFoundError:
-    need("torch", "train")
-    raise
 
 import numpy as np
 from numpy.typing import NDArray

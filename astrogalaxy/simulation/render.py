@@ -8,15 +8,12 @@ import numpy as np
 from astropy.table import Row, Table
 from numpy.typing import NDArray
 
-from astrogalaxy.errors import need
+from astrogalaxy.errors import brought_by
 from astrogalaxy.images.stars import half_light_radius
 from astrogalaxy.simulation.profiles import Conditions, SurveyProfile
 
-try:
+with brought_by("train"):
     import galsim
-except ModuleNotFoundError:
-    need("galsim", "train")
-    raise
 
 __all__ = ["Stamp", "draw_sources", "point_spread", "star_size"]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
+from astrogalaxy.config import SurveyConfig
 from astrogalaxy.files import atomic_path, write_text
 from astrogalaxy.simulation.scene import Scene
 
@@ -44,12 +45,18 @@ def scene_files(bands: Sequence[str], folder: str | Path, *, name: str) -> list[
     list of Path
         An image per band, the truth, and the survey.yml.
 
+    Raises
+    ------
+    ConfigError
+        If a survey can have no such name, or no such bands.
+
     Examples
     --------
     >>> from astrogalaxy.simulation.write import scene_files
     >>> [path.name for path in scene_files(["g", "r"], "scene", name="mine")]
     ['mine-g.fits', 'mine-r.fits', 'mine-truth.ecsv', 'mine.yml']
     """
+    SurveyConfig.from_dict({"name": name, "images": {"path": "{band}.fits", "bands": list(bands)}})
     endings = [*(f"-{band}.fits" for band in bands), "-truth.ecsv", ".yml"]
     return [Path(folder) / f"{name}{ending}" for ending in endings]
 
@@ -73,6 +80,11 @@ def write_scene(scene: Scene, folder: str | Path, *, name: str, compress: bool =
     list of Path
         The files.
 
+    Raises
+    ------
+    ConfigError
+        As `scene_files`, before anything is written.
+
     Examples
     --------
     >>> from astrogalaxy.simulation import PROFILES, simulate_scene
@@ -82,8 +94,8 @@ def write_scene(scene: Scene, folder: str | Path, *, name: str, compress: bool =
     >>> len(images), truth.name, survey.name
     (3, 'mine-truth.ecsv', 'mine.yml')
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
     files = scene_files(tuple(scene.images), folder, name=name)
+    Path(folder).mkdir(parents=True, exist_ok=True)
     for path, (band, pixels) in zip(files, scene.images.items(), strict=False):
         _write_image(path, scene, band, pixels, compress=compress)
     with atomic_path(files[-2]) as path:

@@ -21,10 +21,10 @@ from astrogalaxy.catalog import SourceCatalog, provenance
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.config.file import sha256
 from astrogalaxy.errors import ConfigError
-from astrogalaxy.evaluation.injection import Baseline, Recovery, Round, colours_of, join, look, recover_round
+from astrogalaxy.evaluation.injection import Baseline, Injection, Recovery, Round, join, look, recover_round
 from astrogalaxy.files import atomic_path, write_text
 from astrogalaxy.images import Image
-from astrogalaxy.images.fields import Field, find_fields
+from astrogalaxy.images.fields import Field, closed_folders, find_fields
 from astrogalaxy.models import load_weights
 from astrogalaxy.progress import Progress, silent
 from astrogalaxy.survey.cluster import check_client, hired, worker_memory
@@ -90,40 +90,13 @@ class InjectionSummary:
 
 
 @dataclass(frozen=True)
-class _Injected:
-    """What is injected; see `inject_survey`."""
-
-    density: float | None
-    magnitudes: tuple[float, float] | None
-    like: Mapping[str, str] | None
-    seeing: float | None
-    seed: int
-
-    def check(self, bands: Sequence[str]) -> None:
-        """Refuse what makes no sense before anything is read."""
-        colours_of(bands, self.like)
-        if self.density is not None and not 0 < self.density < np.inf:
-            msg = f"density must be a positive number of sources per square arcmin, not {self.density}"
-            raise ConfigError(msg)
-        if self.seeing is not None and not 0 < self.seeing < np.inf:
-            msg = f"seeing must be a positive number of arcsec, not {self.seeing}"
-            raise ConfigError(msg)
-        if self.magnitudes is None:
-            return
-        brightest, faintest = self.magnitudes
-        if not (np.isfinite(self.magnitudes).all() and brightest < faintest):
-            msg = f"magnitudes must be the brightest and the faintest, not {brightest} and {faintest}"
-            raise ConfigError(msg)
-
-
-@dataclass(frozen=True)
 class _Job:
     """What a worker needs to know of a field: its files, and how to inject and search."""
 
     field: Field
     config: SurveyConfig
     threads: int
-    injected: _Injected
+    injected: Injection
     # Where the field's rounds are kept, and the key of all that they depend on but their number.
     folder: Path
     key: str
@@ -201,7 +174,7 @@ def inject_survey(
     begin, started = perf_counter(), datetime.now(UTC)
     if not isinstance(config, SurveyConfig):
         config = SurveyConfig.read(config)
-    injected = _Injected(density, magnitudes, like, seeing, seed)
+    injected = Injection(density, magnitudes, like, seeing, seed)
     injected.check(config.images.bands)
     if rounds < 1:
         msg = f"rounds must be 1 or more, not {rounds}"
@@ -216,7 +189,8 @@ def inject_survey(
         folder = directory.path / "injection"
         jobs = _jobs(fields, config, injected, folder / "rounds")
         results, failures = _work(jobs, rounds, client, tell)
-        failures = list(dict.fromkeys(failures))
+        closed = [] if field_name else closed_folders(config.images)
+        failures = list(dict.fromkeys([*(Failure("(images)", "open", why) for why in closed), *failures]))
         for failure in failures:
             logger.warning("%s", failure)
         if not any(made for _, made in results):
@@ -246,7 +220,7 @@ def _chosen(fields: Sequence[Field], name: str | None, n: int | None, seed: int)
     return [fields[i] for i in np.sort(drawn)]
 
 
-def _jobs(fields: Sequence[Field], config: SurveyConfig, injected: _Injected, folder: Path) -> list[_Job]:
+def _jobs(fields: Sequence[Field], config: SurveyConfig, injected: Injection, folder: Path) -> list[_Job]:
     """A job for each field, with the key of its content: a round is kept as long as nothing of it changes."""
     with hashing([path for one in fields for path in one.files], {}) as digest:
         contents = {path: content for one in fields for path in one.files if (content := digest(path))}
@@ -272,7 +246,7 @@ def _look(job: _Job) -> tuple[Baseline | None, list[Failure]]:
             image, known = _opened(job)
             if image is None:
                 return None, known
-            return look(image, _detector(job, image), like=job.injected.like, seeing=job.injected.seeing), known
+            return look(image, _detector(job, image), job.injected), known
         except Exception as error:  # noqa: BLE001 (one bad field must never end an evaluation)
             return None, [_failure(job, error)]
 
@@ -287,11 +261,7 @@ def _round(job: _Job, base: Baseline, number: int) -> Round | Failure:
             image, known = _opened(job)
             if image is None:
                 return known[-1]
-            injected = job.injected
-            made = recover_round(
-                image, base, _detector(job, image),
-                number=number, density=injected.density, magnitudes=injected.magnitudes, seed=injected.seed,
-            )  # fmt: skip
+            made = recover_round(image, base, _detector(job, image), job.injected, number=number)
             write_round(job.folder, job.key, made)
             return made  # noqa: TRY300 (what is raised above is a failure)
         except Exception as error:  # noqa: BLE001

@@ -18,7 +18,7 @@ from astrogalaxy.images import Section
 from astrogalaxy.simulation.truth import VISIBLE_SNR
 from astrogalaxy.training.examples import Example
 
-__all__ = ["Batch", "CropStream", "collate", "opened", "random_crop", "random_cut", "turn"]
+__all__ = ["Batch", "CropStream", "collate", "opened", "random_crop", "random_cut", "turn", "worker_rng"]
 
 _HOPELESS = 0.5 * VISIBLE_SNR
 # A source of which less than this share of the box is inside the crop is ignored.
@@ -86,8 +86,13 @@ def opened(paths: Sequence[Path], seed: int) -> tuple[list[Example], np.random.G
 
     They are mapped by it, not earlier: a map that is sent to a worker process becomes a copy in memory.
     """
+    return [Example.load(path) for path in paths], worker_rng(seed)
+
+
+def worker_rng(seed: int) -> np.random.Generator:
+    """Random numbers of the worker that asks: each has its own."""
     worker = get_worker_info()
-    return [Example.load(path) for path in paths], np.random.default_rng([seed, worker.id if worker else 0])
+    return np.random.default_rng([seed, worker.id if worker else 0])
 
 
 def random_crop(example: Example, side: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], Sources]:

@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset
 
 from astrogalaxy.datasets.galaxyzoo import GalaxyCutout, central_light
 from astrogalaxy.detection.inputs import UNKNOWN_SEEING, network_input
 from astrogalaxy.errors import ImageError
 from astrogalaxy.files import atomic_path
+from astrogalaxy.training.crops import worker_rng
 from astrogalaxy.training.examples import SOURCE_DTYPE, Example
 
 __all__ = ["TYPICAL_PEAK", "GalaxyBank", "MosaicStream", "mosaic"]
@@ -131,8 +132,7 @@ class MosaicStream(IterableDataset[tuple[Planes, Sources]]):
 
     def __iter__(self) -> Iterator[tuple[Planes, Sources]]:
         """Yield (network input, sources in pixels of the mosaic)."""
-        worker = get_worker_info()
-        rng = np.random.default_rng([self.seed, worker.id if worker else 0])
+        rng = worker_rng(self.seed)
         bank = GalaxyBank.load(self.path)
         while True:
             snr, sources = mosaic(bank, self.crop, rng)

@@ -20,12 +20,12 @@ from astrogalaxy.config import RecipeConfig
 from astrogalaxy.config.file import sha256
 from astrogalaxy.config.images import ImagesSection
 from astrogalaxy.config.recipe import LabelsSection, SimulationSection, SkySection
-from astrogalaxy.datasets.galaxyzoo import GalaxyCutout, read_galaxy_zoo2
+from astrogalaxy.datasets.galaxyzoo import GalaxyCutout, read_galaxy_zoo
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.files import write_text
 from astrogalaxy.images import Image, Section
-from astrogalaxy.images.fields import Field, find_fields, open_field
+from astrogalaxy.images.fields import Field, closed_folders, find_fields, open_field
 from astrogalaxy.simulation import PROFILES, Scene, draw_conditions, simulate_scene, vary
 from astrogalaxy.simulation.profiles import SurveyProfile
 from astrogalaxy.training.examples import cut_out, example_from_scene, scene_image, truth_sources
@@ -74,12 +74,15 @@ def plan_examples(recipe: RecipeConfig) -> list[Prepared]:
     if simulation:
         plan += [Prepared("train", i, 1.0, f"scene-{i:05d}") for i in range(simulation.scenes)]
         plan += [Prepared("val", i, 1.0, f"val-{i:05d}") for i in range(simulation.validation)]
+    labelled = _labelled_fields(recipe)
     for number, sky in enumerate(recipe.data.sky):
-        known = _fields(sky.images, f"data.sky[{number}]")
-        _check_fields(sky, known, f"data.sky[{number}]")
+        key = f"data.sky[{number}]"
+        known = _fields(sky.images, key)
+        _check_fields(sky, known, key)
         fields = _wanted(sky, known)
+        _warn_of_shared(fields, labelled, key)
         if not fields:
-            msg = f"data.sky[{number}]: no field left to inject into under {sky.images.path}"
+            msg = f"{key}: no field left to inject into under {sky.images.path}"
             raise ConfigError(msg)
         plan += [
             Prepared("sky", i, sky.weight, f"sky-{number}-{i:03d}", number) for i in range(len(fields) * sky.injections)
@@ -112,8 +115,6 @@ def _check_names(recipe: RecipeConfig) -> None:
         if not Path(path).is_file():
             msg = f"{key}: {path}: no such file"
             raise ConfigError(msg)
-    for number, labels in enumerate(data.labels):
-        _labelled_field(labels, f"data.labels[{number}]")
 
 
 def _fields(images: ImagesSection, key: str) -> list[Field]:
@@ -132,6 +133,17 @@ def _check_fields(sky: SkySection, known: list[Field], key: str) -> None:
         raise ConfigError(msg)
     for name in sorted(set(sky.exclude) - names):
         logger.warning("%s.exclude: no field %r under %s", key, name, sky.images.path)
+    for closed in closed_folders(sky.images):
+        logger.warning("%s.images: %s", key, closed)
+
+
+def _warn_of_shared(fields: Sequence[Field], labelled: Sequence[tuple[LabelsSection, Field]], key: str) -> None:
+    """Warn where injections would show the pixels of labels that a split keeps for other parts."""
+    for field in fields:
+        for labels in _labels_of(field, labelled):
+            if labels.split:
+                words = "%s: all of field %r is trained on, but %s keeps some of its labels for another part; %s"
+                logger.warning(words, key, field.name, labels.split, f"name it in {key}.exclude")
 
 
 def _wanted(sky: SkySection, fields: list[Field]) -> list[Field]:
@@ -206,16 +218,19 @@ def prepare(
 
 def _real_files(recipe: RecipeConfig) -> dict[tuple[str, int], list[list[Path]]]:
     """What examples of real images are made of, by kind and section; by field where there are several."""
-    holdouts = _holdouts(recipe)
+    labelled = _labelled_fields(recipe)
     found = {
         ("sky", number): [
-            [*field.files, *(path for labels in _held_out_of(field, holdouts) for path in _tables(labels))]
+            [
+                *field.files,
+                *(path for labels in _labels_of(field, labelled) if labels.holdout for path in _tables(labels)),
+            ]
             for field in _wanted(sky, find_fields(sky.images))
         ]
         for number, sky in enumerate(recipe.data.sky)
     }
-    for number, labels in enumerate(recipe.data.labels):
-        files = [*_tables(labels), *_labelled_field(labels, f"data.labels[{number}]").files]
+    for number, (labels, field) in enumerate(labelled):
+        files = [*_tables(labels), *field.files]
         found["labels", number] = found["held", number] = [files]
     return found
 
@@ -318,7 +333,7 @@ def _cutouts(recipe: RecipeConfig, kind: str, rng: np.random.Generator) -> list[
     if stamps is None or rng.random() >= stamps.share:
         return []
     part = stamps.part if kind == "train" else "val"
-    known = [c for c in read_galaxy_zoo2(stamps.folder) if part_of(c.name) == part]
+    known = [c for c in read_galaxy_zoo(stamps.folder) if part_of(c.name) == part]
     return [known[i] for i in rng.choice(len(known), min(stamps.per_scene, len(known)), replace=False)]
 
 
@@ -331,23 +346,22 @@ def _sky(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
     seed = np.random.SeedSequence([recipe.seed, number])
     example = injected_example(image, PROFILES[sky.profile], seed=seed, name=item.name)
     part = Section.whole(image.shape)
-    for labels in _held_out_of(field, _holdouts(recipe)):
-        part = apart(part, _labelled(labels, image)[1], labels.holdout)
+    for labels in _labels_of(field, _labelled_fields(recipe)):
+        if labels.holdout:
+            part = apart(part, _labelled(labels, image)[1], labels.holdout)
     cut_out(example, part).save(folder)
 
 
-def _holdouts(recipe: RecipeConfig) -> list[tuple[LabelsSection, Field]]:
-    """Labels part of which is not to be trained on, and their fields."""
+def _labelled_fields(recipe: RecipeConfig) -> list[tuple[LabelsSection, Field]]:
+    """All labels, and their fields."""
     return [
-        (labels, _labelled_field(labels, f"data.labels[{number}]"))
-        for number, labels in enumerate(recipe.data.labels)
-        if labels.holdout
+        (labels, _labelled_field(labels, f"data.labels[{number}]")) for number, labels in enumerate(recipe.data.labels)
     ]
 
 
-def _held_out_of(field: Field, holdouts: Sequence[tuple[LabelsSection, Field]]) -> Iterator[LabelsSection]:
+def _labels_of(field: Field, labelled: Sequence[tuple[LabelsSection, Field]]) -> Iterator[LabelsSection]:
     """Those that are of a field, or of a band of it."""
-    for labels, other in holdouts:
+    for labels, other in labelled:
         if other.extension == field.extension and not set(other.paths.values()).isdisjoint(field.paths.values()):
             yield labels
 

@@ -8,17 +8,23 @@ import shutil
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import lightning
+from lightning.pytorch.callbacks import Callback, ProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from astrogalaxy.config import ClassifierRecipe, RecipeConfig
 from astrogalaxy.errors import AstrogalaxyError
-from astrogalaxy.files import remove_unfinished
+from astrogalaxy.files import remove_unfinished, write_text
 from astrogalaxy.folders import locked
+from astrogalaxy.training.checkpoints import WholeCheckpoints
 
-__all__ = ["held", "interruptions", "loggers", "plain_errors", "quiet"]
+__all__ = ["Run", "held", "interruptions", "plain_errors", "quiet"]
 
 # Warnings of Lightning about its own code, about data made in this process (`workers: 0`), and about small ones.
 _NOT_OURS = (
@@ -30,6 +36,61 @@ _NOT_OURS = (
     # where Slurm is installed it is the user's choice not to train through it
     "The `srun` command is available",
 )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A call of a training.
+
+    Attributes
+    ----------
+    folder : Path
+        Where it works.
+    command : str
+        How it was called, for the weight card.
+    resume : bool
+        Go on from the last checkpoint if there is one.
+    callbacks : sequence of Callback
+        Of the caller.
+    """
+
+    folder: Path
+    command: str = ""
+    resume: bool = True
+    callbacks: Sequence[Callback] = ()
+
+    def keep(self, recipe: RecipeConfig | ClassifierRecipe) -> None:
+        """Write the recipe into the folder."""
+        write_text(self.folder / "recipe.yml", recipe.to_yaml())
+
+    def trainer(
+        self, recipe: RecipeConfig | ClassifierRecipe, start: int, callbacks: Sequence[Callback], **settings: Any
+    ) -> lightning.Trainer:
+        """A trainer with what all trainings have in common: precision, logs, whole checkpoints, no chatter.
+
+        Parameters
+        ----------
+        recipe : RecipeConfig or ClassifierRecipe
+            What is trained.
+        start : int
+            Step or epoch at which it begins.
+        callbacks : sequence of Callback
+            All of them.
+        **settings
+            What this training has besides.
+        """
+        return lightning.Trainer(
+            precision="bf16-mixed" if recipe.training.precision == "bf16" else "32-true",
+            accelerator="auto",
+            default_root_dir=self.folder,
+            logger=_loggers(self.folder, start),
+            callbacks=list(callbacks),
+            plugins=[WholeCheckpoints(recipe)],
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            enable_progress_bar=any(isinstance(one, ProgressBar) for one in callbacks),
+            **settings,
+        )
 
 
 @contextlib.contextmanager
@@ -97,7 +158,7 @@ def _interruption(error: BaseException | None) -> KeyboardInterrupt | None:
     return error
 
 
-def loggers(folder: Path, start: int) -> list[Logger]:
+def _loggers(folder: Path, start: int) -> list[Logger]:
     """Logs of a training that begins at a step or epoch; one that goes on must not overwrite those before it."""
     part = f"from-{start}" if start else ""
     for kind in ("log", "tensorboard"):

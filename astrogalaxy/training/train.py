@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from astrogalaxy.errors import need
+from astrogalaxy.errors import brought_by
 
-try:
+with brought_by("train"):
     import lightning
-except ModuleNotFoundError:
-    need("lightning", "train")
-    raise
 
 import numpy as np
 import torch
@@ -25,7 +21,6 @@ from lightning.pytorch.callbacks import (
     EMAWeightAveraging,
     LearningRateMonitor,
     ModelCheckpoint,
-    ProgressBar,
 )
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
@@ -33,11 +28,10 @@ from torch.utils.data import DataLoader
 
 from astrogalaxy.config import RecipeConfig
 from astrogalaxy.detection.network import AstroYolo
-from astrogalaxy.files import write_text
+from astrogalaxy.devices import usable_cores
 from astrogalaxy.training.allocator import keep_freed_memory
 from astrogalaxy.training.checkpoints import (
     LastCheckpoint,
-    WholeCheckpoints,
     last_checkpoint,
     learned_with,
     read_checkpoint,
@@ -49,7 +43,7 @@ from astrogalaxy.training.finish import Trained, finish
 from astrogalaxy.training.loaders import TrainingData
 from astrogalaxy.training.module import AstroYoloTrainer
 from astrogalaxy.training.prepare import prepare
-from astrogalaxy.training.running import held, interruptions, loggers, plain_errors, quiet
+from astrogalaxy.training.running import Run, held, interruptions, plain_errors, quiet
 from astrogalaxy.training.schedule import Phase, Schedule
 from astrogalaxy.training.sets import prepare_sets
 from astrogalaxy.training.start import NORMALISATION_SEED, begin, check_start, chooses_from_start, mix_in_start
@@ -117,25 +111,18 @@ def train(
     'mine.safetensors'
     """
     keep_freed_memory()
-    folder = Path(recipe.output.directory) / recipe.name
-    with held(folder):
-        return _train(recipe, folder, command, progress, callbacks or [], resume=resume)
+    run = Run(Path(recipe.output.directory) / recipe.name, command, resume, callbacks or [])
+    with held(run.folder):
+        return _train(recipe, run, progress)
 
 
-def _train(
-    recipe: RecipeConfig,
-    folder: Path,
-    command: str,
-    progress: Callable[[int, int], None] | None,
-    callbacks: list[Callback],
-    *,
-    resume: bool,
-) -> Trained:
+def _train(recipe: RecipeConfig, run: Run, progress: Callable[[int, int], None] | None) -> Trained:
     check_start(recipe)  # before an hour of making examples
-    changed = resume and warn_of_changes(recipe, learned_with(folder))
-    write_text(folder / "recipe.yml", recipe.to_yaml())
+    folder = run.folder
+    changed = run.resume and warn_of_changes(recipe, learned_with(folder))
+    run.keep(recipe)
     data = _prepared(recipe, folder / "examples", progress)
-    if resume and not changed:
+    if run.resume and not changed:
         _warn_of_new_examples(data, last_checkpoint(folder))
     schedule = Schedule.of(recipe)
     lightning.seed_everything(recipe.seed, workers=True, verbose=False)
@@ -149,7 +136,7 @@ def _train(
         schedule=schedule,
         keep_normalisation=settings.normalisation == "keep",
     )
-    _fit(module, data, schedule, folder, callbacks, resume=resume)
+    _fit(module, data, schedule, run)
     best = folder / "checkpoints" / "best.ckpt"
     # a training shorter than the way to its first validation has no best
     if settings.patience and best.is_file():
@@ -157,7 +144,7 @@ def _train(
         logger.info("%s: best at step %d", recipe.name, step)
         if not step:
             logger.warning("%s: no step was better than %s; its weights are kept", recipe.name, recipe.model.start)
-            return finish(recipe, module.network, data, folder, command=command)
+            return finish(recipe, module.network, data, folder, command=run.command)
     if settings.start_share:
         mix_in_start(module.network, recipe, data)
     if settings.normalisation == "learn":
@@ -165,12 +152,12 @@ def _train(
         refresh_normalisation(
             module.network, [(phase, data.loader(Schedule([phase]), seed=steady)) for phase in schedule.lasting]
         )
-    return finish(recipe, module.network, data, folder, command=command)
+    return finish(recipe, module.network, data, folder, command=run.command)
 
 
 def _prepared(recipe: RecipeConfig, examples: Path, progress: Callable[[int, int], None] | None) -> TrainingData:
     """Make the data of a recipe that are not there yet."""
-    processes = (os.cpu_count() or 1) if recipe.training.workers else 0
+    processes = usable_cores() if recipe.training.workers else 0
     return TrainingData(
         recipe,
         prepare(recipe, examples, workers=processes, progress=progress),
@@ -187,21 +174,13 @@ def _warn_of_new_examples(data: TrainingData, last: Path) -> None:
         logger.warning("%s: its checkpoint learned from other examples; --no-resume trains anew", data.recipe.name)
 
 
-def _fit(
-    module: AstroYoloTrainer,
-    data: TrainingData,
-    schedule: Schedule,
-    folder: Path,
-    callbacks: list[Callback],
-    *,
-    resume: bool,
-) -> None:
+def _fit(module: AstroYoloTrainer, data: TrainingData, schedule: Schedule, run: Run) -> None:
     """Do the remaining steps of a training."""
     recipe, settings = data.recipe, data.recipe.training
     # each process of several gets crops of its own
     seed = recipe.seed + rank_zero_only.rank * _PROCESS_SEED
-    last = last_checkpoint(folder)
-    start = _restore(module, last) if resume and last.is_file() else 0
+    last = last_checkpoint(run.folder)
+    start = _restore(module, last) if run.resume and last.is_file() else 0
     if not start:
         if not rank_zero_only.rank:
             # the best checkpoint, or the stop, of an earlier training is not this one's
@@ -211,11 +190,11 @@ def _fit(
     crops = data.loader(schedule, seed=seed + start, start=start, workers=settings.workers)
     unseen = data.loader(Schedule.in_turn(recipe), seed=seed + _VALIDATION_SEED, validation=True)
     # there if training was stopped for want of progress
-    over = folder / "checkpoints" / f"stopped-{settings.patience}"
+    over = last.parent / f"stopped-{settings.patience}"
     if start < settings.steps and not (start and over.is_file()):
         logger.info("training %s, from step %d to %d", recipe.name, start, settings.steps)
         with quiet(), plain_errors(), interruptions():
-            trainer = _trainer(recipe, folder, callbacks, start)
+            trainer = _trainer(recipe, run, start)
             if not start and chooses_from_start(recipe):
                 _count_start(trainer, module, unseen)
             trainer.fit(module, crops, unseen, ckpt_path=last if start else None, weights_only=True)
@@ -290,39 +269,32 @@ def _average(steps: int) -> EMAWeightAveraging:
     return EMAWeightAveraging(decay=1 - every / span, use_buffers=True, update_every_n_steps=every)
 
 
-def _trainer(recipe: RecipeConfig, folder: Path, extra: list[Callback], start: int) -> lightning.Trainer:
+def _trainer(recipe: RecipeConfig, run: Run, start: int) -> lightning.Trainer:
     settings = recipe.training
+    last = last_checkpoint(run.folder)
     patience: list[Callback] = []
     if settings.patience:
-        best = ModelCheckpoint(
-            dirpath=folder / "checkpoints", filename="best", monitor="val_loss", enable_version_counter=False
-        )
+        best = ModelCheckpoint(dirpath=last.parent, filename="best", monitor="val_loss", enable_version_counter=False)
         patience = [EarlyStopping("val_loss", patience=settings.patience), best]
     several = settings.devices > 1 if isinstance(settings.devices, int) else torch.cuda.device_count() > 1
-    return lightning.Trainer(
+    return run.trainer(
+        recipe,
+        start,
+        [
+            *patience,
+            LearningRateMonitor(),
+            *run.callbacks,
+            _average(settings.steps),
+            # after the best, whose score it holds
+            LastCheckpoint(last, every=min(settings.validate_every, 200)),
+        ],
         max_steps=settings.steps,
         # in a phase of a schedule parts of the network have no gradient
         strategy="ddp_find_unused_parameters_true" if several and settings.schedule else "auto",
-        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
-        accelerator="auto",
         devices=settings.devices,
-        default_root_dir=folder,
-        logger=loggers(folder, start),
-        callbacks=[
-            *patience,
-            LearningRateMonitor(),
-            *extra,
-            _average(settings.steps),
-            # after the best, whose score it holds
-            LastCheckpoint(last_checkpoint(folder), every=min(settings.validate_every, 200)),
-        ],
-        plugins=[WholeCheckpoints(recipe)],
         val_check_interval=settings.validate_every,
         check_val_every_n_epoch=None,
         limit_val_batches=_VALIDATION_BATCHES,
-        num_sanity_val_steps=0,
         gradient_clip_val=20.0,
-        enable_model_summary=False,
-        enable_progress_bar=any(isinstance(one, ProgressBar) for one in extra),
         log_every_n_steps=20,
     )

@@ -8,10 +8,10 @@ The galaxies are those of the validation part, by which the scale of cutouts may
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
+from contest.data import add_data
 
 from astrogalaxy.datasets.splits import read_split
 from astrogalaxy.datasets.votes import read_votes
@@ -58,7 +58,7 @@ def scores(classifier: Classifier, pictures: list[np.ndarray], shares: np.ndarra
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ASTROGALAXY_DATA", "../shared/data")))
+    add_data(parser, "gz2/")
     parser.add_argument("--model", default="galaxyzoo-fine", help="classifier of the fine classes")
     args = parser.parse_args()
     cutouts = read_votes(args.data / "gz2", classes="fine")

@@ -19,7 +19,6 @@ The bars are ratios below 1 for the wall time of a field without start-up, and f
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import shutil
 import subprocess
@@ -34,7 +33,10 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from contest.data import add_data
 from contest.programs import resample, sextract
+
+from astrogalaxy.devices import usable_cores
 
 BANDS, REFERENCE = ("g", "r", "i"), "r"
 FIELDS = (
@@ -73,7 +75,7 @@ def main() -> int:
 
 def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Options of this benchmark."""
-    parser.add_argument("--data", type=Path, required=True, help="folder with sdss/frame-*.fits.bz2")
+    add_data(parser, "sdss/frame-*.fits.bz2")
     parser.add_argument("--few", type=int, default=6, help="fields of the smaller survey")
     parser.add_argument("--many", type=int, default=50, help="fields of the larger one")
     parser.add_argument("--repeats", type=int, default=3)
@@ -133,12 +135,8 @@ def timed(work: Callable[[], object]) -> np.ndarray:
     return np.array([wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime])
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _on_all_cores(args: argparse.Namespace, files: dict, folder: Path) -> list[dict[str, object]]:
-    cores = _cores()
+    cores = usable_cores()
     surveys = {
         (model, n): survey(files, folder / f"{number}-{n}", n, cores, model)
         for number, model in enumerate(args.models)

@@ -11,15 +11,15 @@ AstroYOLO paper has 0.772 on its own sample.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 from astropy.stats import binom_conf_interval
+from contest.data import add_data
 
-from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo2
+from astrogalaxy.datasets.galaxyzoo import read_galaxy_zoo
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.detection import open_runtime
 from astrogalaxy.detection.single import disk_probability
@@ -52,12 +52,12 @@ def cross_entropy(p: np.ndarray, votes: np.ndarray) -> float:
 def main() -> int:
     """Print the accuracy; exit 1 if it is below the bar."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ASTROGALAXY_DATA", "../shared/data")))
+    add_data(parser, "gz2/")
     parser.add_argument("--model", default="default", help="weights of astrogalaxy")
     parser.add_argument("--views", type=int, choices=(1, 8), default=8, help="of each galaxy")
     args = parser.parse_args()
     cutouts = {
-        part: [c for c in read_galaxy_zoo2(args.data / "gz2") if part_of(c.name) == part] for part in ("val", "test")
+        part: [c for c in read_galaxy_zoo(args.data / "gz2") if part_of(c.name) == part] for part in ("val", "test")
     }
     with tempfile.TemporaryDirectory() as folder:
 

@@ -20,6 +20,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from contest.data import add_data
 from scipy.spatial import cKDTree
 
 from astrogalaxy.catalog import SourceCatalog
@@ -42,7 +43,7 @@ def main() -> None:
 
 def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Options of this benchmark."""
-    parser.add_argument("--data", type=Path, required=True, help="folder with sdss/frame-*.fits.bz2")
+    add_data(parser, "sdss/frame-*.fits.bz2")
     parser.add_argument("--fields", nargs="+", default=list(FIELDS))
     parser.add_argument("--tiles", nargs="*", default=["512/auto", "512/256", "1024/auto"], help="size/overlap")
     parser.add_argument("--devices", nargs="*", default=[], help="device/precision, as in compute of a survey.yml")

@@ -12,16 +12,16 @@ Kron apertures of 2.5 radii as SExtractor's FLUX_AUTO does.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 import sep
+from contest.data import add_data
 from contest.record import table
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
 import astrogalaxy as ag
-from astrogalaxy.datasets.galaxyzoo import cutout_light, read_galaxy_zoo2
+from astrogalaxy.datasets.galaxyzoo import cutout_light, read_galaxy_zoo
 from astrogalaxy.datasets.splits import part_of
 from astrogalaxy.simulation import PROFILES, Scene, simulate_scene
 
@@ -38,11 +38,11 @@ SAME = 2.0
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds gz2/")
+    add_data(parser, "gz2/")
     parser.add_argument("--galaxies", type=int, default=24, help="so many of the sample, evenly spread")
     parser.add_argument("--model", default="default")
     args = parser.parse_args()
-    cutouts = read_galaxy_zoo2(args.data / "gz2")
+    cutouts = read_galaxy_zoo(args.data / "gz2")
     sample = sorted((one for one in cutouts if part_of(one.name) == "test"), key=lambda one: one.name)
     whole = [cutout for cutout in sample if ends_in_sky(cutout_light(cutout.path)[1])]
     chosen = whole[:: max(len(whole) // args.galaxies, 1)][: args.galaxies]

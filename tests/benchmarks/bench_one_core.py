@@ -20,6 +20,7 @@ from statistics import median
 import numpy as np
 import sep
 from bench_end_to_end import FIELDS, REFERENCE, unpacked
+from contest.data import add_data
 
 #: Left out unless asked for: photutils takes minutes for its blends.
 CROWDED = "005405-6-0099"
@@ -34,7 +35,7 @@ def main() -> None:
 
 def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Options of this benchmark."""
-    parser.add_argument("--data", type=Path, required=True, help="folder with sdss/frame-*.fits.bz2")
+    add_data(parser, "sdss/frame-*.fits.bz2")
     usual = [field for field in FIELDS if field != CROWDED]
     parser.add_argument("--fields", nargs="+", default=usual, help="SDSS fields: run-camcol-field")
     return parser

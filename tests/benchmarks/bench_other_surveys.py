@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from astropy.io import fits
 from astropy.table import Table
 from bench_simulated_fields import header
 from contest.classical import Found, run_sep, sep_settings
+from contest.data import add_data
 from contest.fields import Field, sky_field
 from contest.scores import Judged, best_settings, bootstrap, judge, totals
 from contest.tools import OURS, named, our_own, ours
@@ -215,7 +215,7 @@ def other_images(args: argparse.Namespace) -> list[dict]:
 def main() -> int:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ASTROGALAXY_DATA", "../shared/data")))
+    add_data(parser, "sdss/")
     parser.add_argument("--model", default="default", help="weights of astrogalaxy, several with commas")
     parser.add_argument("--fields", type=int, help="test fields of each row (default 8)")
     parser.add_argument("--quick", action="store_true", help="two test fields, less tuning")

@@ -22,7 +22,6 @@ or z alone, many of them on one bad column): what can be reached without them is
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ import numpy as np
 import sep
 from astropy.stats import binom_conf_interval
 from astropy.table import Table
+from contest.data import add_data
 from scipy.sparse.csgraph import connected_components
 
 import astrogalaxy as ag
@@ -225,7 +225,7 @@ def share(hits: int, n: int) -> str:
 def main() -> int:
     """Print the comparison; exit 1 if astrogalaxy misses a bar."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("ASTROGALAXY_DATA", "../shared/data")))
+    add_data(parser, "sdss/")
     parser.add_argument("--model", default="default", help="weights of astrogalaxy")
     parser.add_argument("--bands", default="gri", help="bands that both see, of ugriz")
     args = parser.parse_args()

@@ -5,7 +5,7 @@ magnitudes with SExtractor's MAG_AUTO on the same frame (its own detection, back
 total with the aperture-corrected magnitudes, and g - r, r - i with the stellar locus (Covey et al. 2007). Differences are
 medians; "+-" is the standard error, the number after it the robust scatter. The time of the measurement of all sources is printed too.
 
-    python tests/benchmarks/bench_sdss_photometry.py ../shared/data
+    python tests/benchmarks/bench_sdss_photometry.py --data DATA
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from contest.data import add_data
 from contest.programs import sextract, sextractor
 from scipy.spatial import cKDTree
 
@@ -34,7 +35,7 @@ BAR = 0.03
 def main() -> int:
     """Print the comparison; exit 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, help="folder with sdss/frame-<band>-<field>.fits.bz2")
+    add_data(parser, "sdss/frame-<band>-<field>.fits.bz2")
     args = parser.parse_args()
     frames = {band: args.data / "sdss" / f"frame-{band}-{FIELD}.fits.bz2" for band in "gri"}
     image = ag.Image.read(frames, reference="r", zeropoint=22.5)

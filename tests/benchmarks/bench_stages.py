@@ -20,6 +20,7 @@ from pathlib import Path
 
 from bench_end_to_end import FIELDS, run_survey, survey, unpacked
 from contest.cores import limited_to
+from contest.data import add_data
 
 KINDS = {"plan": "reading", "read": "reading", "detect": "network", "measure": "photometry"}
 OTHER = "other"
@@ -38,7 +39,7 @@ def main() -> int:
 
 def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Options of this benchmark."""
-    parser.add_argument("--data", type=Path, required=True, help="folder with sdss/frame-*.fits.bz2")
+    add_data(parser, "sdss/frame-*.fits.bz2")
     parser.add_argument("--few", type=int, default=6, help="fields of the smaller survey")
     parser.add_argument("--many", type=int, default=30, help="fields of the larger one")
     parser.add_argument("--fields", nargs="+", default=FIELDS, help="SDSS fields: run-camcol-field")

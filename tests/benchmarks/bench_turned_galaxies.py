@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from contest.data import add_data
 from contest.record import table
 
 from astrogalaxy.datasets.splits import read_split
@@ -35,7 +36,7 @@ PARTS = {"val": "validation", "test": "test"}
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with gz2/")
+    add_data(parser, "gz2/")
     parser.add_argument("--model", default="galaxyzoo-fine", help="classifier of the fine classes")
     args = parser.parse_args()
     torch.set_num_threads(1)

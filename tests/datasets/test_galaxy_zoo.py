@@ -13,10 +13,9 @@ from astrogalaxy.datasets.galaxyzoo import (
     central_light,
     cutout_light,
     read_galaxy_zoo,
-    read_galaxy_zoo2,
-    read_galaxy_zoo_decals,
 )
 from astrogalaxy.datasets.splits import part_of
+from astrogalaxy.datasets.votes import read_votes
 from astrogalaxy.errors import ImageError
 
 SMOOTH = "t01_smooth_or_features_a01_smooth_weighted_fraction"
@@ -43,7 +42,7 @@ def test_a_small_sample(tmp_path: Path) -> None:
         "587722981736120347,12,elliptical,0.75,0.2", "587722981741363294,34,spiral,0.0,0.9",
         "587722981741363323,56,merger,0.5,0.5", "587722981746082020,78,edge_on,0.0,0.0",
     )  # fmt: skip
-    galaxies = read_galaxy_zoo2(tmp_path)
+    galaxies = read_galaxy_zoo(tmp_path)
     assert [g.name for g in galaxies] == ["587722981736120347", "587722981741363294"]
     assert [g.p_disk for g in galaxies] == pytest.approx([0.2 / 0.95, 1.0])
     assert galaxies[0].path == tmp_path / "images" / "12.jpg"
@@ -61,12 +60,31 @@ def test_galaxies_without_votes_are_left_out(tmp_path: Path) -> None:
         read_galaxy_zoo(tmp_path)
 
 
+def test_names_are_text_even_if_all_of_them_are_numbers(tmp_path: Path) -> None:
+    names = ["0001", "1e3", "123456789012345678901"]
+    _write_table(
+        tmp_path, f"objid,asset_id,derived_label,{SMOOTH},{DISK}", *(f"{n},{n},01,0.5,0.5" for n in names)
+    )  # fmt: skip
+    (tmp_path / "images").mkdir()
+    for name in names:
+        _draw(tmp_path / "images" / f"{name}.jpg")
+    galaxies = read_galaxy_zoo(tmp_path)
+    assert [g.name for g in galaxies] == names
+    assert all(g.path.is_file() for g in galaxies)
+    votes = read_votes(tmp_path, classes="labels")
+    assert (votes.names, votes.classes) == (names, ("01",))
+    answers = "smooth-or-featured_smooth_fraction,smooth-or-featured_featured-or-disk_fraction"
+    _write_table(tmp_path, f"id_str,{answers}", *(f"{n},0.5,0.5" for n in names))
+    assert [g.path.stem for g in read_galaxy_zoo(tmp_path)] == names
+    assert read_votes(tmp_path, classes="smooth-disk").names == names
+
+
 def test_a_sample_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"labels\.csv: no such file"):
-        read_galaxy_zoo2(tmp_path)
+        read_galaxy_zoo(tmp_path)
     _write_table(tmp_path, f"objid,asset_id,{SMOOTH},{DISK}", "1,2,0.5,0.5")
     with pytest.raises(ImageError, match=r"labels\.csv: no column 'derived_label'"):
-        read_galaxy_zoo2(tmp_path)
+        read_galaxy_zoo(tmp_path)
 
 
 def test_votes_of_galaxy_zoo_decals(tmp_path: Path) -> None:
@@ -74,11 +92,10 @@ def test_votes_of_galaxy_zoo_decals(tmp_path: Path) -> None:
     _write_table(tmp_path, head, "J0,0.6,0.2", "J1,0.1,0.8", "J2,,")
     (tmp_path / "images" / "J1").mkdir(parents=True)
     (tmp_path / "images" / "J1" / "J1.png").touch()
-    galaxies = read_galaxy_zoo_decals(tmp_path)
+    galaxies = read_galaxy_zoo(tmp_path)
     assert [(g.name, g.p_disk) for g in galaxies] == [("J0", pytest.approx(0.25)), ("J1", pytest.approx(8 / 9))]
     assert galaxies[1].path == tmp_path / "images" / "J1" / "J1.png", "wherever it lies"
     assert galaxies[0].path == tmp_path / "images" / "J0.jpg", "where it was to be expected"
-    assert read_galaxy_zoo(tmp_path) == galaxies
     _write_table(tmp_path, "id_str,smooth-or-featured_featured-or-disk_fraction", "J0,0.3")
     assert [g.p_disk for g in read_galaxy_zoo(tmp_path)] == [0.3], "what is not disk is smooth"
     _write_table(tmp_path, "name,smooth-or-featured_featured-or-disk_fraction", "J0,0.3")
@@ -117,7 +134,7 @@ def test_the_real_sample(shared_data: Path) -> None:
     folder = shared_data / "gz2"
     if not folder.is_dir():
         pytest.skip(f"no {folder}")
-    galaxies = read_galaxy_zoo2(folder)
+    galaxies = read_galaxy_zoo(folder)
     assert len(galaxies) == 600, "200 of 800 are mergers"
     votes = np.array([g.p_disk for g in galaxies])
     assert 0 <= votes.min() < 0.1 < 0.9 < votes.max() <= 1

@@ -191,7 +191,7 @@ def test_galaxies_without_a_label_are_of_no_class(tmp_path: Path) -> None:
 def test_votes_that_are_no_numbers(tmp_path: Path) -> None:
     columns = ",".join(f"{_GZ2[name]}_weighted_fraction" for name in ("smooth", "disk"))
     (tmp_path / "labels.csv").write_text(f"objid,{columns}\n1,0.2,few\n")
-    with pytest.raises(ImageError, match=r"labels\.csv: the votes for disk must be numbers"):
+    with pytest.raises(ImageError, match=rf"labels\.csv: column '{_GZ2['disk']}_weighted_fraction' must hold numbers"):
         read_votes(tmp_path, classes="smooth-disk")
 
 
@@ -475,6 +475,13 @@ def test_rows_without_a_place_on_the_image_are_left_out(survey: Path, caplog: py
     sides = cutouts.read.side  # type: ignore[attr-defined]
     assert sides == pytest.approx([39.0, 512.0, 96.0, 32.0]), "their middles are as large as in a run"
     assert {file.name for file in cutouts.files} == {"c.CSV", "survey.yml", "one.fits"}
+
+
+def test_names_in_a_catalogue_are_text(survey: Path) -> None:
+    (survey.parent / "one.fits").rename(survey.parent / "0001.fits")
+    (survey.parent / "c.csv").write_text("source_id,x,y,label,field\n007,20,30,01,0001\n7e0,50,60,1,0001\n")
+    cutouts = read_catalog(survey.parent / "c.csv", survey)
+    assert (cutouts.names, cutouts.classes) == (["007", "7e0"], ("01", "1"))
 
 
 @pytest.mark.parametrize(

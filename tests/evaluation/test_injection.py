@@ -14,7 +14,16 @@ from astropy.table import Table
 import astrogalaxy as ag
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.errors import ConfigError, ImageError
-from astrogalaxy.evaluation.injection import Baseline, Recovery, Round, inject_and_recover, join, look, recover_round
+from astrogalaxy.evaluation.injection import (
+    Baseline,
+    Injection,
+    Recovery,
+    Round,
+    inject_and_recover,
+    join,
+    look,
+    recover_round,
+)
 from astrogalaxy.images import Image
 from astrogalaxy.simulation import Scene
 
@@ -66,11 +75,11 @@ def test_summary_is_plain(recovery: Recovery) -> None:
 
 def test_the_same_seed_gives_the_same_in_any_order(recovery: Recovery, starry_image: Image) -> None:
     base = look(starry_image, detect)
-    again = recover_round(starry_image, base, detect, number=2, seed=5)
+    again = recover_round(starry_image, base, detect, Injection(seed=5), number=2)
     first = recovery.injected[recovery.injected["round"] == 2]
     np.testing.assert_array_equal(again.injected["x"], first["x"])
     np.testing.assert_array_equal(again.injected["found"], first["found"])
-    other = recover_round(starry_image, base, detect, number=2, seed=6)
+    other = recover_round(starry_image, base, detect, Injection(seed=6), number=2)
     assert not np.array_equal(other.injected["x"][:5], first["x"][:5])
 
 
@@ -129,7 +138,7 @@ def test_bands_of_unknown_wavelength_are_refused_or_likened(starry: Scene) -> No
     image = Image.read(frames, reference="r", zeropoint=22.5)
     with pytest.raises(ConfigError, match="no colours for band 'F475W'"):
         look(image, detect)
-    assert look(image, detect, like={"F475W": "g"}).conditions.colours == {"F475W": "g", "r": "r"}
+    assert look(image, detect, Injection(like={"F475W": "g"})).conditions.colours == {"F475W": "g", "r": "r"}
 
 
 def test_sources_on_bad_pixels_are_not_asked_for(starry: Scene) -> None:
@@ -137,7 +146,7 @@ def test_sources_on_bad_pixels_are_not_asked_for(starry: Scene) -> None:
     frames["r"][:, :160] = np.nan
     image = Image.read({b: (frames[b], starry.wcs[b]) for b in frames}, zeropoint=22.5)
     base = look(image, detect)
-    made = recover_round(image, base, detect, number=0, density=5.0)
+    made = recover_round(image, base, detect, Injection(density=5.0), number=0)
     assert len(made.injected) > 5
     assert made.injected["x"].min() > 159
     good = image.shape[0] * (image.shape[1] - 160) * (image.pixel_scale / 60) ** 2

@@ -12,6 +12,7 @@ from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.evaluation.injection.conditions import (
     FieldConditions,
+    Injection,
     colours_of,
     observe,
     plain_conditions,
@@ -29,9 +30,9 @@ def conditions(starry_image: Image, starry_catalog: SourceCatalog) -> FieldCondi
     return observe(starry_image, starry_catalog)
 
 
-def sample_of(image: Image, conditions: FieldConditions, seed: int = 1, **options):
-    settings = {"density": None, "magnitudes": None, "n_found": 0} | options
-    return draw_sample(image, conditions, rng=np.random.default_rng(seed), **settings)
+def sample_of(image: Image, conditions: FieldConditions, seed: int = 1, *, n_found: int = 0, **injection):
+    rng = np.random.default_rng(seed)
+    return draw_sample(image, conditions, Injection(**injection), n_found=n_found, rng=rng)
 
 
 def test_colours() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astrogalaxy.evaluation.intervals import share_right
+from astrogalaxy.evaluation.intervals import share
 
 
 def test_share_and_interval() -> None:
-    share = share_right(np.arange(100) < 90)
-    assert share.value == 0.9
-    assert (share.low, share.high) == pytest.approx((0.866, 0.926), abs=0.002)
-    assert np.isnan(share_right(np.zeros(0, bool)).value)
+    right = share(90, 100)
+    assert right.value == 0.9
+    assert (right.low, right.high) == pytest.approx((0.866, 0.926), abs=0.002)
+    assert np.isnan(share(0, 0).value)

@@ -70,6 +70,8 @@ def test_a_part_of_a_split(tmp_path: Path, truth: Table) -> None:
     assert list(read_truth(tmp_path / "t.csv", split=tmp_path / "s.csv")["x"]) == [30.0, 10.5]
     assert list(read_truth(tmp_path / "t.csv", split=str(tmp_path / "s.csv"), part="train")["x"]) == [20.25]
     assert len(read_truth(str(tmp_path / "t.csv"), part="train")) == 3, "no split: all"
+    (tmp_path / "s.csv").write_text("row,part\n2,01\n0,1\n")
+    assert list(read_truth(tmp_path / "t.csv", split=tmp_path / "s.csv", part="01")["x"]) == [30.0]
 
 
 @pytest.mark.parametrize(

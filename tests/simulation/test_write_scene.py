@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from astropy.io import fits
 
 from astrogalaxy.config import SurveyConfig
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.images.fields import find_fields, open_field
 from astrogalaxy.simulation import Scene, SurveyProfile, simulate_scene
@@ -62,3 +64,18 @@ def test_any_name_makes_a_survey_that_can_be_read(scene: Scene, tmp_path: Path, 
     config = SurveyConfig.read(survey)
     assert config.name == name
     assert len(find_fields(config.images)) == 1
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", "a{b}", "a*", ".", "a\nb", "-a"])
+def test_a_name_that_a_survey_cannot_have_is_refused(scene: Scene, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="name: must be ") as error:
+        write_scene(scene, tmp_path / "new", name=name)
+    assert "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_band_that_a_survey_cannot_have_is_refused(scene: Scene, tmp_path: Path) -> None:
+    images = dict(zip(("g", "r/i", "z"), scene.images.values(), strict=True))
+    with pytest.raises(ConfigError, match="bands"):
+        write_scene(replace(scene, images=images), tmp_path / "new", name="s")
+    assert not list(tmp_path.iterdir())

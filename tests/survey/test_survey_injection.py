@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 from astrogalaxy.cli import app
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import ConfigError, ImageError
-from astrogalaxy.evaluation.injection import Recovery, Round
+from astrogalaxy.evaluation.injection import Injection, Recovery, Round
 from astrogalaxy.images.fields import Field, find_fields
 from astrogalaxy.models import load_weights, save_weights
 from astrogalaxy.simulation import PROFILES, Conditions, Scene, simulate_scene
-from astrogalaxy.survey.injection import _chosen, _Injected, _jobs, _opened, inject_survey
+from astrogalaxy.survey.injection import _chosen, _jobs, _opened, inject_survey
 from astrogalaxy.survey.report.injection import write_injection_report
 from astrogalaxy.survey.rounds import read_round, write_round
 
@@ -143,7 +143,7 @@ def test_rounds_are_kept_as_long_as_nothing_changes_them(survey: Path, tmp_path:
     def key(**changes: object) -> str:
         """Of the first field's rounds, with some of the survey's sections or of what is injected changed."""
         sections = {name: changes.pop(name) for name in ("detection", "measurement", "compute") if name in changes}
-        injected = _Injected(**{"density": 8.0, "magnitudes": None, "like": None, "seeing": None, "seed": 0} | changes)
+        injected = Injection(**{"density": 8.0} | changes)
         return _jobs(fields, config.model_copy(update=sections), injected, tmp_path)[0].key
 
     usual = key()
@@ -170,7 +170,7 @@ def test_a_worker_that_stays_reads_a_changed_image_anew(survey: Path, tmp_path: 
 
     def sky() -> float:
         """What a worker sees of the field's first job."""
-        (job,) = _jobs(fields, config, _Injected(None, None, None, None, 0), tmp_path)
+        (job,) = _jobs(fields, config, Injection(), tmp_path)
         image, failures = _opened(job)
         assert image is not None and not failures and _opened(job)[0] is image
         return float(np.median(image.bands["r"].mesh.background_mesh))
@@ -228,6 +228,19 @@ def test_tiles_change_nothing(survey: Path) -> None:
     change_in_errors = np.asarray(np.abs(whole["found_flux_r"] - tiled["found_flux_r"]) / whole["found_flux_r_err"])
     assert np.nanmax(change_in_errors) < 0.3
     assert np.nanmedian(change_in_errors) < 0.01
+
+
+def test_a_closed_folder_beside_the_fields_is_a_failure(survey: Path) -> None:
+    folder = survey.parent / "night"
+    folder.mkdir()
+    for path in survey.parent.glob("north-*.fits"):
+        path.rename(folder / path.name)
+    (survey.parent / "other").symlink_to("nowhere")
+    change(survey, "{field}-{band}", "*/{field}-{band}")
+    summary = inject_survey(survey, rounds=1, density=8.0)
+    assert summary.exit_code == 3
+    (failure,) = summary.failures
+    assert str(failure.reason).startswith(f"{survey.parent / 'other'}: cannot be looked into")
 
 
 def test_settings_of_the_survey_count(survey: Path) -> None:

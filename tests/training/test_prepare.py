@@ -265,6 +265,32 @@ def test_a_field_to_leave_out_that_is_not_there_is_warned_of(
     assert "'one'" not in caplog.text
 
 
+def test_pixels_of_labels_that_are_kept_for_another_part_are_warned_of(
+    make_recipe: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = _frames(tmp_path, "one", "two")
+    (tmp_path / "t.csv").write_text("x,y,class\n30,20,star\n60,40,galaxy\n")
+    (tmp_path / "s.csv").write_text("row,part\n0,train\n1,test\n")
+    for left_out, split, warned in (([], "s.csv", True), (["one"], "s.csv", False), ([], None, False)):
+        labels = {"images": images, "field": "one", "truth": "t.csv", "split": split}
+        plan_examples(make_recipe(data={"sky": [{"images": images, "exclude": left_out}], "labels": [labels]}))
+        told = "data.sky[0]: all of field 'one' is trained on" in caplog.text
+        assert told == warned
+        assert "'two'" not in caplog.text
+        caplog.clear()
+
+
+def test_a_closed_folder_beside_others_is_warned_of(
+    make_recipe: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a").mkdir()
+    images = _frames(tmp_path / "a", "one")
+    (tmp_path / "b").symlink_to(tmp_path / "nowhere")
+    images["path"] = str(tmp_path / "*" / "{field}-{band}.fits")
+    plan_examples(make_recipe(data={"simulation": {"scenes": 1}, "sky": [{"images": images}]}))
+    assert f"data.sky[0].images: {tmp_path / 'b'}: cannot be looked into" in caplog.text
+
+
 def test_a_failure_in_a_process_is_told_at_once(make_recipe: Make, tmp_path: Path) -> None:
     images = _frames(tmp_path, "one")
     (tmp_path / "one-r.fits").write_bytes((tmp_path / "one-r.fits").read_bytes()[:4000])

@@ -29,6 +29,7 @@ from astrogalaxy.training.crops import Batch, CropStream
 from astrogalaxy.training.finish import Trained, recalibrate
 from astrogalaxy.training.galaxies import GalaxyBank
 from astrogalaxy.training.module import AstroYoloTrainer
+from astrogalaxy.training.running import Run
 from astrogalaxy.training.schedule import Head, Phase, Schedule
 from astrogalaxy.training.train import train
 
@@ -172,10 +173,22 @@ def test_each_part_of_a_set_is_used_for_what_it_is(
         assert {path.parent.name for path in getattr(data, part).fields} == {part}
 
 
+def test_a_training_takes_the_cores_that_it_is_given(
+    make_recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a batch job, say, of a machine with many more."""
+    given: list[int] = []
+    monkeypatch.setattr("dask.system.CPU_COUNT", 3)
+    monkeypatch.setattr(module, "prepare", lambda *_, workers, **__: given.append(workers))
+    module._prepared(make_recipe(workers=2), tmp_path, None)
+    module._prepared(make_recipe(workers=0), tmp_path, None)
+    assert given == [3, 0]
+
+
 def test_lightning_shows_no_bar_of_its_own(make_recipe: Make, tmp_path: Path) -> None:
-    assert module._trainer(make_recipe(), tmp_path, [_Watch()], 0).progress_bar_callback is None
+    assert module._trainer(make_recipe(), Run(tmp_path, callbacks=[_Watch()]), 0).progress_bar_callback is None
     bar = TQDMProgressBar()
-    assert module._trainer(make_recipe(), tmp_path, [bar], 0).progress_bar_callback is bar
+    assert module._trainer(make_recipe(), Run(tmp_path, callbacks=[bar]), 0).progress_bar_callback is bar
 
 
 def test_checkpoints_that_do_not_fit(make_recipe: Make, tmp_path: Path, quick: list[Any]) -> None:

@@ -6,7 +6,7 @@ magnitude and size, how well stars are told from galaxies, and how far fluxes an
 frames that are turned upside down say how many sources are none.
 """
 
-from astrogalaxy.evaluation.injection.conditions import FieldConditions, colours_of
+from astrogalaxy.evaluation.injection.conditions import FieldConditions, Injection, colours_of
 from astrogalaxy.evaluation.injection.curve import CompletenessCurve, fit_completeness
 from astrogalaxy.evaluation.injection.psf import PointSpread
 from astrogalaxy.evaluation.injection.recovery import Baseline, Recovery, Round, join
@@ -16,6 +16,7 @@ __all__ = [
     "Baseline",
     "CompletenessCurve",
     "FieldConditions",
+    "Injection",
     "PointSpread",
     "Recovery",
     "Round",

@@ -1,4 +1,4 @@
-"""The observing conditions of a real field: point spread, noise, zero points, depth."""
+"""What is injected, and the observing conditions of a real field: point spread, noise, zero points, depth."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from astrogalaxy.measurement.photometry import nanojansky
 from astrogalaxy.simulation.population import draw_population
 from astrogalaxy.simulation.profiles import BAND_WAVELENGTHS, PROFILES, Conditions, SurveyProfile
 
-__all__ = ["FieldConditions", "colours_of", "observe", "plain_conditions", "plain_profile"]
+__all__ = ["FieldConditions", "Injection", "colours_of", "observe", "plain_conditions", "plain_profile"]
 
 # For fields without zero points, a population to compare their number of sources with: its r limit and square arcmin.
 _COUNTED = 27.0, 20.0
@@ -25,6 +25,61 @@ _COUNTED = 27.0, 20.0
 _SAMPLE = 1024
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Injection:
+    """What is injected into a field.
+
+    Attributes
+    ----------
+    density : float, optional
+        Injected sources per square arcmin in a round. By default a tenth of the field's own, or one in a square of 60
+        FWHM where that is more: so few do not change the crowding. They are never nearer to each other than two thirds
+        of their mean distance.
+    magnitudes : (float, float), optional
+        Brightest and faintest in the reference band (AB, or instrumental without zero point); by default from 6
+        brighter to 1 fainter than a point source at five sigma.
+    like : mapping of str to str, optional
+        Which band a band of another name is like, for the colours of what is injected.
+    seeing : float, optional
+        Full width of stars at half maximum, arcsec, where the field has too few to measure it.
+    seed : int
+        The same seed injects the same sources.
+
+    Examples
+    --------
+    >>> from astrogalaxy.evaluation.injection import Injection
+    >>> Injection(density=8.0).check(["g", "r", "i"])
+    """
+
+    density: float | None = None
+    magnitudes: tuple[float, float] | None = None
+    like: Mapping[str, str] | None = None
+    seeing: float | None = None
+    seed: int = 0
+
+    def check(self, bands: Sequence[str]) -> None:
+        """Refuse what makes no sense for images in these bands.
+
+        Raises
+        ------
+        ConfigError
+            One line that says what.
+        """
+        colours_of(bands, self.like)
+        if self.density is not None and not 0 < self.density < np.inf:
+            msg = f"density must be a positive number of sources per square arcmin, not {self.density}"
+            raise ConfigError(msg)
+        if self.seeing is not None and not 0 < self.seeing < np.inf:
+            msg = f"seeing must be a positive number of arcsec, not {self.seeing}"
+            raise ConfigError(msg)
+        if self.magnitudes is None:
+            return
+        brightest, faintest = self.magnitudes
+        if not (np.isfinite(self.magnitudes).all() and brightest < faintest):
+            msg = f"magnitudes must be the brightest and the faintest, not {brightest} and {faintest}"
+            raise ConfigError(msg)
 
 
 @dataclass(frozen=True)

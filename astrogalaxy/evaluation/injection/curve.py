@@ -10,8 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from astrogalaxy.evaluation.catalogs import Estimate
-from astrogalaxy.evaluation.intervals import CONFIDENCE
+from astrogalaxy.evaluation.intervals import CONFIDENCE, Interval
 
 __all__ = ["CompletenessCurve", "fit_completeness"]
 
@@ -48,7 +47,7 @@ class CompletenessCurve:
         Completeness of bright sources, 3 magnitudes before the middle.
     middle, width : float
         Magnitudes.
-    half, ninety : Estimate
+    half, ninety : Interval
         Magnitudes of 50 % and 90 % completeness, with intervals; NaN where the curve never
         comes so high, or does not fall so low among the magnitudes that were injected.
     n : int
@@ -58,9 +57,9 @@ class CompletenessCurve:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.catalogs import Estimate
     >>> from astrogalaxy.evaluation.injection import CompletenessCurve
-    >>> half, ninety = Estimate(22.5, 22.4, 22.6, 300), Estimate(22.1, 22.0, 22.2, 300)
+    >>> from astrogalaxy.evaluation.intervals import Interval
+    >>> half, ninety = Interval(22.5, 22.4, 22.6), Interval(22.1, 22.0, 22.2)
     >>> curve = CompletenessCurve(top=1.0, middle=22.5, width=0.2, half=half, ninety=ninety, n=300)
     >>> curve([20.0, 22.5, 25.0]).round(2).tolist()
     [1.0, 0.5, 0.0]
@@ -69,8 +68,8 @@ class CompletenessCurve:
     top: float
     middle: float
     width: float
-    half: Estimate
-    ninety: Estimate
+    half: Interval
+    ninety: Interval
     n: int
     slope: float = 0.0
 
@@ -127,7 +126,7 @@ def fit_completeness(magnitude: ArrayLike, found: ArrayLike, *, seed: int = 0) -
     centre, n, k = (steps + 0.5) * _FINE, np.bincount(at).astype(float), np.bincount(at, hit).astype(float)
     best = _fit(centre, k, n, np.array([3.0, _start(centre, k, n), np.log(0.25), 0.0]))
     around = np.random.default_rng(seed).multivariate_normal(best, _covariance(centre, n, best), _DRAWS)
-    half, ninety = (_estimate(best, around, share, (mag.min(), mag.max()), len(hit)) for share in (0.5, 0.9))
+    half, ninety = (_estimate(best, around, share, (mag.min(), mag.max())) for share in (0.5, 0.9))
     top, middle, width, slope = best.tolist()
     return CompletenessCurve(float(expit(top)), middle, float(np.exp(width)), half, ninety, len(hit), slope)
 
@@ -187,15 +186,15 @@ def _reaches(curves: Floats, share: float, brightest: float) -> Floats:
     return np.where(high.any(axis=1) & ~high[:, -1], low[:, 0], np.nan)
 
 
-def _estimate(best: Floats, around: Floats, share: float, injected: tuple[float, float], n: int) -> Estimate:
+def _estimate(best: Floats, around: Floats, share: float, injected: tuple[float, float]) -> Interval:
     brightest, faintest = injected
     value = float(_reaches(best[None], share, brightest)[0])
     if value > faintest:
         # beyond what was injected, only the priors say how the curve goes on
-        return Estimate(float("nan"), float("nan"), float("nan"), n)
+        return Interval(float("nan"), float("nan"), float("nan"))
     values = _reaches(around, share, brightest)
     # a curve that never comes so high does so at no magnitude, however bright
     values = np.where(np.isnan(values), -np.inf, values)
     ends = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], method="nearest")
     low, high = (float(end) if np.isfinite(end) else float("nan") for end in ends)
-    return Estimate(value, low, high, n)
+    return Interval(value, low, high)

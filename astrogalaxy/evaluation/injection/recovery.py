@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.errors import ImageError
-from astrogalaxy.evaluation.catalogs import Estimate
 from astrogalaxy.evaluation.injection import tables
 from astrogalaxy.evaluation.injection.conditions import FieldConditions
 from astrogalaxy.evaluation.injection.curve import CompletenessCurve
 from astrogalaxy.evaluation.injection.psf import choose_stars
-from astrogalaxy.evaluation.intervals import wilson
+from astrogalaxy.evaluation.intervals import Interval, share
 
 __all__ = ["Baseline", "Recovery", "Round", "join"]
 
@@ -53,11 +52,11 @@ class Baseline:
     Examples
     --------
     >>> import astrogalaxy as ag
-    >>> from astrogalaxy.evaluation.injection import look
+    >>> from astrogalaxy.evaluation.injection import Injection, look
     >>> from astrogalaxy.simulation import PROFILES, simulate_scene
     >>> scene = simulate_scene(PROFILES["sdss"], size=128, seed=2, artefacts=False)
     >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}, zeropoint=22.5)
-    >>> base = look(image, ag.detect, seeing=1.2)
+    >>> base = look(image, ag.detect, Injection(seeing=1.2))
     >>> base.name, 0 < base.free < 1, round(base.area, 2)  # square arcmin
     ('field', True, 0.71)
     """
@@ -205,7 +204,7 @@ class Recovery:
         lines = [f"{len(self.injected)} sources injected into {where}, {n_found} found"]
         for kind, low, _, curve in self.curves:
             if not np.isfinite(low):
-                half, ninety = (_words(estimate) for estimate in (curve.half, curve.ninety))
+                half, ninety = (_words(edge) for edge in (curve.half, curve.ninety))
                 what = "stars" if kind == "star" else "galaxies"
                 lines.append(f"{what}: 50 % complete at {self.reference} = {half}, 90 % at {ninety}")
         overall = self.purity()[:1]
@@ -222,10 +221,9 @@ class Recovery:
         away, chance = len(self.extra) - near, 0.0
         for record in self.fields:
             mine = self.extra[np.asarray(self.extra["field"]) == record["name"]] if len(self.extra) else self.extra
-            share = min(record["near"], 0.99)
-            chance += float(np.sum(~np.asarray(mine["near"], bool))) * share / (1 - share) if len(mine) else 0.0
-        low, high = wilson(near, max(n_found, near, 1))
-        per_found = [_plain(near / max(n_found, near, 1)), _plain(low), _plain(high)]
+            beside = min(record["near"], 0.99)
+            chance += float(np.sum(~np.asarray(mine["near"], bool))) * beside / (1 - beside) if len(mine) else 0.0
+        per_found = [_plain(value) for value in astuple(share(near, max(n_found, near, 1)))]
         return {"near": near, "near_by_chance": _plain(chance), "near_per_found": per_found, "elsewhere": away}
 
 
@@ -250,11 +248,11 @@ def join(results: Sequence[tuple[Baseline, Sequence[Round]]]) -> Recovery:
     Examples
     --------
     >>> import astrogalaxy as ag
-    >>> from astrogalaxy.evaluation.injection import join, look, recover_round
+    >>> from astrogalaxy.evaluation.injection import Injection, join, look, recover_round
     >>> from astrogalaxy.simulation import PROFILES, simulate_scene
     >>> scene = simulate_scene(PROFILES["sdss"], size=192, seed=2, artefacts=False)
     >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}, zeropoint=22.5)
-    >>> base = look(image, ag.detect, seeing=1.2)
+    >>> base = look(image, ag.detect, Injection(seeing=1.2))
     >>> recovery = join([(base, [recover_round(image, base, ag.detect, number=0)])])
     >>> recovery.bands, len(recovery.injected) > 0
     (('r',), True)
@@ -373,15 +371,15 @@ def _limit_record(kind: str, low: float, high: float, curve: CompletenessCurve) 
     return {
         "class": kind,
         "radius": [_plain(low), _plain(high)],
-        "half": [_plain(edge) for edge in curve.half[:3]],
-        "ninety": [_plain(edge) for edge in curve.ninety[:3]],
+        "half": [_plain(edge) for edge in astuple(curve.half)],
+        "ninety": [_plain(edge) for edge in astuple(curve.ninety)],
         "bright": _plain(curve.top),
         "n": curve.n,
     }
 
 
-def _words(estimate: Estimate) -> str:
-    value, low, high, _ = estimate
+def _words(edge: Interval) -> str:
+    value, low, high = astuple(edge)
     return f"{value:.2f} [{low:.2f}, {high:.2f}]" if math.isfinite(value) else "none that was injected"
 
 

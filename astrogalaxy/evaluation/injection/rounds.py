@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog
-from astrogalaxy.evaluation.injection.conditions import FieldConditions, observe
+from astrogalaxy.evaluation.injection.conditions import FieldConditions, Injection, observe
 from astrogalaxy.evaluation.injection.match import free_and_good, match_round, mirrored
 from astrogalaxy.evaluation.injection.recovery import Baseline, Recovery, Round, join
 from astrogalaxy.evaluation.injection.sources import draw_sample, lay_sources
@@ -27,6 +28,7 @@ _NEAR_WIDTHS, _NEAR_RADII = 5.0, 3.0
 _MEASURED = ("x", "y", "ra", "dec", "det_score", "p_galaxy", "snr", "half_light_radius")
 # Rows of pixels that are read together.
 _ROWS = 512
+_USUAL = Injection()
 
 
 def inject_and_recover(
@@ -34,12 +36,8 @@ def inject_and_recover(
     detect: Detect,
     *,
     rounds: int = 10,
-    density: float | None = None,
-    magnitudes: tuple[float, float] | None = None,
-    like: Mapping[str, str] | None = None,
-    seeing: float | None = None,
-    seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    **injection: Any,
 ) -> Recovery:
     """Inject simulated stars and galaxies into a field, and see which of them come out.
 
@@ -51,21 +49,10 @@ def inject_and_recover(
         Gives the catalogue of an image, as `astrogalaxy.detect` does: a `SourceCatalog`.
     rounds : int
         How often; each with other sources at other places.
-    density : float, optional
-        Injected sources per square arcmin in a round. By default a tenth of the field's own,
-        or one in a square of 60 FWHM where that is more: so few do not change the crowding.
-        They are never nearer to each other than two thirds of their mean distance.
-    magnitudes : (float, float), optional
-        Brightest and faintest in the reference band (AB, or instrumental without zero point);
-        by default from 6 brighter to 1 fainter than a point source at five sigma.
-    like : mapping of str to str, optional
-        Which band a band of another name is like, for the colours of what is injected.
-    seeing : float, optional
-        Full width of stars at half maximum, arcsec, where the field has too few to measure it.
-    seed : int
-        The same seed injects the same sources.
     progress : callable, optional
         Called with rounds done and rounds in all.
+    **injection
+        What is injected: ``density``, ``magnitudes``, ``like``, ``seeing`` and ``seed`` of an `Injection`.
 
     Returns
     -------
@@ -90,20 +77,16 @@ def inject_and_recover(
     >>> recovery.reference, len(recovery.completeness()) > 0
     ('r', True)
     """
-    base = look(image, detect, like=like, seeing=seeing)
-    made = []
+    settings, made = Injection(**injection), []
+    base = look(image, detect, settings)
     for number in range(rounds):
-        made.append(
-            recover_round(image, base, detect, number=number, density=density, magnitudes=magnitudes, seed=seed)
-        )
+        made.append(recover_round(image, base, detect, settings, number=number))
         if progress is not None:
             progress(number + 1, rounds)
     return join([(base, made)])
 
 
-def look(
-    image: Image, detect: Detect, *, like: Mapping[str, str] | None = None, seeing: float | None = None
-) -> Baseline:
+def look(image: Image, detect: Detect, injection: Injection = _USUAL) -> Baseline:
     """Find a field's own sources before anything is injected, and the noise that is taken for sources.
 
     Parameters
@@ -112,10 +95,8 @@ def look(
         The field, with a WCS.
     detect : callable
         Gives the catalogue of an image; see `inject_and_recover`.
-    like : mapping of str to str, optional
-        Which band a band of another name is like.
-    seeing : float, optional
-        Full width of stars at half maximum, arcsec, where the field has too few to measure it.
+    injection : Injection, optional
+        What will be injected: its ``like`` and ``seeing`` are used.
 
     Returns
     -------
@@ -124,24 +105,22 @@ def look(
 
     Raises
     ------
-    ConfigError
-        If the wavelength of one of several bands is unknown.
-    ImageError
-        If the image has no WCS, or no stars to measure its seeing and it is not given.
+    ConfigError, ImageError
+        As `inject_and_recover`.
 
     Examples
     --------
     >>> import astrogalaxy as ag
-    >>> from astrogalaxy.evaluation.injection import look
+    >>> from astrogalaxy.evaluation.injection import Injection, look
     >>> from astrogalaxy.simulation import PROFILES, simulate_scene
     >>> scene = simulate_scene(PROFILES["sdss"], size=192, seed=2, artefacts=False)
     >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}, zeropoint=22.5)
-    >>> base = look(image, ag.detect, seeing=1.2)
+    >>> base = look(image, ag.detect, Injection(seeing=1.2))
     >>> base.conditions.reference, len(base.catalog) > 0
     ('r', True)
     """
     catalog = detect(image)
-    conditions = observe(image, catalog, like=like, seeing=seeing)
+    conditions = observe(image, catalog, like=injection.like, seeing=injection.seeing)
     false = _brief(detect(mirrored(image, catalog)), conditions)
     free, good = free_and_good(image, catalog)
     return Baseline(
@@ -150,16 +129,7 @@ def look(
     )  # fmt: skip
 
 
-def recover_round(
-    image: Image,
-    base: Baseline,
-    detect: Detect,
-    *,
-    number: int,
-    density: float | None = None,
-    magnitudes: tuple[float, float] | None = None,
-    seed: int = 0,
-) -> Round:
+def recover_round(image: Image, base: Baseline, detect: Detect, injection: Injection = _USUAL, *, number: int) -> Round:
     """Inject sources into a field once, and find them again.
 
     Parameters
@@ -170,14 +140,10 @@ def recover_round(
         The field as it was; see `look`.
     detect : callable
         Gives the catalogue of an image; see `inject_and_recover`.
+    injection : Injection, optional
+        What is injected.
     number : int
         Number of the round; other rounds inject other sources.
-    density : float, optional
-        Injected sources per square arcmin.
-    magnitudes : (float, float), optional
-        Brightest and faintest in the reference band.
-    seed : int
-        The same seed injects the same sources.
 
     Returns
     -------
@@ -187,22 +153,19 @@ def recover_round(
     Examples
     --------
     >>> import astrogalaxy as ag
-    >>> from astrogalaxy.evaluation.injection import look, recover_round
+    >>> from astrogalaxy.evaluation.injection import Injection, look, recover_round
     >>> from astrogalaxy.simulation import PROFILES, simulate_scene
     >>> scene = simulate_scene(PROFILES["sdss"], size=192, seed=2, artefacts=False)
     >>> image = ag.Image.read({"r": (scene.images["r"], scene.wcs["r"])}, zeropoint=22.5)
-    >>> base = look(image, ag.detect, seeing=1.2)
+    >>> base = look(image, ag.detect, Injection(seeing=1.2))
     >>> made = recover_round(image, base, ag.detect, number=0)
     >>> made.number, len(made.injected) > 0, {"found", "class", "mag_r"} <= set(made.injected.colnames)
     (0, True, True)
     """
-    root = np.random.SeedSequence([seed, zlib.crc32(base.name.encode()), number])
+    root = np.random.SeedSequence([injection.seed, zlib.crc32(base.name.encode()), number])
     drawing, laying = root.spawn(2)
     conditions, band = base.conditions, image.reference
-    sample = draw_sample(
-        image, conditions, density=density, magnitudes=magnitudes, n_found=len(base.catalog),
-        rng=np.random.default_rng(drawing),
-    )  # fmt: skip
+    sample = draw_sample(image, conditions, injection, n_found=len(base.catalog), rng=np.random.default_rng(drawing))
     lit, truth = lay_sources(image, sample, conditions, seed=laying)
     truth = truth[_on_good_pixels(image, truth)]
     found = detect(lit)

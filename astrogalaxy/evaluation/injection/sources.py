@@ -10,7 +10,7 @@ from astropy.table import Table, vstack
 from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincinv
 
-from astrogalaxy.evaluation.injection.conditions import FieldConditions, plain_conditions, plain_profile
+from astrogalaxy.evaluation.injection.conditions import FieldConditions, Injection, plain_conditions, plain_profile
 from astrogalaxy.evaluation.injection.psf import PointSpread
 from astrogalaxy.images import Image, Section
 from astrogalaxy.images.sky import to_sky
@@ -45,9 +45,8 @@ Stamp = tuple[int, int, NDArray[np.float32]]
 def draw_sample(
     image: Image,
     conditions: FieldConditions,
+    injection: Injection,
     *,
-    density: float | None,
-    magnitudes: tuple[float, float] | None,
     n_found: int,
     rng: np.random.Generator,
 ) -> Table:
@@ -62,12 +61,8 @@ def draw_sample(
         The field.
     conditions : FieldConditions
         How it sees sources.
-    density : float or None
-        Sources per square arcmin; None: a tenth of the field's own, or one in a square of 60
-        FWHM where that is more.
-    magnitudes : (float, float) or None
-        Brightest and faintest, in the reference band, as they are reported; None: from 6
-        brighter to 1 fainter than a point source at five sigma.
+    injection : Injection
+        How many, and how bright.
     n_found : int
         Sources of the field.
     rng : numpy.random.Generator
@@ -79,8 +74,8 @@ def draw_sample(
         As `~astrogalaxy.simulation.population.draw_population`, with ``x``, ``y`` (reference
         pixels) and ``mag_<band>`` (AB, with the zero points of the conditions).
     """
-    x, y = _places(image, conditions, density, n_found, rng)
-    low, high = magnitudes or (conditions.depth - _BRIGHTER, conditions.depth + _FAINTER)
+    x, y = _places(image, conditions, injection.density, n_found, rng)
+    low, high = injection.magnitudes or (conditions.depth - _BRIGHTER, conditions.depth + _FAINTER)
     n = len(x)
     around = np.clip(conditions.depth + np.array(_AROUND), low, high)
     spread, near = rng.uniform(low, high, n), rng.uniform(float(around[0]), float(around[1]), n)

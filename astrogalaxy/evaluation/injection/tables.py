@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from itertools import pairwise
 
 import numpy as np
@@ -10,12 +11,11 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from astrogalaxy.evaluation.injection.curve import CompletenessCurve, fit_completeness
-from astrogalaxy.evaluation.intervals import wilson
+from astrogalaxy.evaluation.intervals import magnitude_bins, share, wilson
 from astrogalaxy.gaussian import MEDIAN_ERROR
 from astrogalaxy.tables import numbers_of
 
 __all__ = [
-    "BIN_WIDTH",
     "classification_table",
     "completeness_map",
     "completeness_table",
@@ -26,22 +26,11 @@ __all__ = [
     "radius_edges",
 ]
 
-#: Width of a bin of magnitudes.
-BIN_WIDTH = 0.5
 # Fewer sources than this say nothing of a median.
 _FEWEST = 5
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-
-def _bins(magnitude: Floats, width: float) -> Iterator[tuple[float, float, Bools]]:
-    """Bins that hold any of the magnitudes, at multiples of the width."""
-    known = np.isfinite(magnitude)
-    number = np.full(len(magnitude), np.iinfo(int).min)
-    number[known] = np.floor(magnitude[known] / width).astype(int)
-    for bin_ in np.unique(number[known]):
-        yield float(bin_ * width), float((bin_ + 1) * width), number == bin_
 
 
 def _table(rows: Sequence[tuple[object, ...]], columns: str) -> Table:
@@ -86,6 +75,13 @@ def radius_edges(injected: Table, *, bins: int = 4) -> list[float]:
     return [0.0, *(float(edge) for edge in np.unique(inner) if edge > 0), float("inf")]
 
 
+def _stars_and_galaxies(injected: Table, rows: Bools) -> Iterator[tuple[str, Bools]]:
+    """Both classes, each with those of the rows that are of it."""
+    kind = np.asarray(injected["class"]).astype(str)
+    for name in ("star", "galaxy"):
+        yield name, rows & (kind == name)
+
+
 def _groups(injected: Table) -> Iterator[tuple[str, float, float, Bools]]:
     """Stars; galaxies; galaxies by half-light radius: class, radii (NaN: all), rows."""
     kind, radius = np.asarray(injected["class"]).astype(str), numbers_of(injected, "half_light_radius")
@@ -95,7 +91,7 @@ def _groups(injected: Table) -> Iterator[tuple[str, float, float, Bools]]:
         yield "galaxy", low, high, (kind == "galaxy") & (radius >= low) & (radius < high)
 
 
-def completeness_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> Table:
+def completeness_table(injected: Table, *, band: str) -> Table:
     """Completeness by magnitude, of stars, of galaxies, and of galaxies of each size.
 
     Parameters
@@ -104,8 +100,6 @@ def completeness_table(injected: Table, *, band: str, width: float = BIN_WIDTH) 
         See `~astrogalaxy.evaluation.injection.Recovery`.
     band : str
         The reference band.
-    width : float
-        Of a bin, magnitudes.
 
     Returns
     -------
@@ -127,10 +121,9 @@ def completeness_table(injected: Table, *, band: str, width: float = BIN_WIDTH) 
     magnitude, found = numbers_of(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
     confused, rows = np.asarray(injected["confused"], bool), []
     for name, r_low, r_high, group in _groups(injected):
-        for low, high, here in _bins(np.where(group, magnitude, np.nan), width):
+        for low, high, here in magnitude_bins(np.where(group, magnitude, np.nan)):
             n, k = int(here.sum()), int(found[here].sum())
-            interval = (float(edge) for edge in wilson(k, n))
-            rows.append((name, r_low, r_high, low, high, n, k, int(confused[here].sum()), k / n, *interval))
+            rows.append((name, r_low, r_high, low, high, n, k, int(confused[here].sum()), *astuple(share(k, n))))
     columns = "class:str radius_low radius_high mag_low mag_high n_injected:int n_found:int n_confused:int"
     table = _table(rows, f"{columns} completeness low high")
     table["radius_low"].unit = table["radius_high"].unit = "arcsec"
@@ -213,7 +206,7 @@ def completeness_map(injected: Table, *, band: str) -> tuple[Floats, Floats, Flo
         return x, 2.0**y, n, k / n
 
 
-def classification_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> Table:
+def classification_table(injected: Table, *, band: str) -> Table:
     """Stars and galaxies told apart, of those found.
 
     Parameters
@@ -222,8 +215,6 @@ def classification_table(injected: Table, *, band: str, width: float = BIN_WIDTH
         See `~astrogalaxy.evaluation.injection.Recovery`.
     band : str
         The reference band.
-    width : float
-        Of a bin, magnitudes.
 
     Returns
     -------
@@ -247,14 +238,13 @@ def classification_table(injected: Table, *, band: str, width: float = BIN_WIDTH
     magnitude, found = numbers_of(injected, f"mag_{band}"), np.asarray(injected["found"], bool)
     true, called = (np.asarray(injected[name]).astype(str) for name in ("class", "found_class"))
     rows = []
-    for low, high, here in _bins(np.where(found, magnitude, np.nan), width):
+    for low, high, here in magnitude_bins(np.where(found, magnitude, np.nan)):
         for name, other in (("star", "galaxy"), ("galaxy", "star")):
             mine, theirs = here & (true == name), here & (true == other)
             n, n_other = int(mine.sum()), int(theirs.sum())
             counts = [int((called[mine] == word).sum()) for word in ("star", "galaxy", "unsure")]
             right, wrong = int((called[mine] == name).sum()), int((called[theirs] == name).sum())
-            share = [right / n if n else np.nan, *(float(edge) for edge in wilson(right, n))]
-            rows.append((name, low, high, n, *counts, *share, *_purity(right, n, wrong, n_other)))
+            rows.append((name, low, high, n, *counts, *astuple(share(right, n)), *_purity(right, n, wrong, n_other)))
     columns = "class:str mag_low mag_high n_found:int n_star:int n_galaxy:int n_unsure:int"
     columns += " completeness completeness_low completeness_high n_called:int purity purity_low purity_high"
     return _table(rows, columns)
@@ -265,12 +255,12 @@ def _purity(right: int, n: int, wrong: int, n_other: int) -> tuple[int, float, f
     called = right + wrong
     if not (called and n and n_other):
         return called, np.nan, np.nan, np.nan
-    share = right / n / (right / n + wrong / n_other)
-    low, high = wilson(share * called, called)
-    return called, share, float(low), float(high)
+    pure = right / n / (right / n + wrong / n_other)
+    low, high = wilson(pure * called, called)
+    return called, pure, float(low), float(high)
 
 
-def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BIN_WIDTH) -> Table:
+def photometry_table(injected: Table, *, bands: Sequence[str]) -> Table:
     """How far measured fluxes are off, of the sources found.
 
     Parameters
@@ -279,8 +269,6 @@ def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BI
         See `~astrogalaxy.evaluation.injection.Recovery`.
     bands : sequence of str
         Bands.
-    width : float
-        Of a bin, magnitudes of the band itself.
 
     Returns
     -------
@@ -301,7 +289,7 @@ def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BI
     ([6], True)
     """
     found = np.asarray(injected["found"], bool)
-    kind, rows = np.asarray(injected["class"]).astype(str), []
+    rows = []
     for band in bands:
         true, seen = numbers_of(injected, f"flux_{band}"), numbers_of(injected, f"found_flux_{band}")
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -309,9 +297,8 @@ def photometry_table(injected: Table, *, bands: Sequence[str], width: float = BI
             off = np.where(np.isnan(seen), np.nan, -2.5 * np.log10(np.maximum(seen / true, 1e-300)))
             off = np.where(seen <= 0, np.inf, off)
             pull = (seen - true) / numbers_of(injected, f"found_flux_{band}_err")
-        for name in ("star", "galaxy"):
-            usable = found & (kind == name) & ~np.isnan(off)
-            for low, high, here in _bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan), width):
+        for name, usable in _stars_and_galaxies(injected, found & ~np.isnan(off)):
+            for low, high, here in magnitude_bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan)):
                 if (n := int(here.sum())) >= _FEWEST:
                     bias, scatter = _middle(off[here])
                     error = MEDIAN_ERROR * scatter / np.sqrt(n)
@@ -330,7 +317,7 @@ def _middle(values: Floats) -> tuple[float, float]:
     return tuple(float(v) if np.isfinite(v) else float("nan") for v in (middle, spread))  # type: ignore[return-value]
 
 
-def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> Table:
+def position_table(injected: Table, *, band: str) -> Table:
     """How far measured positions are off, of the sources found.
 
     Parameters
@@ -339,8 +326,6 @@ def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> T
         See `~astrogalaxy.evaluation.injection.Recovery`.
     band : str
         The reference band.
-    width : float
-        Of a bin, magnitudes.
 
     Returns
     -------
@@ -358,14 +343,13 @@ def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> T
     >>> position_table(injected, band="r")["east"].round(2).tolist()
     [0.36]
     """
-    found, kind = np.asarray(injected["found"], bool), np.asarray(injected["class"]).astype(str)
+    found = np.asarray(injected["found"], bool)
     east = (numbers_of(injected, "found_ra") - numbers_of(injected, "ra") + 180) % 360 - 180
     east = east * np.cos(np.radians(numbers_of(injected, "dec"))) * 3600
     north = (numbers_of(injected, "found_dec") - numbers_of(injected, "dec")) * 3600
     rows = []
-    for name in ("star", "galaxy"):
-        usable = found & (kind == name) & np.isfinite(east + north)
-        for low, high, here in _bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan), width):
+    for name, usable in _stars_and_galaxies(injected, found & np.isfinite(east + north)):
+        for low, high, here in magnitude_bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan)):
             if (n := int(here.sum())) >= _FEWEST:
                 (x, spread_x), (y, spread_y) = _middle(east[here]), _middle(north[here])
                 rows.append((name, low, high, n, x, y, (spread_x + spread_y) / 2))
@@ -375,7 +359,7 @@ def position_table(injected: Table, *, band: str, width: float = BIN_WIDTH) -> T
     return table
 
 
-def purity_table(catalog: Table, false: Table, *, width: float = BIN_WIDTH) -> Table:
+def purity_table(catalog: Table, false: Table) -> Table:
     """Purity by measured magnitude: against what the mirrored frames gave.
 
     Parameters
@@ -384,8 +368,6 @@ def purity_table(catalog: Table, false: Table, *, width: float = BIN_WIDTH) -> T
         Sources of the untouched frames: ``mag``, ``det_score``.
     false : Table
         Sources of the mirrored frames: ``mag``, and ``weight``, how many on the whole frame each stands for.
-    width : float
-        Of a bin, magnitudes.
 
     Returns
     -------
@@ -406,15 +388,15 @@ def purity_table(catalog: Table, false: Table, *, width: float = BIN_WIDTH) -> T
     score = numbers_of(catalog, "det_score")
     everything = np.ones(len(catalog), bool), np.ones(len(false), bool)
     bins: list[tuple[float, float, Bools, Bools]] = [(np.nan, np.nan, *everything)]
-    bins += [(low, high, here, (wrong >= low) & (wrong < high)) for low, high, here in _bins(mag, width)]
+    bins += [(low, high, here, (wrong >= low) & (wrong < high)) for low, high, here in magnitude_bins(mag)]
     rows = []
     for low, high, here, bad in bins:
         if n := int(here.sum()):
             expected = float(weight[bad].sum())
-            share = min(max(1 - expected / n, 0.0), 1.0)
+            pure = min(max(1 - expected / n, 0.0), 1.0)
             # one that stands for several is no better known than one
             effective = n / max(float(np.mean(weight)) if len(weight) else 1.0, 1.0)
-            interval = (float(edge) for edge in wilson(share * effective, max(effective, 1)))
+            interval = (float(edge) for edge in wilson(pure * effective, max(effective, 1)))
             said = float(np.mean(score[here]))
-            rows.append((low, high, n, expected, share, *interval, said))
+            rows.append((low, high, n, expected, pure, *interval, said))
     return _table(rows, "mag_low mag_high n_catalog:int n_false purity low high said")

@@ -9,13 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from astrogalaxy.errors import need
+from astrogalaxy.errors import brought_by
 
-try:
+with brought_by("train"):
     import torch
-except ModuleNotFoundError:
-    need("torch", "train")
-    raise
 
 import numpy as np
 from numpy.typing import NDArray

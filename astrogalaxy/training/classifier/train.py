@@ -10,17 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from astrogalaxy.errors import need
+from astrogalaxy.errors import brought_by
 
-try:
+with brought_by("train"):
     import lightning
-except ModuleNotFoundError:
-    need("lightning", "train")
-    raise
 
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint, ProgressBar
+from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from astrogalaxy.config import ClassifierRecipe
@@ -34,7 +31,6 @@ from astrogalaxy.morphology.tuning import tune
 from astrogalaxy.training.allocator import keep_freed_memory
 from astrogalaxy.training.checkpoints import (
     FiniteEpochs,
-    WholeCheckpoints,
     another_network,
     last_checkpoint,
     learned_with,
@@ -46,7 +42,7 @@ from astrogalaxy.training.classifier.clusters import cluster_network
 from astrogalaxy.training.classifier.finish import History, TrainedClassifier, finish
 from astrogalaxy.training.classifier.module import ClassifierTrainer, Teacher
 from astrogalaxy.training.classifier.pictures import EpochSampler, PictureBank, PictureSet, open_bank
-from astrogalaxy.training.running import held, interruptions, loggers, quiet
+from astrogalaxy.training.running import Run, held, interruptions, quiet
 
 __all__ = ["train_classifier"]
 
@@ -115,10 +111,11 @@ def train_classifier(
     keep_freed_memory()
     _check_model(recipe)
     bank = open_bank(recipe, progress=progress)
-    results = [
-        _train_seed(recipe, bank, recipe.seed + number, command, callbacks or [], resume=resume)
-        for number in range(recipe.seeds)
-    ]
+    results = []
+    for seed in range(recipe.seed, recipe.seed + recipe.seeds):
+        run = Run(Path(recipe.output.directory) / recipe.folder(seed), command, resume, callbacks or [])
+        with held(run.folder):
+            results.append(_train_seed(recipe, bank, seed, run))
     return results[0]
 
 
@@ -149,29 +146,12 @@ def _spec(recipe: ClassifierRecipe, *, classes: int) -> NetworkSpec:
     )
 
 
-def _train_seed(
-    recipe: ClassifierRecipe, bank: PictureBank, seed: int, command: str, callbacks: list[Callback], *, resume: bool
-) -> TrainedClassifier:
-    folder = Path(recipe.output.directory) / recipe.folder(seed)
-    with held(folder):
-        return _train_in(folder, recipe, bank, seed, command, callbacks, resume=resume)
-
-
-def _train_in(
-    folder: Path,
-    recipe: ClassifierRecipe,
-    bank: PictureBank,
-    seed: int,
-    command: str,
-    callbacks: list[Callback],
-    *,
-    resume: bool,
-) -> TrainedClassifier:
-    if resume:
-        learned = learned_with(folder)
-        _check_inputs(recipe, learned, last_checkpoint(folder))
+def _train_seed(recipe: ClassifierRecipe, bank: PictureBank, seed: int, run: Run) -> TrainedClassifier:
+    if run.resume:
+        learned = learned_with(run.folder)
+        _check_inputs(recipe, learned, last_checkpoint(run.folder))
         warn_of_changes(recipe, learned)
-    write_text(folder / "recipe.yml", recipe.to_yaml())
+    run.keep(recipe)
     started = time.perf_counter()
     lightning.seed_everything(seed, workers=True, verbose=False)
     network = GalaxyNetwork(_spec(recipe, classes=len(bank.classes)))
@@ -180,13 +160,13 @@ def _train_in(
     if recipe.training.objective == "clusters":
         network, epochs = cluster_network(recipe, bank, network, seed)
     else:
-        first, epochs = _fit(recipe, bank, network, seed, folder, callbacks, resume=resume)
-    kept = folder / "seconds.txt"
+        first, epochs = _fit(recipe, bank, network, seed, run)
+    kept = run.folder / "seconds.txt"
     before = float(kept.read_text()) if first and kept.is_file() else 0.0
     # a call that only calibrates again does not add its time
     seconds = before + time.perf_counter() - started if first < epochs or not before else before
     write_text(kept, f"{seconds:.1f}")
-    return finish(recipe, network, bank, folder, History(command, start, seed, epochs, seconds))
+    return finish(recipe, network, bank, run.folder, History(run.command, start, seed, epochs, seconds))
 
 
 def _check_inputs(recipe: ClassifierRecipe, before: dict[str, Any], last: Path) -> None:
@@ -201,16 +181,7 @@ def _centres(recipe: dict[str, Any]) -> set[float]:
     return {section["centre"] for section in recipe["data"]}
 
 
-def _fit(
-    recipe: ClassifierRecipe,
-    bank: PictureBank,
-    network: GalaxyNetwork,
-    seed: int,
-    folder: Path,
-    callbacks: list[Callback],
-    *,
-    resume: bool,
-) -> tuple[int, int]:
+def _fit(recipe: ClassifierRecipe, bank: PictureBank, network: GalaxyNetwork, seed: int, run: Run) -> tuple[int, int]:
     """Train a network in place with its labels; return the epochs that were done before this call, and after it."""
     settings = recipe.training
     frozen = tune(network, recipe.model.tuning, frozen=recipe.model.frozen)
@@ -225,9 +196,9 @@ def _fit(
         counts=torch.from_numpy(bank.shares[rows].sum(0)) if settings.balance == "loss" else None,
         teacher=_teacher(recipe, bank), classes=bank.classes,
     )  # fmt: skip
-    last = last_checkpoint(folder)
+    last = last_checkpoint(run.folder)
     checkpoints = last.parent
-    known = read_checkpoint(last) if resume and last.is_file() else {}
+    known = read_checkpoint(last) if run.resume and last.is_file() else {}
     begin = done = _epoch(known)
     learned = known.get("classes", module.classes)
     if learned != module.classes:
@@ -240,7 +211,7 @@ def _fit(
     if begin < settings.epochs and not (begin and over.is_file()):
         logger.info("training %s, from epoch %d to %d", recipe.name, begin, settings.epochs)
         with quiet(), interruptions():
-            trainer = _trainer(recipe, folder, callbacks, begin)
+            trainer = _trainer(recipe, run, begin)
             check = _loader(PictureSet(bank, unseen), settings.batch, 0)
             with _of_this_network(last if begin else None):
                 trainer.fit(module, loader, check, ckpt_path=last if begin else None, weights_only=True)
@@ -281,29 +252,24 @@ def _loader(pictures: PictureSet, batch: int, workers: int, sampler: EpochSample
     )
 
 
-def _trainer(recipe: ClassifierRecipe, folder: Path, extra: list[Callback], begin: int) -> lightning.Trainer:
+def _trainer(recipe: ClassifierRecipe, run: Run, begin: int) -> lightning.Trainer:
     settings = recipe.training
     watched, mode = f"val_{settings.monitor}", "min" if settings.monitor == "loss" else "max"
-    keep: dict[str, Any] = {"dirpath": folder / "checkpoints", "enable_version_counter": False}
+    before = last_checkpoint(run.folder)
+    keep: dict[str, Any] = {"dirpath": before.parent, "enable_version_counter": False}
     best = ModelCheckpoint(**keep, filename="best", monitor=watched, mode=mode, save_weights_only=True)
     # save_last alone would keep nothing before the end
-    last = ModelCheckpoint(**keep, filename="last", every_n_epochs=1, save_on_train_epoch_end=True)
+    last = ModelCheckpoint(**keep, filename=before.stem, every_n_epochs=1, save_on_train_epoch_end=True)
     chosen: list[Callback] = [best] if settings.restore_best else []
     if settings.patience:
         chosen.append(_Patience(watched, patience=settings.patience, mode=mode, begin=settings.patience_from))
-    return lightning.Trainer(
+    return run.trainer(
+        recipe,
+        begin,
+        [*chosen, last, FiniteEpochs(before), LearningRateMonitor(), *run.callbacks],
         max_epochs=settings.epochs,
-        precision="bf16-mixed" if settings.precision == "bf16" else "32-true",
-        accelerator="auto",
         devices=1,
-        default_root_dir=folder,
-        logger=loggers(folder, begin),
-        callbacks=[*chosen, last, FiniteEpochs(last_checkpoint(folder)), LearningRateMonitor(), *extra],
-        plugins=[WholeCheckpoints(recipe)],
-        num_sanity_val_steps=0,
         gradient_clip_val=settings.clip,
-        enable_model_summary=False,
-        enable_progress_bar=any(isinstance(one, ProgressBar) for one in extra),
         log_every_n_steps=10,
     )
 

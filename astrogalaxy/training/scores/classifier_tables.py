@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +17,10 @@ from astrogalaxy.training.scores.published import PUBLISHED
 from astrogalaxy.training.scores.scoretables import (
     by_paper,
     interval_of,
+    lines_of,
+    number_of,
     paper_of,
+    percent,
     read_records,
     table_of,
     write_evaluation,
@@ -132,13 +134,7 @@ def printed_comparison(table: Table) -> list[str]:
     """
     shown = Table()
     shown["method"], shown["recipe"] = table["method"], table["recipe"]
-    shown["accuracy (%)"] = [
-        f"{100 * row['accuracy']:.1f}" + (
-            "" if np.ma.is_masked(row["accuracy_low"])
-            else f" [{100 * row['accuracy_low']:.1f}, {100 * row['accuracy_high']:.1f}]"
-        )
-        for row in table
-    ]  # fmt: skip
+    shown["accuracy (%)"] = [percent(row, "accuracy") for row in table]
     for title, name, form in (
         ("paper's", "accuracy_paper", "{:.1%}"), ("F1", "macro_f1", "{:.3f}"), ("AUC", "auc", "{:.3f}"),
         ("ECE", "ece", "{:.3f}"), ("if exact", "ece_perfect", "{:.3f}"),
@@ -147,7 +143,7 @@ def printed_comparison(table: Table) -> list[str]:
         ("started from", "start", "{}"),
     ):  # fmt: skip
         shown[title] = ["-" if np.ma.is_masked(value) else form.format(value) for value in table[name]]
-    return list(shown.pformat(show_unit=False, max_lines=-1, max_width=-1, align="<"))
+    return lines_of(shown)
 
 
 def printed_classes(test: Classification) -> list[str]:
@@ -178,7 +174,7 @@ def printed_classes(test: Classification) -> list[str]:
         for c in test.classes
     ]
     table = Table(rows=rows, names=("class", "precision", "recall", "F1", "AUC", "support"))
-    return list(table.pformat(show_unit=False, max_lines=-1, max_width=-1, align="<"))
+    return lines_of(table)
 
 
 def write_classifier_scores(scores: Sequence[ClassifierScore], folder: str | Path) -> list[Path]:
@@ -243,7 +239,7 @@ def read_classifier_scores(path: str | Path) -> list[ClassifierScore]:
 
 def _classification(given: dict[str, Any]) -> Classification:
     fields = given | {name: interval_of(given[name]) for name in ("accuracy", "auc", "macro_f1", "ece_perfect")}
-    fields["classes"] = tuple(ClassScore(**{k: _number(v) for k, v in c.items()}) for c in given["classes"])
+    fields["classes"] = tuple(ClassScore(**{k: number_of(v) for k, v in c.items()}) for c in given["classes"])
     fields |= {name: tuple(tuple(row) for row in given[name]) for name in ("confusion", "reliability")}
     return Classification(**fields)
 
@@ -254,10 +250,6 @@ def _score(given: dict[str, Any]) -> ClassifierScore:
         "everything": _classification(given["everything"]),
         "right": tuple(given["right"]),
         "milliseconds": {int(k): v for k, v in given["milliseconds"].items()},
-        "curves": {k: tuple((int(e), _number(v)) for e, v in c) for k, c in given["curves"].items()},
+        "curves": {k: tuple((int(e), number_of(v)) for e, v in c) for k, c in given["curves"].items()},
     }
     return ClassifierScore(**fields)
-
-
-def _number(value: Any) -> Any:
-    return math.nan if value is None else value

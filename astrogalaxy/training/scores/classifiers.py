@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from astrogalaxy.morphology.network import GalaxyNetwork, make_backbone
 from astrogalaxy.training.classifier.finish import logits_of
 from astrogalaxy.training.classifier.pictures import PictureBank, choose_data, inputs_of, open_bank
 from astrogalaxy.training.scores.published import check_published
+from astrogalaxy.training.scores.scoretables import check_trained, milliseconds_of
 
 __all__ = ["ClassifierScore", "Curve", "evaluate_classifier", "floating_point_operations", "seed_path"]
 
@@ -246,9 +247,7 @@ def evaluate_classifier(
 def _trained(recipe: ClassifierRecipe) -> list[Weights[ClassifierCard]]:
     """What the trainings of a recipe left, of all seeds that are done."""
     paths = [seed_path(recipe, recipe.seed + number) for number in range(recipe.seeds)]
-    if not paths[0].is_file():
-        msg = f"{recipe.name}: not trained yet, there is no {paths[0]}; astrogalaxy train makes it"
-        raise RunError(msg)
+    check_trained(recipe, paths[0])
     return [_weights_of(recipe, path) for path in paths if path.is_file()]
 
 
@@ -319,13 +318,8 @@ def _milliseconds(network: GalaxyNetwork) -> dict[int, float]:
     result = {}
     for batch, repeats in _TIMED.items():
         image = torch.rand(batch, 3, network.spec.side, network.spec.side)
-        times = []
         with torch.inference_mode():
-            for _ in range(repeats + 1):
-                begin = time.perf_counter()
-                network(image)
-                times.append(time.perf_counter() - begin)
-        result[batch] = float(np.median(times[1:]) * 1000 / batch)
+            result[batch] = milliseconds_of(partial(network, image), repeats + 1, warm=1) / batch
     return result
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Row, Table
+from astropy.table import Table
 
 from astrogalaxy.evaluation.boxes import MeanPrecision
 from astrogalaxy.training.scores.published import PUBLISHED
@@ -16,7 +16,9 @@ from astrogalaxy.training.scores.recipes import RecipeScore
 from astrogalaxy.training.scores.scoretables import (
     by_paper,
     interval_of,
+    lines_of,
     paper_of,
+    percent,
     read_records,
     table_of,
     write_evaluation,
@@ -135,18 +137,11 @@ def printed(table: Table) -> list[str]:
         ("ap_galaxy", "galaxy", False),
         ("accuracy", "smooth/disk (%)", True),
     ):
-        shown[title] = [_percent(row, name) for row in table]
+        shown[title] = [percent(row, name) for row in table]
         if paper:
             shown[f"paper's {title.split(' (')[0]}"] = [_number(row[f"{name}_paper"]) for row in table]
     shown["ms"] = ["-" if np.ma.is_masked(ms) else f"{ms:.1f}" for ms in table["milliseconds"]]
-    return list(shown.pformat(show_unit=False, max_lines=-1, max_width=-1, align="<"))
-
-
-def _percent(row: Row, name: str) -> str:
-    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
-    if np.ma.is_masked(value):
-        return "-"
-    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return lines_of(shown)
 
 
 def _number(value: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,14 @@ from astrogalaxy.detection.aligned import card_input
 from astrogalaxy.detection.decode import cells, decode
 from astrogalaxy.detection.single import the_galaxy
 from astrogalaxy.devices import Device
-from astrogalaxy.errors import ConfigError, RunError
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.evaluation.boxes import FoundBoxes, MeanPrecision, TrueBoxes, mean_average_precision
-from astrogalaxy.evaluation.intervals import Interval, share_right
+from astrogalaxy.evaluation.intervals import Interval, share
 from astrogalaxy.models import load_weights
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.galaxies import GalaxyBank
 from astrogalaxy.training.scores.published import check_published
+from astrogalaxy.training.scores.scoretables import check_trained, milliseconds_of
 from astrogalaxy.training.sets import prepare_sets
 
 __all__ = ["RecipeScore", "evaluate_recipe"]
@@ -67,7 +67,7 @@ class RecipeScore:
 
     Examples
     --------
-    >>> from astrogalaxy.evaluation.intervals import Interval, share_right
+    >>> from astrogalaxy.evaluation.intervals import Interval
     >>> from astrogalaxy.training.scores.recipes import RecipeScore
     >>> right = Interval(0.83, 0.80, 0.86)
     >>> score = RecipeScore("mine", None, "nano", "abc", None, right, right, 0, 70, 122, 12.3, "cpu")
@@ -137,9 +137,7 @@ def evaluate_recipe(
         msg = f"{recipe.name}: the recipe has no test set (data.phosim or data.galaxies); evaluate a catalogue instead"
         raise ConfigError(msg)
     path = Path(recipe.output.directory) / recipe.name / f"{recipe.name}.safetensors"
-    if not path.is_file():
-        msg = f"{recipe.name}: not trained yet, there is no {path}; astrogalaxy train makes it"
-        raise RunError(msg)
+    check_trained(recipe, path)
     weights = load_weights(path)
     runtime = Runtime(weights, device=device)
     sets = prepare_sets(recipe, "test", workers=workers, progress=progress)
@@ -155,8 +153,8 @@ def evaluate_recipe(
         size=weights.card.size,
         weights=weights.card.sha256,
         precision=mean_average_precision([f for f, _ in fields], [t for _, t in fields]) if fields else None,
-        accuracy=None if clear is None else share_right(clear),
-        accuracy_all=None if right is None else share_right(right),
+        accuracy=None if clear is None else share(clear.sum(), len(clear)),
+        accuracy_all=None if right is None else share(right.sum(), len(right)),
         n_fields=len(fields),
         n_clear=0 if clear is None else len(clear),
         n_galaxies=0 if right is None else len(right),
@@ -202,9 +200,5 @@ def _milliseconds(runtime: Runtime) -> float:
     card = runtime.weights.card
     cube = np.random.default_rng(0).standard_normal((card.architecture.channels, _TIMED_SIDE, _TIMED_SIDE))
     cube = np.arcsinh(cube / 3).astype(np.float32)
-    times = []
-    for _ in range(_TIMED):
-        start = time.perf_counter()
-        decode(runtime(cube), card.architecture.strides, threshold=0.0)
-        times.append(time.perf_counter() - start)
-    return float(np.median(times[3:]) * 1000)
+    strides = card.architecture.strides
+    return milliseconds_of(lambda: decode(runtime(cube), strides, threshold=0.0), _TIMED, warm=3)

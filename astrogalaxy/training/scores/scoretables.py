@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-from astropy.table import MaskedColumn, Table
+from astropy.table import MaskedColumn, Row, Table
 
+from astrogalaxy.config import ClassifierRecipe, RecipeConfig
+from astrogalaxy.errors import RunError
 from astrogalaxy.evaluation.intervals import Interval
 from astrogalaxy.files import atomic_path, write_text
 from astrogalaxy.training.scores.published import PUBLISHED
 
-__all__ = ["by_paper", "interval_of", "paper_of", "read_records", "table_of", "write_evaluation"]
+__all__ = [
+    "by_paper",
+    "check_trained",
+    "interval_of",
+    "lines_of",
+    "milliseconds_of",
+    "number_of",
+    "paper_of",
+    "percent",
+    "read_records",
+    "table_of",
+    "write_evaluation",
+]
 
 Columns = Mapping[str, tuple[type, str]]
 
@@ -71,6 +86,19 @@ def table_of(rows: Sequence[Mapping[str, Any]], columns: Columns) -> Table:
     return table
 
 
+def lines_of(table: Table) -> list[str]:
+    """All lines of a table, for the terminal."""
+    return list(table.pformat(show_unit=False, max_lines=-1, max_width=-1, align="<"))
+
+
+def percent(row: Row, name: str) -> str:
+    """A share in per cent, with its interval if it has one; ``-`` where there is none."""
+    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if np.ma.is_masked(value):
+        return "-"
+    return f"{100 * value:.1f}" + ("" if np.ma.is_masked(low) else f" [{100 * low:.1f}, {100 * high:.1f}]")
+
+
 def write_evaluation(folder: str | Path, records: Sequence[Mapping[str, Any]], table: Table, **more: Any) -> list[Path]:
     """Write scores into a folder: as ``evaluation.json``, and beside the papers' as ``evaluation.ecsv``.
 
@@ -107,7 +135,35 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
 
 def interval_of(value: Mapping[str, float | None]) -> Interval:
     """Interval out of a record, in which null stands for NaN."""
-    return Interval(**{name: math.nan if n is None else n for name, n in value.items()})
+    return Interval(**{name: number_of(n) for name, n in value.items()})
+
+
+def number_of(value: Any) -> Any:
+    """A value out of a record, in which null stands for NaN."""
+    return math.nan if value is None else value
+
+
+def check_trained(recipe: RecipeConfig | ClassifierRecipe, path: Path) -> None:
+    """Refuse a recipe whose weight file is not there.
+
+    Raises
+    ------
+    RunError
+        If it is not.
+    """
+    if not path.is_file():
+        msg = f"{recipe.name}: not trained yet, there is no {path}; astrogalaxy train makes it"
+        raise RunError(msg)
+
+
+def milliseconds_of(work: Callable[[], object], repeats: int, *, warm: int) -> float:
+    """Median time of some work, without the first times, which warm up."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[warm:]) * 1000)
 
 
 def _plain(value: Any) -> Any:

@@ -91,26 +91,30 @@ def _seed(part: str, *numbers: int) -> np.random.SeedSequence:
     return np.random.SeedSequence([_STREAM, ("tune", "test").index(part), *numbers])
 
 
-def _number(name: str) -> int:
+def survey_number(name: str) -> int:
     return sorted(PROFILES).index(name)
+
+
+def opened(name: str, images: dict, wcs: dict, profile: SurveyProfile) -> ag.Image:
+    """The image that a survey's arrays are."""
+    frames = {band: (images[band], wcs[band]) for band in images}
+    return ag.Image.read(frames, zeropoint=profile.zeropoint, gain=profile.gain, name=name)
 
 
 def _field(name: str, images: dict, wcs: dict, truth: Table, profile: SurveyProfile, conditions: Conditions) -> Field:
     """Open the images, and say what is to be found."""
-    image = ag.Image.read(
-        {band: (images[band], wcs[band]) for band in images}, zeropoint=profile.zeropoint, gain=profile.gain, name=name
-    )
+    image = opened(name, images, wcs, profile)
     fwhm = float(np.mean([conditions.seeing[band] for band in images])) / profile.pixel_scale
     snr, points = np.asarray(truth["snr"]), np.column_stack([truth["x"], truth["y"]])
-    near = cKDTree(points).query_pairs(BLENDED[1] * fwhm, output_type="ndarray")
-    gaps = np.hypot(*(points[near[:, 0]] - points[near[:, 1]]).T) / fwhm
+    beside = cKDTree(points).query_pairs(BLENDED[1] * fwhm, output_type="ndarray")
+    gaps = np.hypot(*(points[beside[:, 0]] - points[beside[:, 1]]).T) / fwhm
     lost = np.zeros(len(truth), dtype=bool)
-    close = near[gaps < SEPARABLE]
+    close = beside[gaps < SEPARABLE]
     lost[np.where(snr[close[:, 0]] < snr[close[:, 1]], close[:, 0], close[:, 1])] = True
     wanted = (snr >= WANTED_SNR) & ~lost
-    pairs = near[(gaps >= BLENDED[0]) & (snr[near] >= WANTED_SNR).all(axis=1) & wanted[near].all(axis=1)]
+    pairs = beside[(gaps >= BLENDED[0]) & (snr[beside] >= WANTED_SNR).all(axis=1) & wanted[beside].all(axis=1)]
     # no third source: what is measured is the pair
-    bright = near[(snr[near] >= WANTED_SNR).all(axis=1)]
+    bright = beside[(snr[beside] >= WANTED_SNR).all(axis=1)]
     alone = np.bincount(bright.ravel(), minlength=len(truth)) == 1
     return Field(name, image, truth, profile, conditions, fwhm, wanted, pairs[alone[pairs].all(axis=1)])
 
@@ -134,13 +138,13 @@ def sky_field(
     scale : float, optional
         Another pixel scale, arcsec; the sky, its noise per area and the seeing stay.
     """
-    seed = _seed(part, 0, _number(survey), list(REGIMES).index(regime), number)
+    seed = _seed(part, 0, survey_number(survey), list(REGIMES).index(regime), number)
     profile = PROFILES[survey]
     profile = replace(profile, bands=bands or profile.bands, pixel_scale=scale or profile.pixel_scale)
     stars, galaxies = REGIMES[regime]
     conditions = draw_conditions(profile, np.random.default_rng(seed.spawn(1)[0]))
     difficult = regime == DIFFICULT
-    conditions = replace(conditions if difficult else _clear(conditions), crowding=stars, clustering=galaxies)
+    conditions = replace(conditions if difficult else clear(conditions), crowding=stars, clustering=galaxies)
     if difficult:
         conditions = replace(conditions, nearby=2.0)
     scene = simulate_scene(
@@ -149,7 +153,7 @@ def sky_field(
     return _field(f"{survey}-{regime}-{number}", scene.images, scene.wcs, scene.truth, profile, conditions)
 
 
-def _clear(conditions: Conditions) -> Conditions:
+def clear(conditions: Conditions) -> Conditions:
     """Without glare of bright stars and without extra galaxies."""
     return replace(conditions, nearby=0.0, halo=0.0, spikes=0.0, bleeding=None)
 
@@ -158,8 +162,8 @@ def _clear(conditions: Conditions) -> Conditions:
 def _pool(survey: str) -> Table:
     """Many sources of a survey, without positions, by magnitude."""
     profile = PROFILES[survey]
-    rng = np.random.default_rng(_seed("tune", 9, _number(survey)))
-    conditions = replace(_clear(draw_conditions(profile, rng)), crowding=1.0, clustering=1.0)
+    rng = np.random.default_rng(_seed("tune", 9, survey_number(survey)))
+    conditions = replace(clear(draw_conditions(profile, rng)), crowding=1.0, clustering=1.0)
     # the bright ones are rare: a large area for them, a small one for the rest
     wide, small = (draw_population(profile, conditions, area, rng) for area in (8000.0, 400.0))
     pool = vstack([wide[wide["mag_r"] < 19], small[small["mag_r"] >= 19]])
@@ -172,9 +176,14 @@ def _pick(pool: Table, kind: np.ndarray, magnitude: np.ndarray, rng: np.random.G
     rows = np.empty(len(kind), dtype=int)
     for name in ("star", "galaxy"):
         mine, known = np.flatnonzero(kind == name), np.flatnonzero(pool["class"] == name)
-        at = np.searchsorted(np.asarray(pool["mag_r"])[known], magnitude[mine]) + rng.integers(-8, 9, len(mine))
-        rows[mine] = known[np.clip(at, 0, len(known) - 1)]
+        rows[mine] = near(pool, known, magnitude[mine], rng)
     return pool[rows]
+
+
+def near(pool: Table, known: np.ndarray, magnitude: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For each magnitude one of the known rows of a pool whose own is among the nearest."""
+    at = np.searchsorted(np.asarray(pool["mag_r"])[known], magnitude) + rng.integers(-8, 9, len(magnitude))
+    return known[np.clip(at, 0, len(known) - 1)]
 
 
 def _half_light(table: Table) -> np.ndarray:
@@ -184,7 +193,7 @@ def _half_light(table: Table) -> np.ndarray:
     return share * bulge + (1 - share) * disk
 
 
-def _lattice(size: int, step: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def lattice(size: int, step: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Centres of cells, each moved a little."""
     n = int(size // step)
     grid = (np.arange(n) + 0.5) * size / n - 0.5
@@ -198,7 +207,7 @@ def _drawn(
     """Draw a table of sources by the package's own functions, with sky and photon noise."""
     profile = PROFILES[survey]
     rng = np.random.default_rng(seed)
-    conditions = _clear(draw_conditions(profile, rng))
+    conditions = clear(draw_conditions(profile, rng))
     table = make(profile, conditions, rng)
     x, y = np.asarray(table["x"]), np.asarray(table["y"])
     shifts = {band: rng.uniform(-0.5, 0.5, 2) for band in profile.bands}
@@ -207,7 +216,7 @@ def _drawn(
     light = {band: np.zeros((size, size), np.float32) for band in profile.bands}
     positions = {band: (x - dx, y - dy) for band, (dx, dy) in shifts.items()}
     stamps = draw_sources(light, table, profile, conditions, positions=positions, rng=rng, accurate=True)
-    wcs = {band: _wcs(profile, size, shift) for band, shift in shifts.items()}
+    wcs = {band: tangent_wcs(profile, size, shift) for band, shift in shifts.items()}
     truth = complete_truth(table, stamps, light, profile, conditions, wcs[reference], positions)
     images = {}
     for band, values in light.items():
@@ -216,7 +225,7 @@ def _drawn(
     return _field(name, images, wcs, truth, profile, conditions)
 
 
-def _wcs(profile: SurveyProfile, size: int, shift: np.ndarray) -> WCS:
+def tangent_wcs(profile: SurveyProfile, size: int, shift: np.ndarray) -> WCS:
     wcs = WCS(naxis=2)
     wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
     wcs.wcs.crval = [150.0, 2.0]
@@ -238,7 +247,7 @@ def pair_field(survey: str, number: int, part: str, *, size: int = 640) -> Field
     def make(profile: SurveyProfile, conditions: Conditions, rng: np.random.Generator) -> Table:
         fwhm = float(np.mean(list(conditions.seeing.values())))
         step = 12 * fwhm / profile.pixel_scale
-        x, y = _lattice(size, step, rng)
+        x, y = lattice(size, step, rng)
         pool, depth = _pool(survey), profile.depth["r"]
         radius = _half_light(pool)
         n = len(x) // 2
@@ -257,7 +266,7 @@ def pair_field(survey: str, number: int, part: str, *, size: int = 640) -> Field
         table["y"] = np.concatenate([y[:n] - dy, y[:n] + dy, y[n:]])
         return table
 
-    return _drawn(f"{survey}-pairs-{number}", survey, _seed(part, 1, _number(survey), number), size, make)
+    return _drawn(f"{survey}-pairs-{number}", survey, _seed(part, 1, survey_number(survey), number), size, make)
 
 
 def single_field(survey: str, number: int, part: str, *, size: int = 640) -> Field:
@@ -266,11 +275,11 @@ def single_field(survey: str, number: int, part: str, *, size: int = 640) -> Fie
     def make(profile: SurveyProfile, conditions: Conditions, rng: np.random.Generator) -> Table:
         fwhm = float(np.mean(list(conditions.seeing.values())))
         step = 12 * fwhm / profile.pixel_scale
-        x, y = _lattice(size, step, rng)
+        x, y = lattice(size, step, rng)
         pool = _pool(survey)
         pool = pool[_half_light(pool) <= step * profile.pixel_scale / 4]
         table = _pick(pool, rng.choice(["star", "galaxy"], len(x)), profile.depth["r"] - rng.uniform(0, 7, len(x)), rng)
         table["x"], table["y"] = x, y
         return table
 
-    return _drawn(f"{survey}-single-{number}", survey, _seed(part, 2, _number(survey), number), size, make)
+    return _drawn(f"{survey}-single-{number}", survey, _seed(part, 2, survey_number(survey), number), size, make)

@@ -13,13 +13,13 @@ import galsim
 import numpy as np
 import sep
 from astropy.table import Table, vstack
-from astropy.wcs import WCS
 
 import astrogalaxy as ag
 from astrogalaxy.simulation import PROFILES, Conditions, SurveyProfile, draw_conditions
 from astrogalaxy.simulation.population import draw_population
 from astrogalaxy.simulation.render import Stamp, point_spread
 from astrogalaxy.simulation.truth import complete_truth
+from contest.fields import clear, lattice, near, opened, survey_number, tangent_wcs
 
 __all__ = ["KINDS", "KnownField", "known_field"]
 
@@ -75,17 +75,15 @@ def known_field(survey: str, number: int, *, pairs: bool = False, size: int = 12
         Separation of the pairs, FWHM.
     """
     profile = PROFILES[survey]
-    seed = np.random.SeedSequence([_STREAM, sorted(PROFILES).index(survey), number, int(pairs)])
+    seed = np.random.SeedSequence([_STREAM, survey_number(survey), number, int(pairs)])
     rng = np.random.default_rng(seed)
-    conditions = replace(
-        draw_conditions(profile, rng), crowding=1.0, clustering=1.0, nearby=0.0, halo=0.0, spikes=0.0, bleeding=None
-    )
+    conditions = replace(clear(draw_conditions(profile, rng)), crowding=1.0, clustering=1.0)
     reference = profile.bands[len(profile.bands) // 2]
     fwhm = conditions.seeing[reference] / profile.pixel_scale
     table = _sources(survey, size, fwhm, gap if pairs else None, rng)
     shifts = {band: rng.uniform(-3, 3, 2) * (band != reference) for band in profile.bands}
     positions = {b: (np.asarray(table["x"]) - s[0], np.asarray(table["y"]) - s[1]) for b, s in shifts.items()}
-    wcs = {band: _wcs(profile, size, shift) for band, shift in shifts.items()}
+    wcs = {band: tangent_wcs(profile, size, shift) for band, shift in shifts.items()}
     light = {band: np.zeros((size, size), np.float32) for band in profile.bands}
     stamps, seen = _draw(light, table, profile, conditions, positions, reference, _STEP * fwhm)
     truth = complete_truth(table, stamps, light, profile, conditions, wcs[reference], positions)
@@ -98,17 +96,14 @@ def known_field(survey: str, number: int, *, pairs: bool = False, size: int = 12
         sky = 30.0 * noise + rng.normal(0, 1.5 * noise) * np.linspace(0, 1, size)
         pixels[band] = (values + sigma * rng.standard_normal(values.shape) + sky).astype(np.float32)
     name = f"{survey}-{number}"
-    image = ag.Image.read(
-        {b: (pixels[b], wcs[b]) for b in pixels}, zeropoint=profile.zeropoint, gain=profile.gain, name=name
-    )
-    return KnownField(name, image, pixels, truth, profile, conditions, fwhm)
+    return KnownField(name, opened(name, pixels, wcs, profile), pixels, truth, profile, conditions, fwhm)
 
 
 @lru_cache(maxsize=4)
 def _pool(survey: str) -> Table:
     """Many sources of a survey, by magnitude."""
     profile = PROFILES[survey]
-    rng = np.random.default_rng([_STREAM, 9, sorted(PROFILES).index(survey)])
+    rng = np.random.default_rng([_STREAM, 9, survey_number(survey)])
     conditions = replace(draw_conditions(profile, rng), crowding=1.0, clustering=1.0, nearby=0.0)
     wide, small = (draw_population(profile, conditions, area, rng) for area in (1500.0, 100.0))
     pool = vstack([wide[wide["mag_r"] < 20], small[small["mag_r"] >= 20]])
@@ -121,9 +116,7 @@ def _sources(survey: str, size: int, fwhm: float, gap: float | None, rng: np.ran
     """Stars, disks and bulges in equal parts, on a lattice, each with another beside it where pairs are wanted."""
     profile, pool = PROFILES[survey], _pool(survey)
     step = _STEP * fwhm * (1.25 if gap else 1.0)
-    n = int(size // step)
-    grid = (np.arange(n) + 0.5) * size / n - 0.5
-    x, y = (axis.ravel() + rng.uniform(-0.1, 0.1, n * n) * step for axis in np.meshgrid(grid, grid))
+    x, y = lattice(size, step, rng)
     radius = np.fmax(np.nan_to_num(pool["bulge_radius"]), np.nan_to_num(pool["disk_radius"]))
     pool = pool[radius <= _WIDEST * _STEP * fwhm * profile.pixel_scale]
     magnitude = profile.depth["r"] - rng.uniform(*_BRIGHTER, len(x))
@@ -144,8 +137,7 @@ def _pick(pool: Table, magnitude: np.ndarray, rng: np.random.Generator) -> Table
     kinds = rng.permutation(np.resize(KINDS, len(magnitude)))
     for kind in KINDS:
         mine, known = np.flatnonzero(kinds == kind), np.flatnonzero(pool["kind"] == kind)
-        at = np.searchsorted(np.asarray(pool["mag_r"])[known], magnitude[mine]) + rng.integers(-8, 9, len(mine))
-        rows[mine] = known[np.clip(at, 0, len(known) - 1)]
+        rows[mine] = near(pool, known, magnitude[mine], rng)
     chosen = pool[rows]
     shift = magnitude - np.asarray(chosen["mag_r"])
     for band in [name for name in chosen.colnames if name.startswith("mag_")]:
@@ -203,14 +195,3 @@ def _look(seen: dict, i: int, frame: galsim.Image, x: float, y: float, flux: flo
         e = moments.observed_shape.e
         seen["ratio"][i] = np.sqrt((1 - e) / (1 + e))
         seen["angle_seen"][i] = moments.observed_shape.beta.rad
-
-
-def _wcs(profile: SurveyProfile, size: int, shift: np.ndarray) -> WCS:
-    wcs = WCS(naxis=2)
-    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
-    wcs.wcs.crval = [150.0, 2.0]
-    wcs.wcs.crpix = [size / 2 + 0.5 - shift[0], size / 2 + 0.5 - shift[1]]
-    wcs.wcs.cdelt = [-profile.pixel_scale / 3600, profile.pixel_scale / 3600]
-    wcs.wcs.radesys = "ICRS"
-    wcs.wcs.set()
-    return wcs

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from astrogalaxy.devices import usable_cores
 from contest.programs import sextractor, sextractor_version, swarp, swarp_version
 
 __all__ = ["circumstances", "table"]
@@ -27,7 +28,7 @@ def circumstances() -> dict[str, object]:
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit or "unknown",
         "command": _command(),
-        "machine": {"processor": _processor(), "cores": _cores(), "memory_gb": round(_memory() / 2**30)},
+        "machine": {"processor": _processor(), "cores": usable_cores(), "memory_gb": round(_memory() / 2**30)},
         "versions": {
             "python": platform.python_version(), **{name: version(name) for name in _PACKAGES},
             "SExtractor": sextractor_version() if sextractor() else None,
@@ -53,10 +54,6 @@ def _processor() -> str:
     except OSError:
         return platform.processor() or platform.machine()
     return f"{lines.get('model name', platform.machine())}, family {lines.get('cpu family', '?')}"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _memory() -> int:
