@@ -78,6 +78,11 @@ class Run:
             All of them.
         **settings
             What this training has besides.
+
+        Returns
+        -------
+        lightning.Trainer
+            Ready to fit.
         """
         return lightning.Trainer(
             precision="bf16-mixed" if recipe.training.precision == "bf16" else "32-true",
