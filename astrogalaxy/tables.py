@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any
 
 import numpy as np
 from astropy.io.registry import IORegistryError
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
+from astropy.utils.data import get_readable_fileobj
 from numpy.typing import ArrayLike, NDArray
 
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
@@ -27,8 +29,8 @@ def read_table(
     path : path-like
         CSV (lines that begin with # are comments), ECSV, FITS, VOTable or another.
     text : iterable of str, optional
-        Columns of a CSV, if it has them, that are text whatever they look like: as numbers, names would lose the zeros
-        in front and long ones their last digits. Other formats say themselves what their columns hold.
+        Columns of a CSV, in any case, that are text whatever they look like: as numbers, names would lose the zeros in
+        front and long ones their last digits. Other formats say themselves what their columns hold.
     error : type, optional
         Class of the error to raise if it cannot be read.
 
@@ -56,10 +58,11 @@ def read_table(
         raise error(msg)
     is_csv = path.name.lower().endswith((".csv", ".csv.gz"))
     options: dict[str, Any] = {"format": "ascii.csv", "comment": "#"} if is_csv else {}
-    if is_csv and (texts := dict.fromkeys(text, str)):
-        options["converters"] = texts
     try:
         table = Table.read(path, **options)
+        if is_csv:
+            wanted = {name.lower() for name in text}
+            _restore_text(table, path, {name for name in table.colnames if name.lower() in wanted})
         table.convert_bytestring_to_unicode()
     except IORegistryError as problem:
         msg = f"{path}: not known as a table by its name or content; give CSV, ECSV, FITS or VOTable"
@@ -69,6 +72,20 @@ def read_table(
         msg = f"{path}: cannot be read as a table: {reason or type(problem).__name__}"
         raise error(msg) from problem
     return table
+
+
+def _restore_text(table: Table, path: Path, names: set[str]) -> None:
+    """Put the text of columns that look like numbers in their place; astropy's fast reader cannot be told of them."""
+    names = {name for name in names if table[name].dtype.kind not in "OSU"}
+    if not names:
+        return
+    with get_readable_fileobj(path, encoding="utf-8") as stream:
+        rows = [row for row in csv.reader(line for line in stream if not line.lstrip().startswith("#")) if row]
+    head = [name.strip() for name in rows[0]]
+    for name in names:
+        at = head.index(name)
+        values = [row[at].strip() if at < len(row) else "" for row in rows[1:]]
+        table[name] = MaskedColumn(values, mask=[not value for value in values])
 
 
 def numbers_of(

@@ -61,6 +61,6 @@ def test_texts_that_are_not_utf8_are_an_error_of_one_line(tmp_path: Path) -> Non
 
 def test_columns_of_names_keep_what_is_written(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("# by hand\nname,x\n0001,0002\n1e5,3\n,4\n99999999999999999999.0,5\n")
-    table = read_table(tmp_path / "t.csv", text=("name", "nowhere"))
+    table = read_table(tmp_path / "t.csv", text=("NAME", "nowhere"))
     assert [str(name) for name in table["name"]] == ["0001", "1e5", "--", "99999999999999999999.0"]
     assert table["x"].tolist() == [2, 3, 4, 5]

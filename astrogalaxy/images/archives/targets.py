@@ -13,8 +13,12 @@ import numpy as np
 
 from astrogalaxy.config.paths import TABLES
 from astrogalaxy.errors import ArchiveError, ConfigError
+from astrogalaxy.tables import read_table
 
 __all__ = ["Target", "parse_position", "read_positions", "targets_of"]
+
+# Columns that may have the names of the positions.
+_NAMES = ("name", "object", "target", "id")
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def read_positions(path: str | Path) -> list[Target]:
 
     known = str(path).lower().endswith((".csv", ".ecsv", ".fits", ".fit", ".vot", ".xml"))
     try:
-        table = Table.read(path) if known else Table.read(path, format="ascii")
+        table = read_table(path, text=_NAMES) if known else Table.read(path, format="ascii")
     except Exception as error:
         msg = f"{path}: cannot be read as a table (CSV, ECSV, FITS, VOTable) of positions"
         raise ConfigError(msg) from error
@@ -180,7 +184,7 @@ def read_positions(path: str | Path) -> list[Target]:
     if len(unknown):
         msg = f"{path}: row {unknown[0]} (from 0) has no position; leave such rows out"
         raise ConfigError(msg)
-    called = next((columns[name] for name in ("name", "object", "target", "id") if name in columns), None)
+    called = next((columns[name] for name in _NAMES if name in columns), None)
     names: Iterable[Any] = table[called] if called else [""] * len(table)
     rows = zip(places.ra.deg, places.dec.deg, names, strict=True)
     return [_target(float(a), float(d), str(name)) for a, d, name in rows]

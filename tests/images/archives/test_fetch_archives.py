@@ -272,6 +272,12 @@ def test_several_positions_and_a_table(server, tmp_path: Path) -> None:
     assert [p.name for p in summary.files] == ["hips-A1-r.fits", "hips-B-r.fits", "hips-J120048.0+010000-r.fits"]
 
 
+def test_names_that_look_like_numbers_stay_as_they_are_written(server, tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("ID,ra,dec\n007,180.0,1.0\n1e3,180.1,1.0\n")
+    summary = get("hips2fits", tmp_path / "list.csv", bands="r")
+    assert [p.name for p in summary.files] == ["hips-007-r.fits", "hips-1e3-r.fits"]
+
+
 def test_names_are_resolved_or_said_to_need_the_network(server, monkeypatch) -> None:
     from astropy.coordinates import name_resolve
 
