@@ -2,7 +2,7 @@
 
 The field 003918-3-0213 in g r i. Stars are what the pipeline calls stars, bright, whole and alone. Compared are the total r
 magnitudes with SExtractor's MAG_AUTO on the same frame (its own detection, background and defaults but for gain and zero point), the
-total with the aperture-corrected magnitudes, and g - r, r - i with the stellar locus (Covey et al. 2007). Differences are
+total with the aperture-corrected and PSF magnitudes, and g - r, r - i with the stellar locus (Covey et al. 2007). Differences are
 medians; "+-" is the standard error, the number after it the robust scatter. The time of the measurement of all sources is printed too.
 
     python tests/benchmarks/bench_sdss_photometry.py --data DATA
@@ -75,27 +75,33 @@ def line(name: str, difference: np.ndarray, bar: float = BAR) -> bool:
 
 
 def corrected(catalog: ag.SourceCatalog, stars: np.ndarray) -> bool:
-    """Total minus aperture-corrected magnitudes, on stars that faint and bright halves share."""
-    flux = np.asarray(catalog["flux_apcor_r"], float)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        difference = np.asarray(catalog["mag_r"]) - (31.4 - 2.5 * np.log10(flux))
-    faint = stars & (np.asarray(catalog["mag_r"]) > np.median(np.asarray(catalog["mag_r"])[stars]))
-    return line("total - aperture-corrected, all", difference[stars]) & line(
-        "the same, fainter half", difference[faint]
-    )
+    """Total minus aperture-corrected and PSF magnitudes, on stars that faint and bright halves share."""
+    total = np.asarray(catalog["mag_r"])
+    faint, met = stars & (total > np.median(total[stars])), []
+    for name, words in (("flux_apcor", "aperture-corrected"), ("flux_psf", "PSF")):
+        difference = total - magnitude(catalog, f"{name}_r")
+        met.append(line(f"total - {words}, all", difference[stars]))
+        met.append(line("the same, fainter half", difference[faint]))
+    return all(met)
+
+
+def magnitude(catalog: ag.SourceCatalog, column: str) -> np.ndarray:
+    """Magnitudes of a column of fluxes; NaN where they are not positive."""
+    flux = np.asarray(catalog[column], float)
+    return 31.4 - 2.5 * np.log10(np.where(flux > 0, flux, np.nan))
 
 
 def against_sextractor(catalog: ag.SourceCatalog, stars: np.ndarray, frame: Path) -> bool:
-    """Total and aperture-corrected minus MAG_AUTO."""
+    """Total, aperture-corrected and PSF magnitudes minus MAG_AUTO."""
     rows = sextracted(frame)
     good = rows["FLAGS"] == 0
     tree = cKDTree(np.column_stack([rows["XWIN_IMAGE"] - 1, rows["YWIN_IMAGE"] - 1])[good])
     distance, index = tree.query(np.column_stack([catalog["x"], catalog["y"]])[stars])
     auto = np.where(distance < 1.0, np.asarray(rows["MAG_AUTO"])[good][index], np.nan)
     met = line("total - MAG_AUTO in r", np.asarray(catalog["mag_r"])[stars] - auto)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        point = 31.4 - 2.5 * np.log10(np.asarray(catalog["flux_apcor_r"], float)[stars])
-    return met & line("aperture-corrected - MAG_AUTO in r", point - auto)
+    for name, words in (("flux_apcor", "aperture-corrected"), ("flux_psf", "PSF")):
+        met &= line(f"{words} - MAG_AUTO in r", magnitude(catalog, f"{name}_r")[stars] - auto)
+    return met
 
 
 def sextracted(frame: Path) -> Table:
@@ -111,13 +117,17 @@ def sextracted(frame: Path) -> Table:
 
 
 def locus(catalog: ag.SourceCatalog, stars: np.ndarray) -> bool:
-    """Distance of r - i from the locus at g - r, where the locus is not steep."""
-    mags = {band: np.asarray(catalog[f"mag_{band}"], float) for band in "gri"}
-    blue, red = mags["g"] - mags["r"], mags["r"] - mags["i"]
-    error = np.hypot(np.asarray(catalog["mag_r_err"]), np.asarray(catalog["mag_i_err"]))
+    """Distance of r - i from the locus at g - r, where the locus is not steep, of total and PSF fluxes."""
     across, up = stellar_locus("gri")  # type: ignore[misc]
-    chosen = stars & (error < 0.05) & (blue > 0.2) & (blue < 1.2)
-    return line("r - i off the stellar locus at 0.2 < g - r < 1.2", red[chosen] - np.interp(blue[chosen], across, up))
+    error = np.hypot(np.asarray(catalog["mag_r_err"]), np.asarray(catalog["mag_i_err"]))
+    met = True
+    for name in ("flux", "flux_psf"):
+        mags = {band: magnitude(catalog, f"{name}_{band}") for band in "gri"}
+        blue, red = mags["g"] - mags["r"], mags["r"] - mags["i"]
+        chosen = stars & (error < 0.05) & (blue > 0.2) & (blue < 1.2)
+        off = red[chosen] - np.interp(blue[chosen], across, up)
+        met &= line(f"r - i of {name} off the stellar locus at 0.2 < g - r < 1.2", off)
+    return met
 
 
 if __name__ == "__main__":
