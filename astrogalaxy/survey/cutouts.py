@@ -40,14 +40,6 @@ class CutoutClasses:
     pictures: NDArray[np.uint8]
     probability: NDArray[np.float64]
 
-    def columns(self, classes: Sequence[str], n: int) -> dict[str, NDArray[np.float32]]:
-        """Columns of a catalogue with n rows; NaN where nothing was classified."""
-        made = {}
-        for number, name in enumerate(classes):
-            made[class_column(name)] = np.full(n, np.nan, np.float32)
-            made[class_column(name)][self.rows] = self.probability[:, number]
-        return made
-
 
 def new_classes(classes: Sequence[str]) -> tuple[str, ...]:
     """Classes that get columns of their own; smooth and disk go into those that every catalogue has.

@@ -78,8 +78,6 @@ def write_products(
         except NOT_WRITTEN as error:
             errors[paths["moc"]] = error
     failures = [Failure("(catalogue)", "write", f"no {path.name}: {error}") for path, error in errors.items()]
-    for failure in failures:
-        logger.warning("%s", failure)
     files = [path for path in paths.values() if path not in errors]
     for path in files:
         logger.info("wrote %s, %d sources", path, n)

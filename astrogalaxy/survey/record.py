@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import platform
 from collections import defaultdict
@@ -24,6 +25,8 @@ from astrogalaxy.survey.store import RECORD_FORMAT
 from astrogalaxy.survey.tasks import TileOutcome
 
 __all__ = ["RunRecord", "known_fields", "known_hashes"]
+
+logger = logging.getLogger(__name__)
 
 # Roles of files by the keys of a field's record.
 _ROLES = {"inputs": "paths", "masks": "masks", "weights": "weights"}
@@ -82,7 +85,9 @@ class RunRecord:
     finished: datetime | None = None
 
     def failed(self, *failures: Failure) -> Self:
-        """The record with more that could not be done."""
+        """The record with more that could not be done, which the log is told, too."""
+        for failure in failures:
+            logger.warning("%s", failure)
         return replace(self, failures=(*self.failures, *failures))
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from astrogalaxy.catalog import SourceCatalog
@@ -36,7 +36,7 @@ from astrogalaxy.survey.record import RunRecord, known_fields, known_hashes
 from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.shelf import Shelf, Tally
 from astrogalaxy.survey.stages import Stopwatch
-from astrogalaxy.survey.store import RunDirectory, tile_path
+from astrogalaxy.survey.store import RunDirectory, TileContent, tile_path
 from astrogalaxy.survey.summary import RunSummary
 from astrogalaxy.survey.tasks import TileOutcome, TileTask, kept_tile
 
@@ -368,7 +368,7 @@ def _write_catalogs(run: _Run, shelf: Shelf, record: RunRecord) -> tuple[RunReco
                 tally.watch(chunks), record.provenance(), run.config, run.directory, run.plan, record.outcomes
             )
     except Exception as error:  # noqa: BLE001 (what was done must still be recorded)
-        files, unwritten = [], [_told("(catalogue)", "write", reason_of(error, "the catalogue"))]
+        files, unwritten = [], [Failure("(catalogue)", "write", reason_of(error, "the catalogue"))]
     record = record.failed(*unwritten)
     if not files:
         return record, [], None
@@ -383,17 +383,10 @@ def _write_report(run: _Run, record: RunRecord, tally: Tally) -> RunRecord:
         with run.watch("report"):
             _report(run.directory, record, tally)
     except Exception as error:  # noqa: BLE001 (the catalogue is there, and what was done must still be recorded)
-        record = record.failed(_told("(report)", "report", f"no report: {reason_of(error, 'the report')}"))
+        record = record.failed(Failure("(report)", "report", f"no report: {reason_of(error, 'the report')}"))
     else:
         record = replace(record, files=[*record.files, *listing([run.directory.report])])
     return replace(record, seconds=dict(run.watch.seconds))
-
-
-def _told(field: str, stage: str, reason: str) -> Failure:
-    """A failure, which the log has, too."""
-    failure = Failure(field, stage, reason)
-    logger.warning("%s", failure)
-    return failure
 
 
 def _close(run: _Run, record: RunRecord, earlier: Earlier) -> None:
@@ -414,7 +407,7 @@ def _report(directory: RunDirectory, record: RunRecord, tally: Tally) -> None:
     fields = record.plan.fields
     done = {(o.field, o.tile) for o in record.outcomes if o.status != "failed"}
 
-    def files(field_plan: FieldPlan, content: Literal["preview", "gallery"]) -> list[Path]:
+    def files(field_plan: FieldPlan, content: TileContent) -> list[Path]:
         """Those of tiles that are done; of a tile that failed they are of an earlier run."""
         folder = directory.shards(field_plan.name)
         names = [tile.name for tile in field_plan.tiles if (field_plan.name, tile.name) in done]

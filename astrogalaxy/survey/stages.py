@@ -18,7 +18,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from astrogalaxy.catalog import SourceCatalog, flag_bits, provenance
+from astrogalaxy.catalog import SourceCatalog, class_column, flag_bits, provenance
 from astrogalaxy.catalog.columns import INPUT_ROW
 from astrogalaxy.config.survey import AstrometrySection
 from astrogalaxy.detection import Detections, Runtime, bridge_large, find_aligned, find_at, open_runtime
@@ -383,8 +383,8 @@ def _classify_cutouts(
 ) -> Gallery:
     """Fill in, in place, a cutout classifier's probabilities of galaxies, and keep their pictures."""
     seen = classify_sources(image, aligned, classifier, catalog, min_snr=settings.min_snr, min_size=settings.min_size)
-    for name, values in seen.columns(classifier.classes, len(catalog)).items():
-        catalog[name][seen.rows] = values[seen.rows]
+    for name, probability in zip(classifier.classes, seen.probability.T, strict=True):
+        catalog[class_column(name)][seen.rows] = probability
     return Gallery.of(seen, classifier.classes)
 
 

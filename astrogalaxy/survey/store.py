@@ -18,7 +18,10 @@ from astrogalaxy.files import atomic_path
 from astrogalaxy.folders import LOCK, locked, unwritable
 from astrogalaxy.formats import FORMATS
 
-__all__ = ["TILE_FILES", "RunDirectory", "safe_name", "sky_path", "tile_path"]
+__all__ = ["TILE_FILES", "RunDirectory", "TileContent", "safe_name", "sky_path", "tile_path"]
+
+#: What the files of a tile hold.
+TileContent = Literal["rows", "preview", "gallery"]
 
 #: ``format`` of ``run.json``.
 RECORD_FORMAT = 1
@@ -37,7 +40,7 @@ def safe_name(field: str) -> str:
     return f"{safe[:50]}-{hashlib.sha256(os.fsencode(field)).hexdigest()[:8]}".lstrip("-")
 
 
-def tile_path(folder: Path, tile: str, content: Literal["rows", "preview", "gallery"]) -> Path:
+def tile_path(folder: Path, tile: str, content: TileContent) -> Path:
     """File of a tile in the folder of its field: its catalogue, its picture, or pictures of its classified galaxies."""
     return folder / f"{tile}.{content}.npz"
 

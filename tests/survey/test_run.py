@@ -240,8 +240,8 @@ def test_a_file_that_goes_away_between_two_tiles_costs_its_band_only(
         forget_fields()
     assert outcome.status == "done"
     assert [(f.band, f.reason) for f in outcome.failures] == [("g", f"{path}: no such file")]
-    assert np.isfinite(read_shard(first.shard)["flux_g"]).any()
-    sources = read_shard(second.shard)
+    assert np.isfinite(read_shard(first.path("rows"))["flux_g"]).any()
+    sources = read_shard(second.path("rows"))
     assert np.isnan(sources["flux_g"]).all() and np.isfinite(sources["flux_r"]).any()
 
 

@@ -10,22 +10,9 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.measurement.locus import stellar_locus
+from astrogalaxy.survey.report import style
 from astrogalaxy.survey.report.numbers import FieldFacts, values
-from astrogalaxy.survey.report.style import (
-    CLASS_COLOURS,
-    CLASS_NAMES,
-    DASHED,
-    MUTED,
-    SHAPE_COLOURS,
-    Chart,
-    beside,
-    chart,
-    heading,
-    legend,
-    magnitude_label,
-    new_axes,
-    one_to_one,
-)
+from astrogalaxy.survey.report.style import Chart, chart, new_axes
 from astrogalaxy.survey.report.text import count, number, share
 
 if TYPE_CHECKING:
@@ -97,7 +84,7 @@ def magnitudes(catalog: SourceCatalog, band: str) -> tuple[Floats, Floats]:
 def _label(catalog: SourceCatalog, *bands: str) -> str:
     """Name of a magnitude or of a colour, for an axis."""
     name = " \N{MINUS SIGN} ".join(bands)
-    return magnitude_label(name, calibrated=set(bands) <= set(catalog.calibrated))
+    return style.magnitude_label(name, calibrated=set(bands) <= set(catalog.calibrated))
 
 
 def _three_bands(bands: Sequence[str], reference: str) -> tuple[str, ...]:
@@ -111,7 +98,7 @@ def _three_bands(bands: Sequence[str], reference: str) -> tuple[str, ...]:
 def _by_class(catalog: SourceCatalog, among: Bools) -> dict[str, NDArray[np.intp]]:
     """Rows of each class that has any: the most numerous first, so that it is drawn undermost."""
     kind = np.asarray(catalog["class"])
-    rows = {name: np.flatnonzero(among & (kind == name)) for name in CLASS_COLOURS}
+    rows = {name: np.flatnonzero(among & (kind == name)) for name in style.CLASS_COLOURS}
     return dict(sorted(((k, r) for k, r in rows.items() if len(r)), key=lambda item: -len(item[1])))
 
 
@@ -121,7 +108,7 @@ def _scatter(axes: Axes, catalog: SourceCatalog, x: Floats, y: Floats, among: Bo
     for name, rows in _by_class(catalog, among & np.isfinite(x) & np.isfinite(y)).items():
         note = _points(axes, x, y, rows, name) or note
     if axes.collections:
-        legend(axes, larger=2.2)
+        style.legend(axes, larger=2.2)
     return note
 
 
@@ -134,8 +121,8 @@ def _points(axes: Axes, x: Floats, y: Floats, rows: NDArray[np.intp], name: str)
     size, alpha = np.clip(13 - 2.5 * np.log10(n), 2.5, 9), np.clip(16 / np.sqrt(n), 0.2, 0.8)
     axes.scatter(
         x[drawn], y[drawn], s=float(size), alpha=float(alpha), linewidths=0, rasterized=True,
-        color=CLASS_COLOURS[name], marker={"star": "D", "galaxy": "o"}.get(name, "s"),
-        label=f"{CLASS_NAMES[name]} ({count(len(rows))})",
+        color=style.CLASS_COLOURS[name], marker={"star": "D", "galaxy": "o"}.get(name, "s"),
+        label=f"{style.CLASS_NAMES[name]} ({count(len(rows))})",
     )  # fmt: skip
     return f" At most {count(_MOST_POINTS)} sources of each class are drawn." if len(drawn) < len(rows) else ""
 
@@ -161,21 +148,21 @@ def _counts(catalog: SourceCatalog, band: str, facts: Sequence[FieldFacts]) -> C
         for name, rows in _by_class(catalog, known).items():
             n, _ = np.histogram(magnitude[rows], bins)
             axes.stairs(
-                n, bins, color=CLASS_COLOURS[name], lw=1.6, ls=":" if name == "unsure" else "-",
-                label=f"{CLASS_NAMES[name]} ({count(len(rows))})",
+                n, bins, color=style.CLASS_COLOURS[name], lw=1.6, ls=":" if name == "unsure" else "-",
+                label=f"{style.CLASS_NAMES[name]} ({count(len(rows))})",
             )  # fmt: skip
         axes.set_yscale("log")
         axes.set_ylim(0.7, 1.6 * max(int(totals.max()), 2))
         limit = _median_depth(facts, band)
         if np.isfinite(limit) and bins[0] < limit < bins[-1]:
-            axes.axvline(limit, color=MUTED, lw=1, ls=DASHED)
+            axes.axvline(limit, color=style.MUTED, lw=1, ls=style.DASHED)
             axes.annotate(
                 "5\N{GREEK SMALL LETTER SIGMA}", (limit, 0.99), xycoords=("data", "axes fraction"), xytext=(-3, 0),
-                textcoords="offset points", ha="right", va="top", fontsize=8.5, color=MUTED,
+                textcoords="offset points", ha="right", va="top", fontsize=8.5, color=style.MUTED,
             )  # fmt: skip
         axes.set_xlabel(_label(catalog, band))
         axes.set_ylabel(f"sources per {width:g} mag")
-        legend(axes)
+        style.legend(axes)
         peak = float((bins[:-1] + width / 2)[np.argmax(totals)])
         caption = f"The counts peak at {band} ≈ {number(peak, 1)}. At fainter magnitudes the catalogue is incomplete."
         if np.isfinite(limit):
@@ -232,10 +219,10 @@ def _facets(axes: Axes, catalog: SourceCatalog, x: Floats, y: Floats, among: Boo
     """Stars and galaxies side by side on the same axes, where one would hide the other."""
     kind = np.asarray(catalog["class"])
     note = ""
-    for here, name in ((axes, "star"), (beside(axes), "galaxy")):
+    for here, name in ((axes, "star"), (style.beside(axes), "galaxy")):
         rows = np.flatnonzero(among & (kind == name))
         note = _points(here, x, y, rows, name) or note
-        heading(here, name, len(rows))
+        style.heading(here, name, len(rows))
         here.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
     unsure = int(np.count_nonzero(among & (kind == "unsure")))
@@ -284,7 +271,7 @@ def _colour_colour(catalog: SourceCatalog, bands: Sequence[str]) -> Chart | None
         track = stellar_locus(bands) if set(bands) <= set(catalog.calibrated) else None
         if track is not None:
             for panel in figure.axes:
-                panel.plot(*track, color=MUTED, linewidth=1.0, scalex=False, scaley=False)
+                panel.plot(*track, color=style.MUTED, linewidth=1.0, scalex=False, scaley=False)
             caption += " The line is the stellar locus of Covey et al. (2007)."
         return chart(figure, title="Two colours", caption=caption + note, alt="Colour against colour by class")
 
@@ -311,7 +298,7 @@ def _stacked(
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.grid(visible=False, axis="x")
-    legend(axes)
+    style.legend(axes)
 
 
 def _probabilities(catalog: SourceCatalog) -> Chart | None:
@@ -321,7 +308,7 @@ def _probabilities(catalog: SourceCatalog) -> Chart | None:
     if not known.any():
         return None
     with new_axes() as (figure, axes):
-        _stacked(axes, galaxy, np.asarray(catalog["class"]), CLASS_COLOURS, CLASS_NAMES)
+        _stacked(axes, galaxy, np.asarray(catalog["class"]), style.CLASS_COLOURS, style.CLASS_NAMES)
         axes.set_xlabel("p_galaxy  (calibrated; p_star = 1 \N{MINUS SIGN} p_galaxy)")
         n = int(known.sum())
         caption = (
@@ -338,7 +325,7 @@ def _morphology(catalog: SourceCatalog) -> Chart | None:
     if np.count_nonzero(known) < _FEWEST:
         return None
     with new_axes() as (figure, axes):
-        _stacked(axes, np.where(known, disk, np.nan), shape, SHAPE_COLOURS, {})
+        _stacked(axes, np.where(known, disk, np.nan), shape, style.SHAPE_COLOURS, {})
         axes.set_xlabel("p_disk  (calibrated; p_smooth = 1 \N{MINUS SIGN} p_disk)")
         n = int(known.sum())
         caption = (
@@ -360,7 +347,7 @@ def _seeing(facts: Sequence[FieldFacts]) -> Chart | None:
     median = np.array([s.median for s in found])
     spread = np.array([[s.median - s.low for s in found], [s.high - s.median for s in found]])
     with new_axes() as (figure, axes):
-        axes.errorbar(at, median, spread, fmt="o", ms=4.5, color=CLASS_COLOURS["star"], lw=1.2, capsize=0)
+        axes.errorbar(at, median, spread, fmt="o", ms=4.5, color=style.CLASS_COLOURS["star"], lw=1.2, capsize=0)
         axes.set_xlim(-0.6, len(facts) - 0.4)
         low, high = float((median - spread[0]).min()), float((median + spread[1]).max())
         margin = max(0.2 * (high - low), 0.05 * high)
@@ -383,11 +370,11 @@ def _reliability(run: Mapping[str, Any]) -> Chart | None:
     the mean probability of a bin, and the share of it that was true.
     """
     curves = (run.get("weights") or {}).get("reliability") or {}
-    colours = {"source": MUTED, "galaxy": CLASS_COLOURS["galaxy"], "disk": SHAPE_COLOURS["disk"]}
+    colours = {"source": style.MUTED, "galaxy": style.CLASS_COLOURS["galaxy"], "disk": style.SHAPE_COLOURS["disk"]}
     if not curves:
         return None
     with new_axes() as (figure, axes):
-        one_to_one(axes)
+        style.one_to_one(axes)
         for name, points in curves.items():
             said, true = np.array([point[:2] for point in points], dtype=float).reshape(-1, 2).T
             axes.plot(said, true, "o-", ms=4, lw=1.4, color=colours.get(name), label=f"is a {name}")
@@ -395,7 +382,7 @@ def _reliability(run: Mapping[str, Any]) -> Chart | None:
         axes.set_ylim(0, 1)
         axes.set_xlabel("predicted probability")
         axes.set_ylabel("observed share")
-        legend(axes)
+        style.legend(axes)
         caption = (
             "Measured with these weights on data that were not used for training. "
             "On the dashed line the probabilities are exact."

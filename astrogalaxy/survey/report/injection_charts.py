@@ -10,21 +10,8 @@ from numpy.typing import NDArray
 
 from astrogalaxy.evaluation.injection import CompletenessCurve, Recovery
 from astrogalaxy.evaluation.injection.tables import completeness_map
-from astrogalaxy.survey.report.style import (
-    CLASS_COLOURS,
-    CLASS_NAMES,
-    DASHED,
-    FAINT,
-    INK,
-    MUTED,
-    Chart,
-    beside,
-    chart,
-    heading,
-    legend,
-    magnitude_label,
-    new_axes,
-)
+from astrogalaxy.survey.report import style
+from astrogalaxy.survey.report.style import Chart, chart, new_axes
 from astrogalaxy.survey.report.text import count, number, share
 
 if TYPE_CHECKING:
@@ -68,11 +55,6 @@ def injection_charts(recovery: Recovery) -> list[Chart]:
     return [one for one in made if one is not None]
 
 
-def _label(recovery: Recovery, *, word: str = "") -> str:
-    """Name of the reference magnitude, for an axis."""
-    return magnitude_label(f"{word}{recovery.reference}", calibrated=recovery.calibrated)
-
-
 def radius_words(low: float | None, high: float | None) -> str:
     """A range of half-light radii in words."""
     if low is None or not np.isfinite(low):
@@ -86,11 +68,11 @@ def _centres(table: Table) -> Floats:
     return np.asarray((table["mag_low"] + table["mag_high"]) / 2, dtype=float)
 
 
-def _errors(axes: Axes, table: Table, value: str, *, aside: float = 0.0, **style: object) -> None:
+def _errors(axes: Axes, table: Table, value: str, *, aside: float = 0.0, **look: object) -> None:
     """Points with their intervals."""
     y = np.asarray(table[value], dtype=float)
     bars = np.maximum([y - np.asarray(table["low"]), np.asarray(table["high"]) - y], 0)
-    look: dict[str, object] = {"fmt": "o", "ms": 4, "lw": 1.1, "capsize": 0} | style
+    look = {"fmt": "o", "ms": 4, "lw": 1.1, "capsize": 0} | look
     axes.errorbar(_centres(table) + aside, y, bars, **look)  # type: ignore[arg-type]
 
 
@@ -111,8 +93,19 @@ def _range(recovery: Recovery) -> tuple[float, float]:
     return float(low) - 0.3, float(high) + 0.3
 
 
-def _grid(recovery: Recovery) -> Floats:
-    return np.linspace(*_range(recovery), 300)
+def _magnitude_axis(axes: Axes, recovery: Recovery, *, word: str = "") -> None:
+    axes.set_xlim(*_range(recovery))
+    axes.set_xlabel(style.magnitude_label(f"{word}{recovery.reference}", calibrated=recovery.calibrated))
+
+
+def _found(
+    axes: Axes, recovery: Recovery, part: Table, curve: CompletenessCurve | None, *, color: str, **look: object
+) -> None:
+    """Shares of sources that were found, and the curve that was fitted to them."""
+    if curve is not None:
+        x = np.linspace(*_range(recovery), 300)
+        axes.plot(x, curve(x), color=color, lw=1.5)
+    _errors(axes, part, "completeness", color=color, **look)
 
 
 def _completeness(recovery: Recovery) -> Chart | None:
@@ -124,33 +117,25 @@ def _completeness(recovery: Recovery) -> Chart | None:
     curves = {kind: curve for kind, low, _, curve in recovery.curves if not np.isfinite(low)}
     with new_axes() as (figure, axes):
         for level in (0.5, 0.9):
-            axes.axhline(level, color=FAINT, lw=0.9, ls=DASHED)
+            axes.axhline(level, color=style.FAINT, lw=0.9, ls=style.DASHED)
         for kind, marker in (("star", "D"), ("galaxy", "o")):
             part = _is(table, kind)
             if not len(part):
                 continue
-            _errors(
-                axes, part, "completeness", aside=_ASIDE if kind == "star" else -_ASIDE,
-                color=CLASS_COLOURS[kind], fmt=marker,
-                label=f"{CLASS_NAMES[kind]} ({count(part['n_injected'].sum())})",
+            _found(
+                axes, recovery, part, curves.get(kind), color=style.CLASS_COLOURS[kind], fmt=marker,
+                aside=_ASIDE if kind == "star" else -_ASIDE,
+                label=f"{style.CLASS_NAMES[kind]} ({count(part['n_injected'].sum())})",
             )  # fmt: skip
-            if kind in curves:
-                x = _grid(recovery)
-                axes.plot(x, curves[kind](x), color=CLASS_COLOURS[kind], lw=1.5)
-                _mark_half(axes, curves[kind], kind)
-        axes.set_xlim(*_range(recovery))
-        axes.set_xlabel(_label(recovery))
+            if kind in curves and np.isfinite(half := curves[kind].half.value):
+                axes.plot([half, half], [-0.02, 0.5], color=style.CLASS_COLOURS[kind], lw=0.9, ls=":")
+        _magnitude_axis(axes, recovery)
         _share_axis(axes, "sources found")
-        legend(axes)
-        said = [f"{CLASS_NAMES[kind]} at {_pair(curve)}" for kind, curve in curves.items()]
+        style.legend(axes)
+        said = [f"{style.CLASS_NAMES[kind]} at {_pair(curve)}" for kind, curve in curves.items()]
         caption = f"Completeness is 50 % and 90 % for {' and for '.join(said)}." if said else ""
         caption += " Bars: 68 % Wilson intervals. Lines: fits to the individual sources."
         return chart(figure, title="Completeness", caption=caption.strip(), alt="Completeness against magnitude")
-
-
-def _mark_half(axes: Axes, curve: CompletenessCurve, kind: str) -> None:
-    if np.isfinite(curve.half.value):
-        axes.plot([curve.half.value] * 2, [-0.02, 0.5], color=CLASS_COLOURS[kind], lw=0.9, ls=":")
 
 
 def _pair(curve: CompletenessCurve) -> str:
@@ -168,19 +153,14 @@ def _by_size(recovery: Recovery) -> Chart | None:
     curves = {low: curve for _, low, _, curve in recovery.curves if np.isfinite(low)}
     with new_axes() as (figure, axes):
         for i, (low, high) in enumerate(ranges):
-            part, colour = table[table["radius_low"] == low], _BY_SIZE[i % len(_BY_SIZE)]
-            if low in curves:
-                x = _grid(recovery)
-                axes.plot(x, curves[low](x), color=colour, lw=1.5)
-            _errors(
-                axes, part, "completeness", aside=(i - (len(ranges) - 1) / 2) * _ASIDE,
-                color=colour, fmt=_SIZE_MARKS[i % len(_SIZE_MARKS)], ms=3.6, lw=0.7, alpha=0.85,
-                label=radius_words(low, high),
+            _found(
+                axes, recovery, table[table["radius_low"] == low], curves.get(low), color=_BY_SIZE[i % len(_BY_SIZE)],
+                fmt=_SIZE_MARKS[i % len(_SIZE_MARKS)], aside=(i - (len(ranges) - 1) / 2) * _ASIDE,
+                ms=3.6, lw=0.7, alpha=0.85, label=radius_words(low, high),
             )  # fmt: skip
-        axes.set_xlim(*_range(recovery))
-        axes.set_xlabel(_label(recovery))
+        _magnitude_axis(axes, recovery)
         _share_axis(axes, "galaxies found")
-        legend(axes)
+        style.legend(axes)
         caption = (
             "By half-light radius (along the major axis, without seeing). Each colour is a quarter of the galaxies. "
             "At a given magnitude, larger galaxies have a lower surface brightness."
@@ -206,10 +186,11 @@ def _map(recovery: Recovery) -> Chart | None:
             value = shown[row, column]
             axes.text(
                 (magnitudes[column] + magnitudes[column + 1]) / 2, row + 0.5, f"{100 * value:.0f}",
-                ha="center", va="center", fontsize=7.5, color="#ffffff" if value > 0.62 else INK,
+                ha="center", va="center", fontsize=7.5, color="#ffffff" if value > 0.62 else style.INK,
             )  # fmt: skip
         axes.set_yticks(np.arange(len(radii)), [f"{radius:.2g}" for radius in radii])
-        axes.set_xlabel(_label(recovery))
+        _magnitude_axis(axes, recovery)
+        axes.set_xlim(magnitudes[0], magnitudes[-1])
         axes.set_ylabel("half-light radius  (arcsec)")
         axes.grid(visible=False)
         caption = (
@@ -228,17 +209,16 @@ def _classes(recovery: Recovery) -> Chart | None:
     if not len(table):
         return None
     with new_axes(columns=2) as (figure, axes):
-        for here, kind in ((axes, "star"), (beside(axes), "galaxy")):
+        for here, kind in ((axes, "star"), (style.beside(axes), "galaxy")):
             part = _is(table, kind)
             part = part[part["n_found"] > 0]
             _stack(here, part, kind)
-            heading(here, kind, int(part["n_found"].sum()))
-            here.set_xlabel(_label(recovery))
+            style.heading(here, kind, int(part["n_found"].sum()))
+            _magnitude_axis(here, recovery)
             here.grid(visible=False, axis="x")
         _share_axis(axes, "classified as", low=0)
         axes.set_ylim(0, 1)
-        axes.set_xlim(*_range(recovery))
-        legend(axes)
+        style.legend(axes)
         right_of = {
             kind: (int(part[f"n_{kind}"].sum()), int(part["n_found"].sum()))
             for kind, part in ((k, _is(table, k)) for k in ("star", "galaxy"))
@@ -259,7 +239,7 @@ def _stack(axes: Axes, part: Table, kind: str) -> None:
     for name in (kind, "unsure", other):
         height = np.asarray(part[f"n_{name}"], dtype=float) / np.maximum(n, 1)
         axes.bar(
-            _centres(part), height, wide, floor, color=CLASS_COLOURS[name], linewidth=0,
+            _centres(part), height, wide, floor, color=style.CLASS_COLOURS[name], linewidth=0,
             label=name,
         )  # fmt: skip
         floor += height
@@ -274,13 +254,13 @@ def _purity(recovery: Recovery) -> Chart | None:
         return None
     with new_axes() as (figure, axes):
         x = _centres(table)
-        axes.plot(x, np.asarray(table["said"]), color=MUTED, lw=1.3, ls=DASHED, label="mean det_score")
-        _errors(axes, table, "purity", color=CLASS_COLOURS["star"], label="from the inverted frames")
-        axes.set_xlim(x.min() - 0.5, x.max() + 0.5)
+        axes.plot(x, np.asarray(table["said"]), color=style.MUTED, lw=1.3, ls=style.DASHED, label="mean det_score")
+        _errors(axes, table, "purity", color=style.CLASS_COLOURS["star"], label="from the inverted frames")
         lowest = float(min(np.nanmin(table["low"]), np.nanmin(table["said"])))
-        axes.set_xlabel(_label(recovery, word="measured "))
+        _magnitude_axis(axes, recovery, word="measured ")
+        axes.set_xlim(x.min() - 0.5, x.max() + 0.5)
         _share_axis(axes, "sources that are real", low=max(min(lowest - 0.05, 0.75), -0.02))
-        legend(axes)
+        style.legend(axes)
         share_, low, high = (f"{100 * float(whole[name][0]):.1f}" for name in ("purity", "low", "high"))
         caption = (
             f"Of all {count(whole['n_catalog'][0])} sources of the original frames, {share_} % [{low}, {high}] are not "
@@ -303,17 +283,17 @@ def _fluxes(recovery: Recovery) -> Chart | None:
     magnitude, kinds = np.asarray(injected[f"mag_{band}"], dtype=float), np.asarray(injected["class"]).astype(str)
     reach = float(np.clip(np.nanquantile(np.abs(off), 0.97), 0.15, 2.0)) if np.isfinite(off).any() else 1.0
     with new_axes(columns=2) as (figure, axes):
-        for here, kind in ((axes, "star"), (beside(axes), "galaxy")):
+        for here, kind in ((axes, "star"), (style.beside(axes), "galaxy")):
             rows, part = np.flatnonzero((kinds == kind) & np.isfinite(off)), _is(table, kind)
-            here.scatter(magnitude[rows], off[rows], s=4, alpha=0.35, lw=0, color=CLASS_COLOURS[kind], rasterized=True)
-            here.axhline(0, color=FAINT, lw=0.9)
+            colour = style.CLASS_COLOURS[kind]
+            here.scatter(magnitude[rows], off[rows], s=4, alpha=0.35, lw=0, color=colour, rasterized=True)
+            here.axhline(0, color=style.FAINT, lw=0.9)
             x, bias, spread = _centres(part), np.asarray(part["bias"], float), np.asarray(part["scatter"], float)
-            here.fill_between(x, bias - spread, bias + spread, color=CLASS_COLOURS[kind], alpha=0.16, lw=0)
-            here.plot(x, bias, color=INK, lw=1.3, marker="o", ms=3)
-            heading(here, kind, len(rows))
-            here.set_xlabel(_label(recovery, word="true "))
+            here.fill_between(x, bias - spread, bias + spread, color=colour, alpha=0.16, lw=0)
+            here.plot(x, bias, color=style.INK, lw=1.3, marker="o", ms=3)
+            style.heading(here, kind, len(rows))
+            _magnitude_axis(here, recovery, word="true ")
         axes.set_ylim(-reach, reach)
-        axes.set_xlim(*_range(recovery))
         axes.set_ylabel(f"measured {_MINUS} true  (mag)")
         caption = (
             f"Total fluxes in {band} of the sources found. Black: medians. Shaded: the central 68 %. Values above zero "
@@ -336,16 +316,15 @@ def _positions(recovery: Recovery) -> Chart | None:
             if len(part):
                 axes.plot(
                     _centres(part), 1000 * np.asarray(part["scatter"], float), marker=marker, ms=4, lw=1.3,
-                    color=CLASS_COLOURS[kind], label=CLASS_NAMES[kind],
+                    color=style.CLASS_COLOURS[kind], label=style.CLASS_NAMES[kind],
                 )  # fmt: skip
         axes.set_yscale("log")
         # without 10 to the power of anything, and between the powers where there is hardly more than one
         axes.yaxis.set_major_formatter(LogFormatter())
         axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.4)))
-        axes.set_xlim(*_range(recovery))
-        axes.set_xlabel(_label(recovery))
+        _magnitude_axis(axes, recovery)
         axes.set_ylabel("scatter along one axis  (mas)")
-        legend(axes)
+        style.legend(axes)
         east, north = (float(np.nanmedian(np.asarray(table[name], float))) * 1000 for name in ("east", "north"))
         caption = (
             "Scatter: half the range of the central 68 %. Median over all bins of measured minus true positions: "
