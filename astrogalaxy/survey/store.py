@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.files import atomic_path
+from astrogalaxy.files import write_text
 from astrogalaxy.folders import LOCK, locked, unwritable
 from astrogalaxy.formats import FORMATS
 
@@ -139,7 +139,7 @@ class RunDirectory:
 
     def write_settings(self, text: str) -> None:
         """Write ``survey.yml`` atomically, with a comment by which the next run knows it as a run's."""
-        self.write_text(self.settings, _FROZEN + text)
+        write_text(self.settings, _FROZEN + text)
 
     def check(self) -> None:
         """Raise what `locked` would raise for a directory that cannot be made or written to, without making anything.
@@ -168,12 +168,7 @@ class RunDirectory:
 
     def write_json(self, record: Mapping[str, Any]) -> None:
         """Write ``run.json`` atomically."""
-        self.write_text(self.record, json.dumps(record, indent=1, allow_nan=False) + "\n")
-
-    def write_text(self, path: Path, text: str) -> None:
-        """Write a text file atomically."""
-        with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_text(self.record, json.dumps(record, indent=1, allow_nan=False) + "\n")
 
     def read_json(self) -> dict[str, Any]:
         """What an earlier run recorded; empty where there is no ``run.json``, it is damaged, or of another program."""
