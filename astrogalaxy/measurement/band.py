@@ -29,8 +29,6 @@ _SHAPE_SNR = 10.0
 _SHAPE_ROUNDS, _LIGHT_ROUNDS = 4, 3
 # Inner part of the aperture in which a saturated pixel is the source's own.
 _SATURATED_PART = 0.6
-# Inner part of the aperture in which half of the light is reached.
-_HALF_LIGHT_PART = 0.6
 # Where the sky is measured, each source is hidden out to so many times its total aperture.
 _HIDDEN = 1.3
 # And at least to where it falls below this part of the noise, if its profile has this exponent, for wide wings; but no
@@ -287,7 +285,7 @@ def _sum(
     result.put(index, total=total / share, total_err=total_err / share)
     wanted = np.flatnonzero(sizes[index])
     if len(wanted):
-        largest, light = (_HALF_LIGHT_PART * radius * axes[0])[wanted], (total / share)[wanted]
+        largest, light = (radius * axes[0])[wanted], (total / share)[wanted]
         result.put(index[wanted], half_light=half_light_radius(data, x[wanted], y[wanted], largest, light))
     for number, circle in enumerate(footprint.circles[index].T):
         known = np.isfinite(circle)

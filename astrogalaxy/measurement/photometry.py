@@ -53,6 +53,9 @@ _LEAST_SHARE = 0.8
 _SHARE_ERROR = 0.05
 # The wings of concentrated galaxies differ from one to the next by this part of themselves.
 _WING_ERROR = 0.6
+# Inner part of the aperture in which half of the light is looked for first: the steps of the search are finer there.
+# What is found beyond this part of it may be no more than its end.
+_INNER, _NEAR_END = 0.6, 0.95
 #: AB magnitude of a nanojansky.
 AB_NANOJANSKY = 31.4
 
@@ -290,9 +293,16 @@ def circle_sums(
 def half_light_radius(
     data: np.ndarray, x: np.ndarray, y: np.ndarray, largest: np.ndarray, light: np.ndarray
 ) -> np.ndarray:
-    """Radius (pixels) of the circle that holds half of `light`; NaN where light is not positive."""
+    """Radius (pixels) of the circle that holds half of `light`; NaN where light is not positive.
+
+    It is looked for within `largest`; nearly all light is concentrated enough that an inner part of it will do.
+    """
     lit = np.isfinite(light) & (light > 0)
-    radius, _ = sep.flux_radius(data, x, y, largest, 0.5, normflux=np.where(lit, light, 1.0), subpix=5)
+    norm, inner = np.where(lit, light, 1.0), _INNER * largest
+    radius, _ = sep.flux_radius(data, x, y, inner, 0.5, normflux=norm, subpix=5)
+    far = np.flatnonzero(lit & (radius > _NEAR_END * inner))
+    if len(far):
+        radius[far], _ = sep.flux_radius(data, x[far], y[far], largest[far], 0.5, normflux=norm[far], subpix=5)
     return np.where(lit & (radius > 0), radius, np.nan)
 
 

@@ -53,6 +53,14 @@ def test_half_light_radius_of_flat_disk() -> None:
     assert np.isnan(radius[1])
 
 
+def test_half_of_the_light_is_found_far_out_in_the_aperture_too() -> None:
+    y, x = np.mgrid[:101, :101]
+    disk = (np.hypot(x - 50.0, y - 50.0) < 20).astype(np.float32)
+    centre, light = np.full(3, 50.0), np.full(3, disk.sum())
+    radius = half_light_radius(disk, centre, centre, np.array([16.0, 21.0, 24.0]), light)
+    np.testing.assert_allclose(radius, 20 / np.sqrt(2), rtol=0.01)
+
+
 def test_kron_radius_of_bright_stars_leads_to_their_profile(rng: np.random.Generator) -> None:
     x, y = lattice(5, 50, rng)
     for beta in (2.7, 3.5):

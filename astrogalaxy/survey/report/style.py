@@ -144,7 +144,7 @@ def magnitude_label(name: str, *, calibrated: bool) -> str:
 
 def one_to_one(axes: Axes) -> None:
     """Draw the line on which a share is what it was said to be."""
-    axes.plot([0, 1], [0, 1], color=FAINT, lw=0.9, ls=DASHED)
+    axes.plot([0, 1], [0, 1], color=MUTED, lw=1.0, ls=DASHED)
 
 
 def chart(figure: Figure, *, title: str, caption: str, alt: str) -> Chart:
