@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +80,24 @@ def _restore_text(table: Table, path: Path, names: set[str]) -> None:
     if not names:
         return
     with get_readable_fileobj(path, encoding="utf-8") as stream:
-        rows = [row for row in csv.reader(line for line in stream if not line.lstrip().startswith("#")) if row]
-    head = [name.strip() for name in rows[0]]
+        rows = list(csv.reader(_records(stream), skipinitialspace=True))
+    head, *rows = ([cell.strip() for cell in row] for row in rows if len(row) > 1 or "".join(row).strip())
+    if len(rows) != len(table):
+        msg = f"{len(rows)} lines of values are {len(table)} rows"
+        raise ValueError(msg)
     for name in names:
         at = head.index(name)
-        values = [row[at].strip() if at < len(row) else "" for row in rows[1:]]
+        values = [row[at] if at < len(row) else "" for row in rows]
         table[name] = MaskedColumn(values, mask=[not value for value in values])
+
+
+def _records(lines: Iterable[str]) -> Iterator[str]:
+    """Lines of a CSV that are no comments; what is quoted may go on in a line that looks like one."""
+    quoted = False
+    for line in lines:
+        if quoted or not line.lstrip().startswith("#"):
+            quoted ^= line.count('"') % 2 == 1
+            yield line
 
 
 def numbers_of(

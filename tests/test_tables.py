@@ -64,3 +64,15 @@ def test_columns_of_names_keep_what_is_written(tmp_path: Path) -> None:
     table = read_table(tmp_path / "t.csv", text=("NAME", "nowhere"))
     assert [str(name) for name in table["name"]] == ["0001", "1e5", "--", "99999999999999999999.0"]
     assert table["x"].tolist() == [2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    ["7,12,a\n08,13,b\n  \n", "7,12,a\n08,13,b\n\t\n", '7,12,"a\n# b"\n08,13,b\n', ' "7",12,a\n"08",13,b\n'],
+    ids=["blanks", "tab", "a comment within quotes", "quotes"],
+)
+def test_names_are_those_of_their_rows(tmp_path: Path, rows: str) -> None:
+    (tmp_path / "t.csv").write_text(f"# by hand\nname,x,note\n{rows}")
+    table = read_table(tmp_path / "t.csv", text=("name",))
+    assert [str(name) for name in table["name"][:2]] == ["7", "08"]
+    assert table["x"][:2].tolist() == [12, 13]

@@ -109,7 +109,7 @@ def _compare(
     catalog: Path, truth: Path, *, radius: float | None, split: Path | None, part: str, field: str | None
 ) -> None:
     """Score a catalogue against a truth table, and warn of what makes the score doubtful."""
-    from astrogalaxy.catalog import CatalogError
+    from astrogalaxy.errors import CatalogError
     from astrogalaxy.evaluation.catalogs import evaluate_catalog
     from astrogalaxy.evaluation.truth import read_truth
     from astrogalaxy.survey.view import read_catalog

@@ -140,7 +140,8 @@ class StampsSection(Section):
     """``data.stamps``: cutouts of real galaxies with votes on their morphology."""
 
     folder: paths.InputPath = Field(
-        description="Folder of a Galaxy Zoo 2 sample: labels.csv and images/.", examples=["gz2"]
+        description="Folder of a sample of Galaxy Zoo DECaLS or Galaxy Zoo 2: labels.csv and images/.",
+        examples=["gz2"],
     )
     part: Literal["train", "val", "test"] = Field("train", description="Part of the sample that is used for training.")
     share: float = Field(0.3, ge=0, le=1, description="Share of the scenes into which cutouts are inserted.")

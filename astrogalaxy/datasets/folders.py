@@ -168,7 +168,7 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
     unique = "source_id" in table.colnames and len(set(table["source_id"].tolist())) == len(table)
     table["name"] = [str(value) for value in (table["source_id"] if unique else range(len(table)))]
     table = table[~np.isin(_texts(table, _label_column(table, path)), _UNKNOWN)]
-    fields = {place.name or "field": place for place in find_fields(config.images)}
+    fields = {place.label: place for place in find_fields(config.images)}
     where = _field_names(table, fields, path)
     x, y, radius = (_numbers(table, name, path) for name in ("x", "y", "half_light_radius"))
     inside, side = np.zeros(len(table), dtype=bool), np.empty(len(table))

@@ -162,7 +162,7 @@ def mergers(table: Table) -> NDArray[np.bool_]:
 
 
 def galaxies(table: Table, path: Path) -> tuple[list[str], list[Path]]:
-    """Name of each galaxy and its image beside the table or below; where that is not there, where it should be."""
+    """Name of each galaxy and its image: in ``images`` or else anywhere below; where it should be, if there is none."""
     decals = of_decals(table)
     columns = _DECALS_IDS if decals else _GZ2_IDS
     name = next((c for c in columns if c in table.colnames), None)
@@ -170,9 +170,13 @@ def galaxies(table: Table, path: Path) -> tuple[list[str], list[Path]]:
     if name is None or file is None:
         msg = f"{path}: no column {' or '.join(columns)}"
         raise ImageError(msg)
-    found = {p.stem: p for p in sorted(path.parent.rglob("*")) if p.suffix.lower() in PICTURES}
     stems = [str(value) for value in table[file]]
-    images = [found.get(stem, path.parent / "images" / f"{stem}.jpg") for stem in stems]
+    images = [path.parent / "images" / f"{stem}.jpg" for stem in stems]
+    there = [image.is_file() for image in images]
+    if not all(there):
+        found = {p.stem: p for p in sorted(path.parent.rglob("*")) if p.suffix.lower() in PICTURES}
+        rows = zip(there, images, stems, strict=True)
+        images = [image if known else found.get(stem, image) for known, image, stem in rows]
     return [str(value) for value in table[name]], images
 
 

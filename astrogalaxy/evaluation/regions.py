@@ -11,8 +11,8 @@ from astropy.table import Table
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from astrogalaxy.catalog import CatalogError
 from astrogalaxy.catalog.directions import directions
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.evaluation.footprint import footprint_of
 from astrogalaxy.evaluation.matching import Match, match_positions, match_sky, repeated
 from astrogalaxy.tables import numbers_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -333,8 +333,14 @@ def _cutouts(recipe: RecipeConfig, kind: str, rng: np.random.Generator) -> list[
     if stamps is None or rng.random() >= stamps.share:
         return []
     part = stamps.part if kind == "train" else "val"
-    known = [c for c in read_galaxy_zoo(stamps.folder) if part_of(c.name) == part]
+    known = _sample(stamps.folder, part)
     return [known[i] for i in rng.choice(len(known), min(stamps.per_scene, len(known)), replace=False)]
+
+
+@lru_cache(maxsize=2)
+def _sample(folder: str, part: str) -> list[GalaxyCutout]:
+    """The cutouts of a part of a sample, which all scenes draw from."""
+    return [c for c in read_galaxy_zoo(folder) if part_of(c.name) == part]
 
 
 def _sky(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
@@ -346,16 +352,17 @@ def _sky(recipe: RecipeConfig, item: Prepared, folder: Path) -> None:
     seed = np.random.SeedSequence([recipe.seed, number])
     example = injected_example(image, PROFILES[sky.profile], seed=seed, name=item.name)
     part = Section.whole(image.shape)
-    for labels in _labels_of(field, _labelled_fields(recipe)):
-        if labels.holdout:
-            part = apart(part, _labelled(labels, image)[1], labels.holdout)
+    for labels in _labels_of(field, _labelled_fields(recipe, held=True)):
+        part = apart(part, _labelled(labels, image)[1], labels.holdout)
     cut_out(example, part).save(folder)
 
 
-def _labelled_fields(recipe: RecipeConfig) -> list[tuple[LabelsSection, Field]]:
-    """All labels, and their fields."""
+def _labelled_fields(recipe: RecipeConfig, *, held: bool = False) -> list[tuple[LabelsSection, Field]]:
+    """All labels, or those part of which is not to be trained on, and their fields."""
     return [
-        (labels, _labelled_field(labels, f"data.labels[{number}]")) for number, labels in enumerate(recipe.data.labels)
+        (labels, _labelled_field(labels, f"data.labels[{number}]"))
+        for number, labels in enumerate(recipe.data.labels)
+        if labels.holdout or not held
     ]
 
 

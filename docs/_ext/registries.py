@@ -26,7 +26,7 @@ __all__ = ["REGISTRIES", "setup"]
 MEASURED = Path(__file__).parents[1] / "results" / "astroyolo-paper.json"
 # The same for those of the morphology papers.
 MORPHOLOGY = MEASURED.with_name("morphology-papers.json")
-# What tests/benchmarks/bench_measurement.py wrote, its parts "summary" and "bars".
+# What tests/benchmarks/bench_measurement.py wrote, its parts "summary", "stars" and "bars".
 MEASUREMENT = MEASURED.with_name("measurement.json")
 # What ``python tests/benchmarks --json`` wrote.
 SPEED = MEASURED.with_name("speed.json")
@@ -317,13 +317,18 @@ def stars(kind: str) -> str:
     """Bias and scatter of the fluxes of stars, by signal to noise."""
     lines = json.loads(MEASUREMENT.read_text(encoding="utf-8"))["stars"][kind]
     heads = {"total": "Total", "apcor": "Small aperture", "psf": "PSF", "PSFEx": "SExtractor, PSFEx"}
+    heads = {name: head for name, head in heads.items() if name in lines[0]}
     ends = [line["snr"] for line in lines]
     rows = []
     for line in lines:
         above = [f"{end:g}" for end in ends if end > line["snr"]]
         fluxes = (f"{100 * line[name]['bias'][0]:+.1f}, {100 * line[name]['scatter']:.1f}" for name in heads)
         rows.append((f"{line['snr']:g} to {above[0]}" if above else f"above {line['snr']:g}", str(line["n"]), *fluxes))
-    return table(("S/N in the band", "Fluxes", *(f"{head}, %" for head in heads.values())), rows, "14 8 18 18 18 24")
+    return table(
+        ("S/N in the band", "Fluxes", *(f"{head}, %" for head in heads.values())),
+        rows,
+        " ".join(["14", "8", *["20"] * len(heads)]),
+    )
 
 
 def speed(name: str) -> str:

@@ -54,7 +54,7 @@ def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("--sizes", nargs="+", type=int, default=[512, 1024, 2048, 4096], help="sides in pixels")
     parser.add_argument("--bands", nargs="+", type=int, default=[1, 2, 3, 5])
     parser.add_argument("--survey", type=int, default=24, help="fields of the surveys for one and two workers")
-    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=[part for part in PARTS if part != "memory"])
     return parser
 
 

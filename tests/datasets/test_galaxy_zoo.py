@@ -48,6 +48,18 @@ def test_a_small_sample(tmp_path: Path) -> None:
     assert galaxies[0].path == tmp_path / "images" / "12.jpg"
 
 
+def test_the_image_is_that_in_images_if_it_is_there(tmp_path: Path) -> None:
+    _write_table(
+        tmp_path, f"objid,asset_id,derived_label,{SMOOTH},{DISK}", "1,12,spiral,0.5,0.5", "2,34,spiral,0.5,0.5"
+    )
+    for name in ("images/12.jpg", "masks/12.png", "elsewhere/34.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        _draw(tmp_path / name)
+    images = [tmp_path / "images" / "12.jpg", tmp_path / "elsewhere" / "34.png"]
+    assert [g.path for g in read_galaxy_zoo(tmp_path)] == images
+    assert read_votes(tmp_path, classes="labels").files == images
+
+
 def test_galaxies_without_votes_are_left_out(tmp_path: Path) -> None:
     rows = ["1,1,spiral,,0.5", "2,2,spiral,0.5,", "3,3,spiral,0,0", "4,4,,0.5,0.5", "5,5,,,"]
     _write_table(tmp_path, f"objid,asset_id,derived_label,{SMOOTH},{DISK}", *rows)
