@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 
 __all__ = ["numbers", "numbers_of", "read_table", "spans"]
+
+# A mark that begins or ends a quoted cell; within a cell it is one like any other.
+_QUOTE = re.compile(r'(?:^|(?<=,))\s*"|"(?=\s*(?:,|$))')
 
 
 def read_table(
@@ -96,7 +100,7 @@ def _records(lines: Iterable[str]) -> Iterator[str]:
     quoted = False
     for line in lines:
         if quoted or not line.lstrip().startswith("#"):
-            quoted ^= line.count('"') % 2 == 1
+            quoted ^= len(_QUOTE.findall(line)) % 2 == 1
             yield line
 
 

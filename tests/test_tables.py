@@ -68,8 +68,15 @@ def test_columns_of_names_keep_what_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "rows",
-    ["7,12,a\n08,13,b\n  \n", "7,12,a\n08,13,b\n\t\n", '7,12,"a\n# b"\n08,13,b\n', ' "7",12,a\n"08",13,b\n'],
-    ids=["blanks", "tab", "a comment within quotes", "quotes"],
+    [
+        "7,12,a\n08,13,b\n  \n",
+        "7,12,a\n08,13,b\n\t\n",
+        '7,12,"a\n# b"\n08,13,b\n',
+        ' "7",12,a\n"08",13,b\n',
+        '7,12,5" wide\n# c\n08,13,b\n',
+        '7,12,""\n# "c\n08,13,"b, c"\n',
+    ],
+    ids=["blanks", "tab", "a comment within quotes", "quotes", "inches", "nothing in quotes"],
 )
 def test_names_are_those_of_their_rows(tmp_path: Path, rows: str) -> None:
     (tmp_path / "t.csv").write_text(f"# by hand\nname,x,note\n{rows}")

@@ -38,7 +38,7 @@ _WANTED = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Exposure:
     """An image of one band, the maps that belong to it, and what its values mean; of one exposure, or of many.
 

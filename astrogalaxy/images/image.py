@@ -256,7 +256,9 @@ class Image:
     def to_band(
         self, band: str, x: NDArray[np.float64], y: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Positions of the reference grid as they lie on a band's; NaN where its projection does not reach.
+        """Positions of the reference grid as they lie on a band's.
+
+        NaN where its projection does not reach; far outside of it, where its distortion has no inverse, anything.
 
         Parameters
         ----------

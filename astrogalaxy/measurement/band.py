@@ -77,7 +77,8 @@ class BandLight:
     sky, sky_err : ndarray of float64, shape (n,)
         What was taken out of each pixel as sky that the mesh had left, and its error.
     point, point_err : ndarray of float64, shape (n,)
-        Light of a point that resembles the source most; NaN where the point spread is not known.
+        Light of a point that resembles the source most; NaN where the band is missing, or its point spread not
+        known.
     spread, spread_err, spread_weight : ndarray of float64, shape (n,)
         See `~astrogalaxy.measurement.psf.PsfFit`.
     missing, edge, masked, saturated : ndarray of bool, shape (n,)

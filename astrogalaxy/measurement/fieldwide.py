@@ -136,8 +136,8 @@ def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
         ruler = stars_radius(radius[whole], snr[whole])
         clear, stars = alike(ruler, 0.5)
     if stars.sum() < _LEAST:
-        unknown = {band: Correction() for band in bands}
-        return FieldQuality(int(stars.sum()), corrections=unknown, psf_corrections=unknown)
+        none, psf = ({band: Correction() for band in bands} for _ in range(2))
+        return FieldQuality(int(stars.sum()), corrections=none, psf_corrections=psf)
     fwhm = np.asarray(catalog["fwhm"], dtype=float)[stars]
     seeing, spread = median_and_scatter(fwhm)
     return FieldQuality(

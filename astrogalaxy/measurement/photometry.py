@@ -293,7 +293,7 @@ def circle_sums(
 def half_light_radius(
     data: np.ndarray, x: np.ndarray, y: np.ndarray, largest: np.ndarray, light: np.ndarray
 ) -> np.ndarray:
-    """Radius (pixels) of the circle that holds half of `light`; NaN where light is not positive.
+    """Radius (pixels) of the circle that holds half of `light`; NaN where light is not positive, or none does.
 
     It is looked for within `largest`; nearly all light is concentrated enough that an inner part of it will do.
     """
@@ -303,7 +303,8 @@ def half_light_radius(
     far = np.flatnonzero(lit & (radius > _NEAR_END * inner))
     if len(far):
         radius[far], _ = sep.flux_radius(data, x[far], y[far], largest[far], 0.5, normflux=norm[far], subpix=5)
-    return np.where(lit & (radius > 0), radius, np.nan)
+    # where no circle holds half, the end of the search is returned
+    return np.where(lit & (radius > 0) & (radius < (1 - 1e-6) * largest), radius, np.nan)
 
 
 def nanojansky(zeropoint: float) -> float:

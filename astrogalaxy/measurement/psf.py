@@ -324,8 +324,8 @@ class Psf:
         weight = np.where(known, window, 0) / variance
         point = models[0]
         seen = np.sum(point * (weight > 0), axis=(1, 2)) > 0.5 * np.sum(point * (window > 0), axis=(1, 2))
-        # a matched filter: its weights are the sky's alone, so that a point spread that is a little wrong takes the
-        # same share of the light of bright and faint stars
+        # a matched filter: its weights do not know of the source's own photons, so that a point spread that is a little
+        # wrong takes the same share of the light of bright and faint stars
         kernel, norm = weight * point, np.maximum(np.sum(weight * point**2, axis=(1, 2)), 1e-30)
         held, area = np.sum(kernel * stamps, axis=(1, 2)) / norm, np.sum(kernel, axis=(1, 2)) / norm
         light = np.maximum(held, 0)[:, None, None].astype(np.float32) * point

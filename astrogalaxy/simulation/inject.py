@@ -192,7 +192,11 @@ def _saturation(band: Band) -> float | None:
     """Level of saturation of a band whose background has been subtracted."""
     if band.saturation is None:
         return None
-    return band.saturation - float(np.median(band.mesh.background(Section.whole(band.shape))))
+    sky = float(np.median(band.mesh.background(Section.whole(band.shape))))
+    if band.saturation <= sky:
+        msg = f"band {band.name}: a saturation of {band.saturation:g} is less than its sky of {sky:g}"
+        raise ImageError(msg)
+    return band.saturation - sky
 
 
 def _lit(band: Band, light: NDArray[np.float32], profile: SurveyProfile, rng: np.random.Generator) -> Band:

@@ -59,6 +59,8 @@ def test_half_of_the_light_is_found_far_out_in_the_aperture_too() -> None:
     centre, light = np.full(3, 50.0), np.full(3, disk.sum())
     radius = half_light_radius(disk, centre, centre, np.array([16.0, 21.0, 24.0]), light)
     np.testing.assert_allclose(radius, 20 / np.sqrt(2), rtol=0.01)
+    # where no circle holds half of what is said to be the light, its size is not known
+    assert np.isnan(half_light_radius(disk, centre, centre, np.full(3, 24.0), 2.1 * light)).all()
 
 
 def test_kron_radius_of_bright_stars_leads_to_their_profile(rng: np.random.Generator) -> None:

@@ -13,12 +13,12 @@ import numpy as np
 
 from astrogalaxy.config.paths import TABLES
 from astrogalaxy.errors import ArchiveError, ConfigError
-from astrogalaxy.tables import read_table
 
 __all__ = ["Target", "parse_position", "read_positions", "targets_of"]
 
-# Columns that may have the names of the positions.
+# Columns that may have the names of the positions, which are text whatever they look like.
 _NAMES = ("name", "object", "target", "id")
+_TEXTS = {spelt: str for name in _NAMES for spelt in (name, name.upper(), name.capitalize())}
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,10 @@ def read_positions(path: str | Path) -> list[Target]:
     from astropy.coordinates import SkyCoord
     from astropy.table import Table
 
-    known = str(path).lower().endswith((".csv", ".ecsv", ".fits", ".fit", ".vot", ".xml"))
+    known = str(path).lower().endswith((".ecsv", ".fits", ".fit", ".vot", ".xml"))
+    options = {"format": "ascii.csv" if str(path).lower().endswith(".csv") else "ascii", "converters": _TEXTS}
     try:
-        table = read_table(path, text=_NAMES) if known else Table.read(path, format="ascii")
+        table = Table.read(path) if known else Table.read(path, **options)
     except Exception as error:
         msg = f"{path}: cannot be read as a table (CSV, ECSV, FITS, VOTable) of positions"
         raise ConfigError(msg) from error
