@@ -179,10 +179,12 @@ def test_what_cannot_be_injected_into(
         inject_sources(Image.read({"r": (frames["r"], _wcs())}, name="a field"), sdss)
 
 
-def test_a_level_of_saturation_below_the_sky_is_refused(frames: dict[str, np.ndarray], sdss: SurveyProfile) -> None:
+def test_a_level_of_saturation_below_the_sky_is_refused(
+    frames: dict[str, np.ndarray], sdss: SurveyProfile, make_conditions: Callable[..., Conditions]
+) -> None:
     bright = Image.read({"r": (frames["r"] + 500, _wcs())}, zeropoint=22.5, saturation=50.0)
     with pytest.raises(ImageError, match="band r: a saturation of 50 is less than its sky of"):
-        inject_sources(bright, sdss, seed=1)
+        inject_sources(bright, sdss, conditions=make_conditions())
 
 
 def test_conditions_are_those_of_the_frames() -> None:
