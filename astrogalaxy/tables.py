@@ -66,7 +66,7 @@ def read_table(
         table = Table.read(path, **options)
         if is_csv:
             wanted = {name.lower() for name in text}
-            _restore_text(table, path, {name for name in table.colnames if name.lower() in wanted})
+            _restore_text(table, path, options, {name for name in table.colnames if name.lower() in wanted})
         table.convert_bytestring_to_unicode()
     except IORegistryError as problem:
         msg = f"{path}: not known as a table by its name or content; give CSV, ECSV, FITS or VOTable"
@@ -78,20 +78,23 @@ def read_table(
     return table
 
 
-def _restore_text(table: Table, path: Path, names: set[str]) -> None:
+def _restore_text(table: Table, path: Path, options: dict[str, Any], names: set[str]) -> None:
     """Put the text of columns that look like numbers in their place; astropy's fast reader cannot be told of them."""
     names = {name for name in names if table[name].dtype.kind not in "OSU"}
     if not names:
         return
     with get_readable_fileobj(path, encoding="utf-8") as stream:
         rows = list(csv.reader(_records(stream), skipinitialspace=True))
-    head, *rows = ([cell.strip() for cell in row] for row in rows if len(row) > 1 or "".join(row).strip())
-    if len(rows) != len(table):
-        msg = f"{len(rows)} lines of values are {len(table)} rows"
-        raise ValueError(msg)
+    rows = [[cell.strip() for cell in row] for row in rows if len(row) > 1 or "".join(row).strip()]
+    if len(rows) != len(table) + 1:
+        # what is no plain CSV is left to astropy's other reader, which takes several times as long
+        slow = Table.read(path, **options, converters=dict.fromkeys(names, str))
+        for name in names:
+            table[name] = slow[name]
+        return
     for name in names:
-        at = head.index(name)
-        values = [row[at] if at < len(row) else "" for row in rows]
+        at = rows[0].index(name)
+        values = [row[at] if at < len(row) else "" for row in rows[1:]]
         table[name] = MaskedColumn(values, mask=[not value for value in values])
 
 

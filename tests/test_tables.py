@@ -66,6 +66,11 @@ def test_columns_of_names_keep_what_is_written(tmp_path: Path) -> None:
     assert table["x"].tolist() == [2, 3, 4, 5]
 
 
+def test_what_is_no_plain_csv_is_read_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('name\n0001\n""\n0002\n')
+    assert [str(name) for name in read_table(tmp_path / "t.csv", text=("name",))["name"]] == ["0001", "--", "0002"]
+
+
 @pytest.mark.parametrize(
     "rows",
     [

@@ -14,13 +14,10 @@ from astropy.table import Table
 from astrogalaxy.catalog.io.registry import WRITERS, write_rows
 from astrogalaxy.catalog.io.rows import Spool
 from astrogalaxy.catalog.io.target import check_free
-from astrogalaxy.errors import AstrogalaxyError, CatalogError
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.formats import FORMATS, format_of
 
-__all__ = ["NOT_WRITTEN", "CatalogWriter"]
-
-#: What may be raised where a file cannot be written: by the disk, a library, or a format that cannot hold the rows.
-NOT_WRITTEN = (AstrogalaxyError, OSError, ValueError, TypeError, LookupError)
+__all__ = ["CatalogWriter"]
 
 
 class CatalogWriter:
@@ -143,7 +140,7 @@ class CatalogWriter:
         """Note what is wrong with a file, if the others are to be written all the same."""
         try:
             yield
-        except NOT_WRITTEN as error:
+        except Exception as error:
             if not self._keep_going:
                 raise
             self.errors[target] = error

@@ -108,14 +108,19 @@ class Crew:
         return None
 
     def memory(self) -> float:
-        """Bytes that the smallest of the connected workers has for each of its tasks; infinite without any limit."""
-        limits = self.client.run_on_scheduler(
-            lambda dask_scheduler: [
-                worker.memory_limit / worker.nthreads
-                for worker in dask_scheduler.workers.values()
-                if worker.memory_limit
-            ]
-        )
+        """Bytes that the smallest of the connected workers has for each of its tasks.
+
+        Infinite without any limit, or if the scheduler does not answer.
+        """
+        limits: list[float] = []
+        with suppress(OSError, ValueError):
+            limits = self.client.run_on_scheduler(
+                lambda dask_scheduler: [
+                    worker.memory_limit / worker.nthreads
+                    for worker in dask_scheduler.workers.values()
+                    if worker.memory_limit
+                ]
+            )
         return min(limits, default=float("inf"))
 
     def meet(self, workers: Collection[str]) -> set[str]:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrogalaxy.catalog import CatalogWriter, SourceCatalog, covered_area, write_moc
-from astrogalaxy.catalog.writer import NOT_WRITTEN
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.images import Section
 from astrogalaxy.images.fields import open_field
@@ -52,7 +51,7 @@ def write_products(
     plan : Plan
         Its fields.
     outcomes : sequence of TileOutcome
-        What came of them, tile by tile.
+        What came of the tiles of those that are in the catalogue.
 
     Returns
     -------
@@ -75,13 +74,18 @@ def write_products(
     if "moc" in paths:
         try:
             write_moc(covered_area(footprints(plan, outcomes, config)), paths["moc"], meta=meta, overwrite=True)
-        except NOT_WRITTEN as error:
+        except Exception as error:  # noqa: BLE001 (the other formats are there)
             errors[paths["moc"]] = error
-    failures = [Failure("(catalogue)", "write", f"no {path.name}: {error}") for path, error in errors.items()]
+    failures = [Failure("(catalogue)", "write", f"no {path.name}: {_reason(error)}") for path, error in errors.items()]
     files = [path for path in paths.values() if path not in errors]
     for path in files:
         logger.info("wrote %s, %d sources", path, n)
     return files, failures
+
+
+def _reason(error: Exception) -> str:
+    """What is said of a file that could not be written; some errors have no words of their own."""
+    return str(error) or type(error).__name__
 
 
 def footprints(plan: Plan, outcomes: Sequence[TileOutcome], config: SurveyConfig) -> Iterator[NDArray[np.float64]]:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from astrogalaxy.catalog import provenance
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.config.file import sha256
-from astrogalaxy.models import Weights, load_classifier
+from astrogalaxy.models import ClassifierCard, WeightCard
 from astrogalaxy.survey.cluster import Crew
 from astrogalaxy.survey.contents import Content
 from astrogalaxy.survey.failures import Failure
@@ -43,8 +43,10 @@ class RunRecord:
     ----------
     config : SurveyConfig
         The run.
-    weights : Weights
-        Its weights.
+    card : WeightCard
+        Of its weights.
+    classifier : ClassifierCard or None
+        Of those of its classifier, if it has one.
     plan : Plan
         What was to be done.
     started : datetime
@@ -70,7 +72,8 @@ class RunRecord:
     """
 
     config: SurveyConfig
-    weights: Weights
+    card: WeightCard
+    classifier: ClassifierCard | None
     plan: Plan
     started: datetime
     outcomes: Sequence[TileOutcome]
@@ -98,14 +101,13 @@ class RunRecord:
         for outcome in self.outcomes:
             for stage, value in outcome.seconds.items():
                 seconds[stage] += value
-        card = self.weights.card
         record = {
             "format": RECORD_FORMAT,
             "name": config.name,
             "status": "failed" if not self.counts else "partial" if self.failures else "complete",
             "started": _moment(self.started),
             "versions": _versions(),
-            "weights": {n: getattr(card, n) for n in ("name", "version", "sha256", "metrics", "reliability")},
+            "weights": {n: getattr(self.card, n) for n in ("name", "version", "sha256", "metrics", "reliability")},
             "config_sha256": config.digest(),
             "images_sha256": _images_digest(config),
             "bands": list(config.images.bands),
@@ -122,10 +124,9 @@ class RunRecord:
             "seconds": {**seconds, **self.seconds},
             "counts": dict(self.counts),
         }
-        if config.morphology.model is not None:
-            classifier = load_classifier(config.morphology.model).card
+        if self.classifier is not None:
             names = ("name", "version", "sha256", "classes", "metrics")
-            record["classifier"] = {n: getattr(classifier, n) for n in names}
+            record["classifier"] = {n: getattr(self.classifier, n) for n in names}
         record |= {"files": list(self.files), "wall_seconds": self.wall_seconds, "finished": _moment(self.finished)}
         return record | {"earlier_files": list(self.earlier_files)}
 
@@ -137,7 +138,7 @@ class RunRecord:
         if len(hashes) > _MOST_HASHES:
             hashes = [hashlib.sha256(",".join(hashes).encode()).hexdigest()]
         return provenance(
-            SURVEY=self.config.name, CFGHASH=self.config.digest(), **self.weights.card.provenance,
+            SURVEY=self.config.name, CFGHASH=self.config.digest(), **self.card.provenance,
             NFIELDS=len(fields), NFAILED=len(self.failures), INHASHES=",".join(hashes),
         )  # fmt: skip
 

@@ -21,7 +21,7 @@ from astrogalaxy.files import LogHandler, remove_unfinished
 from astrogalaxy.formats import FORMATS
 from astrogalaxy.images import Tile
 from astrogalaxy.images.fields import find_fields
-from astrogalaxy.models import Weights
+from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.models.files import WeightFile, file_of
 from astrogalaxy.progress import Progress, in_notebook, progress_bar, silent
 from astrogalaxy.survey.cluster import Crew, check_client, hired, worker_memory
@@ -93,8 +93,10 @@ def run(
         raise ConfigError(msg)
     summary = execute(config, client=client, progress=progress)
     if summary.catalog is None:
-        first = summary.failures[0] if summary.failures else "no tile was done"
-        msg = f"nothing could be done: {first}; see {summary.directory / 'run.log'}"
+        # what went wrong last, if tiles were done and then not joined or written
+        late = [failure for failure in summary.failures if failure.stage in ("merge", "write")]
+        why = next(iter([*late, *summary.failures]), "no tile was done")
+        msg = f"nothing could be done: {why}; see {summary.directory / 'run.log'}"
         raise RunError(msg)
     return summary.catalog
 
@@ -184,6 +186,7 @@ def _execute(
     progress(0, 0, "reading headers")
     with watch("plan"):
         plan = _plan(config, weights, earlier)
+        classifier = load_classifier(config.morphology.model).card if config.morphology.model is not None else None
     directory.write_settings(config.to_yaml())
     run = _Run(config, weights, directory, plan, progress, watch)
     with Shelf(directory.waiting, given=plan.n_positions is not None) as shelf:
@@ -191,7 +194,9 @@ def _execute(
         changed = _changed(plan, models)
         of_tiles = (failure for outcome in outcomes for failure in outcome.failures)
         failures = dict.fromkeys([*not_fetched, *plan.failures, *of_tiles, *finisher.failures, *changed])
-        record = RunRecord(config, weights, plan, started, outcomes, finisher.measured, crew, tuple(failures))
+        record = RunRecord(
+            config, weights.card, classifier, plan, started, outcomes, finisher.measured, crew, tuple(failures)
+        )
         record, catalogs, tally = _write_catalogs(run, shelf, record)
     record = replace(
         record, seconds=dict(watch.seconds), wall_seconds=perf_counter() - begin, finished=datetime.now(UTC)
@@ -332,10 +337,12 @@ def _send(
             )
             for field_plan, tile in todo
         ]  # fmt: skip
-        if crew.memory() < need:
+        # those that are started here have what the tiles were cut for, or what the settings say
+        have = float("inf") if client is None and run.config.compute.scheduler is None else crew.memory()
+        if have < need:
             logger.warning(
                 "a tile may need %.1f GB, and a worker has %.1f GB; set compute.memory to what each has",
-                need / 1e9, crew.memory() / 1e9,
+                need / 1e9, have / 1e9,
             )  # fmt: skip
         for outcome in work_through(crew, tasks, tell):
             _log_outcome(outcome)
@@ -364,8 +371,10 @@ def _write_catalogs(run: _Run, shelf: Shelf, record: RunRecord) -> tuple[RunReco
         with run.watch("catalog"):
             n, duplicates, chunks = shelf.join()
             tally = Tally(n)
+            # a field that could not be joined is not in the catalogue, whatever its tiles
+            outcomes = [outcome for outcome in record.outcomes if outcome.field in record.measured]
             files, unwritten = write_products(
-                tally.watch(chunks), record.provenance(), run.config, run.directory, run.plan, record.outcomes
+                tally.watch(chunks), record.provenance(), run.config, run.directory, run.plan, outcomes
             )
     except Exception as error:  # noqa: BLE001 (what was done must still be recorded)
         files, unwritten = [], [Failure("(catalogue)", "write", reason_of(error, "the catalogue"))]
@@ -392,11 +401,13 @@ def _write_report(run: _Run, record: RunRecord, tally: Tally) -> RunRecord:
 def _close(run: _Run, record: RunRecord, earlier: Earlier) -> None:
     """Write the failures, remove what an earlier run wrote and this one did not, and write the record last of all."""
     directory, config = run.directory, run.config
-    write_failures(directory.failures, record.failures)
-    record = replace(record, files=[*record.files, *listing([directory.settings, directory.failures])])
-    keep = [*named_files(config), *directory.targets(config.output.formats)]
-    left = earlier.remove(record.to_dict(), keep)
-    directory.write_json(replace(record, earlier_files=listing(left)).to_dict())
+    try:
+        write_failures(directory.failures, record.failures)
+        record = replace(record, files=[*record.files, *listing([directory.settings, directory.failures])])
+        keep = [*named_files(config), *directory.targets(config.output.formats)]
+        record = replace(record, earlier_files=listing(earlier.remove(record.to_dict(), keep)))
+    finally:
+        directory.write_json(record.to_dict())
 
 
 def _report(directory: RunDirectory, record: RunRecord, tally: Tally) -> None:
@@ -416,7 +427,7 @@ def _report(directory: RunDirectory, record: RunRecord, tally: Tally) -> None:
     previews = StoredPreviews({f.name: [path for path in files(f, "preview") if path.is_file()] for f in fields})
     galleries = filter(None, (Gallery.load(path) for f in fields for path in files(f, "gallery")))
     # those of an earlier run with a classifier may still be there
-    gallery = Gallery.join(galleries) if record.config.morphology.model is not None else None
+    gallery = Gallery.join(galleries) if record.classifier is not None else None
     write_report(
         directory.report, run=record.to_dict(), catalog=tally.sample, previews=previews, gallery=gallery,
         step=tally.step,

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import dask
 import numpy as np
@@ -449,13 +450,18 @@ def test_workers_that_pause_for_good_are_told_of(
         assert "paused for want of memory" in caplog.text
 
 
-def test_workers_that_have_too_little_memory_for_the_tiles_are_told_of(tmp_path: Path, images: Path) -> None:
+def test_workers_that_have_too_little_memory_for_the_tiles_are_told_of(
+    tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Tiles are cut for what `compute.memory` says, so that they are the same whichever workers come and go."""
     limits = {"processes": False, "n_workers": 1, "threads_per_worker": 1, "memory_limit": "250 MB"}
     # this process holds more, and the worker would pause for good
     never = {f"distributed.worker.memory.{name}": False for name in ("target", "spill", "pause", "terminate")}
     with dask.config.set(never), LocalCluster(dashboard_address=None, **limits) as cluster, Client(cluster) as client:
         assert Crew(client, 1, 1).memory() == 250e6
+        with monkeypatch.context() as patched:
+            patched.setattr(client, "run_on_scheduler", Mock(side_effect=OSError("gone")))
+            assert Crew(client, 1, 1).memory() == np.inf
         execute(survey_in(tmp_path, images, "{memory: 2 GB}"), client=client)
     log = (tmp_path / "out" / "run.log").read_text()
     assert "a tile may need 0.4 GB, and a worker has 0.2 GB; set compute.memory to what each has" in log

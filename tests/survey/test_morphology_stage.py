@@ -14,7 +14,6 @@ import pytest
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.config.survey import MorphologySection
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.images import Image, Section, Tile
 from astrogalaxy.models import ClassifierCard, load_classifier, load_weights, save_weights
@@ -85,9 +84,10 @@ def test_a_run_with_a_classifier(survey_file: Path) -> None:
     list(tally.watch(iter([catalog])))
     plan = make_plan(config, load_weights(), memory=4e9)
     tiles = [TileOutcome(**tile) for tile in record["tiles"]]
-    whole = RunRecord(config, load_weights(), plan, datetime.now(UTC), tiles, {}, None, ())
+    cards = load_weights().card, load_classifier(str(config.morphology.model)).card
+    whole = RunRecord(config, *cards, plan, datetime.now(UTC), tiles, {}, None, ())
     lost = replace(whole, outcomes=[replace(tile, status="failed") for tile in tiles])
-    plain = replace(whole, config=config.model_copy(update={"morphology": MorphologySection()}))
+    plain = replace(whole, classifier=None)
     for told, shown in ((whole, True), (lost, False), (plain, False)):
         directory.report.unlink()
         _report(directory, told, tally)

@@ -10,12 +10,15 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from astropy import units as u
 from astropy.io import fits
 from mocpy import MOC
 
 from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.catalog.io.registry import WRITERS
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.formats import FORMATS
+from astrogalaxy.images.fields import find_fields, open_field
 from astrogalaxy.models import load_weights
 from astrogalaxy.survey import execute
 from astrogalaxy.survey.plan import make_plan
@@ -44,6 +47,50 @@ def test_every_format(survey: Path) -> None:
     area = MOC.from_fits(out / "pair.moc.fits")
     assert area.contains_lonlat(first.coords.ra, first.coords.dec).all()
     assert fits.getheader(out / "pair.moc.fits", 1)["CFGHASH"] == first.meta["CFGHASH"]
+
+
+def test_the_area_is_that_of_the_fields_in_the_catalogue(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from astrogalaxy.survey import finish
+
+    def broken(catalog: SourceCatalog, *args: object, **settings: object) -> SourceCatalog:
+        """Join the first field only."""
+        fields.append(str(catalog["field"][0]))
+        if len(fields) > 1:
+            raise ZeroDivisionError
+        return done(catalog, *args, **settings)
+
+    done, fields = finish.classify, []
+    monkeypatch.setattr(finish, "classify", broken)
+    summary = execute(with_formats(survey, "fits", "moc"))
+    assert summary.exit_code == 3
+    assert {str(name) for name in summary.catalog["field"]} == set(fields[:1])
+    area = MOC.from_fits(survey.parent / "out" / "pair.moc.fits")
+    plan = make_plan(SurveyConfig.read(survey), load_weights(), memory=4e9)
+    centres = {field.name: field_centre(survey, field.name) for field in plan.fields}
+    assert {name for name, centre in centres.items() if area.contains_lonlat(*centre)[0]} == set(fields[:1])
+
+
+def field_centre(survey: Path, name: str) -> tuple[u.Quantity, u.Quantity]:
+    config = SurveyConfig.read(survey)
+    (field,) = (field for field in find_fields(config.images) if field.label == name)
+    image = open_field(field, config.images)
+    ny, nx = image.shape
+    sky = image.wcs.pixel_to_world([nx / 2], [ny / 2]).icrs
+    return sky.ra, sky.dec
+
+
+@pytest.mark.parametrize("broken", ["astrogalaxy.survey.products.covered_area", "astrogalaxy.catalog.io.votable.write"])
+def test_whatever_goes_wrong_in_a_format_the_others_are_there(
+    survey: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    if broken.endswith("votable.write"):
+        monkeypatch.setitem(WRITERS, "votable", Mock(side_effect=MemoryError))
+    else:
+        monkeypatch.setattr(broken, Mock(side_effect=MemoryError))
+    summary = execute(with_formats(survey, "votable", "fits", "moc"))
+    assert (summary.exit_code, len(summary.files)) == (3, 2)
+    assert "MemoryError" in str(summary.failures[0])
+    assert (survey.parent / "out" / "pair.fits") in summary.files
 
 
 def test_a_format_that_fails_is_listed_and_the_others_are_written(survey: Path) -> None:

@@ -79,7 +79,7 @@ def _reader(form: str) -> Callable[..., SourceCatalog]:
         FORMATS[form].need()
         return READERS[form](source, **options)
 
-    read.__doc__ = READERS[form].__doc__
+    read.__doc__ = _summary(READERS[form])
     return read
 
 
@@ -93,5 +93,10 @@ def _writer(form: str) -> Callable[..., None]:
         rows = TableRows(catalog, regions.COLUMNS if form == "regions" else None)
         write_rows(rows, target, form, overwrite=overwrite, **options)
 
-    write.__doc__ = WRITERS[form].__doc__
+    write.__doc__ = _summary(WRITERS[form])
     return write
+
+
+def _summary(function: Callable[..., Any]) -> str:
+    """What astropy's help says of a format: its parameters are those of files, not of `SourceCatalog`."""
+    return (function.__doc__ or "").partition("\n\n    Parameters\n")[0]
