@@ -8,7 +8,7 @@ import glob
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,10 +27,8 @@ Kind = Literal["path", "mask", "weight"]
 
 # File systems have one that is root's alone; no images are in it.
 _LOST_AND_FOUND = "lost+found"
-# Settings of a survey that belong to a band, and the roles of files whose extensions some of them name.
-_SETTINGS = (
-    "hdu", "plane", "zeropoint", "gain", "saturation", "seeing", "mask_hdu", "mask_bits", "weight_hdu", "weight_type",
-)  # fmt: skip
+# Keys of a survey that are settings of a band, and the roles of files whose extensions some of them name.
+_SETTINGS = [setting.name for setting in fields(BandSettings) if setting.name not in ("mask", "weight", "box")]
 _HDUS = {"hdu": "paths", "mask_hdu": "masks", "weight_hdu": "weights"}
 
 

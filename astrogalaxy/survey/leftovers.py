@@ -55,7 +55,9 @@ class Earlier:
         paths = [(directory.path / Path(str(entry.get("name"))).name, entry) for entry in entries]
         return cls(record, [path for path, entry in paths if _entry(path) == entry])
 
-    def remove(self, record: Mapping[str, Any], keep: Iterable[Path]) -> list[Path]:
+    def remove(
+        self, name: str, written: Iterable[Mapping[str, Any]], keep: Iterable[Path], *, made: bool
+    ) -> list[Path]:
         """Remove what a run of the same name has not written again, so that nothing old passes for new.
 
         Folders stay, and so does everything if the run has made no catalogue or has another name; a warning in the log
@@ -63,20 +65,25 @@ class Earlier:
 
         Parameters
         ----------
-        record : mapping
-            Of the run, with the ``files`` that it wrote.
+        name : str
+            Of the run.
+        written : iterable of mapping
+            Entries of the files that it wrote; see `listing`.
         keep : iterable of Path
             What the run reads, and what it was to write: if that failed, as on a full disk, the old file stays.
+
+        made : bool
+            Whether it has made a catalogue.
 
         Returns
         -------
         list of Path
             What is left of earlier runs.
         """
-        spared = {entry["name"] for entry in record["files"]}
+        spared = {entry["name"] for entry in written}
         old = [path for path in self.files if path.name not in spared and path.exists()]
         kept = {path.resolve() for path in keep}
-        replaced = bool(record["counts"]) and self.record.get("name") == record["name"]
+        replaced = made and self.record.get("name") == name
         left = [path for path in old if not replaced or path.is_dir() or path.resolve() in kept]
         for path in old:
             if path in left:

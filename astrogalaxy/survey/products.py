@@ -15,7 +15,7 @@ from astrogalaxy.config import SurveyConfig
 from astrogalaxy.images import Section
 from astrogalaxy.images.fields import open_field
 from astrogalaxy.images.sky import to_sky
-from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.failures import Failure, reason_of
 from astrogalaxy.survey.plan import FieldPlan, Plan
 from astrogalaxy.survey.store import RunDirectory
 from astrogalaxy.survey.tasks import TileOutcome
@@ -76,16 +76,14 @@ def write_products(
             write_moc(covered_area(footprints(plan, outcomes, config)), paths["moc"], meta=meta, overwrite=True)
         except Exception as error:  # noqa: BLE001 (the other formats are there)
             errors[paths["moc"]] = error
-    failures = [Failure("(catalogue)", "write", f"no {path.name}: {_reason(error)}") for path, error in errors.items()]
+    failures = [
+        Failure("(catalogue)", "write", f"no {path.name}: {reason_of(error, path.name)}")
+        for path, error in errors.items()
+    ]
     files = [path for path in paths.values() if path not in errors]
     for path in files:
         logger.info("wrote %s, %d sources", path, n)
     return files, failures
-
-
-def _reason(error: Exception) -> str:
-    """What is said of a file that could not be written; some errors have no words of their own."""
-    return str(error) or type(error).__name__
 
 
 def footprints(plan: Plan, outcomes: Sequence[TileOutcome], config: SurveyConfig) -> Iterator[NDArray[np.float64]]:

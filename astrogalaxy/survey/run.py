@@ -405,7 +405,8 @@ def _close(run: _Run, record: RunRecord, earlier: Earlier) -> None:
         write_failures(directory.failures, record.failures)
         record = replace(record, files=[*record.files, *listing([directory.settings, directory.failures])])
         keep = [*named_files(config), *directory.targets(config.output.formats)]
-        record = replace(record, earlier_files=listing(earlier.remove(record.to_dict(), keep)))
+        left = earlier.remove(config.name, record.files, keep, made=bool(record.counts))
+        record = replace(record, earlier_files=listing(left))
     finally:
         directory.write_json(record.to_dict())
 

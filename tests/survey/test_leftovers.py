@@ -210,7 +210,7 @@ def test_a_record_names_nothing_outside_its_directory(tmp_path: Path) -> None:
     )
     earlier = Earlier.of(directory)
     assert earlier.files == []
-    assert earlier.remove({"name": "pair", "files": [], "counts": {"sources": 1}}, []) == []
+    assert earlier.remove("pair", [], [], made=True) == []
     assert outside.exists()
 
 

@@ -89,7 +89,7 @@ def test_whatever_goes_wrong_in_a_format_the_others_are_there(
         monkeypatch.setattr(broken, Mock(side_effect=MemoryError))
     summary = execute(with_formats(survey, "votable", "fits", "moc"))
     assert (summary.exit_code, len(summary.files)) == (3, 2)
-    assert "MemoryError" in str(summary.failures[0])
+    assert "not enough memory" in str(summary.failures[0])
     assert (survey.parent / "out" / "pair.fits") in summary.files
 
 

@@ -76,6 +76,7 @@ def register() -> None:
 
 def _reader(form: str) -> Callable[..., SourceCatalog]:
     def read(source: Source, **options: Any) -> SourceCatalog:
+        """Read a file, if what it needs is installed."""
         FORMATS[form].need()
         return READERS[form](source, **options)
 
@@ -90,6 +91,7 @@ def _plain_hats(source: Source) -> Table:
 
 def _writer(form: str) -> Callable[..., None]:
     def write(catalog: Table, target: Target, *, overwrite: bool = False, **options: Any) -> None:
+        """Write a table, which need not be a catalogue."""
         rows = TableRows(catalog, regions.COLUMNS if form == "regions" else None)
         write_rows(rows, target, form, overwrite=overwrite, **options)
 
