@@ -11,6 +11,7 @@ from astrogalaxy.errors import ImageError
 from astrogalaxy.images.blank import BlankSearch
 from astrogalaxy.images.digits import SPREAD, coarse_steps, spread_out
 from astrogalaxy.images.lattice import expand
+from astrogalaxy.images.photons import GRAIN, photon_sky
 from astrogalaxy.images.slopes import continued, filled, slopes
 from astrogalaxy.images.tiling import Section
 
@@ -31,6 +32,8 @@ _CLIP_ROUNDS = 12
 _CLIPPED_RMS = 0.98658
 # Within so many times its sides a large source lifts the sky; least share of boxes around it that show sky.
 _LIFTED, _LEAST_AROUND = 1.5, 0.3
+# The mode of a box is lower than the mean of its photons by about so many.
+_SKEW = 1 / 3
 # No slope makes up more of the noise than leaves this share.
 _LEAST_NOISE = 0.25
 # Pixels read at a time while the mesh is made: bounds the memory, whatever the image.
@@ -164,7 +167,8 @@ def make_mesh(
     the pixels below the background, where few sources reach. Both meshes are then median
     filtered; what the background's slope across a box has added to the noise is taken out. A
     value that fills areas, as zeros do outside a mosaic's coverage, is no sky: the mesh is made
-    anew without it.
+    anew without it. Where there are so few photons that pixels are empty, the share of these
+    gives both background and noise, which is then that of one photon more.
 
     Parameters
     ----------
@@ -206,13 +210,23 @@ def make_mesh(
 
 def _finished(skies: NDArray[np.float64], spread: _Spread) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Background and noise of all boxes, filtered, those without good pixels after their nearest neighbour."""
-    background, noise, share = skies
+    background, noise, share = _of_photons(skies)
     known = np.isfinite(background)
     background = _smooth(filled(background, known, (spread.high + spread.low) / 2))
     noise = _levelled(noise, np.where(known, background, np.nan), share)
     # Boxes of a single value have no noise of their own, in scenes without any. Few pixels, or few distinct values: one
     # noise for all, from the whole range.
     return background, _smooth(filled(noise, noise > 0, (spread.high - spread.low) / 2))
+
+
+def _of_photons(skies: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Background, noise and good share of all boxes, by what is empty if most boxes that can tell show photons."""
+    background, noise, share, mean, photon = skies
+    if np.isfinite(photon).sum() <= np.isnan(mean).sum():
+        return skies[:3]
+    photon = np.where(np.isnan(photon), np.nanmedian(photon), photon)
+    mean = np.where(np.isnan(mean), background / photon + _SKEW, mean)
+    return np.stack([mean * photon, np.where(mean > 0, np.sqrt(mean + GRAIN) * photon, noise), share])
 
 
 def _levelled(
@@ -267,7 +281,7 @@ def _survey(
     shape: tuple[int, int],
     sides: tuple[int, int],
 ) -> tuple[NDArray[np.float64], _Spread]:
-    """Background, noise and good share of all boxes, see `_Boxes.sky`, and what is known of the values."""
+    """Sky of all boxes, see `_Boxes.sky`, and what is known of the values."""
     ny, nx = shape
     step = max(1, _BLOCK_PIXELS // (sides[0] * nx)) * sides[0]
     skies, spread = [], _Spread()
@@ -372,7 +386,7 @@ class _Boxes:
         return low, high, int(self._good.sum())
 
     def sky(self, *, least: float) -> NDArray[np.float64]:
-        """Background and noise of each box, NaN where fewer than `least` pixels are good and not clipped; good share.
+        """Background and noise of each box, NaN where fewer than `least` pixels are good; good share; `photon_sky`.
 
         The background is the mode, 2.5 times the mean of the middle 40 % less 1.5 times the mean; the noise is the root
         mean square about it of the pixels below. The usual estimators are stuck on the steps of digitised data
@@ -392,7 +406,7 @@ class _Boxes:
         noise[coarse] = np.sqrt(np.maximum(noise[coarse] ** 2 - (SPREAD * self._steps[coarse]) ** 2, 0.0))
         few = high - low < least
         sky = np.where(few, np.nan, (level + self._zero, noise))
-        return np.concatenate([sky, self._good[None] / self.ordered.shape[1]])
+        return np.concatenate([sky, self._good[None] / self.ordered.shape[1], photon_sky(self.ordered, self._good)])
 
     def _clipped(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """First rank, and the one after the last, of what stays when pixels are clipped at 3 sigma about the median.
