@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Mesh", "make_mesh"]
+
+logger = logging.getLogger(__name__)
 
 # Side of the median filter of meshes, in boxes.
 _FILTER = 3
@@ -204,13 +207,16 @@ def make_mesh(
     if not spread.usable:
         msg = f"{origin}: no usable pixels, {spread.reason}"
         raise ImageError(msg)
+    skies = _of_photons(skies)
+    if np.count_nonzero(skies[1] == 0) > np.count_nonzero(skies[1] > 0):
+        logger.warning("%s: most of its sky has one value, without any noise: is it an image of the sky?", origin)
     background, noise = _finished(skies, spread)
     return Mesh(background.astype(np.float32), noise.astype(np.float32), sides, shape, blank)
 
 
 def _finished(skies: NDArray[np.float64], spread: _Spread) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Background and noise of all boxes, filtered, those without good pixels after their nearest neighbour."""
-    background, noise, share = _of_photons(skies)
+    background, noise, share = skies
     known = np.isfinite(background)
     background = _smooth(filled(background, known, (spread.high + spread.low) / 2))
     noise = _levelled(noise, np.where(known, background, np.nan), share)

@@ -165,10 +165,11 @@ def test_images_without_information_are_refused(value, reason):
         mesh_of(np.full((80, 90), value, np.float32), origin="flat.fits")
 
 
-def test_image_of_two_values_has_a_noise():
+def test_image_of_two_values_has_a_noise_and_is_suspected(caplog):
     image = np.zeros((100, 100), np.float32)
     image[40:45, 40:45] = 8
-    mesh = mesh_of(image)
+    mesh = mesh_of(image, origin="mask.fits")
+    assert "mask.fits: most of its sky has one value" in caplog.text
     assert (mesh.noise() > 0).all()
     assert (mesh.background() == 0).all()
 
