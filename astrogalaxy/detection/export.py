@@ -11,13 +11,13 @@ from astrogalaxy.errors import brought_by
 
 with brought_by("train"):
     import torch
-    from yolox.models.network_blocks import BaseConv
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from astrogalaxy.detection.blocks import BaseConv
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.models.graph import without_weights
 from astrogalaxy.models.tensors import load_tensors

@@ -18,15 +18,13 @@ from astrogalaxy.errors import brought_by
 
 with brought_by("train"):
     import torch
-    from yolox.models.darknet import CspDarknet
-    from yolox.models.network_blocks import BaseConv, DWConv, Focus
-    from yolox.models.yolo_pafpn import YoloPafpn
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from astrogalaxy.detection.blocks import BaseConv, CspDarknet, DWConv, Focus, YoloPafpn
 from astrogalaxy.detection.inputs import seeing_shift
 from astrogalaxy.models.architecture import CHANNELS, SIZES, Architecture
 

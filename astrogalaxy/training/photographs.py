@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from yolox.models.network_blocks import BaseConv
 
+from astrogalaxy.detection.blocks import BaseConv
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.errors import WeightsError
 

@@ -10,9 +10,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from yolox.models.network_blocks import BaseConv
 
 from astrogalaxy.config import RecipeConfig
+from astrogalaxy.detection.blocks import BaseConv
 from astrogalaxy.detection.network import AstroYolo
 from astrogalaxy.errors import ConfigError, WeightsError
 from astrogalaxy.models import Architecture
