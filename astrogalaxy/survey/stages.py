@@ -286,7 +286,7 @@ def extract(
         aligned = image.aligned(tile.outer)
     with watch("detect"):
         found, given = _detect(image, aligned, tile, runtime, settings.threshold, positions)
-        found = doubted(found, aligned, image.bands[image.reference].seeing)
+        found = doubted(found, aligned, image.seeing)
     with watch("measure"):
         found, measured = _measure(image, found, given, tile, settings)
         catalog = _catalog(image, found, measured, runtime.weights.card, settings)
