@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CLEAR_SNR", "FWHM", "NARROWEST", "SEEN_SNR", "choose_stars", "clearest", "is_about", "stars_radius"]
+__all__ = [
+    "CLEAR_SNR", "FWHM", "HALF_LIGHT", "NARROWEST", "SEEN_SNR", "choose_stars", "clearest", "is_about", "stars_radius",
+]  # fmt: skip
 
 #: FWHM of stars in half-light diameters: of Moffat profiles with exponents from 2.5 to 5 it is 0.76 to 0.89.
 FWHM = 0.8
+#: Half-light diameter of stars over their FWHM: 1 for a Gaussian, 1.15 to 1.35 for profiles with wings.
+HALF_LIGHT = 1.2
 #: Least signal to noise of sources that tell how wide stars are, and of those that are taken for stars.
 SEEN_SNR, CLEAR_SNR = 10.0, 20.0
 #: Narrower is a cosmic ray: no survey's stars have such half-light radii (pixels).
@@ -22,10 +26,9 @@ _ODD, _ODD_RANGE = 0.05, 3.5
 _SHARES = (0.03, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
 _STEP, _NEGLIGIBLE = 0.01, 1e-6
 _KNOWN = 0.15
-# Where the FWHM is known beforehand: the half-light diameter of stars over it (1 for a Gaussian, 1.15 to 1.35 for
-# profiles with wings), the scatter of this ratio (logarithm) and its largest departure, and how many stars are believed
-# rather than what is known.
-_HALF_LIGHT, _ABOUT, _FARTHEST, _FEWEST = 1.2, 0.04, 0.2, 6
+# Where the FWHM is known beforehand: the scatter of this ratio (logarithm) and its largest departure, and how many
+# stars are believed rather than what is known.
+_ABOUT, _FARTHEST, _FEWEST = 0.04, 0.2, 6
 # A known FWHM is overruled by so many bright sources of one width, if they are this share of all: galaxies differ more.
 _DENYING = 30, 0.5
 # The stars' radius may change over the image (logarithm, from the middle to an edge): first and last step of the
@@ -55,7 +58,7 @@ def choose_stars(radii: Floats, snr: Floats, places: Floats, *, fwhm: float | No
     ``fwhm`` says where there are hardly any stars.
     """
     radii = np.log(radii)
-    known = None if fwhm is None else float(np.log(_HALF_LIGHT * fwhm / 2))
+    known = None if fwhm is None else float(np.log(HALF_LIGHT * fwhm / 2))
     radius, chosen = _chosen(radii, snr, places, known)
     if known is not None and chosen.sum() < _FEWEST:
         measured, alike = _chosen(radii, snr, places, None)
@@ -101,7 +104,7 @@ def stars_radius(radii: ArrayLike, snr: ArrayLike) -> float:
 
 def is_about(seeing: float, fwhm: float) -> bool:
     """Whether the half-light diameter of stars is one that their FWHM can have."""
-    return abs(np.log(seeing / (_HALF_LIGHT * fwhm))) <= _FARTHEST + _STEP
+    return abs(np.log(seeing / (HALF_LIGHT * fwhm))) <= _FARTHEST + _STEP
 
 
 def clearest(snr: Floats, bright: int, *, times: int = 1) -> NDArray[np.intp]:
