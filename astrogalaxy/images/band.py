@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from astropy.io import fits
     from numpy.typing import NDArray
 
+    from astrogalaxy.images.givenpsf import GivenPsf
+
 __all__ = ["Band"]
 
 logger = logging.getLogger(__name__)
@@ -73,7 +75,7 @@ class Band:
         #: What measurement has found out about the band's stars and noise, kept for its other tiles.
         self.starlight: Any = None
         self.noise_factor: float | None = None
-        #: Point spread that measurement has learnt from them, likewise.
+        #: Point spread that measurement has learnt from them, or from what is given, likewise.
         self.psf: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -105,8 +107,13 @@ class Band:
 
     @property
     def fwhm(self) -> float | None:
-        """That of stars in pixels, where it is known beforehand; see `seeing`."""
-        return self._exposure.fwhm
+        """That of stars in pixels, where it is known beforehand, rather by the given point spread; see `seeing`."""
+        return self._exposure.fwhm if self.given_psf is None else self.given_psf.fwhm
+
+    @property
+    def given_psf(self) -> GivenPsf | None:
+        """Its point spread, where that is given."""
+        return self._exposure.psf
 
     @property
     def shape(self) -> tuple[int, int]:
