@@ -138,8 +138,8 @@ class Image:
             with few stars or none. Stars are only looked for among what is about so wide, and tell it better where
             there are some.
         psf : image, path or mapping of str to them, optional
-            Point spread of all bands, or by band: a file of PSFEx, a grid of images that photutils reads, or an image
-            (`~astrogalaxy.images.read_psf`). It takes the place of `seeing`. Without it the bands' own stars show it.
+            Point spread of all bands, or by band: an image, a model of PSFEx, or a grid of images from STScI (see
+            `~astrogalaxy.images.read_psf`). It takes the place of `seeing`. Without it the bands' own stars show it.
         psf_hdu : str, int or mapping, optional
             HDU of files of point spreads; the only one that has one by default.
         mask : image or mapping of str to image, optional

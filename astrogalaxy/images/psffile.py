@@ -1,4 +1,4 @@
-"""Files of point spreads: images, the models of PSFEx, and grids of images as photutils reads them."""
+"""Files of point spreads: images, the models of PSFEx, and grids of images from STScI."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["list_psfs", "read_psf"]
 
-# Column of the tables of PSFEx, and what photutils calls the grids that have such a card.
+# Column of the tables of PSFEx, and cards of grids: STScI's standard ones, and those of WebbPSF.
 _MASK = "PSF_MASK"
-_GRIDS = {"NXPSFS": "stdpsf", "DET_YX0": "webbpsf"}
+_GRIDS = ("NXPSFS", "DET_YX0")
 # Places along an axis of the band at which a model that changes over it is looked at.
 _PLACES = 5
 
 
 def read_psf(source: Any, shape: tuple[int, int], *, hdu: str | int = "auto", origin: str = "psf") -> GivenPsf:
-    """Read the point spread of a band: an image of it, a model of PSFEx, or a grid that photutils reads.
+    """Read the point spread of a band: an image of it, a model of PSFEx, or a grid of images from STScI.
 
     Parameters
     ----------
@@ -66,8 +66,7 @@ def read_psf(source: Any, shape: tuple[int, int], *, hdu: str | int = "auto", or
             return _model(chosen, shape, name)
         if image_shape(chosen) is not None:
             return _image(path, number, shape, name)
-        form = next(_GRIDS[card] for card in _GRIDS if card in chosen.header)
-    return _grid(path, form)
+        return _grid(chosen, path)
 
 
 def list_psfs(path: str | Path) -> list[int]:
@@ -154,20 +153,33 @@ def _places(shape: tuple[int, int], n: int) -> NDArray[np.float64]:
     return np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
 
-def _grid(path: Path, form: str) -> GivenPsf:
-    """A grid of images, whose places are pixels of the whole detector."""
+def _grid(hdu: Any, path: Path) -> GivenPsf:
+    """A grid of images; their places are pixels of the whole detector."""
+    planes, header = np.asarray(hdu.data, dtype=float), hdu.header
+    if "DET_YX0" not in header:
+        return _standard_grid(path)
+    # read here, since photutils 3.0 takes the one for the other
+    texts = [str(header.get(f"DET_YX{n}", "")).strip("() ").split(",") for n in range(len(planes))]
+    try:
+        places = np.array(texts, dtype=float)[:, ::-1]
+    except ValueError:
+        msg = f"{path}: DET_YX of these {len(planes)} point spreads must be pairs of numbers"
+        raise ImageError(msg) from None
+    return GivenPsf(planes, places, 1 / _positive(header.get("OVERSAMP"), "OVERSAMP", str(path)), str(path))
+
+
+def _standard_grid(path: Path) -> GivenPsf:
+    """A grid in STScI's standard format."""
     from photutils.psf import GriddedPSFModel
 
     try:
-        model = GriddedPSFModel.read(str(path), format=form)
+        model = GriddedPSFModel.read(str(path), format="stdpsf")
     except ValueError as error:
         msg = f"{path}: photutils does not read this grid of point spreads: {error}"
         raise ImageError(msg) from error
-    fine = np.unique(model.oversampling)
-    if len(fine) > 1:
-        msg = f"{path}: its images are finer along one axis than along the other, {fine.tolist()}"
-        raise ImageError(msg)
-    return GivenPsf(np.asarray(model.data, float), np.array(model.grid_xypos, float), 1 / float(fine[0]), str(path))
+    return GivenPsf(
+        np.asarray(model.data, float), np.array(model.grid_xypos, float), 1 / model.oversampling[0], str(path)
+    )
 
 
 def _positive(value: Any, card: str, origin: str) -> float:
