@@ -18,7 +18,7 @@ __all__ = ["GivenPsf"]
 
 # The radius that holds half of the light fits so many times into the image, and the light there is such a share of all
 # that is not 0: else the image is of something else.
-_INSIDE, _CLEAR = 2.0, 0.2
+_INSIDE, _CLEAR = 2.0, 0.1
 # Stars along a pixel that are drawn of images with finer pixels.
 _PHASES = 2
 

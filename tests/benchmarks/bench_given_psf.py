@@ -71,7 +71,7 @@ def scenes(n: int, size: int, seed: int) -> Iterator[tuple[Scene, Scene]]:
         profile = vary(PROFILES[rng.choice(list(SURVEYS), p=list(SURVEYS.values()))], rng)
         alone = {"pairs": 0.0, "nearby": 0.0, "halo": 0.0, "spikes": 0.0}
         conditions = replace(draw_conditions(profile, rng), crowding=10 ** rng.uniform(-1.3, 1.0), **alone)
-        night = replace(conditions, crowding=6.0, clustering=0.3)
+        night = replace(conditions, crowding=15.0, clustering=0.3)
         made = [
             simulate_scene(profile, size=size, seed=seed, conditions=those, artefacts=False)
             for seed, those in zip(one.spawn(2), (conditions, night), strict=True)
