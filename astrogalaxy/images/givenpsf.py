@@ -51,8 +51,9 @@ class GivenPsf:
     >>> from astrogalaxy.images.givenpsf import GivenPsf
     >>> y, x = np.mgrid[-20:21, -20:21]
     >>> given = GivenPsf(np.exp(-(x**2 + y**2) / 18)[None], np.array([[60.0, 45.0]]), 0.5, "a Gaussian")
-    >>> round(given.seeing, 1), round(given.stars(5)[2][0].sum(), 3)
-    (3.5, 1.0)
+    >>> x, y, stamps = given.stars(8)
+    >>> round(given.seeing, 1), x.tolist(), round(float(stamps[0].sum()), 3)
+    (3.6, [60.0, 59.5, 60.0, 59.5], 1.0)
     """
 
     images: Floats

@@ -53,6 +53,15 @@ def read_psf(source: Any, shape: tuple[int, int], *, hdu: str | int = "auto", or
     ------
     astrogalaxy.errors.ImageError
         If there is no point spread, or it is not clear which is meant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.images import read_psf
+    >>> y, x = np.mgrid[-10:11, -10:11]
+    >>> given = read_psf(np.exp(-(x**2 + y**2) / (2 * 1.5**2)), (90, 120))
+    >>> round(given.seeing, 1), given.places.tolist()
+    (3.6, [[59.5, 44.5]])
     """
     if isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], str | os.PathLike):
         source, hdu = source

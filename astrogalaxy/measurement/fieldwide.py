@@ -149,7 +149,7 @@ def given_quality(image: Image) -> FieldQuality:
     >>> psf, sky = np.exp(-(x**2 + y**2) / 8), np.random.default_rng(0).normal(size=(90, 120))
     >>> quality = given_quality(ag.Image.read({"g": sky, "r": sky, "i": sky}, psf={"g": psf}))
     >>> list(quality.psf_corrections), round(quality.psf_corrections["g"].factor, 2)
-    (['g'], 1.0)
+    (['g'], 0.96)
     """
     lights, psfs = field_starlight(image), field_psfs(image)
     radius, corrections, psf_corrections = float("nan"), {}, {}

@@ -81,15 +81,20 @@ def scenes(n: int, size: int, seed: int) -> Iterator[tuple[Scene, Scene]]:
 
 def point_spreads(scene: Scene, rich: Scene, folder: Path) -> dict[str, object]:
     """Those that are compared, by what they are called."""
-    scale, given = scene.profile.pixel_scale, {}
-    for band, fwhm in scene.conditions.seeing.items():
-        seen = galsim.Convolve(point_spread(scene.conditions, band, accurate=True), galsim.Pixel(scale))
-        side = 2 * int(REACH * fwhm / scale) + 1
-        given[band] = seen.drawImage(nx=side, ny=side, scale=scale, method="no_pixel").array
-    found = {"own stars": None, "given, image": given}
+    found = {"own stars": None, "given, image": true_psf(scene)}
     if psfex():
         found["given, PSFEx"] = {band: model_of(rich, band, folder / band) for band in rich.images}
     return found
+
+
+def true_psf(scene: Scene) -> dict[str, np.ndarray]:
+    """Images of the true one, by band."""
+    scale, drawn = scene.profile.pixel_scale, {}
+    for band, fwhm in scene.conditions.seeing.items():
+        seen = galsim.Convolve(point_spread(scene.conditions, band, accurate=True), galsim.Pixel(scale))
+        side = 2 * int(REACH * fwhm / scale) + 1
+        drawn[band] = seen.drawImage(nx=side, ny=side, scale=scale, method="no_pixel").array
+    return drawn
 
 
 def model_of(scene: Scene, band: str, folder: Path) -> Path:
