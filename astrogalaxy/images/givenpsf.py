@@ -62,8 +62,9 @@ class GivenPsf:
     origin: str
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "images", np.nan_to_num(self.images, posinf=0.0, neginf=0.0))
         for image in self.images:
-            self._check(np.nan_to_num(image, posinf=0.0, neginf=0.0))
+            self._check(image)
 
     def _check(self, image: Floats) -> None:
         """Refuse an image that is not of one point, all of it and nothing else."""
@@ -105,15 +106,13 @@ class GivenPsf:
         fine = round(1 / self.step)
         shifts = np.arange(0, max(fine, 1), max(fine // _PHASES, 1))
         for image, place in zip(self.images, self.places, strict=True):
-            known = np.nan_to_num(image, posinf=0.0, neginf=0.0)
-            known = known / (known.sum() * self.step**2)
-            centre = np.array(_centre(known)[:2])
+            centre, light = np.array(_centre(image)[:2]), image.sum() * self.step**2
             for shift in np.stack(np.meshgrid(shifts, shifts), axis=-1).reshape(-1, 2):
                 # pixels of the stamp lie on pixels of the image wherever these are a whole part of them
                 star = np.floor(place + 0.5) + (centre - np.floor(centre + 0.5) - shift) * self.step
                 pixels = np.floor(star + 0.5)[:, None] + np.arange(-half, half + 1)
                 columns, rows = centre[:, None] + (pixels - star[:, None]) / self.step
-                found.append((*star, map_coordinates(known, np.meshgrid(rows, columns, indexing="ij"))))
+                found.append((*star, map_coordinates(image, np.meshgrid(rows, columns, indexing="ij")) / light))
         x, y, stamps = (np.array(part) for part in zip(*found, strict=True))
         return x, y, stamps
 

@@ -27,6 +27,8 @@ _MASK = "PSF_MASK"
 _GRIDS = ("NXPSFS", "DET_YX0")
 # Places along an axis of the band at which a model that changes over it is looked at.
 _PLACES = 5
+# No image of a point spread has a longer side: it is that of a field.
+_LARGEST = 2500
 
 
 def read_psf(source: Any, shape: tuple[int, int], *, hdu: str | int = "auto", origin: str = "psf") -> GivenPsf:
@@ -130,6 +132,9 @@ def _is_grid(hdu: Any) -> bool:
 def _image(source: Any, hdu: str | int, shape: tuple[int, int], origin: str) -> GivenPsf:
     """The same everywhere."""
     plane = as_plane(source, hdu=hdu, origin=origin)
+    if max(plane.shape) > _LARGEST:
+        msg = f"{plane.origin}: an image of {plane.shape[1]} x {plane.shape[0]} pixels is none of a point spread"
+        raise ImageError(msg)
     step = 1 / _positive(plane.keywords.get("OVERSAMP", 1), "OVERSAMP", origin)
     image = plane.read(Section.whole(plane.shape)).astype(float)
     return GivenPsf(image[None], _places(shape, 1), step, plane.origin)
@@ -143,15 +148,17 @@ def _model(hdu: fits.BinTableHDU, shape: tuple[int, int], origin: str) -> GivenP
     if degree and not re.fullmatch(r"X\w*_IMAGE Y\w*_IMAGE", " ".join(axes)):
         msg = f"{origin}: this point spread varies with {' and '.join(axes)}; it may vary with X_IMAGE and Y_IMAGE"
         raise ImageError(msg)
+    masks = np.asarray(hdu.data[_MASK][:1], dtype=float)
+    terms = masks.reshape(-1, *masks.shape[-2:])
+    if 2 * len(terms) != (degree + 1) * (degree + 2):
+        msg = (
+            f"{origin}: {_MASK} of this point spread is of shape {masks.shape[1:]}, and POLDEG1 {degree}"
+        )
+        raise ImageError(msg)
     places = _places(shape, _PLACES if degree else 1)
     cards = [(header.get(f"POLZERO{n}", 0), header.get(f"POLSCAL{n}", 1)) for n in (1, 2)]
     u, v = ((places[:, n] + 1 - zero) / scale for n, (zero, scale) in enumerate(cards))
     factors = [u**i * v**j for j in range(degree + 1) for i in range(degree + 1 - j)]
-    terms = np.asarray(hdu.data[_MASK][0], dtype=float)
-    terms = terms[None] if terms.ndim == 2 else terms
-    if terms.ndim != 3 or len(terms) != len(factors):
-        msg = f"{origin}: {_MASK} of this point spread is of shape {terms.shape}, not {len(factors)} images"
-        raise ImageError(msg)
     step = _positive(header.get("PSF_SAMP"), "PSF_SAMP", origin)
     return GivenPsf(np.einsum("tn,tyx->nyx", factors, terms), places, step, origin)
 
