@@ -15,7 +15,7 @@ from astrogalaxy.images.fitsfile import to_float32
 from astrogalaxy.images.inputs import AlteredPlane
 from astrogalaxy.images.parts import elsewhere
 from astrogalaxy.images.pixels import Pixels
-from astrogalaxy.images.seeing import is_about
+from astrogalaxy.images.seeing import ABOUT, SURE, is_about
 from astrogalaxy.images.sky import pixel_scale, shifted
 from astrogalaxy.images.stars import find_stars
 from astrogalaxy.images.tiling import Section
@@ -262,7 +262,8 @@ class Band:
         return self._stars
 
     def _found_stars(self) -> tuple[float, NDArray[np.float64]]:
-        seeing, stars = find_stars(map(self.pixels, self._squares()), fwhm=self.fwhm)
+        error = ABOUT if self.given_psf is None else SURE
+        seeing, stars = find_stars(map(self.pixels, self._squares()), fwhm=self.fwhm, error=error)
         if self.fwhm is not None and not is_about(seeing, self.fwhm):
             text = "%s: seeing is %.1f pixels by what is given, but %d stars are %.1f wide, and are believed"
             logger.warning(text, self.origin, self.fwhm, len(stars), seeing)

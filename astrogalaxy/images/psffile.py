@@ -151,9 +151,7 @@ def _model(hdu: fits.BinTableHDU, shape: tuple[int, int], origin: str) -> GivenP
     masks = np.asarray(hdu.data[_MASK][:1], dtype=float)
     terms = masks.reshape(-1, *masks.shape[-2:])
     if 2 * len(terms) != (degree + 1) * (degree + 2):
-        msg = (
-            f"{origin}: {_MASK} of this point spread is of shape {masks.shape[1:]}, and POLDEG1 {degree}"
-        )
+        msg = f"{origin}: {_MASK} of this point spread is of shape {masks.shape[1:]}, and POLDEG1 {degree}"
         raise ImageError(msg)
     places = _places(shape, _PLACES if degree else 1)
     cards = [(header.get(f"POLZERO{n}", 0), header.get(f"POLSCAL{n}", 1)) for n in (1, 2)]
