@@ -1,6 +1,6 @@
 """What a point spread that is given is worth: PSF fluxes, spreads and classes, where a field shows stars and where it has none.
 
-Scenes like those of four surveys, of which half have few stars. The point spread is that of the field's own stars, or given: as an
+Scenes like those of four surveys, many of which have few stars. The point spread is that of the field's own stars, or given: as an
 image of the true one, and as the model that PSFEx (with SExtractor, if they are installed) has made of another field of the same
 night, full of stars. By how many stars of a scene have a signal to noise of 25: of stars and galaxies with a signal to noise of 10
 to 100 and no neighbour near, in the reference band, which share of the stars has a PSF flux, its median error and the scatter of these
@@ -41,7 +41,7 @@ APART, REACH = 3.0, 10.0
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=24)
+    parser.add_argument("--scenes", type=int, default=40)
     parser.add_argument("--size", type=int, default=512, help="side in pixels")
     parser.add_argument("--model", default="default")
     parser.add_argument("--seed", type=int, default=2026)
