@@ -100,7 +100,7 @@ class ImagesSection(Section):
     psf: paths.OptionalPatterns = Field(
         None,
         description="Files of point-spread functions, with the same placeholders as path: images, or models of PSFEx. "
-        "They may be for some of the bands only. In these, seeing is not needed. null: the stars of each field show "
+        "They may be for some of the bands only. In these, seeing is not used. null: the stars of each field show "
         "them.",
     )
     psf_hdu: values.Hdu = Field(
