@@ -15,7 +15,7 @@ from astrogalaxy.images.fitsfile import to_float32
 from astrogalaxy.images.inputs import AlteredPlane
 from astrogalaxy.images.parts import elsewhere
 from astrogalaxy.images.pixels import Pixels
-from astrogalaxy.images.seeing import is_about
+from astrogalaxy.images.seeing import ABOUT, SURE, is_about
 from astrogalaxy.images.sky import pixel_scale, shifted
 from astrogalaxy.images.stars import find_stars
 from astrogalaxy.images.tiling import Section
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from astropy.io import fits
     from numpy.typing import NDArray
+
+    from astrogalaxy.images.givenpsf import GivenPsf
 
 __all__ = ["Band"]
 
@@ -75,7 +77,7 @@ class Band:
         #: What measurement has found out about the band's stars and noise, kept for its other tiles.
         self.starlight: Any = None
         self.noise_factor: float | None = None
-        #: Point spread that measurement has learnt from them, likewise.
+        #: Point spread that measurement has learnt from them, or from what is given, likewise.
         self.psf: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -107,8 +109,13 @@ class Band:
 
     @property
     def fwhm(self) -> float | None:
-        """That of stars in pixels, where it is known beforehand; see `seeing`."""
-        return self._exposure.fwhm
+        """That of stars in pixels, where it is known beforehand, rather by the given point spread; see `seeing`."""
+        return self._exposure.fwhm if self.given_psf is None else self.given_psf.fwhm
+
+    @property
+    def given_psf(self) -> GivenPsf | None:
+        """Its point spread, where that is given."""
+        return self._exposure.psf
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -264,7 +271,8 @@ class Band:
         return self._stars
 
     def _found_stars(self) -> tuple[float, NDArray[np.float64]]:
-        seeing, stars = find_stars(map(self.pixels, self._squares()), fwhm=self.fwhm)
+        error = ABOUT if self.given_psf is None else SURE
+        seeing, stars = find_stars(map(self.pixels, self._squares()), fwhm=self.fwhm, error=error)
         if self.fwhm is not None and not is_about(seeing, self.fwhm):
             text = "%s: seeing is %.1f pixels by what is given, but %d stars are %.1f wide, and are believed"
             logger.warning(text, self.origin, self.fwhm, len(stars), seeing)
