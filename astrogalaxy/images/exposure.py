@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.bits import BAD, SATURATED
+from astrogalaxy.images.bits import SATURATED
 from astrogalaxy.images.fitsfile import FitsPlane
 from astrogalaxy.images.inputs import AlteredPlane, Plane
 from astrogalaxy.images.sky import is_off
@@ -124,8 +124,9 @@ class Exposure:
         saturated = np.zeros(data.shape, dtype=bool) if self.saturation is None else data >= self.saturation
         for mask in self.masks:
             said = mask.read(section)
-            bad |= said == BAD
-            saturated |= said == SATURATED
+            kept = said == SATURATED
+            saturated |= kept
+            bad |= (said != 0) & ~kept  # NaN, too, where the mask itself is masked
         if self.weight is None:
             return Reading(data, bad, None, saturated)
         weight = self.weight.read(section, unit=unit ** WEIGHT_TYPES[self.weight_type])

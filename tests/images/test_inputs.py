@@ -254,5 +254,7 @@ def test_bits_of_a_mask_alone_or_in_a_list(pixels, bits, n_bad):
     mask[0, :3] = 1, 2, 2
     image = Image.read(pixels, mask=(mask, fits.Header({"MP_CROSS": 1})), mask_bits=bits)
     assert image.bands["image"].pixels().bad.sum() == n_bad
+    masked = np.ma.masked_array(np.zeros(pixels.shape, np.int16), mask == 2)
+    assert Image.read(pixels, mask=masked, mask_bits=[3]).bands["image"].pixels().bad.sum() == 2
     with pytest.raises(ImageError, match="mask of band image: bits of a mask count from 0; -1 is none"):
         Image.read(pixels, mask=mask, mask_bits=[2, -1])
