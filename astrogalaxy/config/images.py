@@ -117,7 +117,8 @@ class ImagesSection(Section):
     mask_bits: values.Bits = Field(
         None,
         description="Bits of the mask that make a pixel bad: numbers from 0 (bit 3 is the value 8), or names of mask "
-        "planes that the header of the mask defines (BAD or MP_BAD). null: all bits.",
+        "planes that the header of the mask defines (BAD or MP_BAD). Planes that it calls SAT or SATURATED do not: "
+        "their pixels are kept, and sources flagged saturated. null: all bits.",
     )
     weight: paths.OptionalPatterns = Field(
         None,

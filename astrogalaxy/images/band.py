@@ -10,7 +10,7 @@ import numpy as np
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.background import Mesh, make_mesh
-from astrogalaxy.images.exposure import Exposure, file_plane
+from astrogalaxy.images.exposure import Exposure, Reading, file_plane
 from astrogalaxy.images.fitsfile import to_float32
 from astrogalaxy.images.inputs import AlteredPlane
 from astrogalaxy.images.parts import elsewhere
@@ -225,7 +225,7 @@ class Band:
         box = self._exposure.box
         if self._exposure.weight is None:
             return make_mesh(lambda part: self._read(part)[:2], self.shape, box=box, origin=self.origin)
-        sample = WeightSample(self._read)
+        sample = WeightSample(lambda part: self._read(part)[:3])
         mesh = make_mesh(sample.read, self.shape, box=box, origin=self.origin)
         ratio, turned = sample.ratio(mesh)
         factor = self._exposure.weight_factor(ratio * self.unit, turned=turned)
@@ -337,10 +337,9 @@ class Band:
             self.pixels(self.rounded(section))
 
     def _prepared(self, section: Section) -> Pixels:
-        data, bad, weight = self._read(section)
+        data, bad, weight, saturated = self._read(section)
         if self.mesh.blank is not None:
             bad |= data == self.mesh.blank
-        saturated = np.zeros(data.shape, dtype=bool) if self.saturation is None else data >= self.saturation
         data -= self.mesh.background(section)
         noise = self.mesh.noise(section)
         if self.unit != 1.0:
@@ -383,7 +382,7 @@ class Band:
         band.shift = self.shift
         return band
 
-    def _read(self, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
+    def _read(self, section: Section) -> Reading:
         return self._exposure.read(section, self.unit)
 
 

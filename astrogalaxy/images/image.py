@@ -148,6 +148,7 @@ class Image:
             HDU of mask files, given as `hdu`.
         mask_bits : int, str or sequence of them, optional
             Bits of masks that count, from 0, or names of planes in the mask's header (``MP_BAD``); all by default.
+            Pixels of a plane that it calls ``SAT`` are saturated, not bad.
         weight : image or mapping of str to image, optional
             Map of inverse variances by band, or one for all: zero is bad.
         weight_hdu : str, int or mapping, optional

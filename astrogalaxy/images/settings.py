@@ -11,7 +11,7 @@ from astropy.io import fits
 
 from astrogalaxy.config.arithmetic import evaluate, is_sum
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images.exposure import Exposure
+from astrogalaxy.images.exposure import Exposure, check_map
 from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane, linear_plane, with_bits
 from astrogalaxy.images.psffile import read_psf
 from astrogalaxy.images.sky import pixel_scale
@@ -68,6 +68,8 @@ class BandSettings:
         masks, weight = [], None
         if self.mask is not None:
             mask = as_plane(self.mask, hdu=_auto(self.mask_hdu), origin=f"mask of band {name}")
+            # before its bits are looked up: of the image itself, taken for the mask, no header names any
+            check_map("mask", mask, plane)
             masks.append(with_bits(mask, self.mask_bits))
         if self.weight is not None:
             weight = linear_plane(
@@ -75,7 +77,7 @@ class BandSettings:
             )
         if isinstance(raw, ArrayPlane):
             if raw.mask is not None:
-                masks.append(as_plane(raw.mask, origin=f"mask of {raw.origin}"))
+                masks.append(with_bits(as_plane(raw.mask, origin=f"mask of {raw.origin}"), None))
             if raw.weight is not None and weight is None:
                 weight, weight_type = as_plane(raw.weight, origin=f"uncertainty of {raw.origin}"), "inverse_variance"
             zeropoint = unit_zeropoint(raw.unit) if zeropoint is None else zeropoint

@@ -61,6 +61,8 @@ class RunRecord:
         What could not be done.
     counts : mapping
         Of the catalogue; empty if there is none.
+    area : float, optional
+        What its fields cover of the sky, overlaps once, square degrees; None where it is not known.
     files, earlier_files : sequence of mapping
         See `~astrogalaxy.survey.leftovers.listing`: what was written, and what is left of earlier runs.
     seconds : mapping of str to float
@@ -81,6 +83,7 @@ class RunRecord:
     crew: Crew | None
     failures: tuple[Failure, ...]
     counts: Mapping[str, Any] = field(default_factory=dict)
+    area: float | None = None
     files: Sequence[Mapping[str, Any]] = ()
     earlier_files: Sequence[Mapping[str, Any]] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -123,6 +126,7 @@ class RunRecord:
             "failures": [asdict(f) for f in self.failures],
             "seconds": {**seconds, **self.seconds},
             "counts": dict(self.counts),
+            "area": self.area,
         }
         if self.classifier is not None:
             names = ("name", "version", "sha256", "classes", "metrics")

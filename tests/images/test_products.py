@@ -231,14 +231,45 @@ def test_only_some_bits_are_bad(tmp_path: Path, sky: Any, header: Any, kind: str
     bits = np.zeros(SHAPE, "int32")
     bits[3], bits[4], bits[5], bits[6] = 1 << 5, 1 << 0, (1 << 30) | 1, 1 << 30
     path: Any = tmp_path / "mask.fits"
-    write(path, ("MASK", bits, header(MP_BAD=0, MP_SAT=1, MP_CR=5)), compress=kind == "tiled")
+    write(path, ("MASK", bits, header(MP_BAD=0, MP_XTALK=1, MP_CR=5)), compress=kind == "tiled")
     if kind == "gzip":
         path.with_suffix(".gz").write_bytes(gzip.compress(path.read_bytes()))
         path = path.with_suffix(".gz")
-    given: list[Any] = [[0, 1]] if kind == "array" else [[0, 1], ["BAD", "SAT"]]
+    given: list[Any] = [[0, 1]] if kind == "array" else [[0, 1], ["BAD", "XTALK"]]
     for chosen in given:
         image = Image.read({"r": sky()}, mask=bits if kind == "array" else path, mask_bits=chosen)
         assert np.flatnonzero(image.bands["r"].pixels().bad.all(axis=1)).tolist() == [4, 5]
+
+
+@pytest.mark.parametrize("chosen", [["BAD", "SAT", "BLEED"], [0, 1, 6], None])
+@pytest.mark.parametrize("kind", ["plain", "tiled"])
+def test_what_a_mask_calls_saturated_is_kept(tmp_path: Path, sky: Any, header: Any, kind: str, chosen: Any) -> None:
+    """Its star would be lost. Charge runs over from its core, too, which is kept with it; a defect is a defect."""
+    bits = np.zeros(SHAPE, "int32")
+    bits[3], bits[4], bits[5], bits[6] = 2, 2 | 64, 64, 2 | 1
+    path = tmp_path / "mask.fits"
+    write(path, ("MASK", bits, header(MP_BAD=0, MP_SAT=1, MP_BLEED=6)), compress=kind == "tiled")
+    pixels = Image.read({"r": sky()}, mask=path, mask_bits=chosen).bands["r"].pixels()
+    assert np.flatnonzero(pixels.bad.all(axis=1)).tolist() == [5, 6]
+    assert np.flatnonzero(pixels.saturated.all(axis=1)).tolist() == [3, 4]
+    assert (pixels.data[3] != 0).any()
+
+
+def test_a_plane_of_saturated_pixels_that_is_not_asked_for_says_nothing(tmp_path: Path, sky: Any, header: Any) -> None:
+    path, bits = tmp_path / "mask.fits", np.zeros(SHAPE, "int32")
+    bits[3] = 2 | 64
+    write(path, ("MASK", bits, header(MP_BAD=0, MP_SAT=1, MP_BLEED=6)))
+    for chosen, n_bad in ("BAD", 0), ("BLEED", SHAPE[1]):
+        pixels = Image.read({"r": sky()}, mask=path, mask_bits=chosen).bands["r"].pixels()
+        assert pixels.bad.sum() == n_bad
+        assert not pixels.saturated.any()
+
+
+def test_the_image_taken_for_its_mask_is_named_before_its_planes(tmp_path: Path, sky: Any, header: Any) -> None:
+    path = tmp_path / "coadd.fits"
+    write(path, ("IMAGE", sky(), header()), ("MASK", np.zeros(SHAPE, "int32"), header(MP_BAD=0)))
+    with pytest.raises(ImageError, match="this mask is the image itself; name the map's extension as images.mask_hdu"):
+        Image.read({"r": path}, mask=path, mask_bits=["BAD"])
 
 
 def test_unsigned_bits(tmp_path: Path, sky: Any) -> None:
