@@ -350,7 +350,8 @@ class SourceCatalog(Table):
         Raises
         ------
         CatalogError
-            If ``other`` has no positions or one that is not on the sky, or the radius is no angle above 0.
+            If one of both has rows, but no position on the sky, ``other`` has one that is not on the sky, or the
+            radius is no angle above 0.
 
         Notes
         -----
