@@ -261,6 +261,15 @@ def test_the_width_of_own_pictures_may_be_known(make_classifier: Make, tmp_path:
     assert train_classifier(make_classifier("zoo")).weights.card.field_of_view == FIELD_OF_VIEW
 
 
+def test_own_pictures_that_are_not_square_are_told_of(
+    make_classifier: Make, kinds: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2):
+        Picture.new("RGB", (40, 32), "white").save(kinds / "dark" / f"{number}.png")
+    open_bank(_of_folder(make_classifier, kinds))
+    assert caplog.text.count("2 of 30 cutouts are not square") == 1
+
+
 def test_a_width_that_cannot_be_measured(make_classifier: Make, kinds: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert open_bank(_of_folder(make_classifier, kinds)).width == FIELD_OF_VIEW
     assert "no galaxy is seen in the middle of the pictures; the weight card says 19.5 half-light radii" in caplog.text

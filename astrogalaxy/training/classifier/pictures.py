@@ -28,7 +28,7 @@ from astrogalaxy.datasets.splits import PARTS, Part, part_of, read_split
 from astrogalaxy.datasets.votes import read_votes
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.files import atomic_path, write_text
-from astrogalaxy.morphology.framing import measured_frame
+from astrogalaxy.morphology.framing import is_square, measured_frame
 from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, resized
 from astrogalaxy.training.classifier.parts import PartCounts, copies_of_training
 
@@ -263,13 +263,14 @@ def _make(
     rows: list[int] = []
     digests: list[str] = []
     widths: list[float | None] = []
-    known = np.isfinite(cutouts.width)
+    known, oblong = np.isfinite(cutouts.width), 0
     # made for all; the last ones stay empty where some cannot be read
     with atomic_path(folder / "pictures.npy") as path:
         pictures = np.lib.format.open_memmap(path, "w+", np.uint8, (len(cutouts), side, side, 3))
         for index in range(len(cutouts)):
             try:
                 whole = cutouts.read(index)
+                oblong += not is_square(whole)
                 picture = resized(whole, side, centre=centre)
                 pictures[len(rows)] = picture
                 rows.append(index)
@@ -281,6 +282,9 @@ def _make(
             if progress:
                 progress(index + 1, len(cutouts))
         pictures.flush()
+    if oblong:
+        words = "%d of %d cutouts are not square: their ends are cut off, and their scale is that of the shorter side"
+        logger.warning(words, oblong, len(rows))
     if not rows:
         msg = f"data.path: none of {len(cutouts)} cutouts can be read"
         raise ConfigError(msg)
