@@ -97,6 +97,7 @@ def test_classify(folder: Path, tmp_path: Path) -> None:
     exists = _astrogalaxy("classify", picture, "-o", table, "--detector", "none", "--model", _weights(folder))
     assert isinstance(exists.exception, ConfigError)
     assert str(exists.exception) == f"{table} exists; give another name with --output, or --force"
+    assert exists.exception.page == "reference/commands", "options are not in survey.yml"
     assert table.read_bytes() == kept
     wrong = _astrogalaxy("classify", picture, "-o", tmp_path / "t.txt")
     assert isinstance(wrong.exception, ConfigError)

@@ -181,3 +181,25 @@ def test_plots_mark_sources_where_they_are(image: ag.Image, catalog: ag.SourceCa
     ):
         image.plot(catalog=Table(catalog))
     plt.close("all")
+
+
+@pytest.mark.usefixtures("_agg")
+@pytest.mark.parametrize("turn", [0, 90])
+def test_axes_of_a_plot_are_named_like_the_coordinates_at_their_ticks(turn: float, tmp_path: Path) -> None:
+    """The frames of SDSS are turned: right ascension runs along their left side."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.crval, wcs.wcs.crpix = ("RA---TAN", "DEC--TAN"), (150, 30), (60, 50)
+    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    wcs.wcs.cd = 1e-4 * np.array([[-c, s], [s, c]])
+    pixels = np.random.default_rng(0).normal(100, 5, (100, 120)).astype(np.float32)
+    fits.PrimaryHDU(pixels, wcs.to_header()).writeto(tmp_path / "turned.fits")
+    ax = ag.Image.read(tmp_path / "turned.fits").plot()
+    ax.figure.canvas.draw()
+    assert [c.get_axislabel() for c in ax.coords] == ["right ascension", "declination"]
+    assert [c.get_axislabel_position()[0] for c in ax.coords] == (["l", "b"] if turn else ["b", "l"])
+    plt.close("all")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy import units as u
 from astropy.io.registry import UnifiedReadWriteMethod
-from astropy.table import Table, vstack
+from astropy.table import Column, MaskedColumn, Table, vstack
 from astropy.table.connect import TableRead, TableWrite
 
 from astrogalaxy.catalog.columns import CLASS_UCD, COLUMNS, INPUT_ROW, INSTRUMENTAL, aperture_prefix, columns_for
+from astrogalaxy.catalog.columns import Column as Contract
 from astrogalaxy.catalog.crossmatch import CrossMatch, crossmatch
 from astrogalaxy.catalog.flags import FLAGS, has_flags
 from astrogalaxy.catalog.ids import source_ids
@@ -168,6 +169,42 @@ class SourceCatalog(Table):
         for column in contract:
             here = catalog[column.name]
             here.unit, here.description, here.meta["ucd"] = column.unit, column.description, column.ucd
+        return catalog
+
+    @classmethod
+    def from_pandas(cls, dataframe: Any, *args: Any, **kwargs: Any) -> SourceCatalog:
+        """Make a catalogue of a pandas data frame, which holds neither units nor UCDs.
+
+        Parameters
+        ----------
+        dataframe : pandas.DataFrame
+            A catalogue, or part of one, such as `~astropy.table.Table.to_pandas` makes.
+        *args : tuple, optional
+            See `astropy.table.Table.from_pandas`.
+        **kwargs : dict, optional
+            See `astropy.table.Table.from_pandas`; given ``units`` are kept.
+
+        Returns
+        -------
+        SourceCatalog
+            Columns that have the name of one of the contract have its unit, description and UCD. Fluxes of a band
+            without magnitudes have no unit, as they are without a zero point.
+
+        Examples
+        --------
+        >>> from astrogalaxy.catalog import SourceCatalog
+        >>> catalog = SourceCatalog.from_columns({"ra": [10.0], "dec": [0.0], "fwhm": [1.3]}, bands=["r"])
+        >>> SourceCatalog.from_pandas(catalog.to_pandas())["fwhm"].unit
+        Unit("arcsec")
+        """
+        catalog = super().from_pandas(dataframe, *args, **kwargs)
+        for column in _known_columns(catalog):
+            here = catalog[column.name]
+            if isinstance(here, MaskedColumn):  # of NaN, which is what a catalogue holds
+                catalog[column.name] = Column(here.filled(column.missing), unit=here.unit)
+                here = catalog[column.name]
+            if isinstance(here, Column) and here.unit is None:
+                here.unit, here.description, here.meta["ucd"] = column.unit, column.description, column.ucd
         return catalog
 
     @classmethod
@@ -350,7 +387,8 @@ class SourceCatalog(Table):
         Raises
         ------
         CatalogError
-            If ``other`` has no positions or one that is not on the sky, or the radius is no angle above 0.
+            If one of both has rows, but no position on the sky, ``other`` has one that is not on the sky, or the
+            radius is no angle above 0.
 
         Notes
         -----
@@ -438,3 +476,23 @@ def _agreed_meta(tables: Sequence[SourceCatalog]) -> dict[str, Any]:
     """Provenance that is true of every table: the keys with one and the same value."""
     first, rest = tables[0].meta, [table.meta for table in tables[1:]]
     return {key: value for key, value in first.items() if all(key in m and m[key] == value for m in rest)}
+
+
+def _known_columns(catalog: SourceCatalog) -> list[Contract]:
+    """What the contract says of the columns, by their names alone."""
+
+    def measured(name: str) -> bool:
+        """Whether a column has a number in any row."""
+        return name in catalog.colnames and np.isfinite(np.ma.filled(catalog[name].astype(float), np.nan)).any()
+
+    try:
+        own = columns_for(
+            catalog.bands,
+            calibrated=[band for band in catalog.bands if measured(f"mag_{band}")],
+            classes=[name[2:] for name in catalog.colnames if name.startswith("p_") and name not in COLUMNS],
+            apertures=catalog.apertures,
+            positions=True,
+        )
+    except (TypeError, ValueError):  # no bands, or names and values that no catalogue has
+        own = [column for column in COLUMNS.values() if column.kind in ("source", "positions")]
+    return [column for column in own if column.name in catalog.colnames]

@@ -149,7 +149,7 @@ def crossmatch(
     """Match two tables by position; see `SourceCatalog.crossmatch`."""
     limit = _angle(radius)
     second = as_table(second, "the other table")
-    here, there = sky_positions(first, "the catalogue"), sky_positions(second, "the other table")
+    here, there = _somewhere(first, "the catalogue"), _somewhere(second, "the other table")
     index, other, separation = _pairs(here, there, limit, nearest=not one_to_one)
     if one_to_one:
         chosen = closest_first(index, other, separation)
@@ -206,6 +206,15 @@ def sky_positions(table: WithPositions, what: str) -> SkyCoord:
         msg = f"{what} has no columns 'ra' and 'dec', and not exactly one column of coordinates"
         raise CatalogError(msg)
     return mixed[0].icrs
+
+
+def _somewhere(table: WithPositions, what: str) -> SkyCoord:
+    """ICRS positions of the rows; an error where there are rows, and not one has a position."""
+    sky = sky_positions(table, what)
+    if len(sky) and not (np.isfinite(sky.ra) & np.isfinite(sky.dec)).any():
+        msg = f"none of the {len(sky)} rows of {what} has a position on the sky; images without a WCS give none"
+        raise CatalogError(msg)
+    return sky
 
 
 def _check_declinations(dec: NDArray[np.float64], name: str, what: str) -> None:

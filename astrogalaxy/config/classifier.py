@@ -49,6 +49,14 @@ class CutoutsSection(Section):
     survey: paths.InputPath | None = Field(
         None, description="The survey.yml of the images; required with format catalog."
     )
+    width: float | None = Field(
+        None,
+        gt=0,
+        le=1000,
+        description="Width of the cutouts in half-light radii of their galaxies. A survey makes its cutouts as wide. "
+        "null: 19.5 for the published sets and for catalogues with half-light radii; otherwise it is measured in the "
+        "pictures.",
+    )
     centre: values.CentralSide = 1.0
     clear: float = Field(
         0.5,

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from astrogalaxy.morphology.pictures import FIELD_OF_VIEW
+
 __all__ = ["LabelledCutouts"]
 
 Picture = NDArray[np.uint8]
@@ -34,6 +36,8 @@ class LabelledCutouts:
         Of what belongs to one galaxy and must not be parted; by default the names.
     files : sequence of Path
         All that the pictures are read from: while these stay as they are, so do the pictures.
+    width : float
+        Of the pictures, in half-light radii of their galaxies; NaN where it is not known, and can only be measured.
 
     Examples
     --------
@@ -53,6 +57,7 @@ class LabelledCutouts:
     source: str = ""
     groups: Sequence[str] = ()
     files: Sequence[Path] = ()
+    width: float = FIELD_OF_VIEW
 
     def __len__(self) -> int:
         return len(self.names)
@@ -78,6 +83,7 @@ class LabelledCutouts:
             self.source,
             [self.groups[i] for i in chosen] if self.groups else (),
             self.files,
+            self.width,
         )
 
 

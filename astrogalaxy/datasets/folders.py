@@ -19,6 +19,7 @@ from astrogalaxy.detection.inputs import map_bands
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Image, Section
 from astrogalaxy.images.fields import Field, find_fields, open_field
+from astrogalaxy.images.sky import to_pixel
 from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, SIDES, colour_picture, cut
 from astrogalaxy.tables import numbers_of, read_table
 
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 # Side of a cutout in pixels where the catalogue gives no radius, and the side it is brought to.
 _PLAIN_SIDE, _PIXELS = 96.0, 256
 _LABELS = ("class", "label", "morphology")
+_PIXEL, _SKY = ("x", "y"), ("ra", "dec")
 # Labels of no class; a masked one is read as dashes.
 _UNKNOWN = ("", "unsure", "--")
 
@@ -77,7 +79,7 @@ def read_folders(folder: str | Path) -> LabelledCutouts:
     shares = np.eye(len(found), dtype=np.float32)[labels]
     names = [path.stem for path in paths]
     source = f"{len(paths)} cutouts of the folder {folder.name}"
-    return LabelledCutouts(names, tuple(found), shares, PictureFiles(paths), source, files=paths)
+    return LabelledCutouts(names, tuple(found), shares, PictureFiles(paths), source, files=paths, width=np.nan)
 
 
 def _warn_of_ignored(folder: Path, paths: Iterable[Path]) -> None:
@@ -127,10 +129,11 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
     Parameters
     ----------
     path : path
-        A catalogue that astrogalaxy wrote, or any table with ``x`` and ``y`` (0-based pixels of the reference band) and
-        one of ``class``, ``label`` and ``morphology``; the last of them with more than one class is used. ``field`` and
-        ``half_light_radius`` (arcsec) are used where they are there. Rows are left out that are labelled ``unsure`` or
-        not at all, or have no position on their image.
+        A catalogue that astrogalaxy wrote, or any table with ``x`` and ``y`` (0-based pixels of the reference band), or
+        else ``ra`` and ``dec`` (ICRS, degrees), and one of ``class``, ``label`` and ``morphology``; the last of them
+        with more than one class is used. ``field`` is needed where the survey has several. A cutout is scaled by
+        ``half_light_radius`` (arcsec); where there is none, it is 96 pixels wide, which is warned of. Rows are left out
+        that are labelled ``unsure`` or not at all, or have no position on their image.
     survey : path
         The survey.yml of its images.
     centre : float
@@ -144,7 +147,8 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
     Raises
     ------
     ImageError
-        If the table cannot be read, lacks a column, or names a field that the survey has not.
+        If the table cannot be read, lacks a column, or names a field that the survey has not, or if it has positions
+        on the sky, and an image none.
     ConfigError
         If the survey.yml is wrong.
 
@@ -160,9 +164,9 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
     """
     config = SurveyConfig.read(survey)
     table = read_table(path, text=("source_id", "field", *_LABELS), error=ImageError)
-    missing = {"x", "y"} - set(table.colnames)
-    if missing:
-        msg = f"{path}: no column {min(missing)}"
+    names = next((pair for pair in (_PIXEL, _SKY) if set(pair) <= set(table.colnames)), None)
+    if names is None:
+        msg = f"{path}: no columns x and y (0-based pixels), nor ra and dec (degrees)"
         raise ImageError(msg)
     # sources of images without WCS all have the same id, and would all be in one part
     unique = "source_id" in table.colnames and len(set(table["source_id"].tolist())) == len(table)
@@ -170,23 +174,35 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
     table = table[~np.isin(_texts(table, _label_column(table, path)), _UNKNOWN)]
     fields = {place.label: place for place in find_fields(config.images)}
     where = _field_names(table, fields, path)
-    x, y, radius = (_numbers(table, name, path) for name in ("x", "y", "half_light_radius"))
+    x, y, radius = (_numbers(table, name, path) for name in (*names, "half_light_radius"))
     inside, side = np.zeros(len(table), dtype=bool), np.empty(len(table))
     for name in sorted(set(where)):
         image, here = open_field(fields[name], config.images), where == name
+        if names == _SKY:
+            if image.wcs is None:
+                msg = f"{path}: has ra and dec, and the field {name} has no WCS; give x and y"
+                raise ImageError(msg)
+            x[here], y[here] = to_pixel(image.wcs, x[here], y[here])
         inside[here] = Section.whole(image.shape).contains(x[here], y[here])
         side[here] = _sides(radius[here], image.pixel_scale, centre)
     _warn_of_outside(path, x, y, inside)
+    plain = ~np.isfinite(radius[inside])
+    if plain.any():
+        words = (
+            "%s: %d of %d rows have no half_light_radius: their cutouts are %.0f pixels wide, however large the galaxy"
+        )
+        logger.warning(words, path, plain.sum(), plain.size, _PLAIN_SIDE)
     labels = np.array(_texts(table, _label_column(table[inside], path)))[inside]
-    names = tuple(sorted(set(labels.tolist())))
+    classes = tuple(sorted(set(labels.tolist())))
     chosen = [fields[name] for name in where[inside]]
     return LabelledCutouts(
         table["name"][inside].tolist(),
-        names,
-        (labels[:, None] == np.array(names)[None]).astype(np.float32),
+        classes,
+        (labels[:, None] == np.array(classes)[None]).astype(np.float32),
         _Positions(config, chosen, x[inside], y[inside], side[inside]),
         f"{len(labels)} cutouts of the catalogue {Path(path).name}",
         files=[Path(path), Path(survey), *(file for name in sorted(set(where)) for file in fields[name].files)],
+        width=FIELD_OF_VIEW if plain.mean() < 0.5 else np.nan,
     )
 
 

@@ -21,6 +21,8 @@ __all__ = ["draw_image", "image_html"]
 # Of a larger image a notebook shows the middle: the whole would take its time.
 _MIDDLE = 1024
 _WIDTH = 420
+# Coordinates of other systems keep the names that astropy gives them.
+_NAMES = {"pos.eq.ra": "right ascension", "pos.eq.dec": "declination"}
 
 
 def draw_image(
@@ -42,9 +44,14 @@ def draw_image(
     ax.imshow(picture, origin="lower", extent=extent, interpolation="nearest")
     ax.set_xlim(section.x0 - 0.5, section.x1 - 0.5)
     ax.set_ylim(section.y0 - 0.5, section.y1 - 0.5)
-    sky = hasattr(ax, "coords")
-    ax.set_xlabel("right ascension" if sky else "x (pixel)")
-    ax.set_ylabel("declination" if sky else "y (pixel)")
+    if hasattr(ax, "coords"):
+        # each coordinate is named where its ticks are: on a turned image right ascension may run along the left side
+        for coordinate, kind in zip(ax.coords, ax.wcs.world_axis_physical_types, strict=False):
+            if kind in _NAMES:
+                coordinate.set_axislabel(_NAMES[kind])
+    else:
+        ax.set_xlabel("x (pixel)")
+        ax.set_ylabel("y (pixel)")
     return ax
 
 

@@ -14,6 +14,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.files import atomic_path
 from astrogalaxy.survey.cutouts import CutoutClasses
 
@@ -21,8 +22,12 @@ __all__ = ["Gallery"]
 
 logger = logging.getLogger(__name__)
 
+_ARRAYS = ("pictures", "kinds", "probability", "alone")
 # Pictures of each class that a tile keeps, and that the report shows.
 _MOST = 8
+# What is no galaxy by the network, or has these flags, is shown only where there are too few others.
+_GALAXY = 0.5
+_DISTURBED = ("edge", "saturated", "blended", "deblended")
 
 
 @dataclass(frozen=True)
@@ -39,19 +44,26 @@ class Gallery:
         ``(n,)`` class of each, by number.
     probability : ndarray
         ``(n,)`` of that class.
+    alone : ndarray of bool
+        ``(n,)`` whether it is a galaxy without a flag that says that other light is in its picture, or some is missing:
+        stars, halos and blends have classes, too, and sure ones. Others come after all of these.
     """
 
     classes: tuple[str, ...]
     pictures: NDArray[np.uint8]
     kinds: NDArray[np.intp]
     probability: NDArray[np.float64]
+    alone: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, seen: CutoutClasses, classes: Sequence[str]) -> Self:
-        """The clearest galaxies of a tile."""
+    def of(cls, seen: CutoutClasses, classes: Sequence[str], catalog: SourceCatalog) -> Self:
+        """The clearest galaxies of a tile, whose catalogue is given."""
         p = seen.probability
+        p_galaxy, flags = (np.asarray(catalog[name])[seen.rows] for name in ("p_galaxy", "flags"))
         kinds = p.argmax(axis=1) if len(p) else np.zeros(0, dtype=np.intp)
-        return cls(tuple(classes), seen.pictures, kinds, p.max(axis=1) if len(p) else np.zeros(0)).clearest()
+        best = p.max(axis=1) if len(p) else np.zeros(0)
+        alone = (p_galaxy >= _GALAXY) & ~has_flags(flags, *_DISTURBED)
+        return cls(tuple(classes), seen.pictures, kinds, best, alone).clearest()
 
     @classmethod
     def join(cls, parts: Iterable[Self]) -> Self | None:
@@ -64,17 +76,17 @@ class Gallery:
             if best is None:
                 best = part
             elif part.classes == best.classes:
-                names = ("pictures", "kinds", "probability")
-                both = (np.concatenate([getattr(best, name), getattr(part, name)]) for name in names)
+                both = (np.concatenate([getattr(best, name), getattr(part, name)]) for name in _ARRAYS)
                 best = cls(best.classes, *both).clearest()
         return best
 
     def clearest(self) -> Self:
-        """The most probable ones of each class."""
-        order = np.argsort(-self.probability, kind="stable")
+        """The most probable ones of each class, galaxies that are alone first."""
+        order = np.lexsort([-self.probability, ~self.alone])
         best = [order[self.kinds[order] == kind][:_MOST] for kind in range(len(self.classes))]
         rows = np.concatenate(best) if best else order
-        return type(self)(self.classes, self.pictures[rows], self.kinds[rows], self.probability[rows])
+        some = (getattr(self, name)[rows] for name in _ARRAYS)
+        return type(self)(self.classes, *some)
 
     def sheets(self) -> list[tuple[str, str, str]]:
         """A strip of pictures for each class that has any: class, range of probabilities, data URI of a PNG."""
@@ -97,7 +109,7 @@ class Gallery:
         with atomic_path(path) as temporary:
             np.savez_compressed(
                 temporary, classes=np.array(self.classes), pictures=self.pictures, kinds=self.kinds,
-                probability=self.probability,
+                probability=self.probability, alone=self.alone,
             )  # fmt: skip
 
     @classmethod
@@ -107,7 +119,7 @@ class Gallery:
             # opened here: of a damaged file numpy would leave it open
             with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 names = tuple(str(name) for name in stored["classes"])
-                return cls(names, stored["pictures"], stored["kinds"], stored["probability"])
+                return cls(names, *(stored[name] for name in _ARRAYS))
         except FileNotFoundError:
             return None
         except (OSError, EOFError, BadZipFile, ValueError, KeyError) as error:

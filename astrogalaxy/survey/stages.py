@@ -389,7 +389,7 @@ def _classify_cutouts(
     seen = classify_sources(image, aligned, classifier, catalog, min_snr=settings.min_snr, min_size=settings.min_size)
     for name, probability in zip(classifier.classes, seen.probability.T, strict=True):
         catalog[class_column(name)][seen.rows] = probability
-    return Gallery.of(seen, classifier.classes)
+    return Gallery.of(seen, classifier.classes, catalog)
 
 
 def classify(

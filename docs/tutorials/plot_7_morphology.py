@@ -164,7 +164,8 @@ for kind in ("flat", "round"):
 #
 # So few cutouts cannot train a whole network. This recipe starts from the classifier above and trains only its head.
 # The new classifier must therefore get its pictures in the same form. If you have some hundred cutouts of each class,
-# start from ImageNet weights and train all layers.
+# start from ImageNet weights and train all layers. ``width`` says how many half-light radii wide the cutouts were made
+# above. Without it, it is measured in the pictures, where neighbours make these galaxies look larger.
 from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.training.classifier.train import train_classifier
 
@@ -184,6 +185,7 @@ recipe = ClassifierRecipe.from_dict(
                 "path": "sorted",
                 "split": "parts.csv",
                 "centre": card.centre,
+                "width": FIELD_OF_VIEW,
             }
         ],
         "input": {"side": card.side, "normalise": card.normalise},

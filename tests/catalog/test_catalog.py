@@ -272,3 +272,18 @@ def test_shapes_as_apertures_of_photutils():
     columns["a"] = [2.0, np.nan]
     with pytest.raises(CatalogError, match="row 1 .* has no position or no shape"):
         SourceCatalog.from_columns(columns, bands=["r"]).sky_ellipses()
+
+
+def test_a_data_frame_gets_back_what_it_cannot_hold() -> None:
+    extra = {"mag_r": [20.0, 21, 22], "flux_r": [1.0, 2, 3], "p_edge_on": [0.1, 0.2, 0.3]}
+    given = build(extra, calibrated=["r"], classes=["edge-on"], apertures=2)
+    back = SourceCatalog.from_pandas(given.to_pandas())
+    assert (back.bands, back.calibrated, back.classes, back.apertures) == (("g", "r"), ("r",), ("edge_on",), 2)
+    for name in given.colnames:
+        assert back[name].unit == given[name].unit, name
+        assert back[name].meta == given[name].meta, name
+    back.validate()
+    part = SourceCatalog.from_pandas(given.to_pandas()[["dec", "fwhm"]].assign(mine=1.0), units={"fwhm": "pix"})
+    assert [part[name].unit for name in part.colnames] == [u.deg, u.pix, None]
+    other = pd.DataFrame({"p_": [1.0], "mag_Ä": ["a"], "flux_Ä": [1], "mag_Ä_err": [1], "dec": [2.0]})
+    assert SourceCatalog.from_pandas(other)["dec"].unit == u.deg, "of a table that is no catalogue"

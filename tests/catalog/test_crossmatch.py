@@ -149,3 +149,12 @@ def test_nothing_to_match(mine, other: list) -> None:
 def test_errors(mine, other, radius, message: str) -> None:
     with pytest.raises(CatalogError, match=message):
         mine.crossmatch(other, radius=radius)
+
+
+def test_sources_without_any_position_are_told_of(mine) -> None:
+    """Those of images without a WCS had 0 pairs, as if nothing were near."""
+    nowhere = SourceCatalog.from_columns({"ra": [np.nan] * 2, "dec": [np.nan] * 2}, bands=["r"])
+    with pytest.raises(CatalogError, match="none of the 2 rows of the catalogue has a position on the sky"):
+        nowhere.crossmatch(mine)
+    with pytest.raises(CatalogError, match="none of the 2 rows of the other table has a position on the sky"):
+        mine.crossmatch(nowhere)

@@ -32,6 +32,15 @@ def catalog() -> SourceCatalog:
     )
 
 
+def test_sources_without_any_position_are_no_regions(tmp_path: Path, catalog) -> None:
+    """The file was empty, and nothing said so."""
+    with pytest.raises(CatalogError, match=r"none of the 1 sources has a position on the sky"):
+        catalog[3:4].write(tmp_path / "x.reg")
+    assert not (tmp_path / "x.reg").exists()
+    catalog[:0].write(tmp_path / "x.reg")
+    assert len(Regions.read(tmp_path / "x.reg", format="ds9")) == 0
+
+
 def test_shapes_and_classes(tmp_path: Path, catalog) -> None:
     catalog.write(tmp_path / "x.reg")
     found = Regions.read(tmp_path / "x.reg", format="ds9")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 from PIL import Image as Picture
 
 from astrogalaxy.datasets import efigi, galaxy10
@@ -21,6 +22,7 @@ from astrogalaxy.datasets.pictures import bands_in_noise, read_picture
 from astrogalaxy.datasets.splits import part_of, read_split, stratified, write_split
 from astrogalaxy.datasets.votes import _GZ2, FINE, read_votes, vote_shares
 from astrogalaxy.errors import ConfigError, ImageError
+from astrogalaxy.morphology.pictures import FIELD_OF_VIEW
 
 RNG = np.random.default_rng(0)
 
@@ -423,7 +425,7 @@ def test_cutouts_of_a_catalogue(tmp_path: Path) -> None:
     cutouts = read_catalog(tmp_path / "n.csv", tmp_path / "survey.yml")
     assert cutouts.names == ["0", "1"], "ids of images without WCS tell nothing apart"
     Table({"x": [1.0]}).write(tmp_path / "bad.csv", format="ascii.csv")
-    with pytest.raises(ImageError, match="no column y"):
+    with pytest.raises(ImageError, match=r"no columns x and y \(0-based pixels\), nor ra and dec \(degrees\)"):
         read_catalog(tmp_path / "bad.csv", tmp_path / "survey.yml")
 
 
@@ -470,11 +472,32 @@ def test_rows_without_a_place_on_the_image_are_left_out(survey: Path, caplog: py
     cutouts = read_catalog(path, survey, centre=0.5)
     assert cutouts.names == ["0", "4", "5", "6"]
     assert cutouts.labels.tolist() == [0, 1, 1, 0]
+    assert "1 of 4 rows have no half_light_radius: their cutouts are 96 pixels wide" in caplog.text
+    assert cutouts.width == FIELD_OF_VIEW, "of most"
     assert "4 of 8 labelled rows are left out: 2 without a position, 2 off their image" in caplog.text
     assert [cutouts.read(index).shape for index in range(4)] == [(256, 256, 3)] * 4
     sides = cutouts.read.side  # type: ignore[attr-defined]
     assert sides == pytest.approx([39.0, 512.0, 96.0, 32.0]), "their middles are as large as in a run"
     assert {file.name for file in cutouts.files} == {"c.CSV", "survey.yml", "one.fits"}
+
+
+def test_a_catalogue_without_sizes_says_no_width(survey: Path, caplog: pytest.LogCaptureFixture) -> None:
+    Table({"x": [20.0, 50], "y": [30.0, 60], "label": ["a", "b"]}).write(survey.parent / "c.csv")
+    assert np.isnan(read_catalog(survey.parent / "c.csv", survey).width)
+    assert "2 of 2 rows have no half_light_radius" in caplog.text
+
+
+def test_positions_of_a_catalogue_may_be_on_the_sky(survey: Path) -> None:
+    wcs = WCS(fits.getheader(survey.parent / "one.fits"))
+    ra, dec = wcs.wcs_pix2world([20.0, 50, 20000], [30.0, 60, 30], 0)
+    Table({"ra": ra, "dec": dec, "label": ["a", "b", "a"]}).write(survey.parent / "c.csv")
+    cutouts = read_catalog(survey.parent / "c.csv", survey)
+    assert cutouts.names == ["0", "1"]
+    np.testing.assert_allclose(cutouts.read.x, [20, 50], atol=1e-6)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(cutouts.read.y, [30, 60], atol=1e-6)  # type: ignore[attr-defined]
+    fits.writeto(survey.parent / "one.fits", np.zeros((200, 240), "f4"), overwrite=True)
+    with pytest.raises(ImageError, match=r"c.csv: has ra and dec, and the field one has no WCS; give x and y"):
+        read_catalog(survey.parent / "c.csv", survey)
 
 
 def test_names_in_a_catalogue_are_text(survey: Path) -> None:

@@ -21,6 +21,8 @@ from astrogalaxy.models import load_classifier
 from astrogalaxy.morphology import Classifier
 from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_of
+from astrogalaxy.morphology.framing import measured_frame
+from astrogalaxy.morphology.pictures import FIELD_OF_VIEW
 from astrogalaxy.training.checkpoints import read_checkpoint
 from astrogalaxy.training.classifier import pictures
 from astrogalaxy.training.classifier.augment import augment, mix
@@ -228,6 +230,49 @@ def test_kept_pictures_are_those_of_the_files(make_classifier: Make, kinds: Path
 
 
 _READ = PictureFiles.__call__
+
+
+def _drawn(folder: Path, size: float) -> Path:
+    """Twenty pictures in two classes; `size` is the scale length in pixels, of 128."""
+    away = np.hypot(*(np.mgrid[:128, :128] - 63.5))
+    for kind, light in (("bright", 220), ("dark", 120)):
+        (folder / kind).mkdir(parents=True)
+        for number in range(10):
+            picture = (light * np.exp(-away / (size + 0.1 * number))).astype(np.uint8)
+            Picture.fromarray(np.dstack([picture] * 3)).save(folder / kind / f"{kind}{number}.png")
+    return folder
+
+
+def test_the_width_of_own_pictures_is_measured(make_classifier: Make, tmp_path: Path) -> None:
+    """The card said 19.5 of all, and a survey cut its galaxies too wide or too narrow."""
+    wide, narrow = (
+        train_classifier(_of_folder(make_classifier, _drawn(tmp_path / name, size))).weights.card
+        for name, size in (("wide", 6), ("narrow", 12))
+    )
+    assert wide.field_of_view / narrow.field_of_view == pytest.approx(2, rel=0.15)
+    frames = [measured_frame(np.asarray(Picture.open(path))) for path in (tmp_path / "narrow").rglob("*.png")]
+    assert narrow.field_of_view == pytest.approx(np.median(frames), rel=0.05)
+
+
+def test_the_width_of_own_pictures_may_be_known(make_classifier: Make, tmp_path: Path) -> None:
+    folder = _drawn(tmp_path / "own", 12)
+    data = {"format": "folders", "path": str(folder), "width": 9.5, "centre": 0.5}
+    assert train_classifier(make_classifier(data=[data])).weights.card.field_of_view == 4.75
+    assert train_classifier(make_classifier("zoo")).weights.card.field_of_view == FIELD_OF_VIEW
+
+
+def test_own_pictures_that_are_not_square_are_told_of(
+    make_classifier: Make, kinds: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2):
+        Picture.new("RGB", (40, 32), "white").save(kinds / "dark" / f"{number}.png")
+    open_bank(_of_folder(make_classifier, kinds))
+    assert caplog.text.count("2 of 30 cutouts are not square") == 1
+
+
+def test_a_width_that_cannot_be_measured(make_classifier: Make, kinds: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert open_bank(_of_folder(make_classifier, kinds)).width == FIELD_OF_VIEW
+    assert "no galaxy is seen in the middle of the pictures; the weight card says 19.5 half-light radii" in caplog.text
 
 
 def _read_but_the_fifth(files: PictureFiles, index: int) -> np.ndarray:

@@ -75,6 +75,21 @@ def test_measured_frames_bring_cutouts_to_one_scale(
     assert not caplog.text
 
 
+def test_cutouts_that_are_not_square_are_told_of(
+    tmp_path: Path, bundled_classifier: Classifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The middle square is seen, at another scale than the picture has."""
+    whole = _galaxy()
+    for name, picture in {"a": whole, "b": whole[64:-64], "c": whole[:, 40:-40], "d": whole[2:]}.items():
+        Picture.fromarray(picture).save(tmp_path / f"{name}.png")
+    paths = [tmp_path / f"{name}.png" for name in "abcde"]
+    classify_files(paths, classifier=bundled_classifier)
+    assert caplog.text.count("2 of 4 cutouts are not square") == 1
+    caplog.clear()
+    classify_files(paths, classifier=bundled_classifier, frame="measured")
+    assert "square" not in caplog.text
+
+
 def test_what_cannot_be_asked_for(tmp_path: Path, bundled_classifier: Classifier) -> None:
     with pytest.raises(ConfigError, match="give a classifier or a detector"):
         classify_files(["a.png"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.catalog import SourceCatalog, flag_bits
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.images import Image, Section, Tile
@@ -23,7 +23,7 @@ from astrogalaxy.morphology.network import NetworkSpec, build
 from astrogalaxy.morphology.pictures import colour_picture, cut
 from astrogalaxy.simulation import PROFILES, simulate_scene
 from astrogalaxy.simulation.write import write_scene
-from astrogalaxy.survey.cutouts import classify_sources
+from astrogalaxy.survey.cutouts import CutoutClasses, classify_sources
 from astrogalaxy.survey.gallery import Gallery
 from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.record import RunRecord
@@ -211,7 +211,7 @@ def test_galleries_of_many_tiles_are_not_held_together() -> None:
         for _ in range(50):
             pictures = rng.integers(0, 255, (8, 4, 4, 3)).astype(np.uint8)
             alive.append(weakref.ref(pictures))
-            yield Gallery(CLASSES, pictures, np.zeros(8, np.intp), rng.random(8))
+            yield Gallery(CLASSES, pictures, np.zeros(8, np.intp), rng.random(8), np.ones(8, dtype=bool))
             del pictures
             assert sum(one() is not None for one in alive) < 4
 
@@ -219,10 +219,32 @@ def test_galleries_of_many_tiles_are_not_held_together() -> None:
     assert joined is not None and len(joined.pictures) == 8 and len(alive) == 50
 
 
+def test_a_gallery_shows_galaxies_that_are_alone_first() -> None:
+    """In a crowded field, stars and blends were all that it had of mergers."""
+    p = np.zeros((12, 3))
+    p[:, 0] = np.linspace(0.5, 0.94, 12)
+    pictures = np.arange(12, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    table = SourceCatalog.from_columns(
+        {"ra": np.arange(13.0), "dec": np.zeros(13), "p_galaxy": [0, *[0.9] * 5, 0.2, *[0.9] * 6],
+         "flags": [0] * 9 + [flag_bits(name) for name in ("blended", "edge", "saturated", "masked")]},
+        bands=["r"],
+    )  # fmt: skip
+    gallery = Gallery.of(CutoutClasses(np.arange(1, 13), pictures, p), CLASSES, table)
+    assert gallery.pictures[:, 0, 0, 0].tolist() == [11, 7, 6, 4, 3, 2, 1, 0], "not the sixth, nor what is flagged"
+    few = Gallery.of(CutoutClasses(np.arange(6, 13), pictures[5:], p[5:]), CLASSES, table)
+    assert few.pictures[:, 0, 0, 0].tolist() == [11, 7, 6, 10, 9, 8, 5], "others only where there are too few"
+
+
 def test_galleries_join(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     parts = [
-        Gallery(CLASSES, rng.integers(0, 255, (9, 4, 4, 3)).astype(np.uint8), np.zeros(9, np.intp), rng.random(9))
+        Gallery(
+            CLASSES,
+            rng.integers(0, 255, (9, 4, 4, 3)).astype(np.uint8),
+            np.zeros(9, np.intp),
+            rng.random(9),
+            np.ones(9, dtype=bool),
+        )
         for _ in range(2)
     ]
     joined = Gallery.join(parts)
@@ -235,7 +257,7 @@ def test_galleries_join(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.pictures, joined.pictures)
     assert [name for name, *_ in again.sheets()] == ["smooth"]
     assert Gallery.join([]) is None
-    other = Gallery(("smooth", "disk"), parts[0].pictures, parts[0].kinds, parts[0].probability)
+    other = replace(parts[0], classes=("smooth", "disk"))
     assert Gallery.join([parts[0], other]) is parts[0], "of another classifier"
     assert Gallery.load(tmp_path / "no.npz") is None
     whole = (tmp_path / "g.npz").read_bytes()

@@ -32,15 +32,21 @@ def write(rows: Rows, stream: IO[bytes]) -> None:
 
     A star is a circle with its FWHM as radius, cyan; a galaxy an ellipse of three times the rms of
     its light along the axes, red; whatever else is yellow. The class is also the region's tag. Sources without
-    a position are left out. Provenance is in comments.
+    a position are left out; if all are, that is an error. Provenance is in comments.
     """
     for name in ("ra", "dec"):
         if name not in rows.head.colnames:
             msg = f"the catalogue has no column {name!r}, which regions need"
             raise CatalogError(msg)
     stream.write(("\n".join(_opening(rows.head)) + "\n").encode("utf-8"))
+    some = False
     for block in rows.blocks([name for name in COLUMNS if name in rows.head.colnames]):
-        stream.write("".join(_lines(block)).encode("ascii"))
+        lines = "".join(_lines(block))
+        some |= bool(lines)
+        stream.write(lines.encode("ascii"))
+    if len(rows) and not some:
+        msg = f"none of the {len(rows)} sources has a position on the sky, which regions need: their images have no WCS"
+        raise CatalogError(msg)
 
 
 def _opening(head: Table) -> Iterator[str]:

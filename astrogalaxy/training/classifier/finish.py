@@ -24,7 +24,7 @@ from astrogalaxy.models import ClassifierCard, Weights, save_weights
 from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_graph, network_tensors
 from astrogalaxy.morphology.network import GalaxyNetwork, build
-from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, network_input, views
+from astrogalaxy.morphology.pictures import network_input, views
 from astrogalaxy.training.classifier.pictures import PictureBank, choose_data
 
 __all__ = ["TrainedClassifier", "fit_temperature", "logits_of"]
@@ -211,7 +211,7 @@ def _card(
         normalise=recipe.input.normalise,
         normalisation=f"{recipe.input.normalise}, of colour pictures of 8 bits",
         centre=section.centre,
-        field_of_view=round(FIELD_OF_VIEW * section.centre, 3),
+        field_of_view=round(bank.width * section.centre, 3),
         views=recipe.evaluation.views,
         parameters=sum(q.numel() for q in network.parameters()),
         start=history.start,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ from astrogalaxy.datasets.splits import PARTS, Part, part_of, read_split
 from astrogalaxy.datasets.votes import read_votes
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.files import atomic_path, write_text
-from astrogalaxy.morphology.pictures import resized
+from astrogalaxy.morphology.framing import is_square, measured_frame
+from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, resized
 from astrogalaxy.training.classifier.parts import PartCounts, copies_of_training
 
 __all__ = ["EpochSampler", "PictureBank", "PictureSet", "choose_data", "inputs_of", "open_bank", "read_cutouts"]
@@ -84,6 +85,11 @@ def read_cutouts(section: CutoutsSection) -> LabelledCutouts:
     ConfigError
         If it is not what its section says.
     """
+    cutouts = _read(section)
+    return cutouts if section.width is None else replace(cutouts, width=section.width)
+
+
+def _read(section: CutoutsSection) -> LabelledCutouts:
     try:
         if section.format == "galaxyzoo":
             return read_votes(section.path, classes=section.classes, soft=section.soft)
@@ -115,6 +121,8 @@ class PictureBank:
         What is told apart.
     source : str
         What it is.
+    width : float
+        Of the cutouts, in half-light radii of their galaxies.
     """
 
     pictures: NDArray[np.uint8]
@@ -123,6 +131,7 @@ class PictureBank:
     parts: NDArray[np.str_]
     classes: tuple[str, ...]
     source: str
+    width: float
 
     def rows(self, part: Part) -> NDArray[np.intp]:
         """Indices of a part."""
@@ -156,23 +165,26 @@ def open_bank(recipe: ClassifierRecipe, *, progress: Callable[[int, int], None] 
     except CatalogError as error:
         msg = f"data.path: {section.path}: {error}"
         raise ConfigError(msg) from error
-    made_with = section.model_dump(mode="json", exclude={"clear", "split"})
+    made_with = section.model_dump(mode="json", exclude={"clear", "split", "width"})
     # the names in their order, too: kept pictures would be shifted against the labels by one that is added
     made_with |= {"side": side, "version": version("astrogalaxy"), "names": [str(name) for name in cutouts.names]}
+    made_with |= {} if np.isfinite(cutouts.width) else {"measured": True}
     made_with["files"] = [_stamp(path) for path in cutouts.files]
     folder = Path(recipe.output.directory) / "pictures" / sha256(made_with)[:12]
     index = folder / "index.json"
-    rows, digests = _kept(index)
+    rows, digests, widths = _kept(index)
     if not len(rows) or _more_can_be_read(cutouts, rows):
         _make(cutouts, folder, side=side, centre=section.centre, progress=progress)
-        rows, digests = _kept(index)
+        rows, digests, widths = _kept(index)
+    parts = _parts(section, cutouts, rows)
     bank = PictureBank(
         np.load(folder / "pictures.npy", mmap_mode="r")[: len(rows)],
         cutouts.shares[rows],
         np.array([cutouts.names[i] for i in rows], dtype=str),
-        _parts(section, cutouts, rows),
+        parts,
         cutouts.classes,
         cutouts.source,
+        cutouts.width if np.isfinite(cutouts.width) else _median_width(recipe.name, widths[parts == "train"]),
     )
     for part in PARTS:
         if not (bank.parts == part).any():
@@ -202,10 +214,30 @@ def _stamp(path: Path) -> tuple[str, int, int]:
     return str(path), state.st_size, state.st_mtime_ns
 
 
-def _kept(index: Path) -> tuple[NDArray[np.intp], NDArray[np.str_]]:
-    """Rows of the cutouts that an earlier call could read, and hashes of their pictures; none without such a call."""
-    kept = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {"rows": [], "digests": []}
-    return np.array(kept["rows"], dtype=np.intp), np.array(kept["digests"], dtype=str)
+def _kept(index: Path) -> tuple[NDArray[np.intp], NDArray[np.str_], NDArray[np.float64]]:
+    """Rows of the cutouts that an earlier call could read, hashes of their pictures, and widths of the cutouts.
+
+    None without such a call.
+    """
+    kept = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
+    types = {"rows": np.intp, "digests": str, "widths": float}
+    rows, digests, widths = (np.array(kept.get(name, []), dtype=kind) for name, kind in types.items())
+    return rows, digests, widths
+
+
+def _median_width(name: str, widths: NDArray[np.float64]) -> float:
+    """How wide most cutouts look, in half-light radii of their galaxies.
+
+    A single one says it roughly, the median well; `astrogalaxy classify` compares it with that of other cutouts.
+    """
+    seen = widths[np.isfinite(widths)]
+    if not seen.size:
+        words = "%s: no galaxy is seen in the middle of the pictures; the weight card says %.1f half-light radii"
+        logger.warning(words, name, FIELD_OF_VIEW)
+        return FIELD_OF_VIEW
+    width = round(float(np.median(seen)), 1)
+    logger.info("%s: the cutouts look %.1f half-light radii of their galaxies wide", name, width)
+    return width
 
 
 def _more_can_be_read(cutouts: LabelledCutouts, rows: NDArray[np.intp]) -> bool:
@@ -230,24 +262,33 @@ def _make(
     record.unlink(missing_ok=True)
     rows: list[int] = []
     digests: list[str] = []
+    widths: list[float | None] = []
+    known, oblong = np.isfinite(cutouts.width), 0
     # made for all; the last ones stay empty where some cannot be read
     with atomic_path(folder / "pictures.npy") as path:
         pictures = np.lib.format.open_memmap(path, "w+", np.uint8, (len(cutouts), side, side, 3))
         for index in range(len(cutouts)):
             try:
-                picture = resized(cutouts.read(index), side, centre=centre)
+                whole = cutouts.read(index)
+                oblong += not is_square(whole)
+                picture = resized(whole, side, centre=centre)
                 pictures[len(rows)] = picture
                 rows.append(index)
                 digests.append(hashlib.sha256(picture.tobytes()).hexdigest()[:16])
+                width = cutouts.width if known else measured_frame(whole)
+                widths.append(width if np.isfinite(width) else None)
             except ImageError as error:
                 logger.warning("%s; left out", error)
             if progress:
                 progress(index + 1, len(cutouts))
         pictures.flush()
+    if oblong:
+        words = "%d of %d cutouts are not square: their ends are cut off, and their scale is that of the shorter side"
+        logger.warning(words, oblong, len(rows))
     if not rows:
         msg = f"data.path: none of {len(cutouts)} cutouts can be read"
         raise ConfigError(msg)
-    write_text(record, json.dumps({"rows": rows, "digests": digests}))
+    write_text(record, json.dumps({"rows": rows, "digests": digests, "widths": widths}))
 
 
 def _parts(section: CutoutsSection, cutouts: LabelledCutouts, rows: NDArray[np.intp]) -> NDArray[np.str_]:
