@@ -43,8 +43,8 @@ _STAR_BOX, _SMALLEST_BOX = 2.2, 6.0
 
 
 def field_seeing(image: Image, card: WeightCard) -> float:
-    """Seeing of the reference band for weights that want it, NaN for others: measuring it takes time."""
-    return image.bands[image.reference].seeing if card.seeing_input else UNKNOWN_SEEING
+    """Seeing of an image for weights that want it, NaN for others: measuring it takes time."""
+    return image.seeing if card.seeing_input else UNKNOWN_SEEING
 
 
 def find_aligned(

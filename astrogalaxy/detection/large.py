@@ -188,6 +188,6 @@ def _confirmed(image: Image, runtime: Runtime, galaxy: Detections) -> bool:
     if main is None:
         # the middle of a very large one is too wide to be found, but then nothing else is found there either
         return bool(galaxy.significance[0] >= _CLEAR and not (from_middle(clear, galaxy) <= NEAR).any())
-    cores = blunt_cores(aligned.snr.max(axis=0), 1.0, aligned.bad.all(axis=0), image.bands[image.reference].seeing)
+    cores = blunt_cores(aligned.snr.max(axis=0), 1.0, aligned.bad.all(axis=0), image.seeing)
     at = clear.x[[main]] - section.x0, clear.y[[main]] - section.y0
     return bool((core_of(cores, *at) < 0).all())

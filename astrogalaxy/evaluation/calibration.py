@@ -416,7 +416,7 @@ def _score(
 ) -> _Scored:
     """Find and measure the sources of an image, on ``known`` significance and seeing if they are not its own."""
     card = runtime.weights.card
-    snr, seeing = known or (image.aligned().snr, image.bands[image.reference].seeing)
+    snr, seeing = known or (image.aligned().snr, image.seeing)
     maps = runtime(card_input(card, snr, seeing))
     iou, extended = card.architecture.overlaps
     boxes = decode(maps, card.architecture.strides, threshold=_LOWEST_LOGIT, iou=iou, extended=extended)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from numbers import Integral
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.bits import SATURATED
 from astrogalaxy.images.fitsfile import FitsPlane
 from astrogalaxy.images.inputs import AlteredPlane, Plane
 from astrogalaxy.images.sky import is_off
@@ -18,9 +19,10 @@ from astrogalaxy.images.weights import WEIGHT_TYPES, as_inverse_variance, usable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from astrogalaxy.images.givenpsf import GivenPsf
     from astrogalaxy.images.tiling import Section
 
-__all__ = ["Exposure", "file_plane"]
+__all__ = ["Exposure", "Reading", "check_map", "file_plane"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,15 @@ _WANTED = {
 }
 
 
+class Reading(NamedTuple):
+    """Pixels of a section as in the file, NaN included; which of them are bad; weights; and which are saturated."""
+
+    data: NDArray[np.float32]
+    bad: NDArray[np.bool_]
+    weight: NDArray[np.float32] | None
+    saturated: NDArray[np.bool_]
+
+
 @dataclass(frozen=True, eq=False)
 class Exposure:
     """An image of one band, the maps that belong to it, and what its values mean; of one exposure, or of many.
@@ -49,7 +60,7 @@ class Exposure:
     plane : Plane
         Where the pixels are.
     masks : tuple of Plane, optional
-        Maps of the same shape, in which non-zero (or NaN) is bad.
+        Maps of the same shape, as `with_bits` makes them: they say which pixels are bad, and which saturated.
     weight : Plane, optional
         Map of the same shape: inverse variance, image units to the power -2; zero,
         negative and NaN are bad.
@@ -63,6 +74,8 @@ class Exposure:
         Level of saturation in image units, before background subtraction.
     fwhm : float, optional
         That of stars in pixels, where it is known beforehand; see `Band.seeing`.
+    psf : GivenPsf, optional
+        Point spread, where it is given; by default stars show it.
     box : int, optional
         Side of the boxes of the background mesh, pixels.
     unit : float, optional
@@ -91,6 +104,7 @@ class Exposure:
     gain: float | None = None
     saturation: float | None = None
     fwhm: float | None = None
+    psf: GivenPsf | None = None
     box: int = 64
     unit: float | None = None
 
@@ -103,23 +117,25 @@ class Exposure:
             msg = f"band {self.name}: box must be a whole number of pixels, at least 1, not {self.box!r}"
             raise ImageError(msg)
         for mask in self.masks:
-            _check_map("mask", mask, self.plane)
+            check_map("mask", mask, self.plane)
         if self.weight is not None:
-            _check_map("weight", self.weight, self.plane)
+            check_map("weight", self.weight, self.plane)
 
-    def read(
-        self, section: Section, unit: float
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32] | None]:
-        """Pixels as in the file, NaN included; which of them are bad; and weights of pixels in so many image units."""
+    def read(self, section: Section, unit: float) -> Reading:
+        """Pixels of a section, with weights of pixels in so many image units."""
         data = self.plane.read(section)
         bad = ~(np.abs(data) < _NO_DATA)
+        saturated = np.zeros(data.shape, dtype=bool) if self.saturation is None else data >= self.saturation
         for mask in self.masks:
-            bad |= mask.read(section) != 0
+            said = mask.read(section)
+            kept = said == SATURATED
+            saturated |= kept
+            bad |= (said != 0) & ~kept  # NaN, too, where the mask itself is masked
         if self.weight is None:
-            return data, bad, None
+            return Reading(data, bad, None, saturated)
         weight = self.weight.read(section, unit=unit ** WEIGHT_TYPES[self.weight_type])
         weight = as_inverse_variance(weight, self.weight_type)
-        return data, bad | ~usable(weight), weight
+        return Reading(data, bad | ~usable(weight), weight, saturated)
 
     def weight_factor(self, ratio: float, *, turned: bool) -> float:
         """Factor on the noise of the weight map, which is `ratio` times that of the pixels; relative maps are common.
@@ -147,7 +163,7 @@ def file_plane(plane: Plane) -> FitsPlane | None:
     return plane if isinstance(plane, FitsPlane) else None
 
 
-def _check_map(key: str, extra: Plane, plane: Plane) -> None:
+def check_map(key: str, extra: Plane, plane: Plane) -> None:
     """Refuse a map that is not one of the image: of another size or place, or the image itself."""
     label = f"{extra.origin}: this {'weight map' if key == 'weight' else key}"
     if extra.shape != plane.shape:

@@ -21,6 +21,7 @@ import numpy as np
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.bits import Bits
 from astrogalaxy.images.extensions import (
     OPENERS,
     check_file,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from astropy.wcs import WCS
     from numpy.typing import NDArray
 
-__all__ = ["FitsPlane", "find_plane", "has_bits", "to_float32", "wcs_of"]
+__all__ = ["FitsPlane", "find_plane", "to_float32", "wcs_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -93,8 +94,8 @@ class FitsPlane:
         BSCALE, BZERO and BLANK.
     bitpix : int
         BITPIX of the pixels as stored.
-    bits : int
-        If not 0, pixels are 1 where they have any of these bits, and else 0: float32 would not keep all of them apart.
+    bits : Bits or None
+        What its bits mean, where it is a mask: its pixels are what they say, for float32 would not keep all bits apart.
     layer : int or None
         Plane of a cube, from 0; None for an image that is no cube.
     no_wcs : str
@@ -112,7 +113,7 @@ class FitsPlane:
     offset: int
     scaling: tuple[float, float, int | None]
     bitpix: int
-    bits: int = 0
+    bits: Bits | None = None
     layer: int | None = None
     no_wcs: str = ""
     # Pixels of a compressed file once decoded; never pickled.
@@ -196,8 +197,8 @@ class FitsPlane:
         return mapped.view(np.ndarray)
 
     def _float32(self, values: Any, unit: float = 1.0) -> NDArray[np.float32]:
-        """Values as float32, or whether they have the bits that are asked for."""
-        return to_float32(has_bits(values, self.bits) if self.bits else values, unit)
+        """Values as float32, or of a mask what its bits say."""
+        return to_float32(values if self.bits is None else self.bits.say(values), unit)
 
     def _decode(self, raw: NDArray[Any], unit: float = 1.0) -> NDArray[np.float32]:
         scale, zero, blank = self.scaling
@@ -265,7 +266,7 @@ class FitsPlane:
         while start < section.y1:
             stop = min(start // height * height + rows, section.y1)
             strip = self._part(hdu.section, section._replace(y0=start, y1=stop))
-            as_is = unit == 1.0 and not self.bits
+            as_is = unit == 1.0 and self.bits is None
             pixels[start - section.y0 : stop - section.y0] = strip if as_is else self._float32(strip, unit)
             start = stop
         return pixels
@@ -342,15 +343,6 @@ def find_plane(path: str | Path, *, hdu: str | int = "auto", layer: int | None =
                 ahead = None if packing else stream
                 index, tried = look_for_hdu(hdus, hdu, origin=str(path), ahead=ahead, layer=layer)
                 return _plane(path, packing, hdus, index, layer, tried)
-
-
-def has_bits(values: Any, bits: int) -> NDArray[np.bool_]:
-    """Where integers have any of some bits; what is no number has them."""
-    values = np.asarray(values)
-    if values.dtype.kind != "f":
-        return values.astype(np.int64) & bits != 0
-    finite = np.isfinite(values)
-    return ~finite | (np.where(finite, values, 0).astype(np.int64) & bits != 0)
 
 
 def to_float32(values: Any, unit: float = 1.0) -> NDArray[np.float32]:

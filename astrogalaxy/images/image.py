@@ -90,6 +90,8 @@ class Image:
         gain: float | str | Mapping[str, Any] | None = None,
         saturation: float | str | Mapping[str, Any] | None = None,
         seeing: float | str | Quantity | Mapping[str, Any] | None = None,
+        psf: Any = None,
+        psf_hdu: str | int | Mapping[str, str | int] = "auto",
         mask: Any = None,
         mask_hdu: str | int | Mapping[str, str | int] = "auto",
         mask_bits: int | str | Sequence[int | str] | None = None,
@@ -135,12 +137,18 @@ class Image:
             FWHM of stars in arcsec (in pixels without a WCS), where it is known, given in the same ways: for images
             with few stars or none. Stars are only looked for among what is about so wide, and tell it better where
             there are some.
+        psf : image, path or mapping of str to them, optional
+            Point spread of all bands, or by band: an image, a model of PSFEx, or a grid of images from STScI (see
+            `~astrogalaxy.images.read_psf`). It takes the place of `seeing`. Without it the bands' own stars show it.
+        psf_hdu : str, int or mapping, optional
+            HDU of files of point spreads; the only one that has one by default.
         mask : image or mapping of str to image, optional
             Map of bad pixels by band, or one for all: non-zero is bad.
         mask_hdu : str, int or mapping, optional
             HDU of mask files, given as `hdu`.
         mask_bits : int, str or sequence of them, optional
             Bits of masks that count, from 0, or names of planes in the mask's header (``MP_BAD``); all by default.
+            Pixels of a plane that it calls ``SAT`` are saturated, not bad.
         weight : image or mapping of str to image, optional
             Map of inverse variances by band, or one for all: zero is bad.
         weight_hdu : str, int or mapping, optional
@@ -173,9 +181,9 @@ class Image:
         """
         sources = dict(source) if isinstance(source, Mapping) else {"image": source}
         given = BandSettings(
-            hdu=hdu, plane=plane, zeropoint=zeropoint, gain=gain, saturation=saturation, seeing=seeing, mask=mask,
-            mask_hdu=mask_hdu, mask_bits=mask_bits, weight=weight, weight_hdu=weight_hdu, weight_type=weight_type,
-            box=box,
+            hdu=hdu, plane=plane, zeropoint=zeropoint, gain=gain, saturation=saturation, seeing=seeing, psf=psf,
+            psf_hdu=psf_hdu, mask=mask, mask_hdu=mask_hdu, mask_bits=mask_bits, weight=weight, weight_hdu=weight_hdu,
+            weight_type=weight_type, box=box,
         ).by_band(sources)  # fmt: skip
         bands = {band: Band(given[band].open(band, source)) for band, source in sources.items()}
         return cls(bands, reference=reference, name=name)
@@ -335,6 +343,19 @@ class Image:
     def shifts(self) -> dict[str, tuple[float, float]]:
         """Pixels along x and y by which `register` has shifted bands; without those that it left."""
         return {name: band.shift for name, band in self.bands.items() if band.shift and any(band.shift)}
+
+    @property
+    def seeing(self) -> float:
+        """Half-light diameter of stars, pixels of the reference band: the mean of the bands, NaN where none shows any.
+
+        What looks at all bands together, such as the network, sees stars about as wide as that, whichever is the
+        reference.
+        """
+        scale = self.bands[self.reference].pixel_scale
+        ratios = (band.pixel_scale / scale for band in self.bands.values())
+        seen = [b.seeing * (r if np.isfinite(r) else 1.0) for b, r in zip(self.bands.values(), ratios, strict=True)]
+        known = [seeing for seeing in seen if np.isfinite(seeing)]
+        return float(np.mean(known)) if known else float("nan")
 
     def aligned(self, section: Section | None = None) -> Aligned:
         """All bands of a section on the reference grid, in units of the sky noise.

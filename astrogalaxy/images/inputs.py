@@ -12,8 +12,9 @@ import numpy as np
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.bits import Bits, bits_of
 from astrogalaxy.images.extensions import choose_hdu
-from astrogalaxy.images.fitsfile import find_plane, has_bits, to_float32, wcs_of
+from astrogalaxy.images.fitsfile import find_plane, to_float32, wcs_of
 from astrogalaxy.images.wcs import find_wcs, read_wcs, usable_wcs
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ class ArrayPlane:
         What came with the array: non-zero is bad; inverse variance.
     unit : astropy.units.UnitBase or None
         Unit of a pixel.
-    bits : int
-        If not 0, pixels are 1 where they have any of these bits, and else 0.
+    bits : Bits or None
+        What its bits mean, where it is a mask: its pixels are what they say.
     """
 
     array: Any
@@ -85,7 +86,7 @@ class ArrayPlane:
     mask: Any = None
     weight: Any = None
     unit: Any = None
-    bits: int = 0
+    bits: Bits | None = None
 
     @property
     def keywords(self) -> Mapping[str, Any]:
@@ -96,7 +97,7 @@ class ArrayPlane:
         """Pixels of a section in so many image units, as a new native float32 array."""
         part = self.array[section.slices]
         values = np.ma.getdata(part) if isinstance(part, np.ma.MaskedArray) else part
-        pixels = to_float32(has_bits(values, self.bits) if self.bits else values, unit)
+        pixels = to_float32(values if self.bits is None else self.bits.say(values), unit)
         if isinstance(part, np.ma.MaskedArray):
             pixels[np.ma.getmaskarray(part)] = np.nan
         return pixels
@@ -215,30 +216,9 @@ def as_plane(source: Any, *, hdu: str | int = "auto", layer: int | None = None, 
 
 
 def with_bits(plane: Plane, bits: int | str | Sequence[int | str] | None) -> Plane:
-    """The same mask, of which only some bits count: by number, or by name if its header names them (``MP_BAD``).
-
-    Raises
-    ------
-    astrogalaxy.errors.ImageError
-        If the header has no such name, or a number is below 0.
-    """
-    if bits is None:
-        return plane
-    bits = [bits] if isinstance(bits, str | int) else bits
-    below = [bit for bit in bits if not isinstance(bit, str) and bit < 0]
-    if below:
-        msg = f"{plane.origin}: bits of a mask count from 0; {below[0]} is none"
-        raise ImageError(msg)
-    cards = {str(key).upper(): value for key, value in plane.keywords.items()}
-    planes = {key[3:]: value for key, value in cards.items() if key.startswith("MP_")}
-    wanted = [bit.upper().removeprefix("MP_") if isinstance(bit, str) else bit for bit in bits]
-    unknown = [bit for bit, name in zip(bits, wanted, strict=True) if isinstance(name, str) and name not in planes]
-    if unknown:
-        known = f"it has {', '.join(sorted(planes))}" if planes else "it names none (MP_...); give numbers"
-        msg = f"{plane.origin}: its header has no mask plane {unknown[0]!r}; {known}"
-        raise ImageError(msg)
-    numbers = {int(planes[name]) if isinstance(name, str) else name for name in wanted}
-    return replace(plane, bits=sum(1 << number for number in numbers))  # type: ignore[type-var]
+    """The same mask, whose pixels are what its bits say (`astrogalaxy.images.bits`), of which only some may count."""
+    wanted = bits_of(plane.keywords, bits, origin=plane.origin)
+    return replace(plane, bits=wanted)  # type: ignore[type-var]
 
 
 def _from_array(array: Any, wcs: Any, origin: str, **extra: Any) -> ArrayPlane:

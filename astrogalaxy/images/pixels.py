@@ -31,7 +31,7 @@ class Pixels:
         NaN, infinite or as large as numbers that stand for no data (1e29), of the value that fills areas
         without data (`Mesh.blank`), masked, or of weight zero.
     saturated : ndarray, shape (ny, nx), bool
-        At or above the saturation level. Such pixels are bad only if they are masked, too.
+        At or above the saturation level, or saturated by the mask. Such pixels are bad only if they are masked, too.
     section : Section
         Where these pixels lie in the band.
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrogalaxy.catalog import CatalogWriter, SourceCatalog, covered_area, write_moc
+from astrogalaxy.catalog.coverage import union_area
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.images import Section
 from astrogalaxy.images.fields import open_field
@@ -20,7 +21,7 @@ from astrogalaxy.survey.plan import FieldPlan, Plan
 from astrogalaxy.survey.store import RunDirectory
 from astrogalaxy.survey.tasks import TileOutcome
 
-__all__ = ["footprints", "write_products"]
+__all__ = ["footprints", "searched_area", "write_products"]
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +103,16 @@ def footprints(plan: Plan, outcomes: Sequence[TileOutcome], config: SurveyConfig
         whole = len(tiles) == len(field_plan.tiles)
         sections = [Section.whole(field_plan.shape)] if whole else [tile.core for tile in tiles]
         yield from _outlines(field_plan, sections, config)
+
+
+def searched_area(plan: Plan, outcomes: Sequence[TileOutcome], config: SurveyConfig) -> float | None:
+    """Square degrees that were searched, overlaps counted once; None where a field has no place on the sky."""
+    try:
+        area = union_area(footprints(plan, outcomes, config))
+    except Exception as error:  # noqa: BLE001 (a number for the record, whose catalogue is written)
+        logger.info("the area that was searched is not known: %s", reason_of(error, "its outlines"))
+        return None
+    return area if np.isfinite(area) else None
 
 
 def _outlines(

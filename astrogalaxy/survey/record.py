@@ -29,7 +29,7 @@ __all__ = ["RunRecord", "known_fields", "known_hashes"]
 logger = logging.getLogger(__name__)
 
 # Roles of files by the keys of a field's record.
-_ROLES = {"inputs": "paths", "masks": "masks", "weights": "weights"}
+_ROLES = {"inputs": "paths", "masks": "masks", "weights": "weights", "psfs": "psfs"}
 
 # Hashes of more input files than this stand only in ``run.json``; catalogues have one over all of them.
 _MOST_HASHES = 200
@@ -61,6 +61,8 @@ class RunRecord:
         What could not be done.
     counts : mapping
         Of the catalogue; empty if there is none.
+    area : float, optional
+        What its fields cover of the sky, overlaps once, square degrees; None where it is not known.
     files, earlier_files : sequence of mapping
         See `~astrogalaxy.survey.leftovers.listing`: what was written, and what is left of earlier runs.
     seconds : mapping of str to float
@@ -81,6 +83,7 @@ class RunRecord:
     crew: Crew | None
     failures: tuple[Failure, ...]
     counts: Mapping[str, Any] = field(default_factory=dict)
+    area: float | None = None
     files: Sequence[Mapping[str, Any]] = ()
     earlier_files: Sequence[Mapping[str, Any]] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -123,6 +126,7 @@ class RunRecord:
             "failures": [asdict(f) for f in self.failures],
             "seconds": {**seconds, **self.seconds},
             "counts": dict(self.counts),
+            "area": self.area,
         }
         if self.classifier is not None:
             names = ("name", "version", "sha256", "classes", "metrics")
@@ -202,7 +206,7 @@ def known_fields(record: Mapping[str, Any], config: SurveyConfig) -> dict[str, O
     return {
         entry["name"]: Opened(
             {
-                role: {band: (file["path"], hashes.get(file["path"])) for band, file in entry[key].items()}
+                role: {band: (file["path"], hashes.get(file["path"])) for band, file in entry.get(key, {}).items()}
                 for key, role in _ROLES.items()
             },
             tuple(entry["bands"]),

@@ -30,7 +30,7 @@ from astrogalaxy.survey.finish import Finisher
 from astrogalaxy.survey.leftovers import Earlier, forget_changed, forget_removed, listing
 from astrogalaxy.survey.opening import check_targets, named_files, open_inputs, remarks
 from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan, tile_memory
-from astrogalaxy.survey.products import write_products
+from astrogalaxy.survey.products import searched_area, write_products
 from astrogalaxy.survey.reading import can_be_read, forget_fields
 from astrogalaxy.survey.record import RunRecord, known_fields, known_hashes
 from astrogalaxy.survey.scheduling import work_through
@@ -382,7 +382,8 @@ def _write_catalogs(run: _Run, shelf: Shelf, record: RunRecord) -> tuple[RunReco
     if not files:
         return record, [], None
     counts = {**tally.counts, "duplicates": duplicates, **_position_counts(run.plan)}
-    return replace(record, counts=counts, files=listing(files)), files, tally
+    area = searched_area(run.plan, outcomes, run.config)
+    return replace(record, counts=counts, area=area, files=listing(files)), files, tally
 
 
 def _write_report(run: _Run, record: RunRecord, tally: Tally) -> RunRecord:

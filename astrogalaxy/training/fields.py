@@ -72,7 +72,7 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
     sources = sources_array(x=x, y=y, width=side, height=side, galaxy=galaxy, ignore=unseen)
     unknown, _ = _detections(summed)
     inside = _within(unknown, sources[~unseen])
-    seeing, sources = image.bands[image.reference].seeing, np.concatenate([sources, unknown[~inside]])
+    seeing, sources = image.seeing, np.concatenate([sources, unknown[~inside]])
     return Example(half_precision(snr), sources, name, seeing, image.pixel_scale)
 
 

@@ -248,11 +248,13 @@ def test_an_uncertainty_says_itself_what_it_is(pixels):
     assert np.array_equal(*noise)
 
 
-@pytest.mark.parametrize(("bits", "n_bad"), [(1, 2), ("SAT", 2), ("mp_sat", 2), ([0, 1], 3), (np.array([0]), 1)])
+@pytest.mark.parametrize(("bits", "n_bad"), [(1, 2), ("CROSS", 2), ("mp_cross", 2), ([0, 1], 3), (np.array([0]), 1)])
 def test_bits_of_a_mask_alone_or_in_a_list(pixels, bits, n_bad):
     mask = np.zeros(pixels.shape, np.int16)
     mask[0, :3] = 1, 2, 2
-    image = Image.read(pixels, mask=(mask, fits.Header({"MP_SAT": 1})), mask_bits=bits)
+    image = Image.read(pixels, mask=(mask, fits.Header({"MP_CROSS": 1})), mask_bits=bits)
     assert image.bands["image"].pixels().bad.sum() == n_bad
+    masked = np.ma.masked_array(np.zeros(pixels.shape, np.int16), mask == 2)
+    assert Image.read(pixels, mask=masked, mask_bits=[3]).bands["image"].pixels().bad.sum() == 2
     with pytest.raises(ImageError, match="mask of band image: bits of a mask count from 0; -1 is none"):
         Image.read(pixels, mask=mask, mask_bits=[2, -1])

@@ -46,7 +46,9 @@ def sky(rng: np.random.Generator) -> Callable[..., np.ndarray]:
 
 
 def images_of(folder: Path, **keys: Any) -> ImagesSection:
-    keys = {key: f"{folder}/{value}" if key in {"path", "mask", "weight"} else value for key, value in keys.items()}
+    keys = {
+        key: f"{folder}/{value}" if key in {"path", "psf", "mask", "weight"} else value for key, value in keys.items()
+    }
     return SurveyConfig.from_dict({"name": "test", "images": {"bands": ["r"], **keys}}).images
 
 
@@ -165,6 +167,30 @@ def test_extensions_of_one_name_are_told_by_their_version(tmp_path: Path, sky: A
         assert np.flatnonzero(bad.all(axis=1)).tolist() == [version]
 
 
+def test_detectors_have_point_spreads_by_their_order(camera: Path) -> None:
+    def gaussian(sigma: float) -> np.ndarray:
+        return np.exp(-((np.arange(-15, 16) ** 2 + np.arange(-15, 16)[:, None] ** 2) / (2 * sigma**2)))
+
+    def model(sigma: float) -> fits.BinTableHDU:
+        masks = fits.Column("PSF_MASK", "961E", dim="(31, 31, 1)", array=gaussian(sigma)[None, None].astype("f4"))
+        return fits.BinTableHDU.from_columns([masks], fits.Header({"PSF_SAMP": 1.0, "POLNAXIS": 0}), name="PSF_DATA")
+
+    fits.HDUList([fits.PrimaryHDU(), *map(model, (1.5, 2.0, 2.5))]).writeto(camera / "a.psf")
+    fits.writeto(camera / "all.fits", gaussian(2.0))
+    keys = {"path": "{field}-ooi.fits", "hdu": "*"}
+
+    def seeings(**psf: object) -> list[float]:
+        images = images_of(camera, **keys, **psf)
+        return [open_field(field, images).bands["r"].given_psf.seeing for field in find_fields(images)]
+
+    assert seeings(psf="{field}.psf") == pytest.approx([3.53, 4.71, 5.89], rel=0.03)
+    assert seeings(psf="all.fits") == pytest.approx([4.71] * 3, rel=0.03)
+    assert seeings(psf="{field}.psf", psf_hdu=3) == pytest.approx([5.89] * 3, rel=0.03)
+    fits.HDUList([fits.PrimaryHDU(), *map(model, (1.5, 2.0))]).writeto(camera / "a.psf", overwrite=True)
+    with pytest.raises(ImageError, match=r"a\.psf: .* several \(1 PSF_DATA, 2 PSF_DATA\); images\.psf_hdu"):
+        seeings(psf="{field}.psf")
+
+
 def test_a_detector_that_a_band_lacks_is_named(camera: Path) -> None:
     write(camera / "a-g.fits", ("S29", np.ones(SHAPE, "f4"), find_plane(camera / "a-ooi.fits", hdu="S29").header))
     (camera / "a-ooi.fits").rename(camera / "a-r.fits")
@@ -205,14 +231,45 @@ def test_only_some_bits_are_bad(tmp_path: Path, sky: Any, header: Any, kind: str
     bits = np.zeros(SHAPE, "int32")
     bits[3], bits[4], bits[5], bits[6] = 1 << 5, 1 << 0, (1 << 30) | 1, 1 << 30
     path: Any = tmp_path / "mask.fits"
-    write(path, ("MASK", bits, header(MP_BAD=0, MP_SAT=1, MP_CR=5)), compress=kind == "tiled")
+    write(path, ("MASK", bits, header(MP_BAD=0, MP_XTALK=1, MP_CR=5)), compress=kind == "tiled")
     if kind == "gzip":
         path.with_suffix(".gz").write_bytes(gzip.compress(path.read_bytes()))
         path = path.with_suffix(".gz")
-    given: list[Any] = [[0, 1]] if kind == "array" else [[0, 1], ["BAD", "SAT"]]
+    given: list[Any] = [[0, 1]] if kind == "array" else [[0, 1], ["BAD", "XTALK"]]
     for chosen in given:
         image = Image.read({"r": sky()}, mask=bits if kind == "array" else path, mask_bits=chosen)
         assert np.flatnonzero(image.bands["r"].pixels().bad.all(axis=1)).tolist() == [4, 5]
+
+
+@pytest.mark.parametrize("chosen", [["BAD", "SAT", "BLEED"], [0, 1, 6], None])
+@pytest.mark.parametrize("kind", ["plain", "tiled"])
+def test_what_a_mask_calls_saturated_is_kept(tmp_path: Path, sky: Any, header: Any, kind: str, chosen: Any) -> None:
+    """Its star would be lost. Charge runs over from its core, too, which is kept with it; a defect is a defect."""
+    bits = np.zeros(SHAPE, "int32")
+    bits[3], bits[4], bits[5], bits[6] = 2, 2 | 64, 64, 2 | 1
+    path = tmp_path / "mask.fits"
+    write(path, ("MASK", bits, header(MP_BAD=0, MP_SAT=1, MP_BLEED=6)), compress=kind == "tiled")
+    pixels = Image.read({"r": sky()}, mask=path, mask_bits=chosen).bands["r"].pixels()
+    assert np.flatnonzero(pixels.bad.all(axis=1)).tolist() == [5, 6]
+    assert np.flatnonzero(pixels.saturated.all(axis=1)).tolist() == [3, 4]
+    assert (pixels.data[3] != 0).any()
+
+
+def test_a_plane_of_saturated_pixels_that_is_not_asked_for_says_nothing(tmp_path: Path, sky: Any, header: Any) -> None:
+    path, bits = tmp_path / "mask.fits", np.zeros(SHAPE, "int32")
+    bits[3] = 2 | 64
+    write(path, ("MASK", bits, header(MP_BAD=0, MP_SAT=1, MP_BLEED=6)))
+    for chosen, n_bad in ("BAD", 0), ("BLEED", SHAPE[1]):
+        pixels = Image.read({"r": sky()}, mask=path, mask_bits=chosen).bands["r"].pixels()
+        assert pixels.bad.sum() == n_bad
+        assert not pixels.saturated.any()
+
+
+def test_the_image_taken_for_its_mask_is_named_before_its_planes(tmp_path: Path, sky: Any, header: Any) -> None:
+    path = tmp_path / "coadd.fits"
+    write(path, ("IMAGE", sky(), header()), ("MASK", np.zeros(SHAPE, "int32"), header(MP_BAD=0)))
+    with pytest.raises(ImageError, match="this mask is the image itself; name the map's extension as images.mask_hdu"):
+        Image.read({"r": path}, mask=path, mask_bits=["BAD"])
 
 
 def test_unsigned_bits(tmp_path: Path, sky: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from astropy.io import fits
 from astropy.wcs import WCS
 
 from astrogalaxy.errors import ImageError
@@ -115,6 +116,20 @@ def test_the_sky_stays_and_bad_pixels_stay_bad(
         np.testing.assert_allclose(pixels.noise, 0.02, rtol=0.05)
         steps = new.pixels().data - image.bands[band].pixels().data
         assert np.abs(steps).max() < 0.01
+
+
+def test_what_a_mask_calls_saturated_stays_so(
+    frames: dict[str, np.ndarray], sdss: SurveyProfile, make_conditions: Callable[..., Conditions]
+) -> None:
+    mask = np.zeros(SHAPE, np.int16)
+    mask[20:23, 30:33] = 2
+    image = Image.read(
+        {"r": (frames["r"], _wcs())}, zeropoint=22.5, gain=1e9, mask=(mask, fits.Header({"MP_SAT": 1})), mask_bits="SAT"
+    )
+    injected = inject_sources(image, sdss, seed=5, conditions=make_conditions(), density=1e-9)
+    pixels = injected.image.bands["r"].pixels()
+    assert np.array_equal(pixels.saturated, mask > 0)
+    assert pixels.bad.sum() == 40
 
 
 def test_the_new_image_is_calibrated_like_the_old(

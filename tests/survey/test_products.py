@@ -47,6 +47,11 @@ def test_every_format(survey: Path) -> None:
     area = MOC.from_fits(out / "pair.moc.fits")
     assert area.contains_lonlat(first.coords.ra, first.coords.dec).all()
     assert fits.getheader(out / "pair.moc.fits", 1)["CFGHASH"] == first.meta["CFGHASH"]
+    # the MOC has every cell that a field touches, and those are wide for such small ones
+    record = json.loads((out / "run.json").read_text())
+    pixels = sum(np.prod(field["shape"]) * field["pixel_scale"] ** 2 for field in record["fields"])
+    assert record["area"] == pytest.approx(pixels / 3600**2, rel=1e-3)
+    assert 0.85 < record["area"] / (area.sky_fraction * 41252.96) < 1
 
 
 def test_the_area_is_that_of_the_fields_in_the_catalogue(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -328,6 +328,31 @@ def test_depth_is_five_times_the_noise_of_faint_sources() -> None:
     assert depth(plain, "r") is None
 
 
+def test_area_and_density_count_overlaps_once(tmp_path: Path) -> None:
+    """One field is 2.08 square arcmin."""
+    names = "one", "two"
+    catalog = SourceCatalog.stack([make_catalog(30, field=name) for name in names])
+    for area, said in [
+        (None, "4.2 arcmin² 14.4 sources per arcmin²"),
+        (2 * 2.08 / 3600, "4.2 arcmin² 14.4 sources per arcmin²"),
+        (3.0 / 3600, "3.0 arcmin² 20.0 sources per arcmin², overlaps counted once"),
+    ]:
+        page, _ = written(tmp_path, run=make_run(*names, area=area), catalog=catalog, previews={})
+        assert said in page.text
+        assert ("overlaps counted once" in page.text) == ("overlaps" in said)
+
+
+def test_the_seeing_of_a_field_is_that_of_all_its_stars_where_others_have_its_rows(tmp_path: Path) -> None:
+    run = make_run("one", "two")
+    for field, fwhm in zip(run["fields"], (0.75, 1.3), strict=True):
+        field["measured"] = {"stars": 40, "seeing": fwhm, "seeing_spread": 0.02}
+    page, _ = written(tmp_path, run=run, catalog=make_catalog(60, field="one"), previews={})
+    assert "0.75 to 1.30″" in page.text and "1.30 ± 0.02 from 40 stars" in page.text
+    run["fields"][1]["measured"] = {"stars": 3, "seeing": None, "seeing_spread": None}
+    page, _ = written(tmp_path, run=run, catalog=make_catalog(60, field="one"), previews={})
+    assert "too few good stars" in page.text
+
+
 def test_fields_are_told_apart_in_any_order() -> None:
     catalog = SourceCatalog.stack([make_catalog(4, field=name) for name in ("b", "a", "b")])
     rows = field_rows(catalog)

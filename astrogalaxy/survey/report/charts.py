@@ -359,7 +359,7 @@ def _seeing(facts: Sequence[FieldFacts]) -> Chart | None:
         else:
             axes.set_xlabel("field, in the order of the table")
         axes.set_ylabel("FWHM of stars  (arcsec)")
-        caption = "Median of the bright, isolated, unsaturated stars of each field. Bars show the central 68 %."
+        caption = "Median of the bright, isolated, unsaturated stars of each field. Bars show their scatter."
         return chart(figure, title="Seeing", caption=caption, alt="Seeing of each field")
 
 

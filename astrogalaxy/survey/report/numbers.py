@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Seeing:
-    """Sharpness of a field: median FWHM of its good stars, arcsec, and the 16th and 84th percentile."""
+    """Sharpness of a field: median FWHM of its good stars, arcsec, and how far down and up most of them scatter."""
 
     median: float
     low: float
@@ -76,6 +76,8 @@ class FieldFacts:
         By band, how far its WCS was shifted so that its stars lie on those of the reference, pixels; only where it was.
     uncorrected : dict of str to list of str
         By flux of points, bands in which it is NaN though the field has stars.
+    psfs : tuple of str
+        Bands whose point spread was given.
     """
 
     name: str
@@ -93,6 +95,7 @@ class FieldFacts:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     shifts: Mapping[str, float] = field(default_factory=dict)
     uncorrected: Mapping[str, list[str]] = field(default_factory=dict)
+    psfs: tuple[str, ...] = ()
 
 
 def values(catalog: SourceCatalog, name: str) -> Floats:
@@ -226,14 +229,23 @@ def _field(
         rows=rows,
         centre=_centre(mine),
         counts=class_counts(mine),
-        seeing=seeing(mine),
+        seeing=_measured_seeing(record.get("measured") or {}) or seeing(mine),
         depth={band: found for band, found in depths.items() if found is not None},
         area=_pixels_done(record, tiles) * scale**2,
         tiles=(sum(tile.get("status") in ("done", "kept") for tile in tiles), len(tiles)),
         inputs=record.get("inputs") or {},
         shifts=_shifts(record.get("measured") or {}),
         uncorrected=(record.get("measured") or {}).get("uncorrected") or {},
+        psfs=tuple(record.get("psfs") or ()),
     )
+
+
+def _measured_seeing(measured: Mapping[str, Any]) -> Seeing | None:
+    """That of all stars of a field: where fields overlap, the catalogue has only some of them, or none."""
+    if measured.get("seeing") is None:
+        return None
+    median, spread = float(measured["seeing"]), float(measured.get("seeing_spread") or 0.0)
+    return Seeing(median, median - spread, median + spread, int(measured.get("stars") or 0))
 
 
 def _shifts(measured: Mapping[str, Any]) -> dict[str, float]:

@@ -43,6 +43,8 @@ _STAGES = {
     "catalog": "write catalogue",
     "report": "write report",
 }
+# Where fields overlap, the area that they cover together is known to about this.
+_KNOWN_AREA = 0.005
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _OVER_TILES = ("read", "align", "detect", "measure", "morphology", "write")
 
@@ -175,14 +177,14 @@ def _headline(
     """The numbers on top: name, value, and a word about it."""
     n = counts["sources"]
     done = sum(f.status == "done" for f in facts)
-    searched = float(np.nansum([f.area for f in facts])) if facts else 0.0
+    searched, overlaps = _searched(run, facts)
     rows = [
         ("sources", text.count(n), _expected(catalog)),
         ("galaxies", text.count(counts["galaxies"]), text.share(counts["galaxies"], n)),
         ("stars", text.count(counts["stars"]), text.share(counts["stars"], n)),
         ("unsure", text.count(counts["unsure"]), text.share(counts["unsure"], n)),
         ("fields", text.count(done), f"of {text.count(len(facts))} complete"),
-        ("area", text.area(searched), _density(n, searched)),
+        ("area", text.area(searched), _density(n, searched) + (", overlaps counted once" if overlaps else "")),
     ]
     sharp = [f.seeing.median for f in facts if f.seeing is not None]
     if sharp:
@@ -195,6 +197,15 @@ def _headline(
         rows.append((f"5\N{GREEK SMALL LETTER SIGMA} depth in {reference}", _depth(middle), word))
     rows.append(("wall time", text.duration(run.get("wall_seconds")), _speed(run)))
     return rows
+
+
+def _searched(run: Mapping[str, Any], facts: Sequence[FieldFacts]) -> tuple[float, bool]:
+    """Square arcsec of sky that were searched, and whether fields overlap by more than that is known to."""
+    fields = float(np.nansum([f.area for f in facts])) if facts else 0.0
+    if run.get("area") is None:
+        return fields, False
+    together = float(run["area"]) * 3600**2
+    return together, together < (1 - _KNOWN_AREA) * fields
 
 
 def _expected(catalog: SourceCatalog) -> str:
@@ -241,7 +252,10 @@ def _field_row(facts: FieldFacts, bands: Sequence[str]) -> dict[str, Any]:
         "status": facts.status,
         "where": where or text.NOTHING,
         "size": _extent(facts),
-        "bands": _present(facts.bands, bands) + _shifted(facts.shifts) + _uncorrected(facts.uncorrected),
+        "bands": _present(facts.bands, bands)
+        + _given(facts.psfs)
+        + _shifted(facts.shifts)
+        + _uncorrected(facts.uncorrected),
         "tiles": f"{facts.tiles[0]} of {_several(facts.tiles[1], 'tile')}" if facts.tiles[1] else "",
         **{name: text.count(n) for name, n in facts.counts.items()},
         "seeing": f"{sharp.median:.2f} ± {sharp.spread:.2f}" if sharp else text.NOTHING,
@@ -263,6 +277,11 @@ def _present(mine: Sequence[str], bands: Sequence[str]) -> str:
     lacking = [band for band in bands if band not in mine]
     have = f"bands {' '.join(mine)}" if mine else "no bands"
     return have + (f", without {' '.join(lacking)}" if lacking and mine else "")
+
+
+def _given(psfs: Sequence[str]) -> str:
+    """In which bands the point spread was given."""
+    return f", point spread given in {' '.join(psfs)}" if psfs else ""
 
 
 def _shifted(shifts: Mapping[str, float]) -> str:
