@@ -125,8 +125,9 @@ def _stars_radius(
 ) -> tuple[float, Floats]:
     """Logarithm of the radius of stars, and how probably each source is one; NaN and 0 where it is not known.
 
-    ``radii`` are logarithms, too. Galaxies have the radius of stars plus an exponentially distributed excess; noise
-    blurs both. All radii of stars (near the ``known`` one) and all shares of them have the same prior.
+    ``radii`` are logarithms, too. Galaxies have the radius of stars plus an excess whose density begins at zero (gamma
+    distribution of order two); noise blurs both. All radii of stars (near the ``known`` one) and all shares of them
+    have the same prior.
     """
     if not len(radii):
         return float("nan"), np.zeros(0)
@@ -195,9 +196,13 @@ def _densities(beyond: Floats, scatter: Floats) -> tuple[Floats, Floats]:
     from scipy.special import log_ndtr  # takes a tenth of a second, and reading images does not need it
 
     star = np.exp(-0.5 * (beyond / scatter) ** 2) / (scatter * np.sqrt(2 * np.pi))
-    blur = scatter / _WIDER
-    galaxy = np.exp(np.clip(0.5 * blur**2 - beyond / _WIDER, -700, 700) + log_ndtr(beyond / scatter - blur)) / _WIDER
-    return star, galaxy
+    # of an excess x by w: x exp(-x / w) / w**2. An exponential would be highest at the stars' radius, so that few stars
+    # among many galaxies would not be told from them, however well their radius is known
+    wider = _WIDER / 2
+    blur = scatter / wider
+    falling = np.exp(np.clip(0.5 * blur**2 - beyond / wider, -700, 700) + log_ndtr(beyond / scatter - blur))
+    galaxy = (scatter**2 * star + (beyond - scatter * blur) * falling) / wider**2
+    return star, np.maximum(galaxy, 0.0)  # far below the stars' radius the terms cancel to the last digit
 
 
 def _mixed(star: Floats, galaxy: Floats, share: float) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -110,6 +110,11 @@ class Finisher:
         )
         measured = json.loads(catalog.meta.pop(QUALITY))
         logger.info("field %s: aperture corrections %s", field.name, _corrections(measured["corrections"]))
+        measured["uncorrected"] = _uncorrected(measured, field.bands)
+        if measured["uncorrected"]:
+            which = "; ".join(f"{flux} in {', '.join(bands)}" for flux, bands in measured["uncorrected"].items())
+            text = "field %s: %d clear stars, but too few are of use to correct %s; these fluxes are NaN"
+            logger.warning(text, field.name, measured["stars"], which)
         measured["astrometry"] = check = check_field(catalog, self._config.astrometry)
         if check is not None and "error" in check:
             self._fail(Failure(field.name, "astrometry", check["error"]))
@@ -134,6 +139,15 @@ def _corrections(corrections: Mapping[str, Mapping[str, Any]]) -> str:
     sources = {band: f"from {e['stars']} stars" if e["stars"] else "by the point spread" for band, e in known}
     texts = [f"{band} {e['factor']:.4f} +- {e['error']:.4f} {sources[band]}" for band, e in known]
     return ", ".join(texts) or "of no band, for want of stars"
+
+
+def _uncorrected(measured: Mapping[str, Any], bands: Collection[str]) -> dict[str, list[str]]:
+    """Those of a field's bands in which a flux of points is NaN, by flux, though the field has stars."""
+    if measured["seeing"] is None:  # fewer than six stars
+        return {}
+    fluxes = {"flux_apcor": measured["corrections"], "flux_psf": measured["psf_corrections"]}
+    lacking = {flux: [b for b in bands if known[b]["factor"] is None] for flux, known in fluxes.items()}
+    return {flux: found for flux, found in lacking.items() if found}
 
 
 def flagged_sources(catalog: SourceCatalog, flag: str) -> str:

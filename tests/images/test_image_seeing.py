@@ -73,6 +73,19 @@ def test_stars_are_chosen_and_galaxies_are_not() -> None:
     assert (distances.min(axis=0) < 0.5).all()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_few_stars_among_many_galaxies_are_chosen(seed: int) -> None:
+    """Away from the Galactic plane a tenth of the bright sources of a deep coadd are stars, and all of these alike."""
+    rng = np.random.default_rng(seed)
+    snr = np.concatenate([np.geomspace(25, 400, 14), np.geomspace(12, 400, 120)])
+    excess = np.concatenate([np.zeros(14), rng.gamma(3, 0.16, 120)])
+    radii = 2.0 * np.exp(excess + rng.normal(0, np.hypot(0.02, 2.5 / snr)))
+    radius, chosen = choose_stars(radii, snr, rng.uniform(0, 1500, (134, 2)), fwhm=None)
+    assert radius == pytest.approx(2.0, rel=0.05)
+    assert chosen[:14].sum() >= 7
+    assert chosen[14:].sum() <= 1
+
+
 def test_stars_that_widen_over_the_image_are_stars() -> None:
     rng = np.random.default_rng(3)
     rows, columns = np.indices((600, 600))

@@ -12,7 +12,7 @@ from astropy.table import Table
 from astrogalaxy.catalog import flag_bits, has_flags
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.survey import execute
-from astrogalaxy.survey.finish import _corrections, flagged_sources
+from astrogalaxy.survey.finish import _corrections, _uncorrected, flagged_sources
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,21 @@ def test_corrections_of_a_field_are_one_line_of_the_log() -> None:
         == "r 1.2500 +- 0.0100 from 30 stars"
     )
     assert _corrections({"g": {"factor": None, "error": None, "stars": 0}}) == "of no band, for want of stars"
+
+
+def test_fluxes_that_stars_could_correct_but_did_not_are_told() -> None:
+    known, unknown = {"factor": 1.25, "error": 0.01, "stars": 30}, {"factor": None, "error": None, "stars": 0}
+    measured = {
+        "seeing": 1.1,
+        "corrections": {"g": known, "r": unknown, "z": unknown},
+        "psf_corrections": {"g": known, "r": known, "z": unknown},
+    }
+    # the field has no z
+    assert _uncorrected(measured, ("g", "r")) == {"flux_apcor": ["r"]}
+    assert _uncorrected(measured, ("g", "r", "z")) == {"flux_apcor": ["r", "z"], "flux_psf": ["z"]}
+    assert _uncorrected(measured, ("g",)) == {}
+    # without stars nothing else is to be expected
+    assert _uncorrected(measured | {"seeing": None}, ("g", "r", "z")) == {}
 
 
 def test_bad_pixels_of_an_image_without_a_mask_are_not_the_mask_s(tmp_path: Path) -> None:

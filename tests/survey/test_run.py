@@ -116,6 +116,24 @@ def test_shifts_of_bands_are_told(survey: Path) -> None:
         (out / "run.log").unlink()
 
 
+def test_bands_that_no_star_corrects_are_told(survey: Path) -> None:
+    conditions = draw_conditions(PROFILES["sdss"], np.random.default_rng(1))
+    conditions = replace(conditions, crowding=6.0, clustering=0.5, pairs=0.0, nearby=0.0)
+    scene = simulate_scene(PROFILES["sdss"], size=(260, 320), seed=11, artefacts=False, conditions=conditions)
+    empty = np.random.default_rng(2).normal(0, 0.03, scene.images["i"].shape).astype(np.float32)
+    for band, pixels in (scene.images | {"i": empty}).items():
+        path = survey.parent / f"north-{band}.fits"
+        fits.PrimaryHDU(pixels, scene.wcs[band].to_header()).writeto(path, overwrite=True)
+    execute(survey)
+    out = survey.parent / "out"
+    north = json.loads((out / "run.json").read_text())["fields"][0]["measured"]
+    assert north["corrections"]["r"]["stars"] >= 6
+    assert north["uncorrected"] == {"flux_apcor": ["g", "i"], "flux_psf": ["g", "i"]}
+    told = f"field north: {north['stars']} clear stars, but too few are of use to correct flux_apcor in g, i; flux_psf"
+    assert (out / "run.log").read_text().count(told) == 1
+    assert (out / "report.html").read_text().count(", no flux_apcor in g i, no flux_psf in g i") == 1
+
+
 def test_rerun_does_nothing_again(survey: Path) -> None:
     first = execute(survey)
     again = execute(survey)

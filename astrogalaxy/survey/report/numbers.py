@@ -74,6 +74,8 @@ class FieldFacts:
         The files by band, as in the run's record.
     shifts : dict of str to float
         By band, how far its WCS was shifted so that its stars lie on those of the reference, pixels; only where it was.
+    uncorrected : dict of str to list of str
+        By flux of points, bands in which it is NaN though the field has stars.
     psfs : tuple of str
         Bands whose point spread was given.
     """
@@ -92,6 +94,7 @@ class FieldFacts:
     tiles: tuple[int, int]
     inputs: Mapping[str, Any] = field(default_factory=dict)
     shifts: Mapping[str, float] = field(default_factory=dict)
+    uncorrected: Mapping[str, list[str]] = field(default_factory=dict)
     psfs: tuple[str, ...] = ()
 
 
@@ -232,6 +235,7 @@ def _field(
         tiles=(sum(tile.get("status") in ("done", "kept") for tile in tiles), len(tiles)),
         inputs=record.get("inputs") or {},
         shifts=_shifts(record.get("measured") or {}),
+        uncorrected=(record.get("measured") or {}).get("uncorrected") or {},
         psfs=tuple(record.get("psfs") or ()),
     )
 

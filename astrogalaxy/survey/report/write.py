@@ -252,7 +252,10 @@ def _field_row(facts: FieldFacts, bands: Sequence[str]) -> dict[str, Any]:
         "status": facts.status,
         "where": where or text.NOTHING,
         "size": _extent(facts),
-        "bands": _present(facts.bands, bands) + _given(facts.psfs) + _shifted(facts.shifts),
+        "bands": _present(facts.bands, bands)
+        + _given(facts.psfs)
+        + _shifted(facts.shifts)
+        + _uncorrected(facts.uncorrected),
         "tiles": f"{facts.tiles[0]} of {_several(facts.tiles[1], 'tile')}" if facts.tiles[1] else "",
         **{name: text.count(n) for name, n in facts.counts.items()},
         "seeing": f"{sharp.median:.2f} ± {sharp.spread:.2f}" if sharp else text.NOTHING,
@@ -284,6 +287,11 @@ def _given(psfs: Sequence[str]) -> str:
 def _shifted(shifts: Mapping[str, float]) -> str:
     """Which bands' WCS did not agree with the reference's, and by how much."""
     return "".join(f", {band} shifted {text.number(length, 2)} px" for band, length in shifts.items())
+
+
+def _uncorrected(fluxes: Mapping[str, Sequence[str]]) -> str:
+    """Which fluxes of points are NaN, though the field has stars."""
+    return "".join(f", no {flux} in {' '.join(bands)}" for flux, bands in fluxes.items())
 
 
 def _flag_rows(counts: Mapping[str, int], n: int) -> list[dict[str, Any]]:
