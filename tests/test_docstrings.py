@@ -79,7 +79,10 @@ def test_examples(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_public_names_have_docstrings() -> None:
     everything = [(f"{name}.{key}", thing) for name in MODULES for key, thing in _public(name).items()]
     assert [name for name in MODULES if not importlib.import_module(name).__doc__] == []
-    assert [name for name, thing in everything if _is_code(thing) and not _docstring(thing)] == []
+    ours = [
+        (name, thing) for name, thing in everything if _is_code(thing) and thing.__module__.startswith("astrogalaxy")
+    ]
+    assert [name for name, thing in ours if not _docstring(thing)] == []
 
 
 def test_the_reference_has_examples_that_run() -> None:

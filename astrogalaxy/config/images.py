@@ -41,7 +41,8 @@ class ImagesSection(Section):
     """``images``: which files to read, and what their pixel values mean."""
 
     _BY_BAND: ClassVar = (
-        "path", "hdu", "plane", "zeropoint", "gain", "saturation", "seeing", "mask", "mask_hdu", "weight", "weight_hdu",
+        "path", "hdu", "plane", "zeropoint", "gain", "saturation", "seeing", "psf", "psf_hdu", "mask", "mask_hdu",
+        "weight", "weight_hdu",
     )  # fmt: skip
 
     path: paths.Patterns = Field(
@@ -95,6 +96,17 @@ class ImagesSection(Section):
         description="FWHM of stars in arcsec (in pixels if there is no WCS): a number, a header keyword, or a sum such "
         "as FWHMPIX*0.262; also one of these for each band. Give it for images with few or no stars, where the "
         "narrowest galaxies would be taken for stars. null: it is measured.",
+    )
+    psf: paths.OptionalPatterns = Field(
+        None,
+        description="Files of point-spread functions, with the same placeholders as path: images, or models of PSFEx. "
+        "They may be for some of the bands only. In these, seeing is not used. null: the stars of each field show "
+        "them.",
+    )
+    psf_hdu: values.Hdu = Field(
+        "auto",
+        description="Extension that holds the point-spread function, its name or number. auto: the only one that does, "
+        "or, where several extensions of an image are fields, one for each of them.",
     )
     mask: paths.OptionalPatterns = Field(
         None,
@@ -165,7 +177,7 @@ class ImagesSection(Section):
         missing = [show(band) for band in self.bands if band not in value]
         if unknown:
             yield key, f"{', '.join(unknown)} not among the bands {', '.join(self.bands)}"
-        if missing:
+        if missing and key != "psf":  # stars show those that are not given
             yield key, f"nothing given for {', '.join(missing)}"
 
     def _number_problems(self) -> Iterator[tuple[str, str]]:
@@ -187,13 +199,13 @@ class ImagesSection(Section):
             yield "path", "must hold {band}, since there are several bands; or give {band: pattern}"
         if len({"{field}" in text for text in images}) > 1:
             yield "path", "must hold {field} in every pattern, or in none"
-        for key in ("mask", "weight"):
+        for key in ("psf", "mask", "weight"):
             maps = [text for band in self.bands for text in self.patterns(band, kind=key, filled=False)]
             if any("{field}" in text for text in maps) and not any("{field}" in text for text in images):
                 yield key, "holds {field}, but path does not"
 
     def patterns(
-        self, band: str, *, kind: Literal["path", "mask", "weight"] = "path", filled: bool = True
+        self, band: str, *, kind: Literal["path", "psf", "mask", "weight"] = "path", filled: bool = True
     ) -> tuple[str, ...]:
         """Glob patterns of one band's files.
 
@@ -201,7 +213,7 @@ class ImagesSection(Section):
         ----------
         band : str
             One of the bands.
-        kind : {"path", "mask", "weight"}, optional
+        kind : {"path", "psf", "mask", "weight"}, optional
             Which files.
         filled : bool, optional
             Put the band's name for ``{band}``; ``{field}`` always stays.

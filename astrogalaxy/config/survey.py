@@ -214,8 +214,9 @@ class SurveyConfig(File):
         """SHA-256 (hex) of the settings that a tile's rows depend on, for content keys.
 
         Left out are ``name``, ``compute`` but for the precision, ``output``, ``astrometry`` and
-        ``detection.field_prior`` (tiles do not know of them), and where files lie or come from: of masks, weights and
-        models only the file names count, of ``images.path`` nothing. A content key must add the content of the files.
+        ``detection.field_prior`` (tiles do not know of them), and where files lie or come from: of masks, weights,
+        point spreads and models only the file names count, of ``images.path`` nothing. A content key must add the
+        content of the files.
         """
         data = self.model_dump(
             mode="json",
@@ -223,6 +224,7 @@ class SurveyConfig(File):
             | {"images": {"path", "archive"}, "detection": {"field_prior"}},
         )
         for section, key in (
+            ("images", "psf"),
             ("images", "mask"),
             ("images", "weight"),
             ("detection", "model"),

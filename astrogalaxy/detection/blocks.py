@@ -18,9 +18,11 @@ def _without_opencv() -> Iterator[None]:
 
     The wheel of OpenCV needs libraries such as libGL and libxcb, which servers and containers seldom have.
     """
+    path = list(sys.path)
     try:
         import cv2  # noqa: F401
     except ImportError:
+        sys.path[:] = path  # it leaves a folder there that hides the standard library's typing from other processes
         sys.modules["cv2"] = ModuleType("cv2")
         try:
             yield

@@ -63,6 +63,9 @@ class Mesh:
         Value with which the image fills areas without data; its pixels are no sky.
     weight_factor : float, optional
         By what the noise of the band's weight map is multiplied.
+    photon : float, optional
+        Variance that a unit of a source's light has added to the weight map, image units (one electron, if the image
+        unit is linear in them); 0 if the map has the noise of the sky alone.
 
     Examples
     --------
@@ -78,6 +81,7 @@ class Mesh:
     shape: tuple[int, int]
     blank: float | None = None
     weight_factor: float = 1.0
+    photon: float = 0.0
 
     def background(self, section: Section | None = None) -> NDArray[np.float32]:
         """Background of a section (default: the whole image), shape (ny, nx), image units."""
@@ -130,6 +134,7 @@ class Mesh:
             "shape": np.asarray(self.shape, dtype=np.int64),
             "blank": np.asarray([] if self.blank is None else [self.blank], dtype=np.float32),
             "weight_factor": np.asarray(self.weight_factor),
+            "photon": np.asarray(self.photon),
         }
 
     @classmethod
@@ -138,7 +143,7 @@ class Mesh:
         box, shape = (tuple(int(n) for n in arrays[key]) for key in ("box", "shape"))
         background, noise = (np.array(arrays[key], dtype=np.float32) for key in ("background", "noise"))
         blank = float(arrays["blank"][0]) if arrays["blank"].size else None
-        return cls(background, noise, box, shape, blank, float(arrays["weight_factor"]))
+        return cls(background, noise, box, shape, blank, *(float(arrays[key]) for key in ("weight_factor", "photon")))
 
     @classmethod
     def constant(cls, background: float, noise: float, shape: tuple[int, int]) -> Mesh:

@@ -15,7 +15,7 @@ from astrogalaxy.images.fitsfile import to_float32
 from astrogalaxy.images.inputs import AlteredPlane
 from astrogalaxy.images.parts import elsewhere
 from astrogalaxy.images.pixels import Pixels
-from astrogalaxy.images.seeing import is_about
+from astrogalaxy.images.seeing import ABOUT, SURE, is_about
 from astrogalaxy.images.sky import pixel_scale, shifted
 from astrogalaxy.images.stars import find_stars
 from astrogalaxy.images.tiling import Section
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from astropy.io import fits
     from numpy.typing import NDArray
 
+    from astrogalaxy.images.givenpsf import GivenPsf
+
 __all__ = ["Band"]
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ logger = logging.getLogger(__name__)
 _SQUARES, _SQUARE = 3, 1024
 # The section that was read last is kept if it has no more pixels: several stages ask for the same tile in turn.
 _KEPT = 2048**2
+# Taking the noise of light out of that of a pixel leaves this share of the sky's at least.
+_LEAST_SKY = 0.7
 
 
 class Band:
@@ -73,7 +77,7 @@ class Band:
         #: What measurement has found out about the band's stars and noise, kept for its other tiles.
         self.starlight: Any = None
         self.noise_factor: float | None = None
-        #: Point spread that measurement has learnt from them, likewise.
+        #: Point spread that measurement has learnt from them, or from what is given, likewise.
         self.psf: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -105,8 +109,13 @@ class Band:
 
     @property
     def fwhm(self) -> float | None:
-        """That of stars in pixels, where it is known beforehand; see `seeing`."""
-        return self._exposure.fwhm
+        """That of stars in pixels, where it is known beforehand, rather by the given point spread; see `seeing`."""
+        return self._exposure.fwhm if self.given_psf is None else self.given_psf.fwhm
+
+    @property
+    def given_psf(self) -> GivenPsf | None:
+        """Its point spread, where that is given."""
+        return self._exposure.psf
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -183,8 +192,10 @@ class Band:
 
     @property
     def gain(self) -> float | None:
-        """Electrons in one unit of `pixels`; None where only the noise of the sky is known."""
-        return None if self._exposure.gain is None else self._exposure.gain * self.unit
+        """Electrons in one unit of `pixels`, given or by the weight map; None where only the sky's noise is known."""
+        if self._exposure.gain is not None:
+            return self._exposure.gain * self.unit
+        return self.unit / self.mesh.photon if self._exposure.weight is not None and self.mesh.photon else None
 
     @property
     def mesh(self) -> Mesh:
@@ -217,7 +228,12 @@ class Band:
         sample = WeightSample(self._read)
         mesh = make_mesh(sample.read, self.shape, box=box, origin=self.origin)
         ratio, turned = sample.ratio(mesh)
-        return replace(mesh, weight_factor=self._exposure.weight_factor(ratio * self.unit, turned=turned))
+        factor = self._exposure.weight_factor(ratio * self.unit, turned=turned)
+        photon = sample.photon(mesh, factor * self.unit)
+        if photon:
+            text = "%s: this weight map has the noise of sources, too (%.3g electrons in an image unit); taken out"
+            logger.info(text, self._exposure.weight.origin, 1 / photon)
+        return replace(mesh, weight_factor=factor, photon=photon)
 
     @property
     def seeing(self) -> float:
@@ -255,7 +271,8 @@ class Band:
         return self._stars
 
     def _found_stars(self) -> tuple[float, NDArray[np.float64]]:
-        seeing, stars = find_stars(map(self.pixels, self._squares()), fwhm=self.fwhm)
+        error = ABOUT if self.given_psf is None else SURE
+        seeing, stars = find_stars(map(self.pixels, self._squares()), fwhm=self.fwhm, error=error)
         if self.fwhm is not None and not is_about(seeing, self.fwhm):
             text = "%s: seeing is %.1f pixels by what is given, but %d stars are %.1f wide, and are believed"
             logger.warning(text, self.origin, self.fwhm, len(stars), seeing)
@@ -328,11 +345,22 @@ class Band:
         noise = self.mesh.noise(section)
         if self.unit != 1.0:
             data, noise = (to_float32(part, self.unit) for part in (data, noise))
-        if weight is not None:
-            good = usable(weight)
-            np.divide(self.mesh.weight_factor, np.sqrt(weight, where=good, out=weight), where=good, out=noise)
         data[bad] = 0
+        if weight is not None:
+            noise = self._weighted(noise, weight, data)
         return Pixels(data, noise, bad, saturated, section)
+
+    def _weighted(
+        self, usual: NDArray[np.float32], weight: NDArray[np.float32], light: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Noise of the sky by the weight map, the usual one where it has none; what light has added is taken out."""
+        good, photon = usable(weight), np.float32(self.mesh.photon / self.unit)
+        noise = usual.copy() if photon else usual
+        np.divide(self.mesh.weight_factor, np.sqrt(weight, where=good, out=weight), where=good, out=noise)
+        if not photon:
+            return noise
+        least = np.minimum(noise, np.float32(_LEAST_SKY) * usual)
+        return np.sqrt(np.maximum(np.square(noise) - photon * light, np.square(least)))
 
     def altered(self, alter: Callable[[Section, NDArray[np.float32]], NDArray[np.float32]]) -> Band:
         """Return the same band with pixels that are changed as they are read.

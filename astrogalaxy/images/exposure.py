@@ -18,6 +18,7 @@ from astrogalaxy.images.weights import WEIGHT_TYPES, as_inverse_variance, usable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from astrogalaxy.images.givenpsf import GivenPsf
     from astrogalaxy.images.tiling import Section
 
 __all__ = ["Exposure", "file_plane"]
@@ -63,6 +64,8 @@ class Exposure:
         Level of saturation in image units, before background subtraction.
     fwhm : float, optional
         That of stars in pixels, where it is known beforehand; see `Band.seeing`.
+    psf : GivenPsf, optional
+        Point spread, where it is given; by default stars show it.
     box : int, optional
         Side of the boxes of the background mesh, pixels.
     unit : float, optional
@@ -91,6 +94,7 @@ class Exposure:
     gain: float | None = None
     saturation: float | None = None
     fwhm: float | None = None
+    psf: GivenPsf | None = None
     box: int = 64
     unit: float | None = None
 

@@ -16,6 +16,7 @@ from astrogalaxy.errors import ImageError
 from astrogalaxy.images.band import Band
 from astrogalaxy.images.extensions import is_pattern, list_hdus
 from astrogalaxy.images.image import Image
+from astrogalaxy.images.psffile import list_psfs
 from astrogalaxy.images.settings import BandSettings
 
 if TYPE_CHECKING:
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Field", "closed_folders", "find_fields", "missing_maps", "open_field", "unread_parts"]
 
-Kind = Literal["path", "mask", "weight"]
+Kind = Literal["path", "psf", "mask", "weight"]
 
 # File systems have one that is root's alone; no images are in it.
 _LOST_AND_FOUND = "lost+found"
 # Keys of a survey that are settings of a band, and the roles of files whose extensions some of them name.
-_SETTINGS = [setting.name for setting in fields(BandSettings) if setting.name not in ("mask", "weight", "box")]
-_HDUS = {"hdu": "paths", "mask_hdu": "masks", "weight_hdu": "weights"}
+_SETTINGS = [setting.name for setting in fields(BandSettings) if setting.name not in ("psf", "mask", "weight", "box")]
+_HDUS = {"hdu": "paths", "psf_hdu": "psfs", "mask_hdu": "masks", "weight_hdu": "weights"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Field:
     ----------
     name : str
         What ``{field}`` stands for, and the extension's name where several are fields; empty where there is neither.
-    paths, masks, weights : dict of str to Path
+    paths, masks, weights, psfs : dict of str to Path
         Per band. A band without a file is missing from ``paths``.
     extension : str
         Name of the extension that is a field of its own, with which ``name`` ends; else empty.
@@ -52,6 +53,7 @@ class Field:
     paths: dict[str, Path]
     masks: dict[str, Path] = dataclasses.field(default_factory=dict)
     weights: dict[str, Path] = dataclasses.field(default_factory=dict)
+    psfs: dict[str, Path] = dataclasses.field(default_factory=dict)
     extension: str = ""
     hdus: dict[str, dict[str, int | str]] = dataclasses.field(default_factory=dict)
 
@@ -73,7 +75,7 @@ class Field:
     @property
     def roles(self) -> dict[str, dict[str, Path]]:
         """Its files by what they are for, and by band."""
-        return {"paths": self.paths, "masks": self.masks, "weights": self.weights}
+        return {"paths": self.paths, "masks": self.masks, "weights": self.weights, "psfs": self.psfs}
 
 
 def find_fields(images: ImagesSection, *, without: Collection[Path] = ()) -> list[Field]:
@@ -103,8 +105,8 @@ def find_fields(images: ImagesSection, *, without: Collection[Path] = ()) -> lis
     if not names:
         fetch = "; 'astrogalaxy fetch' with this survey.yml brings them" if images.archive else ""
         raise _unmatched(images, "no image matches images.path", f"{images.patterns(images.bands[0])[0]}{fetch}")
-    masks, weights = (_maps(images, kind, left_out) for kind in ("mask", "weight"))
-    found = [Field(name, _of(by_band, name), _of(masks, name), _of(weights, name)) for name in names]
+    maps = [_maps(images, kind, left_out) for kind in ("mask", "weight", "psf")]
+    found = [Field(name, *(_of(files, name) for files in (by_band, *maps))) for name in names]
     return [part for whole in found for part in _parts(whole, images)]
 
 
@@ -121,7 +123,7 @@ def closed_folders(images: ImagesSection) -> list[str]:
     list of str
         A sentence each, with the folder's name.
     """
-    kinds: tuple[Kind, ...] = ("path", "mask", "weight")
+    kinds: tuple[Kind, ...] = ("path", "psf", "mask", "weight")
     patterns = {
         text.replace("{field}", "*") for k in kinds for b in images.bands for text in images.patterns(b, kind=k)
     }
@@ -133,7 +135,7 @@ def closed_folders(images: ImagesSection) -> list[str]:
 def missing_maps(field: Field, images: ImagesSection, band: str) -> list[str]:
     """Say which of the maps that are asked for a band has not; it is used without them."""
     said = []
-    for kind, files in (("mask", field.masks), ("weight", field.weights)):
+    for kind, files in (("mask", field.masks), ("weight", field.weights), ("psf", field.psfs)):
         tried = images.patterns(band, kind=kind)  # type: ignore[arg-type]
         if tried and band not in files:
             missing = tried[0].replace("{field}", field.stem)
@@ -179,7 +181,8 @@ def _settings(field: Field, images: ImagesSection, band: str) -> BandSettings:
     """What a survey says of a band, with the maps that the field has and the extensions that it is."""
     own = {key: _of_band(getattr(images, key), band) for key in _SETTINGS}
     own |= {key: by_band[band] for key, role in _HDUS.items() if band in (by_band := field.hdus.get(role, {}))}
-    return BandSettings(mask=field.masks.get(band), weight=field.weights.get(band), **own)
+    maps = {"psf": field.psfs.get(band), "mask": field.masks.get(band), "weight": field.weights.get(band)}
+    return BandSettings(**maps, **own)
 
 
 def _of_band(setting: Any, band: str) -> Any:
@@ -205,6 +208,7 @@ def _parts(whole: Field, images: ImagesSection) -> list[Field]:
             ("weights", whole.weights, images.weight_hdu),
         )
     }
+    maps["psfs"] = {b: _psfs_of(whole.psfs[b], images.psf_hdu, b, paths[b]) for b in paths if b in whole.psfs}
     # one that is not there is asked for by its name, and the error gives it
     roles = {
         "paths": {band: {name: listed.get(name, name) for name in names} for band, listed in paths.items()},
@@ -241,8 +245,17 @@ def _maps_of(
     return {name: listed.get(name, name) for name in images}
 
 
+def _psfs_of(path: Path, setting: Any, band: str, images: Mapping[str, int]) -> dict[str, int | str]:
+    """Point spread for each extension of the image, by their order, where a file has as many and none is named."""
+    try:
+        found = list_psfs(path) if _of_band(setting, band) in ("auto", None) else []
+    except ImageError:
+        return {}
+    return dict(zip(images, found, strict=True)) if len(found) == len(images) else {}
+
+
 def _maps(
-    images: ImagesSection, kind: Literal["mask", "weight"], left_out: Collection[str]
+    images: ImagesSection, kind: Literal["mask", "weight", "psf"], left_out: Collection[str]
 ) -> dict[str, dict[str, Path]]:
     """Files of one kind by band and field; some, where any are asked for."""
     found = {band: _matches(images.patterns(band, kind=kind), band, left_out) for band in images.bands}

@@ -90,6 +90,8 @@ class Image:
         gain: float | str | Mapping[str, Any] | None = None,
         saturation: float | str | Mapping[str, Any] | None = None,
         seeing: float | str | Quantity | Mapping[str, Any] | None = None,
+        psf: Any = None,
+        psf_hdu: str | int | Mapping[str, str | int] = "auto",
         mask: Any = None,
         mask_hdu: str | int | Mapping[str, str | int] = "auto",
         mask_bits: int | str | Sequence[int | str] | None = None,
@@ -135,6 +137,11 @@ class Image:
             FWHM of stars in arcsec (in pixels without a WCS), where it is known, given in the same ways: for images
             with few stars or none. Stars are only looked for among what is about so wide, and tell it better where
             there are some.
+        psf : image, path or mapping of str to them, optional
+            Point spread of all bands, or by band: an image, a model of PSFEx, or a grid of images from STScI (see
+            `~astrogalaxy.images.read_psf`). It takes the place of `seeing`. Without it the bands' own stars show it.
+        psf_hdu : str, int or mapping, optional
+            HDU of files of point spreads; the only one that has one by default.
         mask : image or mapping of str to image, optional
             Map of bad pixels by band, or one for all: non-zero is bad.
         mask_hdu : str, int or mapping, optional
@@ -173,9 +180,9 @@ class Image:
         """
         sources = dict(source) if isinstance(source, Mapping) else {"image": source}
         given = BandSettings(
-            hdu=hdu, plane=plane, zeropoint=zeropoint, gain=gain, saturation=saturation, seeing=seeing, mask=mask,
-            mask_hdu=mask_hdu, mask_bits=mask_bits, weight=weight, weight_hdu=weight_hdu, weight_type=weight_type,
-            box=box,
+            hdu=hdu, plane=plane, zeropoint=zeropoint, gain=gain, saturation=saturation, seeing=seeing, psf=psf,
+            psf_hdu=psf_hdu, mask=mask, mask_hdu=mask_hdu, mask_bits=mask_bits, weight=weight, weight_hdu=weight_hdu,
+            weight_type=weight_type, box=box,
         ).by_band(sources)  # fmt: skip
         bands = {band: Band(given[band].open(band, source)) for band, source in sources.items()}
         return cls(bands, reference=reference, name=name)

@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["CLEAR_SNR", "FWHM", "NARROWEST", "SEEN_SNR", "choose_stars", "clearest", "is_about", "stars_radius"]
+__all__ = [
+    "ABOUT", "CLEAR_SNR", "FWHM", "HALF_LIGHT", "NARROWEST", "SEEN_SNR", "SURE", "choose_stars", "clearest", "is_about",
+    "stars_radius",
+]  # fmt: skip
 
 #: FWHM of stars in half-light diameters: of Moffat profiles with exponents from 2.5 to 5 it is 0.76 to 0.89.
 FWHM = 0.8
+#: Half-light diameter of stars over their FWHM: 1 for a Gaussian, 1.15 to 1.35 for profiles with wings.
+HALF_LIGHT = 1.2
 #: Least signal to noise of sources that tell how wide stars are, and of those that are taken for stars.
 SEEN_SNR, CLEAR_SNR = 10.0, 20.0
 #: Narrower is a cosmic ray: no survey's stars have such half-light radii (pixels).
@@ -22,10 +27,11 @@ _ODD, _ODD_RANGE = 0.05, 3.5
 _SHARES = (0.03, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.95)
 _STEP, _NEGLIGIBLE = 0.01, 1e-6
 _KNOWN = 0.15
-# Where the FWHM is known beforehand: the half-light diameter of stars over it (1 for a Gaussian, 1.15 to 1.35 for
-# profiles with wings), the scatter of this ratio (logarithm) and its largest departure, and how many stars are believed
-# rather than what is known.
-_HALF_LIGHT, _ABOUT, _FARTHEST, _FEWEST = 1.2, 0.04, 0.2, 6
+#: Scatter of this ratio (logarithm), and what is not known of it where the point spread is.
+ABOUT, SURE = 0.04, 0.01
+# Where the FWHM is known beforehand: the largest departure of the ratio, and how many stars are believed rather than
+# what is known.
+_FARTHEST, _FEWEST = 0.2, 6
 # A known FWHM is overruled by so many bright sources of one width, if they are this share of all: galaxies differ more.
 _DENYING = 30, 0.5
 # The stars' radius may change over the image (logarithm, from the middle to an edge): first and last step of the
@@ -41,32 +47,36 @@ _FACTORS = 64
 _CLEAREST, _CLEAREST_SHARE = 300, 0.1
 
 Floats = NDArray[np.float64]
+# Logarithm of the radius of stars and its error, where they are known beforehand.
+Known = tuple[float, float] | None
 
 
-def choose_stars(radii: Floats, snr: Floats, places: Floats, *, fwhm: float | None) -> tuple[float, NDArray[np.bool_]]:
+def choose_stars(
+    radii: Floats, snr: Floats, places: Floats, *, fwhm: float | None, error: float = ABOUT
+) -> tuple[float, NDArray[np.bool_]]:
     """Half-light radius of stars, and which of some clear sources are stars.
 
     All stars have one size, and galaxies scatter over larger ones. Bayes' rule finds the size and the share of stars
     that explain the radii best; bright sources that are more probably stars than not are taken for stars.
 
     The size may change steadily over the image, by the places (x and y, shape (n, 2)), where that explains the radii
-    (pixels) much better. Where ``fwhm`` is known, only sources of about this width are stars, unless most bright ones
-    have one other width. The radius is that in the middle of the image: NaN where it is not known to 15 %, and what
-    ``fwhm`` says where there are hardly any stars.
+    (pixels) much better. Where ``fwhm`` is known (and with it the radius, to ``error``, a logarithm), only sources of
+    about this width are stars, unless most bright ones have one other width. The radius is that in the middle of the
+    image: NaN where it is not known to 15 %, and what ``fwhm`` says where there are hardly any stars.
     """
     radii = np.log(radii)
-    known = None if fwhm is None else float(np.log(_HALF_LIGHT * fwhm / 2))
+    known = None if fwhm is None else (float(np.log(HALF_LIGHT * fwhm / 2)), error)
     radius, chosen = _chosen(radii, snr, places, known)
     if known is not None and chosen.sum() < _FEWEST:
         measured, alike = _chosen(radii, snr, places, None)
         if alike.sum() >= max(_DENYING[0], _DENYING[1] * np.sum(snr >= CLEAR_SNR)):
             radius, chosen = measured, alike
         else:
-            radius, chosen = known, np.zeros(len(radii), bool)
+            radius, chosen = known[0], np.zeros(len(radii), bool)
     return float(np.exp(radius)), chosen
 
 
-def _chosen(radii: Floats, snr: Floats, places: Floats, known: float | None) -> tuple[float, NDArray[np.bool_]]:
+def _chosen(radii: Floats, snr: Floats, places: Floats, known: Known) -> tuple[float, NDArray[np.bool_]]:
     radius, star = _stars_radius(radii - _tilt(radii, snr, places, known), snr, known)
     return radius, (star >= 0.5) & (snr >= CLEAR_SNR)
 
@@ -101,7 +111,7 @@ def stars_radius(radii: ArrayLike, snr: ArrayLike) -> float:
 
 def is_about(seeing: float, fwhm: float) -> bool:
     """Whether the half-light diameter of stars is one that their FWHM can have."""
-    return abs(np.log(seeing / (_HALF_LIGHT * fwhm))) <= _FARTHEST + _STEP
+    return abs(np.log(seeing / (HALF_LIGHT * fwhm))) <= _FARTHEST + _STEP
 
 
 def clearest(snr: Floats, bright: int, *, times: int = 1) -> NDArray[np.intp]:
@@ -111,7 +121,7 @@ def clearest(snr: Floats, bright: int, *, times: int = 1) -> NDArray[np.intp]:
 
 
 def _stars_radius(
-    radii: Floats, snr: Floats, known: float | None, *, narrowest: float = float(np.log(NARROWEST))
+    radii: Floats, snr: Floats, known: Known, *, narrowest: float = float(np.log(NARROWEST))
 ) -> tuple[float, Floats]:
     """Logarithm of the radius of stars, and how probably each source is one; NaN and 0 where it is not known.
 
@@ -136,7 +146,7 @@ def _stars_radius(
 
 
 def _likelihoods(
-    radii: Floats, snr: Floats, known: float | None, narrowest: float = float(np.log(NARROWEST))
+    radii: Floats, snr: Floats, known: Known, narrowest: float = float(np.log(NARROWEST))
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Radii that stars may have; densities of the sources with each; logarithms of likelihoods by share and radius."""
     scatter = np.hypot(_STARS, _NOISE / snr)
@@ -144,22 +154,22 @@ def _likelihoods(
     # a tilt may leave all radii below the narrowest
     highest = max(float(radii.max()), lowest) + 2 * _STEP
     if known is not None:
-        lowest, highest = known - _FARTHEST, known + _FARTHEST
+        lowest, highest = known[0] - _FARTHEST, known[0] + _FARTHEST
     grid = np.arange(lowest, highest, _STEP)
     star, other = _densities(radii - grid[:, None], scatter)
     likely = np.array([_log_product(_mixed(star, other, share)) for share in _SHARES])
     if known is not None:
-        likely -= 0.5 * ((grid - known) / _ABOUT) ** 2
+        likely -= 0.5 * ((grid - known[0]) / known[1]) ** 2
     return grid, star, other, likely
 
 
-def _evidence(radii: Floats, snr: Floats, known: float | None) -> float:
+def _evidence(radii: Floats, snr: Floats, known: Known) -> float:
     """Logarithm of the evidence for the radii, summed over radii and shares of stars."""
     likely = _likelihoods(radii, snr, known)[3]
     return float(likely.max() + np.log(np.exp(likely - likely.max()).sum()))
 
 
-def _tilt(radii: Floats, snr: Floats, places: Floats, known: float | None) -> Floats:
+def _tilt(radii: Floats, snr: Floats, places: Floats, known: Known) -> Floats:
     """Difference of the stars' radius (logarithm) at each source from that in the middle: a plane, or 0."""
     if not len(radii):
         return np.zeros(0)

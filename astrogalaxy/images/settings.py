@@ -13,6 +13,7 @@ from astrogalaxy.config.arithmetic import evaluate, is_sum
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.exposure import Exposure
 from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane, linear_plane, with_bits
+from astrogalaxy.images.psffile import read_psf
 from astrogalaxy.images.sky import pixel_scale
 from astrogalaxy.images.zeropoint import positive_card, unit_zeropoint, zeropoint_of
 
@@ -29,6 +30,8 @@ class BandSettings:
     gain: Any = None
     saturation: Any = None
     seeing: Any = None
+    psf: Any = None
+    psf_hdu: Any = "auto"
     mask: Any = None
     mask_hdu: Any = "auto"
     mask_bits: int | str | Sequence[int | str] | None = None
@@ -38,7 +41,8 @@ class BandSettings:
     box: int = 64
 
     _BY_BAND: ClassVar = (
-        "hdu", "plane", "zeropoint", "gain", "saturation", "seeing", "mask", "mask_hdu", "weight", "weight_hdu",
+        "hdu", "plane", "zeropoint", "gain", "saturation", "seeing", "psf", "psf_hdu", "mask", "mask_hdu", "weight",
+        "weight_hdu",
     )  # fmt: skip
 
     def by_band(self, bands: Iterable[str]) -> dict[str, BandSettings]:
@@ -78,10 +82,14 @@ class BandSettings:
             gain = 1.0 if gain is None and str(raw.unit) == "electron" else gain
         if saturation is None:
             saturation = positive_card(plane.keywords, "SATURATE") or None
+        psf = None
+        if self.psf is not None:
+            psf = read_psf(self.psf, plane.shape, hdu=_auto(self.psf_hdu), origin=f"point spread of band {name}")
         return Exposure(
             name, plane, masks=tuple(masks), weight=weight, weight_type=weight_type,
             zeropoint=_zeropoint(zeropoint, plane), gain=_number(gain, "gain", plane),
-            saturation=_number(saturation, "saturation", plane), fwhm=_seeing(self.seeing, plane), box=self.box,
+            saturation=_number(saturation, "saturation", plane), fwhm=_seeing(self.seeing, plane), psf=psf,
+            box=self.box,
         )  # fmt: skip
 
 

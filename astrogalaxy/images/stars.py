@@ -8,7 +8,7 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from astrogalaxy.images.seeing import CLEAR_SNR, NARROWEST, SEEN_SNR, choose_stars, clearest
+from astrogalaxy.images.seeing import ABOUT, CLEAR_SNR, NARROWEST, SEEN_SNR, choose_stars, clearest
 from astrogalaxy.images.threshold import above_threshold
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _SPARE = 2
 Floats = NDArray[np.float64]
 
 
-def find_stars(pixels: Iterable[Pixels], *, fwhm: float | None = None) -> tuple[float, Floats]:
+def find_stars(pixels: Iterable[Pixels], *, fwhm: float | None = None, error: float = ABOUT) -> tuple[float, Floats]:
     """Half-light diameter of the stars of an image, and where they are.
 
     Stars are told from galaxies by their radii (`~astrogalaxy.images.seeing.choose_stars`). Where there are many
@@ -42,6 +42,8 @@ def find_stars(pixels: Iterable[Pixels], *, fwhm: float | None = None) -> tuple[
     fwhm : float, optional
         That of stars, in pixels, where it is known. Without it the narrowest galaxies of an image without stars may
         pass for stars.
+    error : float, optional
+        That of its logarithm.
 
     Returns
     -------
@@ -55,7 +57,7 @@ def find_stars(pixels: Iterable[Pixels], *, fwhm: float | None = None) -> tuple[
     clear = [_clear_sources(part) for part in pixels]
     found = np.concatenate([np.zeros((0, 4)), *(part for part, _ in clear)])
     found = found[clearest(found[:, 3], sum(bright for _, bright in clear))]
-    radius, chosen = choose_stars(found[:, 2], found[:, 3], found[:, :2], fwhm=fwhm)
+    radius, chosen = choose_stars(found[:, 2], found[:, 3], found[:, :2], fwhm=fwhm, error=error)
     return 2 * radius, found[chosen, :2]
 
 

@@ -1,4 +1,4 @@
-"""Weight maps beside the pixels they are made for: by what factor their noise is off."""
+"""Weight maps beside the pixels they are made for: by what factor their noise is off, and whose it is."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ WEIGHT_TYPES = {"inverse_variance": -2, "relative": -2, "variance": 2, "rms": 1}
 _SPARSE = 16
 # Where the logarithm of the noise scatters by so much, a map that runs against it (correlation) is turned over.
 _VARIES, _TURNED = 0.1, -0.8
+# The brightest pixels, one in so many of each of so many rows, tell whether the map has the noise of their light, too:
+# those that are so many times as bright as the noise, if there are so many of them, where their light adds so much to
+# the variance of the sky. Of what is not photons, brighter pixels do not have more in proportion, to the last factor.
+_BRIGHTEST, _BRIGHT_ROWS = 64, 4
+_BRIGHT, _FEWEST, _MATTERS, _ALIKE = 20.0, 30, 0.2, 1.6
 
 
 class WeightSample:
@@ -40,12 +45,19 @@ class WeightSample:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._rows: dict[int, tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]] = {}
+        self._bright: dict[int, tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.float32]]] = {}  # x first
 
     def read(self, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Pixels of whole rows, and which of them are bad."""
         arrays = self._read(section)
         for y in range(-section.y0 % _SPARSE, section.shape[0], _SPARSE):
             self._rows[section.y0 + y] = tuple(array[y, ::_SPARSE].copy() for array in arrays)
+        for y in range(-section.y0 % _BRIGHT_ROWS, section.shape[0], _BRIGHT_ROWS):
+            data, bad, weight = (array[y] for array in arrays)
+            count = -(-len(data) // _BRIGHTEST)
+            x = np.argpartition(np.where(bad, -np.inf, data), -count)[-count:]
+            x = x[~bad[x]]
+            self._bright[section.y0 + y] = x, data[x], weight[x]
         return arrays[:2]
 
     def ratio(self, mesh: Mesh) -> tuple[float, bool]:
@@ -64,6 +76,31 @@ class WeightSample:
         spread = weighted.std() * measured.std()
         turned = measured.std() > _VARIES and spread > 0 and np.cov(weighted, measured, ddof=0)[0, 1] / spread < _TURNED
         return float(np.exp(np.median(weighted - measured))), bool(turned)
+
+    def photon(self, mesh: Mesh, factor: float) -> float:
+        """What a unit of light adds to the variance of the map, image units; 0 if that is the variance of the sky.
+
+        Parameters
+        ----------
+        mesh : Mesh
+            Of the pixels.
+        factor : float
+            By what the noise of the map is to be multiplied, in image units.
+        """
+        sky, _ = self.ratio(mesh)
+        added = [np.zeros((3, 0))]
+        for y, (x, data, weight) in self._bright.items():
+            row = Section(0, mesh.shape[1], y, y + 1)
+            light, usual = data - mesh.background(row)[0, x], (factor * sky * mesh.noise(row)[0, x].astype(float)) ** 2
+            more = factor**2 / weight.astype(float) - usual
+            clear = light > _BRIGHT * np.sqrt(usual)
+            added.append(np.stack([light[clear], more[clear] / usual[clear], more[clear] / light[clear]]))
+        light, share, photon = np.concatenate(added, axis=1)
+        if len(light) < _FEWEST or np.median(share) < _MATTERS:
+            return 0.0
+        brighter = light > np.median(light)
+        change = np.median(photon[brighter]) / np.median(photon[~brighter])
+        return float(np.median(photon)) if 1 / _ALIKE < change < _ALIKE else 0.0
 
 
 def as_inverse_variance(values: NDArray[np.float32], kind: str) -> NDArray[np.float32]:

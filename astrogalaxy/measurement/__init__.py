@@ -7,6 +7,7 @@ from astrogalaxy.measurement.fieldwide import (
     calibrate_field,
     field_conditions,
     field_quality,
+    given_quality,
     restore_conditions,
 )
 from astrogalaxy.measurement.measure import measure
@@ -20,6 +21,7 @@ __all__ = [
     "calibrate_field",
     "field_conditions",
     "field_quality",
+    "given_quality",
     "magnitude_limits",
     "measure",
     "relative_extent",

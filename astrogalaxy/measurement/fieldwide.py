@@ -1,12 +1,15 @@
 """What only a whole field can tell: corrections from its stars, and how good its seeing was.
 
+Where there are too few, a point spread that is given tells what stars would be like.
+
 Tiles are measured one by one, and a tile may hold no star at all. So that the catalogue does not depend on the tiles,
 what rests on the field's stars is put in when its tiles are joined.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import json
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +18,10 @@ from astrogalaxy.catalog.flags import has_flags
 from astrogalaxy.gaussian import MEDIAN_ERROR, median_and_scatter
 from astrogalaxy.images.emptyapertures import noise_factor
 from astrogalaxy.images.seeing import stars_radius
+from astrogalaxy.measurement.photometry import circle_sums, half_light_radius
 from astrogalaxy.measurement.psf import Psf
 from astrogalaxy.measurement.psfstars import field_psfs
+from astrogalaxy.measurement.reference import SMALL_RADIUS
 from astrogalaxy.measurement.seeing import CLEAR, CLEAR_SNR, DISTURBED, star_radius
 from astrogalaxy.measurement.starlight import Starlight, field_starlight
 
@@ -26,7 +31,10 @@ if TYPE_CHECKING:
 
     from astrogalaxy.images import Band, Image
 
-__all__ = ["Correction", "FieldQuality", "calibrate_field", "field_conditions", "field_quality", "restore_conditions"]
+__all__ = [
+    "Correction", "FieldQuality", "calibrate_field", "field_conditions", "field_quality", "given_quality",
+    "restore_conditions",
+]  # fmt: skip
 
 # A star to correct by: probably one, bright in the band, as wide as the others, and whole.
 _ALIKE = 0.12
@@ -42,7 +50,7 @@ class Correction:
     factor, error : float
         Total light of stars over theirs; NaN: too few stars.
     stars : int
-        How many.
+        How many; 0 with a factor that is by a given point spread.
     """
 
     factor: float = float("nan")
@@ -83,6 +91,30 @@ class FieldQuality:
     corrections: dict[str, Correction] = field(default_factory=dict)
     psf_corrections: dict[str, Correction] = field(default_factory=dict)
 
+    def filled(self, other: FieldQuality) -> FieldQuality:
+        """With the radius and the corrections of another, where stars do not tell them."""
+        merged = {
+            name: {
+                band: mine if np.isfinite(mine.factor) else getattr(other, name).get(band, mine)
+                for band, mine in getattr(self, name).items()
+            }
+            for name in ("corrections", "psf_corrections")
+        }
+        radius = self.star_radius if np.isfinite(self.star_radius) else other.star_radius
+        return replace(self, star_radius=radius, **merged)
+
+    @classmethod
+    def from_json(cls, text: str) -> FieldQuality:
+        """Undo `to_json`."""
+        values = json.loads(text)
+        for name in {"corrections", "psf_corrections"} & set(values):
+            values[name] = {band: Correction(**entry) for band, entry in values[name].items()}
+        return cls(**values)
+
+    def to_json(self) -> str:
+        """All of it, NaN included, to be kept in a file."""
+        return json.dumps(asdict(self))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: None stands for what is not known."""
 
@@ -93,6 +125,49 @@ class FieldQuality:
             return None if isinstance(value, float) and not np.isfinite(value) else value
 
         return plain(asdict(self))
+
+
+def given_quality(image: Image) -> FieldQuality:
+    """What stars with the given point spreads would say of a field; NaN, or no correction, where none is given.
+
+    Parameters
+    ----------
+    image : Image
+        The field.
+
+    Returns
+    -------
+    FieldQuality
+        With ``star_radius`` and corrections, of no stars and without error.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import astrogalaxy as ag
+    >>> from astrogalaxy.measurement import given_quality
+    >>> y, x = np.mgrid[-15:16, -15:16]
+    >>> psf, sky = np.exp(-(x**2 + y**2) / 8), np.random.default_rng(0).normal(size=(90, 120))
+    >>> quality = given_quality(ag.Image.read({"g": sky, "r": sky, "i": sky}, psf={"g": psf}))
+    >>> list(quality.psf_corrections), round(quality.psf_corrections["g"].factor, 2)
+    (['g'], 0.96)
+    """
+    lights, psfs = field_starlight(image), field_psfs(image)
+    radius, corrections, psf_corrections = float("nan"), {}, {}
+    for name, band in image.bands.items():
+        given = band.given_psf
+        if given is None:
+            continue
+        x, y, stamps = given.stars(psfs[name].half)
+        point = psfs[name].fit(stamps.astype(np.float32), np.ones(stamps.shape, np.float32), x, y).point
+        row = given.row(2 * given.half + 1)
+        small, _ = circle_sums(row[0], None, *row[1:], SMALL_RADIUS * lights[name].sigma)
+        for found, light in ((corrections, small), (psf_corrections, point)):
+            found[name] = Correction(1 / float(np.median(light)), 0.0)
+        if name == image.reference:
+            largest = np.full(len(x), 2.0 * given.half)
+            radius = float(np.median(half_light_radius(*row, largest, np.ones(len(x)))))
+            radius *= 1.0 if band.wcs is None else band.pixel_scale
+    return FieldQuality(star_radius=radius, corrections=corrections, psf_corrections=psf_corrections)
 
 
 def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
@@ -164,23 +239,25 @@ def _correction(catalog: Table, name: str, band: str, clear: NDArray[np.bool_]) 
     return Correction(factor, float(MEDIAN_ERROR * spread / np.sqrt(n)), n)
 
 
-def calibrate_field(catalog: Table) -> FieldQuality:
+def calibrate_field(catalog: Table, *, given: FieldQuality | None = None) -> FieldQuality:
     """Correct the fluxes of points by the field's stars, and take the seeing out of sizes, in place.
 
     ``flux_apcor_<b>`` becomes the total light of a point source: the light in the small aperture times the median,
     over the field's stars, of their total light over it. So does ``flux_psf_<b>``. ``radius_corr`` becomes the root
     of the difference of the squares of the half-light radius and that of stars. Where there are fewer than six stars
-    all of these are NaN.
+    all of these are NaN, unless it is ``given`` what stars would say.
 
     Parameters
     ----------
     catalog : SourceCatalog
         All sources of one field, once; with ``p_star`` as it is to be.
+    given : FieldQuality, optional
+        See `given_quality`.
 
     Returns
     -------
     FieldQuality
-        What the stars said.
+        What the stars said, and where there are too few, what is given.
 
     Examples
     --------
@@ -195,7 +272,7 @@ def calibrate_field(catalog: Table) -> FieldQuality:
     (9, np.float32(1.73))
     """
     bands = tuple(catalog.bands)  # type: ignore[attr-defined]
-    quality = field_quality(catalog, bands=bands)
+    quality = field_quality(catalog, bands=bands).filled(given or FieldQuality())
     for name, corrections in (("flux_apcor", quality.corrections), ("flux_psf", quality.psf_corrections)):
         for band, correction in corrections.items():
             flux, error = (np.asarray(catalog[f"{name}_{band}{end}"], dtype=float) for end in ("", "_err"))

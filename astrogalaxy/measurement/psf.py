@@ -1,4 +1,4 @@
-"""The point spread of a band, as its own stars show it, and what it says of a source: PSF flux and width."""
+"""The point spread of a band, as stars show it, and what it says of a source: PSF flux and width."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ class Psf:
     n_stars : int
         Stars that it was learnt from.
     bright : float
-        Light that a quarter of them exceed, units of the pixels.
+        Light that a quarter of them exceed, units of the pixels; infinite where all is as it is given.
     floor : float
         By how much the spreads of these stars differ beyond their noise.
 

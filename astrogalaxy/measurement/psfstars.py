@@ -1,4 +1,4 @@
-"""The point spread of a field's bands, learnt from the field's own clear stars."""
+"""The point spread of a field's bands, learnt from the field's own clear stars, or from stars of what is given."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from astrogalaxy.measurement.starlight import star_places
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from astrogalaxy.images import Band, Image, Pixels
+    from astrogalaxy.images import Band, GivenPsf, Image, Pixels
 
-__all__ = ["field_psfs", "measure_psf"]
+__all__ = ["convert_psf", "field_psfs", "measure_psf"]
 
 # Stars that are learnt from: at most, and at least for a point spread that is the same everywhere, changes linearly
 # over the image, and quadratically; and the least signal to noise of one.
@@ -42,6 +42,8 @@ _SETTLED = 1e-4
 _SCATTER = 0.004
 # Stars scatter at least by this in their spread, and by this over their number where few tell it.
 _LEAST_FLOOR, _FEW_FLOOR = 0.01, 0.2
+# Noise of stars that are drawn with a given point spread, as a share of the brightest pixel.
+_DRAWN_NOISE = 0.01
 # Median of the square of a normal variable.
 _MEDIAN_CHI2 = 0.455
 _PIECES = [(m, degree - m) for degree in range(2, DEGREE + 1) for m in range(degree + 1)]
@@ -50,8 +52,8 @@ _PIECES = [(m, degree - m) for degree in range(2, DEGREE + 1) for m in range(deg
 def field_psfs(image: Image) -> dict[str, Psf]:
     """Point spreads of the bands of a field; measured once, and kept with the bands.
 
-    They are properties of the whole field, so that its tiles agree. The clear stars of the
-    reference band are looked at in all bands; where it has fewer than four, each band's own.
+    They are properties of the whole field, so that its tiles agree. Those that are given are taken. For the others the
+    clear stars of the reference band are looked at in all bands; where it has fewer than four, each band's own.
 
     Parameters
     ----------
@@ -70,7 +72,9 @@ def field_psfs(image: Image) -> dict[str, Psf]:
     """
     reference = image.bands[image.reference]
     for band in image.bands.values():
-        if band.psf is None:
+        if band.psf is None and band.given_psf is not None:
+            band.psf = convert_psf(band.given_psf, band.shape)
+        elif band.psf is None:
             seeing = reference.seeing * _scale(reference, band)
             band.psf = measure_psf(band, star_places(reference, band), seeing if np.isfinite(seeing) else band.seeing)
     return {name: band.psf for name, band in image.bands.items()}
@@ -111,11 +115,45 @@ def measure_psf(band: Band, places: NDArray[np.float64], seeing: float) -> Psf:
     coefficients, kept = _over_the_image(stars, values, errors, band.shape)
     if kept.sum() < _FEWEST[0]:
         return Psf.unknown(band.shape)
+    bright = float(np.quantile(stars.light[kept], 0.75))
+    psf = Psf(profile, _terms(coefficients), band.shape, int(kept.sum()), bright, 0.0)
+    return psf.with_floor(_floor(psf, stars.take(kept), band.gain))
+
+
+def convert_psf(given: GivenPsf, shape: tuple[int, int]) -> Psf:
+    """Learn the point spread of a band from stars that are drawn with what is given.
+
+    Parameters
+    ----------
+    given : GivenPsf
+        Images of it.
+    shape : (int, int)
+        Rows and columns of the band.
+
+    Returns
+    -------
+    Psf
+        It varies as far as the number of places tells, up to quadratically.
+    """
+    x, y, light = given.stars(min(int(np.ceil(_REACH * given.seeing)) + 1, given.half))
+    noise = np.broadcast_to(_DRAWN_NOISE * light.max(axis=(1, 2), keepdims=True), light.shape)
+    stars, profile = _Stars(x, y, light, noise), (0.95 * given.seeing, 3.0, 0.0, 0.0)
+    for _ in range(2):
+        profile = _fit_profile(stars, profile)
+    values, _ = _fit_stars(stars, profile)
+    order = max(order for order in range(len(_FEWEST)) if (order + 1) * (order + 2) <= 2 * len(given.places))
+    coefficients = np.linalg.lstsq(polynomial(x, y, shape, order), values)[0]
+    psf = Psf(profile, _terms(coefficients), shape, len(stars), np.inf, 0.0)
+    left = psf.fit(_fitting(stars.data, psf.half, 0.0), _fitting(stars.noise, psf.half, np.inf), x, y).spread
+    return psf.with_floor(float(np.hypot(_LEAST_FLOOR, np.sqrt(np.mean(left**2)))))
+
+
+def _terms(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coefficients of the pieces, (n_terms, n_pieces), where `Psf` has them."""
     terms = np.zeros((len(coefficients), DEGREE + 1, DEGREE + 1))
     for column, (m, n) in enumerate(_PIECES):
         terms[:, m, n] = coefficients[:, column]
-    psf = Psf(profile, terms, band.shape, int(kept.sum()), float(np.quantile(stars.light[kept], 0.75)), 0.0)
-    return psf.with_floor(_floor(psf, stars.take(kept), band.gain))
+    return terms
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,9 @@ class ClassEvidence:
     outside: NDArray[np.bool_]
 
 
-def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike], *, threshold: float = 0.0) -> ClassEvidence:
+def class_evidence(
+    p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike], *, threshold: float = 0.0, known: float = float("nan")
+) -> ClassEvidence:
     """Collect the evidence on all sources of a field.
 
     Parameters
@@ -76,6 +78,8 @@ def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike], *, thr
     threshold : float
         Lowest ``det_score`` of what is counted as a source of the field: that of the weights, so that what a
         lower one finds besides changes nothing.
+    known : float
+        Half-light radius of stars by a given point spread, for fields of too few stars.
 
     Returns
     -------
@@ -89,6 +93,7 @@ def class_evidence(p_galaxy: ArrayLike, columns: Mapping[str, ArrayLike], *, thr
     flags, real = np.asarray(columns["flags"]), np.asarray(columns["det_score"], dtype=float) >= threshold
     ruler = star_radius(radius[real], snr[real], 1 - p[real], flags[real])
     outside = has_flags(flags, "outside_weight")
+    ruler = known if np.isnan(ruler) else ruler
     if np.isnan(ruler) and outside.all():
         # no class is clear to a network that has never seen such stars
         whole = real & ~has_flags(flags, *DISTURBED)

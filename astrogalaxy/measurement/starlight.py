@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import sep
 
+from astrogalaxy.images import Pixels
 from astrogalaxy.images.around import read_around
 from astrogalaxy.images.sky import to_pixel, to_sky
 from astrogalaxy.images.tiling import Section
@@ -16,7 +17,7 @@ from astrogalaxy.measurement.profiles import KRON_LIMIT
 from astrogalaxy.measurement.stamps import HALF_WIDTHS, Stamps, class_of
 
 if TYPE_CHECKING:
-    from astrogalaxy.images import Band, Image, Pixels
+    from astrogalaxy.images import Band, GivenPsf, Image
 
 __all__ = ["Starlight", "field_starlight", "star_places"]
 
@@ -61,6 +62,7 @@ def field_starlight(image: Image) -> dict[str, Starlight]:
     """Light of the stars of the whole field, by band; measured once, and kept with the bands.
 
     The clear stars of the reference band are looked at in all bands; where it has fewer than four, each band's own.
+    Where these are too few as well, stars are drawn with the point spread that is given.
 
     Parameters
     ----------
@@ -70,13 +72,15 @@ def field_starlight(image: Image) -> dict[str, Starlight]:
     Returns
     -------
     dict of str to Starlight
-        Unknown in bands with fewer than four clear stars.
+        Unknown in bands with fewer than four clear stars, and no point spread.
     """
     image.register()
     reference = image.bands[image.reference]
     for band in image.bands.values():
         if band.starlight is None:
-            band.starlight = _measure(band, star_places(reference, band))
+            found = _measure(band, star_places(reference, band))
+            given = band.given_psf
+            band.starlight = found if found.known or given is None else _drawn(given)
     return {name: band.starlight for name, band in image.bands.items()}
 
 
@@ -107,6 +111,15 @@ def _measure(band: Band, places: np.ndarray) -> Starlight:
         return Starlight()
     order = np.argsort(-core[good])[: max(_LEAST, int(_BRIGHTEST * good.sum()))]
     return Starlight(float(np.median(sigma[good][order])), float(np.median(kron[good][order])))
+
+
+def _drawn(given: GivenPsf) -> Starlight:
+    """Median size and Kron radius of stars as they would be, without noise."""
+    data, x, y = given.row(int(KRON_LIMIT * given.seeing))
+    none = np.zeros(data.shape, dtype=bool)
+    pixels = Pixels(data, np.ones_like(data), none, none, Section.whole(data.shape))
+    _, sigma, kron = _look(pixels, np.column_stack([x, y]), _half_width(5.0 * _FIRST_SIGMA))
+    return Starlight(float(np.median(sigma)), float(np.median(kron)))
 
 
 def _look(pixels: Pixels, places: np.ndarray, half: int) -> np.ndarray:

@@ -131,7 +131,8 @@ class Finisher:
 def _corrections(corrections: Mapping[str, Mapping[str, Any]]) -> str:
     """Aperture corrections of a field, for the log."""
     known = [(band, entry) for band, entry in corrections.items() if entry["factor"] is not None]
-    texts = [f"{band} {e['factor']:.4f} +- {e['error']:.4f} from {e['stars']} stars" for band, e in known]
+    sources = {band: f"from {e['stars']} stars" if e["stars"] else "by the point spread" for band, e in known}
+    texts = [f"{band} {e['factor']:.4f} +- {e['error']:.4f} {sources[band]}" for band, e in known]
     return ", ".join(texts) or "of no band, for want of stars"
 
 

@@ -29,7 +29,7 @@ __all__ = ["RunRecord", "known_fields", "known_hashes"]
 logger = logging.getLogger(__name__)
 
 # Roles of files by the keys of a field's record.
-_ROLES = {"inputs": "paths", "masks": "masks", "weights": "weights"}
+_ROLES = {"inputs": "paths", "masks": "masks", "weights": "weights", "psfs": "psfs"}
 
 # Hashes of more input files than this stand only in ``run.json``; catalogues have one over all of them.
 _MOST_HASHES = 200
@@ -202,7 +202,7 @@ def known_fields(record: Mapping[str, Any], config: SurveyConfig) -> dict[str, O
     return {
         entry["name"]: Opened(
             {
-                role: {band: (file["path"], hashes.get(file["path"])) for band, file in entry[key].items()}
+                role: {band: (file["path"], hashes.get(file["path"])) for band, file in entry.get(key, {}).items()}
                 for key, role in _ROLES.items()
             },
             tuple(entry["bands"]),

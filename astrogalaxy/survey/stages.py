@@ -29,7 +29,7 @@ from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.images import Aligned, Image, Section, Tile
 from astrogalaxy.images.seeing import FWHM
 from astrogalaxy.images.wavelengths import order_problem
-from astrogalaxy.measurement import Sources, calibrate_field, measure
+from astrogalaxy.measurement import FieldQuality, Sources, calibrate_field, given_quality, measure
 from astrogalaxy.measurement.stargalaxy import class_evidence, galaxy_probability
 from astrogalaxy.models import WeightCard
 from astrogalaxy.morphology import Classifier
@@ -54,6 +54,8 @@ logger = logging.getLogger(__name__)
 
 #: Key of the header with what a field's stars tell of it, as JSON.
 QUALITY = "FIELDQ"
+# Key of a tile's header with what stars would tell by given point spreads, likewise.
+_GIVEN = "TILEPSF"
 #: A class is given where its probability reaches this; else the source is ``unsure``.
 SURE = 0.6
 #: Smooth or disk is told only of galaxies at least this significant.
@@ -290,6 +292,8 @@ def extract(
     with watch("measure"):
         found, measured = _measure(image, found, given, tile, settings)
         catalog = _catalog(image, found, measured, runtime.weights.card, settings)
+        if any(band.given_psf is not None for band in image.bands.values()):
+            catalog.meta[_GIVEN] = given_quality(image).to_json()
     gallery = None
     if settings.classifier is not None:
         with watch("morphology"):
@@ -430,7 +434,8 @@ def classify(
             result[name][:] = catalog[name]
         return result
     result = catalog.copy()
-    evidence = class_evidence(catalog["p_galaxy"], catalog, threshold=card.threshold)
+    given = FieldQuality.from_json(result.meta.pop(_GIVEN, "{}"))
+    evidence = class_evidence(catalog["p_galaxy"], catalog, threshold=card.threshold, known=given.star_radius)
     p_galaxy = galaxy_probability(evidence, card.calibration, field_prior=field_prior)
     # in place: a column keeps its type, unit and UCD
     result["p_galaxy"][:], result["p_star"][:] = p_galaxy, 1 - p_galaxy
@@ -447,7 +452,7 @@ def classify(
     result["morphology"][:] = np.select(shapes, ["", "smooth", "disk"], "unsure")
     for name in ("p_smooth", "p_disk", *(f"p_{name}" for name in catalog.classes)):
         result[name][:] = np.where(galaxy, np.asarray(catalog[name]), np.nan)
-    result.meta[QUALITY] = json.dumps(calibrate_field(result).to_dict())
+    result.meta[QUALITY] = json.dumps(calibrate_field(result, given=given).to_dict())
     return result
 
 

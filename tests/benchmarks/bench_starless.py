@@ -1,7 +1,7 @@
-"""What galaxies are called in fields without any star, with the seeing measured there and with the seeing that is given.
+"""What galaxies are called in fields without any star, with the seeing measured there, and with seeing or point spread given.
 
 Scenes like those of four surveys, of which no source is a star: whatever is called one is wrong. The seeing that is given is that of the
-scene, or 5 % off.
+scene, or 5 % off; the point spread is an image of the true one.
 
     python tests/benchmarks/bench_starless.py
 """
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from bench_given_psf import true_psf
 from bench_seeing import SURVEYS
 from contest.record import table
 
@@ -20,8 +21,8 @@ import astrogalaxy as ag
 from astrogalaxy.catalog.columns import CLASSES
 from astrogalaxy.simulation import PROFILES, Scene, draw_conditions, simulate_scene, vary
 
-#: Factors on the true seeing; None: it is measured.
-GIVEN = {"measured": None, "given": 1.0, "given, 5 % less": 0.95, "given, 5 % more": 1.05}
+#: Factors on the true seeing; None: it is measured; 0: the point spread is given instead.
+GIVEN = {"measured": None, "given": 1.0, "given, 5 % less": 0.95, "given, 5 % more": 1.05, "point spread given": 0.0}
 
 
 def main() -> None:
@@ -52,9 +53,10 @@ def scenes(n: int, size: int, seed: int) -> Iterator[Scene]:
 
 def called(scene: Scene, factor: float | None, model: str) -> np.ndarray:
     """Classes in the catalogue."""
-    seeing = None if factor is None else {band: factor * fwhm for band, fwhm in scene.conditions.seeing.items()}
+    seeing = {band: factor * fwhm for band, fwhm in scene.conditions.seeing.items()} if factor else None
+    psf = true_psf(scene) if factor == 0 else None
     bands = {band: (scene.images[band], scene.wcs[band]) for band in scene.images}
-    image = ag.Image.read(bands, zeropoint=scene.profile.zeropoint, seeing=seeing)
+    image = ag.Image.read(bands, zeropoint=scene.profile.zeropoint, seeing=seeing, psf=psf)
     return ag.detect(image, model=model)["class"]
 
 

@@ -51,6 +51,8 @@ ONE_PROBLEM = [
     (images("mask: 'm-{filter}.fits'"), 5, "images.mask", "unknown placeholder '{filter}'"),
     (images("mask: 'm-{field}.fits'"), 5, "images.mask", "holds {field}, but path does not"),
     (images("mask: {g: g.fits}"), 5, "images.mask", "nothing given for 'r', 'i'"),
+    (images("psf: {g: g.psf, z: z.psf}"), 5, "images.psf", "'z' not among the bands"),
+    (images("psf: '{field}.psf'"), 5, "images.psf", "holds {field}, but path does not"),
     (images("weight: []"), 5, "images.weight", "must be a pattern in quotes"),
     (images("bands: [g]"), 5, "images.bands", "given twice (first in line 4)"),
     (HEAD.replace("m31-{band}.fits", "m31.fits"), 3, "images.path", "must hold {band}"),

@@ -12,6 +12,7 @@ BROKEN = """
     class WithoutWindows:
         def find_spec(self, name, path=None, target=None):
             if name == "cv2":
+                sys.path.insert(1, "where/cv2/is")
                 raise ImportError("libxcb.so.1: cannot open shared object file: No such file or directory")
 
     sys.meta_path.insert(0, WithoutWindows())
@@ -20,6 +21,7 @@ BROKEN = """
 
     AstroYolo(Architecture("nano", (4, 8, 16)))
     assert "cv2" not in sys.modules, "what needs it is still told that it is missing"
+    assert "where/cv2/is" not in sys.path, "processes that are started inherit it"
 """
 
 

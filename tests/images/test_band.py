@@ -252,3 +252,54 @@ def test_user_arrays_are_left_alone(sky):
 
 def test_repr_says_what_it_is(sky):
     assert repr(Image.read({"r": sky}).bands["r"]) == "<Band r: 200 x 150 pixels of band r>"
+
+
+def _starry(rng, gain):
+    """Stars, the variance of the sky, and that of the light in each pixel, as the makers of maps take it from there."""
+    rows, columns = np.mgrid[:300, :300]
+    light = np.zeros((300, 300))
+    for x, y in rng.uniform(10, 290, (25, 2)):
+        light += 3000 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 2 / 1.5**2)
+    sky = np.where(columns < 150, 4.0, 5.0)
+    pixels = 100 + light + rng.normal(0, 1, light.shape) * np.sqrt(sky**2 + light / gain)
+    return pixels.astype(np.float32), sky**2, np.clip(pixels - 100, 0, None) / gain
+
+
+@pytest.mark.parametrize("gain", [0.5, 5.0])
+@pytest.mark.parametrize("kind", ["variance", "rms", "inverse_variance"])
+def test_noise_of_sources_is_taken_out_of_a_weight_map(rng, caplog, gain, kind):
+    pixels, sky, photons = _starry(rng, gain)
+    noise = sky + photons
+    maps = {"variance": noise, "rms": np.sqrt(noise), "inverse_variance": 1 / noise}
+    caplog.set_level("INFO")
+    band = Image.read(pixels, weight=maps[kind], weight_type=kind).bands["image"]
+    assert band.gain == pytest.approx(gain, rel=0.1)
+    assert "this weight map has the noise of sources, too" in caplog.text
+    found = band.pixels().noise / np.sqrt(sky)
+    assert np.median(found) == pytest.approx(1, abs=0.1)
+    assert found[photons > sky].max() < 1.3, "it was up to six and more"
+    given = Image.read(pixels, weight=maps[kind], weight_type=kind, gain=2.0).bands["image"]
+    assert given.gain == 2.0
+    np.testing.assert_array_equal(given.pixels().noise, band.pixels().noise)
+    again = Mesh.from_arrays(band.mesh.to_arrays())
+    assert again.photon == band.mesh.photon
+
+
+def test_weight_maps_of_the_sky_stay(rng):
+    pixels, sky, photons = _starry(rng, 5.0)
+    around = sky + 30 * (photons > sky)  # as maps that doubt the surroundings of bright stars
+    for variance in (sky, around):
+        band = Image.read(pixels, weight=variance, weight_type="variance").bands["image"]
+        assert band.mesh.photon == 0
+        assert band.gain is None
+        np.testing.assert_allclose(band.pixels().noise, np.sqrt(variance), rtol=1e-5)
+
+
+def test_photons_in_a_weight_map_do_not_depend_on_the_unit(rng):
+    pixels, sky, photons = _starry(rng, 5.0)
+    bands = [
+        Image.read(pixels * unit, weight=(sky + photons) * unit**2, weight_type="variance").bands["image"]
+        for unit in (1.0, 2.0**-90)
+    ]
+    assert bands[1].unit < 1e-20
+    assert bands[1].gain == pytest.approx(bands[0].gain * bands[1].unit / 2.0**-90, rel=1e-5)

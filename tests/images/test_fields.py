@@ -44,7 +44,7 @@ def section(tmp_path: Path) -> Callable[..., ImagesSection]:
                 return [absolute(text) for text in pattern]
             return f"{tmp_path}/{pattern}"
 
-        keys |= {key: absolute(keys[key]) for key in ("mask", "weight") if key in keys}
+        keys |= {key: absolute(keys[key]) for key in ("psf", "mask", "weight") if key in keys}
         images = {"bands": list(BANDS), **keys, "path": absolute(path)}
         return SurveyConfig.from_dict({"name": "test", "images": images}).images
 
@@ -223,11 +223,20 @@ def test_masks_and_weights_by_field_and_band(tmp_path, files, section):
     assert [path.name for path in a.files] == ["a-g.fits", "a-r.fits", "a-g.mask.fits", "a-r.weight.fits"]
 
 
-@pytest.mark.parametrize("kind", ["mask", "weight"])
+@pytest.mark.parametrize("kind", ["psf", "mask", "weight"])
 def test_maps_that_no_file_matches_are_refused(tmp_path, files, section, kind):
     files("x-g.fits", "x-r.fits")
     with pytest.raises(ImageError, match=rf"no file matches images\.{kind}, for instance {tmp_path}/typo-g\.fits"):
         find_fields(section("x-{band}.fits", **{kind: "typo-{band}.fits"}))
+
+
+def test_point_spreads_may_be_of_some_bands(tmp_path, files, section):
+    files("a-g.fits", "a-r.fits", "b-g.fits", "b-r.fits", "a.psf", "b.psf")
+    images = section("{field}-{band}.fits", psf={"r": "{field}.psf"})
+    fields = find_fields(images)
+    assert [names(field.psfs, tmp_path) for field in fields] == [{"r": "a.psf"}, {"r": "b.psf"}]
+    assert [path.name for path in fields[0].files] == ["a-g.fits", "a-r.fits", "a.psf"]
+    assert [missing_maps(fields[0], images, band) for band in BANDS] == [[], []]
 
 
 def test_maps_that_single_bands_lack_are_told(files, section):

@@ -12,6 +12,7 @@ from astropy.io import fits
 
 from astrogalaxy.images import Band, Image, Mesh
 from astrogalaxy.images import band as band_module
+from astrogalaxy.images.seeing import ABOUT, HALF_LIGHT, SURE, choose_stars
 from astrogalaxy.images.stars import half_light_radius
 
 SHAPE = (260, 300)
@@ -116,6 +117,16 @@ def test_stars_tell_the_seeing_better_than_what_is_known_of_it(factor: float) ->
     band = _known(_field(12, fwhm=4.0, wider=20), factor * 4.0)
     assert band.seeing == pytest.approx(4.0, rel=0.07)
     assert len(band.stars) >= 6
+
+
+def test_compact_galaxies_do_not_widen_stars_whose_point_spread_is_known() -> None:
+    radii = np.log(2.0) + np.concatenate([np.linspace(0.02, 0.12, 20), np.linspace(0.2, 1.0, 20)])
+    sources = np.exp(radii), np.full(40, 60.0), np.random.default_rng(1).uniform(0, 500, (40, 2))
+    by_fwhm, by_point_spread = (
+        choose_stars(*sources, fwhm=4.0 / HALF_LIGHT, error=error)[0] for error in (ABOUT, SURE)
+    )
+    assert by_fwhm > 1.03 * 2.0
+    assert by_point_spread == pytest.approx(2.0, rel=0.02)
 
 
 def test_a_seeing_that_many_stars_deny_is_not_believed(caplog: pytest.LogCaptureFixture) -> None:

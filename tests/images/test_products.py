@@ -46,7 +46,9 @@ def sky(rng: np.random.Generator) -> Callable[..., np.ndarray]:
 
 
 def images_of(folder: Path, **keys: Any) -> ImagesSection:
-    keys = {key: f"{folder}/{value}" if key in {"path", "mask", "weight"} else value for key, value in keys.items()}
+    keys = {
+        key: f"{folder}/{value}" if key in {"path", "psf", "mask", "weight"} else value for key, value in keys.items()
+    }
     return SurveyConfig.from_dict({"name": "test", "images": {"bands": ["r"], **keys}}).images
 
 
@@ -163,6 +165,30 @@ def test_extensions_of_one_name_are_told_by_their_version(tmp_path: Path, sky: A
     for version, field in enumerate(fields, start=1):
         bad = open_field(field, images).bands["r"].pixels().bad
         assert np.flatnonzero(bad.all(axis=1)).tolist() == [version]
+
+
+def test_detectors_have_point_spreads_by_their_order(camera: Path) -> None:
+    def gaussian(sigma: float) -> np.ndarray:
+        return np.exp(-((np.arange(-15, 16) ** 2 + np.arange(-15, 16)[:, None] ** 2) / (2 * sigma**2)))
+
+    def model(sigma: float) -> fits.BinTableHDU:
+        masks = fits.Column("PSF_MASK", "961E", dim="(31, 31, 1)", array=gaussian(sigma)[None, None].astype("f4"))
+        return fits.BinTableHDU.from_columns([masks], fits.Header({"PSF_SAMP": 1.0, "POLNAXIS": 0}), name="PSF_DATA")
+
+    fits.HDUList([fits.PrimaryHDU(), *map(model, (1.5, 2.0, 2.5))]).writeto(camera / "a.psf")
+    fits.writeto(camera / "all.fits", gaussian(2.0))
+    keys = {"path": "{field}-ooi.fits", "hdu": "*"}
+
+    def seeings(**psf: object) -> list[float]:
+        images = images_of(camera, **keys, **psf)
+        return [open_field(field, images).bands["r"].given_psf.seeing for field in find_fields(images)]
+
+    assert seeings(psf="{field}.psf") == pytest.approx([3.53, 4.71, 5.89], rel=0.03)
+    assert seeings(psf="all.fits") == pytest.approx([4.71] * 3, rel=0.03)
+    assert seeings(psf="{field}.psf", psf_hdu=3) == pytest.approx([5.89] * 3, rel=0.03)
+    fits.HDUList([fits.PrimaryHDU(), *map(model, (1.5, 2.0))]).writeto(camera / "a.psf", overwrite=True)
+    with pytest.raises(ImageError, match=r"a\.psf: .* several \(1 PSF_DATA, 2 PSF_DATA\); images\.psf_hdu"):
+        seeings(psf="{field}.psf")
 
 
 def test_a_detector_that_a_band_lacks_is_named(camera: Path) -> None:

@@ -43,6 +43,7 @@ class KnownBand:
     noise_factor: float | None = 1.0
     seeing: float = float("nan")
     psf: object = None
+    given_psf: object = None
     unit: float = 1.0
 
     @property

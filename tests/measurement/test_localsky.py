@@ -48,3 +48,12 @@ def test_without_free_pixels_the_mesh_is_believed() -> None:
     assert error[0] == pytest.approx(0.1)
     tiny, _ = local_sky(_canvas(np.zeros((3, 3))), np.array([1.0]), np.array([1.0]), np.ones(1))
     assert tiny[0] == 0.0
+
+
+@pytest.mark.parametrize("wide", [15.0, 35.0, 45.0, 60.0])
+def test_sky_around_large_sources_is_as_well_known(rng: np.random.Generator, wide: float) -> None:
+    data = rng.normal(0.05, 1, (320, 320))
+    data[160 - 40 : 160 + 41, 160 - 40 : 160 + 41] += 2.0 * (wide > 40)
+    sky, error = local_sky(_canvas(data), np.array([160.0]), np.array([160.0]), np.array([wide]))
+    assert error[0] < 0.02, "0.1 if the source hides all of the usual square"
+    assert abs(sky[0] - 0.05) < 0.06

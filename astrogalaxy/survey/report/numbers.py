@@ -74,6 +74,8 @@ class FieldFacts:
         The files by band, as in the run's record.
     shifts : dict of str to float
         By band, how far its WCS was shifted so that its stars lie on those of the reference, pixels; only where it was.
+    psfs : tuple of str
+        Bands whose point spread was given.
     """
 
     name: str
@@ -90,6 +92,7 @@ class FieldFacts:
     tiles: tuple[int, int]
     inputs: Mapping[str, Any] = field(default_factory=dict)
     shifts: Mapping[str, float] = field(default_factory=dict)
+    psfs: tuple[str, ...] = ()
 
 
 def values(catalog: SourceCatalog, name: str) -> Floats:
@@ -229,6 +232,7 @@ def _field(
         tiles=(sum(tile.get("status") in ("done", "kept") for tile in tiles), len(tiles)),
         inputs=record.get("inputs") or {},
         shifts=_shifts(record.get("measured") or {}),
+        psfs=tuple(record.get("psfs") or ()),
     )
 
 

@@ -241,7 +241,7 @@ def _field_row(facts: FieldFacts, bands: Sequence[str]) -> dict[str, Any]:
         "status": facts.status,
         "where": where or text.NOTHING,
         "size": _extent(facts),
-        "bands": _present(facts.bands, bands) + _shifted(facts.shifts),
+        "bands": _present(facts.bands, bands) + _given(facts.psfs) + _shifted(facts.shifts),
         "tiles": f"{facts.tiles[0]} of {_several(facts.tiles[1], 'tile')}" if facts.tiles[1] else "",
         **{name: text.count(n) for name, n in facts.counts.items()},
         "seeing": f"{sharp.median:.2f} ± {sharp.spread:.2f}" if sharp else text.NOTHING,
@@ -263,6 +263,11 @@ def _present(mine: Sequence[str], bands: Sequence[str]) -> str:
     lacking = [band for band in bands if band not in mine]
     have = f"bands {' '.join(mine)}" if mine else "no bands"
     return have + (f", without {' '.join(lacking)}" if lacking and mine else "")
+
+
+def _given(psfs: Sequence[str]) -> str:
+    """In which bands the point spread was given."""
+    return f", point spread given in {' '.join(psfs)}" if psfs else ""
 
 
 def _shifted(shifts: Mapping[str, float]) -> str:
