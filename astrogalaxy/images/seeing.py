@@ -64,9 +64,9 @@ def choose_stars(
     The size may change steadily over the image, by the places (x and y, shape (n, 2)), where that explains the radii
     (pixels) much better. Where ``fwhm`` is known (and with it the radius, to ``error``, a logarithm), only sources of
     about this width are stars, unless most bright ones have one other width. The radius is that in the middle of the
-    image: NaN where it is not known to 15 %, and what ``fwhm`` says where there are hardly any stars. Sources of another
-    width that are alike, but too few to deny ``fwhm``, may be compact galaxies, or stars if ``fwhm`` is wrong: their
-    radii cannot tell. Fewer than six are none.
+    image: NaN where it is not known to 15 %, and what ``fwhm`` says where there are hardly any stars. Sources of
+    another width that are alike, but too few to deny ``fwhm``, may be compact galaxies, or stars if ``fwhm`` is wrong:
+    their radii cannot tell. Fewer than six are none.
     """
     others: Alike = (0, float("nan"))
     radii = np.log(radii)
