@@ -150,7 +150,7 @@ def _columns() -> Iterable[Column]:
     yield Column("theta", f4, "deg", "pos.posAng", "Position angle of the major axis, east of north")
     yield Column("ellipticity", f4, None, "src.ellipticity", "1 - b/a")
     yield Column("half_light_radius", f4, "arcsec", "phys.angSize", "Radius of the circle containing half of the light")
-    text = "half_light_radius less that of stars in quadrature, an estimate; 0: as a star"
+    text = "half_light_radius less that of stars in quadrature; 0: as a star"
     yield Column("radius_corr", f4, "arcsec", "phys.angSize", text)
     yield Column("fwhm", f4, "arcsec", "phys.angSize", "Full width at half maximum of the Moffat profile with its size")
     text = "Disk fraction of a PSF plus disk fit; 0: point, about 1: extended"
