@@ -150,9 +150,9 @@ def _columns() -> Iterable[Column]:
     yield Column("theta", f4, "deg", "pos.posAng", "Position angle of the major axis, east of north")
     yield Column("ellipticity", f4, None, "src.ellipticity", "1 - b/a")
     yield Column("half_light_radius", f4, "arcsec", "phys.angSize", "Radius of the circle containing half of the light")
-    text = "half_light_radius with seeing removed in quadrature; 0: as a star"
+    text = "half_light_radius less that of stars in quadrature; 0: as a star"
     yield Column("radius_corr", f4, "arcsec", "phys.angSize", text)
-    yield Column("fwhm", f4, "arcsec", "phys.angSize", "Full width at half maximum of the light")
+    yield Column("fwhm", f4, "arcsec", "phys.angSize", "Full width at half maximum of the Moffat profile with its size")
     text = "Disk fraction of a PSF plus disk fit; 0: point, about 1: extended"
     yield Column("spread", f4, None, "phys.angSize;arith.ratio", text)
     yield Column("spread_err", f4, None, "stat.error;phys.angSize;arith.ratio", "1 sigma error of spread")

@@ -15,7 +15,7 @@ from astrogalaxy.images.fitsfile import to_float32
 from astrogalaxy.images.inputs import AlteredPlane
 from astrogalaxy.images.parts import elsewhere
 from astrogalaxy.images.pixels import Pixels
-from astrogalaxy.images.seeing import ABOUT, SURE, is_about
+from astrogalaxy.images.seeing import ABOUT, HALF_LIGHT, SURE, is_about
 from astrogalaxy.images.sky import pixel_scale, shifted
 from astrogalaxy.images.stars import find_stars
 from astrogalaxy.images.tiling import Section
@@ -272,10 +272,16 @@ class Band:
 
     def _found_stars(self) -> tuple[float, NDArray[np.float64]]:
         error = ABOUT if self.given_psf is None else SURE
-        seeing, stars = find_stars(map(self.pixels, self._squares()), fwhm=self.fwhm, error=error)
+        seeing, stars, (number, other) = find_stars(map(self.pixels, self._squares()), fwhm=self.fwhm, error=error)
         if self.fwhm is not None and not is_about(seeing, self.fwhm):
             text = "%s: seeing is %.1f pixels by what is given, but %d stars are %.1f wide, and are believed"
             logger.warning(text, self.origin, self.fwhm, len(stars), seeing)
+        if self.fwhm is not None and number:
+            text = (
+                "%s: no source is a star by the given seeing of %.1f pixels; if the %d of about %.1f are stars rather "
+                "than compact galaxies, it is wrong: leave it out"
+            )
+            logger.warning(text, self.origin, self.fwhm, number, other / HALF_LIGHT)
         return seeing, stars
 
     def _squares(self) -> Iterator[Section]:

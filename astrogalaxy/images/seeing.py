@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
-    "ABOUT", "CLEAR_SNR", "FWHM", "HALF_LIGHT", "NARROWEST", "SEEN_SNR", "SURE", "choose_stars", "clearest", "is_about",
-    "stars_radius",
+    "ABOUT", "CLEAR_SNR", "FWHM", "HALF_LIGHT", "NARROWEST", "SEEN_SNR", "SURE", "Alike", "choose_stars", "clearest",
+    "is_about", "stars_radius",
 ]  # fmt: skip
 
 #: FWHM of stars in half-light diameters: of Moffat profiles with exponents from 2.5 to 5 it is 0.76 to 0.89.
@@ -49,12 +49,14 @@ _CLEAREST, _CLEAREST_SHARE = 300, 0.1
 Floats = NDArray[np.float64]
 # Logarithm of the radius of stars and its error, where they are known beforehand.
 Known = tuple[float, float] | None
+#: How many sources would be stars by their radii alone, where these are not believed, and the radius of such stars.
+Alike = tuple[int, float]
 
 
 def choose_stars(
     radii: Floats, snr: Floats, places: Floats, *, fwhm: float | None, error: float = ABOUT
-) -> tuple[float, NDArray[np.bool_]]:
-    """Half-light radius of stars, and which of some clear sources are stars.
+) -> tuple[float, NDArray[np.bool_], Alike]:
+    """Half-light radius of stars, which of some clear sources are stars, and which might be if ``fwhm`` were wrong.
 
     All stars have one size, and galaxies scatter over larger ones. Bayes' rule finds the size and the share of stars
     that explain the radii best; bright sources that are more probably stars than not are taken for stars.
@@ -62,8 +64,11 @@ def choose_stars(
     The size may change steadily over the image, by the places (x and y, shape (n, 2)), where that explains the radii
     (pixels) much better. Where ``fwhm`` is known (and with it the radius, to ``error``, a logarithm), only sources of
     about this width are stars, unless most bright ones have one other width. The radius is that in the middle of the
-    image: NaN where it is not known to 15 %, and what ``fwhm`` says where there are hardly any stars.
+    image: NaN where it is not known to 15 %, and what ``fwhm`` says where there are hardly any stars. Sources of
+    another width that are alike, but too few to deny ``fwhm``, may be compact galaxies, or stars if ``fwhm`` is wrong:
+    their radii cannot tell. Fewer than six are none.
     """
+    others: Alike = (0, float("nan"))
     radii = np.log(radii)
     known = None if fwhm is None else (float(np.log(HALF_LIGHT * fwhm / 2)), error)
     radius, chosen = _chosen(radii, snr, places, known)
@@ -73,7 +78,9 @@ def choose_stars(
             radius, chosen = measured, alike
         else:
             radius, chosen = known[0], np.zeros(len(radii), bool)
-    return float(np.exp(radius)), chosen
+            if alike.sum() >= _FEWEST:
+                others = int(alike.sum()), float(np.exp(measured))
+    return float(np.exp(radius)), chosen, others
 
 
 def _chosen(radii: Floats, snr: Floats, places: Floats, known: Known) -> tuple[float, NDArray[np.bool_]]:

@@ -8,7 +8,7 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from astrogalaxy.images.seeing import ABOUT, CLEAR_SNR, NARROWEST, SEEN_SNR, choose_stars, clearest
+from astrogalaxy.images.seeing import ABOUT, CLEAR_SNR, NARROWEST, SEEN_SNR, Alike, choose_stars, clearest
 from astrogalaxy.images.threshold import above_threshold
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ _SPARE = 2
 Floats = NDArray[np.float64]
 
 
-def find_stars(pixels: Iterable[Pixels], *, fwhm: float | None = None, error: float = ABOUT) -> tuple[float, Floats]:
+def find_stars(
+    pixels: Iterable[Pixels], *, fwhm: float | None = None, error: float = ABOUT
+) -> tuple[float, Floats, Alike]:
     """Half-light diameter of the stars of an image, and where they are.
 
     Stars are told from galaxies by their radii (`~astrogalaxy.images.seeing.choose_stars`). Where there are many
@@ -53,12 +55,15 @@ def find_stars(pixels: Iterable[Pixels], *, fwhm: float | None = None, error: fl
         truth (``tests/benchmarks/bench_seeing.py``).
     places : ndarray, shape (n, 2)
         Positions x and y in pixels of the whole band, section by section.
+    others : tuple of int and float
+        Where what ``fwhm`` says is kept: how many sources would be stars without it, and their half-light diameter in
+        pixels; 0 and NaN where fewer than six would.
     """
     clear = [_clear_sources(part) for part in pixels]
     found = np.concatenate([np.zeros((0, 4)), *(part for part, _ in clear)])
     found = found[clearest(found[:, 3], sum(bright for _, bright in clear))]
-    radius, chosen = choose_stars(found[:, 2], found[:, 3], found[:, :2], fwhm=fwhm, error=error)
-    return 2 * radius, found[chosen, :2]
+    radius, chosen, (number, other) = choose_stars(found[:, 2], found[:, 3], found[:, :2], fwhm=fwhm, error=error)
+    return 2 * radius, found[chosen, :2], (number, 2 * other)
 
 
 def half_light_radius(

@@ -39,6 +39,10 @@ USUAL_KRON = 1.53
 _USUAL_SPREAD = 0.1
 # From this signal to noise on, the moment is summed further out than the tables of the profiles go.
 _FAR_SNR = 40.0
+# But only as far as the light fades as that of a galaxy: it is summed in rings, of so many times the radius of the one
+# within, and ends before the first that is below zero or brighter than the one within allows by so many sigma. Out
+# there, all Sersic profiles fall faster than by this power of the radius; residual sky and neighbours do not.
+_RING, _FADING, _BRIGHTER = 1.2, 1.0, 3.0
 # How much of the light that the Moffat profile puts outside the aperture is believed: disks have no wings.
 _BELIEF = 0.85
 # And how much more of a concentrated galaxy, whose Sersic profile falls slower than the Moffat profile that fits its
@@ -120,7 +124,7 @@ def kron_apertures(
 
     The first moment of the radius is averaged with its usual value, weighted by the noise
     of the one and the spread of the other; a value that is certainly unusual stands. The
-    brighter the source, the further out the moment is summed.
+    brighter the source, the further out the moment is summed, as long as its light fades.
 
     Parameters
     ----------
@@ -166,9 +170,53 @@ def kron_apertures(
     far = np.minimum(np.minimum(KRON_LIMIT * np.sqrt(snr / _FAR_SNR), extent / a), room)
     further = np.flatnonzero(far > 1.05 * limit)
     if len(further):
+        some = x[further], y[further], tuple(part[further] for part in axes)
+        far[further] = _fading(data, *some, limit[further], far[further], noise[further])
+        further = further[far[further] > 1.05 * limit[further]]
+    if len(further):
         kron[further], error[further] = moment(far[further], further)
     radius = np.minimum(factor * np.maximum(kron, 1.4), room)
     return KronApertures(radius, kron, error, inner, inner_err)
+
+
+def _fading(
+    data: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    axes: tuple[np.ndarray, np.ndarray, np.ndarray],
+    near: np.ndarray,
+    far: np.ndarray,
+    noise: np.ndarray,
+) -> np.ndarray:
+    """Radius from `near` to `far`, all in semi-axes, up to which the light fades as that of one source does."""
+    area = np.pi * axes[0] * axes[1]
+
+    def within(radius: np.ndarray, index: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Light within a radius; the rings are so wide that whole pixels will do."""
+        place = x[index], y[index], *(part[index] for part in axes)
+        return np.asarray(sep.sum_ellipse(data, *place, radius, subpix=1)[0])
+
+    def level(
+        light: np.ndarray, inner: np.ndarray, outer: np.ndarray, index: np.ndarray | slice = slice(None)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Light per pixel of a ring, and its noise squared."""
+        pixels = np.maximum(area[index] * (outer**2 - inner**2), 1.0)
+        return light / pixels, noise[index] ** 2 / pixels
+
+    edge, sums = near.copy(), within(near)
+    before, before_noise = level(sums - within(near / _RING), near / _RING, near)
+    on = np.flatnonzero(far > near)
+    while len(on):
+        outer = np.minimum(edge[on] * _RING, far[on])
+        total = within(outer, on)
+        ring, ring_noise = level(total - sums[on], edge[on], outer, on)
+        most = np.maximum(before[on], 0.0) * (edge[on] / outer) ** _FADING
+        fades = ring <= most + _BRIGHTER * np.sqrt(ring_noise + before_noise[on])
+        fades &= ring >= -_BRIGHTER * np.sqrt(ring_noise)
+        on, keep = on[fades], fades
+        edge[on], sums[on], before[on], before_noise[on] = outer[keep], total[keep], ring[keep], ring_noise[keep]
+        on = on[edge[on] < far[on]]
+    return edge
 
 
 def _kron_variance(

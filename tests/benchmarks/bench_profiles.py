@@ -2,7 +2,8 @@
 
 Galaxies of one Sersic profile and size in a field of their own, far from each other, on even sky with the seeing of SDSS; measured at
 their true places in the boxes that the detector is trained to give. Light is the median of measured over true, all of it, however far
-out, with its standard error; pull is the median of measured less true over the error given. SEP's is Kron's (factor 2.5, least
+out, with its standard error; pull is the median of measured less true over the error given. Half-light radius and FWHM are medians over those
+of the profile in this seeing, without noise: of the circle with half of all light, and of the area above half of the peak. SEP's is Kron's (factor 2.5, least
 radius 3.5) on the same pixels, of what it finds nearest to each place.
 
     python tests/benchmarks/bench_profiles.py
@@ -26,6 +27,8 @@ INDICES, RADII, BRIGHT = (1.0, 2.5, 4.0), (1.0, 2.0, 4.0), (30.0, 100.0)
 # A lattice of galaxies: pixels between them, and how many along a side.
 STEP, SIDE = 260, 5
 AXES = (0.5, 0.95)
+# The FWHM is found on pixels of this part of the image's.
+FINER = 6
 
 
 def main() -> None:
@@ -43,15 +46,15 @@ def look(index: float, radius: float, bright: float, *, seed: int) -> dict[str, 
     pixels = rng.normal(0, SKY, (SIDE * STEP, SIDE * STEP)).astype(np.float32)
     grid = (np.arange(SIDE) + 0.5) * STEP
     x, y = (part.ravel() + rng.uniform(-0.5, 0.5, SIDE**2) for part in np.meshgrid(grid, grid))
-    light = np.empty(len(x))
+    light, half, width = (np.empty(len(x)) for _ in range(3))
     psf = galsim.Moffat(beta=3.5, fwhm=FWHM)
     for number, (column, row) in enumerate(zip(x, y, strict=True)):
         profile = galsim.Sersic(index, half_light_radius=radius).shear(
             q=rng.uniform(*AXES), beta=rng.uniform(0, np.pi) * galsim.radians
         )
-        stamp = galsim.Convolve(profile, psf).drawImage(
-            nx=STEP, ny=STEP, scale=SCALE, center=(column % STEP + 1, row % STEP + 1)
-        )
+        seen = galsim.Convolve(profile, psf)
+        stamp = seen.drawImage(nx=STEP, ny=STEP, scale=SCALE, center=(column % STEP + 1, row % STEP + 1))
+        half[number], width[number] = sizes(seen, stamp.array, column % STEP, row % STEP)
         light[number] = bright * SKY / np.sqrt(np.sum(np.square(stamp.array)))
         corner = int(row) // STEP * STEP, int(column) // STEP * STEP
         pixels[corner[0] : corner[0] + STEP, corner[1] : corner[1] + STEP] += light[number] * stamp.array
@@ -63,8 +66,20 @@ def look(index: float, radius: float, bright: float, *, seed: int) -> dict[str, 
         "n": index, "half-light radius, arcsec": radius, "signal to noise": bright,
         "light": f"{np.median(shares):.3f} +- {1.25 * shares.std() / np.sqrt(len(shares)):.3f}",
         "pull": round(float(np.median((found["flux_r"] - light) / found["flux_r_err"])), 1),
+        "half-light radius": f"{np.median(found['half_light_radius'] / half):.2f}",
+        "FWHM": f"{np.median(found['fwhm'] / width):.2f}",
         "SEP": f"{np.nanmedian(kron(image, x, y) / light):.3f}",
     }  # fmt: skip
+
+
+def sizes(seen: galsim.GSObject, stamp: np.ndarray, x: float, y: float) -> tuple[float, float]:
+    """Radius of the circle with half of all light, and FWHM by the area above half of the peak, arcsec."""
+    rows, columns = np.indices(stamp.shape)
+    distance = np.hypot(columns - x, rows - y).ravel()
+    order = np.argsort(distance)
+    half = SCALE * distance[order][np.searchsorted(np.cumsum(stamp.ravel()[order]), 0.5)]
+    fine = seen.drawImage(nx=101, ny=101, scale=SCALE / FINER, method="no_pixel").array
+    return half, 2 * SCALE / FINER * np.sqrt(np.sum(fine > fine.max() / 2) / np.pi)
 
 
 def kron(image: Image, x: np.ndarray, y: np.ndarray) -> np.ndarray:

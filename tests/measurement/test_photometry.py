@@ -101,6 +101,33 @@ def test_apertures_keep_to_the_room() -> None:
     assert found.radius[0] * 4 <= 9.0
 
 
+@pytest.mark.parametrize(
+    "residual", [0.5, -0.5, "neighbour"], ids=["sky that is left", "sky taken twice", "a neighbour's light"]
+)
+def test_apertures_end_where_the_light_no_longer_fades(rng: np.random.Generator, residual: float | str) -> None:
+    # an early type far from all others: the moment is summed over most of the stamp
+    rows, columns = np.indices((301, 301)) - 150.0
+    distance = np.hypot(rows, columns)
+    galaxy = np.exp(-7.67 * ((distance**2 + 4) ** 0.5 / 9) ** 0.25)
+    galaxy *= 300 / galaxy.max()
+    data = galaxy + rng.normal(size=galaxy.shape)
+    if residual == "neighbour":
+        more = 40 * np.exp(-0.5 * (np.hypot(rows - 60, columns - 80) / 25) ** 2)
+    else:
+        more = np.where(distance > 60, residual, 0.0)
+    place, one = np.array([150.0]), np.array([1.0])
+    axes = 4 * one, 4 * one, 0 * one
+    core = 2 * np.sum(galaxy * np.exp(-(distance**2) / 32)) * one
+    clean, disturbed = (
+        kron_apertures(part.astype(np.float32), place, place, axes, 140 * one, 140.0, core, one)
+        for part in (data, data + more)
+    )
+    # alone, it is followed as far as it shines
+    assert clean.kron > 1.15 * clean.inner
+    assert 2.5 * disturbed.inner < disturbed.radius < 1.02 * clean.radius
+    assert disturbed.inner == pytest.approx(clean.inner, rel=0.05)
+
+
 def test_share_error_follows_the_noise_of_the_radius() -> None:
     kron = np.array([1.5, 1.5])
     apertures = KronApertures(np.full(2, 3.75), kron, np.array([0.0, 0.1]), kron, np.array([0.0, 0.1]))
