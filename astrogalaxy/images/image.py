@@ -346,7 +346,7 @@ class Image:
 
     @property
     def seeing(self) -> float:
-        """Half-light diameter of stars, pixels of the reference band: the mean of the bands, NaN where none shows any.
+        """Half-light diameter of stars, pixels of the reference band: median of the bands, NaN where none shows any.
 
         What looks at all bands together, such as the network, sees stars about as wide as that, whichever is the
         reference.
@@ -355,7 +355,7 @@ class Image:
         ratios = (band.pixel_scale / scale for band in self.bands.values())
         seen = [b.seeing * (r if np.isfinite(r) else 1.0) for b, r in zip(self.bands.values(), ratios, strict=True)]
         known = [seeing for seeing in seen if np.isfinite(seeing)]
-        return float(np.mean(known)) if known else float("nan")
+        return float(np.median(known)) if known else float("nan")
 
     def aligned(self, section: Section | None = None) -> Aligned:
         """All bands of a section on the reference grid, in units of the sky noise.
