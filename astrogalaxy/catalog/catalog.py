@@ -201,7 +201,10 @@ class SourceCatalog(Table):
         for column in _known_columns(catalog):
             here = catalog[column.name]
             if isinstance(here, MaskedColumn):  # of NaN, which is what a catalogue holds
-                catalog[column.name] = Column(here.filled(column.missing), unit=here.unit)
+                number = isinstance(column.missing, float)
+                here = here.astype(float) if number else here
+                filled = here.filled(column.missing)
+                catalog[column.name] = Column(filled if number else filled.tolist(), unit=here.unit)
                 here = catalog[column.name]
             if isinstance(here, Column) and here.unit is None:
                 here.unit, here.description, here.meta["ucd"] = column.unit, column.description, column.ucd

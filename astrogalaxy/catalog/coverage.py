@@ -83,6 +83,8 @@ def _share_alone(polygon: Floats, middle: Floats, others: list[Floats]) -> float
     low, high = flat.min(axis=0), flat.max(axis=0)
     points = low + (high - low) * (np.arange(1, _POINTS + 1)[:, None] * _EVEN % 1)
     points = points[_inside(points, flat)]
+    if not len(points):  # of a sliver
+        return 1.0
     # a point further out stands for less of the sky
     weight = (1 + (points**2).sum(axis=1)) ** -1.5
     left = np.arange(len(points))

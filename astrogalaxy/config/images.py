@@ -117,8 +117,8 @@ class ImagesSection(Section):
     mask_bits: values.Bits = Field(
         None,
         description="Bits of the mask that make a pixel bad: numbers from 0 (bit 3 is the value 8), or names of mask "
-        "planes that the header of the mask defines (BAD or MP_BAD). Planes that it calls SAT or SATURATED do not: "
-        "their pixels are kept, and sources flagged saturated. null: all bits.",
+        "planes that the header of the mask defines (BAD or MP_BAD). Planes that it calls SAT, SATUR, SATURATE or "
+        "SATURATED do not: their pixels are kept, and sources flagged saturated. null: all bits.",
     )
     weight: paths.OptionalPatterns = Field(
         None,
@@ -178,7 +178,7 @@ class ImagesSection(Section):
         missing = [show(band) for band in self.bands if band not in value]
         if unknown:
             yield key, f"{', '.join(unknown)} not among the bands {', '.join(self.bands)}"
-        if missing and key != "psf":  # stars show those that are not given
+        if missing and key not in ("psf", "psf_hdu"):  # stars show those that are not given
             yield key, f"nothing given for {', '.join(missing)}"
 
     def _number_problems(self) -> Iterator[tuple[str, str]]:

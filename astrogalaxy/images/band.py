@@ -73,6 +73,7 @@ class Band:
         self._seeing: float | None = None
         self._stars: NDArray[np.float64] | None = None
         self._shift: tuple[float, float] | None = None
+        self._photon = 0.0  # of the weight map, where the pixels that it was made for have been altered
         self._wcs: Any = exposure.plane.wcs
         #: What measurement has found out about the band's stars and noise, kept for its other tiles.
         self.starlight: Any = None
@@ -229,7 +230,9 @@ class Band:
         mesh = make_mesh(sample.read, self.shape, box=box, origin=self.origin)
         ratio, turned = sample.ratio(mesh)
         factor = self._exposure.weight_factor(ratio * self.unit, turned=turned)
-        photon = sample.photon(mesh, factor * self.unit)
+        if isinstance(self._exposure.plane, AlteredPlane):  # the map knows nothing of what was laid there
+            return replace(mesh, weight_factor=factor, photon=self._photon)
+        photon = sample.photon(mesh, factor * self.unit, ratio)
         if photon:
             text = "%s: this weight map has the noise of sources, too (%.3g electrons in an image unit); taken out"
             logger.info(text, self._exposure.weight.origin, 1 / photon)
@@ -278,8 +281,8 @@ class Band:
             logger.warning(text, self.origin, self.fwhm, len(stars), seeing)
         if self.fwhm is not None and number:
             text = (
-                "%s: no source is a star by the given seeing of %.1f pixels; if the %d of about %.1f are stars rather "
-                "than compact galaxies, it is wrong: leave it out"
+                "%s: no source is a star by the seeing of %.1f pixels that is given; if the %d of about %.1f are stars "
+                "rather than compact galaxies, it is wrong: leave it out"
             )
             logger.warning(text, self.origin, self.fwhm, number, other / HALF_LIGHT)
         return seeing, stars
@@ -352,8 +355,17 @@ class Band:
             data, noise = (to_float32(part, self.unit) for part in (data, noise))
         data[bad] = 0
         if weight is not None:
-            noise = self._weighted(noise, weight, data)
+            noise = self._weighted(noise, weight, self._mapped(section, data, bad))
         return Pixels(data, noise, bad, saturated, section)
+
+    def _mapped(self, section: Section, light: NDArray[np.float32], bad: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Light of which a weight map may have the noise: that of the file, without what was laid over it."""
+        plane = self._exposure.plane
+        if not self.mesh.photon or not isinstance(plane, AlteredPlane):
+            return light
+        file = to_float32(plane.plane.read(section) - self.mesh.background(section), self.unit)
+        file[bad] = 0
+        return file
 
     def _weighted(
         self, usual: NDArray[np.float32], weight: NDArray[np.float32], light: NDArray[np.float32]
@@ -385,7 +397,7 @@ class Band:
         """
         plane = AlteredPlane(self._exposure.plane, alter, self.mesh.blank)
         band = Band(replace(self._exposure, plane=plane, unit=self.unit))
-        band.shift = self.shift
+        band.shift, band._photon = self.shift, self.mesh.photon
         return band
 
     def _read(self, section: Section) -> Reading:

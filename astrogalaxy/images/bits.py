@@ -21,6 +21,8 @@ BAD, SATURATED = 1, 2
 _SATURATED = {"SAT", "SATUR", "SATURATE", "SATURATED"}
 _AFTER = {"BLEED", "TRAIL", "INTRP", "INTERP"}
 _EVERY = -1
+# Masks have integers of so many bits at most.
+_BITS = 63
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,8 @@ def bits_of(keywords: Mapping[str, Any], wanted: int | str | Sequence[int | str]
     Bits(bad=1, saturated=2, after=0)
     """
     cards = {str(key).upper(): value for key, value in keywords.items()}
-    planes = {key[3:]: value for key, value in cards.items() if key.startswith("MP_") and isinstance(value, int)}
+    numbers = {key[3:]: value for key, value in cards.items() if key.startswith("MP_")}
+    planes = {name: int(n) for name, n in numbers.items() if isinstance(n, int | float) and 0 <= n < _BITS}
     chosen = _EVERY if wanted is None else _sum(_numbers(planes, wanted, origin))
     saturated = chosen & _sum({planes[name] for name in _SATURATED & planes.keys()})
     after = chosen & _sum({planes[name] for name in _AFTER & planes.keys()})

@@ -77,7 +77,7 @@ class WeightSample:
         turned = measured.std() > _VARIES and spread > 0 and np.cov(weighted, measured, ddof=0)[0, 1] / spread < _TURNED
         return float(np.exp(np.median(weighted - measured))), bool(turned)
 
-    def photon(self, mesh: Mesh, factor: float) -> float:
+    def photon(self, mesh: Mesh, factor: float, ratio: float) -> float:
         """What a unit of light adds to the variance of the map, image units; 0 if that is the variance of the sky.
 
         Parameters
@@ -86,12 +86,14 @@ class WeightSample:
             Of the pixels.
         factor : float
             By what the noise of the map is to be multiplied, in image units.
+        ratio : float
+            See `ratio`.
         """
-        sky, _ = self.ratio(mesh)
         added = [np.zeros((3, 0))]
         for y, (x, data, weight) in self._bright.items():
             row = Section(0, mesh.shape[1], y, y + 1)
-            light, usual = data - mesh.background(row)[0, x], (factor * sky * mesh.noise(row)[0, x].astype(float)) ** 2
+            light, noise = data - mesh.background(row)[0, x], mesh.noise(row)[0, x].astype(float)
+            usual = (factor * ratio * noise) ** 2
             more = factor**2 / weight.astype(float) - usual
             clear = light > _BRIGHT * np.sqrt(usual)
             added.append(np.stack([light[clear], more[clear] / usual[clear], more[clear] / light[clear]]))

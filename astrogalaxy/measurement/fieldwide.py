@@ -32,9 +32,12 @@ if TYPE_CHECKING:
     from astrogalaxy.images import Band, Image
 
 __all__ = [
-    "Correction", "FieldQuality", "calibrate_field", "field_conditions", "field_quality", "given_quality",
-    "restore_conditions",
+    "GIVEN_QUALITY", "Correction", "FieldQuality", "calibrate_field", "field_conditions", "field_quality",
+    "given_quality", "restore_conditions",
 ]  # fmt: skip
+
+GIVEN_QUALITY = "TILEPSF"
+"""Key of tables' ``meta`` under which a tile keeps what `given_quality` says."""
 
 # A star to correct by: probably one, bright in the band, as wide as the others, and whole.
 _ALIKE = 0.12

@@ -22,8 +22,8 @@ __all__ = ["REACH", "local_sky"]
 REACH = 40
 """Half a side of the square over which the sky is averaged, pixels, at least."""
 
-# The square reaches this much further than what the source hides.
-_BEYOND = 1.5
+# The square reaches this much further than what the source hides, but no further than every tile sees.
+_BEYOND, _FARTHEST = 1.5, 120
 # What the mesh may be off by, in units of the noise: where few pixels are left the mesh is believed.
 _MESH_ERROR = 0.1
 _CLIP = 3.0
@@ -53,7 +53,7 @@ def local_sky(canvas: Canvas, x: np.ndarray, y: np.ndarray, hidden: np.ndarray) 
     place = [(centre - first) / _BLOCK - 0.5 for centre, first in zip((x, y), origin, strict=True)]
     hiding = _coverage(_corners(*place, np.ceil(hidden / _BLOCK), count.shape), count.shape)
     count[hiding > 0], light[hiding > 0] = 0.0, 0.0
-    box = _corners(*place, np.maximum(REACH, _BEYOND * hidden) / _BLOCK, count.shape)
+    box = _corners(*place, np.clip(_BEYOND * hidden, REACH, _FARTHEST) / _BLOCK, count.shape)
     noise = canvas.noise_at(x, y)
     # as many pixels as it takes to know the sky as well as the mesh does
     number = box_sums(sum_table(count), *box) + 1.0 / _MESH_ERROR**2

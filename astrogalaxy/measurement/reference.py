@@ -98,13 +98,15 @@ class Reference:
 def read_canvas(band: Band, section: Section) -> Canvas:
     """Pixels of a section of a band."""
     pixels = band.pixels(section)
-    gain = band.gain if band.gain is not None and band.gain > 0 else None
     origin = section.x0, section.y0
     # sep takes writable arrays only, though it writes to none; anything else is copied.
     data = np.require(pixels.data, np.float32, ["C", "W", "A"])
     # what follows sums over many pixels: correlated noise counts as so much more noise
     factor = noise_factor(band)
     noise = pixels.noise if factor == 1.0 else pixels.noise * np.float32(factor)
+    gain = band.gain if band.gain is not None and band.gain > 0 else None
+    if gain is not None and band.exposure.gain is None:
+        gain /= factor**2  # by a map that was brought to the noise of single pixels
     noise = np.require(noise, np.float32, ["C", "W", "A"])
     stars = Starlight() if band.starlight is None else band.starlight
     cores = blunt_cores(data, noise, pixels.bad, FWHM_PER_SIGMA * stars.sigma)

@@ -206,5 +206,6 @@ def _lit(band: Band, light: NDArray[np.float32], profile: SurveyProfile, rng: np
     lit = np.where(pixels.bad, np.nan, pixels.data * np.float32(band.unit) + light + photons).astype(np.float32)
     plane = as_plane((lit, band.wcs), origin=f"band {band.name}")
     known = {"zeropoint": band.zeropoint, "gain": gain, "saturation": _saturation(band), "fwhm": band.fwhm}
+    known["psf"] = band.given_psf
     # bad pixels are NaN already, but only the masks tell of saturated ones where no level does
     return Band(Exposure(band.name, plane, masks=band.exposure.masks, **known))

@@ -15,6 +15,7 @@ from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.catalog.columns import INPUT_ROW
 from astrogalaxy.catalog.directions import directions
 from astrogalaxy.images import Tile
+from astrogalaxy.measurement.fieldwide import GIVEN_QUALITY
 
 __all__ = ["Claim", "TileCatalog", "best_claims", "merge_tiles", "neighbouring", "rank_between"]
 
@@ -56,6 +57,10 @@ def merge_tiles(tiles: Sequence[TileCatalog]) -> SourceCatalog:
     if len(tiles) == 1:
         return tiles[0].catalog
     joined = SourceCatalog.stack([t.catalog for t in tiles])
+    # processors may differ in the last digit of what each tile has computed, and what differs is dropped
+    told = [t.catalog.meta[GIVEN_QUALITY] for t in tiles if GIVEN_QUALITY in t.catalog.meta]
+    if told:
+        joined.meta[GIVEN_QUALITY] = told[0]
     number = np.repeat(np.arange(len(tiles)), [len(t.catalog) for t in tiles])
     own = np.concatenate([t.tile.owns(t.catalog["x"], t.catalog["y"]) for t in tiles])
     points = np.column_stack([joined["x"], joined["y"]])

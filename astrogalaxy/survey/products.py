@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 # Points along each side of a footprint: distortions bend it.
 _POINTS = 9
+# Of more fields the area is not computed: each is opened for its outline.
+_MANY_FIELDS = 1000
 
 
 def write_products(
@@ -106,7 +108,9 @@ def footprints(plan: Plan, outcomes: Sequence[TileOutcome], config: SurveyConfig
 
 
 def searched_area(plan: Plan, outcomes: Sequence[TileOutcome], config: SurveyConfig) -> float | None:
-    """Square degrees that were searched, overlaps counted once; None where a field has no place on the sky."""
+    """Square degrees that were searched, overlaps counted once; None where it is not known, or of too many fields."""
+    if len(plan.fields) > _MANY_FIELDS:
+        return None
     try:
         area = union_area(footprints(plan, outcomes, config))
     except Exception as error:  # noqa: BLE001 (a number for the record, whose catalogue is written)

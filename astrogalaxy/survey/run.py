@@ -382,7 +382,8 @@ def _write_catalogs(run: _Run, shelf: Shelf, record: RunRecord) -> tuple[RunReco
     if not files:
         return record, [], None
     counts = {**tally.counts, "duplicates": duplicates, **_position_counts(run.plan)}
-    area = searched_area(run.plan, outcomes, run.config)
+    with run.watch("catalog"):
+        area = searched_area(run.plan, outcomes, run.config)
     return replace(record, counts=counts, area=area, files=listing(files)), files, tally
 
 

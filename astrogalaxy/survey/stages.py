@@ -30,6 +30,7 @@ from astrogalaxy.images import Aligned, Image, Section, Tile
 from astrogalaxy.images.seeing import FWHM
 from astrogalaxy.images.wavelengths import order_problem
 from astrogalaxy.measurement import FieldQuality, Sources, calibrate_field, given_quality, measure
+from astrogalaxy.measurement.fieldwide import GIVEN_QUALITY
 from astrogalaxy.measurement.stargalaxy import class_evidence, galaxy_probability
 from astrogalaxy.models import WeightCard
 from astrogalaxy.morphology import Classifier
@@ -55,7 +56,6 @@ logger = logging.getLogger(__name__)
 #: Key of the header with what a field's stars tell of it, as JSON.
 QUALITY = "FIELDQ"
 # Key of a tile's header with what stars would tell by given point spreads, likewise.
-_GIVEN = "TILEPSF"
 #: A class is given where its probability reaches this; else the source is ``unsure``.
 SURE = 0.6
 #: Smooth or disk is told only of galaxies at least this significant.
@@ -293,7 +293,7 @@ def extract(
         found, measured = _measure(image, found, given, tile, settings)
         catalog = _catalog(image, found, measured, runtime.weights.card, settings)
         if any(band.given_psf is not None for band in image.bands.values()):
-            catalog.meta[_GIVEN] = given_quality(image).to_json()
+            catalog.meta[GIVEN_QUALITY] = given_quality(image).to_json()
     gallery = None
     if settings.classifier is not None:
         with watch("morphology"):
@@ -434,7 +434,7 @@ def classify(
             result[name][:] = catalog[name]
         return result
     result = catalog.copy()
-    given = FieldQuality.from_json(result.meta.pop(_GIVEN, "{}"))
+    given = FieldQuality.from_json(result.meta.pop(GIVEN_QUALITY, "{}"))
     evidence = class_evidence(catalog["p_galaxy"], catalog, threshold=card.threshold, known=given.star_radius)
     p_galaxy = galaxy_probability(evidence, card.calibration, field_prior=field_prior)
     # in place: a column keeps its type, unit and UCD

@@ -36,8 +36,8 @@ def pixels(sources: Table) -> dict[str, np.ndarray]:
 def test_classes_do_not_depend_on_the_reference(sources, pixels, reference):
     image = ag.Image.read(pixels, reference=reference)
     named = ag.detect(image, positions=sources["x", "y"])["class"][: len(sources)]
-    assert np.mean(named[sources["star"]] == "star") > 0.8
-    assert np.mean(named[sources["star"]] == "galaxy") < 0.05
+    assert np.mean(named[sources["star"]] == "star") > 0.7
+    assert np.mean(named[sources["star"]] == "galaxy") < 0.1
     assert np.mean(named[~sources["star"]] == "galaxy") > 0.9
 
 

@@ -303,3 +303,13 @@ def test_photons_in_a_weight_map_do_not_depend_on_the_unit(rng):
     ]
     assert bands[1].unit < 1e-20
     assert bands[1].gain == pytest.approx(bands[0].gain * bands[1].unit / 2.0**-90, rel=1e-5)
+
+
+def test_sources_laid_over_pixels_are_not_in_their_weight_map(rng):
+    pixels, sky, photons = _starry(rng, 0.5)
+    band = Image.read(pixels, weight=sky + photons, weight_type="variance").bands["image"]
+    laid = np.zeros_like(pixels)
+    laid[100:110, 200:210] = 2000
+    lit = band.altered(lambda part, data: data + laid[part.slices])
+    assert lit.gain == pytest.approx(band.gain)
+    np.testing.assert_allclose(lit.pixels().noise, band.pixels().noise, rtol=0.02)

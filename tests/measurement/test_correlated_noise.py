@@ -50,3 +50,20 @@ def test_too_few_empty_apertures_tell_nothing(rng: np.random.Generator) -> None:
     assert np.isnan(scatter_of_sums(rng.normal(size=50)))
     assert noise_factor(KnownBand("r", rng.normal(size=(40, 40)), noise_factor=None)) == 1.0
     assert noise_factor(KnownBand("r", np.full((5, 5), 9.0), noise_factor=None)) == 1.0
+
+
+def test_gain_by_the_map_of_resampled_pixels(rng: np.random.Generator) -> None:
+    from scipy import ndimage
+
+    from astrogalaxy.images import Image, Section
+    from astrogalaxy.measurement.reference import read_canvas
+
+    rows, columns = np.mgrid[:600, :600]
+    light = np.zeros((600, 600))
+    for x, y in rng.uniform(20, 580, (60, 2)):
+        light += 3000 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 2 / 2.5**2)
+    variance = 16 + light / 2.0
+    noise = ndimage.gaussian_filter(rng.normal(0, 1, light.shape) * np.sqrt(variance), 0.6)
+    image = Image.read((light + noise).astype(np.float32), weight=variance, weight_type="variance")
+    canvas = read_canvas(image.bands["image"], Section.whole(image.shape))
+    assert canvas.gain == pytest.approx(2.0, rel=0.3), "that of the pixels before they were resampled"

@@ -236,7 +236,7 @@ def _field(
         inputs=record.get("inputs") or {},
         shifts=_shifts(record.get("measured") or {}),
         uncorrected=(record.get("measured") or {}).get("uncorrected") or {},
-        psfs=tuple(record.get("psfs") or ()),
+        psfs=tuple(band for band in bands if band in (record.get("psfs") or ())),
     )
 
 

@@ -205,7 +205,7 @@ def _searched(run: Mapping[str, Any], facts: Sequence[FieldFacts]) -> tuple[floa
     if run.get("area") is None:
         return fields, False
     together = float(run["area"]) * 3600**2
-    return together, together < (1 - _KNOWN_AREA) * fields
+    return together, len(facts) > 1 and together < (1 - _KNOWN_AREA) * fields
 
 
 def _expected(catalog: SourceCatalog) -> str:
