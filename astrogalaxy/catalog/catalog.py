@@ -201,10 +201,11 @@ class SourceCatalog(Table):
         for column in _known_columns(catalog):
             here = catalog[column.name]
             if isinstance(here, MaskedColumn):  # of NaN, which is what a catalogue holds
-                number = isinstance(column.missing, float)
-                here = here.astype(float) if number else here
+                if isinstance(column.missing, float) and here.dtype.kind != "f":
+                    here = here.astype(float)
                 filled = here.filled(column.missing)
-                catalog[column.name] = Column(filled if number else filled.tolist(), unit=here.unit)
+                # text with missing values comes as objects
+                catalog[column.name] = Column(filled if filled.dtype.kind != "O" else filled.tolist(), unit=here.unit)
                 here = catalog[column.name]
             if isinstance(here, Column) and here.unit is None:
                 here.unit, here.description, here.meta["ucd"] = column.unit, column.description, column.ucd

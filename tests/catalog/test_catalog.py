@@ -287,3 +287,11 @@ def test_a_data_frame_gets_back_what_it_cannot_hold() -> None:
     assert [part[name].unit for name in part.colnames] == [u.deg, u.pix, None]
     other = pd.DataFrame({"p_": [1.0], "mag_Ä": ["a"], "flux_Ä": [1], "mag_Ä_err": [1], "dec": [2.0]})
     assert SourceCatalog.from_pandas(other)["dec"].unit == u.deg, "of a table that is no catalogue"
+
+
+def test_a_data_frame_of_nullable_types_is_read() -> None:
+    given = build({"fwhm": [1.0, np.nan, 3.0]})
+    back = SourceCatalog.from_pandas(given.to_pandas().convert_dtypes())
+    np.testing.assert_array_equal(back["fwhm"], [1.0, np.nan, 3.0])
+    assert back["fwhm"].unit == u.arcsec
+    assert list(back["class"]) == list(given["class"])
