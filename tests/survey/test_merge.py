@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from astrogalaxy.catalog import SourceCatalog, flag_bits
-from astrogalaxy.survey.merge import _FARTHEST_ARCSEC, Claim, _within_reach, neighbouring, rank_between
+from astrogalaxy.images import Section, Tile
+from astrogalaxy.measurement.fieldwide import GIVEN_QUALITY, FieldQuality
+from astrogalaxy.survey.merge import (
+    _FARTHEST_ARCSEC,
+    Claim,
+    TileCatalog,
+    _within_reach,
+    merge_tiles,
+    neighbouring,
+    rank_between,
+)
 
 Cap = tuple[np.ndarray, float]
 
@@ -122,3 +132,16 @@ def test_of_two_reports_chance_does_not_choose() -> None:
     for pair in ((lucky, deeper), (deeper, lucky)):
         gone = rank_between(*pair)
         assert [bool(lost[0]) for lost in gone] == [part is lucky for part in pair]
+
+
+def test_what_tiles_say_of_a_given_point_spread_stays_if_processors_differ_in_a_digit() -> None:
+    tiles = []
+    for n in range(3):
+        part = Section(100 * n, 100 * n + 100, 0, 100)
+        catalog = SourceCatalog.from_columns({"x": [100.0 * n + 50], "y": [50.0]}, bands=["r"])
+        if n:
+            catalog.meta[GIVEN_QUALITY] = FieldQuality(star_radius=0.7 + n * 1e-15).to_json()
+        tiles.append(TileCatalog(Tile(f"tile{n}", part, part), catalog))
+    joined = merge_tiles(tiles)
+    assert len(joined) == 3
+    assert FieldQuality.from_json(joined.meta[GIVEN_QUALITY]).star_radius == pytest.approx(0.7)
