@@ -141,14 +141,14 @@ def test_weights(tmp_path: Path) -> None:
         ("classify one.png -o t.csv --model galaxyzoofine", "galaxyzoofine: no such weights", "reference/weights"),
         ("classify one.png -o t.csv --model default", "weights are for detection", "reference/weights"),
         ("classify one.png -o t.csv --detector nothere", "nothere: no such weights", "reference/weights"),
-        ("classify one.png -o no/t.csv", "--output no/t.csv: the folder no does not exist", "reference/config"),
+        ("classify one.png -o no/t.csv", "--output no/t.csv: the folder no does not exist", "reference/commands"),
         ("weights show nothere", "nothere: no such weights", "reference/weights"),
         ("weights verify nothere", "nothere: no such weights", "reference/weights"),
         ("view nothere", "nothere: no such run directory", "user_guide/run"),
         ("evaluate nothere t.csv", "nothere: no such run directory", "user_guide/run"),
         ("evaluate t.csv t.csv --radius 0", "a radius of 0 matches nothing", "reference/config"),
-        ("init -o no/x.yml", "--output no/x.yml: the folder no does not exist", "reference/config"),
-        ("fetch sdss M31 --init no/x.yml", "--init no/x.yml: the folder no does not exist", "reference/config"),
+        ("init -o no/x.yml", "--output no/x.yml: the folder no does not exist", "reference/commands"),
+        ("fetch sdss M31 --init no/x.yml", "--init no/x.yml: the folder no does not exist", "reference/commands"),
     ],
 )
 def test_what_an_argument_names_wrongly_is_a_wrong_call(

@@ -54,6 +54,11 @@ class KnownBand:
     def pixel_scale(self) -> float:
         return pixel_scale(self.wcs, self.shape)
 
+    @property
+    def exposure(self) -> KnownBand:
+        """What its gain is given by."""
+        return self
+
     def rounded(self, section: Section) -> Section:
         return section
 
