@@ -14,6 +14,7 @@ __all__ = [
     "ConfigError",
     "ImageError",
     "MissingExtraError",
+    "OptionError",
     "RunError",
     "WeightsError",
     "brought_by",
@@ -48,7 +49,7 @@ class AstrogalaxyError(Exception):
 
 
 class ConfigError(AstrogalaxyError):
-    """A configuration file or a command's option is wrong; the message names file, line and key.
+    """A configuration file is wrong; the message names file, line and key.
 
     Examples
     --------
@@ -62,6 +63,19 @@ class ConfigError(AstrogalaxyError):
     """
 
     page = "reference/config"
+
+
+class OptionError(ConfigError):
+    """A command was called wrongly; the message names the option or argument.
+
+    Examples
+    --------
+    >>> from astrogalaxy.errors import ConfigError, OptionError
+    >>> issubclass(OptionError, ConfigError), OptionError.page
+    (True, 'reference/commands')
+    """
+
+    page = "reference/commands"
 
 
 class ImageError(AstrogalaxyError):

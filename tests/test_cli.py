@@ -146,7 +146,7 @@ def test_weights(tmp_path: Path) -> None:
         ("weights verify nothere", "nothere: no such weights", "reference/weights"),
         ("view nothere", "nothere: no such run directory", "user_guide/run"),
         ("evaluate nothere t.csv", "nothere: no such run directory", "user_guide/run"),
-        ("evaluate t.csv t.csv --radius 0", "a radius of 0 matches nothing", "reference/config"),
+        ("evaluate t.csv t.csv --radius 0", "a radius of 0 matches nothing", "reference/commands"),
         ("init -o no/x.yml", "--output no/x.yml: the folder no does not exist", "reference/commands"),
         ("fetch sdss M31 --init no/x.yml", "--init no/x.yml: the folder no does not exist", "reference/commands"),
     ],

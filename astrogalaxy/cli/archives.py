@@ -18,7 +18,7 @@ from astrogalaxy.cli.common import (
     progress_bar,
     short,
 )
-from astrogalaxy.errors import ConfigError
+from astrogalaxy.errors import ConfigError, OptionError
 
 if TYPE_CHECKING:
     from astrogalaxy.images.archives import FetchSummary
@@ -83,7 +83,7 @@ def _from_survey(path: Path, positions: list[str] | None, retries: int, progress
 
     if positions:
         msg = f"{path} gives the positions itself; leave out {positions[0]!r}"
-        raise ConfigError(msg)
+        raise OptionError(msg)
     summary = fetch_survey(SurveyConfig.read(path).images, progress=progress, retries=retries)
     if summary is None:
         msg = f"{path}: images.archive is null, so there is nothing to fetch"
@@ -132,4 +132,4 @@ def _angle(text: str) -> object:
         return Angle(text)
     except (TypeError, ValueError, UnitsError):
         msg = f"--size {text}: must be an angle such as 10arcmin"
-        raise ConfigError(msg) from None
+        raise OptionError(msg) from None

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from astrogalaxy.errors import AstrogalaxyError, ConfigError
+from astrogalaxy.errors import AstrogalaxyError, ConfigError, OptionError
 from astrogalaxy.files import LogHandler
 from astrogalaxy.progress import progress_bar
 
@@ -57,7 +57,7 @@ def _log_to_file(context: typer.Context, path: Path | None) -> Path | None:
             handler = LogHandler(path)
         except OSError as error:
             msg = f"--log-file {path}: cannot be written ({error.strerror})"
-            raise ConfigError(msg) from error
+            raise OptionError(msg) from error
         _attach(context, handler)
     return path
 
@@ -141,7 +141,7 @@ def check_free(path: Path, *, option: str = "--output", force: bool) -> None:
     """Refuse, before anything is done, to replace a file unasked."""
     if path.exists() and not force:
         msg = f"{path} exists; give another name with {option}, or --force"
-        raise _wrong_option(msg)
+        raise OptionError(msg)
 
 
 def check_target(path: Path, *, option: str = "--output", force: bool) -> None:
@@ -149,7 +149,7 @@ def check_target(path: Path, *, option: str = "--output", force: bool) -> None:
     check_free(path, option=option, force=force)
     if not path.parent.exists():
         msg = f"{option} {path}: the folder {path.parent} does not exist; make it first"
-        raise _wrong_option(msg)
+        raise OptionError(msg)
 
 
 def make_folder(path: Path) -> None:
@@ -158,14 +158,7 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         msg = f"--output {path}: the folder cannot be created ({error.strerror}); choose another one"
-        raise _wrong_option(msg) from error
-
-
-def _wrong_option(message: str) -> ConfigError:
-    """An error of what a command was given: the page of survey.yml has nothing on it."""
-    error = ConfigError(message)
-    error.page = "reference/commands"
-    return error
+        raise OptionError(msg) from error
 
 
 def warn(text: str) -> None:

@@ -21,7 +21,7 @@ from astrogalaxy.cli.common import (
     make_folder,
     short,
 )
-from astrogalaxy.errors import ConfigError, ImageError, need
+from astrogalaxy.errors import ImageError, OptionError, need
 
 __all__ = ["classify", "explain"]
 
@@ -68,11 +68,11 @@ def classify(
     formats = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".fits": "fits", ".vot": "votable", ".xml": "votable"}
     if output.suffix.lower() not in formats:
         msg = f"--output {output}: the name must end in {', '.join(formats)}"
-        raise ConfigError(msg)
+        raise OptionError(msg)
     check_target(output, force=force)
     if detector == "none" and model is None:
         msg = "classify needs --model, or a --detector other than none"
-        raise ConfigError(msg)
+        raise OptionError(msg)
     with argument():
         classifier = open_classifier(model) if model else None
         runtime = None if detector == "none" else open_runtime(detector, "cpu")
@@ -122,7 +122,7 @@ def explain(
         card, network = weights.card, network_of(weights)
     if target is not None and target not in card.classes:
         msg = f"--class {target}: {card.name} has the classes {', '.join(card.classes)}"
-        raise ConfigError(msg)
+        raise OptionError(msg)
     wanted = [name.strip() for name in maps.split(",") if name.strip()]
     make_folder(output)
     failed = 0
@@ -145,7 +145,7 @@ def _figures(images: list[Path], folder: Path, *, force: bool) -> dict[Path, Pat
     twice = next((stem for stem, n in Counter(image.stem for image in images).items() if n > 1), None)
     if twice is not None:
         msg = f"two images would both write {twice}.png; explain them with different --output folders"
-        raise ConfigError(msg)
+        raise OptionError(msg)
     figures = {image: folder / f"{image.stem}.png" for image in images}
     for path in figures.values():
         check_free(path, force=force)

@@ -19,7 +19,7 @@ from astrogalaxy.cli.common import (
     short,
     warn,
 )
-from astrogalaxy.errors import ConfigError, RunError, WeightsError, need
+from astrogalaxy.errors import OptionError, RunError, WeightsError, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,7 +92,7 @@ def evaluate(
     if inject is not None:
         if inputs:
             msg = f"evaluate takes CATALOG and TRUTH, or --inject SURVEY.yml, but not both: {inputs[0]}"
-            raise ConfigError(msg)
+            raise OptionError(msg)
         _inject(
             inject, quiet=quiet, rounds=rounds, density=density, magnitudes=magnitudes, like=_pairs(like),
             seeing=seeing, seed=seed, field_name=field, n_fields=fields,
@@ -101,7 +101,7 @@ def evaluate(
         _evaluate_recipes(inputs, quiet=quiet)
     if len(inputs) != 2:
         msg = "evaluate needs CATALOG and TRUTH, or RECIPE.yml, or --inject SURVEY.yml"
-        raise ConfigError(msg)
+        raise OptionError(msg)
     _compare(*inputs, radius=radius, split=split, part=part, field=field)
 
 
@@ -121,7 +121,7 @@ def _compare(
         score = evaluate_catalog(found, labels, radius=radius, region="truth", field=field)
     except CatalogError as error:
         msg = f"{catalog} against {truth}{f', part {part}' if split else ''}: {error}"
-        raise ConfigError(msg) from error
+        raise OptionError(msg) from error
     if "class" in labels.colnames and not any(labels["class"]):
         warn(f"{truth}: its column 'class' has neither star nor galaxy in any row, so there is no accuracy")
     if score.n_truth_twice:
@@ -153,7 +153,7 @@ def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:
     if classifiers and detectors:
         detector, classifier = detectors[0].name, classifiers[0].name
         msg = f"evaluate takes recipes of one task: {detector} is a detector's, {classifier} a classifier's"
-        raise ConfigError(msg)
+        raise OptionError(msg)
     if classifiers:
         _evaluate_classifiers(classifiers, quiet=quiet)
     need("faster_coco_eval", "train")
@@ -263,5 +263,5 @@ def _pairs(given: list[str] | None) -> dict[str, str]:
     wrong = next((name + sign + known for name, sign, known in pairs if not (name and known)), None)
     if wrong is not None:
         msg = f"--like {wrong}: give BAND=KNOWN, such as F606W=r"
-        raise ConfigError(msg)
+        raise OptionError(msg)
     return {name: known for name, _, known in pairs}

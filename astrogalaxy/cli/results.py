@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from astrogalaxy.cli.common import PARTLY, LogFile, Verbose, argument, check_target, short, warn
-from astrogalaxy.errors import ConfigError
+from astrogalaxy.errors import OptionError
 from astrogalaxy.formats import FORMATS, format_of
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ def view(
 
     if image is not None and not samp:
         msg = "--image is sent over SAMP; add --samp"
-        raise ConfigError(msg)
+        raise OptionError(msg)
     if regions is not None:
         form = format_of(regions)
         if form is None or form.name != "regions":
             msg = f"--regions {regions}: the name must end in {' or '.join(FORMATS['regions'].suffixes)}"
-            raise ConfigError(msg)
+            raise OptionError(msg)
         check_target(regions, option="--regions", force=force)
     with argument():
         found = find_results(results)
@@ -59,7 +59,7 @@ def view(
     if regions is None and not samp:
         if found.report is None:
             msg = f"{results}: there is no report; --regions and --samp work with the catalogue alone"
-            raise ConfigError(msg)
+            raise OptionError(msg)
         opened = open_in_browser(found.report)
         typer.echo(f"{'opened' if opened else 'no browser to open it with:'} {short(found.report)}")
 

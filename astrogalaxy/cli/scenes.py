@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from astrogalaxy.cli.common import check_free, make_folder
-from astrogalaxy.errors import ConfigError, need
+from astrogalaxy.errors import OptionError, need
 
 __all__ = ["simulate"]
 
@@ -30,7 +30,7 @@ def simulate(
 
     if survey not in PROFILES:
         msg = f"there is no survey {survey!r} to imitate; choose from {', '.join(PROFILES)}"
-        raise ConfigError(msg)
+        raise OptionError(msg)
     profile, name = PROFILES[survey], name or f"{survey}-{seed}"
     for path in scene_files(profile.bands, output, name=name):
         check_free(path, force=force)

@@ -19,7 +19,7 @@ from astrogalaxy.cli.common import (
     progress_bar,
     short,
 )
-from astrogalaxy.errors import ConfigError, need
+from astrogalaxy.errors import OptionError, need
 
 if TYPE_CHECKING:
     from astrogalaxy.config import ClassifierRecipe, RecipeConfig
@@ -40,7 +40,7 @@ def _file_name(value: str | None) -> str | None:
         return None if value is None else checked_name(value)
     except ValueError as error:
         msg = f"--name: {error}"
-        raise ConfigError(msg) from error
+        raise OptionError(msg) from error
 
 
 def train(
@@ -82,7 +82,7 @@ def train(
     if given:
         keys = ", ".join(_SAID_BY_RECIPES[option] for option in given)
         msg = f"{', '.join(given)}: only with --truth; a recipe has keys for this ({keys})"
-        raise ConfigError(msg)
+        raise OptionError(msg)
     with explained_by("reference/recipe"):
         config = read_recipe(recipe)
         if isinstance(config, ClassifierRecipe):

@@ -123,7 +123,9 @@ class _Positions:
         return {**self.__dict__, "_open": {}}
 
 
-def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -> LabelledCutouts:
+def read_catalog(
+    path: str | Path, survey: str | Path, *, centre: float = 1.0, width: float = FIELD_OF_VIEW
+) -> LabelledCutouts:
     """Read a table of classified sources of a survey; cutouts are made at their positions.
 
     Parameters
@@ -138,6 +140,8 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
         The survey.yml of its images.
     centre : float
         Side of the middle that the network will see, in sides of the cutout; the middle is as large as in a run.
+    width : float
+        Of the cutouts, in half-light radii of their galaxies.
 
     Returns
     -------
@@ -182,9 +186,12 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
             if image.wcs is None:
                 msg = f"{path}: has ra and dec, and the field {name} has no WCS; give x and y"
                 raise ImageError(msg)
+            if (np.abs(y[here]) > 90).any():
+                msg = f"{path}: column dec must hold degrees between -90 and 90"
+                raise ImageError(msg)
             x[here], y[here] = to_pixel(image.wcs, x[here], y[here])
         inside[here] = Section.whole(image.shape).contains(x[here], y[here])
-        side[here] = _sides(radius[here], image.pixel_scale, centre)
+        side[here] = _sides(radius[here], image.pixel_scale, centre, width)
     _warn_of_outside(path, x, y, inside)
     plain = ~np.isfinite(radius[inside])
     if plain.any():
@@ -202,7 +209,7 @@ def read_catalog(path: str | Path, survey: str | Path, *, centre: float = 1.0) -
         _Positions(config, chosen, x[inside], y[inside], side[inside]),
         f"{len(labels)} cutouts of the catalogue {Path(path).name}",
         files=[Path(path), Path(survey), *(file for name in sorted(set(where)) for file in fields[name].files)],
-        width=FIELD_OF_VIEW if plain.mean() < 0.5 else np.nan,
+        width=width if plain.mean() < 0.5 else np.nan,
     )
 
 
@@ -249,8 +256,8 @@ def _warn_of_outside(
         logger.warning(words, path, (~inside).sum(), len(inside), (~known).sum(), (known & ~inside).sum())
 
 
-def _sides(radius: NDArray[np.float64], scale: float, centre: float) -> NDArray[np.float64]:
+def _sides(radius: NDArray[np.float64], scale: float, centre: float, width: float) -> NDArray[np.float64]:
     """Side of each cutout in pixels of the reference band: its middle is what a run would cut."""
     pixels = radius / (scale if np.isfinite(scale) else 1.0)
-    seen = np.clip(FIELD_OF_VIEW * centre * pixels, *SIDES)
+    seen = np.clip(width * centre * pixels, *SIDES)
     return np.where(np.isfinite(pixels), seen / centre, _PLAIN_SIDE)

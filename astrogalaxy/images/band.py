@@ -73,7 +73,7 @@ class Band:
         self._seeing: float | None = None
         self._stars: NDArray[np.float64] | None = None
         self._shift: tuple[float, float] | None = None
-        self._photon = 0.0  # of the weight map, where the pixels that it was made for have been altered
+        self._unaltered: Band | None = None  # the band that its weight map was made for, if that is another
         self._wcs: Any = exposure.plane.wcs
         #: What measurement has found out about the band's stars and noise, kept for its other tiles.
         self.starlight: Any = None
@@ -230,8 +230,8 @@ class Band:
         mesh = make_mesh(sample.read, self.shape, box=box, origin=self.origin)
         ratio, turned = sample.ratio(mesh)
         factor = self._exposure.weight_factor(ratio * self.unit, turned=turned)
-        if isinstance(self._exposure.plane, AlteredPlane):  # the map knows nothing of what was laid there
-            return replace(mesh, weight_factor=factor, photon=self._photon)
+        if self._unaltered is not None:  # the map knows nothing of what was laid there
+            return replace(mesh, weight_factor=factor, photon=self._unaltered.mesh.photon)
         photon = sample.photon(mesh, factor * self.unit, ratio)
         if photon:
             text = "%s: this weight map has the noise of sources, too (%.3g electrons in an image unit); taken out"
@@ -355,17 +355,9 @@ class Band:
             data, noise = (to_float32(part, self.unit) for part in (data, noise))
         data[bad] = 0
         if weight is not None:
-            noise = self._weighted(noise, weight, self._mapped(section, data, bad))
+            mapped = data if self._unaltered is None else self._unaltered.pixels(section).data
+            noise = self._weighted(noise, weight, mapped)
         return Pixels(data, noise, bad, saturated, section)
-
-    def _mapped(self, section: Section, light: NDArray[np.float32], bad: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Light of which a weight map may have the noise: that of the file, without what was laid over it."""
-        plane = self._exposure.plane
-        if not self.mesh.photon or not isinstance(plane, AlteredPlane):
-            return light
-        file = to_float32(plane.plane.read(section) - self.mesh.background(section), self.unit)
-        file[bad] = 0
-        return file
 
     def _weighted(
         self, usual: NDArray[np.float32], weight: NDArray[np.float32], light: NDArray[np.float32]
@@ -397,7 +389,9 @@ class Band:
         """
         plane = AlteredPlane(self._exposure.plane, alter, self.mesh.blank)
         band = Band(replace(self._exposure, plane=plane, unit=self.unit))
-        band.shift, band._photon = self.shift, self.mesh.photon
+        band.shift = self.shift
+        if self.mesh.photon:
+            band._unaltered = self if self._unaltered is None else self._unaltered
         return band
 
     def _read(self, section: Section) -> Reading:

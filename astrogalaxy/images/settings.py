@@ -68,9 +68,11 @@ class BandSettings:
         masks, weight = [], None
         if self.mask is not None:
             mask = as_plane(self.mask, hdu=_auto(self.mask_hdu), origin=f"mask of band {name}")
-            # before its bits are looked up: of the image itself, taken for the mask, no header names any
-            check_map("mask", mask, plane)
-            masks.append(with_bits(mask, self.mask_bits))
+            try:
+                masks.append(with_bits(mask, self.mask_bits))
+            except ImageError:
+                check_map("mask", mask, plane)  # of the image itself, taken for the mask, no header names any bits
+                raise
         if self.weight is not None:
             weight = linear_plane(
                 as_plane(self.weight, hdu=_auto(self.weight_hdu), origin=f"weight map of band {name}")

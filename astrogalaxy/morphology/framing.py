@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, resized
 
-__all__ = ["is_square", "measured_frame"]
+__all__ = ["is_square", "measured_frame", "warn_of_oblong"]
+
+logger = logging.getLogger(__name__)
 
 # Side in pixels to which pictures are resized before they are measured, and sigma of the smoothing in these pixels.
 _SIDE, _SMOOTH = 128, 1.5
@@ -17,8 +21,6 @@ _FAINTEST, _OFF_CENTRE = 4.0, 6
 # Half-light radius of what a picture shows of its galaxy, in sides: the median of 300 training pictures of Galaxy
 # Zoo 2, which are FIELD_OF_VIEW true ones wide. The stretch makes it larger than the true one.
 _SHOWN = 0.089
-
-
 # A cut of one part in twenty off the longer side changes a scale by less than it is known to.
 _SQUARE = 1.05
 
@@ -27,6 +29,13 @@ def is_square(picture: NDArray[np.uint8]) -> bool:
     """Whether a cutout is about as high as wide; of others only the middle is seen, so that their scale is another."""
     ny, nx = picture.shape[:2]
     return max(ny, nx) <= _SQUARE * min(ny, nx)
+
+
+def warn_of_oblong(number: int, total: int) -> None:
+    """Warn of cutouts that are not square, if there are any."""
+    if number:
+        words = "%d of %d cutouts are not square: their ends are cut off, and their scale is that of the shorter side"
+        logger.warning(words, number, total)
 
 
 def measured_frame(picture: NDArray[np.uint8]) -> float:

@@ -205,7 +205,9 @@ def _lit(band: Band, light: NDArray[np.float32], profile: SurveyProfile, rng: np
     photons = np.sqrt(np.clip(light, 0, None) / (gain or profile.gain)) * rng.standard_normal(light.shape)
     lit = np.where(pixels.bad, np.nan, pixels.data * np.float32(band.unit) + light + photons).astype(np.float32)
     plane = as_plane((lit, band.wcs), origin=f"band {band.name}")
-    known = {"zeropoint": band.zeropoint, "gain": gain, "saturation": _saturation(band), "fwhm": band.fwhm}
-    known["psf"] = band.given_psf
+    known = {
+        "zeropoint": band.zeropoint, "gain": gain, "saturation": _saturation(band), "fwhm": band.fwhm,
+        "psf": band.given_psf,
+    }  # fmt: skip
     # bad pixels are NaN already, but only the masks tell of saturated ones where no level does
     return Band(Exposure(band.name, plane, masks=band.exposure.masks, **known))

@@ -19,7 +19,7 @@ from astrogalaxy.detection.single import disk_probability
 from astrogalaxy.errors import AstrogalaxyError, ConfigError
 from astrogalaxy.models import ClassifierCard
 from astrogalaxy.morphology import Classifier
-from astrogalaxy.morphology.framing import is_square, measured_frame
+from astrogalaxy.morphology.framing import is_square, measured_frame, warn_of_oblong
 from astrogalaxy.morphology.pictures import resized
 
 __all__ = ["Frame", "classify_files"]
@@ -101,7 +101,8 @@ def classify_files(
             row["error"] = str(error)
         rows.append(row)
     if classifier and frame == "given":
-        _check_squares([bool(row["square"]) for row in rows if "square" in row])
+        squares = [bool(row["square"]) for row in rows if "square" in row]
+        warn_of_oblong(squares.count(False), len(squares))
         _check_frames(np.array([row.get("frame", np.nan) for row in rows], dtype=float), classifier.card)
     names = ["p_smooth", "p_disk"] if detector else []
     names += [class_column(name) for name in classifier.classes] if classifier else []
@@ -112,13 +113,6 @@ def classify_files(
     table["class"] = [str(row["class"]) for row in rows]
     table["error"] = [str(row["error"]) for row in rows]
     return table
-
-
-def _check_squares(squares: list[bool]) -> None:
-    """Warn of cutouts whose shorter side alone decides how much is seen around the galaxy."""
-    if not all(squares):
-        words = "%d of %d cutouts are not square: their ends are cut off, and their scale is that of the shorter side"
-        logger.warning(words, squares.count(False), len(squares))
 
 
 def _check_frames(frames: NDArray[np.float64], card: ClassifierCard) -> None:

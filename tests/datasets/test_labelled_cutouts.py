@@ -481,6 +481,15 @@ def test_rows_without_a_place_on_the_image_are_left_out(survey: Path, caplog: py
     assert {file.name for file in cutouts.files} == {"c.CSV", "survey.yml", "one.fits"}
 
 
+def test_the_width_of_cutouts_of_a_catalogue_is_chosen(survey: Path) -> None:
+    rows = {"x": [120.0, 100], "y": [90.0, 80], "half_light_radius": [4.0, 6], "label": ["a", "b"]}
+    Table(rows).write(survey.parent / "c.csv")
+    usual, close = (read_catalog(survey.parent / "c.csv", survey, width=width) for width in (FIELD_OF_VIEW, 10.0))
+    assert close.width == 10.0
+    ratio = usual.read.side / close.read.side  # type: ignore[attr-defined]
+    np.testing.assert_allclose(ratio, FIELD_OF_VIEW / 10)
+
+
 def test_a_catalogue_without_sizes_says_no_width(survey: Path, caplog: pytest.LogCaptureFixture) -> None:
     Table({"x": [20.0, 50], "y": [30.0, 60], "label": ["a", "b"]}).write(survey.parent / "c.csv")
     assert np.isnan(read_catalog(survey.parent / "c.csv", survey).width)
@@ -512,6 +521,7 @@ def test_names_in_a_catalogue_are_text(survey: Path) -> None:
     [
         ("c.csv", "x,y,label,field\n1,1,a,one\n2,2,b,two\n", "column 'field' has 'two', and .* the fields one$"),
         ("c.csv", "x,y,label\nhere,1,a\n2,2,b\n", "column 'x' must hold numbers"),
+        ("c.csv", "ra,dec,label\n150,2,a\n150,95,b\n", "column dec must hold degrees between -90 and 90"),
         ("c.csv", "x,y,label\n-1,1,a\n2,2,b\n", "with two classes or more"),
         ("c.CSV", "x,y\n1,1,1\n2\n", "cannot be read as a table"),
         ("c.txt", "x,y,label\n1,1,a\n2,2,b\n", "not known as a table .*; give CSV"),

@@ -313,3 +313,12 @@ def test_sources_laid_over_pixels_are_not_in_their_weight_map(rng):
     lit = band.altered(lambda part, data: data + laid[part.slices])
     assert lit.gain == pytest.approx(band.gain)
     np.testing.assert_allclose(lit.pixels().noise, band.pixels().noise, rtol=0.02)
+
+
+def test_noise_of_sources_is_seen_in_maps_of_images_on_another_scale(rng):
+    pixels, sky, photons = _starry(rng, 5.0)
+    header = fits.Header({"BOFFSET": 0.0, "BSOFTEN": 50.0})
+    stretched = fits.ImageHDU(np.arcsinh(pixels / 100) / (0.4 * np.log(10)), header)
+    band = Image.read(stretched, weight=sky + photons, weight_type="variance").bands["image"]
+    assert band.gain == pytest.approx(5.0, rel=0.1)
+    assert (band.pixels().noise / np.sqrt(sky))[photons > sky].max() < 1.3

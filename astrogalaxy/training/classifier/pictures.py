@@ -28,7 +28,7 @@ from astrogalaxy.datasets.splits import PARTS, Part, part_of, read_split
 from astrogalaxy.datasets.votes import read_votes
 from astrogalaxy.errors import ConfigError, ImageError
 from astrogalaxy.files import atomic_path, write_text
-from astrogalaxy.morphology.framing import is_square, measured_frame
+from astrogalaxy.morphology.framing import is_square, measured_frame, warn_of_oblong
 from astrogalaxy.morphology.pictures import FIELD_OF_VIEW, resized
 from astrogalaxy.training.classifier.parts import PartCounts, copies_of_training
 
@@ -98,7 +98,8 @@ def _read(section: CutoutsSection) -> LabelledCutouts:
         if section.format == "efigi":
             return efigi.read_efigi(section.path)
         if section.format == "catalog":
-            return read_catalog(section.path, str(section.survey), centre=section.centre)
+            width = FIELD_OF_VIEW if section.width is None else section.width
+            return read_catalog(section.path, str(section.survey), centre=section.centre, width=width)
         return read_folders(section.path)
     except ImageError as error:
         msg = f"data.path: {error}"
@@ -165,7 +166,9 @@ def open_bank(recipe: ClassifierRecipe, *, progress: Callable[[int, int], None] 
     except CatalogError as error:
         msg = f"data.path: {section.path}: {error}"
         raise ConfigError(msg) from error
-    made_with = section.model_dump(mode="json", exclude={"clear", "split", "width"})
+    # a width is what is said of pictures; only those of a catalogue are made by it
+    said = {"clear", "split"} | ({"width"} if section.format != "catalog" else set())
+    made_with = section.model_dump(mode="json", exclude=said)
     # the names in their order, too: kept pictures would be shifted against the labels by one that is added
     made_with |= {"side": side, "version": version("astrogalaxy"), "names": [str(name) for name in cutouts.names]}
     made_with |= {} if np.isfinite(cutouts.width) else {"measured": True}
@@ -282,9 +285,7 @@ def _make(
             if progress:
                 progress(index + 1, len(cutouts))
         pictures.flush()
-    if oblong:
-        words = "%d of %d cutouts are not square: their ends are cut off, and their scale is that of the shorter side"
-        logger.warning(words, oblong, len(rows))
+    warn_of_oblong(oblong, len(rows))
     if not rows:
         msg = f"data.path: none of {len(cutouts)} cutouts can be read"
         raise ConfigError(msg)
