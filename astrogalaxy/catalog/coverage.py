@@ -99,10 +99,6 @@ def _projected(polygon: Floats, middle: Floats, plane: Floats) -> Floats:
 
 
 def _inside(points: Floats, corners: Floats) -> NDArray[np.bool_]:
-    """Whether points lie within a polygon: a ray from them to the right crosses it an odd number of times."""
-    inside = np.zeros(len(points), dtype=bool)
-    for (x0, y0), (x1, y1) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        across = (y0 > points[:, 1]) != (y1 > points[:, 1])
-        at = x0 + (points[across, 1] - y0) * (x1 - x0) / (y1 - y0) if across.any() else 0.0
-        inside[across] ^= points[across, 0] < at
-    return inside
+    from matplotlib.path import Path
+
+    return Path(corners).contains_points(points)
