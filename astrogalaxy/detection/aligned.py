@@ -21,6 +21,7 @@ from astrogalaxy.detection.significance import significance
 from astrogalaxy.errors import WeightsError
 from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images import Aligned, Image, Section
+from astrogalaxy.measurement.starlight import image_seeing
 from astrogalaxy.models import HEADS, WeightCard
 
 __all__ = ["card_input", "check_bands", "field_seeing", "find_aligned", "find_at"]
@@ -44,7 +45,7 @@ _STAR_BOX, _SMALLEST_BOX = 2.2, 6.0
 
 def field_seeing(image: Image, card: WeightCard) -> float:
     """Seeing of an image for weights that want it, NaN for others: measuring it takes time."""
-    return image.seeing if card.seeing_input else UNKNOWN_SEEING
+    return image_seeing(image) if card.seeing_input else UNKNOWN_SEEING
 
 
 def find_aligned(

@@ -18,6 +18,7 @@ from astrogalaxy.images import Aligned, Band, Image, Mesh, Section, plan_tiles
 from astrogalaxy.images.bins import binned
 from astrogalaxy.images.saturation import blunt_cores, core_of
 from astrogalaxy.images.threshold import above_threshold
+from astrogalaxy.measurement.starlight import image_seeing
 
 __all__ = ["bridge_large", "find_large"]
 
@@ -188,6 +189,6 @@ def _confirmed(image: Image, runtime: Runtime, galaxy: Detections) -> bool:
     if main is None:
         # the middle of a very large one is too wide to be found, but then nothing else is found there either
         return bool(galaxy.significance[0] >= _CLEAR and not (from_middle(clear, galaxy) <= NEAR).any())
-    cores = blunt_cores(aligned.snr.max(axis=0), 1.0, aligned.bad.all(axis=0), image.seeing)
+    cores = blunt_cores(aligned.snr.max(axis=0), 1.0, aligned.bad.all(axis=0), image_seeing(image))
     at = clear.x[[main]] - section.x0, clear.y[[main]] - section.y0
     return bool((core_of(cores, *at) < 0).all())

@@ -23,6 +23,7 @@ from astrogalaxy.evaluation.reliability import Reliability, expected_calibration
 from astrogalaxy.images import Image
 from astrogalaxy.measurement import Sources, measure
 from astrogalaxy.measurement.stargalaxy import ClassEvidence, class_evidence, field_evidence, galaxy_probability
+from astrogalaxy.measurement.starlight import image_seeing
 from astrogalaxy.models import BY_EXTENT, BY_SPREAD, HEADS, IN_FIELD, Calibration, WeightCard, Weights
 
 __all__ = [
@@ -416,7 +417,7 @@ def _score(
 ) -> _Scored:
     """Find and measure the sources of an image, on ``known`` significance and seeing if they are not its own."""
     card = runtime.weights.card
-    snr, seeing = known or (image.aligned().snr, image.seeing)
+    snr, seeing = known or (image.aligned().snr, image_seeing(image))
     maps = runtime(card_input(card, snr, seeing))
     iou, extended = card.architecture.overlaps
     boxes = decode(maps, card.architecture.strides, threshold=_LOWEST_LOGIT, iou=iou, extended=extended)

@@ -344,19 +344,6 @@ class Image:
         """Pixels along x and y by which `register` has shifted bands; without those that it left."""
         return {name: band.shift for name, band in self.bands.items() if band.shift and any(band.shift)}
 
-    @property
-    def seeing(self) -> float:
-        """Half-light diameter of stars, pixels of the reference band: median of the bands, NaN where none shows any.
-
-        What looks at all bands together, such as the network, sees stars about as wide as that, whichever is the
-        reference.
-        """
-        scale = self.bands[self.reference].pixel_scale
-        ratios = (band.pixel_scale / scale for band in self.bands.values())
-        seen = [b.seeing * (r if np.isfinite(r) else 1.0) for b, r in zip(self.bands.values(), ratios, strict=True)]
-        known = [seeing for seeing in seen if np.isfinite(seeing)]
-        return float(np.median(known)) if known else float("nan")
-
     def aligned(self, section: Section | None = None) -> Aligned:
         """All bands of a section on the reference grid, in units of the sky noise.
 

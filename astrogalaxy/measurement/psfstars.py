@@ -12,7 +12,7 @@ from astrogalaxy.gaussian import FWHM_PER_SIGMA, SIGMA_PER_MAD
 from astrogalaxy.images.around import read_around
 from astrogalaxy.measurement.psf import DEGREE, Psf, hermite_functions, hermite_width, moffat, polynomial
 from astrogalaxy.measurement.stamps import Stamps, nearest_pixel
-from astrogalaxy.measurement.starlight import star_places
+from astrogalaxy.measurement.starlight import relative_scale, star_places
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def field_psfs(image: Image) -> dict[str, Psf]:
         if band.psf is None and band.given_psf is not None:
             band.psf = convert_psf(band.given_psf, band.shape)
         elif band.psf is None:
-            seeing = reference.seeing * _scale(reference, band)
+            seeing = reference.seeing * relative_scale(reference, band)
             band.psf = measure_psf(band, star_places(reference, band), seeing if np.isfinite(seeing) else band.seeing)
     return {name: band.psf for name, band in image.bands.items()}
 
@@ -184,13 +184,6 @@ class _Stars:
     def light(self) -> NDArray[np.float64]:
         """Light on the stamps."""
         return np.asarray(self.data.sum(axis=(1, 2)))
-
-
-def _scale(reference: Band, band: Band) -> float:
-    """Pixels of a band along one of the reference's."""
-    if reference.wcs is None or band.wcs is None or band is reference:
-        return 1.0
-    return reference.pixel_scale / band.pixel_scale
 
 
 def _thinned(places: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ from astrogalaxy.measurement.stamps import HALF_WIDTHS, Stamps, class_of
 if TYPE_CHECKING:
     from astrogalaxy.images import Band, GivenPsf, Image
 
-__all__ = ["Starlight", "field_starlight", "star_places"]
+__all__ = ["Starlight", "field_starlight", "image_seeing", "relative_scale", "star_places"]
 
 # First guess of the rms size of stars, pixels: the moments find theirs from any.
 _FIRST_SIGMA = 2.0
@@ -82,6 +82,36 @@ def field_starlight(image: Image) -> dict[str, Starlight]:
             given = band.given_psf
             band.starlight = found if found.known or given is None else _drawn(given)
     return {name: band.starlight for name, band in image.bands.items()}
+
+
+def image_seeing(image: Image) -> float:
+    """How wide stars are in all bands together: the median of the bands.
+
+    What looks at all bands at once, such as the network, sees stars about as wide as that, whichever is the reference.
+
+    Parameters
+    ----------
+    image : Image
+        The field.
+
+    Returns
+    -------
+    float
+        Half-light diameter, pixels of the reference band: the seeing of that times what the bands' moments say of the
+        others. NaN where the seeing of the reference is not known.
+    """
+    reference, lights = image.bands[image.reference], field_starlight(image)
+    own = lights[image.reference].sigma
+    widths = [lights[name].sigma / (own * relative_scale(reference, band)) for name, band in image.bands.items()]
+    known = [width for width in widths if np.isfinite(width)]
+    return reference.seeing * float(np.median(known)) if known else reference.seeing
+
+
+def relative_scale(reference: Band, band: Band) -> float:
+    """Pixels of a band along one of the reference's."""
+    if reference.wcs is None or band.wcs is None or band is reference:
+        return 1.0
+    return reference.pixel_scale / band.pixel_scale
 
 
 def star_places(reference: Band, band: Band) -> np.ndarray:

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 # The field that this process worked on last, by what makes it another: the next task is probably of the same.
 _OPEN: dict[tuple[str, ...], tuple[Image | None, list[Failure]]] = {}
 # Names under which what measurement knows of a band's stars and noise is kept beside its sky, and the large galaxies.
-_CONDITIONS, _SEEING, _LARGE = "conditions", "seeing", "large"
+_CONDITIONS, _LARGE = "conditions", "large"
 
 
 def open_bands(field: Field, config: SurveyConfig) -> tuple[Image | None, list[Failure]]:
@@ -130,9 +130,8 @@ def save_sky(path: Path, image: Image) -> None:
         for band, opened in image.bands.items()
         for name, values in opened.mesh.to_arrays().items()
     }
+    arrays["seeing"] = np.array(image.bands[image.reference].seeing)
     arrays[_LARGE] = image.large.to_array()
-    for band, opened in image.bands.items():
-        arrays[f"{band}.{_SEEING}"] = np.array(opened.seeing)
     for band, values in field_conditions(image).items():
         arrays[f"{band}.{_CONDITIONS}"] = values
     with atomic_path(path) as temporary:
@@ -145,13 +144,12 @@ def _restore_sky(path: Path, image: Image) -> None:
     with np.load(path, allow_pickle=False) as stored:
         for band, opened in image.bands.items():
             arrays = {n.split(".", 1)[1]: stored[n] for n in stored.files if n.startswith(f"{band}.")}
-            conditions, seeing = (arrays.pop(name, None) for name in (_CONDITIONS, _SEEING))
+            conditions = arrays.pop(_CONDITIONS, None)
             if arrays:
                 opened.mesh = Mesh.from_arrays(arrays)
-            if seeing is not None:
-                opened.seeing = float(seeing)
             if conditions is not None:
                 restore_conditions(opened, conditions)
+        image.bands[image.reference].seeing = float(stored["seeing"])
         image.large = Detections.from_array(stored[_LARGE])
 
 

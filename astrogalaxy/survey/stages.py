@@ -32,6 +32,7 @@ from astrogalaxy.images.wavelengths import order_problem
 from astrogalaxy.measurement import FieldQuality, Sources, calibrate_field, given_quality, measure
 from astrogalaxy.measurement.fieldwide import GIVEN_QUALITY
 from astrogalaxy.measurement.stargalaxy import class_evidence, galaxy_probability
+from astrogalaxy.measurement.starlight import image_seeing
 from astrogalaxy.models import WeightCard
 from astrogalaxy.morphology import Classifier
 from astrogalaxy.survey.cutouts import classify_sources, new_classes
@@ -288,7 +289,7 @@ def extract(
         aligned = image.aligned(tile.outer)
     with watch("detect"):
         found, given = _detect(image, aligned, tile, runtime, settings.threshold, positions)
-        found = doubted(found, aligned, image.seeing)
+        found = doubted(found, aligned, image_seeing(image))
     with watch("measure"):
         found, measured = _measure(image, found, given, tile, settings)
         catalog = _catalog(image, found, measured, runtime.weights.card, settings)

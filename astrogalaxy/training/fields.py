@@ -13,6 +13,7 @@ from astrogalaxy.gaussian import SIGMA_PER_MAD
 from astrogalaxy.images import Image, Pixels, Section
 from astrogalaxy.images.stars import find_stars, half_light_radius
 from astrogalaxy.images.threshold import above_threshold
+from astrogalaxy.measurement.starlight import image_seeing
 from astrogalaxy.simulation.inject import inject_sources
 from astrogalaxy.simulation.profiles import SurveyProfile
 from astrogalaxy.simulation.render import star_size
@@ -72,7 +73,7 @@ def labelled_example(image: Image, labels: Table, *, region: Section | None = No
     sources = sources_array(x=x, y=y, width=side, height=side, galaxy=galaxy, ignore=unseen)
     unknown, _ = _detections(summed)
     inside = _within(unknown, sources[~unseen])
-    seeing, sources = image.seeing, np.concatenate([sources, unknown[~inside]])
+    seeing, sources = image_seeing(image), np.concatenate([sources, unknown[~inside]])
     return Example(half_precision(snr), sources, name, seeing, image.pixel_scale)
 
 

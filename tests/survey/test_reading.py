@@ -10,6 +10,7 @@ import pytest
 
 from astrogalaxy.detection import Detections
 from astrogalaxy.images import Band, Image
+from astrogalaxy.measurement.starlight import image_seeing
 from astrogalaxy.survey.reading import _restore_sky, save_sky
 
 
@@ -29,6 +30,4 @@ def test_no_other_tile_searches_for_the_stars_of_a_field(tmp_path: Path, monkeyp
     save_sky(tmp_path / "sky.npz", image)
     monkeypatch.setattr(Band, "_found_stars", lambda band: pytest.fail(f"stars of {band.name} are looked for"))
     _restore_sky(tmp_path / "sky.npz", again)
-    assert again.seeing == image.seeing
-    assert [band.seeing for band in again.bands.values()] == [band.seeing for band in image.bands.values()]
-    assert again.bands["g"].seeing > 1.2 * again.bands["r"].seeing
+    assert image_seeing(again) == image_seeing(image) > 1.1 * again.bands["r"].seeing
