@@ -64,6 +64,29 @@ def test_a_plain_table_is_a_catalogue_too(folder: Path) -> None:
     assert _number(_evaluate(folder / "xy.csv", folder / "xy.csv"), "completeness") == 1.0
 
 
+def test_completeness_by_magnitude_of_those_that_are_asked_for(folder: Path) -> None:
+    truth = Table.read(folder / "xy.csv")
+    truth["mag"] = np.linspace(18.01, 21.99, 40)
+    truth.write(folder / "mag.csv")
+    ran = _evaluate(folder / "out", folder / "mag.csv", "--magnitudes", 18, 21)
+    assert _number(ran, "completeness") == 1.0
+    assert "completeness by mag\n" in ran.output
+    assert ran.output.splitlines()[-1].split()[:3] == ["20.5", "21.0", "5"]
+    assert "no column mag" in str(_evaluate(folder / "out", folder / "xy.csv", "--magnitudes", 18, 21).exception)
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("out", "xy.csv", "--rounds", 3), "--rounds: only with --inject SURVEY.yml"),
+        (("--inject", "survey.yml", "--split", "split.csv"), "--split: only with CATALOG and TRUTH"),
+        (("recipe.yml", "--field", "a"), "--field: only with CATALOG and TRUTH or --inject SURVEY.yml"),
+    ],
+)
+def test_options_of_another_use_are_refused(args: tuple[object, ...], text: str) -> None:
+    assert text in str(_evaluate(*args).exception)
+
+
 def test_classes_that_are_none_are_told(folder: Path) -> None:
     ran = _evaluate(folder / "out", folder / "numbered.csv")
     assert ran.exit_code == 0

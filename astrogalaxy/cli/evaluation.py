@@ -32,8 +32,17 @@ __all__ = ["evaluate"]
 Recipe = TypeVar("Recipe", bound="RecipeConfig | ClassifierRecipe")
 Score = TypeVar("Score")
 
+# What evaluate may be given, and the options that it reads then.
+_CATALOG, _RECIPES, _SURVEY = "CATALOG and TRUTH", "RECIPE.yml", "--inject SURVEY.yml"
+_READS = {
+    _CATALOG: {"radius", "split", "part", "field", "magnitudes"},
+    _RECIPES: set[str](),
+    _SURVEY: {"field", "rounds", "density", "magnitudes", "like", "seeing", "fields", "seed"},
+}
+
 
 def evaluate(
+    context: typer.Context,
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -64,7 +73,10 @@ def evaluate(
     ] = None,
     magnitudes: Annotated[
         tuple[float, float] | None,
-        typer.Option(help="With --inject: brightest and faintest magnitude. Default: chosen by depth."),
+        typer.Option(
+            help="Brightest and faintest magnitude: of the true sources that are asked for (default: all), or with "
+            "--inject of those that are injected (default: chosen by depth)."
+        ),
     ] = None,
     like: Annotated[
         list[str] | None,
@@ -91,22 +103,41 @@ def evaluate(
     inputs = inputs or []
     if inject is not None:
         if inputs:
-            msg = f"evaluate takes CATALOG and TRUTH, or --inject SURVEY.yml, but not both: {inputs[0]}"
+            msg = f"evaluate takes {_CATALOG}, or {_SURVEY}, but not both: {inputs[0]}"
             raise OptionError(msg)
+        _check_read(context, _SURVEY)
         _inject(
             inject, quiet=quiet, rounds=rounds, density=density, magnitudes=magnitudes, like=_pairs(like),
             seeing=seeing, seed=seed, field_name=field, n_fields=fields,
         )  # fmt: skip
     if inputs and all(path.suffix.lower() in {".yml", ".yaml"} for path in inputs):
+        _check_read(context, _RECIPES)
         _evaluate_recipes(inputs, quiet=quiet)
     if len(inputs) != 2:
-        msg = "evaluate needs CATALOG and TRUTH, or RECIPE.yml, or --inject SURVEY.yml"
+        msg = f"evaluate needs {', or '.join(_READS)}"
         raise OptionError(msg)
-    _compare(*inputs, radius=radius, split=split, part=part, field=field)
+    _check_read(context, _CATALOG)
+    _compare(*inputs, radius=radius, split=split, part=part, field=field, magnitudes=magnitudes)
+
+
+def _check_read(context: typer.Context, given: str) -> None:
+    """Refuse options of another use than that for what is given: nothing would come of them."""
+    for option in sorted(set().union(*_READS.values()) - _READS[given]):
+        if context.get_parameter_source(option).name == "COMMANDLINE":
+            uses = " or ".join(use for use, options in _READS.items() if option in options)
+            msg = f"--{option}: only with {uses}"
+            raise OptionError(msg)
 
 
 def _compare(
-    catalog: Path, truth: Path, *, radius: float | None, split: Path | None, part: str, field: str | None
+    catalog: Path,
+    truth: Path,
+    *,
+    radius: float | None,
+    split: Path | None,
+    part: str,
+    field: str | None,
+    magnitudes: tuple[float, float] | None,
 ) -> None:
     """Score a catalogue against a truth table, and warn of what makes the score doubtful."""
     from astrogalaxy.errors import CatalogError
@@ -118,7 +149,7 @@ def _compare(
     with argument():
         found = read_catalog(catalog)
     try:
-        score = evaluate_catalog(found, labels, radius=radius, region="truth", field=field)
+        score = evaluate_catalog(found, labels, radius=radius, region="truth", field=field, magnitudes=magnitudes)
     except CatalogError as error:
         msg = f"{catalog} against {truth}{f', part {part}' if split else ''}: {error}"
         raise OptionError(msg) from error
@@ -140,6 +171,9 @@ def _compare(
             "as if outside the area of the truth table; they count as false: leave them out, or give --field"
         )
     typer.echo("\n".join(score.table().pformat(show_unit=False, max_lines=-1, max_width=-1)))
+    if score.bins is not None and len(score.bins):
+        typer.echo(f"\ncompleteness by {score.bins.meta['magnitude']}")
+        typer.echo("\n".join(score.bins.pformat(show_unit=False, max_lines=-1, max_width=-1)))
 
 
 def _evaluate_recipes(paths: list[Path], *, quiet: bool) -> NoReturn:

@@ -131,6 +131,7 @@ def evaluate_catalog(
     field: str | None = None,
     score: str = "det_score",
     magnitude: str | None = None,
+    magnitudes: tuple[float, float] | None = None,
     bin_width: float = BIN_WIDTH,
     resamples: int = 500,
     seed: int = 0,
@@ -138,7 +139,7 @@ def evaluate_catalog(
     """Compare a catalogue with the truth.
 
     Sources are matched one to one, the best score first, each with the nearest true source
-    that is still free. True sources that are not ``visible``, or lie outside of the region, are
+    that is still free. True sources that are not ``visible``, or lie outside of the region or of the magnitudes, are
     neither asked for, nor is finding them wrong.
 
     Parameters
@@ -165,6 +166,9 @@ def evaluate_catalog(
     magnitude : str, optional
         Column of the truth for the completeness by magnitude; by default ``mag``, ``mag_r``, or the
         first ``mag_<band>``.
+    magnitudes : (float, float), optional
+        Brightest and faintest magnitude in that column of the true sources that are asked for, the fainter end left
+        out; by default all are. A truth that ends at the faint end makes fainter sources of the catalogue wrong.
     bin_width : float
         Width of a magnitude bin.
     resamples : int
@@ -179,8 +183,8 @@ def evaluate_catalog(
     Raises
     ------
     CatalogError
-        If positions to match by, a named column, or the field are missing, a true source has no position, pixels are
-        ambiguous, a radius is not a number above 0, the region is none, or with the region ``truth`` both lie in
+        If positions to match by, a named column, magnitudes that are asked for, or the field are missing, a true source
+        has no position, pixels are ambiguous, a radius is not a number above 0, the region is none, or with the region ``truth`` both lie in
         different places.
 
     Examples
@@ -201,6 +205,9 @@ def evaluate_catalog(
     frame = frame_of(catalog, truth, sky=radius_arcsec is not None)
     reach = frame.reach(radius if radius_arcsec is None else radius_arcsec)
     asked = np.asarray(truth["visible"], dtype=bool) if "visible" in truth.colnames else np.ones(len(truth), dtype=bool)
+    magnitude = _magnitude_column(truth, magnitude)
+    if magnitudes is not None:
+        asked = asked & _between(truth, magnitude, magnitudes)
     check_placed(catalog, truth, asked, frame)
     near, covered = inside(catalog, truth, region, frame)
     asked = asked & covered
@@ -287,16 +294,35 @@ def _classes_told(catalog: Table, truth: Table, match: Match) -> Bools:
     return ((p > 0.5) == (label == "galaxy"))[known]
 
 
-def _bins(truth: Table, match: Match, magnitude: str | None, width: float) -> Table | None:
+def _magnitude_column(truth: Table, name: str | None) -> str | None:
+    """The column of a truth that says how bright its sources are; None if it has none."""
+    if name is not None:
+        column_of(truth, name, "the truth")
+        return name
+    candidates = ("mag", "mag_r", *(column for column in truth.colnames if column.startswith("mag_")))
+    return next((column for column in candidates if column in truth.colnames), None)
+
+
+def _between(truth: Table, magnitude: str | None, magnitudes: tuple[float, float]) -> Bools:
+    """True sources of some magnitudes; those whose own is not known are not."""
+    low, high = magnitudes
+    if not low < high:
+        msg = f"magnitudes go from the brightest to the faintest, not from {low:g} to {high:g}"
+        raise CatalogError(msg)
     if magnitude is None:
-        candidates = ("mag", "mag_r", *(name for name in truth.colnames if name.startswith("mag_")))
-        magnitude = next((name for name in candidates if name in truth.colnames), None)
+        msg = "magnitudes are asked for, but the truth has no column mag or mag_<band>"
+        raise CatalogError(msg)
+    values = numbers_of(truth, magnitude)
+    with np.errstate(invalid="ignore"):
+        return (values >= low) & (values < high)
+
+
+def _bins(truth: Table, match: Match, magnitude: str | None, width: float) -> Table | None:
     if magnitude is None:
         return None
     seen = np.zeros(len(truth), dtype=bool)
     seen[match.truth[match.matched]] = True
     rows = []
-    column_of(truth, magnitude, "the truth")
     for low, high, here in magnitude_bins(numbers_of(truth, magnitude), width):
         n, k = int(here.sum()), int(seen[here].sum())
         rows.append((low, high, n, k, *astuple(share(k, n))))

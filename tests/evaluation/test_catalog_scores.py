@@ -236,6 +236,22 @@ def test_what_is_not_visible_is_neither_asked_for_nor_wrong() -> None:
     assert some.purity.value == pytest.approx(30 / 31)
 
 
+def test_only_the_magnitudes_count() -> None:
+    truth = _truth()
+    found = _add(_found(truth, np.arange(10, 40)), 0.0, 0.0, 0.9)
+    score = evaluate_catalog(found, truth, magnitudes=(18.5, 20.0))
+    assert score.n_truth == ((truth["mag_r"] >= 18.5) & (truth["mag_r"] < 20)).sum() == 15
+    assert score.completeness.value == pytest.approx(10 / 15)
+    assert score.purity.value == pytest.approx(10 / 11)
+    assert score.bins["n_truth"].sum() == 15
+    truth["mag_r"][12] = NAN
+    assert evaluate_catalog(found, truth, magnitudes=(18.5, 20.0)).n_truth == 14
+    with pytest.raises(CatalogError, match="from the brightest to the faintest, not from 20 to 18"):
+        evaluate_catalog(found, truth, magnitudes=(20, 18))
+    with pytest.raises(CatalogError, match="the truth has no column mag"):
+        evaluate_catalog(found, truth["x", "y"], magnitudes=(18, 20))
+
+
 def test_only_the_region_counts() -> None:
     truth = _truth()
     found = _found(truth, np.arange(40), shift=0.0)

@@ -77,3 +77,15 @@ def test_few_stars_give_a_guess_and_none_an_error(starry_image: Image, starry_ca
     empty = Image.read({"r": (noise, starry_image.wcs)}, name="nothing")
     with pytest.raises(ImageError, match="nothing: too few stars to measure the seeing"):
         measure_point_spreads(empty, none[:0])
+
+
+def test_a_point_spread_that_is_given_is_that_of_the_sources(starry_image: Image, starry_catalog: SourceCatalog) -> None:
+    true = PointSpread(3.4, 2.8, (0.05, -0.08), 0)
+    dy, dx = np.indices((61, 61)) - 30.0
+    given = Image.read({"r": (np.zeros((200, 220), np.float32), starry_image.wcs)}, psf=true.star(dx, dy))
+    found = measure_point_spreads(given, starry_catalog[:0])["r"]
+    assert found.given
+    assert found.n_stars == 0
+    assert found.fwhm == pytest.approx(true.fwhm, rel=0.01)
+    assert found.beta == pytest.approx(true.beta, rel=0.03)
+    assert found.shear == pytest.approx(true.shear, abs=0.003)

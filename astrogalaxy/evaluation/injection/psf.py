@@ -1,4 +1,4 @@
-"""The point spread of a real image, measured on its own stars, with which injected sources are blurred."""
+"""The point spread of a real image, as given or measured on its own stars, with which injected sources are blurred."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from astrogalaxy.catalog import has_flags
 from astrogalaxy.errors import ImageError
 from astrogalaxy.gaussian import FWHM_PER_SIGMA
-from astrogalaxy.images import Band, Image, Section
+from astrogalaxy.images import Band, GivenPsf, Image, Section
 from astrogalaxy.images.stars import half_light_radius
 from astrogalaxy.measurement import star_radius
 from astrogalaxy.measurement.seeing import DISTURBED
@@ -31,8 +31,9 @@ _SURE, _BRIGHT, _WIDTH = 0.8, (50.0, 25.0), 0.08
 _BEST_SNR, _ODD = 1000.0, 0.15
 # In seeing diameters: half side of a star's stamp, and radius around a neighbour in which pixels are left out.
 _REACH, _HIDDEN = 4.0, 1.3
-# Error of any model, as a share of the light: it keeps the brightest stars from deciding alone.
-_MODEL_ERROR = 0.03
+# Error of any model, as a share of the light: it keeps the brightest stars from deciding alone. A point spread that is
+# given counts as a bright star, with this share of its peak as the noise.
+_MODEL_ERROR, _GIVEN_ERROR = 0.03, 0.003
 _BETA, _LARGEST_SHEAR = (2.0, 12.0), 0.5
 _GUESSED_BETA = 3.0
 # Three points of Gauss and Legendre along an axis hold a pixel's integral to better than 1 in 10^4.
@@ -55,6 +56,8 @@ class PointSpread:
         Reduced shear along the axes and along the diagonals of the band's pixels.
     n_stars : int
         Stars that it was fitted to; 0 where it is a guess from the width of bright sources.
+    given : bool
+        Whether it was fitted to the point spread that the band was given, not to stars.
 
     Examples
     --------
@@ -68,6 +71,7 @@ class PointSpread:
     beta: float
     shear: tuple[float, float]
     n_stars: int
+    given: bool = False
 
     @property
     def alpha(self) -> float:
@@ -133,9 +137,9 @@ def choose_stars(catalog: Table) -> NDArray[np.intp]:
 
 
 def measure_point_spreads(image: Image, catalog: Table, *, seeing: float | None = None) -> dict[str, PointSpread]:
-    """Fit the point spread of every band to the field's own stars.
+    """Fit the point spread of every band to the one that it was given, or to the field's own stars.
 
-    One profile holds for the whole field. A band with fewer than three good stars gets a round
+    One profile holds for the whole field. A band without either (fewer than three good stars) gets a round
     profile: of the given seeing, or as wide as its bright compact sources.
 
     Parameters
@@ -159,8 +163,13 @@ def measure_point_spreads(image: Image, catalog: Table, *, seeing: float | None 
     spreads: dict[str, PointSpread] = {}
     unknown = []
     for name, band in image.bands.items():
-        x, y = image.to_band(name, *(np.asarray(catalog[axis], dtype=float) for axis in "xy"))
-        spread = _fit_band(band, x, y, choose_stars(catalog)) or _guess(image, band, seeing)
+        if band.given_psf is not None:
+            spread = _fit(_given_stars(band.given_psf), band.given_psf.seeing)
+            spread = None if spread is None else replace(spread, n_stars=0, given=True)
+        else:
+            x, y = image.to_band(name, *(np.asarray(catalog[axis], dtype=float) for axis in "xy"))
+            spread = _fit_band(band, x, y, choose_stars(catalog))
+        spread = spread or _guess(image, band, seeing)
         if spread is None:
             unknown.append(name)
         else:
@@ -185,13 +194,26 @@ def _guess(image: Image, band: Band, seeing: float | None) -> PointSpread | None
 
 
 def _fit_band(band: Band, x: Floats, y: Floats, rows: NDArray[np.intp]) -> PointSpread | None:
-    """Fit one profile to all stars at once; None where too few can be used or the fit makes no sense."""
+    """Fit one profile to a band's stars; None where too few can be used or the fit makes no sense."""
     seeing = band.seeing if np.isfinite(band.seeing) else 4.0
     half = int(np.ceil(_REACH * seeing))
     cut = [_cut(band, x, y, row, half, seeing) for row in rows]
     stars = _usual([one for one in cut if one is not None], seeing)
-    if len(stars) < _FEWEST_STARS:
-        return None
+    return _fit(stars, seeing) if len(stars) >= _FEWEST_STARS else None
+
+
+def _given_stars(given: GivenPsf) -> _Stars:
+    """The images of a point spread, as stars."""
+    half = min(int(np.ceil(_REACH * given.seeing)), given.half)
+    x, y, data = given.stars(half)
+    dx, dy = (np.arange(-half, half + 1) - (at - np.floor(at + 0.5))[:, None] for at in (x, y))
+    weight = 1 / np.hypot(_GIVEN_ERROR * data.max(axis=(1, 2), keepdims=True), _MODEL_ERROR * data)
+    dx, dy = np.broadcast_arrays(dx[:, None, :], dy[:, :, None])
+    return _Stars(data, weight, dx, dy)
+
+
+def _fit(stars: _Stars, seeing: float) -> PointSpread | None:
+    """Fit one profile to all stars at once; None where the fit makes no sense."""
     low = [0.3 * seeing, np.log(_BETA[0]), -_LARGEST_SHEAR, -_LARGEST_SHEAR]
     high = [2.0 * seeing, np.log(_BETA[1]), _LARGEST_SHEAR, _LARGEST_SHEAR]
     start = [0.85 * seeing, np.log(_GUESSED_BETA), 0.0, 0.0]

@@ -347,6 +347,7 @@ def _point_spreads(conditions: FieldConditions) -> dict[str, dict[str, float]]:
             "beta": round(spread.beta, 3),
             "shear": round(float(np.hypot(*spread.shear)), 4),
             "stars": spread.n_stars,
+            "given": spread.given,
         }
         for band, spread in conditions.spreads.items()
     }

@@ -133,7 +133,7 @@ def _row(row: Any) -> dict[str, str]:
 
 def _field_row(field: Mapping[str, Any], recovery: Recovery) -> dict[str, Any]:
     spread = field["point_spread"][recovery.reference]
-    stars = spread["stars"]
+    stars = f"from {text.count(spread['stars'])} stars" if spread["stars"] else "assumed, too few stars"
     return {
         "name": field["name"],
         "sources": text.count(field["sources"]),
@@ -146,7 +146,7 @@ def _field_row(field: Mapping[str, Any], recovery: Recovery) -> dict[str, Any]:
             text.number(field["point_spread"][b]["fwhm"]) if b in field["point_spread"] else text.NOTHING
             for b in recovery.bands
         ],
-        "from": f"from {text.count(stars)} stars" if stars else "assumed, too few stars",
+        "from": "as given" if spread.get("given") else stars,
         "width": text.number(field["star_width"], 3),
         "false": text.count(field["false"]),
         "free": text.share(field["free"], 1.0),
