@@ -184,8 +184,8 @@ def evaluate_catalog(
     ------
     CatalogError
         If positions to match by, a named column, magnitudes that are asked for, or the field are missing, a true source
-        has no position, pixels are ambiguous, a radius is not a number above 0, the region is none, or with the region ``truth`` both lie in
-        different places.
+        has no position, pixels are ambiguous, a radius is not a number above 0, the region is none, or with the region
+        ``truth`` both lie in different places.
 
     Examples
     --------

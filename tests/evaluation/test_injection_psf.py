@@ -79,7 +79,9 @@ def test_few_stars_give_a_guess_and_none_an_error(starry_image: Image, starry_ca
         measure_point_spreads(empty, none[:0])
 
 
-def test_a_point_spread_that_is_given_is_that_of_the_sources(starry_image: Image, starry_catalog: SourceCatalog) -> None:
+def test_a_point_spread_that_is_given_is_that_of_the_sources(
+    starry_image: Image, starry_catalog: SourceCatalog
+) -> None:
     true = PointSpread(3.4, 2.8, (0.05, -0.08), 0)
     dy, dx = np.indices((61, 61)) - 30.0
     given = Image.read({"r": (np.zeros((200, 220), np.float32), starry_image.wcs)}, psf=true.star(dx, dy))
