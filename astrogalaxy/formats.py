@@ -37,6 +37,8 @@ class Format:
         Modules that are needed and do not come with the package itself.
     extra : str
         The extra that brings them; empty where none is needed.
+    most_columns : int or None
+        How many columns a table may have; None: any number.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Format:
     reads_back: bool = True
     modules: tuple[str, ...] = ()
     extra: str = ""
+    most_columns: int | None = None
 
     @property
     def suffix(self) -> str:
@@ -75,6 +78,15 @@ class Format:
         if self.missing is not None:
             raise MissingExtraError(self.missing)
 
+    def excess(self, n_columns: int) -> str | None:
+        """What is wrong with so many columns, and what to do; None if the format holds them."""
+        if self.most_columns is None or n_columns <= self.most_columns:
+            return None
+        return (
+            f"{self.name} tables have at most {self.most_columns} columns, not {n_columns}: take another format, such "
+            "as votable or parquet, or fewer bands or apertures"
+        )
+
 
 FORMATS: dict[str, Format] = {
     form.name: form
@@ -84,6 +96,7 @@ FORMATS: dict[str, Format] = {
             (".fits", ".fit", ".fits.gz", ".fit.gz"),
             "FITS binary table with units, UCDs, descriptions, provenance and checksums.",
             "For general use; astronomical software reads it.",
+            most_columns=999,
         ),
         Format(
             "votable",

@@ -68,7 +68,8 @@ def test_completeness_by_magnitude_of_those_that_are_asked_for(folder: Path) -> 
     truth = Table.read(folder / "xy.csv")
     truth["mag"] = np.linspace(18.01, 21.99, 40)
     truth.write(folder / "mag.csv")
-    ran = _evaluate(folder / "out", folder / "mag.csv", "--magnitudes", 18, 21)
+    truth[:30].write(folder / "found.csv")
+    ran = _evaluate(folder / "found.csv", folder / "mag.csv", "--magnitudes", 18, 21)
     assert _number(ran, "completeness") == 1.0
     assert "completeness by mag\n" in ran.output
     assert ran.output.splitlines()[-1].split()[:3] == ["20.5", "21.0", "5"]

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from astrogalaxy.catalog.flags import flag_bits
 from astrogalaxy.errors import CatalogError
 
 __all__ = [
@@ -171,6 +172,9 @@ def _band_columns() -> Iterable[Column]:
     text = "Aperture-corrected star flux in {band}, AB zero point"
     yield from _pair("flux_apcor_{band}", text, "nJy", "phot.flux")
     yield from _pair("flux_psf_{band}", "PSF flux in {band}, AB zero point", "nJy", "phot.flux")
+    text = "Quality flags of {band}: edge, saturated, masked, missing_band"
+    missing = flag_bits("missing_band")
+    yield Column("flags_{band}", "int32", None, "meta.code.qual;{em}", text, "band", missing=missing)
 
 
 def _pair(name: str, text: str, unit: str, ucd: str, kind: Kind = "band") -> Iterable[Column]:
@@ -350,7 +354,7 @@ def _for_band(band: str, calibrated: bool, apertures: int) -> list[Column]:
         unit = column.unit
         if not calibrated and unit == "nJy":
             unit, text = None, text.replace(", AB zero point", "") + f", {INSTRUMENTAL} (no zero point)"
-        elif not calibrated:
+        elif unit is not None and not calibrated:
             text += ": NaN, no zero point"
         ucd = column.ucd.replace(";{em}", f";{word}" if word else "")
         name = column.name.format(band=band, number=number)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "init", "run"]
 
 _BELIEVE_LESS = "scores and classes are less reliable (flag outside_weight)"
+_OFF = "{off} of the {n} given positions are on no image of the reference band, and have no row"
 
 
 def run(
@@ -76,6 +77,8 @@ def _print_summary(summary: RunSummary, *, quiet: bool) -> None:
         f"{counts['sources']} sources: {counts['stars']} stars, {counts['galaxies']} galaxies, "
         f"{counts['unsure']} unsure"
     )
+    if off := counts.get("positions_off_images"):
+        warn(_OFF.format(off=off, n=counts["positions"]))
     outside = counts["flags"].get("outside_weight", 0)
     if outside:
         which = "all" if outside == counts["sources"] else str(outside)
@@ -127,6 +130,8 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
         tiles = f"{len(field.tiles)} tile{'s'[: len(field.tiles) != 1]}"
         what = f"{nx} x {ny} pixels, {tiles}{scale}" if field.tiles else "cannot be done"
         typer.echo(f"{field.name}: {' '.join(field.bands) or 'no band'}: {what}")
+    if plan.n_off:
+        warn(_OFF.format(off=plan.n_off, n=plan.n_positions))
     need = estimate(plan, config)
     left = f", {need.todo / 1e6:.1f} of them to do" if need.todo != need.pixels else ""
     fields = f"{len(plan.fields)} field{'s'[: len(plan.fields) != 1]}"

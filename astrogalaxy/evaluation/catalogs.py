@@ -167,8 +167,9 @@ def evaluate_catalog(
         Column of the truth for the completeness by magnitude; by default ``mag``, ``mag_r``, or the
         first ``mag_<band>``.
     magnitudes : (float, float), optional
-        Brightest and faintest magnitude in that column of the true sources that are asked for, the fainter end left
-        out; by default all are. A truth that ends at the faint end makes fainter sources of the catalogue wrong.
+        Brightest and faintest magnitude in that column, which the catalogue must have, too; the fainter end is left
+        out. True sources of other magnitudes are not asked for, and false ones of other magnitudes do not count. By
+        default all do.
     bin_width : float
         Width of a magnitude bin.
     resamples : int
@@ -207,6 +208,10 @@ def evaluate_catalog(
     asked = np.asarray(truth["visible"], dtype=bool) if "visible" in truth.colnames else np.ones(len(truth), dtype=bool)
     magnitude = _magnitude_column(truth, magnitude)
     if magnitudes is not None:
+        if magnitude is None:
+            msg = "magnitudes are asked for, but the truth has no column mag or mag_<band>"
+            raise CatalogError(msg)
+        column_of(catalog, magnitude, "the catalogue")
         asked = asked & _between(truth, magnitude, magnitudes)
     check_placed(catalog, truth, asked, frame)
     near, covered = inside(catalog, truth, region, frame)
@@ -218,7 +223,7 @@ def evaluate_catalog(
     if not (near | match.matched).any():
         check_shared(catalog, truth, region, frame)
     excused = frame.match(catalog[~match.matched], scores[~match.matched], truth[~asked], reach)
-    counts = match.matched | near
+    counts = match.matched | (near & (True if magnitudes is None else _between(catalog, magnitude, magnitudes)))
     counts[np.nonzero(~match.matched)[0][excused.matched]] = False
     missed = np.delete(np.flatnonzero(asked), match.truth[match.matched])
     false = catalog[counts & ~match.matched]
@@ -303,16 +308,13 @@ def _magnitude_column(truth: Table, name: str | None) -> str | None:
     return next((column for column in candidates if column in truth.colnames), None)
 
 
-def _between(truth: Table, magnitude: str | None, magnitudes: tuple[float, float]) -> Bools:
-    """True sources of some magnitudes; those whose own is not known are not."""
+def _between(table: Table, magnitude: str | None, magnitudes: tuple[float, float]) -> Bools:
+    """Sources of some magnitudes; those whose own is not known are not."""
     low, high = magnitudes
     if not low < high:
         msg = f"magnitudes go from the brightest to the faintest, not from {low:g} to {high:g}"
         raise CatalogError(msg)
-    if magnitude is None:
-        msg = "magnitudes are asked for, but the truth has no column mag or mag_<band>"
-        raise CatalogError(msg)
-    values = numbers_of(truth, magnitude)
+    values = numbers_of(table, str(magnitude))
     with np.errstate(invalid="ignore"):
         return (values >= low) & (values < high)
 

@@ -162,6 +162,7 @@ def _blank(bands: list[str], n_apertures: int, sources: Sources) -> dict[str, np
     names += ["snr", "a", "b", "theta", "ellipticity", "half_light_radius", "fwhm", "spread", "spread_err"]
     table = {"x": sources.x.copy(), "y": sources.y.copy()}
     table.update({name: np.full(n, np.nan) for name in names})
+    table |= {f"flags_{band}": np.full(n, flag_bits("missing_band"), dtype=np.int32) for band in bands}
     table["flags"] = np.full(n, flag_bits("missing_band", "bad_centroid"), dtype=np.int32)
     return table
 
@@ -193,6 +194,7 @@ def _columns(image: Image, reference: Reference, light: dict[str, BandLight]) ->
         table[name] = np.where(unseen, np.nan, np.sqrt(variance))
     for name, band in image.bands.items():
         table.update(_fluxes(name, band, light[name], reference.share_error))
+        table[f"flags_{name}"] = _band_flags(light[name])
     table["snr"] = _signal_to_noise(light)
     shapes = _shape_columns(reference, light[image.reference], at_home)
     table.update({name: np.where(at_home.missing, np.nan, values) for name, values in shapes.items()})
@@ -253,23 +255,22 @@ def _shape_columns(reference: Reference, light: BandLight, at_home: BandLight) -
     }
 
 
+def _band_flags(light: BandLight) -> np.ndarray:
+    """The bits that a band has by itself."""
+    return _bits(edge=light.edge, saturated=light.saturated, masked=light.masked, missing_band=light.missing)
+
+
 def _flags(reference: Reference, light: dict[str, BandLight], at_home: BandLight) -> np.ndarray:
-    """The bit field."""
+    """The bits of the source: those of any band, and its own."""
     others, own = at_home.others, np.maximum(np.nan_to_num(at_home.total), 0.0)
-    rules = {
-        "edge": _any(band.edge for band in light.values()),
-        "saturated": _any(band.saturated for band in light.values()),
-        "masked": _any(band.masked for band in light.values()),
-        "blended": others > _BLENDED * own,
-        "missing_band": _any(band.missing for band in light.values()),
-        "deblended": others > _DEBLENDED * own,
-        "bad_centroid": reference.located.bad_centroid | at_home.missing,
-    }
-    flags = np.zeros(len(reference.home), dtype=np.int32)
-    for name, rule in rules.items():
-        flags |= np.where(rule, flag_bits(name), 0).astype(np.int32)
-    return flags
+    flags = _bits(
+        blended=others > _BLENDED * own,
+        deblended=others > _DEBLENDED * own,
+        bad_centroid=reference.located.bad_centroid | at_home.missing,
+    )
+    return np.asarray(np.bitwise_or.reduce([flags, *map(_band_flags, light.values())]))
 
 
-def _any(masks: object) -> np.ndarray:
-    return np.any(list(masks), axis=0)
+def _bits(**rules: np.ndarray) -> np.ndarray:
+    """The flags of these names where their rules hold."""
+    return sum((np.where(rule, np.int32(flag_bits(name)), np.int32(0)) for name, rule in rules.items()), np.int32(0))

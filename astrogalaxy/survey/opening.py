@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from astrogalaxy.catalog import CatalogError, check_classes, class_column
+from astrogalaxy.catalog import CatalogError, check_classes, class_column, columns_for
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.devices import choose_placement
 from astrogalaxy.errors import ConfigError, WeightsError
+from astrogalaxy.formats import FORMATS
 from astrogalaxy.images.wavelengths import order_problem
 from astrogalaxy.measurement.astrometry import GAIA, read_positions
 from astrogalaxy.models import ClassifierCard, Weights, load_classifier, load_weights
@@ -39,11 +40,14 @@ def open_inputs(config: SurveyConfig, *, here: bool = True) -> Weights:
     Raises
     ------
     ConfigError
-        If weights or a table are missing or damaged, or there is no such device; it names file, line and key.
+        If weights or a table are missing or damaged, a format does not hold as many columns, or there is no such
+        device; it names file, line and key.
     """
     weights = _opened(lambda name: load_weights(name).verified(), config, "detection", "model")
+    classes: Sequence[str] = ()
     if config.morphology.model is not None:
-        _opened(_classifier, config, "morphology", "model")
+        classes = _opened(_classifier, config, "morphology", "model").card.classes
+    _check_columns(config, classes)
     if config.detection.positions is not None:
         _opened(_exists, config, "detection", "positions")
     if config.astrometry.check not in {None, GAIA}:
@@ -122,6 +126,17 @@ def remarks(config: SurveyConfig) -> list[str]:
     """
     problem = order_problem(config.images.bands)
     return [str(config.wrong("images", "bands", reason=problem))] if problem else []
+
+
+def _check_columns(config: SurveyConfig, classes: Sequence[str]) -> None:
+    """Refuse a format that does not hold all columns: found out at the end of a run, it would cost the run."""
+    given = config.detection.positions is not None
+    n = len(columns_for(
+        config.images.bands, classes=classes, apertures=len(config.measurement.apertures), positions=given
+    ))  # fmt: skip
+    for name in config.output.formats:
+        if problem := FORMATS[name].excess(n):
+            raise config.wrong("output", "formats", reason=problem)
 
 
 def _classifier(name: str) -> Weights[ClassifierCard]:

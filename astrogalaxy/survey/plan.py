@@ -166,6 +166,11 @@ class Plan:
         return len(np.unique(np.concatenate(rows))) if rows else 0
 
     @property
+    def n_off(self) -> int:
+        """Number of given positions that lie on no image of the reference band, and so have no row."""
+        return (self.n_positions or 0) - self.n_placed
+
+    @property
     def n_tiles(self) -> int:
         """Number of tiles."""
         return sum(len(f.tiles) for f in self.fields)

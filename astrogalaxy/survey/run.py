@@ -225,8 +225,8 @@ def _plan(config: SurveyConfig, weights: Weights, earlier: Earlier) -> Plan:
     for failure in plan.failures:
         logger.warning("%s", failure)
     if plan.n_positions is not None:
-        off = plan.n_positions - plan.n_placed
-        logger.info("%d positions given, %d of them off every image", plan.n_positions, off)
+        where = "on no image of the reference band"
+        logger.info("%d positions given, %d of them %s", plan.n_positions, plan.n_off, where)
     return plan
 
 
@@ -255,7 +255,7 @@ def _changed(plan: Plan, models: Sequence[WeightFile]) -> list[Failure]:
 def _position_counts(plan: Plan) -> dict[str, int]:
     if plan.n_positions is None:
         return {}
-    return {"positions": plan.n_positions, "positions_off_images": plan.n_positions - plan.n_placed}
+    return {"positions": plan.n_positions, "positions_off_images": plan.n_off}
 
 
 def _fetch(config: SurveyConfig, progress: Progress) -> list[Failure]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,11 @@ from numpy.typing import NDArray
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.files import atomic_path
 
-__all__ = ["catalog_of", "layout_of", "peek_shard", "read_rows", "read_shard", "rows_of", "write_shard"]
+__all__ = ["catalog_of", "layout_of", "opened", "peek_shard", "read_rows", "read_shard", "rows_of", "write_shard"]
+
+# Bytes that the names and types of the columns may take: numpy stops at 10000, which 30 bands exceed, because what
+# strangers wrote might take long to parse.
+_LONGEST_HEADER = 1_000_000
 
 
 def write_shard(path: Path, catalog: SourceCatalog) -> None:
@@ -58,8 +63,22 @@ def read_shard(path: Path) -> SourceCatalog:
 
 def read_rows(path: Path) -> tuple[dict[str, Any], NDArray[np.void]]:
     """Read a catalogue's note, whose ``columns`` are its `layout_of`, and its rows; raises as `read_shard` does."""
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+    with opened(path) as stored:
         return json.loads(str(stored["note"])), stored["rows"]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """The arrays of a shard, each of which is read when it is asked for.
+
+    Yields
+    ------
+    mapping of str to ndarray
+        By name.
+    """
+    # opened here: of a damaged file numpy would leave it open
+    with path.open("rb") as file, np.load(file, allow_pickle=False, max_header_size=_LONGEST_HEADER) as stored:
+        yield stored
 
 
 def layout_of(catalog: SourceCatalog) -> dict[str, Any]:
@@ -83,6 +102,6 @@ def peek_shard(path: Path) -> tuple[int, dict[str, Any]]:
     OSError, EOFError, ValueError, zipfile.BadZipFile
         If there is no such file, or it was cut off.
     """
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+    with opened(path) as stored:
         note = json.loads(str(stored["note"]))
     return note["n"], note["meta"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, count_flags
 from astrogalaxy.survey.merge import Claim, best_claims, neighbouring, rank_between
-from astrogalaxy.survey.shards import catalog_of, layout_of, read_rows, rows_of
+from astrogalaxy.survey.shards import catalog_of, layout_of, opened, read_rows, rows_of
 
 __all__ = ["Shelf", "Tally"]
 
@@ -139,7 +139,7 @@ class Shelf:
         return catalog_of(rows, note["columns"])
 
     def _read_claim(self, number: int) -> Claim:
-        with np.load(self._path(number), allow_pickle=False) as stored:
+        with opened(self._path(number)) as stored:
             return Claim(**{name: stored[_OF_CLAIM + name] for name in Claim.__dataclass_fields__})
 
 

@@ -271,8 +271,8 @@ def _from_shard(path: Path, read: Callable[[Path], T]) -> T | None:
         return None
     try:
         return read(path)
-    except Exception:  # noqa: BLE001 (whatever is wrong with it, it must be made again)
-        logger.warning("%s: not a readable shard; the tile is done again", path)
+    except Exception as error:  # noqa: BLE001 (whatever is wrong with it, it must be made again)
+        logger.warning("%s: not a readable shard; the tile is done again (%s)", path, reason_of(error, path.name))
         return None
 
 

@@ -185,7 +185,7 @@ def test_stack_keeps_only_meta_that_is_true_of_all() -> None:
 def test_stack_refuses_what_differs() -> None:
     with pytest.raises(CatalogError, match="no catalogue to stack"):
         SourceCatalog.stack([])
-    with pytest.raises(CatalogError, match="only number 2 has the column 'flux_apcor_i'"):
+    with pytest.raises(CatalogError, match="only number 2 has the column 'flags_i'"):
         SourceCatalog.stack([build(), build(bands=["g", "r", "i"])])
     with pytest.raises(CatalogError, match="unit of column 'flux_g' is nJy in the first, None in number 2"):
         SourceCatalog.stack([build(), build(calibrated=False)])

@@ -31,9 +31,9 @@ def test_contract_order() -> None:
         "source_id ra dec ra_err dec_err x y x_min x_max y_min y_max field det_score p_star p_galaxy class "
         "p_smooth p_disk morphology p_spiral "
         "flux_g flux_g_err mag_g mag_g_err flux_aper_g flux_aper_g_err flux_apcor_g flux_apcor_g_err "
-        "flux_psf_g flux_psf_g_err "
+        "flux_psf_g flux_psf_g_err flags_g "
         "flux_r flux_r_err mag_r mag_r_err flux_aper_r flux_aper_r_err flux_apcor_r flux_apcor_r_err "
-        "flux_psf_r flux_psf_r_err "
+        "flux_psf_r flux_psf_r_err flags_r "
         "snr a b theta ellipticity half_light_radius radius_corr fwhm spread spread_err flags"
     )
 

@@ -136,7 +136,7 @@ def test_chunks_that_differ_are_refused(tmp_path: Path, make) -> None:
     other = make(3)
     other["ra"].unit = "arcsec"
     for chunk, message in [
-        (make(3, bands=["g", "r"]), "only the first has the column 'flux_F160W'"),
+        (make(3, bands=["g", "r"]), "only the first has the column 'flags_F160W'"),
         (other, "unit of column 'ra' is deg in the first, arcsec in chunk 2"),
     ]:
         with pytest.raises(CatalogError, match=message), CatalogWriter(tmp_path / "x.fits") as writer:

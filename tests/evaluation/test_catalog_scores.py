@@ -238,7 +238,10 @@ def test_what_is_not_visible_is_neither_asked_for_nor_wrong() -> None:
 
 def test_only_the_magnitudes_count() -> None:
     truth = _truth()
-    found = _add(_found(truth, np.arange(10, 40)), 0.0, 0.0, 0.9)
+    found = _found(truth, np.arange(10, 40))
+    found["mag_r"] = truth["mag_r"][10:] + 0.01
+    for magnitude in (19.0, 23.0, NAN):
+        found.add_row({**dict.fromkeys(found.colnames, 0.5), "ra": 150.0, "mag_r": magnitude})
     score = evaluate_catalog(found, truth, magnitudes=(18.5, 20.0))
     assert score.n_truth == ((truth["mag_r"] >= 18.5) & (truth["mag_r"] < 20)).sum() == 15
     assert score.completeness.value == pytest.approx(10 / 15)
@@ -250,6 +253,8 @@ def test_only_the_magnitudes_count() -> None:
         evaluate_catalog(found, truth, magnitudes=(20, 18))
     with pytest.raises(CatalogError, match="the truth has no column mag"):
         evaluate_catalog(found, truth["x", "y"], magnitudes=(18, 20))
+    with pytest.raises(CatalogError, match="the catalogue has no column 'mag_r'"):
+        evaluate_catalog(found["x", "y"], truth, magnitudes=(18, 20))
 
 
 def test_only_the_region_counts() -> None:

@@ -10,9 +10,11 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
+from typer.testing import CliRunner
 
 import astrogalaxy as ag
 from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.cli import app
 from astrogalaxy.errors import ConfigError
 from astrogalaxy.images import Image
 from astrogalaxy.measurement import Sources, measure
@@ -153,7 +155,11 @@ def test_tiles_do_not_matter(scene: Scene, tmp_path: Path) -> None:
     counts = json.loads((tmp_path / "out/run.json").read_text())["counts"]
     assert counts["positions"] == len(x)
     assert counts["positions_off_images"] == (~inside).sum() >= 2
-    assert f"{len(x)} positions given" in (tmp_path / "out/run.log").read_text()
+    told = f"{len(x)} positions given, {(~inside).sum()} of them on no image of the reference band"
+    assert told in (tmp_path / "out/run.log").read_text()
+    for command in ("check", "run"):
+        ran = CliRunner().invoke(app, [command, str(tmp_path / "survey.yml")])
+        assert f"{(~inside).sum()} of the {len(x)} given positions are on no image of the reference band" in ran.stderr
     tiled = execute(write(scene, tmp_path, sky, extra="tiles: {size: 128, overlap: 64}\n"))
     assert tiled.tiles["done"] >= 4
     assert tiled.catalog["input_row"].tolist() == whole["input_row"].tolist()

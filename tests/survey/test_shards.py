@@ -72,3 +72,12 @@ def test_only_a_shard_of_the_same_content_is_taken(catalog: SourceCatalog, tmp_p
     write_shard(path, catalog)
     assert len(tile_catalog(path, "k") or ()) == len(catalog)
     assert tile_catalog(path, "another") is None
+
+
+def test_as_many_bands_as_a_survey_may_have(tmp_path: Path) -> None:
+    bands = [f"night_of_2018_{number:04d}" for number in range(64)]
+    wide = SourceCatalog.from_columns({"ra": [10.0], f"flux_{bands[63]}": [2.0]}, bands=bands, apertures=4)
+    path = tmp_path / "tile.rows.npz"
+    write_shard(path, wide)
+    assert read_shard(path)[f"flux_{bands[63]}"].tolist() == [2.0]
+    assert peek_shard(path)[0] == 1

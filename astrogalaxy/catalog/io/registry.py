@@ -12,6 +12,7 @@ from astrogalaxy.catalog.catalog import SourceCatalog
 from astrogalaxy.catalog.io import ecsv, fits, hats, moc, parquet, regions, votable, votable_reader
 from astrogalaxy.catalog.io.rows import Rows, TableRows
 from astrogalaxy.catalog.io.target import Source, Target, open_target
+from astrogalaxy.errors import CatalogError
 from astrogalaxy.formats import FORMATS
 
 __all__ = ["READERS", "WRITERS", "register", "write_rows"]
@@ -42,7 +43,7 @@ def write_rows(rows: Rows, target: Target, form: str, *, overwrite: bool = False
     Raises
     ------
     CatalogError
-        If a column, its unit or a meta value cannot be held by the format.
+        If a column, its unit or a meta value cannot be held by the format, or it holds fewer columns.
     FileExistsError
         If the file exists and ``overwrite`` is false.
     MissingExtraError
@@ -51,6 +52,8 @@ def write_rows(rows: Rows, target: Target, form: str, *, overwrite: bool = False
         If the folder or the disk does not take the file.
     """
     FORMATS[form].need()
+    if problem := FORMATS[form].excess(len(rows.head.colnames)):
+        raise CatalogError(problem)
     if form == "hats":
         WRITERS[form](rows, target, overwrite=overwrite, **options)
         return
