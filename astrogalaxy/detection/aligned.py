@@ -197,7 +197,7 @@ def _maps(aligned: Aligned, runtime: Runtime, seeing: float) -> list[NDArray[np.
     """Output of the network for aligned bands, level by level."""
     card = runtime.weights.card
     check_bands(card, len(aligned.snr))
-    return runtime(card_input(card, fill_blanks(aligned), seeing))
+    return runtime(card_input(card, fill_blanks(aligned, card.inputs), seeing))
 
 
 def _best(
@@ -226,7 +226,7 @@ def _best(
 
 def _significance(aligned: Aligned, x: Floats, y: Floats) -> Floats:
     """Signal to noise of the light at positions of the section, where noise may be correlated."""
-    return significance(aligned.snr, x, y) / aligned.correlation
+    return significance(aligned.snr, x, y, bad=aligned.bad) / aligned.correlation
 
 
 def _stands_out(found: Detections, aligned: Aligned, seeing: float) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Areas without data, as the network sees them: a border with perfectly flat sky would look like a source."""
+"""Areas without data in some or all bands, as the network sees them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
+from astrogalaxy.detection.inputs import map_bands
 from astrogalaxy.images import Aligned
 from astrogalaxy.images.bins import binned
 
@@ -20,42 +21,61 @@ _SQUARE, _BIN = 17, 8
 _PERIOD, _STEP = 256, (37, 91)
 
 
-def fill_blanks(aligned: Aligned) -> NDArray[np.float32]:
-    """Bands with noise where none of them has data, for the network alone.
+def fill_blanks(aligned: Aligned, channels: int) -> NDArray[np.float32]:
+    """Bands for the network, which would be misled where some or all of them are blank over an area.
 
-    Such areas are 0, and the network takes their borders for sources, above all in empty fields. What is
-    filled in depends only on the position in the whole image, so that tiles agree.
+    A band without data is 0, and to the network a source that is missing in a band is none. Where some bands are
+    blank, the others are mapped onto the channels as if there were no more. Where all are, the network would take the
+    borders for sources, above all in empty fields: such areas are filled with noise. What is filled in depends only
+    on the position in the whole image, so that tiles agree.
 
     Parameters
     ----------
     aligned : Aligned
         Bands on the reference grid.
+    channels : int
+        Input channels of the network, onto which bands are mapped.
 
     Returns
     -------
-    ndarray of float32, shape (n_bands, ny, nx)
-        Signal to noise; that of the bands themselves where there is no such area.
+    ndarray of float32, shape (n_bands, ny, nx) or (channels, ny, nx)
+        Signal to noise of the bands themselves where there is no such area, else of the channels.
 
     Examples
     --------
     >>> import numpy as np
     >>> from astrogalaxy.detection.blanks import fill_blanks
     >>> from astrogalaxy.images import Aligned, Section
-    >>> bad = np.zeros((1, 64, 64), dtype=bool)
-    >>> bad[:, :, :30] = True
-    >>> filled = fill_blanks(Aligned(np.zeros((1, 64, 64), np.float32), bad, ("r",), Section(0, 64, 0, 64)))
-    >>> bool(0.9 < filled[0, :, :30].std() < 1.1), bool((filled[0, :, 30:] == 0).all())
-    (True, True)
+    >>> snr, bad = np.ones((2, 64, 64), np.float32), np.zeros((2, 64, 64), dtype=bool)
+    >>> bad[:, :, :30], bad[0] = True, True
+    >>> filled = fill_blanks(Aligned(snr, bad, ("g", "r"), Section(0, 64, 0, 64)), 3)
+    >>> filled.shape, bool(0.9 < filled[:, :, :30].std() < 1.1), bool((filled[:, :, 30:] == 1).all())
+    ((3, 64, 64), True, True)
     """
-    blank = _blank(aligned.bad.all(axis=0))
-    if blank is None:
+    blanks = [_blank(bad) for bad in aligned.bad]
+    if all(blank is None for blank in blanks):
         return aligned.snr
-    filled = aligned.snr.copy()
-    y, x = np.nonzero(blank)
-    for number, band in enumerate(filled):
-        down, right = aligned.section.y0 + number * _STEP[0], aligned.section.x0 + number * _STEP[1]
-        band[y, x] = _noise()[(y + down) % _PERIOD, (x + right) % _PERIOD]
+    # which bands are blank, a bit for each: few combinations occur
+    kinds = np.zeros(aligned.bad.shape[1:], dtype=np.uint64)
+    for number, blank in enumerate(blanks):
+        if blank is not None:
+            kinds |= blank.astype(np.uint64) << np.uint64(number)
+    filled = map_bands(aligned.snr, channels).copy()
+    y, x = np.nonzero(kinds)
+    kinds = kinds[y, x]
+    for kind in np.unique(kinds):
+        here = y[kinds == kind], x[kinds == kind]
+        left = [number for number in range(len(blanks)) if not int(kind) >> number & 1]
+        bands = np.stack([aligned.snr[number][here] for number in left]) if left else _noise(aligned, *here)
+        filled[:, here[0], here[1]] = map_bands(bands[:, None], channels)[:, 0]
     return filled
+
+
+def _noise(aligned: Aligned, y: NDArray[np.intp], x: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Noise of all bands at pixels of the section, ``(n_bands, n)``."""
+    steps = np.arange(len(aligned.snr))[:, None] * np.array(_STEP)[:, None, None]
+    down, right = steps + np.array([aligned.section.y0, aligned.section.x0])[:, None, None]
+    return np.asarray(_patch()[(y + down) % _PERIOD, (x + right) % _PERIOD])
 
 
 def _blank(bad: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
@@ -69,5 +89,5 @@ def _blank(bad: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
 
 
 @cache
-def _noise() -> NDArray[np.float32]:
+def _patch() -> NDArray[np.float32]:
     return np.random.default_rng(0).standard_normal((_PERIOD, _PERIOD), dtype=np.float32)

@@ -11,7 +11,14 @@ __all__ = ["significance"]
 _SIGMA, _REACH = 1.4, 2.0
 
 
-def significance(snr: NDArray[np.float32], x: ArrayLike, y: ArrayLike, *, sigma: float = _SIGMA) -> NDArray[np.float64]:
+def significance(
+    snr: NDArray[np.float32],
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    sigma: float = _SIGMA,
+    bad: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
     """Signal to noise of a matched filter at given positions.
 
     Parameters
@@ -22,6 +29,9 @@ def significance(snr: NDArray[np.float32], x: ArrayLike, y: ArrayLike, *, sigma:
         ``(n,)`` positions in 0-based pixels; off the image nothing is added.
     sigma : float, optional
         Width of the filter, a Gaussian, in pixels.
+    bad : ndarray, optional
+        ``(n_bands, ny, nx)`` pixels without data. Bands that have none at all where the filter is do not count; by
+        default all do.
 
     Returns
     -------
@@ -45,6 +55,7 @@ def significance(snr: NDArray[np.float32], x: ArrayLike, y: ArrayLike, *, sigma:
     kernel = np.exp(-0.5 * ((columns - x[:, None, None]) ** 2 + (rows - y[:, None, None]) ** 2) / sigma**2)
     kernel /= np.sqrt((kernel**2).sum(axis=(1, 2), keepdims=True))
     inside = (columns >= 0) & (columns < nx) & (rows >= 0) & (rows < ny)
-    light = snr[:, np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1)].sum(axis=0)
-    signal = (light * kernel * inside).sum(axis=(1, 2)) / np.sqrt(len(snr))
+    pixels = np.s_[:, np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1)]
+    n_bands = len(snr) if bad is None else np.maximum((~bad[pixels]).any(axis=(2, 3)).sum(axis=0), 1)
+    signal = (snr[pixels].sum(axis=0) * kernel * inside).sum(axis=(1, 2)) / np.sqrt(n_bands)
     return np.maximum(signal, 0.0)

@@ -30,6 +30,10 @@ __all__ = ["Image"]
 logger = logging.getLogger(__name__)
 
 
+# A band whose pixels are so many times as wide as the reference's is interpolated onto finer pixels.
+_FINER = 1.1
+
+
 class Image:
     """Bands of one patch of sky, and the reference band on whose grid sources are found.
 
@@ -344,6 +348,15 @@ class Image:
         """Pixels along x and y by which `register` has shifted bands; without those that it left."""
         return {name: band.shift for name, band in self.bands.items() if band.shift and any(band.shift)}
 
+    def _oversampled(self, name: str) -> float:
+        """By how much more a band's sums scatter once it is interpolated onto a finer reference: its noise is blurred.
+
+        The light and the variance of an area are spread over more pixels, the square of the ratio of scales, and each
+        is again in units of its own noise. Bands of the same scale are left as weights have seen them.
+        """
+        grid, ratio = self.grid(name), self.bands[name].pixel_scale / self.pixel_scale
+        return 1.0 if grid is None or not ratio > _FINER else max(grid.scale * ratio, 1.0)
+
     def aligned(self, section: Section | None = None) -> Aligned:
         """All bands of a section on the reference grid, in units of the sky noise.
 
@@ -372,6 +385,6 @@ class Image:
             grid = self.grid(name)
             made = significance(band, section) if grid is None else resample(band, grid, section)
             snr[i], bad[i] = made
-        factors = [noise_factor(band) for band in self.bands.values()]
+        factors = [noise_factor(band) * self._oversampled(name) for name, band in self.bands.items()]
         together = float(np.sqrt(np.mean(np.square(factors))))
         return Aligned(snr, bad, tuple(self.bands), section, together, tuple(factors))
