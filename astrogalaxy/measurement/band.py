@@ -313,6 +313,21 @@ def _sum_scene(
     void = _void(canvas, stamps)
     if void is not None:
         others[void] = 0.0
+    axes = tuple(part[index] for part in footprint.shapes.axes())
+    radius, x, y = footprint.radius[index], *stacked(scene, stamps, members)
+
+    def within(values: np.ndarray, factor: float = 1.0) -> np.ndarray:
+        """Sum values in the ellipses of a multiple of their radius."""
+        pixels = np.ascontiguousarray(values.reshape(tall), dtype=np.float32)
+        return ellipse_sums(pixels, np.float32(1.0), x, y, axes, factor * radius)[0]
+
+    foreign = None
+    if canvas.any_saturated:
+        foreign = stamps.gather(canvas.saturated, fill=False)
+        result.put(index, saturated=within(foreign, _SATURATED_PART) > 0)
+        # what bleeds into the aperture from elsewhere is not the source's: its own model takes the place
+        foreign = foreign & ~result.saturated[index, None, None]
+        left[foreign], others[foreign] = 0.0, 0.0
     noise = stamps.gather(canvas.noise)
     outside = stamps.outside
     if outside is not None:
@@ -320,17 +335,8 @@ def _sum_scene(
         noise = np.where(outside, noise[:, stamps.half, stamps.half, None, None], noise)
     if canvas.gain is not None:
         noise = np.sqrt(noise**2 + np.maximum(others, 0.0) / np.float32(canvas.gain))
-    x, y = stacked(scene, stamps, members)
     left += own
     _sum(result, index, footprint, left.reshape(tall), noise.reshape(tall), x, y, canvas.gain, sizes=sizes)
-
-    axes = tuple(part[index] for part in footprint.shapes.axes())
-    radius = footprint.radius[index]
-
-    def within(values: np.ndarray, factor: float = 1.0) -> np.ndarray:
-        """Sum values in the ellipses of a multiple of their radius."""
-        pixels = np.ascontiguousarray(values.reshape(tall), dtype=np.float32)
-        return ellipse_sums(pixels, np.float32(1.0), x, y, axes, factor * radius)[0]
 
     wrong = misplaced_light(own, others)
     result.put(index, others=within(others), total_err=np.hypot(result.total_err[index], within(wrong)))
@@ -340,8 +346,8 @@ def _sum_scene(
         result.put(index, missing=within(void) > (1 - _LEAST_DATA) * area)
     if canvas.any_bad:
         result.put(index, masked=within(stamps.gather(canvas.bad, fill=False)) > 0)
-    if canvas.any_saturated:
-        result.put(index, saturated=within(stamps.gather(canvas.saturated, fill=False), _SATURATED_PART) > 0)
+    if foreign is not None:
+        result.put(index, masked=result.masked[index] | (within(foreign) > 0))
 
 
 def _widen_circles(
