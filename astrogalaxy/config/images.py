@@ -146,7 +146,8 @@ class ImagesSection(Section):
             hint = "use letters, digits and _ (files of other names are given by band, as path: {band: pattern})"
             raise ValueError(f"{show(wrong[0])} cannot end a column's name; {hint}")
         if len(bands) > 64:
-            raise ValueError(f"has {len(bands)} bands; at most 64 are read")
+            more = "for more epochs make several surveys of the same detection.positions"
+            raise ValueError(f"has {len(bands)} bands; at most 64 are read ({more})")
         owners: dict[str, str] = {}
         for band in bands:
             for column in ("flux_{}", "flux_aper_{}", "flux_apcor_{}", "flux_psf_{}"):

@@ -106,6 +106,8 @@ def find_fields(images: ImagesSection, *, without: Collection[Path] = ()) -> lis
         fetch = "; 'astrogalaxy fetch' with this survey.yml brings them" if images.archive else ""
         raise _unmatched(images, "no image matches images.path", f"{images.patterns(images.bands[0])[0]}{fetch}")
     maps = [_maps(images, kind, left_out) for kind in ("mask", "weight", "psf")]
+    by_band = _without_maps(by_band, maps)
+    names = sorted(set().union(*by_band.values()))
     found = [Field(name, *(_of(files, name) for files in (by_band, *maps))) for name in names]
     return [part for whole in found for part in _parts(whole, images)]
 
@@ -263,6 +265,21 @@ def _maps(
     if tried and not any(found.values()):
         raise _unmatched(images, f"no file matches images.{kind}", tried[0])
     return found
+
+
+def _without_maps(
+    by_band: dict[str, dict[str, Path]], maps: Iterable[dict[str, dict[str, Path]]]
+) -> dict[str, dict[str, Path]]:
+    """Images that are no map of another one: a pattern such as {field}.fits matches a.mask.fits, too."""
+    images = {name: {found.get(name) for found in by_band.values()} for found in by_band.values() for name in found}
+    others = {
+        path
+        for by_kind in maps
+        for found in by_kind.values()
+        for name, path in found.items()
+        if name in images and path not in images[name]
+    }
+    return {band: {n: path for n, path in found.items() if path not in others} for band, found in by_band.items()}
 
 
 def _unmatched(images: ImagesSection, what: str, tried: str) -> ImageError:

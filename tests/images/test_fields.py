@@ -132,6 +132,16 @@ def test_pattern_by_band(tmp_path, files, section):
     assert names(field.paths, tmp_path) == {"g": "blue/1.fits", "r": "red/1.fits"}
 
 
+def test_maps_whose_names_match_the_pattern_of_images_are_none(files, section):
+    files("a.fits", "a.mask.fits", "b.fits", "b.mask.fits", "c.wht.fits", "c.fits")
+    found = find_fields(section("{field}.fits", bands=["r"], mask="{field}.mask.fits", weight="{field}.wht.fits"))
+    assert [(field.name, set(field.masks), set(field.weights)) for field in found] == [
+        ("a", {"r"}, set()), ("b", {"r"}, set()), ("c", set(), {"r"})
+    ]  # fmt: skip
+    found = find_fields(section("{field}.fits", bands=["r"], mask="{field}.fits"))
+    assert len(found) == 6
+
+
 def test_second_file_of_a_field_is_refused(files, section):
     files("1/a-g.fits", "2/a-g.fits", "1/a-r.fits")
     with pytest.raises(ImageError, match=r"2/a-g\.fits: field 'a' has a second file in band g: .*1/a-g\.fits"):
