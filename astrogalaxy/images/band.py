@@ -281,10 +281,11 @@ class Band:
             logger.warning(text, self.origin, self.fwhm, len(stars), seeing)
         if self.fwhm is not None and number:
             text = (
-                "%s: no source is a star by the seeing of %.1f pixels that is given; if the %d of about %.1f are stars "
+                "%s: no source is a star by the %s of %.1f pixels that is given; if the %d of about %.1f are stars "
                 "rather than compact galaxies, it is wrong: leave it out"
             )
-            logger.warning(text, self.origin, self.fwhm, number, other / HALF_LIGHT)
+            what = "seeing" if self.given_psf is None else "width of the PSF"
+            logger.warning(text, self.origin, what, self.fwhm, number, other / HALF_LIGHT)
         return seeing, stars
 
     def _squares(self) -> Iterator[Section]:

@@ -152,7 +152,10 @@ class Exposure:
         text = f"{origin} the noise of this weight map is {ratio:.2g} times that of the pixels of {self.plane.origin}"
         if self.weight_type != "relative" and not 1 / _OTHER_NOISE < ratio < _OTHER_NOISE:
             raise ImageError(f"{text}; {wanted}")
-        logger.warning("%s; it is divided by that", text)
+        # a relative map says nothing else
+        logger.log(
+            logging.INFO if self.weight_type == "relative" else logging.WARNING, "%s; it is divided by that", text
+        )
         return 1 / ratio
 
 
