@@ -548,6 +548,32 @@ def test_a_zero_point_that_the_unit_denies_is_logged(survey: Path) -> None:
     )
 
 
+def test_zero_points_that_cannot_be_are_failures_and_odd_ones_are_told(survey: Path) -> None:
+    change(survey, "22.5", "MAGZP\n  gain: GAIN")
+    for field, band, zeropoint, gain in [
+        ("north", "g", -999.0, 4.0), ("north", "r", 22.5, 4.0), ("north", "i", 22.5, 1e-9),
+        ("south", "g", 22.5, 4.0), ("south", "r", 22.6, 4.0), ("south", "i", 0.0, 4.0),
+    ]:  # fmt: skip
+        path = survey.parent / f"{field}-{band}.fits"
+        fits.setval(path, "MAGZP", value=zeropoint)
+        fits.setval(path, "GAIN", value=gain)
+    checked = CliRunner().invoke(app, ["check", str(survey)])
+    assert "north-g.fits: zeropoint, the header's MAGZP, must be a magnitude" in checked.stderr
+    assert "zero points in r: 22.50 to 22.60\n" in checked.output
+    odd = "zero points more than 3 mag from the median of their band: 2, of field north, band i (22.5, median 11.25); "
+    assert f"warning: {odd}field south, band i (0, median 11.25)" in checked.stderr
+    assert "gains more than a factor of 100 from the median of their band: 1, of field north, band i (1e-09" in (
+        checked.stderr
+    )
+    summary = execute(survey)
+    assert [(failure.field, failure.band) for failure in summary.failures] == [("north", "g")]
+    assert summary.remarks[0].startswith(odd)
+    assert odd in (survey.parent / "out" / "run.log").read_text()
+    fields = json.loads((survey.parent / "out" / "run.json").read_text())["fields"]
+    assert fields[0]["zeropoints"] == {"r": 22.5, "i": 22.5}
+    assert fields[1]["gains"] == {"g": 4.0, "r": 4.0, "i": 4.0}
+
+
 def test_no_wcs_is_refused(survey: Path) -> None:
     for band in ("g", "r"):
         data = fits.getdata(survey.parent / f"{'north' if band == 'g' else 'south'}-{band}.fits")
