@@ -177,14 +177,14 @@ def _headline(
     """The numbers on top: name, value, and a word about it."""
     n = counts["sources"]
     done = sum(f.status == "done" for f in facts)
-    searched, overlaps = _searched(run, facts)
+    searched, how = _searched(run, facts)
     rows = [
         ("sources", text.count(n), _expected(catalog)),
         ("galaxies", text.count(counts["galaxies"]), text.share(counts["galaxies"], n)),
         ("stars", text.count(counts["stars"]), text.share(counts["stars"], n)),
         ("unsure", text.count(counts["unsure"]), text.share(counts["unsure"], n)),
         ("fields", text.count(done), f"of {text.count(len(facts))} complete"),
-        ("area", text.area(searched), _density(n, searched) + (", overlaps counted once" if overlaps else "")),
+        ("area", text.area(searched), _density(n, searched) + how),
     ]
     sharp = [f.seeing.median for f in facts if f.seeing is not None]
     if sharp:
@@ -199,13 +199,14 @@ def _headline(
     return rows
 
 
-def _searched(run: Mapping[str, Any], facts: Sequence[FieldFacts]) -> tuple[float, bool]:
-    """Square arcsec of sky that were searched, and whether fields overlap by more than that is known to."""
+def _searched(run: Mapping[str, Any], facts: Sequence[FieldFacts]) -> tuple[float, str]:
+    """Square arcsec of sky that were searched, and how overlaps of fields are counted where there may be some."""
     fields = float(np.nansum([f.area for f in facts])) if facts else 0.0
     if run.get("area") is None:
-        return fields, False
+        return fields, "; sum of the fields, overlaps counted repeatedly" if len(facts) > 1 else ""
     together = float(run["area"]) * 3600**2
-    return together, len(facts) > 1 and together < (1 - _KNOWN_AREA) * fields
+    overlap = len(facts) > 1 and together < (1 - _KNOWN_AREA) * fields
+    return together, ", overlaps counted once" if overlap else ""
 
 
 def _expected(catalog: SourceCatalog) -> str:
