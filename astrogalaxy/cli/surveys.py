@@ -109,9 +109,11 @@ def check(
     check_targets(config)
     directory = RunDirectory.of(config)
     directory.check()
-    own = Earlier.of(directory).files
-    plan = make_plan(config, weights, memory=worker_memory(config.compute), own=own, contents=False)
+    earlier = Earlier.of(directory)
+    plan = make_plan(config, weights, memory=worker_memory(config.compute), own=earlier.files, contents=False)
     _print_plan(plan, config, weights.card)
+    for remark in earlier.remarks(config.name, plan):
+        warn(remark)
     for failure in plan.failures:
         typer.secho(f"problem: {failure}", fg="red", err=True)
     if plan.failures:

@@ -187,7 +187,7 @@ def _execute(
     progress(0, 0, "reading headers")
     with watch("plan"):
         plan = _plan(config, weights, earlier)
-        odd = odd_scales(plan)
+        odd = [*earlier.remarks(config.name, plan), *odd_scales(plan)]
         classifier = load_classifier(config.morphology.model).card if config.morphology.model is not None else None
     for remark in odd:
         logger.warning("%s", remark)
@@ -237,9 +237,10 @@ def _plan(config: SurveyConfig, weights: Weights, earlier: Earlier) -> Plan:
 def _forget(run: _Run, earlier: Earlier, changed: Sequence[Failure], *, done: bool) -> None:
     """Remove tiles of what has changed, and of fields that are no longer there."""
     forget_changed(run.directory, run.plan, changed)
-    # tiles may belong to another survey, and fields of this one may be missing only for the moment
+    # tiles may belong to another survey, and fields of this one may be missing only for the moment: what the last run
+    # still had stays until the next
     if done and earlier.record.get("name") == run.config.name:
-        forget_removed(run.directory, run.plan)
+        forget_removed(run.directory, run.plan, earlier.vanished(run.config.name, run.plan))
 
 
 def _changed(plan: Plan, models: Sequence[WeightFile]) -> list[Failure]:
