@@ -160,7 +160,7 @@ def _by_field(things: Iterable[Any]) -> defaultdict[str, list[Any]]:
 
 def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileOutcome]) -> dict[str, Any]:
     done = [o for o in outcomes if o.status != "failed"]
-    status = "failed" if not done else "partial" if failures else "done"
+    status = "failed" if not done else "partial" if failures or len(done) < len(outcomes) else "done"
     # bands with other failures, such as a missing mask, were used all the same
     lost = {failure.band for outcome in outcomes for failure in outcome.failures}
     return {

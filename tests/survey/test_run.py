@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -27,8 +28,8 @@ from astrogalaxy.images.sky import shifted
 from astrogalaxy.measurement import astrometry
 from astrogalaxy.models import bundled, load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
-from astrogalaxy.survey import Failure, execute, report, run, tasks
-from astrogalaxy.survey.cluster import hired
+from astrogalaxy.survey import Failure, execute, report, run, scheduling, tasks
+from astrogalaxy.survey.cluster import Crew, hired
 from astrogalaxy.survey.opening import open_inputs, remarks
 from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.preview import Preview
@@ -235,6 +236,34 @@ def test_a_tile_that_fails_costs_itself_only(survey: Path, monkeypatch: pytest.M
         change(survey, "{size: 128,", "{size: 128, overlap: 32} #")
         assert execute(survey).tiles["failed"] == 1
     assert {name: len(list(tiles)) for name, tiles in shown.items()} == {"north": 1, "south": 2}
+
+
+def test_on_a_full_disk_no_more_tiles_are_sent(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(survey, "compute:", "tiles: {size: 128, overlap: 64}\ncompute:")
+    write, tried = tasks.write_shard, []
+
+    def full(path: Path, catalog: SourceCatalog) -> None:
+        """Have room for one tile."""
+        tried.append(path)
+        if len(tried) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, catalog)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "write_shard", full)
+        patched.setattr(scheduling, "_MOST_FULL", 1)
+        patched.setattr(Crew, "in_flight", lambda _crew: 1)
+        summary = execute(survey)
+    assert summary.exit_code == 3 and len(tried) == 2
+    assert summary.tiles == {"done": 1, "kept": 0, "failed": 3}
+    said = [failure.reason for failure in summary.failures]
+    assert said[0].startswith("the disk takes nothing more (No space left on device)")
+    assert said[1:] == [
+        "the disk is full: 2 tiles were not tried, this is the first; make room and run again, finished tiles are kept"
+    ]
+    fields = json.loads((survey.parent / "out" / "run.json").read_text())["fields"]
+    assert {field["status"] for field in fields} <= {"partial", "failed"}
+    assert execute(survey).tiles == {"done": 3, "kept": 1, "failed": 0}
 
 
 def test_a_file_that_goes_away_between_two_tiles_costs_its_band_only(
