@@ -265,6 +265,20 @@ def test_more_fields_than_are_shown(tmp_path: Path) -> None:
     assert asked == names[:13], "a field without a preview takes no place; pictures that are not shown are not read"
 
 
+def test_fields_with_failures_come_first_in_a_table_that_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astrogalaxy.survey.report.write.MOST_FIELDS", 2)
+    run = make_run("north", "south", "partly", "lost")
+    for field, status, zeropoint in zip(
+        run["fields"], ("done", "done", "partial", "failed"), (25.0, 25.0, 25.25, 25.0), strict=True
+    ):
+        field |= {"status": status, "zeropoints": {"g": 22.5, "r": zeropoint}}
+    page, _ = written(tmp_path, run=run, previews={})
+    table = page.text[page.text.index("Centre of the sources") : page.text.index("And 2 more fields")]
+    assert table.index("lost") < table.index("partly") and "north" not in table and "south" not in table
+    assert "bands g r i, zero point r 25.00" in table and "bands g r i, zero point r 25.25" in table
+    assert "run.json has all of them" in page.text
+
+
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     assert written(tmp_path)[1] == written(tmp_path)[1]
 

@@ -142,6 +142,27 @@ def test_rerun_does_nothing_again(survey: Path) -> None:
     assert list(again.catalog["source_id"]) == list(first.catalog["source_id"])
 
 
+def test_parts_of_a_survey_may_be_run_apart_and_put_together(survey: Path) -> None:
+    """As docs/howto/slurm.rst says."""
+    for name in ("north", "south"):
+        (survey.parent / name).mkdir()
+        for path in survey.parent.glob(f"{name}-?.fits"):
+            path.rename(survey.parent / name / path.name)
+    text = survey.read_text().replace("{field}-", "*/{field}-")
+    whole = change(survey, '"{field}', '"*/{field}')
+    at_once = execute(whole).catalog
+    for name in ("north", "south"):
+        part = survey.parent / f"{name}.yml"
+        part.write_text(text.replace("*", name) + f"output: {{directory: part-{name}}}\n")
+        assert execute(part).tiles["done"] == 1
+        shutil.copytree(survey.parent / f"part-{name}" / "tiles", survey.parent / "all/tiles", dirs_exist_ok=True)
+    together = survey.parent / "together.yml"
+    together.write_text(text + "output: {directory: all}\n")
+    summary = execute(together)
+    assert summary.tiles == {"done": 0, "kept": 2, "failed": 0}
+    assert list(summary.catalog["source_id"]) == list(at_once["source_id"])
+
+
 def test_changed_input_redoes_only_its_field(survey: Path) -> None:
     execute(survey)
     with fits.open(survey.parent / "north-r.fits", mode="update") as hdus:
