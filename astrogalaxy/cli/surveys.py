@@ -64,6 +64,8 @@ def run(
 
 
 def _print_summary(summary: RunSummary, *, quiet: bool) -> None:
+    for remark in () if quiet else summary.remarks:
+        warn(remark)
     for failure in summary.failures:
         typer.secho(f"failed: {failure}", fg="red", err=True)
     if not summary.counts:
@@ -110,9 +112,11 @@ def check(
     check_targets(config)
     directory = RunDirectory.of(config)
     directory.check()
-    own = Earlier.of(directory).files
-    plan = make_plan(config, weights, memory=worker_memory(config.compute), own=own, contents=False)
+    earlier = Earlier.of(directory)
+    plan = make_plan(config, weights, memory=worker_memory(config.compute), own=earlier.files, contents=False)
     _print_plan(plan, config, weights.card)
+    for remark in earlier.remarks(config.name, plan):
+        warn(remark)
     for failure in plan.failures:
         typer.secho(f"problem: {failure}", fg="red", err=True)
     if plan.failures:
@@ -123,6 +127,7 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
     """Fields, and what the run will need."""
     from astrogalaxy.devices import choose_placement
     from astrogalaxy.survey.estimate import estimate
+    from astrogalaxy.survey.scales import odd_scales, zeropoint_ranges
 
     for field in plan.fields:
         ny, nx = field.shape
@@ -148,6 +153,10 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
     typer.echo(
         f"fluxes:   {'in image units (images.zeropoint is not set)' if zero is None else 'in nJy, magnitudes AB'}"
     )
+    for band, (low, high) in zeropoint_ranges(plan).items():
+        typer.echo(f"          zero points in {band}: {low:.2f} to {high:.2f}")
+    for remark in odd_scales(plan):
+        warn(remark)
     where = config.compute.scheduler or f"{need.workers} worker{'s'[: need.workers != 1]} here"
     more = " (more around large galaxies)" if any(len(field.tiles) > 1 for field in plan.fields) else ""
     memory = f"{need.memory / 1e9:.1f} GB{more} and may have {need.allowed / 1e9:.1f} GB"

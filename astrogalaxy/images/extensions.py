@@ -15,23 +15,27 @@ from typing import IO, TYPE_CHECKING, Any
 from astropy.io import fits
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.images.fileindex import file_index
 from astrogalaxy.images.fitscheck import check_axes, walk_hdus
 from astrogalaxy.images.quiet import quiet
 from astrogalaxy.images.wcs import find_wcs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from astropy.wcs import WCS
 
+    from astrogalaxy.images.fileindex import Entry
+
 __all__ = [
-    "OPENERS", "check_file", "choose_hdu", "image_shape", "is_pattern", "list_hdus", "look_for_hdu", "missing",
-    "one_line", "opened", "packing_of", "readable",
+    "OPENERS", "check_file", "choose_hdu", "find_in_index", "image_shape", "is_pattern", "list_hdus", "look_for_hdu",
+    "missing", "one_line", "opened", "packing_of", "readable",
 ]  # fmt: skip
 
 OPENERS: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 """What unpacks a file, by how it is packed as a whole."""
 
+_VERSIONED = re.compile(r"(.+?)\s*,\s*(\d+)")
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 
 
@@ -130,17 +134,57 @@ def list_hdus(path: str | Path, wanted: str, *, layer: int | None = None) -> dic
     astrogalaxy.errors.ImageError
         If the file cannot be read.
     """
-    with opened(Path(path).expanduser()) as (hdus, ahead):
-        found = [
-            (index, hdu)
-            for index, hdu in enumerate(walk_hdus(hdus, str(path), ahead))
-            if image_shape(hdu, layer) is not None and _is_called(hdu, wanted)
-        ]
-        names = [hdu.name for _, hdu in found]
-        return {
-            (f"{hdu.name}-{hdu.ver}" if names.count(hdu.name) > 1 else hdu.name) or str(index): index
-            for index, hdu in found
-        }
+    path = Path(path).expanduser()
+    with readable(path):
+        if not packing_of(path) and (entries := file_index(path)):
+            return _listed(entries, wanted, layer)
+    with opened(path) as (hdus, ahead):
+        return _listed(walk_hdus(hdus, str(path), ahead), wanted, layer)
+
+
+def _listed(hdus: Iterable[Any], wanted: str, layer: int | None) -> dict[str, int]:
+    found = [
+        (index, hdu)
+        for index, hdu in enumerate(hdus)
+        if image_shape(hdu, layer) is not None and _is_called(hdu, wanted)
+    ]
+    names = [hdu.name for _, hdu in found]
+    return {
+        (f"{hdu.name}-{hdu.ver}" if names.count(hdu.name) > 1 else hdu.name) or str(index): index
+        for index, hdu in found
+    }
+
+
+def find_in_index(entries: Sequence[Entry], wanted: str | int, layer: int | None) -> int | None:
+    """Number of an extension that can be opened alone; None where the file has to be opened to know it."""
+    if wanted == "auto" or not entries or not entries[0].alone:
+        return None
+    number = _number_in(entries, wanted, layer)
+    if number is None or not 0 < number < len(entries):
+        return None
+    entry = entries[number]
+    return number if entry.alone and image_shape(entry, layer) is not None else None
+
+
+def _number_in(entries: Sequence[Entry], wanted: str | int, layer: int | None) -> int | None:
+    """As `_index_of`."""
+    if not isinstance(wanted, str):
+        return wanted
+    if wanted.isdigit():
+        return int(wanted)
+    if is_pattern(wanted):
+        return next(iter(_listed(entries, wanted, layer).values()), None)
+    name, version = wanted, None
+    if match := _VERSIONED.fullmatch(wanted):
+        name, version = match[1], int(match[2])
+    return next(
+        (
+            number
+            for number, entry in enumerate(entries)
+            if entry.name.strip().upper() == name.strip().upper() and version in (None, entry.ver)
+        ),
+        None,
+    )
 
 
 def check_file(path: Path) -> None:
@@ -238,7 +282,7 @@ def _index_of(hdus: fits.HDUList, wanted: str | int, origin: str, ahead: IO[byte
             (n for n, hdu in walked if image_shape(hdu, layer) is not None and _is_called(hdu, wanted)), len(hdus)
         )
     next((n for n, _ in walked if n == wanted), None)
-    if isinstance(wanted, str) and (match := re.fullmatch(r"(.+?)\s*,\s*(\d+)", wanted)):
+    if isinstance(wanted, str) and (match := _VERSIONED.fullmatch(wanted)):
         return int(hdus.index_of((match[1], int(match[2]))))
     return int(hdus.index_of(wanted))
 

@@ -25,6 +25,7 @@ from astrogalaxy.images.bits import Bits
 from astrogalaxy.images.extensions import (
     OPENERS,
     check_file,
+    find_in_index,
     image_shape,
     look_for_hdu,
     missing,
@@ -32,6 +33,7 @@ from astrogalaxy.images.extensions import (
     packing_of,
     readable,
 )
+from astrogalaxy.images.fileindex import file_index, needs_tables, opened_alone
 from astrogalaxy.images.fitscheck import (
     FITS_BLOCK,
     PIXEL_TYPES,
@@ -224,8 +226,8 @@ class FitsPlane:
     def _unpack(self) -> NDArray[Any]:
         ny, nx = self.shape
         if not self.packing:
-            with quiet(), fits.open(self.path) as hdus:
-                return self._float32(self._part(hdus[self.index].section, Section.whole(self.shape)))
+            with self._hdu() as hdu:
+                return self._float32(self._part(hdu.section, Section.whole(self.shape)))
         large = 4 * ny * nx > _IN_MEMORY_BYTES
         with OPENERS[self.packing](self.path, "rb") as packed, _scratch(large, self.origin) as unpacked:
             _copy_whole(packed, unpacked, self.origin)
@@ -244,6 +246,17 @@ class FitsPlane:
             pixels = self._decode(raw.reshape(self.shape))
             del raw
             return pixels
+
+    @contextmanager
+    def _hdu(self) -> Iterator[Any]:
+        """The HDU of a file that is not packed as a whole."""
+        index = file_index(self.path) if self.index else ()
+        if self.index < len(index):
+            with quiet(), self.path.open("rb") as stream, opened_alone(stream, index, self.index) as (hdus, _):
+                yield hdus[1]
+        else:
+            with quiet(), fits.open(self.path) as hdus:
+                yield hdus[self.index]
 
     def _part(self, pixels: Any, section: Section) -> Any:
         """Cut a section out of the image, which may have leading axes of length 1, or be a plane of a cube."""
@@ -338,6 +351,11 @@ def find_plane(path: str | Path, *, hdu: str | int = "auto", layer: int | None =
             plane = _first_of_packed(path, packing, stream) if first else None
             if plane is not None:
                 return plane
+            entries = () if packing or hdu == "auto" else file_index(path)
+            number = find_in_index(entries, hdu, layer)
+            if number is not None:
+                with opened_alone(stream, entries, number) as (hdus, left_out):
+                    return _plane(path, packing, hdus, number, layer, {}, at=1, left_out=left_out)
             stream.seek(0)
             with fits.open(stream, memmap=False, lazy_load_hdus=True, ignore_missing_simple=False) as hdus:
                 ahead = None if packing else stream
@@ -373,8 +391,7 @@ def _first_of_packed(path: Path, packing: str, stream: IO[bytes]) -> FitsPlane |
     """
     header = fits.Header.fromfile(stream)
     shape = tuple(header.get(f"NAXIS{i}", 0) for i in range(header.get("NAXIS", 0), 0, -1))
-    tables = any(key.startswith(("CPDIS", "D2IM")) for key in header) or "-TAB" in str(header.get("CTYPE1"))
-    if len(shape) != 2 or min(shape) < 2 or "CTYPE1" not in header or tables:
+    if len(shape) != 2 or min(shape) < 2 or "CTYPE1" not in header or needs_tables(header):
         return None
     wcs = read_wcs(header, shape, origin=str(path))
     if wcs is None:
@@ -391,13 +408,20 @@ def _plane(
     index: int,
     layer: int | None,
     tried: Mapping[int, tuple[WCS | None, str]],
+    *,
+    at: int | None = None,
+    left_out: int = 0,
 ) -> FitsPlane:
-    """Describe the image in one HDU of an opened file, of which some WCS are known."""
-    hdu = hdus[index]
+    """Describe the image in one HDU of an opened file, of which some WCS are known.
+
+    Where `opened_alone` has opened it, the HDU is ``at`` another place, and ``left_out`` bytes further on in the file.
+    """
+    hdu = hdus[index if at is None else at]
     header = hdu.header.copy()
     primary = hdus[0].header.copy() if index else header
     shape = image_shape(hdu, layer)
     offset, span = (hdu.fileinfo()[key] for key in ("datLoc", "datSpan"))
+    offset += left_out
     tiled = isinstance(hdu, fits.CompImageHDU)
     bitpix = int(header["BITPIX"])
     if tiled:

@@ -19,6 +19,10 @@ from astrogalaxy.images.zeropoint import positive_card, unit_zeropoint, zeropoin
 
 __all__ = ["BandSettings"]
 
+# Zero points of all units lie between these: 1 W/m2/Hz is of -56.1 mag, 1 nJy of 31.4. What is beyond stands in headers
+# for "not known" (-99, 99, -999), and its fluxes would be of no use or infinite.
+_LEAST_ZEROPOINT, _MOST_ZEROPOINT = -60.0, 60.0
+
 
 @dataclass(frozen=True)
 class BandSettings:
@@ -158,5 +162,9 @@ def _number(value: Any, setting: str, plane: Plane) -> float | None:
         raise ImageError(msg)
     if number <= 0 and setting != "zeropoint":
         msg = f"{plane.origin}: {label} must be more than 0, not {value!r}"
+        raise ImageError(msg)
+    if setting == "zeropoint" and not _LEAST_ZEROPOINT < number < _MOST_ZEROPOINT:
+        limits = f"between {_LEAST_ZEROPOINT:g} and {_MOST_ZEROPOINT:g}"
+        msg = f"{plane.origin}: {label} must be a magnitude {limits}, not {value!r}"
         raise ImageError(msg)
     return number

@@ -17,6 +17,8 @@ __all__ = ["Failure", "reason_of", "write_failures"]
 
 logger = logging.getLogger(__name__)
 
+_NO_ROOM = "the disk takes nothing more"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -46,6 +48,11 @@ class Failure:
     band: str = ""
     tile: str = ""
 
+    @property
+    def is_full_disk(self) -> bool:
+        """Whether what was to be written found no room: whatever comes next finds none either."""
+        return self.reason.startswith(_NO_ROOM)
+
     def __str__(self) -> str:
         where = [f"field {self.field}"]
         where += [f"band {self.band}"] if self.band else []
@@ -60,7 +67,7 @@ def reason_of(error: Exception, what: str) -> str:
     if isinstance(error, MemoryError):
         return "not enough memory; give smaller tiles.size or fewer compute.workers"
     if isinstance(error, OSError) and error.errno in FULL:
-        return f"the disk takes nothing more ({error.strerror}); free some space, then run again"
+        return f"{_NO_ROOM} ({error.strerror}); free some space, then run again"
     logger.error("%s", what, exc_info=error)
     return f"unexpected {type(error).__name__}: {error}; please report this with the log"
 

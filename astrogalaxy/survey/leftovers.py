@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,6 +15,9 @@ from astrogalaxy.survey.store import TILE_FILES, RunDirectory, safe_name, sky_pa
 __all__ = ["Earlier", "forget_changed", "forget_removed", "listing"]
 
 logger = logging.getLogger(__name__)
+
+# So many fields are named.
+_MOST_NAMES = 5
 
 
 def listing(paths: Iterable[Path]) -> list[dict[str, Any]]:
@@ -54,6 +57,22 @@ class Earlier:
         # whatever a record says, nothing outside the directory is a run's
         paths = [(directory.path / Path(str(entry.get("name"))).name, entry) for entry in entries]
         return cls(record, [path for path, entry in paths if _entry(path) == entry])
+
+    def vanished(self, name: str, plan: Plan) -> list[str]:
+        """Fields of the last run, if it had this name, that a plan has no images of."""
+        if self.record.get("name") != name:
+            return []
+        there = {field.name for field in plan.fields}
+        return [entry["name"] for entry in self.record.get("fields", []) if entry["name"] not in there]
+
+    def remarks(self, name: str, plan: Plan) -> list[str]:
+        """What to say of these."""
+        gone = self.vanished(name, plan)
+        if not gone:
+            return []
+        more = f", and {len(gone) - _MOST_NAMES} more" if len(gone) > _MOST_NAMES else ""
+        which = "1 field of the last run has" if len(gone) == 1 else f"{len(gone)} fields of the last run have"
+        return [f"{which} no images any more: {', '.join(gone[:_MOST_NAMES])}{more}; the catalogue goes without"]
 
     def remove(
         self, name: str, written: Iterable[Mapping[str, Any]], keep: Iterable[Path], *, made: bool
@@ -104,10 +123,16 @@ def forget_changed(directory: RunDirectory, plan: Plan, changed: Iterable[Failur
             _forget(directory.shards(field.name), [])
 
 
-def forget_removed(directory: RunDirectory, plan: Plan) -> None:
-    """Remove what earlier runs kept of fields that no longer exist, and of tiles that are no longer in the plan."""
+def forget_removed(directory: RunDirectory, plan: Plan, spared: Collection[str] = ()) -> None:
+    """Remove what earlier runs kept of fields that no longer exist, and of tiles that are no longer in the plan.
+
+    Those of the ``spared`` fields stay.
+    """
+    folders = {safe_name(name) for name in spared}
     fields = {safe_name(field.name): field for field in plan.fields}
     for folder in directory.tiles.glob("*/"):
+        if folder.name in folders:
+            continue
         field = fields.get(folder.name)
         _forget(folder, [] if field is None else [sky_path(folder, field.key).name, *field.keys])
 

@@ -72,12 +72,16 @@ class Opened(NamedTuple):
         Of the reference band.
     pixel_scale : float
         Arcsec; NaN if unknown.
+    zeropoints, gains : dict of str to (float or None)
+        See `FieldPlan`.
     """
 
     contents: dict[str, dict[str, tuple[str, Content | None]]]
     bands: tuple[str, ...]
     shape: tuple[int, int]
     pixel_scale: float
+    zeropoints: dict[str, float | None]
+    gains: dict[str, float | None]
 
     def holds(self, field: Field, inputs: Mapping[Path, Content]) -> bool:
         """Whether a field has the same files with the same content."""
@@ -110,6 +114,8 @@ class FieldPlan:
         Content of every file that could be read.
     positions : Positions or None
         Given positions on the field; None where the network finds the sources.
+    zeropoints, gains : dict of str to (float or None)
+        By band, AB magnitude of one image unit and electrons per image unit; None where they are not known.
     """
 
     field: Field
@@ -120,6 +126,8 @@ class FieldPlan:
     keys: dict[str, str] = dataclasses.field(default_factory=dict)
     inputs: dict[Path, Content] = dataclasses.field(default_factory=dict)
     positions: Positions | None = None
+    zeropoints: dict[str, float | None] = dataclasses.field(default_factory=dict)
+    gains: dict[str, float | None] = dataclasses.field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -263,6 +271,7 @@ def _plan_field(
     # to place given positions takes the WCS
     if known is not None and sky is None and known.holds(field, inputs):
         bands, shape, scale = known.bands, known.shape, known.pixel_scale
+        zeropoints, gains = known.zeropoints, known.gains
     else:
         image, failures = open_bands(field, config)
         if image is None:
@@ -272,9 +281,13 @@ def _plan_field(
             flaws = missing_maps(field, config.images, name) + unread_parts(band, config.images)
             failures += [Failure(image.name, "open", flaw, band=name) for flaw in flaws]
         bands, shape, scale = tuple(image.bands), image.shape, float(image.pixel_scale)
+        zeropoints = {name: band.zeropoint for name, band in image.bands.items()}
+        gains = {name: band.exposure.gain for name, band in image.bands.items()}
         given = None if sky is None else place(image, sky)
     tiles = tiles_of(shape, scale, config, memory=memory)
-    plan = FieldPlan(field, bands, shape, scale, tiles, inputs=inputs, positions=given)
+    plan = FieldPlan(
+        field, bands, shape, scale, tiles, inputs=inputs, positions=given, zeropoints=zeropoints, gains=gains
+    )
     content = {**settings, "inputs": hashes(field, inputs), "field": plan.name}
     for tile in tiles:
         own = {} if given is None else {"positions": given.within(tile.outer).digest()}

@@ -27,8 +27,9 @@ logger = logging.getLogger(__name__)
 
 # Points along each side of a footprint: distortions bend it.
 _POINTS = 9
-# Of more fields the area is not computed: each is opened for its outline.
-_MANY_FIELDS = 1000
+# Of more fields the area is not computed: each is opened for its outline, and pairs of them grow with their square. Up
+# to here it is little beside finding their sources.
+_MANY_FIELDS = 10_000
 
 
 def write_products(

@@ -160,7 +160,7 @@ def _by_field(things: Iterable[Any]) -> defaultdict[str, list[Any]]:
 
 def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileOutcome]) -> dict[str, Any]:
     done = [o for o in outcomes if o.status != "failed"]
-    status = "failed" if not done else "partial" if failures else "done"
+    status = "failed" if not done else "partial" if failures or len(done) < len(outcomes) else "done"
     # bands with other failures, such as a missing mask, were used all the same
     lost = {failure.band for outcome in outcomes for failure in outcome.failures}
     return {
@@ -169,6 +169,8 @@ def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileO
         "bands": [b for b in plan.bands if b not in lost],
         "shape": list(plan.shape) if plan.tiles else None,
         "pixel_scale": plan.pixel_scale if math.isfinite(plan.pixel_scale) else None,
+        "zeropoints": plan.zeropoints,
+        "gains": plan.gains,
         **{key: _inputs_record(plan.field.roles[role], plan) for key, role in _ROLES.items()},
     }
 
@@ -212,9 +214,11 @@ def known_fields(record: Mapping[str, Any], config: SurveyConfig) -> dict[str, O
             tuple(entry["bands"]),
             (entry["shape"][0], entry["shape"][1]),
             float("nan") if entry["pixel_scale"] is None else entry["pixel_scale"],
+            entry["zeropoints"],
+            entry["gains"],
         )
         for entry in record["fields"]
-        if entry["status"] == "done"
+        if entry["status"] == "done" and {"zeropoints", "gains"} <= entry.keys()
     }
 
 

@@ -33,6 +33,7 @@ from astrogalaxy.survey.plan import FieldPlan, Plan, make_plan, tile_memory
 from astrogalaxy.survey.products import searched_area, write_products
 from astrogalaxy.survey.reading import can_be_read, forget_fields
 from astrogalaxy.survey.record import RunRecord, known_fields, known_hashes
+from astrogalaxy.survey.scales import odd_scales
 from astrogalaxy.survey.scheduling import work_through
 from astrogalaxy.survey.shelf import Shelf, Tally
 from astrogalaxy.survey.stages import Stopwatch
@@ -186,7 +187,10 @@ def _execute(
     progress(0, 0, "reading headers")
     with watch("plan"):
         plan = _plan(config, weights, earlier)
+        odd = [*earlier.remarks(config.name, plan), *odd_scales(plan)]
         classifier = load_classifier(config.morphology.model).card if config.morphology.model is not None else None
+    for remark in odd:
+        logger.warning("%s", remark)
     directory.write_settings(config.to_yaml())
     run = _Run(config, weights, directory, plan, progress, watch)
     with Shelf(directory.waiting, given=plan.n_positions is not None) as shelf:
@@ -206,7 +210,7 @@ def _execute(
     _close(run, record, earlier)
     tiles = {status: sum(o.status == status for o in outcomes) for status in ("done", "kept", "failed")}
     summary = RunSummary(
-        directory.path, catalogs, dict(record.counts), list(record.failures), tiles, record.wall_seconds
+        directory.path, catalogs, dict(record.counts), list(record.failures), tiles, record.wall_seconds, odd
     )
     _forget(run, earlier, changed, done=summary.exit_code == 0)
     if summary.exit_code == 0 and not config.output.keep_tiles:
@@ -233,9 +237,10 @@ def _plan(config: SurveyConfig, weights: Weights, earlier: Earlier) -> Plan:
 def _forget(run: _Run, earlier: Earlier, changed: Sequence[Failure], *, done: bool) -> None:
     """Remove tiles of what has changed, and of fields that are no longer there."""
     forget_changed(run.directory, run.plan, changed)
-    # tiles may belong to another survey, and fields of this one may be missing only for the moment
+    # tiles may belong to another survey, and fields of this one may be missing only for the moment: what the last run
+    # still had stays until the next
     if done and earlier.record.get("name") == run.config.name:
-        forget_removed(run.directory, run.plan)
+        forget_removed(run.directory, run.plan, earlier.vanished(run.config.name, run.plan))
 
 
 def _changed(plan: Plan, models: Sequence[WeightFile]) -> list[Failure]:

@@ -38,6 +38,8 @@ _SAY = 10.0
 # How long to wait for a worker where Dask's own key does not say it: workers may be jobs in a queue.
 _PATIENCE = "1 hour"
 _PATIENCE_KEY = "distributed.scheduler.no-workers-timeout"
+# After so many tiles in a row that found no room on the disk, no more are sent: each would be worked on in vain.
+_MOST_FULL = 3
 _GO_ON = "what is finished is kept, and the same command does the rest"
 
 
@@ -173,8 +175,10 @@ def work_through(crew: Crew, tasks: Sequence[TileTask], tell: Callable[[str], No
     Yields
     ------
     TileOutcome
-        One per task; failed where one worker after another died of it.
+        One per task; failed where one worker after another died of it, and where it was not sent any more since the
+        disk is full.
     """
+    full = 0
     waiting: deque[Job] = deque(_jobs(tasks))
 
     def send(job: Job) -> Future:
@@ -184,12 +188,18 @@ def work_through(crew: Crew, tasks: Sequence[TileTask], tell: Callable[[str], No
 
     for job, answer in in_turn(crew, waiting, send, tell):
         if isinstance(job, TileTask):
-            yield answer if isinstance(answer, TileOutcome) else _lost(answer, job)
+            outcome = answer if isinstance(answer, TileOutcome) else _lost(answer, job)
+            full = full + 1 if any(failure.is_full_disk for failure in outcome.failures) else 0
+            yield outcome
         else:
             if answer is not None:
                 logger.warning("%s: sky not measured ahead: %s", job[0].folder, answer)
             # the field's tiles go next, while a worker still has its pixels at hand
             waiting.extendleft(reversed(job))
+        if full >= _MOST_FULL and waiting:
+            left = [task for job in waiting for task in ([job] if isinstance(job, TileTask) else job)]
+            waiting.clear()
+            yield from _not_sent(left)
 
 
 def _jobs(tasks: Sequence[TileTask]) -> Iterator[Job]:
@@ -207,6 +217,16 @@ def loss(error: Exception) -> str:
         settings = "compute.memory, compute.workers and tiles.size"
         return f"its worker died again and again, most likely for want of memory; see {settings}"
     return f"its worker was lost ({type(error).__name__})"
+
+
+def _not_sent(tasks: Sequence[TileTask]) -> Iterator[TileOutcome]:
+    """Outcomes of tiles that are left alone since the disk is full; one failure tells of all of them."""
+    which = f"{len(tasks)} tile{'s were' if len(tasks) > 1 else ' was'} not tried, this is the first"
+    reason = f"the disk is full: {which}; make room and run again, finished tiles are kept"
+    for number, task in enumerate(tasks):
+        name, tile = task.field.label, task.tile.name
+        failures = [] if number else [Failure(name, "tile", reason, tile=tile)]
+        yield TileOutcome(name, tile, task.key, "failed", failures=failures)
 
 
 def _lost(error: Exception, task: TileTask) -> TileOutcome:

@@ -37,6 +37,8 @@ class RunSummary:
         Tiles by status: done, kept, failed.
     seconds : float
         Wall time.
+    remarks : list of str
+        What is odd about the inputs, though nothing failed.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class RunSummary:
     failures: list[Failure] = field(default_factory=list)
     tiles: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    remarks: list[str] = field(default_factory=list)
 
     @cached_property
     def catalog(self) -> SourceCatalog | None:
@@ -98,6 +101,7 @@ class RunSummary:
                 f"{self.seconds:.1f} s",
             ]
             lines += [_link(path) for path in self.written]
+        lines += [f"warning: {escape(remark)}" for remark in self.remarks]
         lines += [f"failed: {escape(str(failure))}" for failure in self.failures[:_MOST_FAILURES]]
         left = len(self.failures) - _MOST_FAILURES
         if left > 0:

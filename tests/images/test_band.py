@@ -64,13 +64,16 @@ def test_weights_of_another_kind_are_refused(sky):
         ("zeropoint", np.nan, "zeropoint must be a number, not nan"),
         ("zeropoint", "ZP", "zeropoint, the header's ZP, must be a number, not True"),
         ("zeropoint", "TEXT", "zeropoint, the header's TEXT, must be a number, not 'nan'"),
+        ("zeropoint", "UNKNOWN", "zeropoint, the header's UNKNOWN, must be a magnitude between -60 and 60, not -99.0"),
+        ("zeropoint", "UNKNOWN*10", r"zeropoint, 'UNKNOWN\*10', must be a magnitude between -60 and 60, not -990"),
+        ("zeropoint", 99, "zeropoint must be a magnitude between -60 and 60, not 99"),
         ("gain", 0, "gain must be more than 0, not 0"),
         ("gain", "GAIN", "gain, the header's GAIN, must be more than 0, not -2.0"),
         ("saturation", -5.0, "saturation must be more than 0, not -5.0"),
     ],
 )
 def test_numbers_without_a_meaning_are_refused(sky, setting, value, message):
-    header = fits.Header({"ZP": True, "GAIN": -2.0, "TEXT": "nan"})
+    header = fits.Header({"ZP": True, "GAIN": -2.0, "TEXT": "nan", "UNKNOWN": -99.0})
     with pytest.raises(ImageError, match=message):
         Image.read({"g": (sky, header)}, **{setting: value})
     assert Image.read(sky, zeropoint=-2.5).bands["image"].zeropoint == -2.5

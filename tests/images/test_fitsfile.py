@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from astrogalaxy.errors import ImageError
-from astrogalaxy.images import Section, fitsfile
+from astrogalaxy.images import Section, extensions, fileindex, fitsfile
+from astrogalaxy.images.extensions import list_hdus
 from astrogalaxy.images.fitsfile import find_plane
 from astrogalaxy.images.inputs import as_plane
 
@@ -289,6 +290,57 @@ def test_wrong_hdu_names_what_there_is(tmp_path, hdu, what):
     mef(tmp_path / "a.fits")
     with pytest.raises(ImageError, match=rf"a\.fits: .*{what}.*2 THUMB \(4, 5\)"):
         find_plane(tmp_path / "a.fits", hdu=hdu)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_an_extension_opened_alone_is_as_in_the_whole_file(tmp_path, pixels, make_wcs, monkeypatch, packed):
+    kind = fits.CompImageHDU if packed else fits.ImageHDU
+    cards = {"GAINA": 4.0, **make_wcs().to_header()}
+    detectors = [
+        kind(pixels + n, fits.Header({**cards, "EXTVER": 1 + n % 2, "CCDNUM": n}), name=f"N{n // 2}") for n in range(6)
+    ]
+    mef(tmp_path / "a.fits", *detectors)
+    path = tmp_path / "a.fits"
+    fits.setval(path, "MAGZERO", value=25.0)
+    fileindex._index.cache_clear()
+    choices = ["N1", "n2,2", "N1 , 2", "*2*", 4, "7", "THUMB"]
+    numbers = list_hdus(path, "N*")
+    alone = [find_plane(path, hdu=hdu) for hdu in choices]
+    read = [plane.read(Section(0, plane.shape[1], 0, plane.shape[0])) for plane in alone]
+    assert fileindex._index.cache_info().misses == 1  # however often it is opened
+    for module in (extensions, fitsfile):
+        monkeypatch.setattr(module, "file_index", lambda _path: ())
+    monkeypatch.setattr(fitsfile, "_RECENT", fitsfile._Recent(0))
+    assert numbers == list_hdus(path, "N*")
+    assert list(numbers) == ["N0-1", "N0-2", "N1-1", "N1-2", "N2-1", "N2-2"]
+    for hdu, plane, values in zip(choices, alone, read, strict=True):
+        whole = find_plane(path, hdu=hdu)
+        for name in ("index", "shape", "offset", "tiled", "scaling", "bitpix", "no_wcs"):
+            assert getattr(plane, name) == getattr(whole, name), (hdu, name)
+        assert plane.header.tostring() == whole.header.tostring()
+        assert plane.primary["MAGZERO"] == plane.keywords["MAGZERO"] == 25.0
+        assert (plane.wcs is None) == (whole.wcs is None)
+        np.testing.assert_array_equal(values, whole.read(Section(0, whole.shape[1], 0, whole.shape[0])))
+
+
+def test_a_file_that_is_replaced_is_looked_at_again(tmp_path, pixels):
+    path = tmp_path / "a.fits"
+    mef(path, fits.ImageHDU(pixels, name="SCI"))
+    assert find_plane(path, hdu="SCI").index == 3
+    path.unlink()
+    mef(path, fits.ImageHDU(pixels, name="OTHER"), fits.ImageHDU(pixels, name="SCI"))
+    assert find_plane(path, hdu="SCI").index == 4
+
+
+@pytest.mark.parametrize("kind", [fits.ImageHDU, fits.CompImageHDU])
+def test_an_extension_that_is_cut_off_is_refused_alone_too(tmp_path, rng, kind):
+    noise = rng.normal(0, 1, (200, 300)).astype(np.float32)
+    mef(tmp_path / "a.fits", kind(noise, name="N1"), kind(noise, name="N2"))
+    content = (tmp_path / "a.fits").read_bytes()
+    (tmp_path / "a.fits").write_bytes(content[: len(content) - 2880 * 20])
+    find_plane(tmp_path / "a.fits", hdu="N1").read(Section(0, 300, 0, 200))
+    with pytest.raises(ImageError, match=r"a\.fits: truncated"):
+        find_plane(tmp_path / "a.fits", hdu="N2")
 
 
 def test_axes_of_length_one_are_dropped_and_cubes_refused(tmp_path, pixels):

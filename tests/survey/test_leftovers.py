@@ -179,7 +179,15 @@ def test_tiles_that_are_no_more_are_removed(survey: Path) -> None:
     assert list((tiles / "south").glob("*.rows.npz")), "what is away for now may come back"
     for path in survey.parent.glob("south-?.fits"):
         path.unlink()
-    assert execute(config).exit_code == 0
+    said = "1 field of the last run has no images any more: south; the catalogue goes without"
+    checked = CliRunner().invoke(app, ["check", str(survey)])
+    assert checked.exit_code == 0 and f"warning: {said}" in checked.stderr
+    summary = execute(config)
+    assert summary.exit_code == 0 and summary.remarks == [said]
+    assert said in (survey.parent / "out" / "run.log").read_text()
+    assert list((tiles / "south").glob("*.rows.npz")), "its images may be away for the moment"
+    summary = execute(config)
+    assert summary.exit_code == 0 and not summary.remarks
     assert sorted(path.name for path in (tiles / "north").iterdir()) == [
         "x00000y00000.preview.npz",
         "x00000y00000.rows.npz",

@@ -265,6 +265,20 @@ def test_more_fields_than_are_shown(tmp_path: Path) -> None:
     assert asked == names[:13], "a field without a preview takes no place; pictures that are not shown are not read"
 
 
+def test_fields_with_failures_come_first_in_a_table_that_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astrogalaxy.survey.report.write.MOST_FIELDS", 2)
+    run = make_run("north", "south", "partly", "lost")
+    for field, status, zeropoint in zip(
+        run["fields"], ("done", "done", "partial", "failed"), (25.0, 25.0, 25.25, 25.0), strict=True
+    ):
+        field |= {"status": status, "zeropoints": {"g": 22.5, "r": zeropoint}}
+    page, _ = written(tmp_path, run=run, previews={})
+    table = page.text[page.text.index("Centre of the sources") : page.text.index("And 2 more fields")]
+    assert table.index("lost") < table.index("partly") and "north" not in table and "south" not in table
+    assert "bands g r i, zero point r 25.00" in table and "bands g r i, zero point r 25.25" in table
+    assert "run.json has all of them" in page.text
+
+
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     assert written(tmp_path)[1] == written(tmp_path)[1]
 
@@ -333,13 +347,13 @@ def test_area_and_density_count_overlaps_once(tmp_path: Path) -> None:
     names = "one", "two"
     catalog = SourceCatalog.stack([make_catalog(30, field=name) for name in names])
     for area, said in [
-        (None, "4.2 arcmin² 14.4 sources per arcmin²"),
+        (None, "4.2 arcmin² 14.4 sources per arcmin²; sum of the fields, overlaps counted repeatedly"),
         (2 * 2.08 / 3600, "4.2 arcmin² 14.4 sources per arcmin²"),
         (3.0 / 3600, "3.0 arcmin² 20.0 sources per arcmin², overlaps counted once"),
     ]:
         page, _ = written(tmp_path, run=make_run(*names, area=area), catalog=catalog, previews={})
         assert said in page.text
-        assert ("overlaps counted once" in page.text) == ("overlaps" in said)
+        assert ("overlaps counted" in page.text) == ("overlaps counted" in said)
 
 
 def test_the_seeing_of_a_field_is_that_of_all_its_stars_where_others_have_its_rows(tmp_path: Path) -> None:

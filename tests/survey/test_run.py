@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import json
@@ -27,8 +28,8 @@ from astrogalaxy.images.sky import shifted
 from astrogalaxy.measurement import astrometry
 from astrogalaxy.models import bundled, load_weights
 from astrogalaxy.simulation import PROFILES, draw_conditions, simulate_scene
-from astrogalaxy.survey import Failure, execute, report, run, tasks
-from astrogalaxy.survey.cluster import hired
+from astrogalaxy.survey import Failure, execute, report, run, scheduling, tasks
+from astrogalaxy.survey.cluster import Crew, hired
 from astrogalaxy.survey.opening import open_inputs, remarks
 from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.preview import Preview
@@ -141,6 +142,27 @@ def test_rerun_does_nothing_again(survey: Path) -> None:
     assert list(again.catalog["source_id"]) == list(first.catalog["source_id"])
 
 
+def test_parts_of_a_survey_may_be_run_apart_and_put_together(survey: Path) -> None:
+    """As docs/howto/slurm.rst says."""
+    for name in ("north", "south"):
+        (survey.parent / name).mkdir()
+        for path in survey.parent.glob(f"{name}-?.fits"):
+            path.rename(survey.parent / name / path.name)
+    text = survey.read_text().replace("{field}-", "*/{field}-")
+    whole = change(survey, '"{field}', '"*/{field}')
+    at_once = execute(whole).catalog
+    for name in ("north", "south"):
+        part = survey.parent / f"{name}.yml"
+        part.write_text(text.replace("*", name) + f"output: {{directory: part-{name}}}\n")
+        assert execute(part).tiles["done"] == 1
+        shutil.copytree(survey.parent / f"part-{name}" / "tiles", survey.parent / "all/tiles", dirs_exist_ok=True)
+    together = survey.parent / "together.yml"
+    together.write_text(text + "output: {directory: all}\n")
+    summary = execute(together)
+    assert summary.tiles == {"done": 0, "kept": 2, "failed": 0}
+    assert list(summary.catalog["source_id"]) == list(at_once["source_id"])
+
+
 def test_changed_input_redoes_only_its_field(survey: Path) -> None:
     execute(survey)
     with fits.open(survey.parent / "north-r.fits", mode="update") as hdus:
@@ -235,6 +257,34 @@ def test_a_tile_that_fails_costs_itself_only(survey: Path, monkeypatch: pytest.M
         change(survey, "{size: 128,", "{size: 128, overlap: 32} #")
         assert execute(survey).tiles["failed"] == 1
     assert {name: len(list(tiles)) for name, tiles in shown.items()} == {"north": 1, "south": 2}
+
+
+def test_on_a_full_disk_no_more_tiles_are_sent(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(survey, "compute:", "tiles: {size: 128, overlap: 64}\ncompute:")
+    write, tried = tasks.write_shard, []
+
+    def full(path: Path, catalog: SourceCatalog) -> None:
+        """Have room for one tile."""
+        tried.append(path)
+        if len(tried) > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, catalog)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tasks, "write_shard", full)
+        patched.setattr(scheduling, "_MOST_FULL", 1)
+        patched.setattr(Crew, "in_flight", lambda _crew: 1)
+        summary = execute(survey)
+    assert summary.exit_code == 3 and len(tried) == 2
+    assert summary.tiles == {"done": 1, "kept": 0, "failed": 3}
+    said = [failure.reason for failure in summary.failures]
+    assert said[0].startswith("the disk takes nothing more (No space left on device)")
+    assert said[1:] == [
+        "the disk is full: 2 tiles were not tried, this is the first; make room and run again, finished tiles are kept"
+    ]
+    fields = json.loads((survey.parent / "out" / "run.json").read_text())["fields"]
+    assert {field["status"] for field in fields} <= {"partial", "failed"}
+    assert execute(survey).tiles == {"done": 3, "kept": 1, "failed": 0}
 
 
 def test_a_file_that_goes_away_between_two_tiles_costs_its_band_only(
@@ -546,6 +596,32 @@ def test_a_zero_point_that_the_unit_denies_is_logged(survey: Path) -> None:
     assert (
         "north-r.fits: images.zeropoint says 22.50, but the unit in its header is that of zero point 31.40" in said[0]
     )
+
+
+def test_zero_points_that_cannot_be_are_failures_and_odd_ones_are_told(survey: Path) -> None:
+    change(survey, "22.5", "MAGZP\n  gain: GAIN")
+    for field, band, zeropoint, gain in [
+        ("north", "g", -999.0, 4.0), ("north", "r", 22.5, 4.0), ("north", "i", 22.5, 1e-9),
+        ("south", "g", 22.5, 4.0), ("south", "r", 22.6, 4.0), ("south", "i", 0.0, 4.0),
+    ]:  # fmt: skip
+        path = survey.parent / f"{field}-{band}.fits"
+        fits.setval(path, "MAGZP", value=zeropoint)
+        fits.setval(path, "GAIN", value=gain)
+    checked = CliRunner().invoke(app, ["check", str(survey)])
+    assert "north-g.fits: zeropoint, the header's MAGZP, must be a magnitude" in checked.stderr
+    assert "zero points in r: 22.50 to 22.60\n" in checked.output
+    odd = "zero points more than 3 mag from the median of their band: 2, of field north, band i (22.5, median 11.25); "
+    assert f"warning: {odd}field south, band i (0, median 11.25)" in checked.stderr
+    assert "gains more than a factor of 100 from the median of their band: 1, of field north, band i (1e-09" in (
+        checked.stderr
+    )
+    summary = execute(survey)
+    assert [(failure.field, failure.band) for failure in summary.failures] == [("north", "g")]
+    assert summary.remarks[0].startswith(odd)
+    assert odd in (survey.parent / "out" / "run.log").read_text()
+    fields = json.loads((survey.parent / "out" / "run.json").read_text())["fields"]
+    assert fields[0]["zeropoints"] == {"r": 22.5, "i": 22.5}
+    assert fields[1]["gains"] == {"g": 4.0, "r": 4.0, "i": 4.0}
 
 
 def test_no_wcs_is_refused(survey: Path) -> None:

@@ -78,6 +78,8 @@ class FieldFacts:
         By flux of points, bands in which it is NaN though the field has stars.
     psfs : tuple of str
         Bands whose point spread was given.
+    zeropoints : mapping
+        By band, as in the run's record.
     """
 
     name: str
@@ -96,6 +98,7 @@ class FieldFacts:
     shifts: Mapping[str, float] = field(default_factory=dict)
     uncorrected: Mapping[str, list[str]] = field(default_factory=dict)
     psfs: tuple[str, ...] = ()
+    zeropoints: Mapping[str, float | None] = field(default_factory=dict)
 
 
 def values(catalog: SourceCatalog, name: str) -> Floats:
@@ -237,6 +240,7 @@ def _field(
         shifts=_shifts(record.get("measured") or {}),
         uncorrected=(record.get("measured") or {}).get("uncorrected") or {},
         psfs=tuple(band for band in bands if band in (record.get("psfs") or ())),
+        zeropoints=record.get("zeropoints") or {},
     )
 
 

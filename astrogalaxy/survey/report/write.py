@@ -98,7 +98,7 @@ def _context(
     reference = str(run.get("reference") or (bands[len(bands) // 2] if bands else ""))
     facts = field_facts(run, catalog)
     views, more = _views(facts, catalog, previews, reference)
-    failures = list(run.get("failures") or ())
+    failures, varying = list(run.get("failures") or ()), _varying(facts, bands)
     stages, about, inputs = _stage_rows(run), _run_facts(run), _inputs(facts)
     versions = sorted((run.get("versions") or {}).items())
     clean = int(np.count_nonzero(np.asarray(catalog["flags"]) == 0)) * step
@@ -115,7 +115,7 @@ def _context(
         "tiles_summary": _headline(run, catalog, counts, facts, reference),
         "views": views,
         "more_views": more,
-        "fields": [_field_row(f, bands) for f in facts[:MOST_FIELDS]],
+        "fields": [_field_row(f, bands, varying) for f in _worst_first(facts)[:MOST_FIELDS]],
         "more_fields": max(len(facts) - MOST_FIELDS, 0),
         "calibrated": bool(set(bands) & set(catalog.calibrated)),
         "tables": _tables(run),
@@ -140,6 +140,12 @@ def _context(
         "n_sources": counts["sources"],
         "step": step,
     }
+
+
+def _worst_first(facts: Sequence[FieldFacts]) -> list[FieldFacts]:
+    """Fields that failed, those of which something failed, and the others: the table ends before all are in it."""
+    order = {"failed": 0, "partial": 1}
+    return sorted(facts, key=lambda field: order.get(field.status, len(order)))
 
 
 def _tables(run: Mapping[str, Any]) -> list[str]:
@@ -177,14 +183,14 @@ def _headline(
     """The numbers on top: name, value, and a word about it."""
     n = counts["sources"]
     done = sum(f.status == "done" for f in facts)
-    searched, overlaps = _searched(run, facts)
+    searched, how = _searched(run, facts)
     rows = [
         ("sources", text.count(n), _expected(catalog)),
         ("galaxies", text.count(counts["galaxies"]), text.share(counts["galaxies"], n)),
         ("stars", text.count(counts["stars"]), text.share(counts["stars"], n)),
         ("unsure", text.count(counts["unsure"]), text.share(counts["unsure"], n)),
         ("fields", text.count(done), f"of {text.count(len(facts))} complete"),
-        ("area", text.area(searched), _density(n, searched) + (", overlaps counted once" if overlaps else "")),
+        ("area", text.area(searched), _density(n, searched) + how),
     ]
     sharp = [f.seeing.median for f in facts if f.seeing is not None]
     if sharp:
@@ -199,13 +205,14 @@ def _headline(
     return rows
 
 
-def _searched(run: Mapping[str, Any], facts: Sequence[FieldFacts]) -> tuple[float, bool]:
-    """Square arcsec of sky that were searched, and whether fields overlap by more than that is known to."""
+def _searched(run: Mapping[str, Any], facts: Sequence[FieldFacts]) -> tuple[float, str]:
+    """Square arcsec of sky that were searched, and how overlaps of fields are counted where there may be some."""
     fields = float(np.nansum([f.area for f in facts])) if facts else 0.0
     if run.get("area") is None:
-        return fields, False
+        return fields, "; sum of the fields, overlaps counted repeatedly" if len(facts) > 1 else ""
     together = float(run["area"]) * 3600**2
-    return together, len(facts) > 1 and together < (1 - _KNOWN_AREA) * fields
+    overlap = len(facts) > 1 and together < (1 - _KNOWN_AREA) * fields
+    return together, ", overlaps counted once" if overlap else ""
 
 
 def _expected(catalog: SourceCatalog) -> str:
@@ -236,7 +243,7 @@ def _depth(depth: Depth | None) -> str:
     return text.number(depth.value) if depth.is_magnitude else f"{depth.value:.3g}"
 
 
-def _field_row(facts: FieldFacts, bands: Sequence[str]) -> dict[str, Any]:
+def _field_row(facts: FieldFacts, bands: Sequence[str], varying: Sequence[str]) -> dict[str, Any]:
     """One row of the table of fields, as text."""
     from astropy.coordinates import Angle
 
@@ -253,6 +260,7 @@ def _field_row(facts: FieldFacts, bands: Sequence[str]) -> dict[str, Any]:
         "where": where or text.NOTHING,
         "size": _extent(facts),
         "bands": _present(facts.bands, bands)
+        + _zeropoints(facts.zeropoints, varying)
         + _given(facts.psfs)
         + _shifted(facts.shifts)
         + _uncorrected(facts.uncorrected),
@@ -277,6 +285,18 @@ def _present(mine: Sequence[str], bands: Sequence[str]) -> str:
     lacking = [band for band in bands if band not in mine]
     have = f"bands {' '.join(mine)}" if mine else "no bands"
     return have + (f", without {' '.join(lacking)}" if lacking and mine else "")
+
+
+def _varying(facts: Sequence[FieldFacts], bands: Sequence[str]) -> list[str]:
+    """Bands whose zero points are not the same in all fields."""
+    return [band for band in bands if len({f.zeropoints.get(band) for f in facts if band in f.zeropoints}) > 1]
+
+
+def _zeropoints(zeropoints: Mapping[str, float | None], varying: Sequence[str]) -> str:
+    """Zero points of a field, in the bands in which other fields have others."""
+    known = [(band, value) for band in varying if (value := zeropoints.get(band)) is not None]
+    each = [f"{band} {text.number(value)}" for band, value in known]
+    return f", zero point{'s'[: len(each) > 1]} {', '.join(each)}" if each else ""
 
 
 def _given(psfs: Sequence[str]) -> str:
