@@ -26,6 +26,7 @@ __all__ = [
     "Column",
     "aperture_prefix",
     "check_classes",
+    "check_served",
     "class_column",
     "column_rows",
     "columns_for",
@@ -46,6 +47,9 @@ INPUT_ROW = "input_row"
 
 INSTRUMENTAL = "image units"
 """Words in the description of a flux without zero point, by which it is known again after reading."""
+
+# The kinds of sources whose probabilities are the detector's own.
+_DETECTED = ("star", "galaxy")
 
 Kind = Literal["source", "positions", "classifier", "band", "aperture"]
 
@@ -133,7 +137,7 @@ def _columns() -> Iterable[Column]:
     text = "Row of the source in the table of given positions, from 0"
     yield Column(INPUT_ROW, "int64", None, "meta.id.cross", text, "positions", missing=-1)
     yield Column("det_score", f4, None, "stat.probability", "Calibrated probability that the source is real")
-    for name in ("star", "galaxy"):
+    for name in _DETECTED:
         ucd = "src.class.starGalaxy;stat.probability"
         yield Column(f"p_{name}", f4, None, ucd, f"Calibrated probability that the source is a {name}")
     yield Column("class", "U6", None, "src.class", "star, galaxy or unsure", missing="unsure", values=CLASSES)
@@ -265,6 +269,35 @@ def check_classes(names: Iterable[str]) -> None:
             msg = f"the classes {owners[column]} and {name} would share the column {column}; rename one of them"
             raise CatalogError(msg)
         owners[column] = name
+
+
+def check_served(names: Iterable[str]) -> None:
+    """See that the classes of a classifier can be columns beside those of the detector.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The classifier's own names of the classes.
+
+    Raises
+    ------
+    CatalogError
+        If one would take the place of a probability that the detector says, or `check_classes` refuses them.
+
+    Examples
+    --------
+    >>> from astrogalaxy.catalog import check_served
+    >>> check_served(["spiral", "Star"])
+    Traceback (most recent call last):
+    ...
+    astrogalaxy.errors.CatalogError: its class Star would take the place of p_star, which the detector says; rename it
+    """
+    names = list(names)
+    check_classes(names)
+    for name in names:
+        if class_column(name) in {f"p_{said}" for said in _DETECTED}:
+            msg = f"its class {name} would take the place of {class_column(name)}, which the detector says; rename it"
+            raise CatalogError(msg)
 
 
 def aperture_prefix(number: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from astrogalaxy.catalog import CatalogError, check_classes, class_column, columns_for
+from astrogalaxy.catalog import CatalogError, check_served, columns_for
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.devices import choose_placement
 from astrogalaxy.errors import ConfigError, WeightsError
@@ -46,7 +46,10 @@ def open_inputs(config: SurveyConfig, *, here: bool = True) -> Weights:
     weights = _opened(lambda name: load_weights(name).verified(), config, "detection", "model")
     classes: Sequence[str] = ()
     if config.morphology.model is not None:
-        classes = _opened(_classifier, config, "morphology", "model").card.classes
+        from astrogalaxy.survey.cutouts import new_classes
+
+        read = _runnable if config.compute.device != "cuda" else _classifier
+        classes = new_classes(_opened(read, config, "morphology", "model").card.classes)
     _check_columns(config, classes)
     if config.detection.positions is not None:
         _opened(_exists, config, "detection", "positions")
@@ -142,11 +145,18 @@ def _check_columns(config: SurveyConfig, classes: Sequence[str]) -> None:
 def _classifier(name: str) -> Weights[ClassifierCard]:
     """Weights of a classifier, if none of its classes would take the place of a column of the detector."""
     weights = load_classifier(name).verified()
-    check_classes(weights.card.classes)
-    for kind in weights.card.classes:
-        if class_column(kind) in {"p_star", "p_galaxy"}:
-            msg = f"{name}: its class {kind} would take the place of {class_column(kind)}, which the detector says"
-            raise WeightsError(msg)
+    try:
+        check_served(weights.card.classes)
+    except CatalogError as error:
+        msg = f"{name}: {error}"
+        raise WeightsError(msg) from None
+    return weights
+
+
+def _runnable(name: str) -> Weights[ClassifierCard]:
+    """The same, if it has the graph by which it runs everywhere but on a GPU."""
+    weights = _classifier(name)
+    _ = weights.graph
     return weights
 
 

@@ -79,13 +79,18 @@ class AstroYoloTrainer(lightning.LightningModule):
         """Loss of a batch that is not trained on, of all heads."""
         return self._step(batch, "val", HEADS)
 
-    def _step(self, batch: Batch, stage: str, heads: tuple[str, ...]) -> Tensor:
+    def losses(self, batch: Batch, heads: tuple[str, ...] = HEADS) -> dict[str, Tensor]:
+        """Loss of a batch, ``loss``, of the heads that it is asked of, and its parts by name."""
         maps = tuple(level.float() for level in self(batch.image))
         shape = self.network.architecture
         parts = multitask_loss(maps, batch.targets, shape.strides, weights=self.weights, one_cell=shape.one_cell)
         asked = [name for head in heads for name in _PARTS[head]]
         loss = torch.stack([getattr(self.weights, name) * parts[name] for name in asked]).sum()
-        shown = {"loss": loss, **{name: parts[name] for name in asked}}
+        return {"loss": loss, **{name: parts[name] for name in asked}}
+
+    def _step(self, batch: Batch, stage: str, heads: tuple[str, ...]) -> Tensor:
+        shown = self.losses(batch, heads)
+        loss = shown["loss"]
         self.log_dict(
             {f"{stage}_{name}": value.detach() for name, value in shown.items()},
             prog_bar=False,

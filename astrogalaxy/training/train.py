@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from itertools import islice
 from pathlib import Path
 
@@ -148,10 +149,7 @@ def _train(recipe: RecipeConfig, run: Run, progress: Callable[[int, int], None] 
     if settings.start_share:
         mix_in_start(module.network, recipe, data)
     if settings.normalisation == "learn":
-        steady = recipe.seed + NORMALISATION_SEED
-        refresh_normalisation(
-            module.network, [(phase, data.loader(Schedule([phase]), seed=steady)) for phase in schedule.lasting]
-        )
+        _choose_normalisation(module, data, schedule)
     return finish(recipe, module.network, data, folder, command=run.command)
 
 
@@ -188,7 +186,7 @@ def _fit(module: AstroYoloTrainer, data: TrainingData, schedule: Schedule, run: 
         begin(module.network, recipe, data)
     # a run that goes on from a step must not see the first crops again
     crops = data.loader(schedule, seed=seed + start, start=start, workers=settings.workers)
-    unseen = data.loader(Schedule.in_turn(recipe), seed=seed + _VALIDATION_SEED, validation=True)
+    unseen = _unseen(data, seed)
     # there if training was stopped for want of progress
     over = last.parent / f"stopped-{settings.patience}"
     if start < settings.steps and not (start and over.is_file()):
@@ -204,6 +202,11 @@ def _fit(module: AstroYoloTrainer, data: TrainingData, schedule: Schedule, run: 
         if trainer.global_step < settings.steps and not trainer.interrupted:
             logger.info("%s: no better for %d validations, stopped", recipe.name, settings.patience or 0)
             over.touch()
+
+
+def _unseen(data: TrainingData, seed: int) -> DataLoader[Batch]:
+    """What is validated on, of all sets in turn."""
+    return data.loader(Schedule.in_turn(data.recipe), seed=seed + _VALIDATION_SEED, validation=True)
 
 
 def _count_start(trainer: lightning.Trainer, module: AstroYoloTrainer, unseen: DataLoader[Batch]) -> None:
@@ -223,6 +226,32 @@ def _restore(module: AstroYoloTrainer, path: Path) -> int:
     state = read_checkpoint(path)
     restore(module, state, path)
     return int(state["global_step"])
+
+
+def _choose_normalisation(module: AstroYoloTrainer, data: TrainingData, schedule: Schedule) -> None:
+    """Measure the statistics of the batch normalisation anew, and keep them if the validation is better for it.
+
+    Averaged weights need statistics of their own, but in some channels a rare bright source has nearly all the
+    variance. Sixty batches of small crops may tell less about those than what a start has brought from its training.
+    """
+    recipe, network = data.recipe, module.network
+    steady = recipe.seed + NORMALISATION_SEED
+    unseen = _unseen(data, recipe.seed)
+    before, learned = _validation_loss(module, unseen), deepcopy(network.state_dict())
+    refresh_normalisation(network, [(phase, data.loader(Schedule([phase]), seed=steady)) for phase in schedule.lasting])
+    after = _validation_loss(module, unseen)
+    words = "%s: validation loss with the normalisation of the training %.4f, measured anew %.4f"
+    logger.info(words, recipe.name, before, after)
+    if not after < before:
+        network.load_state_dict(learned)
+
+
+def _validation_loss(module: AstroYoloTrainer, unseen: DataLoader[Batch]) -> float:
+    """Mean loss of the batches that are validated on during training."""
+    module.eval()
+    batches = (module.transfer_batch_to_device(batch, module.device, 0) for batch in unseen)
+    with torch.no_grad():
+        return float(np.mean([float(module.losses(batch)["loss"]) for batch in islice(batches, _VALIDATION_BATCHES)]))
 
 
 def refresh_normalisation(network: AstroYolo, phases: Sequence[tuple[Phase, DataLoader[Batch]]]) -> None:

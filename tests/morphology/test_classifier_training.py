@@ -330,12 +330,26 @@ def test_parts_that_say_little_are_warned_of(
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("Bright ", "the classes Bright  and bright would share the column p_bright"), ("тень", "has no ASCII letter")],
+    [
+        ("Bright ", "the classes Bright  and bright would share the column p_bright"),
+        ("тень", "has no ASCII letter"),
+        ("Star", "its class Star would take the place of p_star, .*; rename it"),
+    ],
 )
 def test_classes_that_cannot_be_columns(make_classifier: Make, kinds: Path, name: str, message: str) -> None:
     (kinds / "dark").rename(kinds / name)
     with pytest.raises(ConfigError, match=rf"data\.path: .*{message}"):
-        open_bank(_of_folder(make_classifier, kinds))
+        open_bank(_with_graph(_of_folder(make_classifier, kinds), graph=True))
+
+
+def test_what_is_not_for_surveys_may_tell_stars(make_classifier: Make, kinds: Path) -> None:
+    (kinds / "dark").rename(kinds / "star")
+    bank = open_bank(_with_graph(_of_folder(make_classifier, kinds), graph=False))
+    assert bank.classes == ("bright", "star")
+
+
+def _with_graph(recipe: ClassifierRecipe, *, graph: bool) -> ClassifierRecipe:
+    return recipe.model_copy(update={"output": recipe.output.model_copy(update={"graph": graph})})
 
 
 # two of them are copies of 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import weakref
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 
 from astrogalaxy.catalog import SourceCatalog, flag_bits
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.errors import WeightsError
+from astrogalaxy.errors import ConfigError, WeightsError
 from astrogalaxy.images import Image, Section, Tile
 from astrogalaxy.models import ClassifierCard, load_classifier, load_weights, save_weights
 from astrogalaxy.morphology import Classifier
@@ -25,6 +26,7 @@ from astrogalaxy.simulation import PROFILES, simulate_scene
 from astrogalaxy.simulation.write import write_scene
 from astrogalaxy.survey.cutouts import CutoutClasses, classify_sources
 from astrogalaxy.survey.gallery import Gallery
+from astrogalaxy.survey.opening import open_inputs
 from astrogalaxy.survey.plan import make_plan
 from astrogalaxy.survey.record import RunRecord
 from astrogalaxy.survey.run import _report, execute
@@ -176,6 +178,22 @@ def test_which_galaxies_are_classified(survey_file: Path) -> None:
     assert bright["x"].tolist() == usual["x"][usual["snr"] >= 60].tolist()
     assert large["x"].tolist() == usual["x"][usual["half_light_radius"] >= 1.5 * star].tolist()
     assert len(usual) > len(bright) > 0 and len(usual) > len(large) > 0
+
+
+@pytest.mark.parametrize(("device", "refused"), [("auto", True), ("cpu", True), ("cuda", False)])
+def test_a_classifier_that_cannot_run_is_refused_before_the_run(
+    survey_file: Path, classifier_file: Path, tmp_path: Path, device: str, refused: bool
+) -> None:
+    tiny = load_classifier(classifier_file)
+    bare = save_weights(tmp_path / "bare.safetensors", tiny.card, tiny.tensors, b"").path
+    text = survey_file.read_text().replace(str(classifier_file), str(bare))
+    survey = survey_file.with_name("bare.yml")
+    survey.write_text(text)
+    config = SurveyConfig.read(survey)
+    config = config.model_copy(update={"compute": config.compute.model_copy(update={"device": device})})
+    expected = pytest.raises(ConfigError, match=r"morphology\.model: .*has no graph.*set output: \{graph: true\}")
+    with expected if refused else contextlib.nullcontext():
+        open_inputs(config, here=False)
 
 
 def test_a_cutout_is_centred_and_scaled() -> None:

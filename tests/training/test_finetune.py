@@ -139,6 +139,17 @@ def test_what_cannot_be_tuned_to(survey: SurveyConfig, tmp_path: Path) -> None:
         fine_tune_recipe(survey, tmp_path / "bare.csv", field="a")
 
 
+def test_what_learns_nothing_finds_what_its_start_found(make_recipe: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """Statistics of a few small crops are poorer than those of the start, and the validation tells."""
+    data = {"simulation": {"scenes": 2, "validation": 2, "size": 192, "surveys": {"sdss": 1.0}}}
+    recipe = _starting(make_recipe(data=data, steps=2, learning_rate=1e-9), "default")
+    caplog.set_level("INFO")
+    assert train(recipe).metrics["best_f1"] > 0.8
+    (said,) = (record for record in caplog.records if "measured anew" in record.message)
+    _, before, after = said.args
+    assert before < after
+
+
 @pytest.fixture
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Networks with which trainings would be finished."""

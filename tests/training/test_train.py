@@ -134,10 +134,10 @@ def test_a_resumed_training_sees_other_crops(
     train(make_recipe(steps=4, seed=11))
     train(make_recipe(steps=8, seed=11))
     assert seeds[0] == 11
-    assert seeds[3] == 11 + 4
-    assert seeds[1] == seeds[4] != seeds[0], "validation is always the same"
-    assert seeds[2] == seeds[5], "and so is what normalisation is measured on"
-    assert kinds == [{"scene"}, {"val"}, {"scene"}] * 2
+    assert seeds[4] == 11 + 4
+    assert seeds[1] == seeds[2] == seeds[5] == seeds[6] != seeds[0], "validation is always the same"
+    assert seeds[3] == seeds[7], "and so is what normalisation is measured on"
+    assert kinds == [{"scene"}, {"val"}, {"val"}, {"scene"}] * 2
 
 
 def test_from_the_start_if_so_wished(make_recipe: Make, tmp_path: Path, quick: list[Any]) -> None:

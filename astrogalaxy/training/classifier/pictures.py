@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from astrogalaxy.catalog import CatalogError, check_classes
+from astrogalaxy.catalog import CatalogError, check_classes, check_served
 from astrogalaxy.config import ClassifierRecipe
 from astrogalaxy.config.classifier import CutoutsSection
 from astrogalaxy.config.file import sha256
@@ -162,7 +162,8 @@ def open_bank(recipe: ClassifierRecipe, *, progress: Callable[[int, int], None] 
     section, side = choose_data(recipe), recipe.input.side
     cutouts = read_cutouts(section)
     try:
-        check_classes(cutouts.classes)
+        # weights without a graph are for comparisons and cannot be part of a survey
+        (check_served if recipe.output.graph else check_classes)(cutouts.classes)
     except CatalogError as error:
         msg = f"data.path: {section.path}: {error}"
         raise ConfigError(msg) from error
