@@ -215,3 +215,12 @@ def test_memory_of_reading_ecsv_is_that_of_the_numbers(tmp_path: Path, make, mon
     size = sum(column.nbytes for column in make(4096, bands=["g"], classes=()).columns.values())
     few, many = peak_of_reading(4096), peak_of_reading(12288)
     assert many - few < 4 * size, f"{size} bytes of numbers more take {(many - few) // 2} more"
+
+
+def test_more_columns_than_a_format_holds_are_refused(tmp_path: Path) -> None:
+    wide = SourceCatalog.from_columns({"ra": [10.0], "dec": [1.0]}, bands=[f"n{i}" for i in range(64)], apertures=4)
+    with pytest.raises(CatalogError, match="fits tables have at most 999 columns, not 11.*: take another format"):
+        wide.write(tmp_path / "wide.fits")
+    assert not list(tmp_path.iterdir())
+    wide.write(tmp_path / "wide.vot")
+    assert SourceCatalog.read(tmp_path / "wide.vot").colnames == wide.colnames

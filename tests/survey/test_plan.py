@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 
 from astrogalaxy.cli import app
 from astrogalaxy.config import SurveyConfig
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.models import load_weights
 from astrogalaxy.survey import contents, execute, plan, record
+from astrogalaxy.survey.opening import open_inputs
 from astrogalaxy.survey.plan import make_plan
 
 
@@ -150,3 +152,14 @@ def test_a_tile_of_the_same_pixels_is_another_where_it_owns_others(one, tmp_path
     assert small.outer == large.outer
     assert small.core != large.core
     assert key != other
+
+
+def test_formats_that_do_not_hold_the_columns_are_refused_before_the_run() -> None:
+    bands = [f"n{i}" for i in range(64)]
+    settings = {
+        "name": "nights", "images": {"path": "{band}.fits", "bands": bands},
+        "measurement": {"apertures": ["1 arcsec", "2 arcsec", "3 arcsec", "4 arcsec"]},
+    }  # fmt: skip
+    with pytest.raises(ConfigError, match=r"output\.formats: fits tables have at most 999 columns"):
+        open_inputs(SurveyConfig.from_dict(settings))
+    open_inputs(SurveyConfig.from_dict({**settings, "output": {"formats": ["votable"]}}))
