@@ -42,6 +42,8 @@ GIVEN_QUALITY = "TILEPSF"
 # A star to correct by: probably one, bright in the band, as wide as the others, and whole.
 _ALIKE = 0.12
 _LEAST = 6
+# Where stars tell the correction of PSF fluxes no better than this, as a share of it, the point spread is not theirs.
+_SURE = 0.05
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Correction:
     Attributes
     ----------
     factor, error : float
-        Total light of stars over theirs; NaN: too few stars.
+        Total light of stars over theirs; NaN: too few stars, or they do not agree.
     stars : int
         How many; 0 with a factor that is by a given point spread.
     """
@@ -225,7 +227,7 @@ def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
         elongation=median_and_scatter(np.asarray(catalog["ellipticity"], dtype=float)[stars])[0],
         star_radius=ruler,
         corrections={band: _correction(catalog, "flux_apcor", band, clear) for band in bands},
-        psf_corrections={band: _correction(catalog, "flux_psf", band, clear) for band in bands},
+        psf_corrections={band: _sure(_correction(catalog, "flux_psf", band, clear)) for band in bands},
     )
 
 
@@ -242,13 +244,20 @@ def _correction(catalog: Table, name: str, band: str, clear: NDArray[np.bool_]) 
     return Correction(factor, float(MEDIAN_ERROR * spread / np.sqrt(n)), n)
 
 
+def _sure(correction: Correction) -> Correction:
+    """A correction, without its factor where the stars do not agree on it."""
+    unsure = correction.error > _SURE * correction.factor
+    return Correction(stars=correction.stars) if unsure else correction
+
+
 def calibrate_field(catalog: Table, *, given: FieldQuality | None = None) -> FieldQuality:
     """Correct the fluxes of points by the field's stars, and take the seeing out of sizes, in place.
 
     ``flux_apcor_<b>`` becomes the total light of a point source: the light in the small aperture times the median,
     over the field's stars, of their total light over it. So does ``flux_psf_<b>``. ``radius_corr`` becomes the root
     of the difference of the squares of the half-light radius and that of stars. Where there are fewer than six stars
-    all of these are NaN, unless it is ``given`` what stars would say.
+    all of these are NaN, unless it is ``given`` what stars would say; so is ``flux_psf_<b>`` where they do not agree on
+    its correction to 5 %.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ from astrogalaxy.measurement.stamps import nearest_pixel
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["DEGREE", "Psf", "PsfFit", "hermite_functions", "hermite_width", "moffat", "polynomial"]
+__all__ = ["DEGREE", "Psf", "PsfFit", "hermite_functions", "hermite_width", "moffat", "polynomial", "sampled_degree"]
 
 DEGREE = 6
 """Highest degree of the Hermite functions by which a point spread departs from a Moffat profile."""
@@ -29,6 +29,9 @@ _DISK = 0.3
 _STEPS = 16
 # No model is better than this, as a share of the light in a pixel, and no sky than this share of its noise.
 _MODEL_ERROR, _SKY_ERROR = 0.01, 0.3
+# Oscillations in a pixel that the few Hermite functions may have: a little beyond the half that any light may have,
+# they still differ from each other on the pixels of a star.
+_SAMPLED = 0.6
 # Sources that are modelled at once.
 _BATCH = 400
 
@@ -355,6 +358,30 @@ class Psf:
 def hermite_width(profile: tuple[float, float, float, float]) -> float:
     """Width of the Hermite functions that go with a Moffat profile, pixels."""
     return profile[0] / FWHM_PER_SIGMA
+
+
+def sampled_degree(width: float) -> int:
+    """Highest degree, up to `DEGREE`, of the Hermite functions that pixels tell apart.
+
+    That of degree n oscillates up to ``sqrt(2 n + 1) / (2 pi width)`` times in a pixel. Pixels sample half an
+    oscillation; faster ones look like slower ones on the pixels of a star, and are fitted with any amplitude.
+
+    Parameters
+    ----------
+    width : float
+        See `hermite_width`.
+
+    Returns
+    -------
+    int
+        At least 1: the first degree is a shift of the centre.
+
+    Examples
+    --------
+    >>> [sampled_degree(fwhm / 2.355) for fwhm in (1.3, 1.8, 2.3, 2.8)]
+    [1, 3, 6, 6]
+    """
+    return int(np.clip(((2 * np.pi * width * _SAMPLED) ** 2 - 1) / 2, 1, DEGREE))
 
 
 def polynomial(x: Floats, y: Floats, shape: tuple[int, int], order: int) -> Floats:

@@ -10,7 +10,15 @@ from scipy.optimize import least_squares
 
 from astrogalaxy.gaussian import FWHM_PER_SIGMA, SIGMA_PER_MAD
 from astrogalaxy.images.around import read_around
-from astrogalaxy.measurement.psf import DEGREE, Psf, hermite_functions, hermite_width, moffat, polynomial
+from astrogalaxy.measurement.psf import (
+    DEGREE,
+    Psf,
+    hermite_functions,
+    hermite_width,
+    moffat,
+    polynomial,
+    sampled_degree,
+)
 from astrogalaxy.measurement.stamps import Stamps, nearest_pixel
 from astrogalaxy.measurement.starlight import relative_scale, star_places
 
@@ -149,10 +157,10 @@ def convert_psf(given: GivenPsf, shape: tuple[int, int]) -> Psf:
 
 
 def _terms(coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Coefficients of the pieces, (n_terms, n_pieces), where `Psf` has them."""
+    """Coefficients of the pieces, (n_terms, n_pieces), where `Psf` has them; those of pieces left out are 0."""
     terms = np.zeros((len(coefficients), DEGREE + 1, DEGREE + 1))
-    for column, (m, n) in enumerate(_PIECES):
-        terms[:, m, n] = coefficients[:, column]
+    for (m, n), column in zip(_PIECES, coefficients.T, strict=False):
+        terms[:, m, n] = column
     return terms
 
 
@@ -283,13 +291,17 @@ def _fit_profile(stars: _Stars, start: tuple[float, float, float, float]) -> tup
 def _fit_stars(
     stars: _Stars, profile: tuple[float, float, float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """By how much each star departs from the profile, in Hermite functions: (n, n_pieces), and errors."""
+    """By how much each star departs from the profile, in Hermite functions: (n, n_pieces), and errors.
+
+    Narrow stars have the first of the pieces only, or none: single stars do not tell those that pixels do not sample.
+    """
     dx, dy = stars.offsets
     width = hermite_width(profile)
+    degree = sampled_degree(width)
     along, down = hermite_functions(dx[:, 0, :], width), hermite_functions(dy[:, :, 0], width)
     base = moffat(profile, dx, dy)
     # two pieces of the first degree take up what is left of the centroids' errors
-    pieces = [(1, 0), (0, 1), *_PIECES]
+    pieces = [(1, 0), (0, 1), *(piece for piece in _PIECES if sum(piece) <= degree)]
     shapes = [along[m][:, None, :] * down[n][:, :, None] for m, n in pieces]
     design = np.stack([base, *shapes], axis=-1).reshape(len(stars), -1, len(pieces) + 1)
     data = stars.data.reshape(len(stars), -1)
@@ -308,6 +320,8 @@ def _over_the_image(
     stars: _Stars, values: NDArray[np.float64], errors: NDArray[np.float64], shape: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Coefficients of polynomials of the position, (n_terms, n_pieces), and the stars that follow them."""
+    if not values.shape[1]:  # all stars are as the profile is
+        return np.zeros((1, 0)), np.ones(len(stars), dtype=bool)
     order = int(np.searchsorted(_FEWEST, len(stars), side="right")) - 1
     terms = polynomial(stars.x, stars.y, shape, order)
     variance = errors**2 + _SCATTER**2

@@ -14,7 +14,7 @@ from astrogalaxy.images.tiling import Section
 from astrogalaxy.measurement.band import BandLight, Footprint, band_scene, measure_light
 from astrogalaxy.measurement.canvas import Canvas
 from astrogalaxy.measurement.locate import Located, Start, locate
-from astrogalaxy.measurement.moments import Shapes, centroid_covariance
+from astrogalaxy.measurement.moments import Shapes, centroid_covariance, sampling_covariance
 from astrogalaxy.measurement.photometry import enclosed_share
 from astrogalaxy.measurement.places import Covariance, Places, section_around, with_seeing
 from astrogalaxy.measurement.sky import transform
@@ -39,7 +39,7 @@ SMALL_RADIUS = 2.0
 
 # Half widths that are whole numbers but for their rounding are not made wider, pixels.
 _ROUNDING = 1e-3
-# Error of any centroid, however bright the source, from the sampling by pixels.
+# Error of any centroid, however bright and wide the source: the search for it ends there.
 _PIXEL_ERROR = 0.002
 
 
@@ -161,7 +161,10 @@ def locate_in_band(
 def centre_scatter(canvas: Canvas, shapes: Shapes, places: Places) -> np.ndarray:
     """Covariance of centres along east, mixed, and north, square arcsec, (3, n); NaN where there is no light."""
     covariance = centroid_covariance(shapes, canvas.noise_at(shapes.x, shapes.y), canvas.gain)
-    xx, xy, yy = (np.where(np.isfinite(covariance[0]), part, np.nan) for part in covariance)
+    sampling = sampling_covariance(shapes)
+    xx, xy, yy = (
+        np.where(np.isfinite(covariance[0]), sum(parts), np.nan) for parts in zip(covariance, sampling, strict=True)
+    )
     return np.array(transform(places.jacobian, xx + _PIXEL_ERROR**2, xy, yy + _PIXEL_ERROR**2))
 
 

@@ -47,6 +47,15 @@ def test_psf_fluxes_are_corrected_by_stars() -> None:
     assert quality.to_dict()["psf_corrections"]["r"]["stars"] == 20
 
 
+def test_psf_fluxes_of_stars_that_do_not_agree_are_not_corrected() -> None:
+    wild = np.where(np.arange(40) < 20, np.geomspace(100.0, 3000.0, 40), 700.0)
+    catalog = _catalog(flux_psf_r=wild)
+    quality = calibrate_field(catalog)
+    assert np.isnan(catalog["flux_psf_r"]).all()
+    assert quality.to_dict()["psf_corrections"]["r"] == {"factor": None, "error": None, "stars": 20}
+    np.testing.assert_allclose(catalog["flux_apcor_r"][:20], 1000.0)
+
+
 def test_the_seeing_is_taken_out_of_sizes() -> None:
     catalog = _catalog()
     calibrate_field(catalog)

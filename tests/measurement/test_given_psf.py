@@ -51,7 +51,7 @@ PLACES = [(x + 0.3 * y / 40, y - 0.2 * x / 40) for x in range(30, 280, 40) for y
 # -- the point spread ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fwhm", [2.0, 3.4, 7.0])
+@pytest.mark.parametrize("fwhm", [1.5, 2.0, 3.4, 7.0])
 @pytest.mark.parametrize("step", [1.0, 0.5, 0.25])
 def test_what_is_given_becomes_the_point_spread(fwhm: float, step: float) -> None:
     side = 2 * int(10 * fwhm / step) + 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from astrogalaxy.measurement.moments import Shapes, adapt, bound, centroid_covariance
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
+from astrogalaxy.measurement.moments import Shapes, adapt, bound, centroid_covariance, sampling_covariance
 
 
 def _gaussians(x: np.ndarray, y: np.ndarray, a: float, b: float, angle: float, flux: float, size: int) -> np.ndarray:
@@ -101,3 +102,23 @@ def test_clarity_is_light_over_the_scatter_that_noise_gives_it(rng: np.random.Ge
     stamps = 0.7 * rng.normal(size=(n, 31, 31)) + _gaussians(x, x, 3.0, 2.0, 0.0, 100.0, 31)
     found = adapt(stamps.astype(np.float32), shapes, fixed_centre=True, fixed_shape=True)
     assert np.mean(found.clarity(np.full(n, 0.7))) == pytest.approx(np.mean(found.core) / np.std(found.core), rel=0.06)
+
+
+@pytest.mark.parametrize("profile", ["gaussian", "moffat"])
+@pytest.mark.parametrize("fwhm", [1.0, 1.3, 1.6, 1.9, 2.2, 2.5, 3.0])
+def test_places_within_a_pixel_scatter_by_what_the_sampling_does(
+    profile: str, fwhm: float, rng: np.random.Generator
+) -> None:
+    galsim = pytest.importorskip("galsim")
+    optics = np.sqrt(max(fwhm**2 - FWHM_PER_SIGMA**2 / 12, 0.3**2))  # so wide before the pixels
+    star = galsim.Gaussian(fwhm=optics) if profile == "gaussian" else galsim.Moffat(beta=3.0, fwhm=optics)
+    at = rng.uniform(-0.5, 0.5, (300, 2))
+    stamps = np.array([star.drawImage(nx=25, ny=25, scale=1.0, offset=place).array for place in at])
+    middle = np.full(len(at), 12.0)
+    found = adapt(stamps.astype(np.float32), Shapes.circles(middle, middle, np.ones(len(at))))
+    expected = np.sqrt(sampling_covariance(found)[0] + 0.002**2)
+    pull = np.std((found.x - 12 - at[:, 0]) / expected)
+    # wings make the window wider than the core, which the pixels sample: a Moffat profile scatters more
+    assert pull < (1.25 if profile == "gaussian" else 2.3)
+    if fwhm < 2.0:
+        assert pull > 0.5

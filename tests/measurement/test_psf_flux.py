@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from known_skies import KnownBand, KnownImage, field_of, lattice, make_wcs
+from scipy.special import ndtr
 
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
+from astrogalaxy.images import GivenPsf
 from astrogalaxy.measurement import Sources, measure
-from astrogalaxy.measurement.psf import DEGREE, Psf
+from astrogalaxy.measurement.psf import DEGREE, Psf, hermite_width, sampled_degree
 
 PSF = Psf((3.3, 3.0, 0.05, 0.0), np.zeros((1, DEGREE + 1, DEGREE + 1)), (100, 100), 9, 1e4, 0.0)
 
@@ -101,3 +104,39 @@ def test_places_without_a_source_have_the_light_that_is_there(rng: np.random.Gen
     pull = (table["flux_psf_r"] / table["flux_psf_r_err"])[: empty.sum()]
     assert abs(np.mean(pull)) < 0.4, "the sky that was left is taken out"
     assert 0.8 < np.std(pull) < 1.25
+
+
+def _narrow(fwhm: float, *distances: np.ndarray) -> np.ndarray:
+    """Stars of light 1, integrated over the pixels, with a core of this FWHM on the pixels, and wings."""
+    parts = [(0.8, np.sqrt((fwhm / FWHM_PER_SIGMA) ** 2 - 1 / 12)), (0.2, 1.5)]
+    dx, dy = ([ndtr((part + 0.5) / sigma) - ndtr((part - 0.5) / sigma) for _, sigma in parts] for part in distances)
+    return sum(share * down.T @ along for (share, _), along, down in zip(parts, dx, dy, strict=True))
+
+
+@pytest.mark.parametrize(("fwhm", "given"), [(1.3, False), (1.5, False), (1.5, True), (1.8, False), (1.8, True)])
+def test_stars_narrower_than_two_pixels_have_their_light(fwhm: float, given: bool) -> None:
+    rng = np.random.default_rng(5)
+    x, y = (part + rng.uniform(-0.5, 0.5, part.shape) for part in lattice(12, 36, rng))
+    bright = np.arange(len(x)) % 2 == 0
+    light = np.where(bright, 1e4, 250.0)
+    data = rng.normal(size=(432, 432))
+    for x0, y0, flux in zip(x, y, light, strict=True):
+        data += flux * _narrow(fwhm, *(np.arange(432)[None, :] - part for part in (x0, y0)))
+    band = KnownBand("r", data, wcs=make_wcs(data.shape), stars=np.column_stack([x, y])[bright], seeing=1.1 * fwhm)
+    if given:
+        at = 0.25 * np.arange(-40, 41)[None, :]
+        band.given_psf = GivenPsf(_narrow(fwhm, at, at)[None], np.array([[216.0, 216.0]]), 0.25, "two Gaussians")
+    # in narrower stars the centroid is wrong by so much that it costs light
+    sources = replace(Sources.around(x, y, side=12), held=fwhm < 1.8)
+    table = measure(KnownImage({"r": band}), sources)
+    factor = np.median(light[bright] / table["flux_psf_r"][bright])
+    assert factor == pytest.approx(1.0, abs=0.1)
+    flux, error = factor * table["flux_psf_r"], factor * table["flux_psf_r_err"]
+    np.testing.assert_allclose(flux[bright], light[bright], rtol=0.02)
+    pull = ((flux - light) / error)[~bright]
+    assert abs(np.mean(pull)) < 0.4
+    assert np.std(pull) == pytest.approx(1.0, abs=0.2)
+
+
+def test_pixels_of_wider_stars_tell_all_functions() -> None:
+    assert [sampled_degree(hermite_width((fwhm, 3.0, 0.0, 0.0))) for fwhm in (2.3, 2.6, 5.0)] == [DEGREE] * 3
