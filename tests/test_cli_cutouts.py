@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from typer.testing import CliRunner, Result
 
 from astrogalaxy.cli import app
 from astrogalaxy.errors import ConfigError
+from astrogalaxy.models import load_classifier
+from astrogalaxy.morphology.export import network_of
+from astrogalaxy.survey.explain import explain_file
 
 RECIPE = """\
 name: two-kinds
@@ -137,6 +141,9 @@ def test_explain(folder: Path, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     with Picture.open(tmp_path / "maps" / "round-0.png") as figure:
         assert figure.size[0] > 300
+    weights = load_classifier(_weights(folder))
+    title = explain_file(picture, network_of(weights), weights.card, target="round").axes[0].get_title()
+    assert re.fullmatch(r"round-0\.png: round\nprobability [01]\.\d\d", title)
     same = ("explain", picture, "--model", _weights(folder), "-o", tmp_path / "maps", "--maps", "saliency")
     again = _astrogalaxy(*same)
     assert isinstance(again.exception, ConfigError)

@@ -241,10 +241,28 @@ class TestSection(Section):
     timing: bool = Field(True, description="Whether the time per image is measured, in milliseconds.")
 
 
-class ClassifierOutputSection(Section):
-    """``output``: where checkpoints and logs go."""
+class RunsSection(Section):
+    """``output`` of any recipe: where checkpoints and logs go, and the words of the weight card that only you know."""
 
     directory: paths.OutputPath = Field("runs", description="Folder for the trainings, relative to this file.")
+    licence: str = Field(
+        "not stated",
+        min_length=1,
+        description="Licence of the trained weights, for their card. It depends on the terms of the data and of "
+        "model.start.",
+        examples=["CC-BY-4.0"],
+    )
+    terms: str = Field(
+        "not stated",
+        min_length=1,
+        description="Terms of the training data, for the weight card.",
+        examples=["images of the survey, for members of the collaboration until 2030"],
+    )
+
+
+class ClassifierOutputSection(RunsSection):
+    """``output`` of a classifier's recipe."""
+
     graph: bool = Field(
         True, description="Put the ONNX graph into the weight file. A survey.yml needs it to use the classifier."
     )

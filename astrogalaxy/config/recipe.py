@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from astrogalaxy.config import paths, values
 from astrogalaxy.config.checking import Origin
-from astrogalaxy.config.classifier import ClassifierRecipe
+from astrogalaxy.config.classifier import ClassifierRecipe, RunsSection
 from astrogalaxy.config.file import File, locate
 from astrogalaxy.config.images import ImagesSection
 from astrogalaxy.config.problems import Loc, did_you_mean, fail, show
@@ -312,12 +312,6 @@ class TrainingSection(Section):
         if self.warmup > self.steps:
             fail([("warmup", f"{self.warmup} is more than steps, {self.steps}")])
         return self
-
-
-class RunsSection(Section):
-    """``output``: where checkpoints and logs go."""
-
-    directory: paths.OutputPath = Field("runs", description="Folder for the trainings, relative to this file.")
 
 
 class RecipeConfig(File):

@@ -24,7 +24,7 @@ from astrogalaxy.morphology.pictures import checked_pictures, network_input, vie
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["MAPS", "Map", "explain", "figure_of", "likeliest"]
+__all__ = ["MAPS", "Map", "explain", "figure_of", "likeliest", "probabilities_of"]
 
 #: Name of an explanation map.
 Map = Literal["saliency", "gradcam", "attention"]
@@ -134,10 +134,54 @@ def likeliest(network: GalaxyNetwork, picture: Picture, *, normalise: str, copie
     >>> likeliest(network, np.zeros((32, 32, 3), np.uint8), normalise="unit", copies=8) in (0, 1)
     True
     """
+    return int(probabilities_of(network, picture, normalise=normalise, copies=copies).argmax())
+
+
+def probabilities_of(
+    network: GalaxyNetwork, picture: Picture, *, normalise: str, copies: int = 1, temperature: float = 1.0
+) -> Floats:
+    """Probability of each class of a picture.
+
+    Parameters
+    ----------
+    network : GalaxyNetwork
+        Any classifier.
+    picture : ndarray
+        ``(side, side, 3)`` uint8, of the network's side.
+    normalise : str
+        How pixels become its input; see the weight card.
+    copies : {1, 8}
+        Views whose mean is its answer; see the weight card.
+    temperature : float
+        By which logits are divided; that of the weight card gives calibrated probabilities.
+
+    Returns
+    -------
+    ndarray
+        In the order of the weight card's classes.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such way to normalise.
+    ImageError
+        If the picture is of another shape or type.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astrogalaxy.morphology.explain import probabilities_of
+    >>> from astrogalaxy.morphology.network import NetworkSpec, build
+    >>> network = build(NetworkSpec("average-pool-cnn", classes=2, side=32))
+    >>> probability = probabilities_of(network, np.zeros((32, 32, 3), np.uint8), normalise="unit")
+    >>> probability.shape, round(float(probability.sum()), 3)
+    ((2,), 1.0)
+    """
     turned = np.concatenate(views(checked_pictures([picture], network.spec.side), copies))
     with torch.no_grad():
-        said = network.eval()(torch.from_numpy(network_input(turned, normalise))).softmax(dim=1)
-    return int(said.mean(dim=0).argmax())
+        logits = network.eval()(torch.from_numpy(network_input(turned, normalise)))
+        said = (logits / temperature).softmax(dim=1)
+    return np.asarray(said.mean(dim=0).numpy())
 
 
 def _class(network: GalaxyNetwork, target: int) -> int:
@@ -233,7 +277,9 @@ def figure_of(
     for place, (name, values) in zip(axes[1:], maps.items(), strict=True):
         place.imshow(picture.mean(axis=2), cmap="gray", origin=origin)
         place.imshow(values, cmap="inferno", alpha=0.55, vmin=0, vmax=1, origin=origin)
-        place.set_title(name, fontsize=8)
+        # Grad-CAM is cut at 0: for a class that the picture speaks against, often nothing is left
+        blank = "" if values.any() else "\nblank: no place speaks for the class"
+        place.set_title(f"{name}{blank}", fontsize=8)
     for place in axes:
         place.set_axis_off()
     return figure

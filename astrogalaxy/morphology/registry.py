@@ -99,8 +99,8 @@ def architecture(name: str) -> Architecture:
     if name.startswith(_TIMM):
         return Architecture(name.removeprefix(_TIMM), fixed=_is_fixed(name.removeprefix(_TIMM)))
     if name not in ARCHITECTURES:
-        hint = did_you_mean(name, list(ARCHITECTURES)) or f"; there are {', '.join(ARCHITECTURES)}, and timm:<name>"
-        msg = f"model.architecture: there is no {name!r}{hint}"
+        hint = did_you_mean(name, list(ARCHITECTURES)) or f"; there are {', '.join(ARCHITECTURES)}"
+        msg = f"model.architecture: there is no {name!r}{hint}; a model of timm is written {_TIMM}{name}"
         raise ConfigError(msg)
     return ARCHITECTURES[name]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from astrogalaxy.datasets.pictures import PICTURES, read_cutout
 from astrogalaxy.models import ClassifierCard
-from astrogalaxy.morphology.explain import MAPS, Map, explain, figure_of, likeliest
+from astrogalaxy.morphology.explain import MAPS, Map, explain, figure_of, probabilities_of
 from astrogalaxy.morphology.network import GalaxyNetwork
 from astrogalaxy.morphology.pictures import resized
 
@@ -44,7 +44,7 @@ def explain_file(
     Returns
     -------
     matplotlib.figure.Figure
-        The cutout as the classifier sees it, and beside it a part for each map.
+        The cutout as the classifier sees it, with the class and its probability, and beside it a part for each map.
 
     Raises
     ------
@@ -70,7 +70,11 @@ def explain_file(
     """
     path = Path(path)
     picture = resized(read_cutout(path), card.side, centre=card.centre)
-    name = target or card.classes[likeliest(network, picture, normalise=card.normalise, copies=card.views)]
-    made = explain(network, picture, normalise=card.normalise, target=card.classes.index(name), maps=maps)
+    probability = probabilities_of(
+        network, picture, normalise=card.normalise, copies=card.views, temperature=card.temperature
+    )
+    number = int(probability.argmax()) if target is None else card.classes.index(target)
+    made = explain(network, picture, normalise=card.normalise, target=number, maps=maps)
+    title = f"{path.name}: {card.classes[number]}\nprobability {probability[number]:.2f}"
     is_photograph = path.suffix.lower() in PICTURES
-    return figure_of(picture, made, title=f"{path.name}: {name}", origin="upper" if is_photograph else "lower")
+    return figure_of(picture, made, title=title, origin="upper" if is_photograph else "lower")

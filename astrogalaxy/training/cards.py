@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from astrogalaxy.config import RecipeConfig
+from astrogalaxy.config import ClassifierRecipe, RecipeConfig
 from astrogalaxy.detection.inputs import STRETCH
 from astrogalaxy.images.seeing import FWHM
 from astrogalaxy.models import HEADS, Calibration, WeightCard, Weights, load_weights
@@ -17,7 +17,7 @@ from astrogalaxy.simulation.profiles import PROFILES, SCALE_RANGE
 from astrogalaxy.training.examples import Example
 from astrogalaxy.training.phosim import PIXEL_SCALE, PROFILE
 
-__all__ = ["draft_card", "start_weights", "widened"]
+__all__ = ["draft_card", "start_weights", "terms_of", "widened"]
 
 # Factor by which pixels and seeing of a survey's other fields may differ from those of the field seen in training.
 _ALIKE = 1.1
@@ -65,7 +65,7 @@ def draft_card(recipe: RecipeConfig, command: str) -> WeightCard:
         pixel_scale=pixel_scale,
         seeing=seeing,
         data=data,
-        licence="BSD-3-Clause",
+        licence=recipe.output.licence,
         command=command,
         metrics={},
         metrics_command=f"{command} (validation scenes)",
@@ -99,6 +99,21 @@ def widened(card: WeightCard, examples: Iterable[Example]) -> WeightCard:
             low, high = (float(f"{value:.3g}") for value in (known.min() / _ALIKE, known.max() * _ALIKE))
             ranges[name] = _wider(getattr(card, name), (low, high))
     return card.model_copy(update=ranges)
+
+
+def terms_of(recipe: RecipeConfig | ClassifierRecipe) -> str:
+    """Terms of the data of a recipe, as a line among the data of a card: weights that go on from others keep theirs.
+
+    Examples
+    --------
+    >>> from astrogalaxy.config import RecipeConfig
+    >>> from astrogalaxy.training.cards import terms_of
+    >>> output = {"licence": "MIT", "terms": "made by us"}
+    >>> recipe = {"name": "mine", "data": {"simulation": {"scenes": 1}}, "output": output}
+    >>> terms_of(RecipeConfig.from_dict(recipe))
+    'terms of the data of mine: made by us'
+    """
+    return f"terms of the data of {recipe.name}: {recipe.output.terms}"
 
 
 def start_weights(recipe: RecipeConfig) -> Weights | None:
@@ -152,4 +167,4 @@ def _data(recipe: RecipeConfig) -> tuple[str, ...]:
         lines.append(f"fields of {Path(data.phosim.folder).name}" if data.phosim.folder else simulated)
     if data.galaxies:
         lines.append(f"votes and cutouts of the Galaxy Zoo sample {Path(data.galaxies.folder).name}")
-    return tuple(lines)
+    return (*lines, terms_of(recipe))

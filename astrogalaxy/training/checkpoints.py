@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 #: Keys of recipes that may change before a training goes on: how long and where it works, and what follows it.
 FREE_KEYS = {
     "evaluation.bootstrap", "evaluation.timing", "evaluation.views",
-    "output.directory", "output.graph", "output.half",
+    "output.directory", "output.graph", "output.half", "output.licence", "output.terms",
     "published", "seeds",
     "training.devices", "training.epochs", "training.monitor", "training.patience", "training.patience_from",
     "training.precision", "training.restore_best", "training.start_share", "training.steps",

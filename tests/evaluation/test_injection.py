@@ -61,6 +61,15 @@ def test_injected_stars_are_as_wide_as_real_ones(recovery: Recovery) -> None:
     assert recovery.fields[0]["star_width"] == pytest.approx(1, abs=0.06)
 
 
+def test_a_limit_beyond_what_was_injected_is_said_to_be_fainter(recovery: Recovery) -> None:
+    magnitude = np.linspace(18, 23, 400)
+    table = Table({"class": ["star"] * 400, "mag_r": magnitude, "half_light_radius": np.zeros(400)})
+    table["found"] = np.arange(400) % 40 > 0
+    (line,) = (line for line in replace(recovery, injected=table).lines() if line.startswith("stars"))
+    beyond = "fainter than 23.0 (the faintest injected)"
+    assert line == f"stars: 50 % complete at r {beyond}, 90 % at {beyond}"
+
+
 def test_summary_is_plain(recovery: Recovery) -> None:
     summary = json.loads(json.dumps(recovery.summary(), allow_nan=False))
     assert summary["injected"] == len(recovery.injected)

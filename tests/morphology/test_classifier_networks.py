@@ -61,6 +61,8 @@ def test_a_larger_fused_share_has_more_parameters() -> None:
 def test_names() -> None:
     with pytest.raises(ConfigError, match="there is no 'resnet50v3'; did you mean"):
         build(NetworkSpec("resnet50v3", 3))
+    with pytest.raises(ConfigError, match="a model of timm is written timm:mobilenetv3_small_050"):
+        build(NetworkSpec("mobilenetv3_small_050", 3))
     with pytest.raises(ConfigError, match="cannot be made with"):
         build(NetworkSpec("mobilenetv2", 3, options={"no_such_option": 1}))
     assert build(NetworkSpec("timm:resnet10t", 3, side=32))(torch.zeros(2, 3, 32, 32)).shape == (2, 3)

@@ -17,7 +17,7 @@ from astrogalaxy.detection import open_runtime
 from astrogalaxy.errors import AstrogalaxyError, ConfigError, ImageError, WeightsError
 from astrogalaxy.models import load_classifier, open_weights, save_weights
 from astrogalaxy.morphology import Classifier, open_classifier
-from astrogalaxy.morphology.explain import explain, figure_of, likeliest
+from astrogalaxy.morphology.explain import explain, figure_of, likeliest, probabilities_of
 from astrogalaxy.morphology.export import network_of
 from astrogalaxy.morphology.network import NetworkSpec, build
 from astrogalaxy.morphology.pictures import colour_picture, views
@@ -102,11 +102,21 @@ def test_one_map_may_be_named_alone() -> None:
     assert list(explain(network, np.zeros((32, 32, 3), np.uint8), normalise="unit", maps="saliency")) == ["saliency"]
 
 
+def test_a_map_without_anything_says_so() -> None:
+    maps = {"saliency": np.eye(32, dtype=np.float32), "gradcam": np.zeros((32, 32), np.float32)}
+    _, saliency, gradcam = figure_of(np.zeros((32, 32, 3), np.uint8), maps).axes
+    assert (saliency.get_title(), gradcam.get_title()) == ("saliency", "gradcam\nblank: no place speaks for the class")
+
+
 def test_the_likeliest_class_is_the_one_that_is_served(bundled_classifier: Classifier) -> None:
     card, pictures = bundled_classifier.card, _pictures(bundled_classifier, 3)
     network = network_of(bundled_classifier.weights)
-    told = [likeliest(network, one, normalise=card.normalise, copies=card.views) for one in pictures]
-    assert told == bundled_classifier(pictures).argmax(axis=1).tolist()
+    said = {"normalise": card.normalise, "copies": card.views}
+    told = [likeliest(network, one, **said) for one in pictures]
+    served = bundled_classifier(pictures)
+    assert told == served.argmax(axis=1).tolist()
+    shown = [probabilities_of(network, one, **said, temperature=card.temperature) for one in pictures]
+    np.testing.assert_allclose(shown, served, atol=0.01)
 
 
 @pytest.mark.parametrize(("origin", "top"), [("upper", 0), ("lower", 255)])

@@ -142,6 +142,7 @@ def test_a_network_is_measured_with_the_input_that_it_knows(
 def test_the_card_says_how_many_trained(make_classifier: Make) -> None:
     card = train_classifier(make_classifier(training={"epochs": 1}), command="astrogalaxy train").weights.card
     assert card.data[0].endswith(", of which 16 train and 4 validate")
+    assert (card.data[1], card.licence) == ("terms of the data of tiny: not stated", "not stated")
     assert card.metrics_command == "astrogalaxy train (what does not train)"
 
 

@@ -237,7 +237,16 @@ def test_the_card_says_what_a_training_went_on_from(make_recipe: Make, share: fl
     training = recipe.training.model_copy(update={"start_share": share})
     start, data = load_weights("default").card, draft_card(recipe.model_copy(update={"training": training}), "").data
     assert data[0] == f"went on from astroyolo-nano {start.version}{words}"
-    assert data[-1] == "9 GalSim scenes like hsc, 30% of them with as many galaxies as stars"
+    assert data[-2] == "9 GalSim scenes like hsc, 30% of them with as many galaxies as stars"
+
+
+def test_a_recipe_says_the_licence_and_the_terms_of_its_data(make_recipe: Make) -> None:
+    recipe = make_recipe()
+    bare = draft_card(recipe, "")
+    assert (bare.licence, bare.data[-1]) == ("not stated", "terms of the data of tiny: not stated")
+    output = recipe.output.model_copy(update={"licence": "CC-BY-4.0", "terms": "made by us"})
+    card = draft_card(recipe.model_copy(update={"output": output}), "")
+    assert (card.licence, card.data[-1]) == ("CC-BY-4.0", "terms of the data of tiny: made by us")
 
 
 @pytest.fixture

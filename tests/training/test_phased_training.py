@@ -114,7 +114,8 @@ def test_a_whole_training_on_both_sets(make_recipe: Make, paper_sets: dict[str, 
     schedule = {"phases": PHASES}
     trained = train(make_recipe(data=paper_sets, batch=2, steps=3, warmup=0, validate_every=3, schedule=schedule))
     card = load_weights(tmp_path / "runs" / "tiny" / "tiny.safetensors").card
-    assert card.data == ("2 simulated fields like Astro R-CNN's", "votes and cutouts of the Galaxy Zoo sample votes")
+    known = ("2 simulated fields like Astro R-CNN's", "votes and cutouts of the Galaxy Zoo sample votes")
+    assert card.data[:2] == known
     assert card.pixel_scale == (0.26, 0.26)
     assert card.metrics == trained.metrics
     with (tmp_path / "runs" / "tiny" / "log" / "metrics.csv").open() as file:

@@ -87,7 +87,8 @@ def test_a_whole_training(make_recipe: Make, tmp_path: Path) -> None:
     assert (card.name, card.command, card.size, card.levels) == ("tiny", "by hand", "nano", (4, 8, 16))
     assert set(HEADS) <= set(card.calibration) <= {*HEADS, *JOINED}
     assert card.metrics == trained.metrics
-    assert card.data == ("2 GalSim scenes like hsc",)
+    assert card.data == ("2 GalSim scenes like hsc", "terms of the data of tiny: not stated")
+    assert card.licence == "not stated"
     assert card.pixel_scale == (0.13, 0.2)
     assert card.seeing == (2.2, 7.4)
     sky = np.random.default_rng(0).normal(100, 1, (3, 96, 96)).astype(np.float32)
@@ -235,7 +236,7 @@ def test_labels_alone_are_enough(
     assert trained.metrics == {}
     assert trained.weights.card.threshold == 0.5
     assert "not calibrated" in caplog.text
-    assert trained.weights.card.data == ("labels of t.csv, part train",)
+    assert trained.weights.card.data[0] == "labels of t.csv, part train"
 
 
 def test_an_interruption_leaves_no_weights_that_are_not_calibrated(

@@ -18,7 +18,8 @@ from astrogalaxy.evaluation.injection import tables
 from astrogalaxy.evaluation.injection.conditions import FieldConditions
 from astrogalaxy.evaluation.injection.curve import CompletenessCurve
 from astrogalaxy.evaluation.injection.psf import choose_stars
-from astrogalaxy.evaluation.intervals import Interval, share
+from astrogalaxy.evaluation.intervals import share
+from astrogalaxy.tables import numbers_of
 
 __all__ = ["Baseline", "Recovery", "Round", "join"]
 
@@ -204,9 +205,12 @@ class Recovery:
         lines = [f"{len(self.injected)} sources injected into {where}, {n_found} found"]
         for kind, low, _, curve in self.curves:
             if not np.isfinite(low):
-                half, ninety = (_words(edge) for edge in (curve.half, curve.ninety))
+                magnitudes = numbers_of(self.injected, f"mag_{self.reference}")
+                faintest = float(np.nanmax(magnitudes[np.asarray(self.injected["class"]).astype(str) == kind]))
+                half, ninety = (_words(curve, part, faintest) for part in (0.5, 0.9))
                 what = "stars" if kind == "star" else "galaxies"
-                lines.append(f"{what}: 50 % complete at {self.reference} = {half}, 90 % at {ninety}")
+                sign = " =" if math.isfinite(curve.half.value) else ""
+                lines.append(f"{what}: 50 % complete at {self.reference}{sign} {half}, 90 % at {ninety}")
         overall = self.purity()[:1]
         if len(overall) and np.isfinite(overall["purity"][0]):
             share, low, high = (100 * float(overall[name][0]) for name in ("purity", "low", "high"))
@@ -379,9 +383,14 @@ def _limit_record(kind: str, low: float, high: float, curve: CompletenessCurve) 
     }
 
 
-def _words(edge: Interval) -> str:
-    value, low, high = astuple(edge)
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]" if math.isfinite(value) else "none that was injected"
+def _words(curve: CompletenessCurve, part: float, faintest: float) -> str:
+    """Where a curve falls through a share, one half or nine tenths; it may do so beyond what was injected, or never."""
+    value, low, high = astuple(curve.half if part == 0.5 else curve.ninety)
+    if math.isfinite(value):
+        return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    if curve(faintest) >= part:
+        return f"fainter than {faintest:.1f} (the faintest injected)"
+    return "no magnitude that was injected"
 
 
 def _plain(value: Any) -> float | None:

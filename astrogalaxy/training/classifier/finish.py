@@ -25,6 +25,7 @@ from astrogalaxy.morphology.classifier import probabilities
 from astrogalaxy.morphology.export import network_graph, network_tensors
 from astrogalaxy.morphology.network import GalaxyNetwork, build
 from astrogalaxy.morphology.pictures import network_input, views
+from astrogalaxy.training.cards import terms_of
 from astrogalaxy.training.classifier.pictures import PictureBank, choose_data
 
 __all__ = ["TrainedClassifier", "fit_temperature", "logits_of"]
@@ -218,8 +219,11 @@ def _card(
         seed=history.seed,
         epochs=history.epochs,
         seconds=round(history.seconds, 1),
-        data=(f"{bank.source}, of which {len(bank.rows('train'))} train and {len(bank.rows('val'))} validate",),
-        licence="BSD-3-Clause",
+        data=(
+            f"{bank.source}, of which {len(bank.rows('train'))} train and {len(bank.rows('val'))} validate",
+            terms_of(recipe),
+        ),
+        licence=recipe.output.licence,
         command=command,
         metrics_command=f"{command} (what does not train)",
         sha256="",
