@@ -114,7 +114,7 @@ def _zeropoint(value: Any, plane: Plane) -> float | None:
         unit = plane.keywords.get("BUNIT")
         msg = f"{plane.origin}: zeropoint is auto, but the header does not tell what its unit (BUNIT {unit!r}) is in AB"
         raise ImageError(f"{msg}; give a number or a keyword")
-    return found
+    return _number(found, "zeropoint", plane)
 
 
 def _seeing(value: Any, plane: Plane) -> float | None:

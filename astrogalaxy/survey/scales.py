@@ -56,7 +56,8 @@ def _far(plan: Plan, what: str) -> list[str]:
 
 def _by_band(plan: Plan, what: str) -> Iterator[tuple[str, list[tuple[str, float]]]]:
     """The fields of each band for which the value is known."""
-    for band in dict.fromkeys(band for field in plan.fields for band in field.bands):
+    most_first = sorted(plan.fields, key=lambda field: -len(field.bands))
+    for band in dict.fromkeys(band for field in most_first for band in field.bands):
         known = [(f.name, value) for f in plan.fields if (value := getattr(f, what).get(band)) is not None]
         if known:
             yield band, known
