@@ -321,12 +321,11 @@ def _sum_scene(
         pixels = np.ascontiguousarray(values.reshape(tall), dtype=np.float32)
         return ellipse_sums(pixels, np.float32(1.0), x, y, axes, factor * radius)[0]
 
-    foreign = None
-    if canvas.any_saturated:
-        foreign = stamps.gather(canvas.saturated, fill=False)
+    foreign = stamps.gather(canvas.saturated, fill=False) if canvas.any_saturated else np.zeros(0, dtype=bool)
+    if foreign.any():
         result.put(index, saturated=within(foreign, _SATURATED_PART) > 0)
         # what bleeds into the aperture from elsewhere is not the source's: its own model takes the place
-        foreign = foreign & ~result.saturated[index, None, None]
+        foreign &= ~result.saturated[index, None, None]
         left[foreign], others[foreign] = 0.0, 0.0
     noise = stamps.gather(canvas.noise)
     outside = stamps.outside
@@ -346,7 +345,7 @@ def _sum_scene(
         result.put(index, missing=within(void) > (1 - _LEAST_DATA) * area)
     if canvas.any_bad:
         result.put(index, masked=within(stamps.gather(canvas.bad, fill=False)) > 0)
-    if foreign is not None:
+    if foreign.any():
         result.put(index, masked=result.masked[index] | (within(foreign) > 0))
 
 
