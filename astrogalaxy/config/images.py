@@ -184,7 +184,7 @@ class ImagesSection(Section):
 
     def _number_problems(self) -> Iterator[tuple[str, str]]:
         for key, low, high, wanted in (
-            ("zeropoint", -60.0, 60.0, "a magnitude between -60 and 60"),
+            ("zeropoint", -90.0, 90.0, "a magnitude between -90 and 90"),
             ("gain", 0.0, 1e300, "more than 0"),
             ("saturation", 0.0, 1e300, "more than 0"),
             ("seeing", 0.0, 1e300, "more than 0"),

@@ -21,7 +21,7 @@ __all__ = ["BandSettings"]
 
 # Zero points of all units lie between these: 1 W/m2/Hz is of -56.1 mag, 1 nJy of 31.4. What is beyond stands in headers
 # for "not known" (-99, 99, -999), and its fluxes would be of no use or infinite.
-_LEAST_ZEROPOINT, _MOST_ZEROPOINT = -60.0, 60.0
+_LEAST_ZEROPOINT, _MOST_ZEROPOINT = -90.0, 90.0
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ ONE_PROBLEM = [
     (images("mask_bits: [1.5]"), 5, "images.mask_bits", "numbers from 0 or the names of mask planes"),
     (images("weight_type: exposure"), 5, "images.weight_type", "relative"),
     (images("zeropoint: [22.5]"), 5, "images.zeropoint", "or null, not [22.5]"),
-    (images("zeropoint: 1.0e5"), 5, "images.zeropoint", "must be a magnitude between -60 and 60, not 100000"),
+    (images("zeropoint: 1.0e5"), 5, "images.zeropoint", "must be a magnitude between -90 and 90, not 100000"),
     (images("zeropoint: {g: 22, r: 22, q: 22, i: 22}"), 5, "images.zeropoint", "'q' not among the bands g, r, i"),
     (images("zeropoint: {g: 22, r: 22}"), 5, "images.zeropoint", "nothing given for 'i'"),
     (images("zeropoint: {g: 22, r: [x], i: 22}"), 5, "images.zeropoint.r", "a header keyword or a sum, not ['x']"),
