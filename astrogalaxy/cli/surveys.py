@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["check", "init", "run"]
 
 _BELIEVE_LESS = "scores and classes are less reliable (flag outside_weight)"
-_OFF = "{off} of the {n} given positions are on no image of the reference band, and have no row"
 
 
 def run(
@@ -79,8 +78,6 @@ def _print_summary(summary: RunSummary, *, quiet: bool) -> None:
         f"{counts['sources']} sources: {counts['stars']} stars, {counts['galaxies']} galaxies, "
         f"{counts['unsure']} unsure"
     )
-    if off := counts.get("positions_off_images"):
-        warn(_OFF.format(off=off, n=counts["positions"]))
     outside = counts["flags"].get("outside_weight", 0)
     if outside:
         which = "all" if outside == counts["sources"] else str(outside)
@@ -103,6 +100,7 @@ def check(
     from astrogalaxy.survey.leftovers import Earlier
     from astrogalaxy.survey.opening import check_targets, open_inputs, remarks
     from astrogalaxy.survey.plan import make_plan
+    from astrogalaxy.survey.scales import odd_scales
     from astrogalaxy.survey.store import RunDirectory
 
     config = SurveyConfig.read(survey)
@@ -115,7 +113,7 @@ def check(
     earlier = Earlier.of(directory)
     plan = make_plan(config, weights, memory=worker_memory(config.compute), own=earlier.files, contents=False)
     _print_plan(plan, config, weights.card)
-    for remark in earlier.remarks(config.name, plan):
+    for remark in (*plan.remarks, *earlier.remarks(config.name, plan), *odd_scales(plan)):
         warn(remark)
     for failure in plan.failures:
         typer.secho(f"problem: {failure}", fg="red", err=True)
@@ -127,7 +125,7 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
     """Fields, and what the run will need."""
     from astrogalaxy.devices import choose_placement
     from astrogalaxy.survey.estimate import estimate
-    from astrogalaxy.survey.scales import odd_scales, zeropoint_ranges
+    from astrogalaxy.survey.scales import zeropoint_ranges
 
     for field in plan.fields:
         ny, nx = field.shape
@@ -135,8 +133,6 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
         tiles = f"{len(field.tiles)} tile{'s'[: len(field.tiles) != 1]}"
         what = f"{nx} x {ny} pixels, {tiles}{scale}" if field.tiles else "cannot be done"
         typer.echo(f"{field.name}: {' '.join(field.bands) or 'no band'}: {what}")
-    if plan.n_off:
-        warn(_OFF.format(off=plan.n_off, n=plan.n_positions))
     need = estimate(plan, config)
     left = f", {need.todo / 1e6:.1f} of them to do" if need.todo != need.pixels else ""
     fields = f"{len(plan.fields)} field{'s'[: len(plan.fields) != 1]}"
@@ -155,8 +151,6 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
     )
     for band, (low, high) in zeropoint_ranges(plan).items():
         typer.echo(f"          zero points in {band}: {low:.2f} to {high:.2f}")
-    for remark in odd_scales(plan):
-        warn(remark)
     where = config.compute.scheduler or f"{need.workers} worker{'s'[: need.workers != 1]} here"
     more = " (more around large galaxies)" if any(len(field.tiles) > 1 for field in plan.fields) else ""
     memory = f"{need.memory / 1e9:.1f} GB{more} and may have {need.allowed / 1e9:.1f} GB"

@@ -8,7 +8,11 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["evaluate", "is_sum"]
+__all__ = ["ZEROPOINTS", "evaluate", "is_sum"]
+
+ZEROPOINTS = -90.0, 90.0
+"""Between these lie the zero points of all units: 1 W/m2/Hz is of -56.1 mag, 1 nJy of 31.4. What is beyond stands in
+headers for "not known" (-99, 99, -999), and its fluxes would be of no use or infinite."""
 
 _OPERATORS: dict[type, Callable[..., float]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from astrogalaxy.config import paths, values
+from astrogalaxy.config.arithmetic import ZEROPOINTS
 from astrogalaxy.config.problems import fail, show
 from astrogalaxy.config.schema import Section
 from astrogalaxy.config.values import as_tuple
@@ -184,7 +185,7 @@ class ImagesSection(Section):
 
     def _number_problems(self) -> Iterator[tuple[str, str]]:
         for key, low, high, wanted in (
-            ("zeropoint", -90.0, 90.0, "a magnitude between -90 and 90"),
+            ("zeropoint", *ZEROPOINTS, f"a magnitude between {ZEROPOINTS[0]:g} and {ZEROPOINTS[1]:g}"),
             ("gain", 0.0, 1e300, "more than 0"),
             ("saturation", 0.0, 1e300, "more than 0"),
             ("seeing", 0.0, 1e300, "more than 0"),

@@ -207,12 +207,7 @@ def evaluate_catalog(
     reach = frame.reach(radius if radius_arcsec is None else radius_arcsec)
     asked = np.asarray(truth["visible"], dtype=bool) if "visible" in truth.colnames else np.ones(len(truth), dtype=bool)
     magnitude = _magnitude_column(truth, magnitude)
-    if magnitudes is not None:
-        if magnitude is None:
-            msg = "magnitudes are asked for, but the truth has no column mag or mag_<band>"
-            raise CatalogError(msg)
-        column_of(catalog, magnitude, "the catalogue")
-        asked = asked & _between(truth, magnitude, magnitudes)
+    asked = asked & _between(truth, magnitude, magnitudes, "the truth")
     check_placed(catalog, truth, asked, frame)
     near, covered = inside(catalog, truth, region, frame)
     asked = asked & covered
@@ -223,7 +218,7 @@ def evaluate_catalog(
     if not (near | match.matched).any():
         check_shared(catalog, truth, region, frame)
     excused = frame.match(catalog[~match.matched], scores[~match.matched], truth[~asked], reach)
-    counts = match.matched | (near & (True if magnitudes is None else _between(catalog, magnitude, magnitudes)))
+    counts = match.matched | (near & _between(catalog, magnitude, magnitudes, "the catalogue"))
     counts[np.nonzero(~match.matched)[0][excused.matched]] = False
     missed = np.delete(np.flatnonzero(asked), match.truth[match.matched])
     false = catalog[counts & ~match.matched]
@@ -308,13 +303,19 @@ def _magnitude_column(truth: Table, name: str | None) -> str | None:
     return next((column for column in candidates if column in truth.colnames), None)
 
 
-def _between(table: Table, magnitude: str | None, magnitudes: tuple[float, float]) -> Bools:
-    """Sources of some magnitudes; those whose own is not known are not."""
+def _between(table: Table, magnitude: str | None, magnitudes: tuple[float, float] | None, what: str) -> Bools:
+    """Sources of the magnitudes that are asked for, or all; those whose own is not known are not."""
+    if magnitudes is None:
+        return np.ones(len(table), dtype=bool)
     low, high = magnitudes
     if not low < high:
         msg = f"magnitudes go from the brightest to the faintest, not from {low:g} to {high:g}"
         raise CatalogError(msg)
-    values = numbers_of(table, str(magnitude))
+    if magnitude is None:
+        msg = f"magnitudes are asked for, but {what} has no column mag or mag_<band>"
+        raise CatalogError(msg)
+    column_of(table, magnitude, what)
+    values = numbers_of(table, magnitude)
     with np.errstate(invalid="ignore"):
         return (values >= low) & (values < high)
 

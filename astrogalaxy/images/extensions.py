@@ -83,17 +83,16 @@ def look_for_hdu(
     These are as `find_wcs` gives them.
     """
     if wanted != "auto":
-        try:
-            index = _index_of(hdus, wanted, origin, ahead, layer)
-            shape = image_shape(hdus[index], layer)
-        except (KeyError, IndexError) as error:
+        index = _number_of(walk_hdus(hdus, origin, ahead), wanted, layer)
+        if index is None:
             msg = f"{origin}: no HDU {wanted!r}; it has {_contents(walk_hdus(hdus, origin, ahead))}"
-            raise ImageError(msg) from error
+            raise ImageError(msg)
+        shape = image_shape(hdus[index], layer)
         if shape is None:
             contents = _contents(walk_hdus(hdus, origin, ahead))
             msg = f"{origin}: HDU {wanted!r} is not a 2-D image; the file has {contents}{_of_cubes(hdus, layer)}"
             raise ImageError(msg)
-        return int(index) % len(hdus), {}
+        return index, {}
     first, tried = None, {}
     for index, hdu in enumerate(walk_hdus(hdus, origin, ahead)):
         shape = image_shape(hdu, layer)
@@ -159,32 +158,8 @@ def find_in_index(entries: Sequence[Entry], wanted: str | int, layer: int | None
     """Number of an extension that can be opened alone; None where the file has to be opened to know it."""
     if wanted == "auto" or not entries or not entries[0].alone:
         return None
-    number = _number_in(entries, wanted, layer)
-    if number is None or not 0 < number < len(entries):
-        return None
-    entry = entries[number]
-    return number if entry.alone and image_shape(entry, layer) is not None else None
-
-
-def _number_in(entries: Sequence[Entry], wanted: str | int, layer: int | None) -> int | None:
-    """As `_index_of`."""
-    if not isinstance(wanted, str):
-        return wanted
-    if wanted.isdigit():
-        return int(wanted)
-    if is_pattern(wanted):
-        return next(iter(_listed(entries, wanted, layer).values()), None)
-    name, version = wanted, None
-    if match := _VERSIONED.fullmatch(wanted):
-        name, version = match[1], int(match[2])
-    return next(
-        (
-            number
-            for number, entry in enumerate(entries)
-            if entry.name.strip().upper() == name.strip().upper() and version in (None, entry.ver)
-        ),
-        None,
-    )
+    number = _number_of(entries, wanted, layer)
+    return number if number and entries[number].alone and image_shape(entries[number], layer) is not None else None
 
 
 def check_file(path: Path) -> None:
@@ -272,19 +247,26 @@ def _of_cubes(hdus: fits.HDUList, layer: int | None) -> str:
     return ""
 
 
-def _index_of(hdus: fits.HDUList, wanted: str | int, origin: str, ahead: IO[bytes] | None, layer: int | None) -> int:
+def _number_of(hdus: Iterable[Any], wanted: str | int, layer: int | None) -> int | None:
     """Number of the HDU of a number, a name, a name and version, or the first image of a pattern of names."""
     if isinstance(wanted, str) and wanted.isdigit():
         wanted = int(wanted)
-    walked = enumerate(walk_hdus(hdus, origin, ahead))
-    if isinstance(wanted, str) and is_pattern(wanted):
-        return next(
-            (n for n, hdu in walked if image_shape(hdu, layer) is not None and _is_called(hdu, wanted)), len(hdus)
-        )
-    next((n for n, _ in walked if n == wanted), None)
-    if isinstance(wanted, str) and (match := _VERSIONED.fullmatch(wanted)):
-        return int(hdus.index_of((match[1], int(match[2]))))
-    return int(hdus.index_of(wanted))
+    if not isinstance(wanted, str):
+        if wanted < 0:  # from the end
+            hdus = list(hdus)
+            wanted += len(hdus)
+        return next((number for number, _ in enumerate(hdus) if number == wanted), None)
+    if is_pattern(wanted):
+        found = (n for n, hdu in enumerate(hdus) if image_shape(hdu, layer) is not None and _is_called(hdu, wanted))
+        return next(found, None)
+    match = _VERSIONED.fullmatch(wanted)
+    name, version = (match[1], int(match[2])) if match else (wanted, None)
+    name = name.strip().upper()
+    for number, hdu in enumerate(hdus):
+        named = hdu.name.strip().upper() == name or (number == 0 and name == "PRIMARY")
+        if named and version in (None, hdu.ver):
+            return number
+    return None
 
 
 def _is_called(hdu: Any, pattern: str) -> bool:

@@ -101,8 +101,7 @@ def find_fields(images: ImagesSection, *, without: Collection[Path] = ()) -> lis
     """
     left_out = {os.path.realpath(path) for path in without}
     by_band = {band: _matches(images.patterns(band), band, left_out) for band in images.bands}
-    names = sorted(set().union(*by_band.values()))
-    if not names:
+    if not any(by_band.values()):
         fetch = "; 'astrogalaxy fetch' with this survey.yml brings them" if images.archive else ""
         raise _unmatched(images, "no image matches images.path", f"{images.patterns(images.bands[0])[0]}{fetch}")
     maps = [_maps(images, kind, left_out) for kind in ("mask", "weight", "psf")]

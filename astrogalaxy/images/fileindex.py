@@ -111,19 +111,24 @@ class _Parts(io.RawIOBase):
         self._place = 0
 
     def readable(self) -> bool:
+        """As `io.IOBase` wants it, like all that follow."""
         return True
 
     def seekable(self) -> bool:
+        """It is."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place in the two parts as if they were one."""
         self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
         return self._place
 
     def tell(self) -> int:
+        """The place in the two parts."""
         return self._place
 
     def readinto(self, buffer: Any) -> int:
+        """Read up to the end of the part that the place is in."""
         within = self._place < self._first
         most = min(len(buffer), (self._first if within else self._size) - self._place)
         if most <= 0:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from astropy.io import fits
 
-from astrogalaxy.config.arithmetic import evaluate, is_sum
+from astrogalaxy.config.arithmetic import ZEROPOINTS, evaluate, is_sum
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images.exposure import Exposure, check_map
 from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane, linear_plane, with_bits
@@ -18,10 +18,6 @@ from astrogalaxy.images.sky import pixel_scale
 from astrogalaxy.images.zeropoint import positive_card, unit_zeropoint, zeropoint_of
 
 __all__ = ["BandSettings"]
-
-# Zero points of all units lie between these: 1 W/m2/Hz is of -56.1 mag, 1 nJy of 31.4. What is beyond stands in headers
-# for "not known" (-99, 99, -999), and its fluxes would be of no use or infinite.
-_LEAST_ZEROPOINT, _MOST_ZEROPOINT = -90.0, 90.0
 
 
 @dataclass(frozen=True)
@@ -163,8 +159,8 @@ def _number(value: Any, setting: str, plane: Plane) -> float | None:
     if number <= 0 and setting != "zeropoint":
         msg = f"{plane.origin}: {label} must be more than 0, not {value!r}"
         raise ImageError(msg)
-    if setting == "zeropoint" and not _LEAST_ZEROPOINT < number < _MOST_ZEROPOINT:
-        limits = f"between {_LEAST_ZEROPOINT:g} and {_MOST_ZEROPOINT:g}"
-        msg = f"{plane.origin}: {label} must be a magnitude {limits}, not {value!r}"
+    least, most = ZEROPOINTS
+    if setting == "zeropoint" and not least < number < most:
+        msg = f"{plane.origin}: {label} must be a magnitude between {least:g} and {most:g}, not {value!r}"
         raise ImageError(msg)
     return number

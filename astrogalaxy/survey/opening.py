@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from astrogalaxy.catalog import CatalogError, check_served, columns_for
 from astrogalaxy.config import SurveyConfig
+from astrogalaxy.config.survey import ComputeSection
 from astrogalaxy.devices import choose_placement
 from astrogalaxy.errors import ConfigError, WeightsError
 from astrogalaxy.formats import FORMATS
@@ -48,7 +50,8 @@ def open_inputs(config: SurveyConfig, *, here: bool = True) -> Weights:
     if config.morphology.model is not None:
         from astrogalaxy.survey.cutouts import new_classes
 
-        read = _runnable if config.compute.device != "cuda" else _classifier
+        local = here and config.compute.scheduler is None
+        read = partial(_runnable, compute=config.compute, local=local)
         classes = new_classes(_opened(read, config, "morphology", "model").card.classes)
     _check_columns(config, classes)
     if config.detection.positions is not None:
@@ -153,10 +156,16 @@ def _classifier(name: str) -> Weights[ClassifierCard]:
     return weights
 
 
-def _runnable(name: str) -> Weights[ClassifierCard]:
+def _runnable(name: str, *, compute: ComputeSection, local: bool) -> Weights[ClassifierCard]:
     """The same, if it has the graph by which it runs everywhere but on a GPU."""
     weights = _classifier(name)
-    _ = weights.graph
+    try:
+        _ = weights.graph
+    except WeightsError:
+        # where there may be a GPU it is looked for here alone, and only now, because that takes seconds
+        unknown = compute.device == "auto" and not local
+        if not unknown and choose_placement(compute.device, compute.precision).device != "cuda":
+            raise
     return weights
 
 

@@ -179,6 +179,14 @@ class Plan:
         return (self.n_positions or 0) - self.n_placed
 
     @property
+    def remarks(self) -> list[str]:
+        """What is odd about the given positions, though all of them can be done."""
+        if not self.n_off:
+            return []
+        where = "on no image of the reference band, and have no row"
+        return [f"{self.n_off} of the {self.n_positions} given positions are {where}"]
+
+    @property
     def n_tiles(self) -> int:
         """Number of tiles."""
         return sum(len(f.tiles) for f in self.fields)

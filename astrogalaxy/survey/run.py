@@ -187,7 +187,7 @@ def _execute(
     progress(0, 0, "reading headers")
     with watch("plan"):
         plan = _plan(config, weights, earlier)
-        odd = [*earlier.remarks(config.name, plan), *odd_scales(plan)]
+        odd = [*plan.remarks, *earlier.remarks(config.name, plan), *odd_scales(plan)]
         classifier = load_classifier(config.morphology.model).card if config.morphology.model is not None else None
     for remark in odd:
         logger.warning("%s", remark)
@@ -229,8 +229,7 @@ def _plan(config: SurveyConfig, weights: Weights, earlier: Earlier) -> Plan:
     for failure in plan.failures:
         logger.warning("%s", failure)
     if plan.n_positions is not None:
-        where = "on no image of the reference band"
-        logger.info("%d positions given, %d of them %s", plan.n_positions, plan.n_off, where)
+        logger.info("%d positions given", plan.n_positions)
     return plan
 
 
