@@ -162,11 +162,16 @@ def _runnable(name: str, *, compute: ComputeSection, local: bool) -> Weights[Cla
     try:
         _ = weights.graph
     except WeightsError:
-        # where there may be a GPU it is looked for here alone, and only now, because that takes seconds
-        unknown = compute.device == "auto" and not local
-        if not unknown and choose_placement(compute.device, compute.precision).device != "cuda":
+        if not _may_be_gpu(compute, local=local):
             raise
     return weights
+
+
+def _may_be_gpu(compute: ComputeSection, *, local: bool) -> bool:
+    """Whether networks may run on a GPU; what other machines have is not known."""
+    if compute.device != "auto":
+        return compute.device == "cuda"
+    return not local or choose_placement("auto", compute.precision).device == "cuda"
 
 
 def _opened(read: Callable[[Any], T], config: SurveyConfig, section: str, key: str) -> T:

@@ -15,6 +15,7 @@ import pytest
 
 from astrogalaxy.catalog import SourceCatalog, flag_bits
 from astrogalaxy.config import SurveyConfig
+from astrogalaxy.devices import Placement
 from astrogalaxy.errors import ConfigError, WeightsError
 from astrogalaxy.images import Image, Section, Tile
 from astrogalaxy.models import ClassifierCard, load_classifier, load_weights, save_weights
@@ -24,6 +25,7 @@ from astrogalaxy.morphology.network import NetworkSpec, build
 from astrogalaxy.morphology.pictures import colour_picture, cut
 from astrogalaxy.simulation import PROFILES, simulate_scene
 from astrogalaxy.simulation.write import write_scene
+from astrogalaxy.survey import opening
 from astrogalaxy.survey.cutouts import CutoutClasses, classify_sources
 from astrogalaxy.survey.gallery import Gallery
 from astrogalaxy.survey.opening import open_inputs
@@ -180,10 +182,21 @@ def test_which_galaxies_are_classified(survey_file: Path) -> None:
     assert len(usual) > len(bright) > 0 and len(usual) > len(large) > 0
 
 
-@pytest.mark.parametrize(("device", "refused"), [("auto", True), ("cpu", True), ("cuda", False)])
+@pytest.mark.parametrize(
+    ("device", "here", "found", "refused"),
+    [
+        ("auto", True, "cpu", True),
+        ("auto", True, "cuda", False),
+        ("auto", False, "cpu", False),
+        ("cpu", False, "cpu", True),
+        ("cuda", False, "cpu", False),
+    ],
+)
 def test_a_classifier_that_cannot_run_is_refused_before_the_run(
-    survey_file: Path, classifier_file: Path, tmp_path: Path, device: str, refused: bool
-) -> None:
+    survey_file: Path, classifier_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    device: str, here: bool, found: str, refused: bool,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(opening, "choose_placement", lambda *_: Placement(found, "float32"))
     tiny = load_classifier(classifier_file)
     bare = save_weights(tmp_path / "bare.safetensors", tiny.card, tiny.tensors, b"").path
     text = survey_file.read_text().replace(str(classifier_file), str(bare))
@@ -193,7 +206,7 @@ def test_a_classifier_that_cannot_run_is_refused_before_the_run(
     config = config.model_copy(update={"compute": config.compute.model_copy(update={"device": device})})
     expected = pytest.raises(ConfigError, match=r"morphology\.model: .*has no graph.*set output: \{graph: true\}")
     with expected if refused else contextlib.nullcontext():
-        open_inputs(config, here=False)
+        open_inputs(config, here=here)
 
 
 def test_a_cutout_is_centred_and_scaled() -> None:
