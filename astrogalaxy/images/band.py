@@ -19,6 +19,7 @@ from astrogalaxy.images.seeing import ABOUT, HALF_LIGHT, SURE, is_about
 from astrogalaxy.images.sky import pixel_scale, shifted
 from astrogalaxy.images.stars import find_stars
 from astrogalaxy.images.tiling import Section
+from astrogalaxy.images.times import exposure_time, observed
 from astrogalaxy.images.units import pixel_unit
 from astrogalaxy.images.weights import WeightSample, usable
 from astrogalaxy.images.zeropoint import zeropoint_of
@@ -174,6 +175,16 @@ class Band:
     def header_zeropoint(self) -> float | None:
         """Zero point by the unit in its header, None where that does not tell (`zeropoint_of`)."""
         return zeropoint_of(self._exposure.plane)
+
+    @property
+    def exposure_time(self) -> float | None:
+        """Seconds, by its header; None where that does not tell (`~astrogalaxy.images.times.exposure_time`)."""
+        return exposure_time(self._exposure.plane.keywords)
+
+    @property
+    def mjd(self) -> float | None:
+        """When it was taken, by its header; None where that does not tell (`~astrogalaxy.images.times.observed`)."""
+        return observed(self._exposure.plane.keywords)
 
     @property
     def unit(self) -> float:

@@ -73,7 +73,7 @@ class FieldQuality:
         Stars that are clear, bright and whole.
     seeing, seeing_spread : float
         Median FWHM of stars in the reference band, and 1.4826 times the median absolute deviation, arcsec.
-    elongation : float
+    ellipticity : float
         Median ellipticity of the stars.
     star_radius : float
         Their half-light radius, arcsec.
@@ -91,7 +91,7 @@ class FieldQuality:
     stars: int = 0
     seeing: float = float("nan")
     seeing_spread: float = float("nan")
-    elongation: float = float("nan")
+    ellipticity: float = float("nan")
     star_radius: float = float("nan")
     corrections: dict[str, Correction] = field(default_factory=dict)
     psf_corrections: dict[str, Correction] = field(default_factory=dict)
@@ -224,7 +224,7 @@ def field_quality(catalog: Table, *, bands: tuple[str, ...]) -> FieldQuality:
         stars=int(stars.sum()),
         seeing=seeing,
         seeing_spread=spread,
-        elongation=median_and_scatter(np.asarray(catalog["ellipticity"], dtype=float)[stars])[0],
+        ellipticity=median_and_scatter(np.asarray(catalog["ellipticity"], dtype=float)[stars])[0],
         star_radius=ruler,
         corrections={band: _correction(catalog, "flux_apcor", band, clear) for band in bands},
         psf_corrections={band: _sure(_correction(catalog, "flux_psf", band, clear)) for band in bands},

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 from astropy.coordinates import SkyCoord
@@ -19,8 +19,9 @@ from astropy.coordinates import SkyCoord
 from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.detection.runtime import pieces_of
 from astrogalaxy.errors import ConfigError
-from astrogalaxy.images import Band, Tile, plan_tiles
+from astrogalaxy.images import Band, Image, Tile, plan_tiles
 from astrogalaxy.images.fields import Field, closed_folders, find_fields, missing_maps, unread_parts
+from astrogalaxy.images.sky import to_sky
 from astrogalaxy.images.tiling import STRETCH
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.models.files import file_of
@@ -32,6 +33,7 @@ from astrogalaxy.survey.reading import open_bands
 from astrogalaxy.tables import spans
 
 __all__ = [
+    "BandHeader",
     "FieldPlan",
     "Opened",
     "Plan",
@@ -59,6 +61,32 @@ _OTHER_ZEROPOINT = 0.3
 _OVERLAP = 128
 
 
+class BandHeader(NamedTuple):
+    """What the header of a band's image and the settings say of it; None where neither does.
+
+    Attributes
+    ----------
+    zeropoint : float or None
+        AB magnitude of one image unit.
+    gain : float or None
+        Electrons per image unit.
+    exposure_time : float or None
+        Seconds.
+    mjd : float or None
+        When it was taken, modified Julian date (UTC).
+    """
+
+    zeropoint: float | None
+    gain: float | None
+    exposure_time: float | None
+    mjd: float | None
+
+    @classmethod
+    def of(cls, band: Band) -> Self:
+        """Look at a band."""
+        return cls(band.zeropoint, band.exposure.gain, band.exposure_time, band.mjd)
+
+
 class Opened(NamedTuple):
     """What an earlier run found when it opened the files of a field, if nothing was wrong with any of them.
 
@@ -66,22 +94,15 @@ class Opened(NamedTuple):
     ----------
     contents : dict of str to dict of str to (str, Content or None)
         Path, and content if it is known, of each file, by role and band; see `Field.roles`.
-    bands : tuple of str
-        Bands that could be opened.
-    shape : tuple of int
-        Of the reference band.
-    pixel_scale : float
-        Arcsec; NaN if unknown.
-    zeropoints, gains : dict of str to (float or None)
+    headers, shape, pixel_scale, centre
         See `FieldPlan`.
     """
 
     contents: dict[str, dict[str, tuple[str, Content | None]]]
-    bands: tuple[str, ...]
+    headers: dict[str, BandHeader]
     shape: tuple[int, int]
     pixel_scale: float
-    zeropoints: dict[str, float | None]
-    gains: dict[str, float | None]
+    centre: tuple[float, float]
 
     def holds(self, field: Field, inputs: Mapping[Path, Content]) -> bool:
         """Whether a field has the same files with the same content."""
@@ -100,12 +121,14 @@ class FieldPlan:
     ----------
     field : Field
         Its files.
-    bands : tuple of str
-        Bands that can be opened, reference included; empty if the field cannot be done.
+    headers : dict of str to BandHeader
+        Of the bands that can be opened, reference included; empty if the field cannot be done.
     shape : tuple of int
         Of the reference band; (0, 0) if unknown.
     pixel_scale : float
         Arcsec; NaN if unknown.
+    centre : tuple of float
+        Right ascension and declination (ICRS, degrees) of the middle of the reference image; NaN if unknown.
     tiles : list of Tile
         Its tiles; none if it cannot be done.
     keys : dict of str to str
@@ -114,20 +137,22 @@ class FieldPlan:
         Content of every file that could be read.
     positions : Positions or None
         Given positions on the field; None where the network finds the sources.
-    zeropoints, gains : dict of str to (float or None)
-        By band, AB magnitude of one image unit and electrons per image unit; None where they are not known.
     """
 
     field: Field
-    bands: tuple[str, ...] = ()
+    headers: dict[str, BandHeader] = dataclasses.field(default_factory=dict)
     shape: tuple[int, int] = (0, 0)
     pixel_scale: float = float("nan")
+    centre: tuple[float, float] = (float("nan"), float("nan"))
     tiles: list[Tile] = dataclasses.field(default_factory=list)
     keys: dict[str, str] = dataclasses.field(default_factory=dict)
     inputs: dict[Path, Content] = dataclasses.field(default_factory=dict)
     positions: Positions | None = None
-    zeropoints: dict[str, float | None] = dataclasses.field(default_factory=dict)
-    gains: dict[str, float | None] = dataclasses.field(default_factory=dict)
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Bands that can be opened."""
+        return tuple(self.headers)
 
     @property
     def key(self) -> str:
@@ -278,8 +303,7 @@ def _plan_field(
     given = None
     # to place given positions takes the WCS
     if known is not None and sky is None and known.holds(field, inputs):
-        bands, shape, scale = known.bands, known.shape, known.pixel_scale
-        zeropoints, gains = known.zeropoints, known.gains
+        headers, shape, scale, centre = known.headers, known.shape, known.pixel_scale, known.centre
     else:
         image, failures = open_bands(field, config)
         if image is None:
@@ -288,19 +312,25 @@ def _plan_field(
             _compare_zeropoints(band)
             flaws = missing_maps(field, config.images, name) + unread_parts(band, config.images)
             failures += [Failure(image.name, "open", flaw, band=name) for flaw in flaws]
-        bands, shape, scale = tuple(image.bands), image.shape, float(image.pixel_scale)
-        zeropoints = {name: band.zeropoint for name, band in image.bands.items()}
-        gains = {name: band.exposure.gain for name, band in image.bands.items()}
+        headers = {name: BandHeader.of(band) for name, band in image.bands.items()}
+        shape, scale, centre = image.shape, float(image.pixel_scale), _centre(image)
         given = None if sky is None else place(image, sky)
     tiles = tiles_of(shape, scale, config, memory=memory)
-    plan = FieldPlan(
-        field, bands, shape, scale, tiles, inputs=inputs, positions=given, zeropoints=zeropoints, gains=gains
-    )
+    plan = FieldPlan(field, headers, shape, scale, centre, tiles, inputs=inputs, positions=given)
     content = {**settings, "inputs": hashes(field, inputs), "field": plan.name}
     for tile in tiles:
         own = {} if given is None else {"positions": given.within(tile.outer).digest()}
         plan.keys[tile.name] = _digest({**content, **own, "core": tile.core, "outer": tile.outer})
     return plan, failures
+
+
+def _centre(image: Image) -> tuple[float, float]:
+    """Right ascension and declination of the middle of an image; NaN where it has no sky."""
+    if image.wcs is None:
+        return float("nan"), float("nan")
+    ny, nx = image.shape
+    ra, dec = to_sky(image.wcs, np.array([(nx - 1) / 2]), np.array([(ny - 1) / 2]))
+    return float(ra[0]), float(dec[0])
 
 
 def _compare_zeropoints(band: Band) -> None:

@@ -20,7 +20,7 @@ from astrogalaxy.models import ClassifierCard, WeightCard
 from astrogalaxy.survey.cluster import Crew
 from astrogalaxy.survey.contents import Content
 from astrogalaxy.survey.failures import Failure
-from astrogalaxy.survey.plan import FieldPlan, Opened, Plan
+from astrogalaxy.survey.plan import BandHeader, FieldPlan, Opened, Plan
 from astrogalaxy.survey.store import RECORD_FORMAT
 from astrogalaxy.survey.tasks import TileOutcome
 
@@ -61,6 +61,8 @@ class RunRecord:
         What could not be done.
     counts : mapping
         Of the catalogue; empty if there is none.
+    sources : mapping of str to int
+        Rows of the catalogue by field.
     area : float, optional
         What its fields cover of the sky, overlaps once, square degrees; None where it is not known.
     files, earlier_files : sequence of mapping
@@ -83,6 +85,7 @@ class RunRecord:
     crew: Crew | None
     failures: tuple[Failure, ...]
     counts: Mapping[str, Any] = field(default_factory=dict)
+    sources: Mapping[str, int] = field(default_factory=dict)
     area: float | None = None
     files: Sequence[Mapping[str, Any]] = ()
     earlier_files: Sequence[Mapping[str, Any]] = ()
@@ -119,7 +122,11 @@ class RunRecord:
             "threads": crew.threads if crew else 0,
             "device": crew.networks if crew else config.compute.device,
             "fields": [
-                {**_field_record(f, flaws[f.name], tiles[f.name]), "measured": self.measured.get(f.name)}
+                {
+                    **_field_record(f, flaws[f.name], tiles[f.name]),
+                    "sources": self.sources.get(f.name, 0),
+                    "measured": self.measured.get(f.name),
+                }
                 for f in self.plan.fields
             ],
             "tiles": [_tile_record(o) for o in self.outcomes],
@@ -169,8 +176,8 @@ def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileO
         "bands": [b for b in plan.bands if b not in lost],
         "shape": list(plan.shape) if plan.tiles else None,
         "pixel_scale": plan.pixel_scale if math.isfinite(plan.pixel_scale) else None,
-        "zeropoints": plan.zeropoints,
-        "gains": plan.gains,
+        "centre": list(plan.centre) if math.isfinite(sum(plan.centre)) else None,
+        "headers": {band: header._asdict() for band, header in plan.headers.items()},
         **{key: _inputs_record(plan.field.roles[role], plan) for key, role in _ROLES.items()},
     }
 
@@ -211,14 +218,13 @@ def known_fields(record: Mapping[str, Any], config: SurveyConfig) -> dict[str, O
                 role: {band: (file["path"], hashes.get(file["path"])) for band, file in entry.get(key, {}).items()}
                 for key, role in _ROLES.items()
             },
-            tuple(entry["bands"]),
+            {band: BandHeader(**header) for band, header in entry["headers"].items()},
             (entry["shape"][0], entry["shape"][1]),
-            float("nan") if entry["pixel_scale"] is None else entry["pixel_scale"],
-            entry["zeropoints"],
-            entry["gains"],
+            math.nan if entry["pixel_scale"] is None else entry["pixel_scale"],
+            (math.nan, math.nan) if entry["centre"] is None else tuple(entry["centre"]),
         )
         for entry in record["fields"]
-        if entry["status"] == "done" and {"zeropoints", "gains"} <= entry.keys()
+        if entry["status"] == "done" and "headers" in entry
     }
 
 

@@ -25,7 +25,9 @@ from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.models.files import WeightFile, file_of
 from astrogalaxy.progress import Progress, in_notebook, progress_bar, silent
 from astrogalaxy.survey.cluster import Crew, check_client, hired, worker_memory
+from astrogalaxy.survey.facts import field_facts
 from astrogalaxy.survey.failures import Failure, reason_of, write_failures
+from astrogalaxy.survey.fieldtable import write_fields
 from astrogalaxy.survey.finish import Finisher
 from astrogalaxy.survey.leftovers import Earlier, forget_changed, forget_removed, listing
 from astrogalaxy.survey.opening import check_targets, named_files, open_inputs, remarks
@@ -388,19 +390,23 @@ def _write_catalogs(run: _Run, shelf: Shelf, record: RunRecord) -> tuple[RunReco
     counts = {**tally.counts, "duplicates": duplicates, **_position_counts(run.plan)}
     with run.watch("catalog"):
         area = searched_area(run.plan, outcomes, run.config)
-    return replace(record, counts=counts, area=area, files=listing(files)), files, tally
+    record = replace(record, counts=counts, sources=tally.fields, area=area, files=listing(files))
+    return record, files, tally
 
 
 def _write_report(run: _Run, record: RunRecord, tally: Tally) -> RunRecord:
-    """Write the report, or record why there is none."""
+    """Write the table of fields and the report, or record why there is none."""
     run.tell("writing the report")
-    try:
-        with run.watch("report"):
-            _report(run.directory, record, tally)
-    except Exception as error:  # noqa: BLE001 (the catalogue is there, and what was done must still be recorded)
-        record = record.failed(Failure("(report)", "report", f"no report: {reason_of(error, 'the report')}"))
-    else:
-        record = replace(record, files=[*record.files, *listing([run.directory.report])])
+    for what, path, write in (
+        ("table of fields", run.directory.fields, _write_fields), ("report", run.directory.report, _report)
+    ):  # fmt: skip
+        try:
+            with run.watch("report"):
+                write(run.directory, record, tally)
+        except Exception as error:  # noqa: BLE001 (the catalogue is there, and what was done must still be recorded)
+            record = record.failed(Failure("(report)", "report", f"no {what}: {reason_of(error, f'the {what}')}"))
+        else:
+            record = replace(record, files=[*record.files, *listing([path])])
     return replace(record, seconds=dict(run.watch.seconds))
 
 
@@ -415,6 +421,10 @@ def _close(run: _Run, record: RunRecord, earlier: Earlier) -> None:
         record = replace(record, earlier_files=listing(left))
     finally:
         directory.write_json(record.to_dict())
+
+
+def _write_fields(directory: RunDirectory, record: RunRecord, tally: Tally) -> None:
+    write_fields(directory.fields, field_facts(record.to_dict(), tally.sample), record.config.images.bands)
 
 
 def _report(directory: RunDirectory, record: RunRecord, tally: Tally) -> None:

@@ -20,8 +20,8 @@ _MOST_NAMES = 3
 def odd_scales(plan: Plan) -> list[str]:
     """Say which zero points and gains are far from the median of their band over the survey: one remark for each."""
     far = {
-        f"zero points more than {_OTHER_MAGNITUDES:g} mag": _far(plan, "zeropoints"),
-        f"gains more than a factor of {_OTHER_GAIN:g}": _far(plan, "gains"),
+        f"zero points more than {_OTHER_MAGNITUDES:g} mag": _far(plan, "zeropoint"),
+        f"gains more than a factor of {_OTHER_GAIN:g}": _far(plan, "gain"),
     }
     return [
         f"{what} from the median of their band: {len(names)}, of {_some(names)}; see whether their headers are right"
@@ -32,7 +32,7 @@ def odd_scales(plan: Plan) -> list[str]:
 
 def zeropoint_ranges(plan: Plan) -> dict[str, tuple[float, float]]:
     """Least and largest zero point of each band in which they differ."""
-    found = {band: [value for _, value in of_fields] for band, of_fields in _by_band(plan, "zeropoints")}
+    found = {band: [value for _, value in of_fields] for band, of_fields in _by_band(plan, "zeropoint")}
     return {band: (min(values), max(values)) for band, values in found.items() if min(values) < max(values)}
 
 
@@ -42,7 +42,7 @@ def _far(plan: Plan, what: str) -> list[str]:
     for band, of_fields in _by_band(plan, what):
         values = np.array([value for _, value in of_fields])
         middle = float(np.median(values))
-        if what == "gains":
+        if what == "gain":
             distance = np.abs(np.log(values / middle)) / np.log(_OTHER_GAIN)
         else:
             distance = np.abs(values - middle) / _OTHER_MAGNITUDES
@@ -58,7 +58,8 @@ def _by_band(plan: Plan, what: str) -> Iterator[tuple[str, list[tuple[str, float
     """The fields of each band for which the value is known."""
     most_first = sorted(plan.fields, key=lambda field: -len(field.bands))
     for band in dict.fromkeys(band for field in most_first for band in field.bands):
-        known = [(f.name, value) for f in plan.fields if (value := getattr(f, what).get(band)) is not None]
+        have = [(field.name, field.headers[band]) for field in plan.fields if band in field.headers]
+        known = [(name, value) for name, header in have if (value := getattr(header, what)) is not None]
         if known:
             yield band, known
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, count_flags
+from astrogalaxy.survey.facts import field_rows
 from astrogalaxy.survey.merge import Claim, best_claims, neighbouring, rank_between
 from astrogalaxy.survey.shards import catalog_of, layout_of, opened, read_rows, rows_of
 
@@ -169,6 +170,8 @@ class Tally:
         self._seen = 0
         self._classes = dict.fromkeys(("star", "galaxy", "unsure"), 0)
         self._flags: dict[str, int] = {}
+        #: Rows by field.
+        self.fields: dict[str, int] = {}
         self._layout: dict[str, Any] = {}
         # the rows of all chunks in one array: tables of a few rows would take more memory than the rows
         self._rows: NDArray[np.void] | None = None
@@ -181,6 +184,8 @@ class Tally:
                 self._classes[name] += int((kind == name).sum())
             for name, number in count_flags(chunk["flags"]).items():
                 self._flags[name] = self._flags.get(name, 0) + int(number)
+            for name, rows in field_rows(chunk).items():
+                self.fields[name] = self.fields.get(name, 0) + len(rows)
             self._keep(chunk[-self._seen % self.step :: self.step].as_array())
             self._layout = self._layout or layout_of(chunk)
             self._seen += len(chunk)

@@ -91,6 +91,11 @@ class RunDirectory:
         return self.path / "run.json"
 
     @property
+    def fields(self) -> Path:
+        """A row for each field."""
+        return self.path / "fields.ecsv"
+
+    @property
     def failures(self) -> Path:
         """What could not be done."""
         return self.path / "failures.ecsv"
@@ -124,7 +129,8 @@ class RunDirectory:
         """Every file that a run with these formats replaces, and every folder that it empties."""
         catalogs = [self.catalog(name) for name in formats]
         return [
-            *catalogs, self.report, self.settings, self.record, self.failures, self.log, self.tiles, self.waiting,
+            *catalogs, self.report, self.settings, self.record, self.fields, self.failures, self.log, self.tiles,
+            self.waiting,
         ]  # fmt: skip
 
     def has_foreign_settings(self) -> bool:
@@ -158,7 +164,7 @@ class RunDirectory:
         for path in (self.lock, self.log, self.tiles):
             if path.exists() and not os.access(path, os.W_OK):
                 raise unwritable(self.path, errno.EACCES, path)
-        for path in (self.settings, self.record, self.failures):
+        for path in (self.settings, self.record, self.fields, self.failures):
             if path.is_dir():
                 raise unwritable(self.path, errno.EISDIR, path)
 

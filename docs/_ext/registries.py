@@ -123,6 +123,14 @@ def columns() -> str:
     return table(["Column", "Type", "Unit", "FITS", "UCD", "Meaning"], rows, "auto")
 
 
+def fields() -> str:
+    """The columns of the table of fields."""
+    from astrogalaxy.survey.fieldtable import FIELD_COLUMNS
+
+    rows = ([code(c.name), c.unit or "\N{EN DASH}", c.description] for c in FIELD_COLUMNS.values())
+    return table(["Column", "Unit", "Meaning"], rows, "auto")
+
+
 def flags() -> str:
     """The bits of the column ``flags``."""
     rows = ([bit, value, code(name), text] for bit, value, name, text in flag_rows())
@@ -455,6 +463,7 @@ REGISTRIES: dict[str, Callable[[], str]] = {
     "recipe-keys": recipe_keys,
     "pipelines": pipelines,
     "columns": columns,
+    "fields": fields,
     "flags": flags,
     "formats": formats,
     "card-fields": card_fields,

@@ -35,7 +35,7 @@ def test_the_small_aperture_is_corrected_by_stars() -> None:
     np.testing.assert_allclose(catalog["flux_apcor_r_err"], 10.0, rtol=1e-5)
     assert quality.corrections["r"].factor == pytest.approx(1.25)
     assert quality.corrections["r"].stars == quality.stars == 20
-    assert (quality.seeing, quality.elongation) == pytest.approx((1.2, 0.05))
+    assert (quality.seeing, quality.ellipticity) == pytest.approx((1.2, 0.05))
 
 
 def test_psf_fluxes_are_corrected_by_stars() -> None:

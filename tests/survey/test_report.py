@@ -16,11 +16,11 @@ import pytest
 from astrogalaxy.catalog import FLAGS, SourceCatalog, flag_bits
 from astrogalaxy.errors import RunError
 from astrogalaxy.images import Aligned, Section, plan_tiles
+from astrogalaxy.survey.facts import depth, field_facts, field_rows, seeing
 from astrogalaxy.survey.preview import Preview, StoredPreviews, make_preview, preview_step
 from astrogalaxy.survey.report import text as words
 from astrogalaxy.survey.report import write_report
 from astrogalaxy.survey.report.marks import Frame, mark_paths, orientation
-from astrogalaxy.survey.report.numbers import depth, field_facts, field_rows, seeing
 from astrogalaxy.survey.report.pictures import jpeg_uri
 
 SHAPE = (180, 260)
@@ -271,9 +271,10 @@ def test_fields_with_failures_come_first_in_a_table_that_ends(tmp_path: Path, mo
     for field, status, zeropoint in zip(
         run["fields"], ("done", "done", "partial", "failed"), (25.0, 25.0, 25.25, 25.0), strict=True
     ):
-        field |= {"status": status, "zeropoints": {"g": 22.5, "r": zeropoint}}
+        headers = {"g": {"zeropoint": 22.5}, "r": {"zeropoint": zeropoint}}
+        field |= {"status": status, "headers": headers}
     page, _ = written(tmp_path, run=run, previews={})
-    table = page.text[page.text.index("Centre of the sources") : page.text.index("And 2 more fields")]
+    table = page.text[page.text.index("Centre") : page.text.index("And 2 more fields")]
     assert table.index("lost") < table.index("partly") and "north" not in table and "south" not in table
     assert "bands g r i, zero point r 25.00" in table and "bands g r i, zero point r 25.25" in table
     assert "run.json has all of them" in page.text
@@ -387,10 +388,11 @@ def test_area_counts_what_was_searched() -> None:
     assert np.isnan(three.area) and three.counts["sources"] == 0
 
 
-def test_centre_of_a_field_across_the_meridian() -> None:
-    (facts,) = field_facts(make_run(), make_catalog())
-    ra, dec = facts.centre
-    assert min(ra, 360 - ra) < 0.02 and dec == pytest.approx(30, abs=0.01)
+def test_centre_of_a_field_is_that_of_its_image(tmp_path: Path) -> None:
+    run = make_run()
+    assert np.isnan(field_facts(run, make_catalog())[0].centre).all()
+    run["fields"][0]["centre"] = [359.995, -30.5]
+    assert "23:59:59 \N{MINUS SIGN}30:30:00" in written(tmp_path, run=run)[0].text
 
 
 @pytest.mark.parametrize(

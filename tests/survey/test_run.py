@@ -620,8 +620,9 @@ def test_zero_points_that_cannot_be_are_failures_and_odd_ones_are_told(survey: P
     assert summary.remarks[0].startswith(odd)
     assert odd in (survey.parent / "out" / "run.log").read_text()
     fields = json.loads((survey.parent / "out" / "run.json").read_text())["fields"]
-    assert fields[0]["zeropoints"] == {"r": 22.5, "i": 22.5}
-    assert fields[1]["gains"] == {"g": 4.0, "r": 4.0, "i": 4.0}
+    headers = [field["headers"] for field in fields]
+    assert {band: header["zeropoint"] for band, header in headers[0].items()} == {"r": 22.5, "i": 22.5}
+    assert {band: header["gain"] for band, header in headers[1].items()} == {"g": 4.0, "r": 4.0, "i": 4.0}
 
 
 def test_no_wcs_is_refused(survey: Path) -> None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.measurement.locus import stellar_locus
+from astrogalaxy.survey.facts import FieldFacts, values
 from astrogalaxy.survey.report import style
-from astrogalaxy.survey.report.numbers import FieldFacts, values
 from astrogalaxy.survey.report.style import Chart, chart, new_axes
 from astrogalaxy.survey.report.text import count, number, share
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.catalog.directions import directions
-from astrogalaxy.survey.report.numbers import values
+from astrogalaxy.survey.facts import values
 
 __all__ = ["Frame", "Orientation", "mark_paths", "orientation"]
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.survey.facts import FieldFacts, values
 from astrogalaxy.survey.preview import Detail, Preview, assemble
 from astrogalaxy.survey.report.marks import Frame, Orientation, mark_paths, orientation
-from astrogalaxy.survey.report.numbers import FieldFacts, values
 from astrogalaxy.survey.report.text import number
 
 __all__ = ["Drawing", "FieldView", "field_view", "jpeg_uri"]

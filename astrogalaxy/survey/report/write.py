@@ -11,11 +11,11 @@ import numpy as np
 
 from astrogalaxy.catalog import FLAGS, SourceCatalog, count_flags, flag_bits
 from astrogalaxy.formats import format_of
+from astrogalaxy.survey.facts import Depth, FieldFacts, class_counts, field_facts, values
 from astrogalaxy.survey.gallery import Gallery
 from astrogalaxy.survey.preview import Preview
 from astrogalaxy.survey.report import text
 from astrogalaxy.survey.report.charts import all_charts
-from astrogalaxy.survey.report.numbers import Depth, FieldFacts, class_counts, field_facts, values
 from astrogalaxy.survey.report.page import MOST_FAILURES, MOST_FIELDS, write_page
 from astrogalaxy.survey.report.pictures import FieldView, field_view
 
@@ -260,7 +260,7 @@ def _field_row(facts: FieldFacts, bands: Sequence[str], varying: Sequence[str]) 
         "where": where or text.NOTHING,
         "size": _extent(facts),
         "bands": _present(facts.bands, bands)
-        + _zeropoints(facts.zeropoints, varying)
+        + _zeropoints(facts, varying)
         + _given(facts.psfs)
         + _shifted(facts.shifts)
         + _uncorrected(facts.uncorrected),
@@ -289,12 +289,13 @@ def _present(mine: Sequence[str], bands: Sequence[str]) -> str:
 
 def _varying(facts: Sequence[FieldFacts], bands: Sequence[str]) -> list[str]:
     """Bands whose zero points are not the same in all fields."""
-    return [band for band in bands if len({f.zeropoints.get(band) for f in facts if band in f.zeropoints}) > 1]
+    return [band for band in bands if len({f.headers[band].get("zeropoint") for f in facts if band in f.headers}) > 1]
 
 
-def _zeropoints(zeropoints: Mapping[str, float | None], varying: Sequence[str]) -> str:
+def _zeropoints(facts: FieldFacts, varying: Sequence[str]) -> str:
     """Zero points of a field, in the bands in which other fields have others."""
-    known = [(band, value) for band in varying if (value := zeropoints.get(band)) is not None]
+    values = {band: header.get("zeropoint") for band, header in facts.headers.items()}
+    known = [(band, value) for band in varying if (value := values.get(band)) is not None]
     each = [f"{band} {text.number(value)}" for band, value in known]
     return f", zero point{'s'[: len(each) > 1]} {', '.join(each)}" if each else ""
 

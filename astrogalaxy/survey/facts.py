@@ -1,4 +1,4 @@
-"""What the report says in numbers: counts, seeing and depth of the survey and of each field."""
+"""A finished survey in numbers: counts, seeing and depth of all of it and of each field."""
 
 from __future__ import annotations
 
@@ -57,11 +57,13 @@ class FieldFacts:
     name, status, bands, shape, pixel_scale
         As in the run's record; shape (0, 0) and scale NaN where unknown.
     rows : ndarray of int
-        Rows of the catalogue.
+        Rows of the given catalogue, which may be a sample.
     centre : tuple of float
-        Median right ascension and declination of the sources, degrees; NaN without.
+        Right ascension and declination of the middle of the reference image, degrees; NaN where unknown.
+    sources : int
+        Rows of the catalogue that are of the field.
     counts : dict of str to int
-        Sources by class, and ``sources``.
+        Those of `rows` by class, and ``sources``.
     seeing : Seeing or None
         None with too few good stars.
     depth : dict of str to Depth
@@ -78,8 +80,8 @@ class FieldFacts:
         By flux of points, bands in which it is NaN though the field has stars.
     psfs : tuple of str
         Bands whose point spread was given.
-    zeropoints : mapping
-        By band, as in the run's record.
+    headers, measured : mapping
+        As in the run's record.
     """
 
     name: str
@@ -89,6 +91,7 @@ class FieldFacts:
     pixel_scale: float
     rows: NDArray[np.intp]
     centre: tuple[float, float]
+    sources: int
     counts: dict[str, int]
     seeing: Seeing | None
     depth: dict[str, Depth]
@@ -98,7 +101,8 @@ class FieldFacts:
     shifts: Mapping[str, float] = field(default_factory=dict)
     uncorrected: Mapping[str, list[str]] = field(default_factory=dict)
     psfs: tuple[str, ...] = ()
-    zeropoints: Mapping[str, float | None] = field(default_factory=dict)
+    headers: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    measured: Mapping[str, Any] = field(default_factory=dict)
 
 
 def values(catalog: SourceCatalog, name: str) -> Floats:
@@ -220,6 +224,7 @@ def _field(
     mine = catalog[rows]
     bands = tuple(str(band) for band in record.get("bands") or ())
     depths = {band: depth(mine, band) for band in bands}
+    ra, dec = record.get("centre") or (np.nan, np.nan)
     ny, nx = record.get("shape") or (0, 0)
     scale = record.get("pixel_scale")
     scale = float("nan") if scale is None else float(scale)
@@ -230,7 +235,8 @@ def _field(
         shape=(int(ny), int(nx)),
         pixel_scale=scale,
         rows=rows,
-        centre=_centre(mine),
+        centre=(float(ra), float(dec)),
+        sources=int(record.get("sources", len(rows))),
         counts=class_counts(mine),
         seeing=_measured_seeing(record.get("measured") or {}) or seeing(mine),
         depth={band: found for band, found in depths.items() if found is not None},
@@ -240,7 +246,8 @@ def _field(
         shifts=_shifts(record.get("measured") or {}),
         uncorrected=(record.get("measured") or {}).get("uncorrected") or {},
         psfs=tuple(band for band in bands if band in (record.get("psfs") or ())),
-        zeropoints=record.get("zeropoints") or {},
+        headers=record.get("headers") or {},
+        measured=record.get("measured") or {},
     )
 
 
@@ -255,17 +262,6 @@ def _measured_seeing(measured: Mapping[str, Any]) -> Seeing | None:
 def _shifts(measured: Mapping[str, Any]) -> dict[str, float]:
     """Lengths of the shifts of bands."""
     return {band: float(np.hypot(*shift)) for band, shift in (measured.get("shifts") or {}).items()}
-
-
-def _centre(catalog: SourceCatalog) -> tuple[float, float]:
-    """Where the sources are on the sky; right ascension may go through 0."""
-    ra, dec = values(catalog, "ra"), values(catalog, "dec")
-    known = np.isfinite(ra) & np.isfinite(dec)
-    if not known.any():
-        return float("nan"), float("nan")
-    ra, dec = ra[known], dec[known]
-    offset = (ra - ra[0] + 180) % 360 - 180
-    return float((ra[0] + np.median(offset)) % 360), float(np.median(dec))
 
 
 def _pixels_done(record: Mapping[str, Any], tiles: list[Mapping[str, Any]]) -> float:
