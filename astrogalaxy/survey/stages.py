@@ -56,7 +56,6 @@ logger = logging.getLogger(__name__)
 
 #: Key of the header with what a field's stars tell of it, as JSON.
 QUALITY = "FIELDQ"
-# Key of a tile's header with what stars would tell by given point spreads, likewise.
 #: A class is given where its probability reaches this; else the source is ``unsure``.
 SURE = 0.6
 #: Smooth or disk is told only of galaxies at least this significant.

@@ -155,6 +155,16 @@ def test_photometry_and_positions() -> None:
     assert places["east"].unit == "arcsec"
 
 
+def test_psf_fluxes_are_compared_for_stars_alone() -> None:
+    table = injected(2000)
+    table["found_flux_psf_r"], table["found_flux_psf_r_err"] = 0.8 * table["flux_r"], table["found_flux_r_err"]
+    rows = tables.photometry_table(table, bands=["r"])
+    psf = rows[rows["flux"] == "flux_psf"]
+    assert len(psf) and set(psf["class"]) == {"star"}
+    assert psf["bias"] == pytest.approx(np.full(len(psf), -2.5 * np.log10(0.8)))
+    assert set(rows["class"][rows["flux"] == "flux"]) == {"star", "galaxy"}
+
+
 def test_light_that_was_missed_altogether_is_infinitely_faint() -> None:
     table = injected(2000)
     here = np.flatnonzero((table["mag_r"] < 18.5) & (table["class"] == "star"))

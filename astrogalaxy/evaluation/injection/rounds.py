@@ -15,6 +15,7 @@ from astrogalaxy.evaluation.injection.conditions import FieldConditions, Injecti
 from astrogalaxy.evaluation.injection.match import free_and_good, match_round, mirrored
 from astrogalaxy.evaluation.injection.recovery import Baseline, Recovery, Round, join
 from astrogalaxy.evaluation.injection.sources import draw_sample, lay_sources
+from astrogalaxy.evaluation.injection.tables import FLUXES
 from astrogalaxy.images import Image, Section
 
 __all__ = ["inject_and_recover", "look", "recover_round"]
@@ -207,7 +208,7 @@ def _outcome(
     table = truth.copy()
     table["found"], table["confused"] = row >= 0, confused
     table["found_class"] = _taken(np.asarray(found["class"]).astype("U8"), row, "")
-    fluxes = [f"flux_{band}{error}" for band in image.bands for error in ("", "_err")]
+    fluxes = [f"{flux}_{band}{error}" for flux in FLUXES for band in image.bands for error in ("", "_err")]
     for name in (*_MEASURED, *fluxes):
         table[f"found_{name}"] = _taken(np.asarray(found[name], dtype=float), row, np.nan)
     table["found_flags"] = _taken(np.asarray(found["flags"], dtype=int), row, -1)

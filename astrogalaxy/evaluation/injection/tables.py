@@ -16,6 +16,7 @@ from astrogalaxy.gaussian import MEDIAN_ERROR
 from astrogalaxy.tables import numbers_of
 
 __all__ = [
+    "FLUXES",
     "classification_table",
     "completeness_map",
     "completeness_table",
@@ -26,6 +27,8 @@ __all__ = [
     "radius_edges",
 ]
 
+#: Fluxes that are compared with the truth, and of which sources each of them is the total.
+FLUXES = {"flux": ("star", "galaxy"), "flux_psf": ("star",)}
 # Fewer sources than this say nothing of a median.
 _FEWEST = 5
 
@@ -273,9 +276,10 @@ def photometry_table(injected: Table, *, bands: Sequence[str]) -> Table:
     Returns
     -------
     Table
-        ``band``, ``class``, ``mag_low``, ``mag_high``, ``n``; ``bias``: median of measured minus
-        true magnitude, ``bias_err`` its error; ``scatter``: half of the range of the middle 68 %;
-        ``pull``: the same for the difference of the fluxes over its stated error, 1 where errors are right.
+        ``band``, ``class``; ``flux``: which flux was measured, ``flux`` or, for stars, also ``flux_psf``;
+        ``mag_low``, ``mag_high``, ``n``; ``bias``: median of measured minus true magnitude, ``bias_err`` its error;
+        ``scatter``: half of the range of the middle 68 %; ``pull``: the same for the difference of the fluxes over its
+        stated error, 1 where errors are right.
         Bins of fewer than five sources are left out.
 
     Examples
@@ -290,20 +294,23 @@ def photometry_table(injected: Table, *, bands: Sequence[str]) -> Table:
     """
     found = np.asarray(injected["found"], bool)
     rows = []
-    for band in bands:
-        true, seen = numbers_of(injected, f"flux_{band}"), numbers_of(injected, f"found_flux_{band}")
+    measured = [(band, flux) for band in bands for flux in FLUXES if f"found_{flux}_{band}" in injected.colnames]
+    for band, flux in measured:
+        true, seen = numbers_of(injected, f"flux_{band}"), numbers_of(injected, f"found_{flux}_{band}")
         with np.errstate(invalid="ignore", divide="ignore"):
             # no light at all is infinitely faint: medians and percentiles can hold that
             off = np.where(np.isnan(seen), np.nan, -2.5 * np.log10(np.maximum(seen / true, 1e-300)))
             off = np.where(seen <= 0, np.inf, off)
-            pull = (seen - true) / numbers_of(injected, f"found_flux_{band}_err")
+            pull = (seen - true) / numbers_of(injected, f"found_{flux}_{band}_err")
         for name, usable in _stars_and_galaxies(injected, found & ~np.isnan(off)):
+            if name not in FLUXES[flux]:
+                continue
             for low, high, here in magnitude_bins(np.where(usable, numbers_of(injected, f"mag_{band}"), np.nan)):
                 if (n := int(here.sum())) >= _FEWEST:
                     bias, scatter = _middle(off[here])
                     error = MEDIAN_ERROR * scatter / np.sqrt(n)
-                    rows.append((band, name, low, high, n, bias, error, scatter, _middle(pull[here])[1]))
-    return _table(rows, "band:str class:str mag_low mag_high n:int bias bias_err scatter pull")
+                    rows.append((band, name, flux, low, high, n, bias, error, scatter, _middle(pull[here])[1]))
+    return _table(rows, "band:str class:str flux:str mag_low mag_high n:int bias bias_err scatter pull")
 
 
 def _middle(values: Floats) -> tuple[float, float]:

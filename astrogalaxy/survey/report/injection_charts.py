@@ -274,7 +274,7 @@ def _fluxes(recovery: Recovery) -> Chart | None:
     """Measured minus true magnitudes."""
     band, injected = recovery.reference, recovery.injected
     table = recovery.photometry()
-    table = table[np.asarray(table["band"]).astype(str) == band]
+    table = table[(np.asarray(table["band"]).astype(str) == band) & (np.asarray(table["flux"]).astype(str) == "flux")]
     if not len(table):
         return None
     true, seen = (np.asarray(injected[name], dtype=float) for name in (f"flux_{band}", f"found_flux_{band}"))
@@ -297,7 +297,7 @@ def _fluxes(recovery: Recovery) -> Chart | None:
         axes.set_ylabel(f"measured {_MINUS} true  (mag)")
         caption = (
             f"Total fluxes in {band} of the sources found. Black: medians. Shaded: the central 68 %. Values above zero "
-            "mean that light was missed. Other bands are in photometry.ecsv."
+            "mean that light was missed. Other bands, and PSF fluxes of stars, are in photometry.ecsv."
         )
         return chart(figure, title="Fluxes", caption=caption, alt="Measured minus true magnitude, stars and galaxies")
 
