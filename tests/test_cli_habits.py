@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from shutil import copyfile
 
 import matplotlib as mpl
 import pytest
@@ -110,6 +111,18 @@ def test_check_says_what_a_run_needs(tmp_path: Path) -> None:
         f'name: t\nimages: {{path: "{folder}/quickstart-{{band}}.fits", bands: [r]}}\ntiles: {{size: 256}}\n'
     )
     assert "GB (more around large galaxies) and may have" in run("check", tiled, cwd=tmp_path).stdout
+
+
+def test_check_tells_of_many_fields_in_few_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("astrogalaxy.cli.surveys._MOST_FIELDS", 2)
+    for number in range(4):
+        copyfile(pipelines_folder() / "quickstart" / "quickstart-r.fits", tmp_path / f"f{number}-r.fits")
+    survey = tmp_path / "many.yml"
+    survey.write_text('name: t\nimages: {path: "{field}-{band}.fits", bands: [r]}\n')
+    told = CliRunner().invoke(app, ["check", str(survey)]).stdout
+    assert told.startswith("f0: r: 256 x 256 pixels, 1 tile, ")
+    assert told.splitlines()[1].startswith("f1:") and told.splitlines()[2] == "and 2 more fields"
+    assert told.splitlines()[3].startswith("4 fields, 4 tiles")
 
 
 def test_a_card_is_readable() -> None:

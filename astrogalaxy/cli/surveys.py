@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["check", "init", "run"]
 
 _BELIEVE_LESS = "scores and classes are less reliable (flag outside_weight)"
+# `check` prints a line for each of so many fields.
+_MOST_FIELDS = 100
 
 
 def run(
@@ -127,12 +129,14 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
     from astrogalaxy.survey.estimate import estimate
     from astrogalaxy.survey.scales import zeropoint_ranges
 
-    for field in plan.fields:
+    for field in plan.fields[:_MOST_FIELDS]:
         ny, nx = field.shape
         scale = f", {field.pixel_scale:.3g} arcsec per pixel" if field.pixel_scale > 0 else ""
         tiles = f"{len(field.tiles)} tile{'s'[: len(field.tiles) != 1]}"
         what = f"{nx} x {ny} pixels, {tiles}{scale}" if field.tiles else "cannot be done"
         typer.echo(f"{field.name}: {' '.join(field.bands) or 'no band'}: {what}")
+    if len(plan.fields) > _MOST_FIELDS:
+        typer.echo(f"and {len(plan.fields) - _MOST_FIELDS} more fields")
     need = estimate(plan, config)
     left = f", {need.todo / 1e6:.1f} of them to do" if need.todo != need.pixels else ""
     fields = f"{len(plan.fields)} field{'s'[: len(plan.fields) != 1]}"
