@@ -120,7 +120,7 @@ def test_check_tells_of_many_fields_in_few_lines(tmp_path: Path, monkeypatch: py
     survey = tmp_path / "many.yml"
     survey.write_text('name: t\nimages: {path: "{field}-{band}.fits", bands: [r]}\n')
     told = CliRunner().invoke(app, ["check", str(survey)]).stdout
-    assert told.startswith("f0: r: 256 x 256 pixels, 1 tile, ")
+    assert told.startswith("f0: r: 512 x 512 pixels, 1 tile, ")
     assert told.splitlines()[1].startswith("f1:") and told.splitlines()[2] == "and 2 more fields"
     assert told.splitlines()[3].startswith("4 fields, 4 tiles")
 
