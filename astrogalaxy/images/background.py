@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from astrogalaxy.errors import ImageError
+from astrogalaxy.gaussian import SIGMA_PER_MAD
 from astrogalaxy.images.blank import BlankSearch
 from astrogalaxy.images.digits import SPREAD, coarse_steps, spread_out
 from astrogalaxy.images.lattice import expand
 from astrogalaxy.images.photons import GRAIN, photon_sky
 from astrogalaxy.images.slopes import continued, filled, slopes
+from astrogalaxy.images.sums import SIDE, differences, empty_sums
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -39,6 +42,12 @@ _LIFTED, _LEAST_AROUND = 1.5, 0.3
 _SKEW = 1 / 3
 # No slope makes up more of the noise than leaves this share.
 _LEAST_NOISE = 0.25
+# Small apertures with a pixel so many sigma above the sky hold a source; fewer differences between the others of a box
+# do not tell how they scatter.
+_PEAK, _LEAST_SUMS = 4.0, 24
+# Where they scatter so many times more than in the calmer boxes, relative to the noise of pixels, the sky itself is
+# uneven. No box of the SDSS, KiDS, VIKING, DECam and HSC frames that were looked at reaches it.
+_UNEVEN = 1.5
 # Pixels read at a time while the mesh is made: bounds the memory, whatever the image.
 _BLOCK_PIXELS = 2 * 2**20
 
@@ -165,6 +174,7 @@ def make_mesh(
     shape: tuple[int, int],
     *,
     box: int = 64,
+    uneven: bool = True,
     origin: str = "image",
 ) -> Mesh:
     """Measure the sky of a whole image, reading it by blocks of rows.
@@ -178,6 +188,9 @@ def make_mesh(
     anew without it. Where there are so few photons that pixels are empty, the share of these
     gives both background and noise, which is then that of one photon more.
 
+    Where sums over small empty apertures scatter far more than pixels do, as in nebulae, which are uneven on the scale
+    of sources, the noise is that of the sums.
+
     Parameters
     ----------
     read : callable
@@ -187,6 +200,8 @@ def make_mesh(
         Rows and columns of the image.
     box : int, optional
         Wished side of a box in pixels; boxes shrink in images smaller than that.
+    uneven : bool, optional
+        Whether the unevenness of the sky counts as noise.
     origin : str, optional
         What to call the image in errors.
 
@@ -212,10 +227,13 @@ def make_mesh(
     if not spread.usable:
         msg = f"{origin}: no usable pixels, {spread.reason}"
         raise ImageError(msg)
-    skies = _of_photons(skies)
+    *skies, scatter = skies
+    skies = _of_photons(np.stack(skies))
     if np.count_nonzero(skies[1] == 0) > np.count_nonzero(skies[1] > 0):
         logger.warning("%s: most of its sky has one value, without any noise: is it an image of the sky?", origin)
     background, noise = _finished(skies, spread)
+    if uneven:
+        noise *= _unevenness(scatter / noise)
     return Mesh(background.astype(np.float32), noise.astype(np.float32), sides, shape, blank)
 
 
@@ -238,6 +256,22 @@ def _of_photons(skies: NDArray[np.float64]) -> NDArray[np.float64]:
     photon = np.where(np.isnan(photon), np.nanmedian(photon), photon)
     mean = np.where(np.isnan(mean), background / photon + _SKEW, mean)
     return np.stack([mean * photon, np.where(mean > 0, np.sqrt(mean + GRAIN) * photon, noise), share])
+
+
+def _unevenness(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By how much more than pixels sums over apertures scatter in each box, relative to the calmer boxes; 1 if little.
+
+    Resampling makes sums scatter more, too, but everywhere (`~astrogalaxy.images.emptyapertures.noise_factor`).
+    """
+    from scipy import ndimage
+
+    known = ratio > 0  # not NaN, nor of one value
+    if not known.any():
+        return np.ones_like(ratio)
+    ratio = np.where(known, ratio, np.median(ratio[known]))
+    smooth = ndimage.median_filter(ratio, size=_FILTER, mode="mirror")
+    more = smooth / np.percentile(smooth, 25)
+    return np.where(more > _UNEVEN, more, 1.0)
 
 
 def _levelled(
@@ -292,7 +326,7 @@ def _survey(
     shape: tuple[int, int],
     sides: tuple[int, int],
 ) -> tuple[NDArray[np.float64], _Spread]:
-    """Sky of all boxes, see `_Boxes.sky`, and what is known of the values."""
+    """Sky of all boxes, see `_Boxes.sky` and `_scatter`, and what is known of the values."""
     ny, nx = shape
     step = max(1, _BLOCK_PIXELS // (sides[0] * nx)) * sides[0]
     skies, spread = [], _Spread()
@@ -360,7 +394,29 @@ def _measure(
         row = pixels[y : y + sides[0]], masked[y : y + sides[0]]
         boxes = _Boxes(*row, sides)
         spread.add(boxes, *row)
-        yield boxes.sky(least=least)
+        sky = boxes.sky(least=least)
+        yield np.concatenate([sky, [_scatter(*row, sky[0], sky[1], sides[1])]])
+
+
+def _scatter(
+    pixels: NDArray[np.float32],
+    masked: NDArray[np.bool_],
+    level: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    width: int,
+) -> NDArray[np.float64]:
+    """Scatter of sums over small empty apertures in each of a row of boxes, over that of one of independent pixels."""
+    columns = np.arange(pixels.shape[1] // SIDE)
+    box = (columns * SIDE + SIDE // 2) // width
+    sums = empty_sums(pixels, (level + _PEAK * noise)[box], masked)
+    found = np.concatenate(differences(sums))
+    scatter = np.full(len(level), np.nan)
+    for number, (begin, end) in enumerate(pairwise(np.searchsorted(box, np.arange(len(level) + 1)))):
+        values = found[:, begin:end]
+        values = values[np.isfinite(values)]
+        if len(values) >= _LEAST_SUMS:
+            scatter[number] = SIGMA_PER_MAD * np.median(np.abs(values)) / SIDE
+    return scatter
 
 
 class _Boxes:

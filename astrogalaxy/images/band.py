@@ -238,7 +238,8 @@ class Band:
         if self._exposure.weight is None:
             return make_mesh(lambda part: self._read(part)[:2], self.shape, box=box, origin=self.origin)
         sample = WeightSample(lambda part: self._read(part)[:3])
-        mesh = make_mesh(sample.read, self.shape, box=box, origin=self.origin)
+        # the noise of the pixels alone, to which the map is compared
+        mesh = make_mesh(sample.read, self.shape, box=box, uneven=False, origin=self.origin)
         ratio, turned = sample.ratio(mesh)
         factor = self._exposure.weight_factor(ratio * self.unit, turned=turned)
         if self._unaltered is not None:  # the map knows nothing of what was laid there

@@ -2,7 +2,8 @@
 
 Resampling, as in coadds, spreads each pixel's noise over its neighbours: the pixels scatter less than before, sums
 over many of them as before, and errors that add up pixels in quadrature come out too small (Casertano et al. 2000,
-AJ 120, 2747). What sums really scatter by is seen where there are no sources.
+AJ 120, 2747). What sums really scatter by is seen where there are no sources, in the differences of sums that lie near
+each other: on longer distances the sky is not even, which is no noise of a source whose own sky is subtracted.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from astrogalaxy.images.bins import binned
+from astrogalaxy.images.sums import SIDE, differences, empty_sums
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ __all__ = ["noise_factor", "scatter_of_sums"]
 
 logger = logging.getLogger(__name__)
 
-# Side of an empty aperture, pixels: the area of usual apertures, and wider than any kernel of resampling.
-_SIDE = 8
 # The band is sampled on so many squares of this side along its diagonal.
 _SQUARES, _SQUARE = 3, 512
 # Apertures with a pixel beyond this many sigma, and those beside them, are not empty. Sigma is measured on one pixel in
@@ -59,7 +58,7 @@ def noise_factor(band: Band) -> float:
 
 def _measured(band: Band) -> float:
     squares = map(band.pixels, _squares(band.shape))
-    factor = scatter_of_sums(np.concatenate([_empty_sums(part.data / part.noise, part.bad) for part in squares]))
+    factor = scatter_of_sums(np.concatenate([_differences(part.data / part.noise, part.bad) for part in squares]))
     return factor if factor > _SURE else 1.0
 
 
@@ -81,19 +80,11 @@ def scatter_of_sums(sums: np.ndarray) -> float:
     return float(middle - low)
 
 
-def _empty_sums(snr: np.ndarray, bad: np.ndarray) -> np.ndarray:
-    """Sums over empty squares of pixels in units of their noise, divided by that of independent pixels."""
-    from scipy import ndimage
-
-    rows, columns = snr.shape[0] // _SIDE, snr.shape[1] // _SIDE
-    if rows < 1 or columns < 1:
-        return np.zeros(0)
-    part = (slice(0, rows * _SIDE), slice(0, columns * _SIDE))
+def _differences(snr: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    """Differences of sums over empty squares of pixels in units of their noise, over that of independent pixels."""
     scatter = scatter_of_sums(snr[::_SPARSE, ::_SPARSE][~bad[::_SPARSE, ::_SPARSE]])
-    peak = _PEAK * scatter if scatter > 0 else _PEAK
-    full = (binned(snr[part], _SIDE, np.maximum) > peak) | binned(bad[part], _SIDE, np.logical_or)
-    beside = ndimage.binary_dilation(full, np.ones((3, 3)))
-    return binned(snr[part], _SIDE)[~beside] / _SIDE
+    found = np.concatenate(differences(empty_sums(snr, _PEAK * scatter if scatter > 0 else _PEAK, bad)), axis=None)
+    return found[np.isfinite(found)] / SIDE
 
 
 def _squares(shape: tuple[int, int]) -> Iterator[Section]:

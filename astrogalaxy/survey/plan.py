@@ -45,7 +45,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 # Version of what a shard holds: a change here makes every earlier shard stale.
-_SHARD_FORMAT = 9
+_SHARD_FORMAT = 10
 # Memory of a task: what a process needs whatever the tile, bytes per pixel of a tile, and bytes per pixel that goes
 # through the network at once. Up to 30 % more than the peaks that were measured on SDSS frames of 1500 to 10000 sources
 # and on larger images, of one to nine bands, in tiles of 1.6 to 18 million pixels, several in turn: 480 to 2300 MB.
