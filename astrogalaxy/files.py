@@ -273,7 +273,8 @@ def _disk_errors(path: str | os.PathLike[str], folder: Path) -> Iterator[None]:
 
 def _flush(path: Path) -> None:
     """Wait until the file's content is on the disk."""
-    descriptor = os.open(path, os.O_RDWR)
+    # a copy of a file that may not be written to may not either; Windows flushes only what it may write to
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

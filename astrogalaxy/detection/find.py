@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from astrogalaxy.detection.aligned import check_bands, field_seeing, find_aligned
 from astrogalaxy.detection.detections import Detections
+from astrogalaxy.detection.hollow import doubted
 from astrogalaxy.detection.large import bridge_large
 from astrogalaxy.detection.runtime import Runtime
 from astrogalaxy.images import Image, Section
+from astrogalaxy.measurement.starlight import image_seeing
 
 __all__ = ["find"]
 
@@ -56,5 +58,6 @@ def find(
     check_bands(runtime.weights.card, len(image.bands))
     image.register()
     large = bridge_large(image, runtime)
-    seeing = field_seeing(image, runtime.weights.card)
-    return find_aligned(image.aligned(section), runtime, seeing=seeing, threshold=threshold, large=large)
+    seeing, aligned = field_seeing(image, runtime.weights.card), image.aligned(section)
+    found = find_aligned(aligned, runtime, seeing=seeing, threshold=threshold, large=large)
+    return doubted(found, aligned, image_seeing(image))

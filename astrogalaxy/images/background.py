@@ -353,11 +353,11 @@ def _bridge(mesh: NDArray[np.float32], covered: NDArray[np.bool_]) -> NDArray[np
 
     bridged = mesh.copy()
     holes, _ = ndimage.label(covered, structure=np.ones((3, 3)))
-    for hole in ndimage.find_objects(holes):
+    for number, hole in enumerate(ndimage.find_objects(holes), 1):
         radius = max(part.stop - part.start for part in hole) / 2
         margin = int(np.ceil(2 * radius))
         around = tuple(slice(max(part.start - margin, 0), part.stop + margin) for part in hole)
-        values, known = mesh[around].astype(float), ~covered[around]
+        values, known, own = mesh[around].astype(float), ~covered[around], holes[around] == number
         if known.mean() < _LEAST_AROUND:
             continue
         plane = _plane(values, known)
@@ -367,7 +367,7 @@ def _bridge(mesh: NDArray[np.float32], covered: NDArray[np.bool_]) -> NDArray[np
         )
         # where there is sky on one side only, a plane must not run away
         across = np.clip(plane + residuals / weights, values[known].min(), values[known].max())
-        bridged[around][~known] = across[~known]
+        bridged[around][own] = across[own]
     return bridged
 
 

@@ -227,7 +227,7 @@ def image_shape(hdu: Any, layer: int | None = None) -> tuple[int, int] | None:
     while len(shape) > 2 + (layer is not None) and shape[0] == 1:
         shape = shape[1:]
     if layer is not None:
-        shape = shape[1:] if len(shape) == 3 and layer < shape[0] else ()
+        shape = shape[1:] if len(shape) == 3 and 0 <= layer < shape[0] else ()
     if len(shape) != 2 or min(shape) < 1 or max(shape) < 2:
         return None
     return int(shape[0]), int(shape[1])

@@ -60,7 +60,7 @@ logger = logging.getLogger(__name__)
 # float32, beyond it is unpacked to a temporary file so that memory stays bounded.
 _IN_MEMORY_BYTES = 64 * 2**20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-# Images unpacked last are shared by all bands of a process, up to this much.
+# Images unpacked last are shared by all bands of a process, up to this much; each that is open keeps its own.
 _RECENT_BYTES = 256 * 2**20
 # Tile-compressed images up to this size are decoded once rather than section by section.
 _DECODE_WHOLE_BYTES = 64 * 2**20
@@ -166,8 +166,8 @@ class FitsPlane:
         if self.packing or self.tiled:
             pixels = self._unpacked()
             part = pixels[section.slices]
-            decoded = pixels.dtype == np.float32 and pixels.dtype.isnative
-            return to_float32(part, unit) if decoded else self._decode(part, unit)
+            decoded = pixels.dtype.kind == "f" and pixels.dtype.isnative
+            return self._float32(part, unit) if decoded else self._decode(part, unit)
         return self._by_reads(section, unit)
 
     def _by_reads(self, section: Section, unit: float) -> NDArray[np.float32]:
@@ -202,10 +202,13 @@ class FitsPlane:
         """Values as float32, or of a mask what its bits say."""
         return to_float32(values if self.bits is None else self.bits.say(values), unit)
 
-    def _decode(self, raw: NDArray[Any], unit: float = 1.0) -> NDArray[np.float32]:
+    def _decode(self, raw: NDArray[Any], unit: float) -> NDArray[np.float32]:
+        return self._float32(self._scaled(raw), unit)
+
+    def _scaled(self, raw: NDArray[Any]) -> NDArray[Any]:
         scale, zero, blank = self.scaling
         if (scale, zero) == (1.0, 0.0) and blank is None:
-            return self._float32(raw, unit)
+            return raw
         # 16-bit integers with an offset are exact in float32; the rest needs more digits.
         exact = self.bitpix in (8, 16) and scale == 1.0 and zero == int(zero) and abs(zero) < 2**23
         values = raw.astype(np.float32 if exact else np.float64)
@@ -213,7 +216,13 @@ class FitsPlane:
         values += zero
         if blank is not None:
             values[raw == blank] = np.nan
-        return self._float32(values, unit)
+        return values
+
+    def _held(self, values: Any) -> NDArray[Any]:
+        """Decoded values in memory: float32, but for those of 64 bits, which may not fit before a unit is given."""
+        if self.bits is None and self.bitpix == -64:
+            return np.array(values, dtype=np.float64)
+        return self._float32(values)
 
     def _unpacked(self) -> NDArray[Any]:
         """The whole image of a compressed file, unpacked once per process and file."""
@@ -227,7 +236,7 @@ class FitsPlane:
         ny, nx = self.shape
         if not self.packing:
             with self._hdu() as hdu:
-                return self._float32(self._part(hdu.section, Section.whole(self.shape)))
+                return self._held(self._part(hdu.section, Section.whole(self.shape)))
         large = 4 * ny * nx > _IN_MEMORY_BYTES
         with OPENERS[self.packing](self.path, "rb") as packed, _scratch(large, self.origin) as unpacked:
             _copy_whole(packed, unpacked, self.origin)
@@ -236,14 +245,14 @@ class FitsPlane:
                 # astropy refuses to read only what is open for writing, too
                 stream = os.fdopen(unpacked.fileno(), "rb", closefd=False) if large else unpacked
                 with quiet(), fits.open(stream) as hdus:
-                    return self._float32(self._part(hdus[self.index].section, Section.whole(self.shape)))
+                    return self._held(self._part(hdus[self.index].section, Section.whole(self.shape)))
             size = self.offset + abs(self.bitpix) // 8 * ny * nx
             if unpacked.seek(0, 2) < size:
                 raise ImageError(truncated(self.origin, unpacked.tell(), size))
             if large:
                 return self._raw(unpacked)
             raw = np.frombuffer(unpacked.getbuffer(), dtype=PIXEL_TYPES[self.bitpix], offset=self.offset, count=ny * nx)
-            pixels = self._decode(raw.reshape(self.shape))
+            pixels = self._held(self._scaled(raw.reshape(self.shape)))
             del raw
             return pixels
 

@@ -184,7 +184,7 @@ def as_plane(source: Any, *, hdu: str | int = "auto", layer: int | None = None, 
         HDU of files and HDU lists: number, name, or 'auto' (first 2-D image, rather one
         with a celestial WCS).
     layer : int, optional
-        Plane of cubes in files.
+        Plane of cubes in files and HDUs.
     origin : str, optional
         What to call an image that has no file name.
 
@@ -205,9 +205,9 @@ def as_plane(source: Any, *, hdu: str | int = "auto", layer: int | None = None, 
             return find_plane(os.fspath(source[0]), hdu=source[1], layer=layer)
         return _from_array(source[0], source[1], origin)
     if isinstance(source, fits.HDUList):
-        return _from_hdu(source[choose_hdu(source, hdu, origin=origin)], source, origin)
+        return _from_hdu(source[choose_hdu(source, hdu, origin=origin, layer=layer)], source, origin, layer)
     if hasattr(source, "is_image") and hasattr(source, "header"):
-        return _from_hdu(source, None, origin)
+        return _from_hdu(source, None, origin, layer)
     if hasattr(source, "uncertainty") and hasattr(source, "data"):
         return _from_nddata(source, origin)
     if hasattr(source, "wcs") and hasattr(source, "data"):  # Cutout2D
@@ -253,12 +253,17 @@ def _made_array(source: Any, origin: str) -> NDArray[Any]:
     return array
 
 
-def _from_hdu(hdu: Any, hdus: fits.HDUList | None, origin: str) -> ArrayPlane:
+def _from_hdu(hdu: Any, hdus: fits.HDUList | None, origin: str, layer: int | None) -> ArrayPlane:
     # Before the pixels: astropy drops scaling keywords from the header when they are read.
     header = hdu.header.copy()
     data = hdu.data
-    while data is not None and data.ndim > 2 and data.shape[0] == 1:
+    while data is not None and data.ndim > 2 + (layer is not None) and data.shape[0] == 1:
         data = data[0]
+    if layer is not None and data is not None:
+        if data.ndim != 3 or not 0 <= layer < data.shape[0]:
+            msg = f"{origin}: there is no plane {layer} in an image of shape {data.shape}"
+            raise ImageError(msg)
+        data = data[layer]
     if data is None:
         msg = f"{origin}: the HDU has no pixels"
         raise ImageError(msg)

@@ -114,11 +114,15 @@ def _zeropoint(value: Any, plane: Plane) -> float | None:
 
 
 def _seeing(value: Any, plane: Plane) -> float | None:
-    """FWHM of stars in pixels, from one in arcsec where there is a WCS."""
-    if getattr(value, "unit", None) is not None:
-        value = value.to_value("arcsec")
-    fwhm = _number(value, "seeing", plane)
-    scale = pixel_scale(plane.wcs, plane.shape)
+    """FWHM of stars in pixels, from one in arcsec where there is a WCS, or in pixels where they are its unit."""
+    scale, unit = pixel_scale(plane.wcs, plane.shape), getattr(value, "unit", None)
+    if unit is not None and unit.is_equivalent("pix"):
+        return _number(value.to_value("pix"), "seeing", plane)
+    if unit is not None and not (unit.is_equivalent("arcsec") and np.isfinite(scale)):
+        known = "an angle or pixels" if np.isfinite(scale) else "pixels where there is no WCS"
+        msg = f"{plane.origin}: seeing must be in {known}, not in {unit}"
+        raise ImageError(msg)
+    fwhm = _number(value if unit is None else value.to_value("arcsec"), "seeing", plane)
     return fwhm / scale if fwhm is not None and np.isfinite(scale) else fwhm
 
 

@@ -22,6 +22,8 @@ _DATES = ("DATE-AVG", "DATE-OBS", "DATE-BEG")
 _TIMES_OF_DAY = ("TIME-OBS", "UTC-OBS", "UT", "UTC", "TAIHMS")
 # Scales that are seconds or more from UTC. UT1 is closer, and to tell the difference takes a table from the network.
 _OTHER_SCALES = ("tai", "tt", "tdb", "tcg", "tcb")
+# Noon of 1 January 2000, and two minutes in days, for the scales in which that is counted.
+_J2000, _MINUTES = 51544.5, 2 / 1440
 
 
 def exposure_time(keywords: Mapping[str, Any]) -> float | None:
@@ -73,9 +75,9 @@ def observed(keywords: Mapping[str, Any]) -> float | None:
     52758.200089
     """
     for of_mjd, of_date in zip(_MJD, _DATES, strict=True):
-        if mjd := _number(keywords.get(of_mjd)):
-            return _in_utc(mjd, "mjd", keywords)
-        date = str(keywords.get(of_date, "")).strip()
+        if (mjd := _number(keywords.get(of_mjd))) and (found := _in_utc(mjd, "mjd", keywords)) is not None:
+            return found
+        date = str(keywords.get(of_date, "")).strip().removesuffix("Z")  # which FITS does not know, though it is meant
         if date and "T" not in date:
             times = (str(keywords.get(key, "")).strip() for key in _TIMES_OF_DAY)
             date = next((f"{date}T{time}" for time in times if ":" in time), "")
@@ -85,16 +87,17 @@ def observed(keywords: Mapping[str, Any]) -> float | None:
 
 
 def _in_utc(value: float | str, form: str, keywords: Mapping[str, Any]) -> float | None:
-    """A time of a header as a date in UTC, None if it is none."""
+    """A time of a header as a date in UTC, None if it is none, or J2000.0, which stands for none in some stacks."""
     from astropy.time import Time
 
     scale = str(keywords.get("TIMESYS", "")).strip().lower()
     try:
         with quiet():  # of years that may get leap seconds
-            return float(Time(value, format=form, scale=scale if scale in _OTHER_SCALES else "utc").utc.mjd)
+            mjd = float(Time(value, format=form, scale=scale if scale in _OTHER_SCALES else "utc").utc.mjd)
     except ValueError as error:
         logger.info("no time of observation: %s", error)
         return None
+    return None if abs(mjd - _J2000) < _MINUTES else mjd
 
 
 def _number(value: Any) -> float | None:

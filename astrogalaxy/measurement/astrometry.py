@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
+from astropy.table import Table
 
+from astrogalaxy.catalog.crossmatch import sky_positions
 from astrogalaxy.catalog.flags import has_flags
 from astrogalaxy.catalog.ids import source_ids
-from astrogalaxy.errors import ArchiveError, ConfigError
+from astrogalaxy.errors import ArchiveError, CatalogError, ConfigError
 from astrogalaxy.extras import not_installed
 from astrogalaxy.gaussian import MEDIAN_ERROR, median_and_scatter
 from astrogalaxy.tables import numbers_of, read_table
-
-if TYPE_CHECKING:
-    from astropy.table import Table
 
 __all__ = ["GAIA", "AstrometryCheck", "check_positions", "gaia_positions", "read_positions", "shift_positions"]
 
@@ -34,6 +33,8 @@ _LEAST_SNR, _LEAST = 10.0, 5
 _RA = ("ra", "ra_icrs", "raj2000", "_raj2000", "radeg", "alpha_j2000")
 _DEC = ("dec", "de_icrs", "dec_icrs", "dej2000", "_dej2000", "dedeg", "delta_j2000")
 _MOST_GAIA = 20_000
+# Epoch of its positions, J2016.0.
+_GAIA_MJD = 57388.5
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,14 @@ def shift_positions(catalog: Table, check: AstrometryCheck) -> None:
     """
     if not check.known:
         return
-    dec = np.asarray(catalog["dec"], dtype=float)
-    catalog["ra"][:] = (np.asarray(catalog["ra"]) - check.ra / 3600 / np.cos(np.radians(dec))) % 360.0
-    catalog["dec"][:] = dec - check.dec / 3600
+    ours = SkyCoord(np.asarray(catalog["ra"], float), np.asarray(catalog["dec"], float), unit="deg")
+    right = ours.spherical_offsets_by(-check.ra * u.arcsec, -check.dec * u.arcsec)
+    catalog["ra"][:], catalog["dec"][:] = right.ra.deg % 360.0, right.dec.deg
     catalog["source_id"][:] = source_ids(catalog["ra"], catalog["dec"])
 
 
 def read_positions(path: str | Path) -> SkyCoord:
-    """Positions out of a table in any format that astropy reads: ICRS degrees, in columns such as ra and dec.
+    """Positions out of a table in any format that astropy reads: ICRS, in degrees or the columns' units.
 
     Raises
     ------
@@ -147,16 +148,27 @@ def read_positions(path: str | Path) -> SkyCoord:
         msg = f"{path}: no columns ra and dec among {', '.join(table.colnames[:10])}; it needs both, in degrees"
         raise ConfigError(msg)
     try:
-        values = [numbers_of(table, name) for name in (ra, dec)]
-        known = np.isfinite(values[0]) & np.isfinite(values[1])
-        return SkyCoord(values[0][known], values[1][known], unit="deg")
-    except (TypeError, ValueError) as error:
-        msg = f"{path}: {ra} and {dec} are not degrees ({error})"
-        raise ConfigError(msg) from None
+        sky = sky_positions(Table([table[ra], table[dec]], names=["ra", "dec"]), str(path))
+    except CatalogError as error:
+        raise ConfigError(str(error)) from None
+    return sky[np.isfinite(sky.ra) & np.isfinite(sky.dec)]
 
 
-def gaia_positions(catalog: Table) -> SkyCoord:
-    """Gaia DR3 positions (epoch 2016.0) over the area of a catalogue, through astroquery; none where it has none.
+def gaia_positions(catalog: Table, *, mjd: float | None = None) -> SkyCoord:
+    """Gaia DR3 positions over the area of a catalogue, of the brightest stars, through astroquery.
+
+    Parameters
+    ----------
+    catalog : Table
+        With ``ra`` and ``dec``, degrees.
+    mjd : float, optional
+        Modified Julian date to which proper motions take the stars, those that have one; by default the positions are
+        those of Gaia's epoch, 2016.0.
+
+    Returns
+    -------
+    SkyCoord
+        Empty where Gaia has none.
 
     Raises
     ------
@@ -176,12 +188,18 @@ def gaia_positions(catalog: Table) -> SkyCoord:
     middle = SkyCoord(centre.lon, centre.lat)
     radius = ours.separation(middle).max().deg
     query = (
-        f"SELECT TOP {_MOST_GAIA} ra, dec FROM gaiadr3.gaia_source WHERE "  # noqa: S608 (numbers only)
-        f"1 = CONTAINS(POINT(ra, dec), CIRCLE({middle.ra.deg:.6f}, {middle.dec.deg:.6f}, {radius:.6f}))"
+        f"SELECT TOP {_MOST_GAIA} ra, dec, pmra, pmdec FROM gaiadr3.gaia_source WHERE "  # noqa: S608 (numbers only)
+        f"1 = CONTAINS(POINT(ra, dec), CIRCLE({middle.ra.deg:.6f}, {middle.dec.deg:.6f}, {radius:.6f})) "
+        "ORDER BY phot_g_mean_mag"
     )
     try:
         rows = Gaia.launch_job(query).get_results()
     except Exception as error:  # noqa: BLE001 (astroquery passes on whatever the network raises)
         msg = f"Gaia's archive did not answer ({error})"
         raise ArchiveError(msg) from None
-    return SkyCoord(np.asarray(rows["ra"], float), np.asarray(rows["dec"], float), unit="deg")
+    theirs = SkyCoord(np.asarray(rows["ra"], float), np.asarray(rows["dec"], float), unit="deg")
+    if mjd is None:
+        return theirs
+    years = (mjd - _GAIA_MJD) / 365.25
+    motion = (years * np.nan_to_num(numbers_of(rows, name)) * u.mas for name in ("pmra", "pmdec"))
+    return theirs.spherical_offsets_by(*motion)

@@ -62,7 +62,7 @@ def measure(
     Parameters
     ----------
     image : Image
-        The bands and their noise; nothing in it is changed.
+        The bands and their noise; bands whose WCS disagree are shifted first (`Image.register`), if they are not yet.
     sources : Sources
         What to measure, in pixels of the whole reference image.
     section : Section, optional

@@ -115,7 +115,8 @@ class Finisher:
             which = "; ".join(f"{flux} in {', '.join(bands)}" for flux, bands in measured["uncorrected"].items())
             text = "field %s: %d clear stars, but too few are of use to correct %s; these fluxes are NaN"
             logger.warning(text, field.name, measured["stars"], which)
-        measured["astrometry"] = check = check_field(catalog, self._config.astrometry)
+        taken = field.headers[str(self._config.images.reference)].mjd
+        measured["astrometry"] = check = check_field(catalog, self._config.astrometry, mjd=taken)
         if check is not None and "error" in check:
             self._fail(Failure(field.name, "astrometry", check["error"]))
         for flag in ("saturated",) if self._config.images.mask is None else _ADVICE:

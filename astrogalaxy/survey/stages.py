@@ -469,8 +469,12 @@ def _measured_once(catalog: SourceCatalog) -> tuple[NDArray[np.intp], NDArray[np
     return once, source
 
 
-def check_field(catalog: SourceCatalog, settings: AstrometrySection) -> dict[str, Any] | None:
+def check_field(
+    catalog: SourceCatalog, settings: AstrometrySection, *, mjd: float | None = None
+) -> dict[str, Any] | None:
     """Check a field's positions against an external catalogue, and correct them, in place, if ``settings`` say so.
+
+    Gaia's positions are those of a modified Julian date, where it is given.
 
     Returns
     -------
@@ -484,7 +488,7 @@ def check_field(catalog: SourceCatalog, settings: AstrometrySection) -> dict[str
 
     try:
         gaia = settings.check == astrometry.GAIA
-        reference = astrometry.gaia_positions(catalog) if gaia else astrometry.read_positions(settings.check)
+        reference = astrometry.gaia_positions(catalog, mjd=mjd) if gaia else astrometry.read_positions(settings.check)
     except (ArchiveError, ConfigError) as error:  # a table could be read when the run began
         kept = "; positions are not corrected" if settings.apply else ""
         return {"reference": settings.check, "error": f"astrometry.check: {error}{kept}"}

@@ -205,3 +205,18 @@ def test_bridge_needs_sky_around():
     levels = np.arange(9, dtype=np.float32).reshape(3, 3)
     mesh = Mesh(levels, np.ones_like(levels), (64, 64), (192, 192))
     np.testing.assert_array_equal(mesh.bridged(np.array([[0.0, 192.0, 0.0, 192.0]])).background_mesh, levels)
+
+
+def test_holes_beside_each_other_do_not_fill_each_other() -> None:
+    rows, columns = np.indices((40, 40))
+    levels = (100 + 0.02 * (rows - 20.0) ** 2 + 0.01 * columns**2).astype(np.float32)
+    mesh = Mesh(levels, np.ones_like(levels), (64, 64), (2560, 2560))
+    boxes = np.array([[200.0, 400.0, 1100.0, 1300.0], [900.0, 1600.0, 900.0, 1600.0]])
+    alone = [mesh.bridged(boxes[[number]]).background_mesh for number in (0, 1)]
+    both = mesh.bridged(boxes).background_mesh
+    small = alone[0] != levels
+    # with the other hole as sky it is a little better filled, not worse by the other's plane
+    assert np.abs(both - levels)[small].max() < 2 * np.abs(alone[0] - levels)[small].max()
+    turned = Mesh(levels[:, ::-1], np.ones_like(levels), (64, 64), (2560, 2560))
+    mirrored = turned.bridged(np.column_stack([2559 - boxes[:, 1], 2559 - boxes[:, 0], boxes[:, 2:]]))
+    np.testing.assert_allclose(mirrored.background_mesh[:, ::-1], both, atol=1e-3)

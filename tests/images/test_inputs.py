@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -258,3 +260,40 @@ def test_bits_of_a_mask_alone_or_in_a_list(pixels, bits, n_bad):
     assert Image.read(pixels, mask=masked, mask_bits=[3]).bands["image"].pixels().bad.sum() == 2
     with pytest.raises(ImageError, match="mask of band image: bits of a mask count from 0; -1 is none"):
         Image.read(pixels, mask=mask, mask_bits=[2, -1])
+
+
+def test_planes_of_a_cube_of_the_user() -> None:
+    cube = np.stack([np.full((20, 30), value, dtype=np.float32) for value in (100, 200, 300)])
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(cube, name="CUBE")])
+    whole = Section.whole((20, 30))
+    for source in (hdus, hdus["CUBE"]):
+        assert as_plane(source, layer=1).read(whole).max() == 200
+        for layer in (-1, 3):
+            with pytest.raises(ImageError):
+                as_plane(source, layer=layer)
+
+
+def test_no_plane_before_the_first_of_a_file(tmp_path: Path) -> None:
+    cube = np.stack([np.full((20, 30), value, dtype=np.float32) for value in (100, 200, 300)])
+    fits.HDUList([fits.PrimaryHDU(np.full((20, 30), 7.0)), fits.ImageHDU(cube)]).writeto(tmp_path / "cube.fits")
+    with pytest.raises(ImageError):
+        as_plane(tmp_path / "cube.fits", hdu=1, layer=-1)
+
+
+@pytest.mark.parametrize("end", ["", ".gz", ".bz2"])
+def test_inverse_variances_beyond_float32_are_read_in_any_packing(tmp_path: Path, end: str) -> None:
+    """Of images in erg/s/cm2/Hz."""
+    path = tmp_path / f"weight.fits{end}"
+    fits.writeto(path, np.full((40, 50), 1e56))
+    assert as_plane(path).read(Section.whole((40, 50)), unit=1e56) == pytest.approx(1.0)
+    tiled = tmp_path / "weight.fits.fz"
+    fits.CompImageHDU(np.full((40, 50), 1e56), compression_type="GZIP_1").writeto(tiled, overwrite=True)
+    assert as_plane(tiled).read(Section.whole((40, 50)), unit=1e56) == pytest.approx(1.0)
+
+
+def test_seeing_has_a_unit_that_the_image_knows() -> None:
+    pixels = np.random.default_rng(1).normal(size=(60, 80))
+    assert Image.read(pixels, seeing=3 * u.pix).bands["image"].fwhm == 3.0
+    for unit in (u.arcsec, u.s):
+        with pytest.raises(ImageError, match="seeing must be in pixels where there is no WCS"):
+            Image.read(pixels, seeing=0.8 * unit)

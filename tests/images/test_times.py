@@ -19,6 +19,7 @@ NOON = 58119.5
         {"MJD-OBS": NOON},
         {"MJD-OBS": str(NOON)},
         {"DATE-OBS": "2018-01-01T12:00:00"},
+        {"DATE-OBS": "2018-01-01T12:00:00Z"},
         {"DATE-OBS": "2018-01-01", "TIME-OBS": "12:00:00.0"},
         {"DATE-OBS": "2018-01-01", "UT": " 12:00:00"},
         {"MJD-AVG": NOON, "MJD-OBS": NOON - 0.1, "DATE-OBS": "2018-01-01T09:36:00"},
@@ -35,7 +36,14 @@ def test_noon_of_the_first_of_january(cards: dict) -> None:
 
 @pytest.mark.parametrize(
     "cards",
-    [{}, {"DATE-OBS": "2018-01-01"}, {"DATE-OBS": "01/01/18"}, {"DATE-OBS": "2018-13-01T00:00:00"}, {"MJD-OBS": "n/a"}],
+    [
+        {},
+        {"DATE-OBS": "2018-01-01"},
+        {"DATE-OBS": "01/01/18"},
+        {"DATE-OBS": "2018-13-01T00:00:00"},
+        {"MJD-OBS": "n/a"},
+        {"MJD-OBS": 51544.4992571308, "DATE-OBS": "2000-01-01T11:58:55.816"},
+    ],
 )
 def test_no_time(cards: dict) -> None:
     assert observed(fits.Header(cards)) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -14,7 +15,13 @@ from astrogalaxy.catalog import SourceCatalog, flag_bits, source_ids
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.config.survey import AstrometrySection
 from astrogalaxy.errors import ArchiveError, ConfigError
-from astrogalaxy.measurement.astrometry import check_positions, gaia_positions, read_positions, shift_positions
+from astrogalaxy.measurement.astrometry import (
+    AstrometryCheck,
+    check_positions,
+    gaia_positions,
+    read_positions,
+    shift_positions,
+)
 from astrogalaxy.survey.stages import check_field
 
 N = 60
@@ -112,8 +119,8 @@ def test_a_reference_that_cannot_be_read_ends_no_run(sky: tuple[SourceCatalog, S
         read_positions(tmp_path / "missing.fits")
     for name, text in (("words.csv", "ra,dec\na,b\n"), ("poles.csv", "ra,dec\n1,95\n"), ("empty", "")):
         (tmp_path / name).write_text(text)
-        wrong = "ra and dec are not degrees|cannot be read|not known as a table"
-        with pytest.raises(ConfigError, match=rf"^[^\n]*{name}: ({wrong})[^\n]*$"):
+        wrong = "is no angle|has 95 degrees|cannot be read|not known as a table"
+        with pytest.raises(ConfigError, match=rf"^[^\n]*{name}[^\n]*({wrong})[^\n]*$"):
             read_positions(tmp_path / name)
     told = check_field(sky[0], AstrometrySection(check=str(path), apply=True))
     assert told is not None and "no columns" in told["error"] and "not corrected" in told["error"]
@@ -147,6 +154,39 @@ def test_gaia_is_asked_for_the_field(sky: tuple[SourceCatalog, SkyCoord], monkey
     told = check_field(sky[0][:0], AstrometrySection(check="gaia", apply=True))
     assert told is not None and told["matches"] == 0
     assert len(asked) == 1, "a field without sources asks nothing"
+
+
+def test_gaia_is_taken_to_the_time_of_the_image(
+    sky: tuple[SourceCatalog, SkyCoord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n = len(sky[1])
+    motion = np.ma.masked_array(np.full(n, -100.0), np.arange(n) == 3)  # one has none
+    rows = Table({"ra": sky[1].ra.deg, "dec": sky[1].dec.deg, "pmra": motion, "pmdec": -motion / 2})
+    job = type("Job", (), {"get_results": lambda _: rows})
+    module = type(sys)("astroquery.gaia")
+    module.Gaia = type("Gaia", (), {"launch_job": staticmethod(lambda _: job())})
+    monkeypatch.setitem(sys.modules, "astroquery.gaia", module)
+    moved = gaia_positions(sky[0], mjd=57388.5 - 10 * 365.25)
+    east, north = (part.to_value("arcsec") for part in sky[1].spherical_offsets_to(moved))
+    still = np.arange(n) == 3
+    np.testing.assert_allclose(east, np.where(still, 0, 1.0), atol=1e-4)
+    np.testing.assert_allclose(north, np.where(still, 0, -0.5), atol=1e-4)
+    assert gaia_positions(sky[0]).separation(sky[1]).arcsec.max() < 1e-6
+
+
+def test_units_of_a_reference_table_count(tmp_path: Path) -> None:
+    Table({"RAJ2000": [1.0, np.nan] * u.rad, "DEJ2000": [-0.5, 0.1] * u.rad}).write(tmp_path / "there.ecsv")
+    known = read_positions(tmp_path / "there.ecsv")
+    assert (known.ra.rad, known.dec.rad) == (pytest.approx([1.0]), pytest.approx([-0.5]))
+
+
+def test_a_shift_next_to_the_pole_stays_on_the_sphere() -> None:
+    catalog = Table({"ra": [10.0, 0.0], "dec": [89.9999, 10.0], "source_id": [0, 0]})
+    before = SkyCoord(catalog["ra"], catalog["dec"], unit="deg")
+    shift_positions(catalog, AstrometryCheck("there", 9, ra=1e-9, dec=-1.0))
+    after = SkyCoord(catalog["ra"], catalog["dec"], unit="deg")
+    np.testing.assert_allclose(before.separation(after).arcsec, 1.0, rtol=1e-5)
+    assert np.all(catalog["dec"] <= 90) and np.all((catalog["ra"] >= 0) & (catalog["ra"] < 360))
 
 
 def test_tiles_do_not_depend_on_the_check(tmp_path: Path) -> None:

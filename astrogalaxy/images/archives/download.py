@@ -155,6 +155,8 @@ def _get(url: str, path: Path, title: str) -> None:
         if "IncompleteRead" in str(error):
             raise ArchiveError(f"{title} broke off in the middle of the file") from error
         raise UnreachableError(f"{title} cannot be reached ({type(error).__name__}); is there a network?") from error
+    except requests.RequestException as error:
+        raise ArchiveError(f"{title} did not answer as it should ({type(error).__name__})") from error
 
 
 def _check_status(answer: requests.Response, title: str) -> None:
