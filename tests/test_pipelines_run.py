@@ -15,22 +15,29 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from PIL import Image as Picture
+from survey_layouts import EMPTY, LAYOUTS, Part
 
 import astrogalaxy as ag
 from astrogalaxy.config import RecipeConfig, commented_yaml, pipelines_folder, read_recipe
 from astrogalaxy.training import train as training
 
-SIDE = 160
+SIDE, WHOLE = 160, 512
 # The bands of the quickstart field that play those of a survey.
 PARTS = {"g": "g", "r": "r", "i": "i", "z": "i"}
+PLAYED = {
+    "hst": {"f606w": "g", "f814w": "r"},
+    "jwst": {"f115w": "g", "f150w": "r", "f277w": "i", "f444w": "i"},
+    "euclid": {"VIS": "g", "Y": "r", "J": "i", "H": "i"},
+    "ztf": {"g": "g", "r": "r"},
+}
 
 
-def sky(band: str) -> tuple[np.ndarray, fits.Header]:
+def sky(band: str, side: int = SIDE) -> tuple[np.ndarray, fits.Header]:
     """A corner of the quickstart field, in nanomaggies."""
     path = pipelines_folder() / "quickstart" / f"quickstart-{PARTS[band]}.fits"
     data, header = fits.getdata(path, header=True)
     keys = ("CTYPE1", "CTYPE2", "CRVAL1", "CRVAL2", "CRPIX1", "CRPIX2", "CDELT1", "CDELT2", "PC1_1", "PC2_2", "RADESYS")
-    return np.array(data[:SIDE, :SIDE], "f4"), fits.Header({key: header[key] for key in keys if key in header})
+    return np.array(data[:side, :side], "f4"), fits.Header({key: header[key] for key in keys if key in header})
 
 
 def sdss(folder: Path, field: str = "003918-3-0213") -> None:
@@ -92,6 +99,41 @@ def test_it_runs_on_files_of_the_survey(
     offset = np.median(catalog["mag_r"][index[same]] - expected["mag_r"][same])
     assert abs(offset) < 0.03
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+@pytest.fixture(scope="module")
+def whole() -> ag.SourceCatalog:
+    """What the field holds: a corner has too few bright pixels to show that a map has the noise of sources, too."""
+    return ag.detect(ag.Image.read({band: sky(band, WHOLE) for band in "gri"}, zeropoint=22.5))
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS))
+def test_fluxes_and_classes_of_a_survey(name: str, whole: ag.SourceCatalog, tmp_path: Path) -> None:
+    """The same sky in the survey's unit, with its masks and maps: every band has its fluxes, and sources their class."""
+    played = PLAYED.get(name, {band: band for band in "gri"})
+    parts = {}
+    for band, part in played.items():
+        data, header = sky(part, WHOLE)
+        # of differences, in which the light of sources matters little
+        parts[band] = Part(data, header, 1.4826 / np.sqrt(2) * np.median(np.abs(np.diff(data))))
+    LAYOUTS[name](tmp_path, parts)
+    text = commented_yaml(name).replace("workers: auto", "workers: 1")
+    (tmp_path / "survey.yml").write_text(text, encoding="utf-8")
+    catalog = ag.run(tmp_path / "survey.yml")
+    assert 0.9 * len(whole) < len(catalog) < 1.1 * len(whole)
+    index, apart, _ = whole.coords.match_to_catalog_sky(catalog.coords)
+    same = (apart.arcsec < 0.5) & (whole["snr"] > 20) & (whole["flags"] == 0) & (whole["x"] > EMPTY + 20)
+    assert same.sum() > 50
+    found, told = catalog[index[same]], whole[same]
+    for band, part in played.items():
+        assert np.median(found[f"flux_{band}"] / told[f"flux_{part}"]) == pytest.approx(1, abs=0.01), band
+        # in the same aperture it is the same light
+        mine, theirs = (np.asarray(one) for one in (found[f"flux_aper_{band}"], told[f"flux_aper_{part}"]))
+        error = np.asarray(told[f"flux_aper_{part}_err"])
+        assert np.mean(abs(mine - theirs) < 0.002 * theirs + 0.3 * error) > 0.9, band
+    assert np.mean(found["class"] == told["class"]) > 0.95
+    # flags of the survey that do no harm mask nothing
+    assert np.mean(found["flags"] == 0) > 0.9
 
 
 # -- recipes of detectors --------------------------------------------------------------------------

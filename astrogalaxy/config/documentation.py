@@ -31,7 +31,7 @@ def presets() -> dict[str, Path]:
     --------
     >>> from astrogalaxy.config import presets
     >>> sorted(presets())
-    ['hsc', 'legacy', 'panstarrs', 'sdss']
+    ['des', 'euclid', 'hsc', 'hst', 'jwst', 'kids', 'legacy', 'panstarrs', 'rubin', 'sdss', 'ztf']
     """
     # not quickstart.yml, whose images lie beside it: a copy elsewhere would find none
     return {path.stem: path for path in sorted(pipelines_folder().glob("surveys/*.yml"))}
