@@ -55,6 +55,7 @@ FLAGS: dict[str, Flag] = {
         Flag(5, "deblended", "The light of an overlapping source was subtracted before this one was measured."),
         Flag(6, "bad_centroid", "The centroid could not be refined; x and y are those of the detection."),
         Flag(7, "outside_weight", "The pixel scale or seeing is outside the range that the weights were trained on."),
+        Flag(8, "narrow", "The source is narrower than a star can be, like a cosmic ray or a hot pixel."),
     )
 }
 

@@ -62,6 +62,9 @@ SURE = 0.6
 MORPHOLOGY_SNR = 20.0
 #: Cutouts are classified of sources at least this large, in half-light radii of the field's stars.
 MORPHOLOGY_SIZE = 1.5
+# Least signal to noise of a source whose half-light radius, in that of stars, tells that it is too narrow, and that
+# radius: in SDSS frames, where cosmic rays have been taken out, next to none are so narrow.
+_NARROW_SNR, _NARROW = 10.0, 0.6
 # A tile also reports sources this far outside its core, in pixels; the merge keeps one of two reports.
 _SHARED_EDGE = 1.0
 # Columns in which rows of given positions that coincide differ.
@@ -407,6 +410,9 @@ def classify(
     probably a galaxy than a star has a morphology: smooth or disk if its probability is at least 0.6 and the signal to
     noise at least ``min_snr``, else ``unsure``. For stars it is empty, and its probabilities are NaN.
 
+    A source with less than 0.6 of the half-light radius of the field's stars, and a signal to noise above 10, is
+    flagged ``narrow``, and ``unsure``: no light that came through the atmosphere and the optics can be that sharp.
+
     The field's stars are then used to correct fluxes in the small aperture, and to take the seeing out of sizes
     (`astrogalaxy.measurement.calibrate_field`).
 
@@ -452,7 +458,13 @@ def classify(
     result["morphology"][:] = np.select(shapes, ["", "smooth", "disk"], "unsure")
     for name in ("p_smooth", "p_disk", *(f"p_{name}" for name in catalog.classes)):
         result[name][:] = np.where(galaxy, np.asarray(catalog[name]), np.nan)
-    result.meta[QUALITY] = json.dumps(calibrate_field(result, given=given).to_dict())
+    quality = calibrate_field(result, given=given)
+    narrow = (np.asarray(catalog["snr"]) > _NARROW_SNR) & (
+        np.asarray(catalog["half_light_radius"]) < _NARROW * quality.star_radius
+    )
+    result["flags"][narrow] |= flag_bits("narrow")
+    result["class"][narrow] = "unsure"
+    result.meta[QUALITY] = json.dumps(quality.to_dict())
     return result
 
 

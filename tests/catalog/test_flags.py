@@ -28,6 +28,7 @@ def test_bits_of_the_contract() -> None:
         ("deblended", 5),
         ("bad_centroid", 6),
         ("outside_weight", 7),
+        ("narrow", 8),
     ]
     assert all(name == flag.name and flag.description for name, flag in FLAGS.items())
     assert flag_bits(*FLAGS) < 2**31
