@@ -12,6 +12,7 @@ from shutil import copyfile
 
 import matplotlib as mpl
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 from typer.testing import CliRunner
 
@@ -123,6 +124,17 @@ def test_check_tells_of_many_fields_in_few_lines(tmp_path: Path, monkeypatch: py
     assert told.startswith("f0: r: 512 x 512 pixels, 1 tile, ")
     assert told.splitlines()[1].startswith("f1:") and told.splitlines()[2] == "and 2 more fields"
     assert told.splitlines()[3].startswith("4 fields, 4 tiles")
+
+
+def test_check_tells_of_a_zero_point_that_nobody_asked_for(tmp_path: Path) -> None:
+    copyfile(pipelines_folder() / "quickstart" / "quickstart-r.fits", tmp_path / "r.fits")
+    fits.setval(tmp_path / "r.fits", "BUNIT", value="nJy")
+    survey = tmp_path / "units.yml"
+    survey.write_text('name: t\nimages: {path: "{band}.fits", bands: [r]}\n')
+    told = CliRunner().invoke(app, ["check", str(survey)])
+    assert "its unit tells one, 31.40 (zeropoint: auto)" in told.stderr
+    survey.write_text('name: t\nimages: {path: "{band}.fits", bands: [r], zeropoint: auto}\n')
+    assert told.exit_code == 0 and CliRunner().invoke(app, ["check", str(survey)]).stderr == ""
 
 
 def test_a_card_is_readable() -> None:

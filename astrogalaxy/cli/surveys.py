@@ -153,6 +153,8 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
     typer.echo(
         f"fluxes:   {'in image units (images.zeropoint is not set)' if zero is None else 'in nJy, magnitudes AB'}"
     )
+    if zero is None and (told := _told_zeropoint(plan, config)):
+        warn(told)
     for band, (low, high) in zeropoint_ranges(plan).items():
         typer.echo(f"          zero points in {band}: {low:.2f} to {high:.2f}")
     where = config.compute.scheduler or f"{need.workers} worker{'s'[: need.workers != 1]} here"
@@ -167,6 +169,17 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
         basis = "at the speed of the last run here" if need.measured else "a rough guess"
         typer.echo(f"time:     about {_duration(need.seconds)} ({basis})")
     typer.echo(f"output:   {short(Path(config.output.directory))}")
+
+
+def _told_zeropoint(plan: Plan, config: SurveyConfig) -> str:
+    """What the unit of the first field's reference image says of its zero point, if nobody has asked for one."""
+    from astrogalaxy.images.fields import open_field
+
+    reference = str(config.images.reference)
+    first = next((field.field for field in plan.fields if reference in field.headers), None)
+    if first is None:
+        return ""
+    return open_field(first, config.images, bands=[reference]).bands[reference].zeropoint_remark
 
 
 def _duration(seconds: float) -> str:

@@ -22,7 +22,7 @@ from astrogalaxy.images.tiling import Section
 from astrogalaxy.images.times import exposure_time, observed
 from astrogalaxy.images.units import pixel_unit
 from astrogalaxy.images.weights import WeightSample, usable
-from astrogalaxy.images.zeropoint import zeropoint_of
+from astrogalaxy.images.zeropoint import remark_on_zeropoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -172,9 +172,9 @@ class Band:
         return "" if file is None else file.no_wcs
 
     @property
-    def header_zeropoint(self) -> float | None:
-        """Zero point by the unit in its header, None where that does not tell (`zeropoint_of`)."""
-        return zeropoint_of(self._exposure.plane)
+    def zeropoint_remark(self) -> str:
+        """What is odd about its zero point beside its unit (`remark_on_zeropoint`); empty if nothing is."""
+        return remark_on_zeropoint(self._exposure.plane, self.zeropoint)
 
     @property
     def exposure_time(self) -> float | None:

@@ -66,6 +66,9 @@ class Image:
     """
 
     def __init__(self, bands: dict[str, Band], *, reference: str | None = None, name: str = "") -> None:
+        if not isinstance(bands, Mapping) or not all(isinstance(band, Band) for band in bands.values()):
+            msg = "Image takes opened bands, by their names; Image.read opens files, HDUs, arrays and NDData"
+            raise ImageError(msg)
         if not bands:
             msg = "an image needs at least one band"
             raise ImageError(msg)
@@ -190,6 +193,9 @@ class Image:
             weight_type=weight_type, box=box,
         ).by_band(sources)  # fmt: skip
         bands = {band: Band(given[band].open(band, source)) for band, source in sources.items()}
+        for band in bands.values():
+            if remark := band.zeropoint_remark:
+                logger.warning("%s", remark)
         return cls(bands, reference=reference, name=name)
 
     def __repr__(self) -> str:

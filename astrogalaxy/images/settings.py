@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from astropy import units as u
 from astropy.io import fits
 
 from astrogalaxy.config.arithmetic import ZEROPOINTS, evaluate, is_sum
@@ -15,9 +17,14 @@ from astrogalaxy.images.exposure import Exposure, check_map
 from astrogalaxy.images.inputs import ArrayPlane, Plane, as_plane, linear_plane, with_bits
 from astrogalaxy.images.psffile import read_psf
 from astrogalaxy.images.sky import pixel_scale
-from astrogalaxy.images.zeropoint import positive_card, unit_zeropoint, zeropoint_of
+from astrogalaxy.images.zeropoint import positive_card, zeropoint_of
 
 __all__ = ["BandSettings"]
+
+logger = logging.getLogger(__name__)
+
+# What detectors count: images in these units have no zero point of their own.
+_COUNTS = {u.adu, u.electron, u.ct, u.ph, u.DN}
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,7 @@ class BandSettings:
                 masks.append(with_bits(as_plane(raw.mask, origin=f"mask of {raw.origin}"), None))
             if raw.weight is not None and weight is None:
                 weight, weight_type = as_plane(raw.weight, origin=f"uncertainty of {raw.origin}"), "inverse_variance"
-            zeropoint = unit_zeropoint(raw.unit) if zeropoint is None else zeropoint
+            zeropoint = _zeropoint_by_unit(raw) if zeropoint is None else zeropoint
             gain = 1.0 if gain is None and str(raw.unit) == "electron" else gain
         if saturation is None:
             saturation = positive_card(plane.keywords, "SATURATE") or None
@@ -113,6 +120,17 @@ def _zeropoint(value: Any, plane: Plane) -> float | None:
     return _number(found, "zeropoint", plane)
 
 
+def _zeropoint_by_unit(plane: ArrayPlane) -> float | None:
+    """Zero point by the unit that came with an array; None, with a warning but for counts, where that does not tell."""
+    if plane.unit is None:
+        return None
+    found = zeropoint_of(plane)
+    if found is None and plane.unit.bases and not _COUNTS.intersection(plane.unit.bases):
+        text = "%s: its unit, %s, is no flux density per frequency: fluxes stay in image units"
+        logger.warning(text, plane.origin, plane.unit)
+    return found
+
+
 def _seeing(value: Any, plane: Plane) -> float | None:
     """FWHM of stars in pixels, from one in arcsec where there is a WCS, or in pixels where they are its unit."""
     scale, unit = pixel_scale(plane.wcs, plane.shape), getattr(value, "unit", None)
@@ -124,6 +142,21 @@ def _seeing(value: Any, plane: Plane) -> float | None:
         raise ImageError(msg)
     fwhm = _number(value if unit is None else value.to_value("arcsec"), "seeing", plane)
     return fwhm / scale if fwhm is not None and np.isfinite(scale) else fwhm
+
+
+def _without_unit(value: Any, setting: str, plane: Plane) -> Any:
+    """Number of a quantity; what is none as it is."""
+    if getattr(value, "unit", None) is None:
+        return value
+    if setting in ("gain", "saturation"):
+        # per image unit, and in image units, whatever the user calls these
+        wrong = setting == "gain" and u.electron not in value.unit.bases
+    else:
+        wrong = setting == "zeropoint" and str(value.unit) not in ("mag", "mag(AB)")
+    if wrong:
+        msg = f"{plane.origin}: {setting} cannot be in {value.unit}"
+        raise ImageError(msg)
+    return float(value.value)
 
 
 def _sum(text: str, setting: str, plane: Plane) -> float:
@@ -153,6 +186,7 @@ def _number(value: Any, setting: str, plane: Plane) -> float | None:
         label = f"{setting}, the header's {keyword},"
     if value is None:
         return None
+    value = _without_unit(value, setting, plane)
     try:
         number = float("nan") if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):

@@ -31,6 +31,8 @@ _VARIES, _TURNED = 0.1, -0.8
 # the variance of the sky. Of what is not photons, brighter pixels do not have more in proportion, to the last factor.
 _BRIGHTEST, _BRIGHT_ROWS = 64, 4
 _BRIGHT, _FEWEST, _MATTERS, _ALIKE = 20.0, 30, 0.2, 1.6
+# In images of so few rows every row is looked at. Weights so much smaller than the usual ones stand for no data.
+_FEW_ROWS, _NEGLIGIBLE = 256, 1e-9
 
 
 class WeightSample:
@@ -52,8 +54,11 @@ class WeightSample:
         arrays = self._read(section)
         for y in range(-section.y0 % _SPARSE, section.shape[0], _SPARSE):
             self._rows[section.y0 + y] = tuple(array[y, ::_SPARSE].copy() for array in arrays)
-        for y in range(-section.y0 % _BRIGHT_ROWS, section.shape[0], _BRIGHT_ROWS):
+        step = _BRIGHT_ROWS if section.shape[0] > _FEW_ROWS else 1
+        least = _NEGLIGIBLE * np.median(arrays[2][::_SPARSE, ::_SPARSE])
+        for y in range(-section.y0 % step, section.shape[0], step):
             data, bad, weight = (array[y] for array in arrays)
+            bad = bad | ~(weight > least)
             count = -(-len(data) // _BRIGHTEST)
             x = np.argpartition(np.where(bad, -np.inf, data), -count)[-count:]
             x = x[~bad[x]]

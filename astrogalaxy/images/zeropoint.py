@@ -15,11 +15,13 @@ from astrogalaxy.images.sky import pixel_scale
 if TYPE_CHECKING:
     from astrogalaxy.images.inputs import Plane
 
-__all__ = ["positive_card", "unit_zeropoint", "zeropoint_of"]
+__all__ = ["positive_card", "remark_on_zeropoint", "unit_zeropoint", "zeropoint_of"]
 
 # Of a flux density of 1 erg/s/cm2/Angstrom at 1 Angstrom: the speed of light over 10^(-0.4 * 48.6).
 _STMAG, _AB_OF_ST = -21.10, 18.6921
 _COUNTS = {"ELECTRON", "ELECTRONS", "E-", "COUNT", "COUNTS", "DN", "ADU"}
+# Magnitudes by which a zero point may differ from that of the header's unit: calibrations are better than that.
+_OTHER_ZEROPOINT = 0.3
 
 
 def zeropoint_of(plane: Plane) -> float | None:
@@ -55,6 +57,34 @@ def zeropoint_of(plane: Plane) -> float | None:
             area = positive_card(keywords, "PIXAR_SR") or by_wcs
             found = unit_zeropoint(u.Unit(unit * area * u.sr)) if area > 0 else None
     return found if found is not None else _of_counts(keywords)
+
+
+def remark_on_zeropoint(plane: Plane, given: float | None) -> str:
+    """Say that the zero point of an image contradicts its unit, or is not used though the unit tells it; or nothing.
+
+    Examples
+    --------
+    >>> from astropy.io import fits
+    >>> from astrogalaxy.images.inputs import as_plane
+    >>> plane = as_plane((np.zeros((8, 8)), fits.Header({"BUNIT": "nJy"})), origin="m31-r.fits")
+    >>> remark_on_zeropoint(plane, 22.5)
+    'm31-r.fits: zeropoint says 22.50, but its unit is that of zero point 31.40 (zeropoint: auto)'
+    >>> remark_on_zeropoint(plane, None)
+    'm31-r.fits: without a zero point fluxes stay in image units; its unit tells one, 31.40 (zeropoint: auto)'
+    """
+    told = zeropoint_of(plane)
+    if told is None:
+        return ""
+    if given is None:
+        return (
+            f"{plane.origin}: without a zero point fluxes stay in image units; its unit tells one, {told:.2f} "
+            "(zeropoint: auto)"
+        )
+    if abs(given - told) <= _OTHER_ZEROPOINT:
+        return ""
+    return (
+        f"{plane.origin}: zeropoint says {given:.2f}, but its unit is that of zero point {told:.2f} (zeropoint: auto)"
+    )
 
 
 def unit_zeropoint(unit: Any) -> float | None:

@@ -55,8 +55,6 @@ _BASE_BYTES, _CLASSIFIER_BYTES = 390e6, 680e6
 _BYTES_PER_PIXEL, _BYTES_PER_BAND_PIXEL = 32, 16
 _NETWORK_BYTES_PER_PIXEL, _OTHER_NETWORK_BYTES_PER_PIXEL = 39, 120
 _SMALLEST_TILE, _LARGEST_TILE = 512, 4096
-# Magnitudes by which a zero point may differ from that of the header's unit: calibrations are better than that.
-_OTHER_ZEROPOINT = 0.3
 # Wider than the network sees and than all but the largest galaxies; their light is not cut.
 _OVERLAP = 128
 
@@ -335,12 +333,8 @@ def _centre(image: Image) -> tuple[float, float]:
 
 def _compare_zeropoints(band: Band) -> None:
     """Warn if the given zero point contradicts the unit in the header."""
-    given, in_header = band.zeropoint, band.header_zeropoint
-    if given is not None and in_header is not None and abs(given - in_header) > _OTHER_ZEROPOINT:
-        logger.warning(
-            "%s: images.zeropoint says %.2f, but the unit in its header is that of zero point %.2f (zeropoint: auto)",
-            band.origin, given, in_header,
-        )  # fmt: skip
+    if band.zeropoint is not None and band.zeropoint_remark:
+        logger.warning("%s", band.zeropoint_remark)
 
 
 def tiles_of(shape: tuple[int, int], pixel_scale: float, config: SurveyConfig, *, memory: float) -> list[Tile]:

@@ -325,3 +325,23 @@ def test_noise_of_sources_is_seen_in_maps_of_images_on_another_scale(rng):
     band = Image.read(stretched, weight=sky + photons, weight_type="variance").bands["image"]
     assert band.gain == pytest.approx(5.0, rel=0.1)
     assert (band.pixels().noise / np.sqrt(sky))[photons > sky].max() < 1.3
+
+
+def test_photons_in_the_map_of_a_small_image(rng) -> None:
+    rows, columns = np.indices((160, 160))
+    light = np.zeros(rows.shape)
+    for x, y in rng.uniform(15, 145, (15, 2)):
+        light += 400 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 2 / 1.5**2)
+    variance = 4 + light / 2.0
+    image = Image.read(light + rng.normal(size=rows.shape) * np.sqrt(variance), weight=variance, weight_type="variance")
+    assert image.bands["image"].gain == pytest.approx(2.0, rel=0.15)
+
+
+def test_huge_noise_without_data_is_no_photon_noise(rng) -> None:
+    """Some maps say so where there are no data, and the pixels there are 0, far above a sky of -50."""
+    pixels = rng.normal(-50, 1, (400, 400)) + 5 * np.indices((400, 400))[0] / 400
+    rms = np.ones(pixels.shape)
+    pixels[:, :8], rms[:, :8] = 0, 1e15
+    band = Image.read(pixels, weight=rms, weight_type="rms").bands["image"]
+    assert band.gain is None
+    assert np.median(band.pixels(Section(20, 380, 20, 380)).noise) == pytest.approx(1.0, rel=0.05)
