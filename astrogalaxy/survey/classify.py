@@ -62,7 +62,8 @@ def classify_files(
     -------
     Table
         A row for each file: ``file``, the probabilities, ``class`` (the most probable one of the classifier, or of
-        smooth and disk) and ``error``. Probabilities are masked where a file could not be read.
+        smooth and disk; empty where the detector sees no galaxy) and ``error``. Probabilities are masked where there
+        are none, as where a file could not be read.
 
     Raises
     ------
@@ -134,7 +135,8 @@ def _one(path: Path, classifier: Classifier | None, detector: Runtime | None, fr
     picture = read_cutout(path)
     if detector is not None:
         p_disk = _smooth_or_disk(path, detector)
-        said |= {"p_smooth": 1 - p_disk, "p_disk": p_disk, "class": "disk" if p_disk > 0.5 else "smooth"}
+        likely = "" if np.isnan(p_disk) else "disk" if p_disk > 0.5 else "smooth"
+        said |= {"p_smooth": 1 - p_disk, "p_disk": p_disk, "class": likely}
     if classifier is not None:
         card = classifier.card
         said["frame"] = seen = measured_frame(picture)
