@@ -28,13 +28,17 @@ _BARRED = frozenset({errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, err
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, name: str = LOCK, wait: bool = False) -> Iterator[None]:
     """Hold a folder of results for one run or one training.
 
     Parameters
     ----------
     folder : Path
         It is made if it is missing.
+    name : str, optional
+        Name of the lock file in it: another one where only one of the folder's files is held.
+    wait : bool, optional
+        Whether to wait for another process that holds it.
 
     Yields
     ------
@@ -43,7 +47,7 @@ def locked(folder: Path) -> Iterator[None]:
     Raises
     ------
     RunError
-        If another process holds it, or it cannot be made or written to, now or while it is held.
+        If another process holds it and is not waited for, or it cannot be made or written to, now or while it is held.
 
     Examples
     --------
@@ -55,14 +59,14 @@ def locked(folder: Path) -> Iterator[None]:
     ...
     astrogalaxy.errors.RunError: out: another run is at work in this directory; wait for it or set output.directory
     """
-    lock = folder / LOCK
+    lock = folder / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise unwritable(folder, error.errno, lock if os.path.lexists(lock) else None) from None
     try:
-        _claim(handle, folder)
+        _claim(handle, folder, wait=wait)
         yield
     except OSError as error:
         if barred := _barred(error, folder):
@@ -76,9 +80,9 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _claim(handle: int, folder: Path) -> None:
+def _claim(handle: int, folder: Path, *, wait: bool) -> None:
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _TAKEN:
             msg = f"{folder}: another run is at work in this directory; wait for it or set output.directory"

@@ -71,6 +71,16 @@ def test_nothing_to_do_is_exit_code_1(scene: Path) -> None:
     assert "no image matches" in line
 
 
+def test_options_are_checked_as_the_keys_of_the_file_are(scene: Path) -> None:
+    ran = astrogalaxy("run", scene, "--scheduler", "x")
+    assert ran.returncode == 2
+    assert "command line: compute.scheduler: must be an address such as 'tcp://" in ran.stderr
+    ran = astrogalaxy("run", scene, "--workers", 1_000_000)
+    assert ran.returncode == 2
+    assert "command line: compute.workers" in ran.stderr
+    assert not (scene.parent / "out").exists()
+
+
 def test_check_prints_the_plan_and_writes_nothing(scene: Path) -> None:
     ran = astrogalaxy("check", scene)
     assert ran.returncode == 0, ran.stderr

@@ -62,7 +62,7 @@ def run_dir(tmp_path: Path) -> Path:
     catalog = SourceCatalog.from_columns(values, bands=["r"])
     for suffix in ("fits", "vot", "parquet"):
         catalog.write(folder / f"sky.{suffix}")
-    (folder / "run.json").write_text('{"name": "sky"}')
+    (folder / "run.json").write_text('{"format": 1, "name": "sky"}')
     (folder / "report.html").write_text("<p>report</p>")
     fits.PrimaryHDU(np.zeros((4, 4), "f4")).writeto(folder / "image.fits")
     return folder
@@ -124,6 +124,13 @@ def test_errors_are_one_line(
     assert ran.returncode == code
     (line,) = ran.stderr.splitlines()
     assert line.startswith("error: ") and message in line
+
+
+def test_a_record_of_another_program_is_none(astrogalaxy: Command, run_dir: Path) -> None:
+    (run_dir / "run.json").write_text('{"format": 99, "name": "sky"}')
+    ran = astrogalaxy("view", run_dir)
+    assert ran.returncode == 2
+    assert "no run.json that can be read" in ran.stderr
 
 
 class Receiver:

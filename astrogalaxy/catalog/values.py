@@ -78,7 +78,7 @@ def _floats(column: Column, raw: np.ndarray) -> np.ndarray:
         msg = f"column {column.name!r} wants numbers, but got {raw.dtype}"
         raise CatalogError(msg)
     with np.errstate(over="ignore"):
-        return raw.astype(column.dtype)
+        return raw.astype(column.dtype, copy=False)
 
 
 def _integers(column: Column, raw: np.ndarray) -> np.ndarray:
@@ -89,23 +89,23 @@ def _integers(column: Column, raw: np.ndarray) -> np.ndarray:
     if raw.size and not (limits.min <= int(raw.min()) and int(raw.max()) <= limits.max):
         msg = f"column {column.name!r} has a value that does not fit into {column.dtype}"
         raise CatalogError(msg)
-    return raw.astype(column.dtype)
+    return raw.astype(column.dtype, copy=False)
 
 
 def _strings(column: Column, raw: np.ndarray) -> np.ndarray:
     if raw.dtype.kind not in "UO" and raw.size:
         msg = f"column {column.name!r} wants strings, but got {raw.dtype}"
         raise CatalogError(msg)
-    text = raw.astype(str)
+    text = raw.astype(str, copy=False)
     if column.values:
         if not np.isin(text, column.values).all():
             msg = f"column {column.name!r} {_stranger(column, text)}"
             raise CatalogError(msg)
-        return text.astype(column.dtype)
+        return text.astype(column.dtype, copy=False)
     # As wide as its longest value: a slice of a wide array must not widen the file. Two at least,
     # since VOTable has no good way to write strings of one.
     width = int(np.char.str_len(text).max(initial=2))
-    return text.astype(f"U{width}")
+    return text.astype(f"U{width}", copy=False)
 
 
 def _stranger(column: Column, text: np.ndarray) -> str:

@@ -87,7 +87,8 @@ def classify(
         table.write(path, format=formats[output.suffix.lower()], overwrite=True)
     for row in table:
         echo(f"{row['file']}: {row['class'] or '-'}", quiet=quiet or len(table) > 20)
-    typer.echo(f"wrote {short(output)}: {len(table) - len(wrong)} of {len(table)} classified")
+    classified = sum(bool(kind) for kind in table["class"])  # not where the detector sees no galaxy
+    typer.echo(f"wrote {short(output)}: {classified} of {len(table)} classified")
     if wrong:
         raise typer.Exit(PARTLY)
 

@@ -50,12 +50,12 @@ def run(
     from astrogalaxy.survey.run import execute
 
     config = SurveyConfig.read(survey)
-    compute = {k: v for k, v in {"workers": workers, "scheduler": scheduler}.items() if v is not None}
-    if compute:
-        config = config.model_copy(update={"compute": config.compute.model_copy(update=compute)})
-    if output is not None:
-        moved = config.output.model_copy(update={"directory": str(output.resolve())})
-        config = config.model_copy(update={"output": moved})
+    changes: dict[str, dict[str, object]] = {
+        "compute": {"workers": workers, "scheduler": scheduler},
+        "output": {"directory": None if output is None else str(output.resolve())},
+    }
+    given = {name: {k: v for k, v in keys.items() if v is not None} for name, keys in changes.items()}
+    config = config.replaced(source="command line", **{name: keys for name, keys in given.items() if keys})
     for remark in () if quiet else remarks(config):
         warn(remark)
     with interruptible("finished tiles are kept, and the same command does the rest"), progress_bar(quiet=quiet) as bar:

@@ -138,6 +138,40 @@ class File(Section):
         """
         return self._origin.error(loc, reason)
 
+    def replaced(self, *, source: str = "configuration", **sections: Mapping[str, Any]) -> Self:
+        """A copy with other values of some keys, which are checked as those of a file are.
+
+        Parameters
+        ----------
+        source : str, optional
+            What errors call the new values.
+        **sections : mapping
+            By section, the keys that change. Other sections are not checked again, except for what they say together.
+
+        Returns
+        -------
+        model
+            Checked; relative paths among the new values are relative to the working directory.
+
+        Raises
+        ------
+        ConfigError
+            As `from_dict`.
+
+        Examples
+        --------
+        >>> from astrogalaxy.config import SurveyConfig
+        >>> config = SurveyConfig.from_dict({"name": "m31", "images": {"path": "m31-{band}.fits", "bands": ["g"]}})
+        >>> config.replaced(compute={"workers": 2}, output={"keep_tiles": False}).compute.workers
+        2
+        """
+        data = {name: getattr(self, name) for name in type(self).model_fields}
+        for name, values in sections.items():
+            data[name] = {**data[name].model_dump(mode="json"), **values}
+        model = type(self).model_validate(data, context={"document": YamlDocument({}, source=source)})
+        model._origin = self._origin  # noqa: SLF001 (of the same class)
+        return model
+
     def to_yaml(self) -> str:
         """YAML text of every key, with absolute paths: it reads back equal to this, from any folder.
 

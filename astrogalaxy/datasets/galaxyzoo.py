@@ -142,13 +142,15 @@ def cutout_light(path: str | Path, *, shrink: float = 1.0) -> NDArray[np.float32
     return np.ascontiguousarray(small.transpose(2, 0, 1)[::-1] / max(float(small.mean(2).max()), 1e-6))
 
 
-def central_light(path: str | Path, *, side: int, centre: float = 0.5) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def central_light(
+    picture: str | Path | NDArray[np.uint8], *, side: int, centre: float = 0.5
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Return the middle of a cutout in linear units, with all that is seen there.
 
     Parameters
     ----------
-    path : path
-        Colour image with the longest wavelength as red.
+    picture : path or ndarray
+        Colour image with the longest wavelength as red: a file, or ``(ny, nx, 3)`` pixels.
     side : int
         Side in pixels to which the middle is made smaller.
     centre : float
@@ -180,7 +182,7 @@ def central_light(path: str | Path, *, side: int, centre: float = 0.5) -> tuple[
     """
     from PIL import Image as Picture
 
-    light = _linear_light(path)
+    light = _linear_light(picture)
     rows, columns = (slice(round(n * (1 - centre) / 2), round(n * (1 + centre) / 2)) for n in light.shape[:2])
     planes = light[rows, columns].transpose(2, 0, 1)[::-1]
     # a box averages over the pixels that become one, so that no light is lost
@@ -189,9 +191,10 @@ def central_light(path: str | Path, *, side: int, centre: float = 0.5) -> tuple[
     return np.asarray(small / max(float(mean.max()), 1e-6), np.float32), _middle_source(mean)
 
 
-def _linear_light(path: str | Path) -> NDArray[np.float32]:
+def _linear_light(picture: str | Path | NDArray[np.uint8]) -> NDArray[np.float32]:
     """Pixels ``(ny, nx, 3)`` of a colour image without their stretch and without the sky."""
-    rgb = read_rgb(Path(path)).astype(np.float32) / 255
+    pixels = picture if isinstance(picture, np.ndarray) else read_rgb(Path(picture))
+    rgb = pixels.astype(np.float32) / 255
     brightness = rgb.mean(axis=2)
     linear = np.sinh(_SOFTENING * brightness) / _SOFTENING
     light = rgb * (linear / np.maximum(brightness, 1e-4))[..., None]

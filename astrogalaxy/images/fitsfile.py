@@ -11,8 +11,9 @@ import tempfile
 import threading
 import zlib
 from collections import ChainMap, OrderedDict
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO, FileIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -161,8 +162,8 @@ class FitsPlane:
     def _read(self, section: Section, unit: float) -> NDArray[np.float32]:
         whole_bytes = 4 * self.shape[0] * self.shape[1]
         if self.tiled and not self.packing and whole_bytes > _DECODE_WHOLE_BYTES:
-            with quiet(), fits.open(self.path) as hdus:
-                return self._by_strips(hdus[self.index], section, unit)
+            with self._opened(lambda stack: stack.enter_context(fits.open(self.path))[self.index], section) as hdu:
+                return self._by_strips(hdu, section, unit)
         if self.packing or self.tiled:
             pixels = self._unpacked()
             part = pixels[section.slices]
@@ -244,8 +245,8 @@ class FitsPlane:
                 unpacked.seek(0)
                 # astropy refuses to read only what is open for writing, too
                 stream = os.fdopen(unpacked.fileno(), "rb", closefd=False) if large else unpacked
-                with quiet(), fits.open(stream) as hdus:
-                    return self._held(self._part(hdus[self.index].section, Section.whole(self.shape)))
+                with self._opened(lambda stack: stack.enter_context(fits.open(stream))[self.index]) as hdu:
+                    return self._held(self._part(hdu.section, Section.whole(self.shape)))
             size = self.offset + abs(self.bitpix) // 8 * ny * nx
             if unpacked.seek(0, 2) < size:
                 raise ImageError(truncated(self.origin, unpacked.tell(), size))
@@ -258,14 +259,31 @@ class FitsPlane:
 
     @contextmanager
     def _hdu(self) -> Iterator[Any]:
-        """The HDU of a file that is not packed as a whole."""
+        """The HDU of a tile-compressed file that is not packed as a whole."""
         index = file_index(self.path) if self.index else ()
         if self.index < len(index):
-            with quiet(), self.path.open("rb") as stream, opened_alone(stream, index, self.index) as (hdus, _):
-                yield hdus[1]
+            with self.path.open("rb") as stream:
+                alone = partial(opened_alone, stream, index, self.index)
+                with self._opened(lambda stack: stack.enter_context(alone())[0][1]) as hdu:
+                    yield hdu
         else:
-            with quiet(), fits.open(self.path) as hdus:
-                yield hdus[self.index]
+            with self._opened(lambda stack: stack.enter_context(fits.open(self.path))[self.index]) as hdu:
+                yield hdu
+
+    @contextmanager
+    def _opened(self, open_: Callable[[ExitStack], Any], section: Section | None = None) -> Iterator[Any]:
+        """The HDU that a function opens, of which all is read that may give warnings: headers, and how tiles lie.
+
+        That is done one thread at a time, see `quiet`; the other pixels of the section (default all) are decoded later,
+        by many threads at once.
+        """
+        section = section or Section.whole(self.shape)
+        first = section._replace(x1=section.x0 + 1, y1=section.y0 + 1)
+        with ExitStack() as stack:
+            with quiet():
+                hdu = open_(stack)
+                self._part(hdu.section, first)
+            yield hdu
 
     def _part(self, pixels: Any, section: Section) -> Any:
         """Cut a section out of the image, which may have leading axes of length 1, or be a plane of a cube."""

@@ -26,7 +26,8 @@ _OPEN: list[list[str]] = []
 def quiet(origin: str = "") -> Iterator[list[str]]:
     """Hold back the warnings and astropy's log lines of a block; log them as one line.
 
-    Blocks nest: an inner block hands what it held back to the one around it.
+    Blocks nest: an inner block hands what it held back to the one around it. Other threads wait for the end of a block
+    before they begin theirs, so that it should be short: headers are read in it, but pixels are not.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astrogalaxy.datasets.pictures import PICTURES, read_cutout
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.models import ClassifierCard
 from astrogalaxy.morphology.explain import MAPS, Map, explain, figure_of, probabilities_of
 from astrogalaxy.morphology.network import GalaxyNetwork
@@ -48,6 +49,8 @@ def explain_file(
 
     Raises
     ------
+    ConfigError
+        If the classifier has no such class.
     ImageError
         If the file cannot be read.
     WeightsError
@@ -68,6 +71,9 @@ def explain_file(
     >>> figure.axes[0].get_title().startswith("round.png: smooth")
     True
     """
+    if target is not None and target not in card.classes:
+        msg = f"target {target!r}: {card.name} has the classes {', '.join(card.classes)}"
+        raise ConfigError(msg)
     path = Path(path)
     picture = resized(read_cutout(path), card.side, centre=card.centre)
     probability = probabilities_of(

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 
 from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.detection.runtime import pieces_of
@@ -28,7 +27,7 @@ from astrogalaxy.models.files import file_of
 from astrogalaxy.survey.contents import Content, hashes, hashing
 from astrogalaxy.survey.failures import Failure
 from astrogalaxy.survey.opening import check_targets
-from astrogalaxy.survey.positions import Positions, place, read_sky
+from astrogalaxy.survey.positions import Positions, SkyTable, place, read_sky
 from astrogalaxy.survey.reading import open_bands
 from astrogalaxy.tables import spans
 
@@ -278,7 +277,7 @@ def make_plan(
             failures += problems
     plan = Plan(fields, failures, None if sky is None else len(sky))
     if sky is not None and plan.n_tiles and not plan.n_placed:
-        where = spans(ra=sky.ra.deg, dec=sky.dec.deg)
+        where = spans(ra=sky.ra, dec=sky.dec)
         msg = (
             f"detection.positions: none of the {len(sky)} positions of {config.detection.positions} lies on any image "
             f"({where}, degrees)"
@@ -293,7 +292,7 @@ def _plan_field(
     memory: float,
     inputs: dict[Path, Content],
     settings: Mapping[str, object],
-    sky: SkyCoord | None,
+    sky: SkyTable | None,
     known: Opened | None,
 ) -> tuple[FieldPlan, list[Failure]]:
     """Plan one field, and say what is wrong with its files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,17 @@ from astrogalaxy.catalog.crossmatch import sky_positions
 from astrogalaxy.errors import CatalogError, ConfigError
 from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.images import Image, Section
-from astrogalaxy.images.sky import to_pixel
+from astrogalaxy.images.sky import to_pixel, to_sky
 from astrogalaxy.tables import numbers_of
 
-__all__ = ["Positions", "given_rows", "image_positions", "place", "read_sky"]
+__all__ = ["Positions", "SkyTable", "given_rows", "image_positions", "place", "read_sky"]
 
 Floats = NDArray[np.float64]
 KEY = "detection.positions"
+# Points along each side of an image that say how far it reaches from its middle; and by how much more than they do
+# positions are looked for, since the side may bulge between two of them. Where that is beyond so many radians, as for
+# images of half the sky, the part of the sky that is farthest from the middle need not lie on the side.
+_POINTS, _MARGIN, _FARTHEST = 9, 1.1, 1.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,45 @@ class Positions:
         return content.hexdigest()
 
 
-def read_sky(path: str | Path) -> SkyCoord:
+@dataclass(frozen=True, eq=False)
+class SkyTable:
+    """Positions of a table on the sky, which finds those near an image without a look at the others.
+
+    Attributes
+    ----------
+    ra, dec : ndarray, shape (n,)
+        ICRS, degrees; all finite.
+    """
+
+    ra: Floats
+    dec: Floats
+
+    def __len__(self) -> int:
+        return len(self.ra)
+
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(_unit_vectors(self.ra, self.dec))
+
+    def near(self, image: Image) -> NDArray[np.int64]:
+        """Rows that may lie on an image, in order: all that do, and some beside it."""
+        ny, nx = image.shape
+        across, along = (part.ravel() for part in np.meshgrid(*2 * [np.linspace(0, 1, _POINTS)]))
+        # the points within the image do no harm
+        around = _unit_vectors(*to_sky(image.wcs, nx * across - 0.5, ny * along - 0.5))
+        middle = _unit_vectors(*to_sky(image.wcs, np.array([(nx - 1) / 2]), np.array([(ny - 1) / 2])))[0]
+        reach = _MARGIN * np.linalg.norm(around - middle, axis=1).max()
+        if not reach <= _FARTHEST:  # NaN where the image has corners without sky
+            return np.arange(len(self))
+        return np.array(self._tree.query_ball_point(middle, reach, return_sorted=True), dtype=np.int64)
+
+
+def _unit_vectors(ra: Floats, dec: Floats) -> Floats:
+    ra, dec = np.radians(ra), np.radians(dec)
+    return np.column_stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+
+
+def read_sky(path: str | Path) -> SkyTable:
     """Positions of a table on disk, one per row.
 
     Parameters
@@ -100,8 +143,8 @@ def read_sky(path: str | Path) -> SkyCoord:
 
     Returns
     -------
-    SkyCoord
-        ICRS.
+    SkyTable
+        All of them.
 
     Raises
     ------
@@ -118,28 +161,29 @@ def read_sky(path: str | Path) -> SkyCoord:
         raise ConfigError(msg)
     ra, dec = (np.asarray(table[name], dtype=float) for name in ("ra", "dec"))
     _check_all(f"{KEY}: {path}", ra, dec)
-    return SkyCoord(ra, dec, unit="deg")
+    return SkyTable(ra, dec)
 
 
-def place(image: Image, sky: SkyCoord) -> Positions:
+def place(image: Image, sky: SkyTable) -> Positions:
     """The positions on the sky that lie on an image.
 
     Parameters
     ----------
     image : Image
         With a WCS.
-    sky : SkyCoord
-        ICRS; all finite.
+    sky : SkyTable
+        Where they are.
 
     Returns
     -------
     Positions
         With the row of each in what was given.
     """
-    ra, dec = np.asarray(sky.ra.deg, dtype=float), np.asarray(sky.dec.deg, dtype=float)
-    x, y = to_pixel(image.wcs, ra, dec)
-    row = np.flatnonzero(Section.whole(image.shape).contains(x, y))
-    return Positions(row.astype(np.int64), x[row], y[row], ra[row], dec[row])
+    near = sky.near(image)
+    x, y = to_pixel(image.wcs, sky.ra[near], sky.dec[near])
+    on = Section.whole(image.shape).contains(x, y)
+    row = near[on]
+    return Positions(row, x[on], y[on], sky.ra[row], sky.dec[row])
 
 
 def image_positions(image: Image, given: Table | SkyCoord | str | Path) -> Positions:
@@ -183,8 +227,9 @@ def image_positions(image: Image, given: Table | SkyCoord | str | Path) -> Posit
     except (CatalogError, ValueError) as error:
         msg = f"positions: {error}"
         raise ConfigError(msg) from error
-    _check_all(what, sky.ra.deg, sky.dec.deg)
-    return place(image, sky)
+    ra, dec = (np.asarray(angle.deg, dtype=float) for angle in (sky.ra, sky.dec))
+    _check_all(what, ra, dec)
+    return place(image, SkyTable(ra, dec))
 
 
 def given_rows(catalog: Table) -> Table:

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -23,8 +24,19 @@ __all__ = ["can_be_read", "forget_fields", "keep_open", "open_band", "open_bands
 
 logger = logging.getLogger(__name__)
 
-# The field that this process worked on last, by what makes it another: the next task is probably of the same.
-_OPEN: dict[tuple[str, ...], tuple[Image | None, list[Failure]]] = {}
+
+class _Kept:
+    """A field that is open, or being opened by the thread that holds its lock."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.found: tuple[Image | None, list[Failure]] | None = None
+
+
+# The field that this process worked on last, by what makes it another: the next task is probably of the same. Threads
+# of a worker share it; the lock is held for the look-up only, so that they can open different fields at once.
+_OPEN: dict[tuple[str, ...], _Kept] = {}
+_LOCK = Lock()
 # Names under which what measurement knows of a band's stars and noise is kept beside its sky, and the large galaxies.
 _CONDITIONS, _LARGE = "conditions", "large"
 
@@ -158,23 +170,39 @@ def keep_open(
 ) -> tuple[Image | None, list[Failure]]:
     """What `read_field` gives for a field, which is read unless this process has it open from its last task.
 
+    Its bands are registered before any other thread gets it: of two threads that register an image at once, the later
+    one finds nothing left to shift, and would put back the WCS that the other has put right.
+
     Parameters
     ----------
     key : tuple of str
         Another key is another field, or the same one with other content.
     read : callable
         Reads it.
+
+    Raises
+    ------
+    ImageError
+        If a band cannot be read while it is registered.
     """
-    found = _OPEN.get(key)
-    if found is None:
-        forget_fields()  # before the next one is read, so that memory never holds two
-        found = _OPEN[key] = read()
-    return found
+    with _LOCK:
+        if key not in _OPEN:
+            _OPEN.clear()  # before the next one is read, so that a thread never keeps two
+            _OPEN[key] = _Kept()
+        kept = _OPEN[key]
+    with kept.lock:
+        if kept.found is None:
+            image, failures = read()
+            if image is not None:
+                image.register()
+            kept.found = image, failures
+        return kept.found
 
 
 def forget_fields() -> None:
     """Let go of the field that this process keeps open."""
-    _OPEN.clear()
+    with _LOCK:
+        _OPEN.clear()
 
 
 def can_be_read(field: Field, config: SurveyConfig, band: str) -> bool:

@@ -90,7 +90,7 @@ def catalog_of(
     rows: NDArray[np.void], layout: Mapping[str, Any], *, meta: Mapping[str, Any] | None = None
 ) -> SourceCatalog:
     """The catalogue whose rows (``catalog.as_array()``) and `layout_of` are given; a copy."""
-    columns = {name: np.ascontiguousarray(rows[name]) for name in rows.dtype.names or ()}
+    columns = {name: rows[name] for name in rows.dtype.names or ()}
     return SourceCatalog.from_columns(columns, **layout, meta=meta)
 
 

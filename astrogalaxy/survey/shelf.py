@@ -20,7 +20,7 @@ from astrogalaxy.survey.shards import catalog_of, layout_of, opened, read_rows, 
 
 __all__ = ["Shelf", "Tally"]
 
-# Number of fields whose claims, or rows, are kept in memory for the next of their neighbours.
+# Number of fields whose claims are kept in memory for the next of their neighbours.
 _AT_HAND = 8
 # Most rows of a chunk.
 _CHUNK = 100_000
@@ -52,7 +52,9 @@ class Shelf:
         self._lengths: dict[int, int] = {}
         self._caps: dict[int, tuple[NDArray[np.float64], float]] = {}
         self._claim = lru_cache(_AT_HAND)(self._read_claim)
-        self._rows = lru_cache(_AT_HAND)(self._read)
+        # of all fields, which have the same columns; those of text are as wide as the widest needs
+        self._layout: dict[str, Any] = {}
+        self._dtype: np.dtype[np.void] | None = None
 
     def __enter__(self) -> Self:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -69,10 +71,13 @@ class Shelf:
 
     def put(self, number: int, catalog: SourceCatalog) -> None:
         """Take a field's catalogue; fields may come in any order, and are joined in that of their numbers."""
-        claim = Claim.of(catalog)
+        claim, arrays = Claim.of(catalog), rows_of(catalog)
         # not written atomically: it serves this run alone
-        np.savez(self._path(number), **rows_of(catalog), **{_OF_CLAIM + k: v for k, v in asdict(claim).items()})
+        np.savez(self._path(number), **arrays, **{_OF_CLAIM + k: v for k, v in asdict(claim).items()})
         self._lengths[number], self._caps[number] = len(catalog), claim.cap
+        kind = arrays["rows"].dtype
+        self._dtype = kind if self._dtype is None else np.result_type(self._dtype, kind)
+        self._layout = self._layout or layout_of(catalog)
 
     def join(self) -> tuple[int, int, Iterator[SourceCatalog]]:
         """One row per source of all fields, in chunks.
@@ -109,46 +114,44 @@ class Shelf:
     def _remaining(self, numbers: Iterable[int], gone: Mapping[int, NDArray[np.bool_]]) -> Iterator[SourceCatalog]:
         """What is left of each field, in chunks."""
         held: list[NDArray[np.void]] = []
-        before: Any = None
         for number in numbers:
-            note, rows = read_rows(self._path(number))
+            _, rows = read_rows(self._path(number))
             if number in gone:
                 rows = rows[~gone[number]]
-            # tables with other columns or units cannot be stacked
-            columns = (note["columns"], rows.dtype.names)
-            if held and (columns != before or sum(map(len, held)) + len(rows) > _TOGETHER):
-                yield from _chunks(held, before[0])
+            if held and sum(map(len, held)) + len(rows) > _TOGETHER:
+                yield from self._chunks(held)
                 held.clear()
             held.append(rows)
-            before = columns
         if held:
-            yield from _chunks(held, before[0])
+            yield from self._chunks(held)
 
     def _gather(self, field: NDArray[np.intp], source: NDArray[np.intp]) -> Iterator[SourceCatalog]:
-        """Rows by their field's number and their place in it, in chunks."""
-        for start in range(0, max(len(field), 1), _CHUNK):
-            here, rows = field[start : start + _CHUNK], source[start : start + _CHUNK]
-            numbers = np.unique(here) if len(here) else list(self._lengths)[:1]
-            parts = SourceCatalog.stack([self._rows(int(number))[rows[here == number]] for number in numbers])
-            yield parts[np.argsort(np.argsort(here, kind="stable"), kind="stable")]
+        """Rows by their field's number and their place in it, in chunks.
+
+        They are put in order on the disk, so that each field is read once, and none stays in memory.
+        """
+        if not len(field):
+            yield from self._chunks([np.empty(0, self._dtype)])
+            return
+        rows = np.memmap(self._folder / "rows", self._dtype, mode="w+", shape=len(field))
+        order = np.argsort(field, kind="stable")
+        numbers, starts = np.unique(field[order], return_index=True)
+        for number, here in zip(numbers, np.split(order, starts[1:]), strict=True):
+            rows[here] = read_rows(self._path(int(number)))[1][source[here]]
+        yield from self._chunks([rows])
+
+    def _chunks(self, held: list[NDArray[np.void]]) -> Iterator[SourceCatalog]:
+        """Rows of a few small fields, or of a large one in parts, since a table is a second copy of its rows."""
+        rows = held[0] if len(held) == 1 else np.concatenate(held)
+        for start in range(0, max(len(rows), 1), _CHUNK):
+            yield catalog_of(rows[start : start + _CHUNK], self._layout)
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{number}.npz"
 
-    def _read(self, number: int) -> SourceCatalog:
-        note, rows = read_rows(self._path(number))
-        return catalog_of(rows, note["columns"])
-
     def _read_claim(self, number: int) -> Claim:
         with opened(self._path(number)) as stored:
             return Claim(**{name: stored[_OF_CLAIM + name] for name in Claim.__dataclass_fields__})
-
-
-def _chunks(held: list[NDArray[np.void]], layout: Mapping[str, Any]) -> Iterator[SourceCatalog]:
-    """Rows of a few small fields, or of a large one in parts, since a table is a second copy of its rows."""
-    rows = held[0] if len(held) == 1 else np.concatenate(held)
-    for start in range(0, max(len(rows), 1), _CHUNK):
-        yield catalog_of(rows[start : start + _CHUNK], layout)
 
 
 class Tally:

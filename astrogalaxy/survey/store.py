@@ -34,9 +34,10 @@ _FROZEN = "# The settings of a run, every key written out; written anew by each 
 def safe_name(field: str) -> str:
     """Name of a field's folder: fields are named after files, and the name must not lead out of the directory."""
     safe = re.sub(r"[^\w.+-]", "_", field).lstrip(".")
-    if safe == field:
+    if safe == field == field.lower():
         return safe or "field"
-    # names that differ only in what was replaced must not share a folder
+    # names that differ only in what was replaced must not share a folder, nor, where the disk makes no difference
+    # between large letters and small ones, those that differ only in these
     return f"{safe[:50]}-{hashlib.sha256(os.fsencode(field)).hexdigest()[:8]}".lstrip("-")
 
 

@@ -130,8 +130,7 @@ def measure_sky(task: TileTask) -> None:
     with warnings.catch_warnings(action="ignore"):
         image, _ = _open(task)
         if image is not None:
-            # in the same order as in a tile that is alone
-            image.register()
+            # after it was registered, as in a tile that is alone
             bridge_large(image, _runtime(task.config, task.threads))
             save_sky(task.sky, image)
             for other in set(task.folder.glob("sky-*.npz")) - {task.sky}:
@@ -152,11 +151,11 @@ def process_tile(task: TileTask) -> TileOutcome:
         # warnings of libraries are for developers; what matters to the user is in the failures
         with warnings.catch_warnings(action="ignore"):
             for anew in (False, True):
-                with watch("read"):
-                    image, known = _open(task, anew=anew)
-                if image is None:
-                    return TileOutcome(name, task.tile.name, task.key, "failed", failures=known)
                 try:
+                    with watch("read"):
+                        image, known = _open(task, anew=anew)
+                    if image is None:
+                        return TileOutcome(name, task.tile.name, task.key, "failed", failures=known)
                     sources = _make_shard(task, image, known, watch)
                     break
                 except ImageError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import webbrowser
@@ -106,7 +105,7 @@ def find_results(path: str | os.PathLike[str]) -> Results:
         msg = f"{path}: no such run directory or catalogue"
         raise RunError(msg)
     if form is not None and path.is_dir() == (form.name == "hats"):
-        report = path.absolute().parent / "report.html"
+        report = RunDirectory(path.absolute().parent, path.stem).report
         return Results(report if report.is_file() else None, {form.name: path})
     if not path.is_dir():
         known = ", ".join(known.suffix for known in FORMATS.values() if known.reads_back)
@@ -116,12 +115,12 @@ def find_results(path: str | os.PathLike[str]) -> Results:
 
 
 def _of_run(path: Path) -> Results:
+    record = RunDirectory(path, "").read_json()
     try:
-        record = json.loads((path / "run.json").read_text(encoding="utf-8"))
         directory = RunDirectory(path, str(record["name"]))
         # other files there are of an earlier run; the oldest records have no list
         written = {entry["name"] for entry in record["files"]} if "files" in record else None
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except (LookupError, TypeError) as error:
         msg = f"{path}: not a run directory, it has no run.json that can be read; is the run finished?"
         raise RunError(msg) from error
 

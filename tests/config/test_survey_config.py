@@ -37,6 +37,23 @@ def test_an_address_has_no_blanks_around_it() -> None:
     assert variant(compute={"scheduler": " tcp://host:8786 "}).compute.scheduler == "tcp://host:8786"
 
 
+def test_replaced_keys_are_checked_and_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "${odd} {name}"  # read as variable and placeholder if it were checked again
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = read(folder, HEAD + "compute: {memory: 4 GB}\noutput: {formats: [fits]}\n")
+    other = config.replaced(compute={"workers": 3}, output={"directory": "other"})
+    assert (other.compute.workers, other.compute.memory) == (3, config.compute.memory)
+    assert (other.output.directory, other.output.formats) == (str(tmp_path / "other"), ("fits",))
+    assert other.images == config.images
+    assert str(other.wrong("images", "bands", reason="no")) == str(config.wrong("images", "bands", reason="no"))
+    assert config.replaced() == config
+    with pytest.raises(ConfigError, match=r"^here: compute.scheduler: must be an address such as .tcp://"):
+        config.replaced(source="here", compute={"scheduler": "x"})
+    with pytest.raises(ConfigError, match=r"compute.worker: unknown key; did you mean 'workers'"):
+        config.replaced(compute={"worker": 1})
+
+
 def test_a_section_without_keys_has_its_defaults(tmp_path: Path) -> None:
     assert read(tmp_path, HEAD + "tiles:\ncompute:\n  # workers: 2\n") == read(tmp_path, HEAD)
 

@@ -23,8 +23,9 @@ from hypothesis.extra import numpy as hnp
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Section, extensions, fileindex, fitsfile
 from astrogalaxy.images.extensions import list_hdus
-from astrogalaxy.images.fitsfile import find_plane
+from astrogalaxy.images.fitsfile import FitsPlane, find_plane
 from astrogalaxy.images.inputs import as_plane
+from astrogalaxy.images.quiet import quiet
 
 PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 WHOLE = Section(0, 40, 0, 30)
@@ -250,6 +251,35 @@ def test_threads_unpack_a_file_once(packed, monkeypatch):
     for thread in threads:
         thread.join()
     assert len(unpacked) == 1
+
+
+@pytest.mark.parametrize("way", ["section", "whole", "extension", "gzip"])
+def test_threads_do_not_wait_while_tiles_are_decoded(tmp_path, pixels, monkeypatch, way):
+    """Headers are read by one thread at a time; pixels take longer."""
+    path, waited = tmp_path / "image.fits", []
+    tiled = fits.CompImageHDU(pixels, compression_type="GZIP_2", quantize_level=0)
+    others = [fits.PrimaryHDU(), *(fits.ImageHDU(pixels) for _ in range(way == "extension"))]
+    fits.HDUList([*others, tiled]).writeto(path)
+    if way == "gzip":
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    monkeypatch.setattr(fitsfile, "_DECODE_WHOLE_BYTES", 0 if way == "section" else 2**20)
+
+    def read_a_header() -> None:
+        with quiet():
+            pass
+
+    def part(plane, values, section, cut=FitsPlane._part):
+        if section.size > 1:
+            other = threading.Thread(target=read_a_header, daemon=True)
+            other.start()
+            other.join(5)
+            waited.append(other.is_alive())
+        return cut(plane, values, section)
+
+    plane = find_plane(path, hdu=len(others))
+    monkeypatch.setattr(FitsPlane, "_part", part)
+    np.testing.assert_array_equal(plane.read(Section.whole(pixels.shape)), pixels)
+    assert set(waited) == {False}
 
 
 def test_recent_images_stay_within_their_limit():

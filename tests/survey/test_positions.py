@@ -10,17 +10,19 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 from typer.testing import CliRunner
 
 import astrogalaxy as ag
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.cli import app
 from astrogalaxy.errors import ConfigError
-from astrogalaxy.images import Image
+from astrogalaxy.images import Image, Section
+from astrogalaxy.images.sky import to_pixel, to_sky
 from astrogalaxy.measurement import Sources, measure
 from astrogalaxy.simulation import PROFILES, Scene, simulate_scene
 from astrogalaxy.survey import execute
-from astrogalaxy.survey.positions import Positions, image_positions
+from astrogalaxy.survey.positions import Positions, SkyTable, image_positions, place
 from astrogalaxy.survey.shelf import Shelf
 from astrogalaxy.survey.stages import _same_position
 
@@ -265,3 +267,50 @@ def test_the_sky_goes_before_pixels(scene: Scene, image: Image) -> None:
 
 def test_what_is_seen_as_one_position() -> None:
     assert [_same_position(seeing) for seeing in (8.0, 1.0, np.nan)] == [2.0, 0.5, 0.5]
+
+
+def wcs_of(projection: str, ra: float, dec: float, *, shape: tuple[int, int], scale: float) -> WCS:
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = [f"RA---{projection}", f"DEC--{projection}"]
+    wcs.wcs.crval, wcs.wcs.cdelt = [ra, dec], [-scale, scale]
+    wcs.wcs.crpix = [(shape[1] + 1) / 2, (shape[0] + 1) / 2]
+    return wcs
+
+
+@pytest.mark.parametrize(
+    ("projection", "ra", "dec", "scale"),
+    [
+        ("TAN", 0.01, 10.0, 0.001), ("TAN", 83.0, 89.99, 0.01), ("ZEA", 120.0, -89.0, 0.1), ("CAR", 180.0, 0.0, 0.2),
+        ("TAN", 200.0, -30.0, 0.9), ("CAR", 180.0, 0.0, 3.0), ("AIT", 0.0, 0.0, 3.0), ("ZEA", 0.0, 90.0, 1.5),
+    ],
+)  # fmt: skip
+def test_all_positions_on_an_image_are_placed(projection: str, ra: float, dec: float, scale: float) -> None:
+    shape = (60, 120)
+    wcs = wcs_of(projection, ra, dec, shape=shape, scale=scale)
+    image = Image.read((np.zeros(shape), wcs))
+    rng = np.random.default_rng(1)
+    inside = to_sky(wcs, rng.uniform(-0.5, 119.5, 300), rng.uniform(-0.5, 59.5, 300))
+    somewhere = rng.uniform(0, 360, 2000), np.degrees(np.arcsin(rng.uniform(-1, 1, 2000)))
+    where = np.hstack([inside, somewhere])
+    sky = SkyTable(*where[:, np.isfinite(where).all(axis=0)])
+    x, y = to_pixel(wcs, sky.ra, sky.dec)
+    on = np.flatnonzero(Section.whole(shape).contains(x, y))
+    placed = place(image, sky)
+    assert len(on) >= 200
+    assert placed.row.tolist() == on.tolist()
+    np.testing.assert_allclose(placed.x, x[on], atol=1e-6)
+    np.testing.assert_allclose(placed.y, y[on], atol=1e-6)
+
+
+def test_positions_far_from_an_image_are_not_projected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of a million rows is for thousands of fields."""
+    wcs, rng, asked = wcs_of("TAN", 150.0, 2.0, shape=(60, 120), scale=0.001), np.random.default_rng(1), []
+
+    def counted(wcs, ra, dec):
+        asked.append(len(ra))
+        return to_pixel(wcs, ra, dec)
+
+    monkeypatch.setattr("astrogalaxy.survey.positions.to_pixel", counted)
+    ra, dec = rng.uniform(145, 155, 100_000), rng.uniform(-3, 7, 100_000)
+    placed = place(Image.read((np.zeros((60, 120)), wcs)), SkyTable(ra, dec))
+    assert 0 < len(placed) <= asked[0] < 300

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from astrogalaxy.catalog import SourceCatalog
-from astrogalaxy.survey.shards import peek_shard, read_shard, write_shard
+from astrogalaxy.survey.shards import catalog_of, layout_of, peek_shard, read_shard, write_shard
 from astrogalaxy.survey.tasks import tile_catalog
 
 
@@ -81,3 +82,16 @@ def test_as_many_bands_as_a_survey_may_have(tmp_path: Path) -> None:
     write_shard(path, wide)
     assert read_shard(path)[f"flux_{bands[63]}"].tolist() == [2.0]
     assert peek_shard(path)[0] == 1
+
+
+def test_a_catalogue_of_rows_is_the_only_copy_of_them() -> None:
+    n = np.arange(100_000)
+    rows = SourceCatalog.from_columns({"ra": n * 1e-3, "dec": n * 0.0, "field": "north"}, bands=["g", "r"]).as_array()
+    layout = layout_of(catalog_of(rows[:1], {"bands": ["g", "r"]}))
+    tracemalloc.start()
+    made = catalog_of(rows, layout)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.3 * rows.nbytes
+    rows["ra"] = -1
+    assert (made["ra"] == n * 1e-3).all(), "but it is a copy"

@@ -6,11 +6,13 @@ import gc
 import tracemalloc
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from astrogalaxy.catalog import SourceCatalog
+from astrogalaxy.survey.shards import read_rows
 from astrogalaxy.survey.shelf import Shelf, Tally
 
 
@@ -73,21 +75,56 @@ def test_no_chunk_has_no_sample() -> None:
 
 
 def test_small_fields_go_together_and_large_ones_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they come, and what cannot be put under each other stays apart."""
+    """As they come."""
     monkeypatch.setattr("astrogalaxy.survey.shelf._TOGETHER", 10)
     monkeypatch.setattr("astrogalaxy.survey.shelf._CHUNK", 20)
     far = 1000  # rows between fields, so that none has neighbours
     fields = [chunk_of(i * far, i * far + n, field=f"f{i}") for i, n in enumerate([4, 0, 5, 3, 45, 2])]
-    other = SourceCatalog.from_columns({"ra": [50.0], "dec": [50.0], "field": "other"}, bands=["g", "r"])
     with Shelf(tmp_path / "waiting") as shelf:
-        for number, catalog in enumerate([*fields, other]):
+        for number, catalog in enumerate(fields):
             shelf.put(number, catalog)
         n, duplicates, chunks = shelf.join()
         chunks = list(chunks)
-    assert (n, duplicates, [len(chunk) for chunk in chunks]) == (60, 0, [9, 3, 20, 20, 5, 2, 1])
-    assert [chunk.calibrated for chunk in chunks] == [("r",)] * 6 + [("g", "r")]
+    assert (n, duplicates, [len(chunk) for chunk in chunks]) == (59, 0, [9, 3, 20, 20, 5, 2])
+    assert [chunk.calibrated for chunk in chunks] == [("r",)] * 6
     expected = SourceCatalog.stack(fields)
-    joined = SourceCatalog.stack(chunks[:-1])
+    joined = SourceCatalog.stack(chunks)
     for name in expected.colnames:
         np.testing.assert_array_equal(np.asarray(joined[name]), np.asarray(expected[name]), err_msg=name)
     assert not (tmp_path / "waiting").exists()
+
+
+def test_given_positions_are_in_their_order_and_each_field_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("astrogalaxy.survey.shelf._CHUNK", 20)
+    reads: list[Path] = []
+
+    def counted(path: Path) -> tuple[Any, Any]:
+        reads.append(path)
+        return read_rows(path)
+
+    monkeypatch.setattr("astrogalaxy.survey.shelf.read_rows", counted)
+    order = np.random.default_rng(1).permutation(95)
+    with Shelf(tmp_path / "waiting", given=True) as shelf:
+        for number, rows in enumerate(np.array_split(order, 8)):
+            columns = {"ra": rows / 1000, "dec": 0.0, "field": "a" * (number + 1), "input_row": rows}
+            shelf.put(number, SourceCatalog.from_columns(columns, bands=["g"], calibrated=False))
+        n, duplicates, chunks = shelf.join()
+        chunks = list(chunks)
+    assert (n, duplicates, [len(chunk) for chunk in chunks]) == (95, 0, [20, 20, 20, 20, 15])
+    joined = SourceCatalog.stack(chunks)
+    joined.validate()
+    assert joined.calibrated == ()
+    assert joined["input_row"].tolist() == list(range(95))
+    np.testing.assert_allclose(joined["ra"], np.arange(95) / 1000)
+    of_row = {row: "a" * (n + 1) for n, rows in enumerate(np.array_split(order, 8)) for row in rows}
+    assert joined["field"].tolist() == [of_row[row] for row in range(95)]
+    assert len(reads) == 8
+
+
+def test_given_positions_without_rows_are_a_chunk(tmp_path: Path) -> None:
+    with Shelf(tmp_path / "waiting", given=True) as shelf:
+        shelf.put(0, SourceCatalog.from_columns({"ra": [], "dec": [], "input_row": []}, bands=["g"]))
+        n, duplicates, chunks = shelf.join()
+        assert (n, duplicates, [len(chunk) for chunk in chunks]) == (0, 0, [0])

@@ -6,7 +6,8 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.extras import not_installed
 from astrogalaxy.files import atomic_path, write_text
+from astrogalaxy.folders import locked
 from astrogalaxy.images.archives.archive import Archive, NoImageError, Remote, UnreachableError
 from astrogalaxy.images.archives.download import cache_folder, download, made_folder, retried
 from astrogalaxy.images.archives.registry import get_archive
@@ -30,6 +32,8 @@ logger = logging.getLogger(__name__)
 
 #: Name of the file, beside the images, that says what they are and where they came from.
 RECORD = "fetched.json"
+# Held while the record is read and written again: several fetches may bring images into one folder at once.
+_LOCK = ".fetched.lock"
 
 Progress = Callable[[int, int, str], None]
 
@@ -193,8 +197,10 @@ class _Work:
         summary = FetchSummary(self.source, self.folder, self.bands)
         made_folder(self.folder, "give another folder")
         record = _read_record(self.folder)
-        known: dict[str, Any] = record.setdefault("files", {})
-        asked: dict[str, dict[str, str]] = record.setdefault("positions", {})
+        new: dict[str, dict[str, Any]] = {"files": {}, "positions": {}}
+        # what is new goes into the first of them
+        known: MutableMapping[str, Any] = ChainMap(new["files"], record["files"])
+        asked: MutableMapping[str, dict[str, str]] = ChainMap(new["positions"], record["positions"])
         unreachable: UnreachableError | None = None
         remotes: dict[str, Remote] = {}
         try:
@@ -224,7 +230,7 @@ class _Work:
                 remotes |= {self.source.file_name(one): one for one in found}
             self._download(remotes, known, summary)
         finally:
-            _write_record(self.folder, record)
+            _add_to_record(self.folder, new)
         summary.files = sorted(dict.fromkeys(summary.files))
         if unreachable is not None and not summary.files:
             raise unreachable
@@ -241,11 +247,11 @@ class _Work:
         lost = [band for band in self.bands if band not in found]
         return [Loss(target.name, f"{self.source.title} has no image in {band}", band) for band in lost]
 
-    def _is_there(self, name: str, key: str, known: dict[str, Any]) -> bool:
+    def _is_there(self, name: str, key: str, known: Mapping[str, Any]) -> bool:
         """Whether a file is there, and still of that content: another size may have taken its place."""
         return known.get(name, {}).get("key") == key and (self.folder / name).is_file()
 
-    def _download(self, remotes: dict[str, Remote], known: dict[str, Any], summary: FetchSummary) -> None:
+    def _download(self, remotes: dict[str, Remote], known: MutableMapping[str, Any], summary: FetchSummary) -> None:
         """Bring what is not there, a few files at a time."""
         todo = {}
         for name, remote in remotes.items():
@@ -293,7 +299,12 @@ class _Work:
         return fetched
 
     def _note(
-        self, name: str, remote: Remote, result: Callable[[], bool], known: dict[str, Any], summary: FetchSummary
+        self,
+        name: str,
+        remote: Remote,
+        result: Callable[[], bool],
+        known: MutableMapping[str, Any],
+        summary: FetchSummary,
     ) -> None:
         try:
             fetched = result()
@@ -313,16 +324,21 @@ class _Work:
             self.progress(done, total, what)
 
 
-def _read_record(folder: Path) -> dict[str, Any]:
+def _read_record(folder: Path) -> dict[str, dict[str, Any]]:
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
+        record = None
+    known = record if isinstance(record, dict) else {}
+    return {what: dict(known.get(what) or {}) for what in ("files", "positions")}
 
 
-def _write_record(folder: Path, record: dict[str, Any]) -> None:
-    write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+def _add_to_record(folder: Path, new: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write the record with what is new, beside what other fetches may have written since it was read."""
+    with locked(folder, name=_LOCK, wait=True):
+        record = _read_record(folder)
+        text = json.dumps({what: entries | dict(new[what]) for what, entries in record.items()}, indent=1)
+        write_text(folder / RECORD, text + "\n")
 
 
 def fetch_survey(images: ImagesSection, *, progress: Progress | None = None, **options: Any) -> FetchSummary | None:

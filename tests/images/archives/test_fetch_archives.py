@@ -300,6 +300,20 @@ def test_wrong_arguments_name_what_there_is(server) -> None:
     assert server.asked == []
 
 
+def test_fetches_into_one_folder_keep_each_others_record(server, tmp_path: Path) -> None:
+    """The first of two ends while the second is at work."""
+    folder = tmp_path / "images"
+
+    def fetch_another(_done: int, _total: int, what: str) -> None:
+        if what.startswith("hips"):  # an image has come
+            get("skyview", bands=["dss2_red"])
+
+    get("hips2fits", bands="r", progress=fetch_another)
+    record = json.loads((folder / "fetched.json").read_text())
+    assert {name.partition("-")[0] for name in record["files"]} == {"hips", "skyview"}
+    assert len(record["positions"]) == 2
+
+
 def test_the_record_says_where_images_come_from(server, tmp_path: Path) -> None:
     get(bands="r")
     record = json.loads((tmp_path / "images" / "fetched.json").read_text())
