@@ -164,6 +164,9 @@ def crossmatch(
 
 
 def _angle(radius: u.Quantity | float) -> u.Quantity:
+    if isinstance(radius, str):
+        msg = f"radius must be an angle, or a number of arcsec, not the text {radius!r}"
+        raise CatalogError(msg)
     try:
         angle = u.Quantity(radius, u.arcsec) if not hasattr(radius, "unit") else u.Quantity(radius).to(u.arcsec)
     except (u.UnitConversionError, TypeError) as error:

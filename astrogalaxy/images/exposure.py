@@ -154,7 +154,9 @@ class Exposure:
             raise ImageError(f"{text}; {wanted}")
         # a relative map says nothing else
         logger.log(
-            logging.INFO if self.weight_type == "relative" else logging.WARNING, "%s; it is divided by that", text
+            logging.INFO if self.weight_type == "relative" else logging.WARNING,
+            "%s; the map is rescaled to match",
+            text,
         )
         return 1 / ratio
 

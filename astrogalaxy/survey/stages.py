@@ -169,7 +169,7 @@ def detect(
     device : {'auto', 'cpu', 'openvino', 'cuda'}
         Where the network runs; see `~astrogalaxy.detection.Runtime`.
     precision : {'auto', 'float32', 'float16', 'bfloat16'}
-        Numbers with which it reckons: ``auto`` is float32 on a CPU and float16 on a GPU.
+        Floating-point precision of the network: ``auto`` is float32 on a CPU and float16 on a GPU.
     threads : int
         CPU threads of the network; 0 for all.
 
@@ -201,7 +201,7 @@ def detect(
     [0, 1]
     """
     if not isinstance(image, Image):
-        msg = f"what sources are to be found on is a {type(image).__name__}; make an Image of it with Image.read"
+        msg = f"detect needs an Image, not {type(image).__name__}; Image.read makes one"
         raise ConfigError(msg)
     if threshold is not None and not (isinstance(threshold, Real) and 0 <= threshold <= 1):
         msg = f"threshold must be a number from 0 to 1, not {threshold!r}"

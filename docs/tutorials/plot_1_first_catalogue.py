@@ -41,8 +41,8 @@ _ = image.plot(catalog=catalog)
 # %%
 # What is in the table
 # --------------------
-# A `SourceCatalog <astrogalaxy.catalog.SourceCatalog>` is an astropy table. Every column has a unit and a description
-# (:doc:`/reference/columns`).
+# A `SourceCatalog <astrogalaxy.catalog.SourceCatalog>` is an astropy table. Every column has a description, and a unit
+# where it has one (:doc:`/reference/columns`).
 catalog[
     "ra",
     "dec",

@@ -171,7 +171,7 @@ def test_noise_of_relative_weights_is_brought_to_that_of_the_pixels(rng, caplog,
     np.testing.assert_array_equal(again.pixels(part).noise, band.pixels().noise[part.slices])
     (said,) = caplog.messages
     assert said.startswith("weight map of band r: the noise of this weight map is")
-    assert "times that of the pixels of band r; it is divided by that" in said
+    assert "times that of the pixels of band r; the map is rescaled to match" in said
 
 
 def test_weights_about_as_noisy_as_the_pixels_are_taken_as_they_are(sky, caplog):

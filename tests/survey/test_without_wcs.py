@@ -60,5 +60,5 @@ def test_thresholds_that_make_no_sense_are_refused(threshold: object) -> None:
 
 
 def test_an_array_is_told_to_become_an_image() -> None:
-    with pytest.raises(ConfigError, match=r"is a ndarray; make an Image of it with Image\.read"):
+    with pytest.raises(ConfigError, match=r"detect needs an Image, not ndarray; Image\.read makes one"):
         detect(np.ones((40, 40)))  # type: ignore[arg-type]

@@ -161,7 +161,7 @@ def fetch(
     >>> summary = fetch("sdss", "179.68 -0.45", size=5, bands="gri")  # doctest: +SKIP
     """
     source = get_archive(archive)
-    problem = not_installed("what fetches from archives", ["astroquery"], "archives")
+    problem = not_installed("fetching from archives", ["astroquery"], "archives")
     if problem:
         raise ArchiveError(problem)
     wanted = source.check_bands(bands)
