@@ -250,8 +250,13 @@ def _answers(table: Table, *, needed: tuple[str, ...], source: str) -> dict[str,
             name = f"{_DECALS[answer]}_fraction" if of_decals(table) else f"{_GZ2[answer]}{_SUFFIX}"
             msg = f"{source}: no column with the votes for {answer.replace('_', ' ')} ({name})"
             raise ImageError(msg)
-        votes[answer] = np.asarray(np.sum(given, axis=0) if given else np.zeros(len(table)), float)
+        votes[answer] = _sum(given) if given else np.zeros(len(table))
     return votes
+
+
+def _sum(given: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Sum of what is known, for a table may hold several releases, and each row be of one; NaN where nothing is."""
+    return np.where(np.isnan(given).all(axis=0), np.nan, np.nansum(given, axis=0))
 
 
 def _columns(table: Table, answer: str) -> list[str]:

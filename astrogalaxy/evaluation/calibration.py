@@ -128,12 +128,15 @@ class _Groups:
         return [*self.scenes, *self.real]
 
     def fold(self, number: int, *, inside: bool) -> _Groups:
-        """The scenes of one fold, or all others; of each kind all scenes, where there are too few for folds."""
+        """The scenes of one fold, or all others; where a kind has too few for folds, the first has all of them.
+
+        Outside of a fold they are then all of that kind, inside and outside alike.
+        """
 
         def chosen(scored: Sequence[_Scored]) -> list[_Scored]:
             """Those of the fold, or the others."""
             if len(scored) < _FOLDS:
-                return list(scored)
+                return list(scored) if not inside or number == 0 else []
             return [s for i, s in enumerate(scored) if (i % _FOLDS == number) == inside]
 
         return _Groups(chosen(self.scenes), chosen(self.real), chosen(self.catalogued), chosen(self.galaxies))

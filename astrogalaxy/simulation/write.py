@@ -23,6 +23,7 @@ images:
   bands: [{bands}]
   reference: {reference}
   zeropoint: {zeropoint}
+  gain: {gain}
 output:
   directory: out
 """
@@ -105,6 +106,7 @@ def write_scene(scene: Scene, folder: str | Path, *, name: str, compress: bool =
     survey = _SURVEY.format(
         name=name, quoted=quoted, path=pattern, bands=", ".join(scene.images), reference=scene.reference,
         zeropoint=scene.profile.zeropoint,
+        gain=scene.profile.gain,
     )  # fmt: skip
     write_text(files[-1], survey)
     return files

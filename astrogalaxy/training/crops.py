@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from astrogalaxy.training.examples import Example
 
 __all__ = ["Batch", "CropStream", "collate", "opened", "random_crop", "random_cut", "turn", "worker_rng"]
 
+# Examples that are open at a time.
+_MOST_OPEN = 128
 _HOPELESS = 0.5 * VISIBLE_SNR
 # A source of which less than this share of the box is inside the crop is ignored.
 _INSIDE = 0.5
@@ -81,12 +84,26 @@ class CropStream(IterableDataset[tuple[NDArray[np.float32], Sources]]):
             yield network_input(snr, self.channels, seeing=seeing), sources
 
 
-def opened(paths: Sequence[Path], seed: int) -> tuple[list[Example], np.random.Generator]:
+def opened(paths: Sequence[Path], seed: int) -> tuple[Sequence[Example], np.random.Generator]:
     """Examples, and random numbers, of the worker that asks.
 
     They are mapped by it, not earlier: a map that is sent to a worker process becomes a copy in memory.
     """
-    return [Example.load(path) for path in paths], worker_rng(seed)
+    return _Examples(paths), worker_rng(seed)
+
+
+class _Examples(Sequence[Example]):
+    """Examples on disk, mapped when they are asked for: a process may hold a thousand open files, or fewer."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = list(paths)
+        self._load = lru_cache(_MOST_OPEN)(Example.load)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, number: Any) -> Any:
+        return self._load(self._paths[number])
 
 
 def worker_rng(seed: int) -> np.random.Generator:

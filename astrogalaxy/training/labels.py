@@ -16,6 +16,7 @@ from astrogalaxy.evaluation.truth import read_truth
 from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images import Image, Section
 from astrogalaxy.images.seeing import FWHM
+from astrogalaxy.images.sky import to_pixel, to_sky
 from astrogalaxy.tables import spans
 
 __all__ = ["SEEN_SNR", "LabelCounts", "apart", "count_labels", "label_bounds", "parted", "read_labels"]
@@ -205,9 +206,7 @@ def _placed(path: str, image: Image, split: str | None = None, part: str = "trai
         if image.wcs is None:
             msg = f"{path}: its positions are ra and dec, but {image.name or 'the image'} has no WCS; give x and y"
             raise ConfigError(msg)
-        known = np.isfinite(labels["ra"]) & np.isfinite(labels["dec"])
-        labels["x"], labels["y"] = np.full((2, len(labels)), np.nan)
-        labels["x"][known], labels["y"][known] = image.wcs.all_world2pix(labels["ra"][known], labels["dec"][known], 0)
+        labels["x"], labels["y"] = to_pixel(image.wcs, np.asarray(labels["ra"]), np.asarray(labels["dec"]))
     return labels
 
 
@@ -218,7 +217,7 @@ def _within(labels: Table, path: str, image: Image, region: Section | None = Non
     if not inside.any():
         corners = {"x": [part.x0, part.x1 - 1], "y": [part.y0, part.y1 - 1]}
         if "ra" in labels.colnames and image.wcs is not None:
-            corners["ra"], corners["dec"] = image.wcs.all_pix2world(corners["x"], corners["y"], 0)
+            corners["ra"], corners["dec"] = to_sky(image.wcs, np.array(corners["x"]), np.array(corners["y"]))
         given = spans(**{name: labels[name] for name in corners})
         place = f"{'on' if region is None else 'in data.labels[].region of'} {image.name or 'the image'}"
         msg = f"{path}: none of its {len(labels)} labels lies {place}: {given}; that is {spans(**corners)}"

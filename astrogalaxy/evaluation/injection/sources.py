@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -224,7 +225,7 @@ def _stamps(
 
 
 def _number(name: str) -> int:
-    return int.from_bytes(name.encode(), "big") % 2**32
+    return zlib.crc32(name.encode())
 
 
 def _star(spread: PointSpread, flux: float, place: tuple[float, float], noise: float) -> Stamp:
