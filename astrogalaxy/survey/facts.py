@@ -223,7 +223,7 @@ def _field(
 ) -> FieldFacts:
     mine = catalog[rows]
     bands = tuple(str(band) for band in record.get("bands") or ())
-    measured = record.get("measured") or {}
+    depths = {band: depth(mine, band) for band in bands}
     ra, dec = record.get("centre") or (np.nan, np.nan)
     ny, nx = record.get("shape") or (0, 0)
     scale = record.get("pixel_scale")
@@ -238,24 +238,17 @@ def _field(
         centre=(float(ra), float(dec)),
         sources=int(record.get("sources", len(rows))),
         counts=class_counts(mine),
-        seeing=_measured_seeing(measured) or seeing(mine),
-        depth=_depths(measured, mine, bands),
+        seeing=_measured_seeing(record.get("measured") or {}) or seeing(mine),
+        depth={band: found for band, found in depths.items() if found is not None},
         area=_pixels_done(record, tiles) * scale**2,
         tiles=(sum(tile.get("status") in ("done", "kept") for tile in tiles), len(tiles)),
         inputs=record.get("inputs") or {},
-        shifts=_shifts(measured),
-        uncorrected=measured.get("uncorrected") or {},
+        shifts=_shifts(record.get("measured") or {}),
+        uncorrected=(record.get("measured") or {}).get("uncorrected") or {},
         psfs=tuple(band for band in bands if band in (record.get("psfs") or ())),
         headers=record.get("headers") or {},
-        measured=measured,
+        measured=record.get("measured") or {},
     )
-
-
-def _depths(measured: Mapping[str, Any], catalog: SourceCatalog, bands: tuple[str, ...]) -> dict[str, Depth]:
-    """Those of all sources of a field, as for the seeing; without them those of the sources that are there."""
-    if "depth" in measured:
-        return {band: Depth(**found) for band, found in measured["depth"].items()}
-    return {band: found for band in bands if (found := depth(catalog, band)) is not None}
 
 
 def _measured_seeing(measured: Mapping[str, Any]) -> Seeing | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ import numpy as np
 from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.models import WeightCard
-from astrogalaxy.survey.facts import depth
 from astrogalaxy.survey.failures import Failure, reason_of
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.plan import FieldPlan, Plan
@@ -125,9 +123,6 @@ class Finisher:
             if said := flagged_sources(catalog, flag):
                 self._fail(Failure(field.name, "read", said))
         measured["shifts"] = dict(shifts)
-        # of all sources: where fields overlap, the catalogue has only some of them, or none
-        depths = {band: depth(catalog, band) for band in field.bands}
-        measured["depth"] = {band: asdict(found) for band, found in depths.items() if found is not None}
         # a worker has logged this, too, but perhaps on another machine
         for band, (dx, dy) in shifts.items():
             logger.warning("field %s: the WCS of band %s was shifted by %+.2f, %+.2f pixels", field.name, band, dx, dy)

@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -151,9 +151,9 @@ class FieldPlan:
         """Bands that can be opened."""
         return tuple(self.headers)
 
-    @cached_property
+    @property
     def key(self) -> str:
-        """Content key of the whole field; the keys of its tiles are complete when it is asked for."""
+        """Content key of the whole field."""
         return _digest(self.keys)
 
     @property

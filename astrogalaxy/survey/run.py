@@ -397,15 +397,14 @@ def _write_catalogs(run: _Run, shelf: Shelf, record: RunRecord) -> tuple[RunReco
 def _write_report(run: _Run, record: RunRecord, tally: Tally) -> RunRecord:
     """Write the table of fields and the report, or record why there is none."""
     run.tell("writing the report")
-    for what, stage, path, write in (
-        ("table of fields", "write", run.directory.fields, _write_fields),
-        ("report", "report", run.directory.report, _report),
-    ):
+    for what, path, write in (
+        ("table of fields", run.directory.fields, _write_fields), ("report", run.directory.report, _report)
+    ):  # fmt: skip
         try:
             with run.watch("report"):
                 write(run.directory, record, tally)
         except Exception as error:  # noqa: BLE001 (the catalogue is there, and what was done must still be recorded)
-            record = record.failed(Failure(f"({what})", stage, f"no {what}: {reason_of(error, f'the {what}')}"))
+            record = record.failed(Failure("(report)", "report", f"no {what}: {reason_of(error, f'the {what}')}"))
         else:
             record = replace(record, files=[*record.files, *listing([path])])
     return replace(record, seconds=dict(run.watch.seconds))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -215,9 +215,9 @@ class Tally:
         kinds = {"stars": stars, "galaxies": galaxies, "unsure": unsure}
         return {"sources": self._seen, **kinds, "flags": dict(self._flags)}
 
-    @cached_property
+    @property
     def sample(self) -> SourceCatalog:
-        """Rows at even steps, of all that have passed; all of them if there are not many."""
+        """Rows at even steps; all of them if there are not many."""
         if self._rows is None:
             return SourceCatalog()
         return catalog_of(self._rows[: self._upto(self._seen)], self._layout)

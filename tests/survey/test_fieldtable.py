@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table, join
 
-from astrogalaxy.errors import ConfigError
 from astrogalaxy.images import Image
 from astrogalaxy.survey import execute, facts
 from astrogalaxy.survey.fieldtable import FIELD_COLUMNS
@@ -50,28 +48,8 @@ def test_a_row_for_each_field(survey: Path) -> None:
 
 
 def test_a_table_that_cannot_be_made_is_a_failure(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts, "_field", lambda *_: 1 / 0)
+    monkeypatch.setattr(facts, "depth", lambda *_: 1 / 0)
     summary = execute(survey)
     assert summary.exit_code == 3
     assert [str(failure.reason).split(":")[0] for failure in summary.failures] == ["no table of fields", "no report"]
     assert not (survey.parent / "out" / "fields.ecsv").exists()
-
-
-def test_depths_are_those_of_whole_fields(survey: Path, scenes: list) -> None:
-    """Where fields overlap, the catalogue has the sources of one of them alone."""
-    for band in "gri":
-        shutil.copy(survey.parent / f"north-{band}.fits", survey.parent / f"again-{band}.fits")
-    assert execute(survey).exit_code == 0
-    table = Table.read(survey.parent / "out" / "fields.ecsv")
-    first, again = (table[table["field"] == name][0] for name in ("again", "north"))
-    assert min(first["sources"], again["sources"]) == 0 < max(first["sources"], again["sources"])
-    for band in "gri":
-        assert first[f"depth_{band}"] == again[f"depth_{band}"] > 20
-
-
-@pytest.mark.parametrize("name", ["fields", "Failures"])
-def test_no_catalogue_has_the_name_of_another_file_of_the_run(survey: Path, name: str) -> None:
-    survey.write_text(survey.read_text().replace("name: pair", f"name: {name}") + "output: {formats: [ecsv]}\n")
-    with pytest.raises(ConfigError, match=f"{name}.ecsv, and {name.lower()}.ecsv is another file of every run"):
-        execute(survey)
-    assert not (survey.parent / "out" / "run.json").exists()
