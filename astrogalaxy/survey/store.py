@@ -125,13 +125,17 @@ class RunDirectory:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def targets(self, formats: Iterable[str]) -> list[Path]:
-        """Every file that a run with these formats replaces, and every folder that it empties."""
-        catalogs = [self.catalog(name) for name in formats]
+    @property
+    def fixed(self) -> list[Path]:
+        """Files and folders of every run, whatever its name; no catalogue may have the name of one of them."""
         return [
-            *catalogs, self.report, self.settings, self.record, self.fields, self.failures, self.log, self.tiles,
+            self.report, self.settings, self.record, self.fields, self.failures, self.log, self.lock, self.tiles,
             self.waiting,
         ]  # fmt: skip
+
+    def targets(self, formats: Iterable[str]) -> list[Path]:
+        """Every file that a run with these formats replaces, and every folder that it empties."""
+        return [*(self.catalog(name) for name in formats), *self.fixed]
 
     def has_foreign_settings(self) -> bool:
         """Whether there is a survey.yml here that no run has written."""
