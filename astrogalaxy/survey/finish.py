@@ -12,6 +12,7 @@ import numpy as np
 from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.models import WeightCard
+from astrogalaxy.survey.facts import whole_field
 from astrogalaxy.survey.failures import Failure, reason_of
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.plan import FieldPlan, Plan
@@ -55,7 +56,7 @@ class Finisher:
     Attributes
     ----------
     measured : dict
-        What the stars of each finished field say of it, by its name.
+        What the sources of each finished field say of it, by its name; see `~astrogalaxy.survey.facts.whole_field`.
     failures : list of Failure
         Tiles that were done, but whose catalogue is damaged; fields that could not be joined, whose positions could
         not be checked, or whose masks, or levels of saturation, cover most sources.
@@ -127,7 +128,7 @@ class Finisher:
         for band, (dx, dy) in shifts.items():
             logger.warning("field %s: the WCS of band %s was shifted by %+.2f, %+.2f pixels", field.name, band, dx, dy)
         self._shelf.put(number, catalog if field.positions is None else given_rows(catalog))
-        self.measured[field.name] = measured
+        self.measured[field.name] = whole_field(catalog, field.bands, measured)
 
     def _fail(self, failure: Failure) -> None:
         self.failures.append(failure)

@@ -54,7 +54,7 @@ class RunRecord:
     outcomes : sequence of TileOutcome
         What came of it, tile by tile.
     measured : mapping
-        What the stars of each field tell of it, by its name.
+        What the sources of each field tell of it, by its name.
     crew : Crew or None
         The workers that did it; None if there was nothing to do.
     failures : tuple of Failure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -17,6 +18,7 @@ from mocpy import MOC
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.catalog.io.registry import WRITERS
 from astrogalaxy.config import SurveyConfig
+from astrogalaxy.errors import RunError
 from astrogalaxy.formats import FORMATS
 from astrogalaxy.images.fields import find_fields, open_field
 from astrogalaxy.models import load_weights
@@ -118,7 +120,7 @@ def test_a_report_that_cannot_be_written_is_a_failure(survey: Path) -> None:
     (failure,) = summary.failures
     assert failure.stage == "report" and "report.html" in str(failure)
     # neither the command nor a notebook names it among what was written
-    assert summary.written == [out / "pair.fits", out / "pair.vot"]
+    assert summary.written == [out / "pair.fits", out / "pair.vot", out / "fields.ecsv"]
     assert 'report.html"' not in summary._repr_html_()
     assert "report.html" in (out / "failures.ecsv").read_text()
     record = json.loads((out / "run.json").read_text())
@@ -126,10 +128,26 @@ def test_a_report_that_cannot_be_written_is_a_failure(survey: Path) -> None:
     assert (out / "pair.fits").is_file()
 
 
+def test_a_report_is_told_where_only_the_table_of_fields_could_not_be_written(survey: Path) -> None:
+    out = survey.parent / "out"
+    (out / "fields.ecsv").mkdir(parents=True)
+    with pytest.raises(RunError, match="fields.ecsv"):  # told before the run, unless it comes during it
+        execute(survey)
+    (out / "fields.ecsv").rmdir()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(import_module("astrogalaxy.survey.run"), "write_fields", Mock(side_effect=MemoryError))
+        summary = execute(survey)
+    assert [(failure.stage, failure.field) for failure in summary.failures] == [("fields", "(report)")]
+    assert summary.written == [out / "pair.fits", out / "pair.vot", out / "report.html"]
+    assert 'report.html"' in summary._repr_html_() and (out / "report.html").is_file()
+    assert execute(survey).written == [*summary.written, out / "fields.ecsv"]
+
+
 @pytest.mark.parametrize(
     ("broken", "stage", "code"),
     [
-        ("astrogalaxy.survey.report.write.field_facts", "report", 3),
+        ("astrogalaxy.survey.report.write.all_charts", "report", 3),
+        ("astrogalaxy.survey.fieldtable.field_table", "fields", 3),
         ("astrogalaxy.survey.shelf.Shelf.join", "write", 1),
         ("astrogalaxy.survey.finish.classify", "merge", 1),
     ],
