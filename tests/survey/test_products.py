@@ -24,7 +24,7 @@ from astrogalaxy.images.fields import find_fields, open_field
 from astrogalaxy.models import load_weights
 from astrogalaxy.survey import execute
 from astrogalaxy.survey.plan import make_plan
-from astrogalaxy.survey.products import footprints
+from astrogalaxy.survey.products import footprints, searched_area
 from astrogalaxy.survey.tasks import TileOutcome
 
 
@@ -189,6 +189,16 @@ def test_footprints_leave_out_tiles_that_failed(survey: Path) -> None:
     assert np.ptp(partly[0], axis=0).prod() < 0.9 * np.ptp(whole[0], axis=0).prod(), "not the whole field"
     np.testing.assert_array_equal(partly[-1], whole[1])
     assert list(footprints(plan, [replace(o, status="failed") for o in done], config)) == []
+
+
+def test_a_whole_field_is_not_opened_for_its_outline(survey: Path) -> None:
+    config = SurveyConfig.read(survey)
+    plan = make_plan(config, load_weights("default"), memory=4e9)
+    done = [TileOutcome(f.name, tile.name, "", "done", 0, 1) for f in plan.fields for tile in f.tiles]
+    for path in survey.parent.glob("*.fits"):
+        path.unlink()
+    assert [outline.shape for outline in footprints(plan, done, config)] == [(32, 2)] * 2
+    assert searched_area(plan, done, config) > 0
 
 
 def test_footprint_is_the_outer_edge_of_the_pixels(survey: Path, scenes: list) -> None:
