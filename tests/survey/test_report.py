@@ -381,6 +381,10 @@ def test_fields_are_told_apart_in_any_order() -> None:
     catalog = SourceCatalog.stack([make_catalog(4, field=name) for name in ("b", "a", "b")])
     rows = field_rows(catalog)
     assert {name: list(found) for name, found in rows.items()} == {"b": [0, 1, 2, 3, 8, 9, 10, 11], "a": [4, 5, 6, 7]}
+    shuffled = catalog[np.random.default_rng(0).permutation(len(catalog))]
+    for name, found in field_rows(shuffled).items():
+        np.testing.assert_array_equal(found, np.flatnonzero(shuffled["field"] == name))
+    assert field_rows(catalog[:0]) == {}
 
 
 def test_area_counts_what_was_searched() -> None:
