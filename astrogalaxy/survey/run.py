@@ -332,7 +332,10 @@ def _send(
 ) -> Crew:
     """Have tiles done by workers; ``take`` is called with each outcome as it comes."""
     name = uuid4().hex
-    need = max(tile_memory(tile.outer.shape, len(field_plan.bands), run.config) for field_plan, tile in todo)
+    shapes = {(tile.outer.shape, len(field_plan.bands)) for field_plan, tile in todo}
+    need = max(tile_memory(shape, bands, run.config) for shape, bands in shapes)
+    for field in {field_plan.name for field_plan, _ in todo}:
+        run.directory.shards(field).mkdir(parents=True, exist_ok=True)
     with hired(run.config.compute, tasks=len(todo), need=need, client=client) as crew:
         tasks = [
             TileTask(

@@ -120,10 +120,8 @@ class RunDirectory:
         return self.path / f"{self.name}{FORMATS[format_].suffix}"
 
     def shards(self, field: str) -> Path:
-        """Folder of a field's shards; made when asked for."""
-        folder = self.tiles / safe_name(field)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        """Folder of a field's shards; it need not be there."""
+        return self.tiles / safe_name(field)
 
     @property
     def fixed(self) -> list[Path]:
