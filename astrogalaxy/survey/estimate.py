@@ -8,7 +8,7 @@ from astrogalaxy.config import SurveyConfig
 from astrogalaxy.devices import usable_cores
 from astrogalaxy.survey.cluster import local_workers, worker_memory
 from astrogalaxy.survey.plan import Plan, tile_memory
-from astrogalaxy.survey.store import RunDirectory, safe_name, tile_path
+from astrogalaxy.survey.store import RunDirectory, tile_path
 
 __all__ = ["Estimate", "estimate"]
 
@@ -68,18 +68,19 @@ def estimate(plan: Plan, config: SurveyConfig) -> Estimate:
     """
     directory = RunDirectory.of(config)
     pixels = todo = tiles_left = fields_left = 0
-    memory = 0.0
+    shapes = set()
     for field in plan.fields:
         bands, done = len(field.bands), todo
         for tile in field.tiles:
             n = tile.core.size * bands
             pixels += n
-            memory = max(memory, tile_memory(tile.outer.shape, bands, config))
+            shapes.add((tile.outer.shape, bands))
             # only reading a shard tells whether its content is this tile's; its name is a good guess
-            if not tile_path(directory.tiles / safe_name(field.name), tile.name, "rows").is_file():
+            if not tile_path(directory.shards(field.name), tile.name, "rows").is_file():
                 todo += n
                 tiles_left += 1
         fields_left += todo > done
+    memory = max((tile_memory(shape, bands, config) for shape, bands in shapes), default=0.0)
     rate, measured = _rate(directory)
     if config.compute.scheduler is not None:
         return Estimate(pixels, todo, 0, memory, worker_memory(config.compute), float("nan"), measured)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,18 @@ from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.measurement.photometry import AB_NANOJANSKY
 from astrogalaxy.measurement.seeing import DISTURBED
 
-__all__ = ["Depth", "FieldFacts", "Seeing", "class_counts", "depth", "field_facts", "field_rows", "seeing", "values"]
+__all__ = [
+    "Depth",
+    "FieldFacts",
+    "Seeing",
+    "class_counts",
+    "depth",
+    "field_facts",
+    "field_rows",
+    "seeing",
+    "values",
+    "whole_field",
+]
 
 #: A star is good enough to measure the seeing: surely a star, bright, alone, whole and not saturated.
 SURE_STAR, BRIGHT_SNR = 0.9, 50.0
@@ -65,9 +76,9 @@ class FieldFacts:
     counts : dict of str to int
         Those of `rows` by class, and ``sources``.
     seeing : Seeing or None
-        None with too few good stars.
+        That of the record; None with too few good stars.
     depth : dict of str to Depth
-        By band, where there is one.
+        That of the record by band, where there is one.
     area : float
         Square arcsec of sky that was searched; NaN without pixel scale.
     tiles : tuple of int
@@ -115,17 +126,17 @@ def values(catalog: SourceCatalog, name: str) -> Floats:
 def field_rows(catalog: SourceCatalog) -> dict[str, NDArray[np.intp]]:
     """Rows of each field, by its name.
 
-    The catalogue goes field by field, so that it is cut where the name changes; comparing
-    millions of strings with every name would take minutes.
+    Only names that differ from the one before are sorted: most catalogues go field by field, and to sort millions of
+    strings takes long.
     """
     names = np.asarray(catalog["field"])
     if not len(names):
         return {}
     starts = np.concatenate([[0], np.flatnonzero(names[1:] != names[:-1]) + 1])
-    parts: dict[str, list[NDArray[np.intp]]] = {}
-    for start, stop in zip(starts, [*starts[1:], len(names)], strict=True):
-        parts.setdefault(str(names[start]), []).append(np.arange(start, stop))
-    return {name: np.concatenate(rows) for name, rows in parts.items()}
+    found, which = np.unique(names[starts], return_inverse=True)
+    of_row = np.repeat(which, np.diff(starts, append=len(names)))
+    rows = np.split(np.argsort(of_row, kind="stable"), np.cumsum(np.bincount(of_row))[:-1])
+    return dict(zip(found.tolist(), rows, strict=True))
 
 
 def class_counts(catalog: SourceCatalog) -> dict[str, int]:
@@ -193,6 +204,31 @@ def depth(catalog: SourceCatalog, band: str) -> Depth | None:
     return Depth(limit, False)
 
 
+def whole_field(catalog: SourceCatalog, bands: Iterable[str], stars: Mapping[str, Any]) -> dict[str, Any]:
+    """Seeing and depth of a field, for the run's record.
+
+    They are of all its sources: where fields overlap, the catalogue of the run has only some of them, or none.
+
+    Parameters
+    ----------
+    catalog : SourceCatalog
+        All sources of one field.
+    bands : iterable of str
+        Its bands.
+    stars : mapping
+        What its stars tell of it; with too few of them for a seeing, that of fewer is taken.
+
+    Returns
+    -------
+    dict
+        ``stars`` with the seeing, where there is one, and the depth by band.
+    """
+    found = {band: asdict(limit) for band in bands if (limit := depth(catalog, band)) is not None}
+    if stars.get("seeing") is None and (sharp := seeing(catalog)) is not None:
+        stars = {**stars, "seeing": sharp.median, "seeing_spread": sharp.spread, "stars": sharp.n_stars}
+    return {**stars, "depth": found}
+
+
 def field_facts(run: Mapping[str, Any], catalog: SourceCatalog) -> list[FieldFacts]:
     """Numbers of every field of a run, in its order.
 
@@ -221,9 +257,9 @@ def field_facts(run: Mapping[str, Any], catalog: SourceCatalog) -> list[FieldFac
 def _field(
     record: Mapping[str, Any], catalog: SourceCatalog, rows: NDArray[np.intp], tiles: list[Mapping[str, Any]]
 ) -> FieldFacts:
-    mine = catalog[rows]
     bands = tuple(str(band) for band in record.get("bands") or ())
-    depths = {band: depth(mine, band) for band in bands}
+    measured = record.get("measured") or {}
+    depths = measured.get("depth") or {}
     ra, dec = record.get("centre") or (np.nan, np.nan)
     ny, nx = record.get("shape") or (0, 0)
     scale = record.get("pixel_scale")
@@ -237,22 +273,21 @@ def _field(
         rows=rows,
         centre=(float(ra), float(dec)),
         sources=int(record.get("sources", len(rows))),
-        counts=class_counts(mine),
-        seeing=_measured_seeing(record.get("measured") or {}) or seeing(mine),
-        depth={band: found for band, found in depths.items() if found is not None},
+        counts=class_counts(catalog[rows]),
+        seeing=_seeing(measured),
+        depth={band: Depth(**depths[band]) for band in bands if band in depths},
         area=_pixels_done(record, tiles) * scale**2,
         tiles=(sum(tile.get("status") in ("done", "kept") for tile in tiles), len(tiles)),
         inputs=record.get("inputs") or {},
-        shifts=_shifts(record.get("measured") or {}),
-        uncorrected=(record.get("measured") or {}).get("uncorrected") or {},
+        shifts=_shifts(measured),
+        uncorrected=measured.get("uncorrected") or {},
         psfs=tuple(band for band in bands if band in (record.get("psfs") or ())),
         headers=record.get("headers") or {},
-        measured=record.get("measured") or {},
+        measured=measured,
     )
 
 
-def _measured_seeing(measured: Mapping[str, Any]) -> Seeing | None:
-    """That of all stars of a field: where fields overlap, the catalogue has only some of them, or none."""
+def _seeing(measured: Mapping[str, Any]) -> Seeing | None:
     if measured.get("seeing") is None:
         return None
     median, spread = float(measured["seeing"]), float(measured.get("seeing_spread") or 0.0)

@@ -29,7 +29,8 @@ class Failure:
     field : str
         The field.
     stage : str
-        ``fetch``, ``open``, ``read``, ``tile``, ``merge``, ``astrometry``, ``write``, ``report`` or ``inject``.
+        ``fetch``, ``open``, ``read``, ``tile``, ``merge``, ``astrometry``, ``write``, ``fields`` (their table),
+        ``report`` or ``inject``.
     reason : str
         One sentence that names the file and what is wrong.
     band, tile : str

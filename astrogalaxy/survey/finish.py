@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.config import SurveyConfig
+from astrogalaxy.measurement.astrometry import read_positions
 from astrogalaxy.models import WeightCard
+from astrogalaxy.survey.facts import whole_field
 from astrogalaxy.survey.failures import Failure, reason_of
 from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.plan import FieldPlan, Plan
@@ -55,7 +58,7 @@ class Finisher:
     Attributes
     ----------
     measured : dict
-        What the stars of each finished field say of it, by its name.
+        What the sources of each finished field say of it, by its name; see `~astrogalaxy.survey.facts.whole_field`.
     failures : list of Failure
         Tiles that were done, but whose catalogue is damaged; fields that could not be joined, whose positions could
         not be checked, or whose masks, or levels of saturation, cover most sources.
@@ -67,6 +70,8 @@ class Finisher:
         self._shelf, self._directory, self._card, self._config = shelf, directory, card, config
         self._fields = {field.name: (number, field) for number, field in enumerate(plan.fields)}
         self._outcomes: dict[str, list[TileOutcome]] = {}
+        # a table is the same for all fields, and may be large
+        self._positions = cache(read_positions)
         self.measured: dict[str, Any] = {}
         self.failures: list[Failure] = []
 
@@ -116,7 +121,7 @@ class Finisher:
             text = "field %s: %d clear stars, but too few are of use to correct %s; these fluxes are NaN"
             logger.warning(text, field.name, measured["stars"], which)
         taken = field.headers[str(self._config.images.reference)].mjd
-        measured["astrometry"] = check = check_field(catalog, self._config.astrometry, mjd=taken)
+        measured["astrometry"] = check = check_field(catalog, self._config.astrometry, mjd=taken, read=self._positions)
         if check is not None and "error" in check:
             self._fail(Failure(field.name, "astrometry", check["error"]))
         for flag in ("saturated",) if self._config.images.mask is None else _ADVICE:
@@ -127,7 +132,7 @@ class Finisher:
         for band, (dx, dy) in shifts.items():
             logger.warning("field %s: the WCS of band %s was shifted by %+.2f, %+.2f pixels", field.name, band, dx, dy)
         self._shelf.put(number, catalog if field.positions is None else given_rows(catalog))
-        self.measured[field.name] = measured
+        self.measured[field.name] = whole_field(catalog, field.bands, measured)
 
     def _fail(self, failure: Failure) -> None:
         self.failures.append(failure)

@@ -140,9 +140,9 @@ def forget_removed(directory: RunDirectory, plan: Plan, spared: Collection[str] 
 def _forget(folder: Path, keep: Sequence[str]) -> None:
     """Remove files of tiles from a folder, except those whose tile or name is in ``keep``; and the folder, if empty."""
     kept = set(keep)
-    for path in folder.iterdir():
+    for path in folder.glob("*"):
         ours = TILE_FILES.fullmatch(path.name)
         if ours is not None and not {path.name, ours["tile"]} & kept:
             path.unlink(missing_ok=True)
-    if not any(folder.iterdir()):
+    if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

@@ -65,7 +65,7 @@ def open_inputs(config: SurveyConfig, *, here: bool = True) -> Weights:
 
 
 def check_targets(config: SurveyConfig, images: Iterable[Path] = ()) -> None:
-    """Refuse a run that would replace what it reads, or a survey.yml that no run has written.
+    """Refuse a run that would replace what it reads or writes itself, or a survey.yml that no run has written.
 
     Parameters
     ----------
@@ -80,6 +80,14 @@ def check_targets(config: SurveyConfig, images: Iterable[Path] = ()) -> None:
         If the run would write over a file; it names both.
     """
     directory = RunDirectory.of(config)
+    # without regard to capitals, which some disks do not tell apart
+    fixed = {path.name.casefold(): path for path in directory.fixed}
+    for catalog in map(directory.catalog, config.output.formats):
+        if (other := fixed.get(catalog.name.casefold())) is not None:
+            reason = (
+                f"the catalogue would be {catalog.name}, and every run writes another file, {other.name}, into its "
+            )
+            raise config.wrong("name", reason=reason + "folder; choose another name, or other output.formats")
     elsewhere = "set output.directory to another folder"
     if directory.has_foreign_settings():
         reason = f"the run would write its settings over {directory.settings}, which is not of a run; {elsewhere}"

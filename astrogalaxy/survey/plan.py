@@ -8,17 +8,19 @@ import json
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
+from astropy.wcs.wcsapi import BaseHighLevelWCS
+from numpy.typing import NDArray
 
 from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.detection.runtime import pieces_of
 from astrogalaxy.errors import ConfigError
-from astrogalaxy.images import Band, Image, Tile, plan_tiles
+from astrogalaxy.images import Band, Image, Section, Tile, plan_tiles
 from astrogalaxy.images.fields import Field, closed_folders, find_fields, missing_maps, unread_parts
 from astrogalaxy.images.sky import to_sky
 from astrogalaxy.images.tiling import STRETCH
@@ -37,6 +39,7 @@ __all__ = [
     "Opened",
     "Plan",
     "make_plan",
+    "outline_of",
     "tile_memory",
     "tiles_of",
 ]
@@ -56,6 +59,8 @@ _NETWORK_BYTES_PER_PIXEL, _OTHER_NETWORK_BYTES_PER_PIXEL = 39, 120
 _SMALLEST_TILE, _LARGEST_TILE = 512, 4096
 # Wider than the network sees and than all but the largest galaxies; their light is not cut.
 _OVERLAP = 128
+# Points along each side of a field's outline: distortions bend it.
+_OUTLINE_POINTS = 9
 
 
 class BandHeader(NamedTuple):
@@ -91,7 +96,7 @@ class Opened(NamedTuple):
     ----------
     contents : dict of str to dict of str to (str, Content or None)
         Path, and content if it is known, of each file, by role and band; see `Field.roles`.
-    headers, shape, pixel_scale, centre
+    headers, shape, pixel_scale, centre, outline
         See `FieldPlan`.
     """
 
@@ -100,6 +105,7 @@ class Opened(NamedTuple):
     shape: tuple[int, int]
     pixel_scale: float
     centre: tuple[float, float]
+    outline: list[list[float]]
 
     def holds(self, field: Field, inputs: Mapping[Path, Content]) -> bool:
         """Whether a field has the same files with the same content."""
@@ -126,6 +132,9 @@ class FieldPlan:
         Arcsec; NaN if unknown.
     centre : tuple of float
         Right ascension and declination (ICRS, degrees) of the middle of the reference image; NaN if unknown.
+    outline : list of list of float
+        Right ascension and declination of points along the edge of the reference image, see `outline_of`; empty if
+        unknown.
     tiles : list of Tile
         Its tiles; none if it cannot be done.
     keys : dict of str to str
@@ -141,6 +150,7 @@ class FieldPlan:
     shape: tuple[int, int] = (0, 0)
     pixel_scale: float = float("nan")
     centre: tuple[float, float] = (float("nan"), float("nan"))
+    outline: list[list[float]] = dataclasses.field(default_factory=list)
     tiles: list[Tile] = dataclasses.field(default_factory=list)
     keys: dict[str, str] = dataclasses.field(default_factory=dict)
     inputs: dict[Path, Content] = dataclasses.field(default_factory=dict)
@@ -151,9 +161,9 @@ class FieldPlan:
         """Bands that can be opened."""
         return tuple(self.headers)
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Content key of the whole field."""
+        """Content key of the whole field; made once, for it is asked for with each of its tiles."""
         return _digest(self.keys)
 
     @property
@@ -300,7 +310,7 @@ def _plan_field(
     given = None
     # to place given positions takes the WCS
     if known is not None and sky is None and known.holds(field, inputs):
-        headers, shape, scale, centre = known.headers, known.shape, known.pixel_scale, known.centre
+        _, headers, shape, scale, centre, outline = known
     else:
         image, failures = open_bands(field, config)
         if image is None:
@@ -311,14 +321,31 @@ def _plan_field(
             failures += [Failure(image.name, "open", flaw, band=name) for flaw in flaws]
         headers = {name: BandHeader.of(band) for name, band in image.bands.items()}
         shape, scale, centre = image.shape, float(image.pixel_scale), _centre(image)
+        outline = _outline(image)
         given = None if sky is None else place(image, sky)
     tiles = tiles_of(shape, scale, config, memory=memory)
-    plan = FieldPlan(field, headers, shape, scale, centre, tiles, inputs=inputs, positions=given)
-    content = {**settings, "inputs": hashes(field, inputs), "field": plan.name}
+    content = {**settings, "inputs": hashes(field, inputs), "field": field.label}
+    keys = {}
     for tile in tiles:
         own = {} if given is None else {"positions": given.within(tile.outer).digest()}
-        plan.keys[tile.name] = _digest({**content, **own, "core": tile.core, "outer": tile.outer})
-    return plan, failures
+        keys[tile.name] = _digest({**content, **own, "core": tile.core, "outer": tile.outer})
+    return FieldPlan(field, headers, shape, scale, centre, outline, tiles, keys, inputs, given), failures
+
+
+def _outline(image: Image) -> list[list[float]]:
+    """The outline of an image; empty where it, or a part of its edge, has no sky."""
+    outline = np.zeros((0, 2)) if image.wcs is None else outline_of(image.wcs, Section.whole(image.shape))
+    return outline.tolist() if np.isfinite(outline).all() else []
+
+
+def outline_of(wcs: BaseHighLevelWCS, section: Section) -> NDArray[np.float64]:
+    """Right ascension and declination (ICRS, degrees) of points along the outer edge of a section, ``(n, 2)``."""
+    steps = np.linspace(0, 1, _OUTLINE_POINTS)[:-1]
+    # once around, each side without its last point, which is the first of the next side
+    across = np.concatenate([steps, np.ones_like(steps), 1 - steps, np.zeros_like(steps)])
+    along = np.concatenate([np.zeros_like(steps), steps, np.ones_like(steps), 1 - steps])
+    ny, nx = section.shape
+    return np.column_stack(to_sky(wcs, section.x0 - 0.5 + nx * across, section.y0 - 0.5 + ny * along))
 
 
 def _centre(image: Image) -> tuple[float, float]:

@@ -15,9 +15,8 @@ from astrogalaxy.catalog.coverage import union_area
 from astrogalaxy.config import SurveyConfig
 from astrogalaxy.images import Section
 from astrogalaxy.images.fields import open_field
-from astrogalaxy.images.sky import to_sky
 from astrogalaxy.survey.failures import Failure, reason_of
-from astrogalaxy.survey.plan import FieldPlan, Plan
+from astrogalaxy.survey.plan import FieldPlan, Plan, outline_of
 from astrogalaxy.survey.store import RunDirectory
 from astrogalaxy.survey.tasks import TileOutcome
 
@@ -25,10 +24,8 @@ __all__ = ["footprints", "searched_area", "write_products"]
 
 logger = logging.getLogger(__name__)
 
-# Points along each side of a footprint: distortions bend it.
-_POINTS = 9
-# Of more fields the area is not computed: each is opened for its outline, and pairs of them grow with their square. Up
-# to here it is little beside finding their sources.
+# Of more fields the area is not computed: pairs of them grow with their square. Up to here it is little beside finding
+# their sources.
 _MANY_FIELDS = 10_000
 
 
@@ -103,9 +100,10 @@ def footprints(plan: Plan, outcomes: Sequence[TileOutcome], config: SurveyConfig
         tiles = [tile for tile in field_plan.tiles if (field_plan.name, tile.name) in done]
         if not tiles:
             continue
-        whole = len(tiles) == len(field_plan.tiles)
-        sections = [Section.whole(field_plan.shape)] if whole else [tile.core for tile in tiles]
-        yield from _outlines(field_plan, sections, config)
+        if field_plan.outline and len(tiles) == len(field_plan.tiles):
+            yield np.array(field_plan.outline)
+        else:
+            yield from _outlines(field_plan, [tile.core for tile in tiles], config)
 
 
 def searched_area(plan: Plan, outcomes: Sequence[TileOutcome], config: SurveyConfig) -> float | None:
@@ -123,12 +121,8 @@ def searched_area(plan: Plan, outcomes: Sequence[TileOutcome], config: SurveyCon
 def _outlines(
     field_plan: FieldPlan, sections: Sequence[Section], config: SurveyConfig
 ) -> Iterator[NDArray[np.float64]]:
+    """Those of parts of a field, which is opened for them."""
     reference = str(config.images.reference)
     wcs = open_field(field_plan.field, config.images, bands=[reference]).bands[reference].wcs
-    steps = np.linspace(0, 1, _POINTS)[:-1]
-    # once around, each side without its last point, which is the first of the next side
-    across = np.concatenate([steps, np.ones_like(steps), 1 - steps, np.zeros_like(steps)])
-    along = np.concatenate([np.zeros_like(steps), steps, np.ones_like(steps), 1 - steps])
     for section in sections:
-        ny, nx = section.shape
-        yield np.column_stack(to_sky(wcs, section.x0 - 0.5 + nx * across, section.y0 - 0.5 + ny * along))
+        yield outline_of(wcs, section)

@@ -54,7 +54,7 @@ class RunRecord:
     outcomes : sequence of TileOutcome
         What came of it, tile by tile.
     measured : mapping
-        What the stars of each field tell of it, by its name.
+        What the sources of each field tell of it, by its name.
     crew : Crew or None
         The workers that did it; None if there was nothing to do.
     failures : tuple of Failure
@@ -177,6 +177,7 @@ def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileO
         "shape": list(plan.shape) if plan.tiles else None,
         "pixel_scale": plan.pixel_scale if math.isfinite(plan.pixel_scale) else None,
         "centre": list(plan.centre) if math.isfinite(sum(plan.centre)) else None,
+        "outline": plan.outline,
         "headers": {band: header._asdict() for band, header in plan.headers.items()},
         **{key: _inputs_record(plan.field.roles[role], plan) for key, role in _ROLES.items()},
     }
@@ -222,9 +223,10 @@ def known_fields(record: Mapping[str, Any], config: SurveyConfig) -> dict[str, O
             (entry["shape"][0], entry["shape"][1]),
             math.nan if entry["pixel_scale"] is None else entry["pixel_scale"],
             (math.nan, math.nan) if entry["centre"] is None else tuple(entry["centre"]),
+            entry["outline"],
         )
         for entry in record["fields"]
-        if entry["status"] == "done" and "headers" in entry
+        if entry["status"] == "done" and "headers" in entry and "outline" in entry
     }
 
 

@@ -25,7 +25,7 @@ from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.models.files import WeightFile, file_of
 from astrogalaxy.progress import Progress, in_notebook, progress_bar, silent
 from astrogalaxy.survey.cluster import Crew, check_client, hired, worker_memory
-from astrogalaxy.survey.facts import field_facts
+from astrogalaxy.survey.facts import FieldFacts, field_facts
 from astrogalaxy.survey.failures import Failure, reason_of, write_failures
 from astrogalaxy.survey.fieldtable import write_fields
 from astrogalaxy.survey.finish import Finisher
@@ -332,7 +332,10 @@ def _send(
 ) -> Crew:
     """Have tiles done by workers; ``take`` is called with each outcome as it comes."""
     name = uuid4().hex
-    need = max(tile_memory(tile.outer.shape, len(field_plan.bands), run.config) for field_plan, tile in todo)
+    shapes = {(tile.outer.shape, len(field_plan.bands)) for field_plan, tile in todo}
+    need = max(tile_memory(shape, bands, run.config) for shape, bands in shapes)
+    for field in {field_plan.name for field_plan, _ in todo}:
+        run.directory.shards(field).mkdir(parents=True, exist_ok=True)
     with hired(run.config.compute, tasks=len(todo), need=need, client=client) as crew:
         tasks = [
             TileTask(
@@ -397,14 +400,27 @@ def _write_catalogs(run: _Run, shelf: Shelf, record: RunRecord) -> tuple[RunReco
 def _write_report(run: _Run, record: RunRecord, tally: Tally) -> RunRecord:
     """Write the table of fields and the report, or record why there is none."""
     run.tell("writing the report")
-    for what, path, write in (
-        ("table of fields", run.directory.fields, _write_fields), ("report", run.directory.report, _report)
+
+    @cache
+    def facts() -> tuple[SourceCatalog, list[FieldFacts]]:
+        """Sample of the catalogue, and facts of the fields: made once for both, where either may fail."""
+        sample = tally.sample
+        return sample, field_facts(record.to_dict(), sample)
+
+    def table() -> None:
+        write_fields(run.directory.fields, facts()[1], run.config.images.bands)
+
+    def page() -> None:
+        _report(run.directory, record, *facts(), step=tally.step)
+
+    for stage, what, path, write in (
+        ("fields", "table of fields", run.directory.fields, table), ("report", "report", run.directory.report, page)
     ):  # fmt: skip
         try:
             with run.watch("report"):
-                write(run.directory, record, tally)
+                write()
         except Exception as error:  # noqa: BLE001 (the catalogue is there, and what was done must still be recorded)
-            record = record.failed(Failure("(report)", "report", f"no {what}: {reason_of(error, f'the {what}')}"))
+            record = record.failed(Failure("(report)", stage, f"no {what}: {reason_of(error, f'the {what}')}"))
         else:
             record = replace(record, files=[*record.files, *listing([path])])
     return replace(record, seconds=dict(run.watch.seconds))
@@ -423,11 +439,9 @@ def _close(run: _Run, record: RunRecord, earlier: Earlier) -> None:
         directory.write_json(record.to_dict())
 
 
-def _write_fields(directory: RunDirectory, record: RunRecord, tally: Tally) -> None:
-    write_fields(directory.fields, field_facts(record.to_dict(), tally.sample), record.config.images.bands)
-
-
-def _report(directory: RunDirectory, record: RunRecord, tally: Tally) -> None:
+def _report(
+    directory: RunDirectory, record: RunRecord, sample: SourceCatalog, facts: Sequence[FieldFacts], *, step: int
+) -> None:
     from astrogalaxy.survey.gallery import Gallery
     from astrogalaxy.survey.preview import StoredPreviews
     from astrogalaxy.survey.report import write_report
@@ -446,8 +460,8 @@ def _report(directory: RunDirectory, record: RunRecord, tally: Tally) -> None:
     # those of an earlier run with a classifier may still be there
     gallery = Gallery.join(galleries) if record.classifier is not None else None
     write_report(
-        directory.report, run=record.to_dict(), catalog=tally.sample, previews=previews, gallery=gallery,
-        step=tally.step,
+        directory.report, run=record.to_dict(), catalog=sample, facts=facts, previews=previews, gallery=gallery,
+        step=step,
     )  # fmt: skip
 
 

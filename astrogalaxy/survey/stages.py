@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Real
@@ -29,7 +29,7 @@ from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.images import Aligned, Image, Section, Tile
 from astrogalaxy.images.seeing import FWHM
 from astrogalaxy.images.wavelengths import order_problem
-from astrogalaxy.measurement import FieldQuality, Sources, calibrate_field, given_quality, measure
+from astrogalaxy.measurement import FieldQuality, Sources, astrometry, calibrate_field, given_quality, measure
 from astrogalaxy.measurement.fieldwide import GIVEN_QUALITY
 from astrogalaxy.measurement.stargalaxy import class_evidence, galaxy_probability
 from astrogalaxy.measurement.starlight import image_seeing
@@ -482,11 +482,16 @@ def _measured_once(catalog: SourceCatalog) -> tuple[NDArray[np.intp], NDArray[np
 
 
 def check_field(
-    catalog: SourceCatalog, settings: AstrometrySection, *, mjd: float | None = None
+    catalog: SourceCatalog,
+    settings: AstrometrySection,
+    *,
+    mjd: float | None = None,
+    read: Callable[[str], SkyCoord] = astrometry.read_positions,
 ) -> dict[str, Any] | None:
     """Check a field's positions against an external catalogue, and correct them, in place, if ``settings`` say so.
 
-    Gaia's positions are those of a modified Julian date, where it is given.
+    Gaia's positions are those of a modified Julian date, where it is given; ``read`` makes positions of a table's path,
+    and may remember them from field to field.
 
     Returns
     -------
@@ -496,11 +501,9 @@ def check_field(
     """
     if settings.check is None:
         return None
-    from astrogalaxy.measurement import astrometry
-
     try:
         gaia = settings.check == astrometry.GAIA
-        reference = astrometry.gaia_positions(catalog, mjd=mjd) if gaia else astrometry.read_positions(settings.check)
+        reference = astrometry.gaia_positions(catalog, mjd=mjd) if gaia else read(settings.check)
     except (ArchiveError, ConfigError) as error:  # a table could be read when the run began
         kept = "; positions are not corrected" if settings.apply else ""
         return {"reference": settings.check, "error": f"astrometry.check: {error}{kept}"}

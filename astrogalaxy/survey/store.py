@@ -121,18 +121,20 @@ class RunDirectory:
         return self.path / f"{self.name}{FORMATS[format_].suffix}"
 
     def shards(self, field: str) -> Path:
-        """Folder of a field's shards; made when asked for."""
-        folder = self.tiles / safe_name(field)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        """Folder of a field's shards; it need not be there."""
+        return self.tiles / safe_name(field)
+
+    @property
+    def fixed(self) -> list[Path]:
+        """Files and folders of every run, whatever its name; no catalogue may have the name of one of them."""
+        return [
+            self.report, self.settings, self.record, self.fields, self.failures, self.log, self.lock, self.tiles,
+            self.waiting,
+        ]  # fmt: skip
 
     def targets(self, formats: Iterable[str]) -> list[Path]:
         """Every file that a run with these formats replaces, and every folder that it empties."""
-        catalogs = [self.catalog(name) for name in formats]
-        return [
-            *catalogs, self.report, self.settings, self.record, self.fields, self.failures, self.log, self.tiles,
-            self.waiting,
-        ]  # fmt: skip
+        return [*(self.catalog(name) for name in formats), *self.fixed]
 
     def has_foreign_settings(self) -> bool:
         """Whether there is a survey.yml here that no run has written."""

@@ -12,6 +12,7 @@ from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.errors import RunError
 from astrogalaxy.formats import format_of
 from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.store import RunDirectory
 
 __all__ = ["RunSummary"]
 
@@ -77,10 +78,13 @@ class RunSummary:
 
     @property
     def written(self) -> list[Path]:
-        """Catalogues, and the report if it could be written."""
-        if not self.counts or any(failure.stage == "report" for failure in self.failures):
+        """Catalogues, and the report and the table of fields if they could be written."""
+        if not self.counts:
             return self.files
-        return [*self.files, self.directory / "report.html"]
+        paths = RunDirectory(self.directory, "")
+        failed = {failure.stage for failure in self.failures}
+        others = {"report": paths.report, "fields": paths.fields}
+        return [*self.files, *(path for stage, path in others.items() if stage not in failed)]
 
     @property
     def exit_code(self) -> int:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from astrogalaxy.config import SurveyConfig, pipelines_folder
 from astrogalaxy.models import load_weights
+from astrogalaxy.survey import plan
 from astrogalaxy.survey.estimate import estimate
 from astrogalaxy.survey.plan import make_plan, tile_memory, tiles_of
 
@@ -23,6 +25,16 @@ def test_many_small_fields_take_their_time(tmp_path: Path, monkeypatch: pytest.M
     pixels = estimate(many, config).pixels / 1e6
     workers = estimate(many, config).workers
     assert estimate(many, config).seconds * workers > 0.7 * pixels + 300
+
+
+def test_weights_are_not_looked_up_for_every_tile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = SurveyConfig.read(pipelines_folder() / "quickstart.yml")
+    one = make_plan(config, load_weights("default"), memory=4e9)
+    looked_up = Mock(side_effect=plan.file_of)
+    monkeypatch.setattr(plan, "file_of", looked_up)
+    estimate(replace(one, fields=one.fields * 50), config)
+    assert looked_up.call_count == 2, "those of the survey and the default ones"
 
 
 @pytest.mark.parametrize("bands", [["r"], ["g", "r", "i"], ["u", "g", "r", "i", "z"]])

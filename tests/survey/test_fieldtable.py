@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from importlib import import_module
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -47,9 +50,26 @@ def test_a_row_for_each_field(survey: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_fields_that_lie_on_each_other_are_equally_deep(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The catalogue has the sources of one of them, and the report a sample of it."""
+    for band in "gri":
+        shutil.copy(survey.parent / f"north-{band}.fits", survey.parent / f"south-{band}.fits")
+    calls = Mock(side_effect=facts.field_facts)
+    monkeypatch.setattr(import_module("astrogalaxy.survey.run"), "field_facts", calls)
+    monkeypatch.setattr("astrogalaxy.survey.shelf._MOST_SAMPLED", 5)
+    summary = execute(survey)
+    assert calls.call_count == 1
+    assert len(set(summary.catalog["field"])) == 1 and summary.counts["duplicates"] == len(summary.catalog)
+    table = Table.read(survey.parent / "out" / "fields.ecsv")
+    for name in ("depth_g", "depth_r", "depth_i"):
+        assert table[name][0] == table[name][1] > 0, name
+    assert table["depth_r"][0] == pytest.approx(facts.depth(summary.catalog, "r").value, abs=1e-3)
+
+
 def test_a_table_that_cannot_be_made_is_a_failure(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts, "depth", lambda *_: 1 / 0)
+    monkeypatch.setattr(facts, "class_counts", lambda *_: 1 / 0)
     summary = execute(survey)
     assert summary.exit_code == 3
-    assert [str(failure.reason).split(":")[0] for failure in summary.failures] == ["no table of fields", "no report"]
+    assert [failure.stage for failure in summary.failures] == ["fields", "report"]
+    assert [failure.reason.split(":")[0] for failure in summary.failures] == ["no table of fields", "no report"]
     assert not (survey.parent / "out" / "fields.ecsv").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from astropy.table import Table
 
 from astrogalaxy.catalog import flag_bits, has_flags
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.survey import execute
+from astrogalaxy.survey import execute, finish
 from astrogalaxy.survey.finish import _corrections, _uncorrected, flagged_sources
+from astrogalaxy.survey.store import RunDirectory
 
 
 @pytest.mark.parametrize(
@@ -75,6 +77,19 @@ def test_fluxes_that_stars_could_correct_but_did_not_are_told() -> None:
     assert _uncorrected(measured, ("g",)) == {}
     # without stars nothing else is to be expected
     assert _uncorrected(measured | {"seeing": None}, ("g", "r", "z")) == {}
+
+
+def test_a_table_of_reference_positions_is_read_once_for_all_fields(
+    survey: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Table({"ra": [10.0, 20.0], "dec": [5.0, 5.0]}).write(survey.parent / "stars.ecsv")
+    survey.write_text(survey.read_text() + "astrometry: {check: stars.ecsv}\n")
+    read = Mock(side_effect=finish.read_positions)
+    monkeypatch.setattr(finish, "read_positions", read)
+    summary = execute(survey)
+    record = RunDirectory(summary.directory, "pair").read_json()
+    assert [field["measured"]["astrometry"]["reference"][-10:] for field in record["fields"]] == ["stars.ecsv"] * 2
+    assert read.call_count == 1
 
 
 def test_bad_pixels_of_an_image_without_a_mask_are_not_the_mask_s(tmp_path: Path) -> None:

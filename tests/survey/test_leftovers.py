@@ -76,6 +76,18 @@ def test_a_hard_link_is_the_same_file(tmp_path: Path, one_band: Callable) -> Non
         execute(one_band({"path": "other.fits"}))
 
 
+@pytest.mark.parametrize("name", ["fields", "failures", "FIELDS"])
+def test_no_catalogue_takes_the_place_of_a_table_of_every_run(survey: Path, name: str) -> None:
+    survey.write_text(survey.read_text().replace("pair", name) + "output: {formats: [fits, ecsv]}\n")
+    with pytest.raises(ConfigError, match=rf"survey\.yml:1: name: the catalogue would be {name}\.ecsv"):
+        execute(survey)
+    assert not (survey.parent / "out").exists()
+    checked = CliRunner().invoke(app, ["check", str(survey)])
+    assert isinstance(checked.exception, ConfigError)
+    survey.write_text(survey.read_text().replace(", ecsv", ""))
+    assert CliRunner().invoke(app, ["check", str(survey)]).exit_code == 0
+
+
 def test_the_runs_own_catalogue_is_no_field(tmp_path: Path, one_band: Callable) -> None:
     (tmp_path / "pair.fits").rename(tmp_path / "m31.fits")
     for path in tmp_path.glob("*-?.fits"):

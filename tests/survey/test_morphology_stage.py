@@ -94,7 +94,7 @@ def test_a_run_with_a_classifier(survey_file: Path) -> None:
     plain = replace(whole, classifier=None)
     for told, shown in ((whole, True), (lost, False), (plain, False)):
         directory.report.unlink()
-        _report(directory, told, tally)
+        _report(directory, told, tally.sample, [], step=tally.step)
         assert ('id="gallery"' in directory.report.read_text()) == shown
 
 

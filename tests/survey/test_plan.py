@@ -17,6 +17,7 @@ from astrogalaxy.models import load_weights
 from astrogalaxy.survey import contents, execute, plan, record
 from astrogalaxy.survey.opening import open_inputs
 from astrogalaxy.survey.plan import make_plan
+from astrogalaxy.survey.store import RunDirectory
 
 
 @pytest.fixture
@@ -163,3 +164,28 @@ def test_formats_that_do_not_hold_the_columns_are_refused_before_the_run() -> No
     with pytest.raises(ConfigError, match=r"output\.formats: fits tables have at most 999 columns"):
         open_inputs(SurveyConfig.from_dict(settings))
     open_inputs(SurveyConfig.from_dict({**settings, "output": {"formats": ["votable"]}}))
+
+
+def test_the_key_of_a_field_is_made_once_for_all_of_its_tiles(one, monkeypatch: pytest.MonkeyPatch) -> None:
+    (field,) = make_plan(one(), load_weights("default"), memory=4e9).fields
+    key = field.key
+    monkeypatch.setattr(plan, "_digest", lambda _: pytest.fail("made again"))
+    assert field.key == key
+
+
+def test_the_outline_is_known_to_the_next_run_and_an_older_record_has_none(one) -> None:
+    config = one()
+    execute(config)
+    earlier = RunDirectory.of(config).read_json()
+    (field,) = record.known_fields(earlier, config).values()
+    (planned,) = make_plan(config, load_weights("default"), memory=4e9).fields
+    assert field.outline == planned.outline and np.shape(field.outline) == (32, 2)
+    del earlier["fields"][0]["outline"]
+    assert record.known_fields(earlier, config) == {}
+
+
+def test_a_part_of_the_edge_without_sky_leaves_no_outline(one) -> None:
+    """NaN would not go into run.json."""
+    config = one(CTYPE1="RA---AIT", CTYPE2="DEC--AIT", CRVAL1=0.0, CRVAL2=0.0, CDELT1=-3.2, CDELT2=1.7)
+    (field,) = make_plan(config, load_weights("default"), memory=4e9).fields
+    assert field.tiles and field.outline == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -17,12 +18,13 @@ from mocpy import MOC
 from astrogalaxy.catalog import SourceCatalog
 from astrogalaxy.catalog.io.registry import WRITERS
 from astrogalaxy.config import SurveyConfig
+from astrogalaxy.errors import RunError
 from astrogalaxy.formats import FORMATS
 from astrogalaxy.images.fields import find_fields, open_field
 from astrogalaxy.models import load_weights
 from astrogalaxy.survey import execute
 from astrogalaxy.survey.plan import make_plan
-from astrogalaxy.survey.products import footprints
+from astrogalaxy.survey.products import footprints, searched_area
 from astrogalaxy.survey.tasks import TileOutcome
 
 
@@ -118,7 +120,7 @@ def test_a_report_that_cannot_be_written_is_a_failure(survey: Path) -> None:
     (failure,) = summary.failures
     assert failure.stage == "report" and "report.html" in str(failure)
     # neither the command nor a notebook names it among what was written
-    assert summary.written == [out / "pair.fits", out / "pair.vot"]
+    assert summary.written == [out / "pair.fits", out / "pair.vot", out / "fields.ecsv"]
     assert 'report.html"' not in summary._repr_html_()
     assert "report.html" in (out / "failures.ecsv").read_text()
     record = json.loads((out / "run.json").read_text())
@@ -126,10 +128,26 @@ def test_a_report_that_cannot_be_written_is_a_failure(survey: Path) -> None:
     assert (out / "pair.fits").is_file()
 
 
+def test_a_report_is_told_where_only_the_table_of_fields_could_not_be_written(survey: Path) -> None:
+    out = survey.parent / "out"
+    (out / "fields.ecsv").mkdir(parents=True)
+    with pytest.raises(RunError, match="fields.ecsv"):  # told before the run, unless it comes during it
+        execute(survey)
+    (out / "fields.ecsv").rmdir()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(import_module("astrogalaxy.survey.run"), "write_fields", Mock(side_effect=MemoryError))
+        summary = execute(survey)
+    assert [(failure.stage, failure.field) for failure in summary.failures] == [("fields", "(report)")]
+    assert summary.written == [out / "pair.fits", out / "pair.vot", out / "report.html"]
+    assert 'report.html"' in summary._repr_html_() and (out / "report.html").is_file()
+    assert execute(survey).written == [*summary.written, out / "fields.ecsv"]
+
+
 @pytest.mark.parametrize(
     ("broken", "stage", "code"),
     [
-        ("astrogalaxy.survey.report.write.field_facts", "report", 3),
+        ("astrogalaxy.survey.report.write.all_charts", "report", 3),
+        ("astrogalaxy.survey.fieldtable.field_table", "fields", 3),
         ("astrogalaxy.survey.shelf.Shelf.join", "write", 1),
         ("astrogalaxy.survey.finish.classify", "merge", 1),
     ],
@@ -171,6 +189,16 @@ def test_footprints_leave_out_tiles_that_failed(survey: Path) -> None:
     assert np.ptp(partly[0], axis=0).prod() < 0.9 * np.ptp(whole[0], axis=0).prod(), "not the whole field"
     np.testing.assert_array_equal(partly[-1], whole[1])
     assert list(footprints(plan, [replace(o, status="failed") for o in done], config)) == []
+
+
+def test_a_whole_field_is_not_opened_for_its_outline(survey: Path) -> None:
+    config = SurveyConfig.read(survey)
+    plan = make_plan(config, load_weights("default"), memory=4e9)
+    done = [TileOutcome(f.name, tile.name, "", "done", 0, 1) for f in plan.fields for tile in f.tiles]
+    for path in survey.parent.glob("*.fits"):
+        path.unlink()
+    assert [outline.shape for outline in footprints(plan, done, config)] == [(32, 2)] * 2
+    assert searched_area(plan, done, config) > 0
 
 
 def test_footprint_is_the_outer_edge_of_the_pixels(survey: Path, scenes: list) -> None:

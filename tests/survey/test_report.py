@@ -16,7 +16,7 @@ import pytest
 from astrogalaxy.catalog import FLAGS, SourceCatalog, flag_bits
 from astrogalaxy.errors import RunError
 from astrogalaxy.images import Aligned, Section, plan_tiles
-from astrogalaxy.survey.facts import depth, field_facts, field_rows, seeing
+from astrogalaxy.survey.facts import depth, field_facts, field_rows, seeing, whole_field
 from astrogalaxy.survey.preview import Preview, StoredPreviews, make_preview, preview_step
 from astrogalaxy.survey.report import text as words
 from astrogalaxy.survey.report import write_report
@@ -119,9 +119,18 @@ def make_previews(step: int | None = None, *, tile: int = 96) -> list[Preview]:
     return previews
 
 
+def with_measured(run: dict[str, Any], catalog: SourceCatalog) -> dict[str, Any]:
+    """The record with what a run measures of each field."""
+    rows = field_rows(catalog)
+    wholes = {name: whole_field(catalog[mine], run.get("bands", ()), {}) for name, mine in rows.items()}
+    fields = run.get("fields", [])
+    return {**run, "fields": [{"measured": wholes.get(record["name"]), **record} for record in fields]}
+
+
 def written(path: Path, **parts: Any) -> tuple[Page, str]:
     settings = {"run": make_run(), "catalog": make_catalog(), "previews": {"one": make_previews()}} | parts
-    write_report(path / "report.html", **settings)
+    settings["run"] = with_measured(settings["run"], settings["catalog"])
+    write_report(path / "report.html", facts=field_facts(settings["run"], settings["catalog"]), **settings)
     content = (path / "report.html").read_text(encoding="utf-8")
     return Page(content), content
 
@@ -302,7 +311,7 @@ def test_a_style_of_the_user_changes_nothing(tmp_path: Path) -> None:
 
 def test_cannot_be_written_where_there_is_no_folder(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="does not exist"):
-        write_report(tmp_path / "no" / "report.html", run=make_run(), catalog=make_catalog(), previews={})
+        write_report(tmp_path / "no" / "report.html", run=make_run(), catalog=make_catalog(), facts=[], previews={})
 
 
 # -- numbers ---------------------------------------------------------------------------------------
@@ -372,6 +381,10 @@ def test_fields_are_told_apart_in_any_order() -> None:
     catalog = SourceCatalog.stack([make_catalog(4, field=name) for name in ("b", "a", "b")])
     rows = field_rows(catalog)
     assert {name: list(found) for name, found in rows.items()} == {"b": [0, 1, 2, 3, 8, 9, 10, 11], "a": [4, 5, 6, 7]}
+    shuffled = catalog[np.random.default_rng(0).permutation(len(catalog))]
+    for name, found in field_rows(shuffled).items():
+        np.testing.assert_array_equal(found, np.flatnonzero(shuffled["field"] == name))
+    assert field_rows(catalog[:0]) == {}
 
 
 def test_area_counts_what_was_searched() -> None:

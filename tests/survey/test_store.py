@@ -64,6 +64,11 @@ def test_a_run_json_of_another_program_is_no_record(text: str, tmp_path: Path) -
     assert Earlier.of(directory).files == []
 
 
+def test_to_ask_for_a_folder_does_not_make_it(tmp_path: Path) -> None:
+    assert RunDirectory(tmp_path, "pair").shards("north") == tmp_path / "tiles" / "north"
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no disk that is always full")
 def test_a_full_disk_is_not_told_with_every_line_of_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     with _logged(Path("/dev/full")):

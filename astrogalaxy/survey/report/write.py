@@ -11,7 +11,7 @@ import numpy as np
 
 from astrogalaxy.catalog import FLAGS, SourceCatalog, count_flags, flag_bits
 from astrogalaxy.formats import format_of
-from astrogalaxy.survey.facts import Depth, FieldFacts, class_counts, field_facts, values
+from astrogalaxy.survey.facts import Depth, FieldFacts, class_counts, values
 from astrogalaxy.survey.gallery import Gallery
 from astrogalaxy.survey.preview import Preview
 from astrogalaxy.survey.report import text
@@ -54,6 +54,7 @@ def write_report(
     *,
     run: Mapping[str, Any],
     catalog: SourceCatalog,
+    facts: Sequence[FieldFacts],
     previews: Mapping[str, Sequence[Preview]],
     gallery: Gallery | None = None,
     step: int = 1,
@@ -71,6 +72,8 @@ def write_report(
         that came true).
     catalog : SourceCatalog
         All sources, or one of every ``step``; may be empty. NaN is left out of charts.
+    facts : sequence of FieldFacts
+        Those of its fields by `~astrogalaxy.survey.facts.field_facts`, of the same record and catalogue.
     previews : mapping of str to sequence of Preview
         Those of the tiles of each field, by the field's name; a field without has no picture.
         Only the fields that are shown are asked for, so that it may load them when asked; see
@@ -85,18 +88,21 @@ def write_report(
     RunError
         If the file cannot be written.
     """
-    context = _context(run, catalog, previews, step) | {"gallery": gallery.sheets() if gallery else []}
+    context = _context(run, catalog, facts, previews, step) | {"gallery": gallery.sheets() if gallery else []}
     write_page(path, "report.html.j2", context)
 
 
 def _context(
-    run: Mapping[str, Any], catalog: SourceCatalog, previews: Mapping[str, Sequence[Preview]], step: int
+    run: Mapping[str, Any],
+    catalog: SourceCatalog,
+    facts: Sequence[FieldFacts],
+    previews: Mapping[str, Sequence[Preview]],
+    step: int,
 ) -> dict[str, Any]:
     """Everything that the template shows."""
     counts = run["counts"] if step > 1 else class_counts(catalog) | {"flags": count_flags(catalog["flags"])}
     bands = [str(band) for band in run.get("bands") or catalog.bands]
     reference = str(run.get("reference") or (bands[len(bands) // 2] if bands else ""))
-    facts = field_facts(run, catalog)
     views, more = _views(facts, catalog, previews, reference)
     failures, varying = list(run.get("failures") or ()), _varying(facts, bands)
     stages, about, inputs = _stage_rows(run), _run_facts(run), _inputs(facts)
