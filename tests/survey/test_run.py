@@ -787,7 +787,7 @@ def test_a_device_must_be_where_networks_run(survey: Path, monkeypatch: pytest.M
 
 
 def test_an_archive_that_does_not_answer_is_told(survey: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def silent(_catalog: SourceCatalog) -> None:
+    def silent(_catalog: SourceCatalog, **_settings: object) -> None:
         msg = "Gaia's archive did not answer (timed out)"
         raise ArchiveError(msg)
 
