@@ -152,7 +152,7 @@ def test_what_a_run_has_not_written_is_removed_or_told(survey: Path, caplog: pyt
     assert (out / "pair.fits").exists() and f"{out / 'pair.fits'}: of an earlier run" in caplog.text
     record = json.loads((out / "run.json").read_text())
     assert {entry["name"] for entry in record["files"]} == {
-        "other.fits", "survey.yml", "failures.ecsv", "report.html"
+        "other.fits", "survey.yml", "failures.ecsv", "report.html", "fields.ecsv"
     }  # fmt: skip
     assert [entry["name"] for entry in record["earlier_files"]] == ["pair.fits"]
     for path in survey.parent.glob("south-?.fits"):
