@@ -168,7 +168,7 @@ class FitsPlane:
             pixels = self._unpacked()
             part = pixels[section.slices]
             decoded = pixels.dtype.kind == "f" and pixels.dtype.isnative
-            return self._float32(part, unit) if decoded else self._decode(part, unit)
+            return to_float32(part, unit) if decoded else self._decode(part, unit)
         return self._by_reads(section, unit)
 
     def _by_reads(self, section: Section, unit: float) -> NDArray[np.float32]:

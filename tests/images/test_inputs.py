@@ -21,7 +21,7 @@ from astropy.utils.masked import Masked
 
 from astrogalaxy.errors import ImageError
 from astrogalaxy.images import Image, Section
-from astrogalaxy.images.inputs import as_plane
+from astrogalaxy.images.inputs import as_plane, with_bits
 
 PART = Section(2, 9, 1, 6)
 
@@ -297,3 +297,19 @@ def test_seeing_has_a_unit_that_the_image_knows() -> None:
     for unit in (u.arcsec, u.s):
         with pytest.raises(ImageError, match="seeing must be in pixels where there is no WCS"):
             Image.read(pixels, seeing=0.8 * unit)
+
+
+@pytest.mark.parametrize("kind", ["plain", "gzip", "tiled"])
+@pytest.mark.parametrize(("bits", "wanted"), [(None, (1, 2, 1)), (["BAD", "SAT"], (1, 2, 0)), ([1], (1, 0, 0))])
+def test_bits_of_a_mask_are_the_same_in_any_packing(
+    tmp_path: Path, kind: str, bits: list | None, wanted: tuple
+) -> None:
+    pixels = np.zeros((40, 50), dtype=np.int32)
+    pixels[5, 5], pixels[6, 6], pixels[7, 7] = 2, 4, 32
+    header = fits.Header({"MP_BAD": 1, "MP_SAT": 2})
+    hdu = fits.CompImageHDU(pixels, header) if kind == "tiled" else fits.PrimaryHDU(pixels, header)
+    path = tmp_path / ("mask.fits.gz" if kind == "gzip" else "mask.fits")
+    hdu.writeto(path)
+    said = with_bits(as_plane(path), bits).read(Section.whole((40, 50)))
+    assert (said[5, 5], said[6, 6], said[7, 7]) == wanted
+    assert said.sum() == sum(wanted)
