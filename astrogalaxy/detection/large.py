@@ -24,6 +24,9 @@ __all__ = ["bridge_large", "find_large"]
 
 # Pixels that are added up, along each axis; stars are too narrow then for their width to matter.
 _BIN, _BINNED_SEEING = 4, 1.5
+# Least peak of a candidate in the binned image, in units of its noise: large discs are no brighter than that. So are
+# wisps of nebulae, of which the network is less sure; below the significance of a clear galaxy it must be so sure.
+_PEAK, _SURE_SOURCE = 10.0, 0.85
 # Half-light radius, in binned pixels, from which a galaxy raises the sky that is measured around it; and the side of
 # an image below which none is looked for.
 _LARGE, _TOO_SMALL = 4.0, 192
@@ -136,7 +139,7 @@ def _candidates(band: Band, runtime: Runtime) -> Iterator[Detections]:
         small = _binned_section(band, smooth, tile.outer)
         (light,), (bad,) = small.snr, small.bad
         outlines = above_threshold(light, _OUTLINE, mask=bad, deblend_cont=_PART)
-        outlines = outlines[(outlines["peak"] > _CLEAR) & (outlines["a"] > _LARGE / 2)]
+        outlines = outlines[(outlines["peak"] > _PEAK) & (outlines["a"] > _LARGE / 2)]
         radius, _ = sep.flux_radius(
             light, outlines["x"], outlines["y"], _FAR * outlines["a"], 0.5, normflux=outlines["flux"]
         )
@@ -145,7 +148,8 @@ def _candidates(band: Band, runtime: Runtime) -> Iterator[Detections]:
         if large.any():
             seen, _ = find_at(small, runtime, x[large], y[large], stars=2 * _NEAR, seeing=_BINNED_SEEING)
             boxed = _at_full_size(seen, outlines[large], radius[large])
-            yield boxed.take((seen.p_galaxy > _GALAXY) & (seen.det_score > _SOURCE))
+            least = np.where(outlines["peak"][large] > _CLEAR, _SOURCE, _SURE_SOURCE)
+            yield boxed.take((seen.p_galaxy > _GALAXY) & (seen.det_score > least))
 
 
 def _at_full_size(seen: Detections, outlines: NDArray[np.void], radius: NDArray[np.float64]) -> Detections:

@@ -175,3 +175,16 @@ def test_a_knot_in_an_edge_on_galaxy_goes():
     aligned = Aligned(snr, np.zeros(snr.shape, dtype=bool), ("r",), Section(1000, 1200, 500, 700))
     found = detections((1100, 600, 30, 900, 1.0), (1120, 600, 8, 60, 0.7))
     assert whole_galaxies(found, aligned, detections((1100, 600, 140, 900, 1.0))).x.tolist() == [1100]
+
+
+def test_a_large_disc_of_low_surface_brightness_is_one_galaxy() -> None:
+    """Bright in all, and nowhere brighter than some 30 times the noise of the binned image."""
+    rows, columns = np.indices((800, 800))
+    scale = 30 / 1.678
+    disc = np.exp(-np.hypot(columns - 400.3, (rows - 399.6) / 0.7) / scale)
+    light = 10 ** (-0.4 * (17.4 - 22.5)) * disc / disc.sum()
+    image = ag.Image.read(
+        (light + np.random.default_rng(4).normal(0, 0.007, disc.shape)).astype(np.float32), zeropoint=22.5
+    )
+    (found,) = find_large(image, open_runtime())
+    assert np.hypot(found.x[0] - 400.3, found.y[0] - 399.6) < 10
