@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     truth["x"][5] = np.nan
     truth["x", "y", "class"].write(tmp_path / "nan.csv")
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "run.json").write_text('{"name": "sky"}')
+    (tmp_path / "out" / "run.json").write_text('{"format": 1, "name": "sky"}')
     found = {
         "x": x + 2,
         "y": y,
