@@ -55,7 +55,8 @@ class WeightSample:
         for y in range(-section.y0 % _SPARSE, section.shape[0], _SPARSE):
             self._rows[section.y0 + y] = tuple(array[y, ::_SPARSE].copy() for array in arrays)
         step = _BRIGHT_ROWS if section.shape[0] > _FEW_ROWS else 1
-        least = _NEGLIGIBLE * np.median(arrays[2][::_SPARSE, ::_SPARSE])
+        known = arrays[2][::_SPARSE, ::_SPARSE][~arrays[1][::_SPARSE, ::_SPARSE]]  # a NaN would make all of them bad
+        least = _NEGLIGIBLE * np.median(known) if known.size else 0.0
         for y in range(-section.y0 % step, section.shape[0], step):
             data, bad, weight = (array[y] for array in arrays)
             bad = bad | ~(weight > least)

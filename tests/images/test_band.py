@@ -345,3 +345,10 @@ def test_huge_noise_without_data_is_no_photon_noise(rng) -> None:
     band = Image.read(pixels, weight=rms, weight_type="rms").bands["image"]
     assert band.gain is None
     assert np.median(band.pixels(Section(20, 380, 20, 380)).noise) == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_weight_that_is_nan_hides_no_photons(rng):
+    pixels, sky, photons = _starry(rng, 5.0)
+    weight = 1 / (sky + photons)
+    weight[:, :10] = np.nan
+    assert Image.read(pixels, weight=weight).bands["image"].gain == pytest.approx(5.0, rel=0.1)
