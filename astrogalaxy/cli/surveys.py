@@ -130,8 +130,8 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
     from astrogalaxy.survey.scales import zeropoint_ranges
 
     for field in plan.fields[:_MOST_FIELDS]:
-        ny, nx = field.shape
-        scale = f", {field.pixel_scale:.3g} arcsec per pixel" if field.pixel_scale > 0 else ""
+        (ny, nx), side = field.headers.shape, field.headers.pixel_scale
+        scale = f", {side:.3g} arcsec per pixel" if side > 0 else ""
         tiles = f"{len(field.tiles)} tile{'s'[: len(field.tiles) != 1]}"
         what = f"{nx} x {ny} pixels, {tiles}{scale}" if field.tiles else "cannot be done"
         typer.echo(f"{field.name}: {' '.join(field.bands) or 'no band'}: {what}")
@@ -143,7 +143,7 @@ def _print_plan(plan: Plan, config: SurveyConfig, card: WeightCard) -> None:
     tiles = f"{plan.n_tiles} tile{'s'[: plan.n_tiles != 1]}"
     typer.echo(f"{fields}, {tiles}, {need.pixels / 1e6:.1f} million pixels{left}")
     typer.echo(f"weights:  {card.name} {card.version}")
-    outside = sum(card.is_outside(field.pixel_scale) for field in plan.fields)
+    outside = sum(card.is_outside(field.headers.pixel_scale) for field in plan.fields)
     if outside:
         low, high = card.pixel_scale
         which = "every field" if outside == len(plan.fields) else f"{outside} of the fields"
@@ -176,7 +176,7 @@ def _told_zeropoint(plan: Plan, config: SurveyConfig) -> str:
     from astrogalaxy.images.fields import open_field
 
     reference = str(config.images.reference)
-    first = next((field.field for field in plan.fields if reference in field.headers), None)
+    first = next((field.field for field in plan.fields if reference in field.bands), None)
     if first is None:
         return ""
     return open_field(first, config.images, bands=[reference]).bands[reference].zeropoint_remark

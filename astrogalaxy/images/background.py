@@ -16,7 +16,7 @@ from astrogalaxy.images.digits import SPREAD, coarse_steps, spread_out
 from astrogalaxy.images.lattice import expand
 from astrogalaxy.images.photons import GRAIN, photon_sky
 from astrogalaxy.images.slopes import continued, filled, slopes
-from astrogalaxy.images.sums import SIDE, differences, empty_sums
+from astrogalaxy.images.sums import PEAK, SIDE, differences, empty_sums
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -42,9 +42,8 @@ _LIFTED, _LEAST_AROUND = 1.5, 0.3
 _SKEW = 1 / 3
 # No slope makes up more of the noise than leaves this share.
 _LEAST_NOISE = 0.25
-# Small apertures with a pixel so many sigma above the sky hold a source; fewer differences between the others of a box
-# do not tell how they scatter.
-_PEAK, _LEAST_SUMS = 4.0, 24
+# Fewer differences between the empty apertures of a box do not tell how they scatter.
+_LEAST_SUMS = 24
 # Where they scatter so many times more than in the calmer boxes, relative to the noise of pixels, the sky itself is
 # uneven. No box of the SDSS, KiDS, VIKING, DECam and HSC frames that were looked at reaches it.
 _UNEVEN = 1.5
@@ -408,7 +407,7 @@ def _scatter(
     """Scatter of sums over small empty apertures in each of a row of boxes, over that of one of independent pixels."""
     columns = np.arange(pixels.shape[1] // SIDE)
     box = (columns * SIDE + SIDE // 2) // width
-    sums = empty_sums(pixels, (level + _PEAK * noise)[box], masked)
+    sums = empty_sums(pixels, (level + PEAK * noise)[box], masked)
     found = np.concatenate(differences(sums))
     scatter = np.full(len(level), np.nan)
     for number, (begin, end) in enumerate(pairwise(np.searchsorted(box, np.arange(len(level) + 1)))):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from astrogalaxy.images.sums import SIDE, differences, empty_sums
+from astrogalaxy.images.sums import PEAK, SIDE, differences, empty_sums
 from astrogalaxy.images.tiling import Section
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ logger = logging.getLogger(__name__)
 
 # The band is sampled on so many squares of this side along its diagonal.
 _SQUARES, _SQUARE = 3, 512
-# Apertures with a pixel beyond this many sigma, and those beside them, are not empty. Sigma is measured on one pixel in
-# so many rows and columns: with that of a weight map that is too low, all apertures would be full.
-_PEAK, _SPARSE = 4.0, 4
+# Which apertures are empty is told by a sigma that is measured on one pixel in so many rows and columns: with that of a
+# weight map that is too low, all would be full.
+_SPARSE = 4
 _LEAST = 200
 # The estimate's own noise, and undetected sources, make a factor this far above 1 where there is no correlation.
 _SURE = 1.05
@@ -83,7 +83,7 @@ def scatter_of_sums(sums: np.ndarray) -> float:
 def _differences(snr: np.ndarray, bad: np.ndarray) -> np.ndarray:
     """Differences of sums over empty squares of pixels in units of their noise, over that of independent pixels."""
     scatter = scatter_of_sums(snr[::_SPARSE, ::_SPARSE][~bad[::_SPARSE, ::_SPARSE]])
-    found = np.concatenate(differences(empty_sums(snr, _PEAK * scatter if scatter > 0 else _PEAK, bad)), axis=None)
+    found = np.concatenate(differences(empty_sums(snr, PEAK * scatter if scatter > 0 else PEAK, bad)), axis=None)
     return found[np.isfinite(found)] / SIDE
 
 

@@ -153,11 +153,8 @@ class Exposure:
         if self.weight_type != "relative" and not 1 / _OTHER_NOISE < ratio < _OTHER_NOISE:
             raise ImageError(f"{text}; {wanted}")
         # a relative map says nothing else
-        logger.log(
-            logging.INFO if self.weight_type == "relative" else logging.WARNING,
-            "%s; the map is rescaled to match",
-            text,
-        )
+        level = logging.INFO if self.weight_type == "relative" else logging.WARNING
+        logger.log(level, "%s; the map is rescaled to match", text)
         return 1 / ratio
 
 

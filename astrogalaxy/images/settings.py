@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
-from astropy import units as u
 from astropy.io import fits
 
 from astrogalaxy.config.arithmetic import ZEROPOINTS, evaluate, is_sum
@@ -20,11 +18,6 @@ from astrogalaxy.images.sky import pixel_scale
 from astrogalaxy.images.zeropoint import positive_card, zeropoint_of
 
 __all__ = ["BandSettings"]
-
-logger = logging.getLogger(__name__)
-
-# What detectors count: images in these units have no zero point of their own.
-_COUNTS = {u.adu, u.electron, u.ct, u.ph, u.DN}
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ class BandSettings:
                 masks.append(with_bits(as_plane(raw.mask, origin=f"mask of {raw.origin}"), None))
             if raw.weight is not None and weight is None:
                 weight, weight_type = as_plane(raw.weight, origin=f"uncertainty of {raw.origin}"), "inverse_variance"
-            zeropoint = _zeropoint_by_unit(raw) if zeropoint is None else zeropoint
+            zeropoint = zeropoint_of(raw) if zeropoint is None and raw.unit is not None else zeropoint
             gain = 1.0 if gain is None and str(raw.unit) == "electron" else gain
         if saturation is None:
             saturation = positive_card(plane.keywords, "SATURATE") or None
@@ -120,17 +113,6 @@ def _zeropoint(value: Any, plane: Plane) -> float | None:
     return _number(found, "zeropoint", plane)
 
 
-def _zeropoint_by_unit(plane: ArrayPlane) -> float | None:
-    """Zero point by the unit that came with an array; None, with a warning but for counts, where that does not tell."""
-    if plane.unit is None:
-        return None
-    found = zeropoint_of(plane)
-    if found is None and plane.unit.bases and not _COUNTS.intersection(plane.unit.bases):
-        text = "%s: its unit, %s, is no flux density per frequency: fluxes stay in image units"
-        logger.warning(text, plane.origin, plane.unit)
-    return found
-
-
 def _seeing(value: Any, plane: Plane) -> float | None:
     """FWHM of stars in pixels, from one in arcsec where there is a WCS, or in pixels where they are its unit."""
     scale, unit = pixel_scale(plane.wcs, plane.shape), getattr(value, "unit", None)
@@ -150,7 +132,7 @@ def _without_unit(value: Any, setting: str, plane: Plane) -> Any:
         return value
     if setting in ("gain", "saturation"):
         # per image unit, and in image units, whatever the user calls these
-        wrong = setting == "gain" and u.electron not in value.unit.bases
+        wrong = setting == "gain" and "electron" not in map(str, value.unit.bases)
     else:
         wrong = setting == "zeropoint" and str(value.unit) not in ("mag", "mag(AB)")
     if wrong:

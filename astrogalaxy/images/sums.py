@@ -11,10 +11,12 @@ from astrogalaxy.images.bins import binned
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SIDE", "differences", "empty_sums"]
+__all__ = ["PEAK", "SIDE", "differences", "empty_sums"]
 
 #: Side of an aperture, pixels: the area of usual apertures, and wider than any kernel of resampling.
 SIDE = 8
+#: An aperture with a pixel that many sigma above the sky holds a source.
+PEAK = 4.0
 # Sums that are compared lie so many apertures apart: neighbours share what resampling has spread over their common
 # side, and over longer distances the sky itself is another.
 _APART = 2

@@ -31,7 +31,7 @@ _VARIES, _TURNED = 0.1, -0.8
 # the variance of the sky. Of what is not photons, brighter pixels do not have more in proportion, to the last factor.
 _BRIGHTEST, _BRIGHT_ROWS = 64, 4
 _BRIGHT, _FEWEST, _MATTERS, _ALIKE = 20.0, 30, 0.2, 1.6
-# In images of so few rows every row is looked at. Weights so much smaller than the usual ones stand for no data.
+# In images of so few rows every row is looked at. Weights so much smaller than most of the largest stand for no data.
 _FEW_ROWS, _NEGLIGIBLE = 256, 1e-9
 
 
@@ -51,20 +51,21 @@ class WeightSample:
 
     def read(self, section: Section) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Pixels of whole rows, and which of them are bad."""
-        arrays = self._read(section)
+        pixels, bad_pixels, weights = self._read(section)
+        sparse = np.s_[::_SPARSE, ::_SPARSE]
+        known = weights[sparse][~bad_pixels[sparse]]
+        least = _NEGLIGIBLE * np.percentile(known, 99) if known.size else 0.0
+        arrays = pixels, bad_pixels | ~(weights > least), weights
         for y in range(-section.y0 % _SPARSE, section.shape[0], _SPARSE):
             self._rows[section.y0 + y] = tuple(array[y, ::_SPARSE].copy() for array in arrays)
         step = _BRIGHT_ROWS if section.shape[0] > _FEW_ROWS else 1
-        known = arrays[2][::_SPARSE, ::_SPARSE][~arrays[1][::_SPARSE, ::_SPARSE]]  # a NaN would make all of them bad
-        least = _NEGLIGIBLE * np.median(known) if known.size else 0.0
         for y in range(-section.y0 % step, section.shape[0], step):
             data, bad, weight = (array[y] for array in arrays)
-            bad = bad | ~(weight > least)
             count = -(-len(data) // _BRIGHTEST)
             x = np.argpartition(np.where(bad, -np.inf, data), -count)[-count:]
             x = x[~bad[x]]
             self._bright[section.y0 + y] = x, data[x], weight[x]
-        return arrays[:2]
+        return pixels, arrays[1]
 
     def ratio(self, mesh: Mesh) -> tuple[float, bool]:
         """Noise of the weights in units of that of the mesh, and whether it is less where that is more.

@@ -20,6 +20,8 @@ __all__ = ["positive_card", "remark_on_zeropoint", "unit_zeropoint", "zeropoint_
 # Of a flux density of 1 erg/s/cm2/Angstrom at 1 Angstrom: the speed of light over 10^(-0.4 * 48.6).
 _STMAG, _AB_OF_ST = -21.10, 18.6921
 _COUNTS = {"ELECTRON", "ELECTRONS", "E-", "COUNT", "COUNTS", "DN", "ADU"}
+# The same as units that come with an array: they have no zero point of their own.
+_COUNTED = {u.adu, u.electron, u.ct, u.ph, u.DN}
 # Magnitudes by which a zero point may differ from that of the header's unit: calibrations are better than that.
 _OTHER_ZEROPOINT = 0.3
 
@@ -60,7 +62,10 @@ def zeropoint_of(plane: Plane) -> float | None:
 
 
 def remark_on_zeropoint(plane: Plane, given: float | None) -> str:
-    """Say that the zero point of an image contradicts its unit, or is not used though the unit tells it; or nothing.
+    """Say what is odd about a zero point beside the unit of its image; an empty text if nothing is.
+
+    It may contradict the unit, or be left out though the unit tells it, or the unit may be one that tells none and is
+    none of counts.
 
     Examples
     --------
@@ -72,9 +77,11 @@ def remark_on_zeropoint(plane: Plane, given: float | None) -> str:
     >>> remark_on_zeropoint(plane, None)
     'm31-r.fits: without a zero point fluxes stay in image units; its unit tells one, 31.40 (zeropoint: auto)'
     """
-    told = zeropoint_of(plane)
+    told, unit = zeropoint_of(plane), getattr(plane, "unit", None)
     if told is None:
-        return ""
+        strange = given is None and unit is not None and unit.bases and not _COUNTED.intersection(unit.bases)
+        text = f"{plane.origin}: its unit, {unit}, is no flux density per frequency: fluxes stay in image units"
+        return text if strange else ""
     if given is None:
         return (
             f"{plane.origin}: without a zero point fluxes stay in image units; its unit tells one, {told:.2f} "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
@@ -20,7 +21,18 @@ from astrogalaxy.extras import not_installed
 from astrogalaxy.gaussian import MEDIAN_ERROR, median_and_scatter
 from astrogalaxy.tables import numbers_of, read_table
 
-__all__ = ["GAIA", "AstrometryCheck", "check_positions", "gaia_positions", "read_positions", "shift_positions"]
+if TYPE_CHECKING:
+    from astrogalaxy.config.survey import AstrometrySection
+
+__all__ = [
+    "GAIA",
+    "AstrometryCheck",
+    "check_field",
+    "check_positions",
+    "gaia_positions",
+    "read_positions",
+    "shift_positions",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +164,52 @@ def read_positions(path: str | Path) -> SkyCoord:
     except CatalogError as error:
         raise ConfigError(str(error)) from None
     return sky[np.isfinite(sky.ra) & np.isfinite(sky.dec)]
+
+
+def check_field(
+    catalog: Table,
+    settings: AstrometrySection,
+    *,
+    mjd: float | None = None,
+    read: Callable[[str], SkyCoord] | None = None,
+) -> dict[str, Any] | None:
+    """Check a field's positions against an external catalogue, and correct them, in place, if ``settings`` say so.
+
+    Parameters
+    ----------
+    catalog : Table
+        See `check_positions`.
+    settings : AstrometrySection
+        What to check them against.
+    mjd : float, optional
+        See `gaia_positions`.
+    read : callable, optional
+        `read_positions`, or what remembers its tables from field to field.
+
+    Returns
+    -------
+    dict or None
+        The offsets, for the record; None if no check is wanted. If the check failed, as where an archive does not
+        answer, ``error`` says why.
+    """
+    if settings.check is None:
+        return None
+    try:
+        if settings.check == GAIA:
+            reference = gaia_positions(catalog, mjd=mjd)
+        else:
+            reference = (read or read_positions)(settings.check)
+    except (ArchiveError, ConfigError) as error:  # a table could be read when the run began
+        kept = "; positions are not corrected" if settings.apply else ""
+        return {"reference": settings.check, "error": f"astrometry.check: {error}{kept}"}
+    check = check_positions(catalog, reference, name=settings.check)
+    logger.info(
+        "positions minus %s: %.3f +- %.3f arcsec in ra, %.3f +- %.3f in dec, %d matches",
+        check.reference, check.ra, check.ra_err, check.dec, check.dec_err, check.matches,
+    )  # fmt: skip
+    if settings.apply:
+        shift_positions(catalog, check)
+    return {**check.to_dict(), "applied": settings.apply and check.known}
 
 
 def gaia_positions(catalog: Table, *, mjd: float | None = None) -> SkyCoord:

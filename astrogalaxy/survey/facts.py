@@ -85,10 +85,6 @@ class FieldFacts:
         Tiles that were done, and all.
     inputs : mapping
         The files by band, as in the run's record.
-    shifts : dict of str to float
-        By band, how far its WCS was shifted so that its stars lie on those of the reference, pixels; only where it was.
-    uncorrected : dict of str to list of str
-        By flux of points, bands in which it is NaN though the field has stars.
     psfs : tuple of str
         Bands whose point spread was given.
     headers, measured : mapping
@@ -109,11 +105,19 @@ class FieldFacts:
     area: float
     tiles: tuple[int, int]
     inputs: Mapping[str, Any] = field(default_factory=dict)
-    shifts: Mapping[str, float] = field(default_factory=dict)
-    uncorrected: Mapping[str, list[str]] = field(default_factory=dict)
     psfs: tuple[str, ...] = ()
     headers: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shifts(self) -> dict[str, tuple[float, float]]:
+        """Pixels along x and y by which the WCS of bands was shifted onto the stars of the reference; if it was."""
+        return self.measured.get("shifts") or {}
+
+    @property
+    def uncorrected(self) -> dict[str, list[str]]:
+        """By flux of points, bands in which it is NaN though the field has stars."""
+        return self.measured.get("uncorrected") or {}
 
 
 def values(catalog: SourceCatalog, name: str) -> Floats:
@@ -279,8 +283,6 @@ def _field(
         area=_pixels_done(record, tiles) * scale**2,
         tiles=(sum(tile.get("status") in ("done", "kept") for tile in tiles), len(tiles)),
         inputs=record.get("inputs") or {},
-        shifts=_shifts(measured),
-        uncorrected=measured.get("uncorrected") or {},
         psfs=tuple(band for band in bands if band in (record.get("psfs") or ())),
         headers=record.get("headers") or {},
         measured=measured,
@@ -292,11 +294,6 @@ def _seeing(measured: Mapping[str, Any]) -> Seeing | None:
         return None
     median, spread = float(measured["seeing"]), float(measured.get("seeing_spread") or 0.0)
     return Seeing(median, median - spread, median + spread, int(measured.get("stars") or 0))
-
-
-def _shifts(measured: Mapping[str, Any]) -> dict[str, float]:
-    """Lengths of the shifts of bands."""
-    return {band: float(np.hypot(*shift)) for band, shift in (measured.get("shifts") or {}).items()}
 
 
 def _pixels_done(record: Mapping[str, Any], tiles: list[Mapping[str, Any]]) -> float:

@@ -95,7 +95,7 @@ def _offset(axis: str) -> Callable[[FieldFacts], float | None]:
 
 def _shift(number: int) -> Callable[[FieldFacts, str], float | None]:
     """0 for bands that were used and not shifted."""
-    return lambda f, band: f.measured.get("shifts", {}).get(band, (0, 0))[number] if band in f.bands else None
+    return lambda f, band: f.shifts.get(band, (0, 0))[number] if band in f.bands else None
 
 
 def _corrections(facts: FieldFacts, band: str) -> Mapping[str, float | None]:

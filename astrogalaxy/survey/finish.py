@@ -12,7 +12,7 @@ import numpy as np
 
 from astrogalaxy.catalog import SourceCatalog, has_flags
 from astrogalaxy.config import SurveyConfig
-from astrogalaxy.measurement.astrometry import read_positions
+from astrogalaxy.measurement.astrometry import check_field, read_positions
 from astrogalaxy.models import WeightCard
 from astrogalaxy.survey.facts import whole_field
 from astrogalaxy.survey.failures import Failure, reason_of
@@ -20,7 +20,7 @@ from astrogalaxy.survey.merge import TileCatalog, merge_tiles
 from astrogalaxy.survey.plan import FieldPlan, Plan
 from astrogalaxy.survey.positions import given_rows
 from astrogalaxy.survey.shelf import Shelf
-from astrogalaxy.survey.stages import QUALITY, check_field, classify
+from astrogalaxy.survey.stages import QUALITY, classify
 from astrogalaxy.survey.store import RunDirectory, tile_path
 from astrogalaxy.survey.tasks import TileOutcome, tile_catalog
 
@@ -120,7 +120,7 @@ class Finisher:
             which = "; ".join(f"{flux} in {', '.join(bands)}" for flux, bands in measured["uncorrected"].items())
             text = "field %s: %d clear stars, but too few are of use to correct %s; these fluxes are NaN"
             logger.warning(text, field.name, measured["stars"], which)
-        taken = field.headers[str(self._config.images.reference)].mjd
+        taken = field.headers.bands[str(self._config.images.reference)].mjd
         measured["astrometry"] = check = check_field(catalog, self._config.astrometry, mjd=taken, read=self._positions)
         if check is not None and "error" in check:
             self._fail(Failure(field.name, "astrometry", check["error"]))

@@ -11,35 +11,31 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
-from astropy.wcs.wcsapi import BaseHighLevelWCS
-from numpy.typing import NDArray
 
 from astrogalaxy.config import SurveyConfig, length_in_pixels
 from astrogalaxy.detection.runtime import pieces_of
 from astrogalaxy.errors import ConfigError
-from astrogalaxy.images import Band, Image, Section, Tile, plan_tiles
+from astrogalaxy.images import Tile, plan_tiles
 from astrogalaxy.images.fields import Field, closed_folders, find_fields, missing_maps, unread_parts
-from astrogalaxy.images.sky import to_sky
 from astrogalaxy.images.tiling import STRETCH
 from astrogalaxy.models import Weights, load_classifier
 from astrogalaxy.models.files import file_of
 from astrogalaxy.survey.contents import Content, hashes, hashing
 from astrogalaxy.survey.failures import Failure
+from astrogalaxy.survey.headers import FieldHeaders
 from astrogalaxy.survey.opening import check_targets
 from astrogalaxy.survey.positions import Positions, SkyTable, place, read_sky
 from astrogalaxy.survey.reading import open_bands
 from astrogalaxy.tables import spans
 
 __all__ = [
-    "BandHeader",
     "FieldPlan",
     "Opened",
     "Plan",
     "make_plan",
-    "outline_of",
     "tile_memory",
     "tiles_of",
 ]
@@ -59,34 +55,6 @@ _NETWORK_BYTES_PER_PIXEL, _OTHER_NETWORK_BYTES_PER_PIXEL = 39, 120
 _SMALLEST_TILE, _LARGEST_TILE = 512, 4096
 # Wider than the network sees and than all but the largest galaxies; their light is not cut.
 _OVERLAP = 128
-# Points along each side of a field's outline: distortions bend it.
-_OUTLINE_POINTS = 9
-
-
-class BandHeader(NamedTuple):
-    """What the header of a band's image and the settings say of it; None where neither does.
-
-    Attributes
-    ----------
-    zeropoint : float or None
-        AB magnitude of one image unit.
-    gain : float or None
-        Electrons per image unit.
-    exposure_time : float or None
-        Seconds.
-    mjd : float or None
-        When it was taken, modified Julian date (UTC).
-    """
-
-    zeropoint: float | None
-    gain: float | None
-    exposure_time: float | None
-    mjd: float | None
-
-    @classmethod
-    def of(cls, band: Band) -> Self:
-        """Look at a band."""
-        return cls(band.zeropoint, band.exposure.gain, band.exposure_time, band.mjd)
 
 
 class Opened(NamedTuple):
@@ -96,16 +64,12 @@ class Opened(NamedTuple):
     ----------
     contents : dict of str to dict of str to (str, Content or None)
         Path, and content if it is known, of each file, by role and band; see `Field.roles`.
-    headers, shape, pixel_scale, centre, outline
-        See `FieldPlan`.
+    headers : FieldHeaders
+        What they say.
     """
 
     contents: dict[str, dict[str, tuple[str, Content | None]]]
-    headers: dict[str, BandHeader]
-    shape: tuple[int, int]
-    pixel_scale: float
-    centre: tuple[float, float]
-    outline: list[list[float]]
+    headers: FieldHeaders
 
     def holds(self, field: Field, inputs: Mapping[Path, Content]) -> bool:
         """Whether a field has the same files with the same content."""
@@ -124,17 +88,8 @@ class FieldPlan:
     ----------
     field : Field
         Its files.
-    headers : dict of str to BandHeader
-        Of the bands that can be opened, reference included; empty if the field cannot be done.
-    shape : tuple of int
-        Of the reference band; (0, 0) if unknown.
-    pixel_scale : float
-        Arcsec; NaN if unknown.
-    centre : tuple of float
-        Right ascension and declination (ICRS, degrees) of the middle of the reference image; NaN if unknown.
-    outline : list of list of float
-        Right ascension and declination of points along the edge of the reference image, see `outline_of`; empty if
-        unknown.
+    headers : FieldHeaders
+        What they say.
     tiles : list of Tile
         Its tiles; none if it cannot be done.
     keys : dict of str to str
@@ -146,11 +101,7 @@ class FieldPlan:
     """
 
     field: Field
-    headers: dict[str, BandHeader] = dataclasses.field(default_factory=dict)
-    shape: tuple[int, int] = (0, 0)
-    pixel_scale: float = float("nan")
-    centre: tuple[float, float] = (float("nan"), float("nan"))
-    outline: list[list[float]] = dataclasses.field(default_factory=list)
+    headers: FieldHeaders = dataclasses.field(default_factory=FieldHeaders)
     tiles: list[Tile] = dataclasses.field(default_factory=list)
     keys: dict[str, str] = dataclasses.field(default_factory=dict)
     inputs: dict[Path, Content] = dataclasses.field(default_factory=dict)
@@ -158,8 +109,8 @@ class FieldPlan:
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Bands that can be opened."""
-        return tuple(self.headers)
+        """Bands that can be opened, reference included; none if the field cannot be done."""
+        return tuple(self.headers.bands)
 
     @cached_property
     def key(self) -> str:
@@ -310,57 +261,26 @@ def _plan_field(
     given = None
     # to place given positions takes the WCS
     if known is not None and sky is None and known.holds(field, inputs):
-        _, headers, shape, scale, centre, outline = known
+        headers = known.headers
     else:
         image, failures = open_bands(field, config)
         if image is None:
             return FieldPlan(field, inputs=inputs), failures
         for name, band in image.bands.items():
-            _compare_zeropoints(band)
+            # one that is not used is told once, by `astrogalaxy check`
+            if band.zeropoint is not None and (remark := band.zeropoint_remark):
+                logger.warning("%s", remark)
             flaws = missing_maps(field, config.images, name) + unread_parts(band, config.images)
             failures += [Failure(image.name, "open", flaw, band=name) for flaw in flaws]
-        headers = {name: BandHeader.of(band) for name, band in image.bands.items()}
-        shape, scale, centre = image.shape, float(image.pixel_scale), _centre(image)
-        outline = _outline(image)
+        headers = FieldHeaders.of(image)
         given = None if sky is None else place(image, sky)
-    tiles = tiles_of(shape, scale, config, memory=memory)
+    tiles = tiles_of(headers.shape, headers.pixel_scale, config, memory=memory)
     content = {**settings, "inputs": hashes(field, inputs), "field": field.label}
     keys = {}
     for tile in tiles:
         own = {} if given is None else {"positions": given.within(tile.outer).digest()}
         keys[tile.name] = _digest({**content, **own, "core": tile.core, "outer": tile.outer})
-    return FieldPlan(field, headers, shape, scale, centre, outline, tiles, keys, inputs, given), failures
-
-
-def _outline(image: Image) -> list[list[float]]:
-    """The outline of an image; empty where it, or a part of its edge, has no sky."""
-    outline = np.zeros((0, 2)) if image.wcs is None else outline_of(image.wcs, Section.whole(image.shape))
-    return outline.tolist() if np.isfinite(outline).all() else []
-
-
-def outline_of(wcs: BaseHighLevelWCS, section: Section) -> NDArray[np.float64]:
-    """Right ascension and declination (ICRS, degrees) of points along the outer edge of a section, ``(n, 2)``."""
-    steps = np.linspace(0, 1, _OUTLINE_POINTS)[:-1]
-    # once around, each side without its last point, which is the first of the next side
-    across = np.concatenate([steps, np.ones_like(steps), 1 - steps, np.zeros_like(steps)])
-    along = np.concatenate([np.zeros_like(steps), steps, np.ones_like(steps), 1 - steps])
-    ny, nx = section.shape
-    return np.column_stack(to_sky(wcs, section.x0 - 0.5 + nx * across, section.y0 - 0.5 + ny * along))
-
-
-def _centre(image: Image) -> tuple[float, float]:
-    """Right ascension and declination of the middle of an image; NaN where it has no sky."""
-    if image.wcs is None:
-        return float("nan"), float("nan")
-    ny, nx = image.shape
-    ra, dec = to_sky(image.wcs, np.array([(nx - 1) / 2]), np.array([(ny - 1) / 2]))
-    return float(ra[0]), float(dec[0])
-
-
-def _compare_zeropoints(band: Band) -> None:
-    """Warn if the given zero point contradicts the unit in the header."""
-    if band.zeropoint is not None and band.zeropoint_remark:
-        logger.warning("%s", band.zeropoint_remark)
+    return FieldPlan(field, headers, tiles, keys, inputs, given), failures
 
 
 def tiles_of(shape: tuple[int, int], pixel_scale: float, config: SurveyConfig, *, memory: float) -> list[Tile]:

@@ -16,7 +16,8 @@ from astrogalaxy.config import SurveyConfig
 from astrogalaxy.images import Section
 from astrogalaxy.images.fields import open_field
 from astrogalaxy.survey.failures import Failure, reason_of
-from astrogalaxy.survey.plan import FieldPlan, Plan, outline_of
+from astrogalaxy.survey.headers import outline_of
+from astrogalaxy.survey.plan import FieldPlan, Plan
 from astrogalaxy.survey.store import RunDirectory
 from astrogalaxy.survey.tasks import TileOutcome
 
@@ -100,8 +101,9 @@ def footprints(plan: Plan, outcomes: Sequence[TileOutcome], config: SurveyConfig
         tiles = [tile for tile in field_plan.tiles if (field_plan.name, tile.name) in done]
         if not tiles:
             continue
-        if field_plan.outline and len(tiles) == len(field_plan.tiles):
-            yield np.array(field_plan.outline)
+        outline = field_plan.headers.outline
+        if outline and len(tiles) == len(field_plan.tiles):
+            yield np.array(outline)
         else:
             yield from _outlines(field_plan, [tile.core for tile in tiles], config)
 

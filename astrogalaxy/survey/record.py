@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import platform
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +19,8 @@ from astrogalaxy.models import ClassifierCard, WeightCard
 from astrogalaxy.survey.cluster import Crew
 from astrogalaxy.survey.contents import Content
 from astrogalaxy.survey.failures import Failure
-from astrogalaxy.survey.plan import BandHeader, FieldPlan, Opened, Plan
+from astrogalaxy.survey.headers import FieldHeaders
+from astrogalaxy.survey.plan import FieldPlan, Opened, Plan
 from astrogalaxy.survey.store import RECORD_FORMAT
 from astrogalaxy.survey.tasks import TileOutcome
 
@@ -174,11 +174,7 @@ def _field_record(plan: FieldPlan, failures: list[Failure], outcomes: list[TileO
         "name": plan.name,
         "status": status,
         "bands": [b for b in plan.bands if b not in lost],
-        "shape": list(plan.shape) if plan.tiles else None,
-        "pixel_scale": plan.pixel_scale if math.isfinite(plan.pixel_scale) else None,
-        "centre": list(plan.centre) if math.isfinite(sum(plan.centre)) else None,
-        "outline": plan.outline,
-        "headers": {band: header._asdict() for band, header in plan.headers.items()},
+        **plan.headers.to_record(),
         **{key: _inputs_record(plan.field.roles[role], plan) for key, role in _ROLES.items()},
     }
 
@@ -219,14 +215,10 @@ def known_fields(record: Mapping[str, Any], config: SurveyConfig) -> dict[str, O
                 role: {band: (file["path"], hashes.get(file["path"])) for band, file in entry.get(key, {}).items()}
                 for key, role in _ROLES.items()
             },
-            {band: BandHeader(**header) for band, header in entry["headers"].items()},
-            (entry["shape"][0], entry["shape"][1]),
-            math.nan if entry["pixel_scale"] is None else entry["pixel_scale"],
-            (math.nan, math.nan) if entry["centre"] is None else tuple(entry["centre"]),
-            entry["outline"],
+            headers,
         )
         for entry in record["fields"]
-        if entry["status"] == "done" and "headers" in entry and "outline" in entry
+        if entry["status"] == "done" and (headers := FieldHeaders.from_record(entry)) is not None
     }
 
 

@@ -408,9 +408,11 @@ def _write_report(run: _Run, record: RunRecord, tally: Tally) -> RunRecord:
         return sample, field_facts(record.to_dict(), sample)
 
     def table() -> None:
+        """Write the table."""
         write_fields(run.directory.fields, facts()[1], run.config.images.bands)
 
     def page() -> None:
+        """Write the report, which shows that the table could not be written, too."""
         _report(run.directory, record, *facts(), step=tally.step)
 
     for stage, what, path, write in (

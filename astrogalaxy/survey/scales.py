@@ -58,7 +58,7 @@ def _by_band(plan: Plan, what: str) -> Iterator[tuple[str, list[tuple[str, float
     """The fields of each band for which the value is known."""
     most_first = sorted(plan.fields, key=lambda field: -len(field.bands))
     for band in dict.fromkeys(band for field in most_first for band in field.bands):
-        have = [(field.name, field.headers[band]) for field in plan.fields if band in field.headers]
+        have = [(field.name, field.headers.bands[band]) for field in plan.fields if band in field.bands]
         known = [(name, value) for name, header in have if (value := getattr(header, what)) is not None]
         if known:
             yield band, known

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from astropy import units as u
@@ -20,16 +19,15 @@ from numpy.typing import NDArray
 
 from astrogalaxy.catalog import SourceCatalog, class_column, flag_bits, provenance
 from astrogalaxy.catalog.columns import INPUT_ROW
-from astrogalaxy.config.survey import AstrometrySection
 from astrogalaxy.detection import Detections, Runtime, bridge_large, find_aligned, find_at, open_runtime
 from astrogalaxy.detection.aligned import check_bands, field_seeing
 from astrogalaxy.detection.hollow import doubted
 from astrogalaxy.devices import Device, Precision
-from astrogalaxy.errors import ArchiveError, ConfigError
+from astrogalaxy.errors import ConfigError
 from astrogalaxy.images import Aligned, Image, Section, Tile
 from astrogalaxy.images.seeing import FWHM
 from astrogalaxy.images.wavelengths import order_problem
-from astrogalaxy.measurement import FieldQuality, Sources, astrometry, calibrate_field, given_quality, measure
+from astrogalaxy.measurement import FieldQuality, Sources, calibrate_field, given_quality, measure
 from astrogalaxy.measurement.fieldwide import GIVEN_QUALITY
 from astrogalaxy.measurement.stargalaxy import class_evidence, galaxy_probability
 from astrogalaxy.measurement.starlight import image_seeing
@@ -46,7 +44,6 @@ __all__ = [
     "Stopwatch",
     "TileResult",
     "TileSettings",
-    "check_field",
     "classify",
     "detect",
     "extract",
@@ -479,42 +476,6 @@ def _measured_once(catalog: SourceCatalog) -> tuple[NDArray[np.intp], NDArray[np
     _, first, same = np.unique(boxes, axis=0, return_index=True, return_inverse=True)
     once, source = np.unique(first[same.ravel()], return_inverse=True)
     return once, source
-
-
-def check_field(
-    catalog: SourceCatalog,
-    settings: AstrometrySection,
-    *,
-    mjd: float | None = None,
-    read: Callable[[str], SkyCoord] = astrometry.read_positions,
-) -> dict[str, Any] | None:
-    """Check a field's positions against an external catalogue, and correct them, in place, if ``settings`` say so.
-
-    Gaia's positions are those of a modified Julian date, where it is given; ``read`` makes positions of a table's path,
-    and may remember them from field to field.
-
-    Returns
-    -------
-    dict or None
-        The offsets, for the record; None if no check is wanted. If the check failed, as where an archive does not
-        answer, ``error`` says why.
-    """
-    if settings.check is None:
-        return None
-    try:
-        gaia = settings.check == astrometry.GAIA
-        reference = astrometry.gaia_positions(catalog, mjd=mjd) if gaia else read(settings.check)
-    except (ArchiveError, ConfigError) as error:  # a table could be read when the run began
-        kept = "; positions are not corrected" if settings.apply else ""
-        return {"reference": settings.check, "error": f"astrometry.check: {error}{kept}"}
-    check = astrometry.check_positions(catalog, reference, name=settings.check)
-    logger.info(
-        "positions minus %s: %.3f +- %.3f arcsec in ra, %.3f +- %.3f in dec, %d matches",
-        check.reference, check.ra, check.ra_err, check.dec, check.dec_err, check.matches,
-    )  # fmt: skip
-    if settings.apply:
-        astrometry.shift_positions(catalog, check)
-    return {**check.to_dict(), "applied": settings.apply and check.known}
 
 
 def _image_flags(image: Image, card: WeightCard, bands: Sequence[str]) -> int:

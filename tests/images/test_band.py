@@ -352,3 +352,14 @@ def test_a_weight_that_is_nan_hides_no_photons(rng):
     weight = 1 / (sky + photons)
     weight[:, :10] = np.nan
     assert Image.read(pixels, weight=weight).bands["image"].gain == pytest.approx(5.0, rel=0.1)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6])
+def test_negligible_weights_have_no_say_in_the_scale_of_a_map(rng, share):
+    pixels, sky, photons = _starry(rng, 5.0)
+    weight = 1 / (sky + photons)
+    empty = np.s_[:, : int(share * pixels.shape[1])]
+    pixels[empty], weight[empty] = 0, 1e-30
+    band = Image.read(pixels, weight=weight).bands["image"]
+    assert band.mesh.weight_factor == 1.0
+    assert band.gain == pytest.approx(5.0, rel=0.15)

@@ -17,12 +17,12 @@ from astrogalaxy.config.survey import AstrometrySection
 from astrogalaxy.errors import ArchiveError, ConfigError
 from astrogalaxy.measurement.astrometry import (
     AstrometryCheck,
+    check_field,
     check_positions,
     gaia_positions,
     read_positions,
     shift_positions,
 )
-from astrogalaxy.survey.stages import check_field
 
 N = 60
 EAST, NORTH = 0.15, -0.08

@@ -179,7 +179,7 @@ def test_the_outline_is_known_to_the_next_run_and_an_older_record_has_none(one) 
     earlier = RunDirectory.of(config).read_json()
     (field,) = record.known_fields(earlier, config).values()
     (planned,) = make_plan(config, load_weights("default"), memory=4e9).fields
-    assert field.outline == planned.outline and np.shape(field.outline) == (32, 2)
+    assert field.headers == planned.headers and np.shape(field.headers.outline) == (32, 2)
     del earlier["fields"][0]["outline"]
     assert record.known_fields(earlier, config) == {}
 
@@ -188,4 +188,4 @@ def test_a_part_of_the_edge_without_sky_leaves_no_outline(one) -> None:
     """NaN would not go into run.json."""
     config = one(CTYPE1="RA---AIT", CTYPE2="DEC--AIT", CRVAL1=0.0, CRVAL2=0.0, CDELT1=-3.2, CDELT2=1.7)
     (field,) = make_plan(config, load_weights("default"), memory=4e9).fields
-    assert field.tiles and field.outline == []
+    assert field.tiles and field.headers.outline == []

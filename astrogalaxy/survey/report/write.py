@@ -311,9 +311,9 @@ def _given(psfs: Sequence[str]) -> str:
     return f", point spread given in {' '.join(psfs)}" if psfs else ""
 
 
-def _shifted(shifts: Mapping[str, float]) -> str:
+def _shifted(shifts: Mapping[str, tuple[float, float]]) -> str:
     """Which bands' WCS did not agree with the reference's, and by how much."""
-    return "".join(f", {band} shifted {text.number(length, 2)} px" for band, length in shifts.items())
+    return "".join(f", {band} shifted {text.number(np.hypot(*shift), 2)} px" for band, shift in shifts.items())
 
 
 def _uncorrected(fluxes: Mapping[str, Sequence[str]]) -> str:
