@@ -22,6 +22,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 import astrogalaxy as ag
+from astrogalaxy.gaussian import FWHM_PER_SIGMA
 from astrogalaxy.images.background import make_mesh
 from astrogalaxy.simulation import PROFILES, Scene, draw_conditions, simulate_scene
 
@@ -79,7 +80,7 @@ def clouded(scene: Scene, strength: float, rng: np.random.Generator) -> tuple[np
     envelope = np.exp(-((columns - nx / 3) ** 2 + (rows - ny / 2) ** 2) / (2 * (0.17 * nx) ** 2))
     noise = float(np.median(make_mesh(lambda part: (image[part.slices].astype("f4"), None), image.shape).noise_mesh))
     cloud = strength * noise * envelope * np.exp(0.7 * structure / structure.std())
-    cloud = gaussian_filter(cloud, scene.conditions.seeing[BAND] / scene.profile.pixel_scale / 2.355)
+    cloud = gaussian_filter(cloud, scene.conditions.seeing[BAND] / scene.profile.pixel_scale / FWHM_PER_SIGMA)
     photons = rng.normal(size=image.shape) * np.sqrt(cloud / scene.profile.gain)
     return image + cloud + photons, envelope > 0.1
 
