@@ -207,6 +207,6 @@ def test_footprint_is_the_outer_edge_of_the_pixels(survey: Path, scenes: list) -
     done = [TileOutcome(f.name, tile.name, "", "done", 0, 1) for f in plan.fields for tile in f.tiles]
     outline = next(footprints(plan, done, config))
     x, y = scenes[0].wcs["r"].world_to_pixel_values(outline[:, 0], outline[:, 1])
-    ny, nx = plan.fields[0].shape
+    ny, nx = plan.fields[0].headers.shape
     assert (x.min(), x.max(), y.min(), y.max()) == pytest.approx((-0.5, nx - 0.5, -0.5, ny - 0.5), abs=1e-3)
     assert np.ptp(outline[:, 1]) > 0
