@@ -74,7 +74,7 @@ def simulated_field(
         clustering=float(rng.uniform(*_GALAXIES)),
         halo=0.0,
         spikes=0.0,
-        bleeding=float("nan"),
+        bleeding=None,
     )
     light, objects = _draw(profile, conditions, size, rng)
     frames = {band: _expose(light[band], conditions.noise[band], profile, rng) for band in BANDS}

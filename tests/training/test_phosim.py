@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from astropy.table import Table
 
+from astrogalaxy.training import phosim
 from astrogalaxy.training.phosim import simulated_field
 
 
@@ -39,3 +42,17 @@ def test_what_is_too_faint_is_ignored() -> None:
     assert len(lower) > len(higher)
     brightest = [s[np.argmax(s["snr"])] for s in (lower, higher)]
     assert brightest[0]["width"] > brightest[1]["width"]
+
+
+def test_bright_stars_do_not_bleed(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = phosim.draw_population
+
+    def one_red_star(*args: object) -> Table:
+        table = drawn(*args)
+        table = table[table["class"] == "star"][:1]
+        table["mag_r"], table["mag_z"] = 17.0, phosim.PROFILES[phosim.PROFILE].saturation - 3
+        return table
+
+    monkeypatch.setattr(phosim, "draw_population", one_red_star)
+    (star,) = simulated_field(256, isophote=0.5, faintest=10, seed=2).sources
+    assert star["width"] == pytest.approx(star["height"], rel=0.2)
